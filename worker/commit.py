@@ -1,0 +1,248 @@
+"""The ordered commit: what workers saw, folded in chunk by chunk, told once and in order.
+
+Whoever has finished a chunk tries to commit. All that the lecture carries from chunk to chunk is one value in Redis,
+under WATCH: if somebody else moved the lecture on meanwhile, the transaction fails, nothing happened, and it is tried
+again. If the lecture was forgotten meanwhile, the same check leaves it forgotten.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import cast
+
+import msgspec
+import numpy as np
+import redis
+from msgspec import Struct
+from redis.client import Pipeline
+
+from worker.affect import valence_and_arousal
+from worker.contract.keys import LectureKeys
+from worker.contract.messages import (
+    EMOTIONS,
+    EVENT_FIELD,
+    ClassEvent,
+    EmotionEvent,
+    EndEvent,
+    Ending,
+    Event,
+    InFlight,
+    Ledger,
+    ParticipantSpan,
+    Scores,
+    encode,
+    ledger_from_hashes,
+)
+from worker.contract.server import RETENTION_S, STREAM_LENGTH
+from worker.observations import FrameSeen, Outcome, Reading
+from worker.participants import Roster, Told, advance
+
+# Chunks folded in by one transaction: bounds what is held in memory when many piled up behind a slow one.
+CHUNKS_AT_ONCE = 8
+
+SCORE_DIGITS = 4
+
+
+class LectureState(Struct, frozen=True):
+    """What a lecture carries from chunk to chunk. The producer writes the first one, with the choices made for it.
+
+    `participant` is the one person of the recording, if its user named one; `class_only` tells nothing per person.
+    """
+
+    participant: str | None = None
+    class_only: bool = False
+    next_chunk: int = 0
+    roster: Roster | None = None
+    spans: dict[str, ParticipantSpan] = {}
+
+
+@dataclass
+class Folded:
+    """What a few chunks come to: the new state, and everything to be told."""
+
+    state: LectureState
+    emotions: list[EmotionEvent] = field(default_factory=list)
+    class_: list[ClassEvent] = field(default_factory=list)
+    published: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    ending: Ending | None = None
+
+
+def commit(client: redis.Redis, lecture: str) -> None:
+    """Fold in every chunk whose turn has come. Does nothing where there is none, or no such lecture."""
+    while _commit_some(client, LectureKeys(lecture)):
+        pass
+
+
+def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: list[int]) -> Folded:
+    """Fold the outcomes of consecutive chunks into a lecture. `frames` tells how many frames each chunk has."""
+    folded = Folded(state)
+    roster = state.roster or Roster(only=state.participant)
+    spans = dict(state.spans)
+    for outcome, count in zip(outcomes, frames, strict=True):
+        if outcome.failure is not None:
+            folded.failed[outcome.failure] += count
+        for seen in outcome.frames:
+            roster, told = advance(roster, seen)
+            folded.class_.append(_class_event(lecture, seen, told, outcome.model_version))
+            folded.published += 1
+            if not state.class_only:
+                folded.emotions += [_emotion_event(lecture, one, outcome.model_version) for one in told]
+                for one in told:
+                    spans[one.participant] = _stretched(spans.get(one.participant), one.sighting.t)
+        folded.ending = outcome.ending or folded.ending
+    folded.state = LectureState(state.participant, state.class_only, state.next_chunk + len(outcomes), roster, spans)
+    return folded
+
+
+def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
+    """One transaction; whether there may be more to commit."""
+    with client.pipeline() as pipe:
+        pipe.watch(keys.state)  # type: ignore[no-untyped-call]
+        stored = pipe.get(keys.state)
+        if stored is None:
+            return False
+        state = msgspec.json.decode(stored, type=LectureState)
+        numbers = range(state.next_chunk, state.next_chunk + CHUNKS_AT_ONCE)
+        outcomes = _consecutive(cast(list[bytes | None], pipe.mget([keys.outcome(n) for n in numbers])))
+        if not outcomes:
+            return False
+        chunks = numbers[: len(outcomes)]
+        info, in_flight = _hash(pipe, keys.info), _hash(pipe, keys.in_flight)
+        frames = [_frames(in_flight.pop(str(n).encode(), None)) for n in chunks]
+        folded = fold(keys.lecture, state, outcomes, frames)
+        seconds, microseconds = pipe.time()
+
+        pipe.multi()
+        _tell(pipe, keys, folded, known=state.spans)
+        _count(pipe, keys, folded)
+        pipe.delete(*(key for n in chunks for key in (keys.chunk(n), keys.outcome(n))))
+        pipe.hdel(keys.in_flight, *map(str, chunks))
+        if folded.ending is None:
+            pipe.set(keys.state, encode(folded.state), ex=RETENTION_S)
+        else:
+            ledger = _final_ledger(ledger_from_hashes(info, in_flight), folded)
+            _end(pipe, keys, folded.ending, list(folded.state.spans), ledger, seconds + microseconds / 1e6)
+        try:
+            pipe.execute()
+        except redis.WatchError:
+            return True  # somebody else was faster: look again at what is left
+    return folded.ending is None
+
+
+def _hash(pipe: Pipeline, key: str) -> dict[bytes, bytes]:
+    return cast(dict[bytes, bytes], pipe.hgetall(key))
+
+
+def _frames(in_flight: bytes | None) -> int:
+    return 0 if in_flight is None else msgspec.json.decode(in_flight, type=InFlight).frames
+
+
+def _consecutive(stored: list[bytes | None]) -> list[Outcome]:
+    outcomes = []
+    for value in stored:
+        if value is None:
+            break
+        outcomes.append(msgspec.json.decode(value, type=Outcome))
+        if outcomes[-1].ending is not None:
+            break
+    return outcomes
+
+
+def _tell(pipe: Pipeline, keys: LectureKeys, folded: Folded, known: dict[str, ParticipantSpan]) -> None:
+    for emotion in folded.emotions:
+        _publish(pipe, keys.participant(emotion.participant), emotion)
+    for event in folded.class_:
+        _publish(pipe, keys.class_, event)
+    changed = {p: span for p, span in folded.state.spans.items() if known.get(p) != span}
+    if changed:
+        pipe.hset(keys.participants, mapping={p: encode(span) for p, span in changed.items()})
+    for key in [keys.participants, keys.class_, *(keys.participant(p) for p in changed if p not in known)]:
+        pipe.expire(key, RETENTION_S)
+
+
+def _publish(pipe: Pipeline, channel: str, event: Event) -> None:
+    """To the stream, for replay, and to the channel of the same name, for those who listen now."""
+    body = encode(event)
+    pipe.xadd(channel, {EVENT_FIELD: body}, maxlen=STREAM_LENGTH)
+    pipe.publish(channel, body)
+
+
+def _count(pipe: Pipeline, keys: LectureKeys, folded: Folded) -> None:
+    if folded.published:
+        pipe.hincrby(keys.info, "published", folded.published)
+    for reason, frames in folded.failed.items():
+        pipe.hincrby(keys.info, "failed", frames)
+        pipe.hincrby(keys.info, f"failed:{reason}", frames)
+
+
+def _final_ledger(before: Ledger, folded: Folded) -> Ledger:
+    """The ledger as it will stand after this transaction. The lecture is fed, so nobody else changes it."""
+    reasons = Counter(before.reasons)
+    reasons.update({f"failed:{reason}": frames for reason, frames in folded.failed.items()})
+    return msgspec.structs.replace(
+        before,
+        published=before.published + folded.published,
+        failed=before.failed + folded.failed.total(),
+        reasons=dict(reasons),
+    )
+
+
+def _end(pipe: Pipeline, keys: LectureKeys, ending: Ending, told: list[str], ledger: Ledger, now: float) -> None:
+    status, reason = ending.status, ending.reason
+    if status == "done" and ledger.failed:
+        status, reason = "failed", f"{ledger.failed} of {ledger.sampled} frames failed"
+    event = EndEvent(keys.lecture, status, reason, ledger)
+    for channel in [keys.class_, *map(keys.participant, told)]:
+        _publish(pipe, channel, event)
+        pipe.expire(channel, RETENTION_S)
+    pipe.hset(keys.info, mapping={"status": status, "ended": now, **({"reason": reason} if reason else {})})
+    pipe.expire(keys.info, RETENTION_S)
+    pipe.expire(keys.participants, RETENTION_S)
+    pipe.delete(keys.state, keys.in_flight)
+
+
+def _emotion_event(lecture: str, told: Told, model_version: str) -> EmotionEvent:
+    sighting = told.sighting
+    face = sighting.face
+    x, y, w, h = map(round, face.box)
+    valence, arousal = valence_and_arousal(face.scores)
+    return EmotionEvent(
+        lecture=lecture,
+        participant=told.participant,
+        frame=sighting.frame,
+        t=sighting.t,
+        box=(x, y, w, h),
+        detection=round(face.detection, SCORE_DIGITS),
+        emotion=EMOTIONS[int(np.argmax(face.scores))],
+        scores=_scores(face.scores),
+        smoothed=_scores(sighting.smoothed),
+        valence=round(valence, SCORE_DIGITS),
+        arousal=round(arousal, SCORE_DIGITS),
+        models=face.models,
+        model_version=model_version,
+    )
+
+
+def _class_event(lecture: str, seen: FrameSeen, told: list[Told], model_version: str) -> ClassEvent:
+    """The mean over those who were told for this very frame: late sightings belong to frames that are gone."""
+    present = [one.sighting.face.scores for one in told if one.sighting.frame == seen.stamp.frame]
+    mean: Reading | None = tuple(np.mean(present, axis=0).tolist()) if present else None
+    valence, arousal = valence_and_arousal(mean) if mean else (None, None)
+    return ClassEvent(
+        lecture=lecture,
+        frame=seen.stamp.frame,
+        t=seen.stamp.t,
+        faces=len(present),
+        scores=_scores(mean) if mean else None,
+        valence=None if valence is None else round(valence, SCORE_DIGITS),
+        arousal=None if arousal is None else round(arousal, SCORE_DIGITS),
+        model_version=model_version,
+    )
+
+
+def _scores(values: Reading) -> Scores:
+    return {emotion: round(value, SCORE_DIGITS) for emotion, value in zip(EMOTIONS, values, strict=True)}
+
+
+def _stretched(span: ParticipantSpan | None, t: float) -> ParticipantSpan:
+    return ParticipantSpan(t, t, 1) if span is None else ParticipantSpan(span.first, max(span.last, t), span.frames + 1)

@@ -1,0 +1,203 @@
+"""What crosses Redis: frozen messages, each with one JSON form. Unknown fields are ignored, wrong types refused."""
+
+from typing import Annotated, Literal, cast
+
+import msgspec
+from msgspec import Meta, Struct
+
+VERSION = 1
+
+EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+"""The seven labels, in the order that every list of scores has."""
+
+Scores = dict[str, float]
+"""Emotion -> probability, in the order of EMOTIONS, summing to one but for rounding."""
+
+Status = Literal["running", "done", "failed", "stopped"]
+FinalStatus = Literal["done", "failed", "stopped"]
+
+NonNegative = Annotated[int, Meta(ge=0)]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+PixelBox = tuple[int, int, int, int]
+"""x, y, width, height in pixels of the source frame."""
+
+
+class FrameStamp(Struct, frozen=True):
+    """A sampled frame: its number, counted from 0 without gaps, and its media time in seconds."""
+
+    frame: NonNegative
+    t: Annotated[float, Meta(ge=0)]
+
+
+class Ending(Struct, frozen=True):
+    """How a lecture ended, and why if it was not simply over."""
+
+    status: FinalStatus
+    reason: str | None = None
+
+
+class ChunkHead(Struct, frozen=True):
+    """What is known of a chunk beside its pixels.
+
+    `width` and `height` are those of the source frame; the JPEGs may be smaller. The chunk with an `ending` is the
+    lecture's last and has no frames.
+    """
+
+    frames: list[FrameStamp]
+    width: Annotated[int, Meta(ge=1)]
+    height: Annotated[int, Meta(ge=1)]
+    ending: Ending | None = None
+    v: Literal[1] = 1
+
+
+class Chunk(Struct, frozen=True):
+    """A chunk of frames: `jpegs[i]` is the picture of `head.frames[i]`."""
+
+    head: ChunkHead
+    jpegs: list[bytes]
+
+    def to_hash(self) -> dict[str, bytes]:
+        """The fields of the Redis hash that holds the chunk: `head`, and a number for every picture."""
+        pictures = {str(i): jpeg for i, jpeg in enumerate(self.jpegs)}
+        return {"head": msgspec.json.encode(self.head), **pictures}
+
+    @classmethod
+    def from_hash(cls, fields: dict[bytes, bytes]) -> "Chunk":
+        """The chunk out of its Redis hash; ValueError where the fields are not those of one."""
+        try:
+            head = msgspec.json.decode(fields[b"head"], type=ChunkHead)
+            jpegs = [fields[str(i).encode()] for i in range(len(head.frames))]
+        except KeyError as missing:
+            raise ValueError(f"the chunk lacks its field {missing}") from None
+        return cls(head, jpegs)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its pictures."""
+        return sum(map(len, self.jpegs))
+
+
+class InFlight(Struct, frozen=True):
+    """What the ledger and the back-pressure need to know of a chunk that is on its way."""
+
+    frames: NonNegative
+    size: NonNegative
+
+
+class ParticipantSpan(Struct, frozen=True):
+    """When a participant was seen, in seconds of media time, and in how many frames."""
+
+    first: float
+    last: float
+    frames: NonNegative
+
+
+class Ledger(Struct, frozen=True):
+    """Where every sampled frame went. `reasons` counts frames by `dropped:WHY` and `failed:WHY`."""
+
+    sampled: NonNegative = 0
+    published: NonNegative = 0
+    dropped: NonNegative = 0
+    failed: NonNegative = 0
+    in_flight: NonNegative = 0
+    reasons: dict[str, int] = {}
+
+    @property
+    def balances(self) -> bool:
+        return self.sampled == self.published + self.dropped + self.failed + self.in_flight
+
+
+class EmotionEvent(Struct, frozen=True, tag_field="type", tag="emotion"):
+    """One participant in one frame."""
+
+    lecture: str
+    participant: str
+    frame: NonNegative
+    t: float
+    box: PixelBox
+    detection: Probability
+    emotion: str
+    scores: Scores
+    smoothed: Scores
+    valence: float
+    arousal: float
+    models: dict[str, str]
+    model_version: str
+    v: Literal[1] = 1
+
+
+class ClassEvent(Struct, frozen=True, tag_field="type", tag="class"):
+    """The class in one frame; scores, valence and arousal are means over its faces, null where there are none."""
+
+    lecture: str
+    frame: NonNegative
+    t: float
+    faces: NonNegative
+    scores: Scores | None
+    valence: float | None
+    arousal: float | None
+    model_version: str
+    v: Literal[1] = 1
+
+
+class EndEvent(Struct, frozen=True, tag_field="type", tag="end"):
+    """The last event of every channel of a lecture."""
+
+    lecture: str
+    status: FinalStatus
+    reason: str | None
+    ledger: Ledger
+    v: Literal[1] = 1
+
+
+Event = EmotionEvent | ClassEvent | EndEvent
+
+EVENT_FIELD = "event"
+"""The field of a stream's entry that holds the event's JSON."""
+
+
+def encode(message: Struct) -> bytes:
+    """The JSON form of a message."""
+    return msgspec.json.encode(message)
+
+
+def decode_event(data: bytes | str) -> Event:
+    """An event out of its JSON; msgspec.ValidationError (a ValueError) where it is none of version 1."""
+    return cast(Event, msgspec.json.decode(data, type=Event))
+
+
+class LectureInfo(Struct, frozen=True):
+    """The lecture's hash, read. `started` and `ended` are seconds since 1970; sizes in pixels."""
+
+    source: str
+    status: Status
+    fps: float
+    width: int
+    height: int
+    started: float
+    ended: float | None = None
+    reason: str | None = None
+    retention: int = 0
+    sampled: int = 0
+    published: int = 0
+    dropped: int = 0
+    failed: int = 0
+
+    @classmethod
+    def from_hash(cls, fields: dict[bytes, bytes]) -> "LectureInfo":
+        """The lecture out of its Redis hash; ValueError where the fields are not those of one."""
+        return msgspec.convert({k.decode(): v.decode() for k, v in fields.items()}, cls, strict=False)
+
+
+REASON_FIELDS = ("dropped:", "failed:")
+"""Prefixes of the hash fields that count frames by reason."""
+
+
+def ledger_from_hashes(info: dict[bytes, bytes], in_flight: dict[bytes, bytes]) -> Ledger:
+    """The ledger out of the hashes `LectureKeys.info` and `LectureKeys.in_flight`, read in one transaction."""
+    fields = {k.decode(): v for k, v in info.items()}
+    return Ledger(
+        **{name: int(fields.get(name, 0)) for name in ("sampled", "published", "dropped", "failed")},
+        in_flight=sum(msgspec.json.decode(value, type=InFlight).frames for value in in_flight.values()),
+        reasons={name: int(value) for name, value in fields.items() if name.startswith(REASON_FIELDS)},
+    )

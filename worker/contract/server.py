@@ -1,0 +1,98 @@
+"""How both sides speak to Redis: what is asked of a server, and the queue that carries the work."""
+
+from urllib.parse import urlsplit, urlunsplit
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry as ConnectionRetry
+from rq import Queue, Retry
+from rq.serializers import JSONSerializer
+
+QUEUE = "frames"
+JOB = "worker.job.process"
+"""The one function that a job may name; called with a lecture's id and a chunk's number."""
+
+# LMOVE, on which RQ's safe dequeue rests, came with 6.2; so did everything else that is used here.
+OLDEST_REDIS = (6, 2)
+
+CONNECT_TIMEOUT_S = 5.0
+
+# A chunk of 16 frames with 49 faces each takes three models about 8 s of one core; ten times that is a hang.
+JOB_TIMEOUT_S = 90
+JOB_RETRIES = 2
+FAILED_JOB_TTL_S = 3600
+
+FRAMES_TTL_S = 600
+"""Seconds that pixels may wait in Redis. A feeder that lives renews it; when it dies they go by themselves."""
+
+RETENTION_S = 30 * 24 * 3600
+"""Seconds that a lecture's results are kept after their last change."""
+
+STREAM_LENGTH = 100_000
+"""Events kept in one stream: thirteen hours at 2 frames a second, and a bound on what one lecture can take."""
+
+
+class RedisUnusable(Exception):
+    """A Redis that cannot be used; the message says why and what to do, and holds no password."""
+
+
+def connect(url: str) -> redis.Redis:
+    """A connection pool for `url` that was tried out once.
+
+    Raises RedisUnusable where the URL is none, nothing answers within CONNECT_TIMEOUT_S, the password is
+    wrong, or the server is older than OLDEST_REDIS.
+    """
+    shown = without_credentials(url)
+    try:
+        client = redis.Redis.from_url(
+            url,
+            protocol=2,
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            retry=ConnectionRetry(ExponentialBackoff(cap=1, base=0.05), 3),
+        )
+    except ValueError as wrong:
+        raise RedisUnusable(f"--redis {shown}: {wrong}") from None
+    try:
+        version = str(client.info("server")["redis_version"])
+    except TypeError:
+        raise RedisUnusable(f"--redis {shown}: its query names something that redis-py does not know") from None
+    except redis.AuthenticationError:
+        raise RedisUnusable(f"Redis at {shown} refuses the password; give it as redis://:PASSWORD@HOST:PORT") from None
+    except redis.exceptions.NoPermissionError:
+        raise RedisUnusable(f"Redis at {shown} does not let this user call INFO; see deploy/ for the rights") from None
+    except (redis.RedisError, OSError) as failure:
+        raise RedisUnusable(f"cannot reach Redis at {shown}: {failure}") from None
+    if tuple(map(int, version.split(".")[:2])) < OLDEST_REDIS:
+        oldest = ".".join(map(str, OLDEST_REDIS))
+        raise RedisUnusable(f"Redis at {shown} is {version}; LecturePulse needs {oldest} or newer")
+    return client
+
+
+def without_credentials(url: str) -> str:
+    """`url` as it may be shown: user, password and query taken out."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+def frame_queue(client: redis.Redis) -> Queue:
+    return Queue(QUEUE, connection=client, serializer=JSONSerializer, default_timeout=JOB_TIMEOUT_S)
+
+
+def job_id(lecture: str, chunk: int) -> str:
+    """One id for one chunk, so that pushing it twice leaves one job."""
+    return f"{lecture}-{chunk}"
+
+
+def enqueue_chunk(queue: Queue, lecture: str, chunk: int) -> None:
+    """Ask the workers for a chunk that lies in Redis."""
+    queue.enqueue_call(
+        JOB,
+        args=(lecture, chunk),
+        job_id=job_id(lecture, chunk),
+        timeout=JOB_TIMEOUT_S,
+        result_ttl=0,
+        failure_ttl=FAILED_JOB_TTL_S,
+        retry=Retry(max=JOB_RETRIES),
+        description=f"lecture {lecture}, chunk {chunk}",
+    )

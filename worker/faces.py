@@ -1,0 +1,278 @@
+"""Finding faces: BlazeFace, looking through windows.
+
+BlazeFace (Bazarevsky et al., 2019; the short-range model that MediaPipe ships) sees 128x128 pixels and finds faces from
+about a tenth of that upwards. A gallery of 25 shown to it whole has none. So it looks through overlapping square
+windows, some as high as the frame and some half as high, and what the windows find is merged.
+
+The model file is read out of the mediapipe package and run by the interpreter that also runs the emotion models:
+`import mediapipe` takes seconds and brings TensorFlow along where that is installed, and its graph takes 1.6 ms a
+window where the interpreter takes 1.0 (measured on one core, November 2026).
+"""
+
+import importlib.util
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from worker.interpreter import Network
+from worker.preprocessing import Box, Image, padded_square
+
+Floats = npt.NDArray[np.float32]
+
+MODEL = "modules/face_detection/face_detection_short_range.tflite"
+SIDE = 128  # pixels that BlazeFace sees, both ways
+ANCHOR_GRIDS = ((16, 2), (8, 6))  # cells along a side, and anchors in each cell
+
+# Windows are squares of these shares of the frame's shorter side, half a window apart: 24 of them at 16:9.
+WINDOW_SHARES = (1.0, 0.5)
+
+# On rendered galleries (9 to 49 people, 720p and 1080p) every face scores 0.36 or more in its best window, and so do
+# many things in clips without faces. Looked at once more, from a window that is LOOK_AGAIN times the face and has it in
+# the middle, faces score 0.73 or more and other things 0.68 or less.
+CANDIDATE = 0.30
+SURE = 0.85
+LOOK_AGAIN = 3.0
+SURE_AT_SECOND_LOOK = 0.70
+
+SAME_FACE_IOU = 0.3
+INSIDE_SHARE = 0.6  # a box with this share inside a better one is a part of that face
+
+# A window that shows no face is looked through again when it has changed by this many grey levels on average. People
+# who are already seen are left out of that: a face, and the body that moves with it, so many widths and heights around.
+THUMBNAIL_SCALE = 8
+CHANGED = 2.0
+BODY_ASIDE = 1.0
+BODY_ABOVE = 0.75
+BODY_BELOW = 3.0
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face: its box in pixels of the picture (it may reach beyond the edge), and BlazeFace's confidence, 0 to 1."""
+
+    box: Box
+    detection: float
+
+
+class Window(NamedTuple):
+    """A square part of the picture, in pixels."""
+
+    x: int
+    y: int
+    side: int
+
+
+class Thumbnail(NamedTuple):
+    """What a window shows, small: grey pixels [rows, columns], and where people are already known [rows, columns]."""
+
+    pixels: Image
+    known: npt.NDArray[np.bool_]
+
+
+@dataclass
+class _Sight:
+    """What was seen through some windows: boxes [n, 4] in pixels of the picture, scores [n], and the windows [n]."""
+
+    boxes: Floats
+    scores: Floats
+    windows: list[Window]
+
+    def __add__(self, other: "_Sight") -> "_Sight":
+        return _Sight(
+            np.concatenate([self.boxes, other.boxes]),
+            np.concatenate([self.scores, other.scores]),
+            self.windows + other.windows,
+        )
+
+
+class FaceFinder:
+    """Finds faces in pictures and in frames that follow each other. Holds one interpreter; not for several threads."""
+
+    def __init__(self) -> None:
+        self._blazeface = Network(_model_file())
+        self._anchors = _anchors()
+
+    def find_in_picture(self, image: Image) -> list[Face]:
+        """All faces of a picture, looked for everywhere."""
+        faces, _ = self._settle(image, self._look(image, windows(*image.shape[1::-1])))
+        return faces
+
+    def find_in_frames(self, images: Iterable[Image]) -> Iterator[list[Face]]:
+        """The faces of each frame of a short stretch of video.
+
+        The first frame is looked at everywhere; the others only through windows that had a face or that changed,
+        unless a face went missing: then everywhere again.
+        """
+        everywhere: list[Window] = []
+        seen: dict[Window, Thumbnail] = {}  # what a window showed when it was last looked through
+        fruitful: set[Window] = set()
+        before: list[Face] = []
+        shape: tuple[int, ...] = ()
+        for image in images:
+            if image.shape != shape:
+                shape, everywhere = image.shape, windows(*image.shape[1::-1])
+                seen, fruitful, before = {}, set(), []
+            now = _thumbnails(image, everywhere, before)
+            chosen = [w for w in everywhere if w in fruitful or w not in seen or _changed(seen[w], now[w])]
+            sight = self._look(image, chosen)
+            faces, fruitful = self._settle(image, sight)
+            if len(chosen) < len(everywhere) and any(not _seen_again(face, faces) for face in before):
+                rest = [w for w in everywhere if w not in chosen]
+                faces, fruitful = self._settle(image, sight + self._look(image, rest))
+                chosen = everywhere
+            seen.update({w: now[w] for w in chosen})
+            before = faces
+            yield faces
+
+    def _look(self, image: Image, chosen: list[Window]) -> _Sight:
+        """Candidates through every chosen window, not yet merged."""
+        sight = _Sight(np.empty((0, 4), np.float32), np.empty(0, np.float32), [])
+        for window in chosen:
+            boxes, scores = self._look_through(image, window)
+            sight += _Sight(boxes, scores, [window] * len(scores))
+        return sight
+
+    def _look_through(self, image: Image, window: Window) -> tuple[Floats, Floats]:
+        x, y, side = window
+        how = cv2.INTER_AREA if side > SIDE else cv2.INTER_LINEAR
+        view = cv2.resize(padded_square(image, x, y, side), (SIDE, SIDE), interpolation=how)
+        batch = cv2.cvtColor(view, cv2.COLOR_BGR2RGB)[np.newaxis].astype(np.float32) / 127.5 - 1
+        raw_boxes, logits = self._blazeface(batch)
+        # sigmoid(z) >= CANDIDATE, asked of z: most of the 896 anchors need no exponential
+        likely = logits[0, :, 0] >= math.log(CANDIDATE / (1 - CANDIDATE))
+        scores = 1 / (1 + np.exp(-logits[0, likely, 0]))
+        centres = self._anchors[likely] + raw_boxes[0, likely, :2] / SIDE
+        sizes = raw_boxes[0, likely, 2:4] / SIDE
+        boxes = np.concatenate([centres - sizes / 2, sizes], axis=1) * side + np.array([x, y, 0, 0])
+        return boxes.astype(np.float32), scores.astype(np.float32)
+
+    def _settle(self, image: Image, sight: _Sight) -> tuple[list[Face], set[Window]]:
+        """Merge what several windows saw, look again where it is not sure; the faces and the windows that had them."""
+        faces: list[Face] = []
+        fruitful = set()
+        for box, score, window in _merged(sight):
+            face = Face(box, score) if score >= SURE else self._look_again(image, box)
+            if face is not None and not _taken(face, faces):
+                faces.append(face)
+                fruitful.add(window)
+        return faces, fruitful
+
+    def _look_again(self, image: Image, box: Box) -> Face | None:
+        x, y, w, h = box
+        side = round(max(w, h) * LOOK_AGAIN)
+        window = Window(round(x + w / 2 - side / 2), round(y + h / 2 - side / 2), side)
+        boxes, scores = self._look_through(image, window)
+        scores = np.where(_overlap(np.asarray(box, np.float32), boxes)[0] >= SAME_FACE_IOU, scores, 0)
+        if not len(scores) or scores.max() < SURE_AT_SECOND_LOOK:
+            return None
+        best = int(scores.argmax())
+        return Face(_as_box(boxes[best]), float(scores[best]))
+
+
+def windows(width: int, height: int) -> list[Window]:
+    """The windows through which a picture of this size is looked at."""
+    return [
+        Window(x, y, side)
+        for side in (round(min(width, height) * share) for share in WINDOW_SHARES)
+        for y in _starts(height, side)
+        for x in _starts(width, side)
+    ]
+
+
+def _starts(length: int, side: int) -> list[int]:
+    """Where windows of `side` begin, evenly, at most half a window apart, so that the last ends with the picture."""
+    steps = math.ceil((length - side) / (side / 2)) if length > side else 0
+    return [round(i * (length - side) / steps) for i in range(steps + 1)] if steps else [0]
+
+
+def _merged(sight: _Sight) -> Iterator[tuple[Box, float, Window]]:
+    """Non-maximum suppression in which a face's box is the mean, by score, of the boxes that agree on it."""
+    order = np.argsort(-sight.scores, kind="stable")
+    boxes, scores = sight.boxes[order], sight.scores[order]
+    origin = [sight.windows[i] for i in order]
+    left = np.ones(len(scores), bool)
+    for i in range(len(scores)):
+        if not left[i]:
+            continue
+        iou, inside = _overlap(boxes[i], boxes)
+        agreeing = left & (iou >= SAME_FACE_IOU)
+        left &= ~(agreeing | (inside >= INSIDE_SHARE))
+        yield _as_box(np.average(boxes[agreeing], axis=0, weights=scores[agreeing])), float(scores[i]), origin[i]
+
+
+def _overlap(box: Floats, boxes: Floats) -> tuple[Floats, Floats]:
+    """Of `box` [4] with each of `boxes` [n, 4]: intersection over union [n], and over the smaller of the two [n]."""
+    left_top = np.maximum(box[:2], boxes[:, :2])
+    right_bottom = np.minimum(box[:2] + box[2:], boxes[:, :2] + boxes[:, 2:])
+    shared = np.prod(np.maximum(right_bottom - left_top, 0), axis=1)
+    area, areas = box[2] * box[3], boxes[:, 2] * boxes[:, 3]
+    iou: Floats = shared / (area + areas - shared)
+    inside: Floats = shared / np.minimum(area, areas)
+    return iou, inside
+
+
+def _overlaps(face: Face, faces: list[Face]) -> tuple[Floats, Floats]:
+    boxes = np.asarray([other.box for other in faces], np.float32).reshape(-1, 4)
+    return _overlap(np.asarray(face.box, np.float32), boxes)
+
+
+def _taken(face: Face, faces: list[Face]) -> bool:
+    """A second look can slip from a shadow of a face to the face itself, which is there already."""
+    iou, inside = _overlaps(face, faces)
+    return bool(((iou >= SAME_FACE_IOU) | (inside >= INSIDE_SHARE)).any())
+
+
+def _seen_again(face: Face, faces: list[Face]) -> bool:
+    return bool((_overlaps(face, faces)[0] >= SAME_FACE_IOU / 2).any())
+
+
+def _thumbnails(image: Image, chosen: list[Window], people: list[Face]) -> dict[Window, Thumbnail]:
+    """What every window shows, small and grey, people painted over."""
+    height, width = image.shape[:2]
+    k = THUMBNAIL_SCALE
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    small = np.asarray(cv2.resize(grey, (width // k + 1, height // k + 1), interpolation=cv2.INTER_AREA), np.uint8)
+    known = np.zeros(small.shape, bool)
+    for x, y, w, h in (face.box for face in people):
+        top, bottom = (y - BODY_ABOVE * h) / k, (y + (1 + BODY_BELOW) * h) / k
+        left, right = (x - BODY_ASIDE * w) / k, (x + (1 + BODY_ASIDE) * w) / k
+        known[max(0, round(top)) : max(0, round(bottom)), max(0, round(left)) : max(0, round(right))] = True
+    return {
+        w: Thumbnail(small[part], known[part])
+        for w in chosen
+        for part in [np.s_[w.y // k : (w.y + w.side) // k + 1, w.x // k : (w.x + w.side) // k + 1]]
+    }
+
+
+def _changed(before: Thumbnail, now: Thumbnail) -> bool:
+    return float(np.where(now.known, 0, cv2.absdiff(before.pixels, now.pixels)).mean()) > CHANGED
+
+
+def _as_box(values: Floats) -> Box:
+    x, y, w, h = (float(value) for value in values)
+    return x, y, w, h
+
+
+def _anchors() -> Floats:
+    """The centres of BlazeFace's 896 anchors [896, 2], x and y from 0 to 1."""
+    centres = []
+    for cells, repeats in ANCHOR_GRIDS:
+        rows, columns = np.mgrid[:cells, :cells]
+        centres.append(np.repeat(np.stack([columns, rows], axis=-1).reshape(-1, 2) + 0.5, repeats, axis=0) / cells)
+    return np.concatenate(centres).astype(np.float32)
+
+
+def _model_file() -> Path:
+    found = importlib.util.find_spec("mediapipe")  # finds the package without importing it
+    if found is None or found.origin is None:
+        raise FileNotFoundError("the package mediapipe, which brings the face model, is not installed")
+    file = Path(found.origin).parent / MODEL
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is missing: install mediapipe 0.10.21, the last that brings its face model")
+    return file
