@@ -97,7 +97,7 @@ def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: lis
 def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
     """One transaction; whether there may be more to commit."""
     with client.pipeline() as pipe:
-        pipe.watch(keys.state)  # type: ignore[no-untyped-call]
+        pipe.watch(keys.state)
         stored = pipe.get(keys.state)
         if stored is None:
             return False

@@ -11,7 +11,7 @@ window where the interpreter takes 1.0 (measured on one core, November 2026).
 
 import importlib.util
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -29,8 +29,12 @@ MODEL = "modules/face_detection/face_detection_short_range.tflite"
 SIDE = 128  # pixels that BlazeFace sees, both ways
 ANCHOR_GRIDS = ((16, 2), (8, 6))  # cells along a side, and anchors in each cell
 
-# Windows are squares of these shares of the frame's shorter side, half a window apart: 24 of them at 16:9.
-WINDOW_SHARES = (1.0, 0.5)
+# Windows are squares of these shares of the frame's shorter side, half a window apart: 24 of them at 16:9. Where a face
+# is found that is smaller than SMALL of the smallest of them, there may be others too small to be found: then it is
+# looked through 50 finer ones as well.
+COARSE_SHARES = (1.0, 0.5)
+FINE_SHARES = (1 / 3,)
+SMALL = 0.15
 
 # On rendered galleries (9 to 49 people, 720p and 1080p) every face scores 0.36 or more in its best window, and so do
 # many things in clips without faces. Looked at once more, from a window that is LOOK_AGAIN times the face and has it in
@@ -100,8 +104,7 @@ class FaceFinder:
 
     def find_in_picture(self, image: Image) -> list[Face]:
         """All faces of a picture, looked for everywhere."""
-        faces, _ = self._settle(image, self._look(image, windows(*image.shape[1::-1])))
-        return faces
+        return next(self.find_in_frames([image]))
 
     def find_in_frames(self, images: Iterable[Image]) -> Iterator[list[Face]]:
         """The faces of each frame of a short stretch of video.
@@ -110,19 +113,24 @@ class FaceFinder:
         unless a face went missing: then everywhere again.
         """
         everywhere: list[Window] = []
+        fine: list[Window] = []
         seen: dict[Window, Thumbnail] = {}  # what a window showed when it was last looked through
         fruitful: set[Window] = set()
         before: list[Face] = []
         shape: tuple[int, ...] = ()
         for image in images:
             if image.shape != shape:
-                shape, everywhere = image.shape, windows(*image.shape[1::-1])
+                shape = image.shape
+                everywhere, fine = (windows(shape[1], shape[0], shares) for shares in (COARSE_SHARES, FINE_SHARES))
                 seen, fruitful, before = {}, set(), []
-            now = _thumbnails(image, everywhere, before)
+            now = _thumbnails(image, [*everywhere, *fine], before)
             chosen = [w for w in everywhere if w in fruitful or w not in seen or _changed(seen[w], now[w])]
             sight = self._look(image, chosen)
             faces, fruitful = self._settle(image, sight)
-            if len(chosen) < len(everywhere) and any(not _seen_again(face, faces) for face in before):
+            small = fine and any(face.box[2] < SMALL * everywhere[-1].side for face in faces)
+            if small:
+                everywhere, fine = everywhere + fine, []
+            if small or any(not _seen_again(face, faces) for face in before):
                 rest = [w for w in everywhere if w not in chosen]
                 faces, fruitful = self._settle(image, sight + self._look(image, rest))
                 chosen = everywhere
@@ -175,11 +183,11 @@ class FaceFinder:
         return Face(_as_box(boxes[best]), float(scores[best]))
 
 
-def windows(width: int, height: int) -> list[Window]:
-    """The windows through which a picture of this size is looked at."""
+def windows(width: int, height: int, shares: Sequence[float] = COARSE_SHARES) -> list[Window]:
+    """The windows through which a picture of this size is looked at, the largest first."""
     return [
         Window(x, y, side)
-        for side in (round(min(width, height) * share) for share in WINDOW_SHARES)
+        for side in (max(1, round(min(width, height) * share)) for share in shares)
         for y in _starts(height, side)
         for x in _starts(width, side)
     ]
@@ -265,7 +273,7 @@ def _anchors() -> Floats:
     for cells, repeats in ANCHOR_GRIDS:
         rows, columns = np.mgrid[:cells, :cells]
         centres.append(np.repeat(np.stack([columns, rows], axis=-1).reshape(-1, 2) + 0.5, repeats, axis=0) / cells)
-    return np.concatenate(centres).astype(np.float32)
+    return np.asarray(np.concatenate(centres), np.float32)
 
 
 def _model_file() -> Path:

@@ -18,7 +18,7 @@ from rq.timeouts import JobTimeoutException
 from worker.commit import LectureState, commit
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import Chunk, encode
-from worker.contract.server import RETENTION_S
+from worker.contract.server import JOB, RETENTION_S
 from worker.manifest import MODELS
 from worker.observations import Outcome
 from worker.perception import BadPicture, Perception
@@ -45,7 +45,7 @@ def process(lecture: str, number: int) -> None:
 
 def give_up(job: Job, kind: type[BaseException], failure: BaseException, _: TracebackType | None) -> bool:
     """RQ's exception handler. When no retry is left, the chunk's outcome is its failure, and the lecture moves on."""
-    if not job.retries_left:
+    if not job.retries_left and job.func_name == JOB:  # a stranger's job just fails
         lecture, number = job.args
         keys = LectureKeys(lecture)
         _write_down(job.connection, keys, number, Outcome(failure=_reason(failure)))

@@ -19,10 +19,11 @@ Colour = Literal["grey", "rgb"]
 
 CHANNELS: dict[Colour, int] = {"grey": 1, "rgb": 3}
 
-# A square of this many sides of BlazeFace's box, its centre moved up by this share of the box: the framing of
-# FER-2013's crops, measured by running the detector over FER-2013 itself (docs/framing in training/README.md).
-CROP_SCALE = 1.25
-CROP_RISE = 0.06
+# The square that a network sees has sides of this many times BlazeFace's box, and its middle lies this share of the box
+# higher: the framing of FER-2013. Measured on 1,500 of its training pictures with BlazeFace itself: picture side over
+# box 1.18 (10th to 90th percentile 1.00 to 1.52), middle 0.09 higher (-0.03 to 0.18). RAF-DB: 1.02 and 0.05.
+CROP_SCALE = 1.18
+CROP_RISE = 0.09
 
 
 def face_crop(image: Image, box: Box) -> Image:

@@ -1,22 +1,23 @@
 """One worker process: RQ's loop around the job, with networks that stay warm."""
 
-import logging
 import threading
 from multiprocessing import connection, parent_process
 from os import getpid, kill
 from signal import SIGTERM
 from typing import Any
 
-from rq import SimpleWorker
+import redis
+from rq import Queue, SimpleWorker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from worker.contract.server import JOB, QUEUE, connect
 from worker.job import give_up, perception
 
-# An idle worker wakes this often to look after jobs whose worker died; RQ subtracts 15 s from the worker's lifetime.
-IDLE_S = 5
-WORKER_TTL_S = IDLE_S + 15
+# How often an idle worker looks whether it was told to stop, and how often after jobs whose worker died.
+IDLE_S = 1
+MAINTENANCE_S = 5
+WORKER_TTL_S = 20
 
 # A job is given to somebody else this long after its time limit if its worker has not been heard of.
 LEASE_MARGIN_S = 3
@@ -43,27 +44,46 @@ class ChunkWorker(SimpleWorker):
         """Seconds until a job that nothing was heard of counts as abandoned; RQ's own margin is a minute."""
         return int(job.timeout or 0) + LEASE_MARGIN_S
 
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """Wait for a job in short spells. None, which ends the work loop, once the worker was told to stop."""
+        while not self._stop_requested:
+            if found := super().dequeue_job_and_maintain_ttl(IDLE_S, max_idle_time=IDLE_S):
+                return found
+        return None
+
+    def _shutdown(self) -> None:
+        """On SIGTERM: stop when the job in hand is done.
+
+        RQ's own would raise out of whatever runs unless a job does, also between taking a job and beginning it.
+        """
+        self._stop_requested = True
+
     def procline(self, message: str) -> None:
         """Leave the process title alone: RQ would put what comes from Redis into it."""
 
 
 def serve(url: str, name: str) -> None:
     """Work until told to stop: SIGTERM finishes the job in hand, and so does the death of the parent process."""
-    logging.getLogger("rq").setLevel(logging.WARNING)
     _stop_with_parent()
     perception()  # loaded before the first job, so that no job's time is spent on it
-    worker = ChunkWorker(
+    chunk_worker(connect(url), name).work(logging_level="WARNING")
+
+
+def chunk_worker(client: redis.Redis, name: str, prepare_for_work: bool = True) -> ChunkWorker:
+    """RQ's worker `name`; with `prepare_for_work` false, a stand-in for one that runs in another process."""
+    return ChunkWorker(
         [QUEUE],
         name=name,
-        connection=connect(url),
+        connection=client,
         job_class=ChunkJob,
         serializer=JSONSerializer,
         exception_handlers=[give_up],
         worker_ttl=WORKER_TTL_S,
-        maintenance_interval=IDLE_S,
+        maintenance_interval=MAINTENANCE_S,
+        prepare_for_work=prepare_for_work,
     )
-    worker.log_result_lifespan = False
-    worker.work(logging_level="WARNING")
 
 
 def _stop_with_parent() -> None:

@@ -51,7 +51,13 @@ def connect(url: str) -> redis.Redis:
             retry=ConnectionRetry(ExponentialBackoff(cap=1, base=0.05), 3),
         )
     except ValueError as wrong:
-        raise RedisUnusable(f"--redis {shown}: {wrong}") from None
+        # What could not be read may be part of a password.
+        why = (
+            "no URL that can be read; write / ? # @ in a password as %2F %3F %23 %40"
+            if shown.endswith("...")
+            else wrong
+        )
+        raise RedisUnusable(f"--redis {shown}: {why}") from None
     try:
         version = str(client.info("server")["redis_version"])
     except TypeError:
@@ -69,10 +75,14 @@ def connect(url: str) -> redis.Redis:
 
 
 def without_credentials(url: str) -> str:
-    """`url` as it may be shown: user, password and query taken out."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+    """`url` as it may be shown: without user, password and query; only its scheme where they cannot be told apart."""
+    try:
+        parts = urlsplit(url)
+        if "@" not in parts.path + parts.query + parts.fragment and (parts.port is None or parts.port):
+            return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    except ValueError:
+        pass
+    return f"{url.partition('://')[0][:10]}://..." if "://" in url else "..."
 
 
 def frame_queue(client: redis.Redis) -> Queue:

@@ -1,0 +1,61 @@
+# Everything a newcomer needs: `make demo`, `make test`. `make help` lists the rest.
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
+SAMPLE := build/sample-lecture.mp4
+VIDEO ?= $(SAMPLE)
+
+# The first Python that will do, or the one named: make PYTHON=/path/to/python install
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3; do \
+	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$python && break; done)
+
+.PHONY: help install demo test check format lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 18
+
+install: $(VENV)/.worker  ## producer, worker and training in .venv/bin (no TensorFlow)
+
+demo: $(VENV)/.demo $(if $(filter $(SAMPLE),$(VIDEO)),$(SAMPLE))  ## run a sample lecture, or your own: make demo VIDEO=lecture.mp4
+	@$(BIN)/producer ingest "$(VIDEO)"
+
+test: check  ## the whole suite, and what it needs
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.dev  ## style, types and import directions
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+format: $(VENV)/.dev  ## format the code
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+lock: $(VENV)/.python  ## pin anew what is tested, in constraints.txt
+	@$(PIP) uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade --all-extras --no-header \
+		--no-annotate pyproject.toml --output-file constraints.txt
+
+clean:  ## remove what make made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/.python:
+	@test -n "$(PYTHON)" || { echo "LecturePulse needs Python 3.10, 3.11 or 3.12, and none was found; install one, or name it: make PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 12) or sys.exit("LecturePulse needs Python 3.10, 3.11 or 3.12, but $(PYTHON) is %d.%d; name another: make PYTHON=/path/to/python3.11" % v)'
+	@echo "Setting up $(VENV) (a few minutes the first time)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.worker: $(VENV)/.python pyproject.toml constraints.txt
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.worker
+	@$(PIP) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.worker
+	@$(PIP) --editable '.[training,demo,dev]'
+	@touch $@
+
+$(SAMPLE): $(VENV)/.demo tests/gallery.py
+	@$(BIN)/python -m tests.gallery $@

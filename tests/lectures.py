@@ -1,0 +1,85 @@
+"""Feeding a lecture by hand, the way a producer does, so that workers can be tested without one."""
+
+import time
+from collections.abc import Sequence
+from typing import cast
+
+import cv2
+import redis
+
+from tests.gallery import Picture
+from worker.contract.keys import LectureKeys
+from worker.contract.messages import (
+    Chunk,
+    ChunkHead,
+    Ending,
+    Event,
+    FrameStamp,
+    InFlight,
+    Ledger,
+    decode_event,
+    encode,
+    ledger_from_hashes,
+)
+from worker.contract.server import enqueue_chunk, frame_queue
+
+
+def chunks_of(pictures: Sequence[Picture], per_chunk: int, fps: float = 2.0) -> list[Chunk]:
+    """The chunks of a lecture, its ending included."""
+    height, width = pictures[0].shape[:2]
+    jpegs = [cv2.imencode(".jpg", picture)[1].tobytes() for picture in pictures]
+    stamps = [FrameStamp(n, n / fps) for n in range(len(pictures))]
+    chunks = [
+        Chunk(ChunkHead(stamps[n : n + per_chunk], width, height), jpegs[n : n + per_chunk])
+        for n in range(0, len(pictures), per_chunk)
+    ]
+    return [*chunks, Chunk(ChunkHead([], width, height, Ending("done")), [])]
+
+
+def begin_lecture(client: redis.Redis, lecture: str) -> LectureKeys:
+    """Everything that is there before the first chunk."""
+    keys = LectureKeys(lecture)
+    client.hset(keys.info, mapping={"source": "test.mp4", "status": "running", "started": time.time()})
+    client.hset(keys.info, mapping={"fps": 2, "width": 1280, "height": 720})
+    client.hset(keys.info, mapping={"sampled": 0, "published": 0, "dropped": 0, "failed": 0})
+    client.set(keys.state, b"{}")
+    return keys
+
+
+def push_chunk(client: redis.Redis, keys: LectureKeys, number: int, chunk: Chunk) -> None:
+    """Put a chunk where workers look for it, without asking them to."""
+    client.hset(keys.chunk(number), mapping={**chunk.to_hash()})
+    client.hset(keys.in_flight, str(number), encode(InFlight(len(chunk.head.frames), chunk.size)))
+    client.hincrby(keys.info, "sampled", len(chunk.head.frames))
+
+
+def feed_lecture(client: redis.Redis, lecture: str, chunks: Sequence[Chunk]) -> LectureKeys:
+    """A whole lecture, with the workers asked for every chunk."""
+    keys = begin_lecture(client, lecture)
+    for number, chunk in enumerate(chunks):
+        push_chunk(client, keys, number, chunk)
+        enqueue_chunk(frame_queue(client), lecture, number)
+    return keys
+
+
+def events_of(client: redis.Redis, keys: LectureKeys) -> dict[str, list[Event]]:
+    """Every stream of a lecture: its name behind the lecture's, and its events."""
+    streams = sorted(key for key in client.scan_iter(keys.everything) if client.type(key) == b"stream")
+    return {key.decode().removeprefix(keys.info + ":"): _events(client, key) for key in streams}
+
+
+def _events(client: redis.Redis, stream: bytes) -> list[Event]:
+    entries = cast(list[tuple[bytes, dict[bytes, bytes]]], client.xrange(stream))
+    return [decode_event(fields[b"event"]) for _, fields in entries]
+
+
+def ledger_of(client: redis.Redis, keys: LectureKeys) -> Ledger:
+    info, in_flight = (cast(dict[bytes, bytes], client.hgetall(key)) for key in (keys.info, keys.in_flight))
+    return ledger_from_hashes(info, in_flight)
+
+
+def await_end(client: redis.Redis, keys: LectureKeys, patience: float = 90) -> None:
+    until = time.monotonic() + patience
+    while client.hget(keys.info, "status") == b"running":
+        assert time.monotonic() < until, f"the lecture did not end within {patience} s"
+        time.sleep(0.05)

@@ -1,0 +1,158 @@
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from tests.worker.linear_network import SIDE, linear_network, linear_weights, write_linear_models
+from worker.emotions import BATCH, Ensemble, calibrate, combine, softmax
+from worker.manifest import Manifest, ManifestError, write_manifest
+from worker.preprocessing import Image, network_pixels
+
+Rows = npt.NDArray[np.float32]
+
+logits = st.integers(0, 5).flatmap(
+    lambda n: arrays(np.float32, (n, 7), elements=st.floats(-1e4, 1e4, width=32)),
+)
+probabilities = arrays(np.float32, (4, 7), elements=st.floats(0, 100, width=32)).map(softmax)
+
+
+@settings(deadline=None)
+@given(logits)
+def test_softmax_gives_rows_that_sum_to_one(values: Rows) -> None:
+    result = softmax(values)
+    assert result.shape == values.shape
+    assert np.allclose(result.sum(axis=1), 1, atol=1e-5)
+    assert (result >= 0).all()
+
+
+@settings(deadline=None)
+@given(logits, st.integers(-100, 100))
+def test_softmax_does_not_care_for_a_constant_added_to_all(values: Rows, constant: int) -> None:
+    assert np.allclose(softmax(values), softmax(values + np.float32(constant)), atol=1e-2)
+
+
+@settings(deadline=None)
+@given(probabilities, probabilities, st.floats(0, 10), st.floats(0.1, 10))
+def test_an_average_sums_to_one_and_lies_between_its_models(a: Rows, b: Rows, weight_a: float, weight_b: float) -> None:
+    average = combine({"a": a, "b": b}, {"a": weight_a, "b": weight_b})
+    assert np.allclose(average.sum(axis=1), 1, atol=1e-5)
+    assert (average >= np.minimum(a, b) - 1e-6).all()
+    assert (average <= np.maximum(a, b) + 1e-6).all()
+
+
+@settings(deadline=None)
+@given(probabilities, probabilities)
+def test_the_order_of_models_does_not_matter(a: Rows, b: Rows) -> None:
+    weights = {"a": 0.7, "b": 2.0}
+    assert np.array_equal(combine({"a": a, "b": b}, weights), combine({"b": b, "a": a}, weights))
+
+
+@settings(deadline=None)
+@given(probabilities, probabilities)
+def test_only_the_proportion_of_weights_counts(a: Rows, b: Rows) -> None:
+    both = {"a": a, "b": b}
+    assert np.allclose(combine(both, {"a": 1, "b": 3}), combine(both, {"a": 10, "b": 30}), atol=1e-6)
+
+
+@settings(deadline=None)
+@given(probabilities, probabilities)
+def test_a_model_of_weight_nothing_says_nothing(a: Rows, b: Rows) -> None:
+    assert np.array_equal(combine({"a": a, "b": b}, {"a": 1, "b": 0}), a)
+
+
+@settings(deadline=None)
+@given(probabilities)
+def test_temperature_one_changes_nothing(rows: Rows) -> None:
+    assert np.allclose(calibrate(rows, 1.0), rows, atol=1e-6)
+
+
+@settings(deadline=None)
+@given(probabilities, st.floats(1.1, 10))
+def test_a_higher_temperature_flattens_and_a_lower_one_sharpens(rows: Rows, temperature: float) -> None:
+    assert (calibrate(rows, temperature).max(axis=1) <= rows.max(axis=1) + 1e-6).all()
+    assert (calibrate(rows, 1 / temperature).max(axis=1) >= rows.max(axis=1) - 1e-6).all()
+
+
+def crops(n: int) -> list[Image]:
+    """Noise of many sizes, as crops have."""
+    random = np.random.default_rng(7)
+    return [random.integers(0, 256, (SIDE + 3 * i, SIDE + 3 * i, 3), np.uint8) for i in range(n)]
+
+
+def truth(faces: list[Image], seed: int) -> Rows:
+    """What the linear network of that seed makes of the faces, worked out by hand."""
+    kernel, bias = linear_weights(seed)
+    pixels = [(network_pixels(face, SIDE, "grey").astype(np.float32) - 127.5) / 127.5 for face in faces]
+    return softmax(np.stack(pixels).reshape(len(faces), -1) @ kernel.T + bias)
+
+
+def test_one_model_alone_is_the_ensemble_and_is_what_its_weights_say(tmp_path: Path) -> None:
+    write_linear_models(tmp_path, {"only": 3})
+    faces = crops(BATCH + 2)
+    readings = Ensemble.load(tmp_path).read(faces)
+    assert np.allclose(readings.by_model["only"], truth(faces, 3), atol=1e-5)
+    assert np.allclose(readings.scores, readings.by_model["only"], atol=1e-6)
+    assert readings.scores.dtype == np.float32
+
+
+def test_several_models_are_averaged_and_calibrated(tmp_path: Path) -> None:
+    write_linear_models(tmp_path, {"first": 1, "second": 2}, temperature=2.0)
+    faces = crops(5)
+    roots = np.sqrt((truth(faces, 1) + truth(faces, 2)) / 2)  # softmax(log(p) / 2)
+    expected = roots / roots.sum(axis=1, keepdims=True)
+    assert np.allclose(Ensemble.load(tmp_path).read(faces).scores, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [0, 1, BATCH - 1, BATCH, BATCH + 1, 2 * BATCH])
+def test_a_face_is_read_alike_in_whatever_company(tmp_path: Path, n: int) -> None:
+    write_linear_models(tmp_path, {"first": 1, "second": 2})
+    ensemble, faces = Ensemble.load(tmp_path), crops(n)
+    together = ensemble.read(faces)
+    assert together.scores.shape == (n, 7)
+    assert set(together.by_model) == {"first", "second"}
+    for i, face in enumerate(faces):
+        assert np.allclose(together.scores[i], ensemble.read([face]).scores[0], atol=1e-6)
+
+
+def with_file(manifest: Manifest, content: bytes, folder: Path) -> None:
+    """Make `content` the manifest's first file, with a sha256 that fits."""
+    model = msgspec.structs.replace(manifest.models[0], sha256=hashlib.sha256(content).hexdigest())
+    (folder / model.file).write_bytes(content)
+    write_manifest(msgspec.structs.replace(manifest, models=[model]), folder)
+
+
+def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
+    with_file(write_linear_models(tmp_path, {"only": 1}), b"not a network", tmp_path)
+    with pytest.raises(ManifestError, match=r"only\.tflite: not a network"):
+        Ensemble.load(tmp_path)
+
+
+def test_a_network_with_other_than_seven_outputs_is_refused(tmp_path: Path) -> None:
+    with_file(write_linear_models(tmp_path, {"only": 1}), linear_network(*linear_weights(1, outputs=8)), tmp_path)
+    with pytest.raises(ManifestError, match=r"only\.tflite: gives \(8,\)"):
+        Ensemble.load(tmp_path)
+
+
+def test_a_network_that_wants_another_input_than_the_manifest_says_is_refused(tmp_path: Path) -> None:
+    manifest = write_linear_models(tmp_path, {"only": 1})
+    model = manifest.models[0]
+    wrong = msgspec.structs.replace(model, input=msgspec.structs.replace(model.input, colour="rgb"))
+    write_manifest(msgspec.structs.replace(manifest, models=[wrong]), tmp_path)
+    with pytest.raises(ManifestError, match=r"only\.tflite: not a network that takes \(8, 8, 3\)"):
+        Ensemble.load(tmp_path)
+
+
+def test_reading_emotions_loads_neither_mediapipe_nor_tensorflow() -> None:
+    program = (
+        "import sys, worker.emotions; print([m for m in ('mediapipe', 'tensorflow', 'keras') if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

@@ -1,0 +1,89 @@
+"""Faces in galleries, where it is known how many there are and where."""
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.gallery import gallery_pages, portraits, tiles
+from worker.faces import FaceFinder, Floats, Window, windows
+from worker.preprocessing import Image
+
+
+@pytest.fixture(scope="module")
+def finder() -> FaceFinder:
+    return FaceFinder()
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)])
+@pytest.mark.parametrize("people", [1, 2, 4, 9, 25, 49])
+def test_every_face_of_a_gallery_is_found_and_nothing_else(
+    finder: FaceFinder, people: int, size: tuple[int, int]
+) -> None:
+    (page,) = gallery_pages(people, 1, size=size)
+    faces = finder.find_in_picture(page)
+    assert len(faces) == people
+    for tile in tiles(people, *size):
+        assert sum(tile.holds(face.box) for face in faces) == 1
+
+
+@pytest.mark.parametrize("size", [(640, 480), (480, 640), (200, 200), (1920, 200)])
+def test_a_single_webcam_picture_has_one_face(finder: FaceFinder, size: tuple[int, int]) -> None:
+    (page,) = gallery_pages(1, 1, size=size)
+    assert len(finder.find_in_picture(page)) == 1
+
+
+def test_noise_flat_colour_and_text_have_no_face(finder: FaceFinder) -> None:
+    rng = np.random.default_rng(1)
+    slide = np.full((720, 1280, 3), 255, np.uint8)
+    for line in range(12):
+        at = (60, 60 + 54 * line)
+        cv2.putText(slide, "Bayes' theorem o(n) :-) 0o8", at, cv2.FONT_HERSHEY_SIMPLEX, 1.6, (20, 20, 20), 3)
+    for picture in (rng.integers(0, 255, (720, 1280, 3), np.uint8), np.full((480, 640, 3), 90, np.uint8), slide):
+        assert finder.find_in_picture(picture) == []
+
+
+def test_frames_that_follow_each_other_find_what_single_pictures_find(finder: FaceFinder) -> None:
+    pages = list(gallery_pages(9, 6, fps=2))
+    followed = list(finder.find_in_frames(pages))
+    assert [len(faces) for faces in followed] == [9] * 6
+
+
+def test_who_joins_in_the_middle_of_a_chunk_is_found_in_that_frame(finder: FaceFinder) -> None:
+    two, four = next(gallery_pages(2, 1)), next(gallery_pages(4, 1))
+    empty = np.full_like(two, 24)
+    assert [len(faces) for faces in finder.find_in_frames([empty, two, two, four, four, empty])] == [0, 2, 2, 4, 4, 0]
+
+
+def test_following_one_speaker_takes_far_fewer_looks_than_searching(
+    finder: FaceFinder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_through = finder._look_through
+    looks: list[Window] = []
+
+    def counted(image: Image, window: Window) -> tuple[Floats, Floats]:
+        looks.append(window)
+        return look_through(image, window)
+
+    monkeypatch.setattr(finder, "_look_through", counted)
+    found = list(finder.find_in_frames(gallery_pages(1, 8, fps=2)))
+    assert [len(faces) for faces in found] == [1] * 8
+    assert len(looks) < 8 * len(windows(1280, 720)) / 2
+
+
+def test_windows_cover_the_picture_and_stay_inside() -> None:
+    for width, height in ((1280, 720), (720, 1280), (300, 300), (853, 479), (1920, 100)):
+        seen = np.zeros((height, width), bool)
+        for x, y, side in windows(width, height):
+            assert x >= 0
+            assert y >= 0
+            assert x + side <= width
+            assert y + side <= height
+            seen[y : y + side, x : x + side] = True
+        assert seen.all()
+
+
+def test_a_face_cut_by_the_edge_does_not_break_the_second_look(finder: FaceFinder) -> None:
+    astronaut, _ = portraits()
+    for cut in range(40, 200, 20):
+        finder.find_in_picture(np.ascontiguousarray(astronaut[:, cut:]))
+        finder.find_in_picture(np.ascontiguousarray(astronaut[cut:]))

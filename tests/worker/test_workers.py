@@ -1,0 +1,187 @@
+"""Real worker processes on a real Redis with the real networks."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+import redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from tests.gallery import gallery_pages
+from tests.lectures import await_end, begin_lecture, chunks_of, events_of, feed_lecture, push_chunk
+from worker.contract.keys import LectureKeys
+from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Event
+from worker.contract.server import QUEUE, enqueue_chunk, frame_queue
+
+PAGES = list(gallery_pages(4, 12, fps=2, size=(640, 360)))
+
+
+@contextmanager
+def workers(url: str, processes: int) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "worker", "run", "--redis", url, "--processes", str(processes)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as supervisor:
+        try:
+            yield supervisor
+        finally:
+            supervisor.terminate()
+            supervisor.communicate(timeout=60)
+
+
+def eventually(true: Callable[[], object], patience: float = 60) -> None:
+    until = time.monotonic() + patience
+    while not true():
+        assert time.monotonic() < until, f"did not become true within {patience} s"
+        time.sleep(0.05)
+
+
+def worker_pids(client: redis.Redis) -> set[int]:
+    return {int(pid) for key in client.smembers("rq:workers") if (pid := client.hget(key, "pid"))}
+
+
+def someone_else_works(client: redis.Redis, killed: set[int]) -> bool:
+    return bool(worker_pids(client)) and worker_pids(client).isdisjoint(killed)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(redis_server: str) -> dict[str, list[Event]]:
+    """The events of the lecture when one worker does it alone."""
+    with redis.Redis.from_url(redis_server) as client:
+        client.flushall()
+        keys = feed_lecture(client, "l", chunks_of(PAGES, 3))
+        with workers(redis_server, 1):
+            await_end(client, keys)
+        return events_of(client, keys)
+
+
+def test_one_worker_tells_every_frame_of_every_participant(undisturbed: dict[str, list[Event]]) -> None:
+    assert set(undisturbed) == {"class", *(f"participant:p{n:02d}" for n in range(1, 5))}
+    for name, stream in undisturbed.items():
+        kind = ClassEvent if name == "class" else EmotionEvent
+        assert [event.frame for event in stream if isinstance(event, kind)] == list(range(len(PAGES)))
+        assert isinstance(stream[-1], EndEvent)
+        assert stream[-1].ledger.balances
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_the_events_are_the_same_whatever_the_number_of_workers(
+    client: redis.Redis, redis_url: str, undisturbed: dict[str, list[Event]], processes: int
+) -> None:
+    keys = feed_lecture(client, "l", chunks_of(PAGES, 3))
+    with workers(redis_url, processes):
+        await_end(client, keys)
+    assert events_of(client, keys) == undisturbed
+
+
+def test_the_events_are_the_same_when_the_last_chunk_is_asked_for_first_and_each_one_twice(
+    client: redis.Redis, redis_url: str, undisturbed: dict[str, list[Event]]
+) -> None:
+    chunks = chunks_of(PAGES, 3)
+    keys = begin_lecture(client, "l")
+    for number, chunk in enumerate(chunks):
+        push_chunk(client, keys, number, chunk)
+    for number in [*reversed(range(len(chunks))), *range(len(chunks))]:
+        enqueue_chunk(frame_queue(client), "l", number)
+        # a second job under the same id replaces the first only while it waits: ask under another as well
+        Queue(QUEUE, connection=client, serializer=JSONSerializer).enqueue_call("worker.job.process", ("l", number))
+    with workers(redis_url, 2):
+        await_end(client, keys)
+        eventually(lambda: frame_queue(client).count == 0)
+    assert events_of(client, keys) == undisturbed
+
+
+def test_killed_workers_are_replaced_and_their_chunks_are_done_once(
+    client: redis.Redis, redis_url: str, undisturbed: dict[str, list[Event]]
+) -> None:
+    keys = begin_lecture(client, "l")
+    chunks = chunks_of(PAGES, 3)
+    with workers(redis_url, 1):
+        eventually(lambda: worker_pids(client))
+        for number, chunk in enumerate(chunks):
+            push_chunk(client, keys, number, chunk)
+            enqueue_chunk(frame_queue(client), "l", number)
+            if number < 3:
+                eventually(lambda: frame_queue(client).count == 0)
+                killed = worker_pids(client)
+                for pid in killed:
+                    os.kill(pid, signal.SIGKILL)
+                eventually(partial(someone_else_works, client, killed))
+        await_end(client, keys)
+    assert events_of(client, keys) == undisturbed
+
+
+def test_frames_that_are_no_pictures_fail_and_the_others_are_published(client: redis.Redis, redis_url: str) -> None:
+    chunks = chunks_of(PAGES[:6], 2)
+    chunks[1].jpegs[0] = b"not a picture"
+    keys = feed_lecture(client, "l", chunks)
+    with workers(redis_url, 1):
+        await_end(client, keys)
+    end = events_of(client, keys)["class"][-1]
+    assert isinstance(end, EndEvent)
+    assert (end.status, end.ledger.published, end.ledger.reasons) == ("failed", 4, {"failed:bad_picture": 2})
+
+
+def test_a_job_that_names_another_function_runs_nothing(client: redis.Redis, redis_url: str, tmp_path: Path) -> None:
+    witness = tmp_path / "ran"
+    stranger = Queue(QUEUE, connection=client, serializer=JSONSerializer)
+    job = stranger.enqueue_call("pathlib.Path.touch", (str(witness),), failure_ttl=60)
+    keys = feed_lecture(client, "l", chunks_of(PAGES[:2], 2))
+    with workers(redis_url, 1):
+        await_end(client, keys)
+        eventually(lambda: job.get_status(refresh=True) == "failed")
+    assert not witness.exists()
+
+
+def test_told_to_stop_workers_finish_the_job_in_hand_and_leave(client: redis.Redis, redis_url: str) -> None:
+    keys = begin_lecture(client, "l")
+    with workers(redis_url, 2) as supervisor:
+        eventually(lambda: len(worker_pids(client)) == 2)
+        for number, chunk in enumerate(chunks_of(PAGES, 12)[:1]):
+            push_chunk(client, keys, number, chunk)
+            enqueue_chunk(frame_queue(client), "l", number)
+        eventually(lambda: frame_queue(client).count == 0)
+        supervisor.terminate()
+        supervisor.communicate(timeout=60)
+        assert supervisor.returncode == 0
+    assert client.hget(keys.info, "published") == b"12"
+    assert client.smembers("rq:workers") == set()
+
+
+def test_workers_end_when_their_supervisor_is_killed(client: redis.Redis, redis_url: str) -> None:
+    with workers(redis_url, 1) as supervisor:
+        eventually(lambda: worker_pids(client))
+        (pid,) = worker_pids(client)
+        supervisor.kill()
+        eventually(lambda: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2])
+
+
+def test_a_forgotten_lecture_leaves_nothing_behind(client: redis.Redis, redis_url: str) -> None:
+    forgotten = feed_lecture(client, "gone", chunks_of(PAGES[:4], 2))
+    client.delete(*client.scan_iter(forgotten.everything), forgotten.info)
+    kept = feed_lecture(client, "kept", chunks_of(PAGES[:4], 2))
+    with workers(redis_url, 1):
+        await_end(client, kept)
+    assert list(client.scan_iter(LectureKeys("gone").info + "*")) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("redis://127.0.0.1:1", "cannot reach Redis at redis://127.0.0.1:1"),
+        ("nonsense", "must specify one of the following schemes"),
+    ],
+)
+def test_a_redis_that_cannot_be_used_is_one_clear_line(url: str, complaint: str) -> None:
+    refused = subprocess.run(
+        [sys.executable, "-m", "worker", "run", "--redis", url], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert refused.returncode == 2
+    assert complaint in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
