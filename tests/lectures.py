@@ -48,7 +48,8 @@ def begin_lecture(client: redis.Redis, lecture: str) -> LectureKeys:
 
 def push_chunk(client: redis.Redis, keys: LectureKeys, number: int, chunk: Chunk) -> None:
     """Put a chunk where workers look for it, without asking them to."""
-    client.hset(keys.chunk(number), mapping={**chunk.to_hash()})
+    for field, value in chunk.to_hash().items():
+        client.hset(keys.chunk(number), field, value)
     client.hset(keys.in_flight, str(number), encode(InFlight(len(chunk.head.frames), chunk.size)))
     client.hincrby(keys.info, "sampled", len(chunk.head.frames))
 

@@ -1,0 +1,117 @@
+"""Small films whose pictures tell their number, and frames that can be asked for it."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+BITS = 8
+MILLISECOND = Fraction(1, 1000)
+
+
+def numbered(number: int, width: int, height: int, noise: int = 0) -> npt.NDArray[np.uint8]:
+    """A picture of eight bars, black or white, that write `number` in binary; `noise` makes its JPEG large."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    for bit in range(BITS):
+        if number >> bit & 1:
+            picture[:, width * bit // BITS : width * (bit + 1) // BITS] = 255 - noise
+    if noise:
+        picture += np.random.default_rng(number).integers(0, noise, picture.shape, np.uint8)
+    return picture
+
+
+def number_of(jpeg: bytes) -> int:
+    """The number that a frame's picture shows."""
+    picture = pixels(jpeg)
+    bars = np.array_split(picture.mean(axis=(0, 2)), BITS)
+    return sum(1 << bit for bit, bar in enumerate(bars) if np.median(bar) > 127)
+
+
+def pixels(jpeg: bytes) -> npt.NDArray[np.uint8]:
+    return np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)
+
+
+def film(
+    path: Path,
+    codec: str = "libx264",
+    *,
+    pictures: int = 50,
+    fps: int = 25,
+    times_ms: Sequence[int] | None = None,
+    size: tuple[int, int] = (320, 240),
+    pixel_format: str = "yuv420p",
+    noise: int = 0,
+    first_pts: int = 0,
+    sound_s: float = 0.0,
+    mux_options: dict[str, str] | None = None,
+    codec_options: dict[str, str] | None = None,
+) -> Path:
+    """Write numbered pictures, at `fps` or at `times_ms`; with `sound_s` seconds of sound, the first stream."""
+    with av.open(str(path), "w", options=mux_options or {}) as output:
+        sound: Any = output.add_stream("aac", rate=8000, layout="mono") if sound_s else None
+        video: Any = output.add_stream(codec, rate=fps, options=codec_options or _quick(codec))
+        video.width, video.height = size
+        video.pix_fmt = pixel_format
+        if times_ms is not None:
+            video.codec_context.time_base = MILLISECOND
+        times = range(pictures) if times_ms is None else times_ms
+        for number, time in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(numbered(number, *size, noise), "bgr24")
+            frame.pts = time + first_pts
+            frame.time_base = Fraction(1, fps) if times_ms is None else MILLISECOND
+            output.mux(video.encode(frame))
+        output.mux(video.encode())
+        if sound is not None:
+            _mux_silence(output, sound, sound_s)
+    return path
+
+
+def sound_only(path: Path, seconds: float = 1.0) -> Path:
+    with av.open(str(path), "w") as output:
+        sound: Any = output.add_stream("aac", rate=8000, layout="mono")
+        sound.id = 300  # in a transport stream, another than a film's
+        _mux_silence(output, sound, seconds)
+    return path
+
+
+# ISO 14496-12, the matrix of `tkhd`: a b c d of (x, y) -> (ax + cy, bx + dy), y downwards, in 16.16 fixed point.
+CLOCKWISE = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
+
+
+def turned(path: Path, degrees: int) -> Path:
+    """Make a phone's recording of an mp4: to be shown turned clockwise by `degrees`."""
+    data = path.read_bytes()
+    matrix = data.index(b"tkhd") + 4 + 40
+    a, b, c, d = CLOCKWISE[degrees]
+    entries = (a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    turned_matrix = b"".join(entry.to_bytes(4, "big", signed=True) for entry in entries)
+    path.write_bytes(data[:matrix] + turned_matrix + data[matrix + 36 :])
+    return path
+
+
+def cut(path: Path, share: float = 0.5) -> Path:
+    """Leave only the first `share` of the file's bytes."""
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    return path
+
+
+def _mux_silence(output: Any, sound: Any, seconds: float) -> None:
+    for start in range(0, round(seconds * 8000), 1024):
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        samples.sample_rate, samples.pts, samples.time_base = 8000, start, Fraction(1, 8000)
+        output.mux(sound.encode(samples))
+    output.mux(sound.encode())
+
+
+def _quick(codec: str) -> dict[str, str]:
+    return {
+        "libx264": {"preset": "ultrafast", "bf": "2"},
+        "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
+        "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
+    }.get(codec, {})

@@ -1,0 +1,214 @@
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+import redis
+
+from producer.feeding import feed as feeding
+from producer.feeding.feed import Feed, LectureExists, LectureGone, Progress
+from producer.feeding.packing import packed
+from producer.feeding.source import SampledFrame, open_source
+from tests.producer.feeding.films import cut, film, number_of
+from worker.contract.keys import LectureKeys
+from worker.contract.messages import Chunk, Ending, InFlight, LectureInfo, ledger_from_hashes
+from worker.contract.server import FRAMES_TTL_S, RETENTION_S, frame_queue, job_id
+
+KEYS = LectureKeys("l1")
+NEVER = threading.Event()
+
+
+class Frames:
+    """A source of `count` frames of `size` bytes at 2 frames a second; `at` is called before the frame of a number."""
+
+    shortfall: str | None = None
+
+    def __init__(self, count: int, size: int = 1000, at: dict[int, threading.Event] | None = None) -> None:
+        self.count, self.size, self.at = count, size, at or {}
+
+    def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
+        for number in range(self.count):
+            if number in self.at:
+                self.at[number].set()
+            if stop.is_set():
+                return
+            yield SampledFrame(number, number / 2, bytes(self.size))
+
+
+def started(client: redis.Redis, max_bytes: int = feeding.MAX_BYTES, participant: str | None = None) -> Feed:
+    return Feed.start(client, "l1", "/home/me/talk.mp4", 2.0, 640, 360, participant, max_bytes)
+
+
+def chunks(client: redis.Redis) -> list[Chunk]:
+    """Every chunk that waits in Redis, by number."""
+    numbers = sorted(map(int, client.hkeys(KEYS.in_flight)))
+    assert numbers == list(range(len(numbers)))
+    return [Chunk.from_hash(stored(client, KEYS.chunk(number))) for number in numbers]
+
+
+def stored(client: redis.Redis, key: str) -> dict[bytes, bytes]:
+    return cast(dict[bytes, bytes], client.hgetall(key))
+
+
+def in_flight(client: redis.Redis) -> dict[int, InFlight]:
+    entries = stored(client, KEYS.in_flight).items()
+    return {int(number): InFlight(**json.loads(value)) for number, value in entries}
+
+
+def ending(client: redis.Redis) -> Ending | None:
+    return chunks(client)[-1].head.ending
+
+
+def test_a_recording_lies_in_redis_as_the_contract_says(client: redis.Redis, tmp_path: Path) -> None:
+    lecture = film(tmp_path / "lecture.mp4", pictures=100, fps=4)
+    with open_source(str(lecture), 4) as source:
+        feed = Feed.start(client, "l1", str(lecture), 4, source.width, source.height)
+        feed.run(source, NEVER)
+
+    *fed, last = chunks(client)
+    stamps = [stamp for chunk in fed for stamp in chunk.head.frames]
+    assert [(stamp.frame, stamp.t) for stamp in stamps] == [(n, n / 4) for n in range(100)]
+    assert [number_of(jpeg) for chunk in fed for jpeg in chunk.jpegs] == list(range(100))
+    assert (last.head.ending, last.jpegs) == (Ending("done"), [])
+    assert in_flight(client) == {n: InFlight(len(c.jpegs), c.size) for n, c in enumerate([*fed, last])}
+    assert frame_queue(client).job_ids == [job_id("l1", number) for number in range(len(fed) + 1)]
+
+    info = LectureInfo.from_hash(stored(client, KEYS.info))
+    assert (info.source, info.status, info.fps, info.width, info.height) == ("lecture.mp4", "running", 4, 320, 240)
+    assert (info.sampled, info.published, info.retention) == (100, 0, RETENTION_S)
+    assert ledger_from_hashes(stored(client, KEYS.info), stored(client, KEYS.in_flight)).balances
+    assert feed.progress == Progress(100, 25.0, 24.75)
+
+
+def test_everything_a_feed_leaves_expires_by_itself(client: redis.Redis) -> None:
+    started(client).run(Frames(20), NEVER)
+    for key in client.scan_iter("lecture:*"):
+        assert 0 < client.ttl(key) <= (FRAMES_TTL_S if b":chunk:" in key else RETENTION_S)
+
+
+def test_while_it_is_fed_a_lecture_has_its_feeder_and_afterwards_not(client: redis.Redis) -> None:
+    feed = started(client)
+    assert 0 < client.ttl(KEYS.feeder) <= feeding.FEEDER_TTL_S
+    feed.run(Frames(1), NEVER)
+    assert not client.exists(KEYS.feeder)
+
+
+@pytest.mark.parametrize("participant", ["alice", None])
+def test_the_workers_are_told_who_is_to_be_seen(client: redis.Redis, participant: str | None) -> None:
+    started(client, participant=participant)
+    assert json.loads(client.get(KEYS.state) or b"") == {"participant": participant, "class_only": False}
+
+
+def test_a_lecture_that_exists_is_left_alone_and_the_way_out_named(client: redis.Redis) -> None:
+    started(client).run(Frames(3), NEVER)
+    before = {key: client.dump(key) for key in client.scan_iter("lecture:*")}
+    with pytest.raises(LectureExists, match=r"lecture l1 exists already: run `producer forget l1`.* --lecture"):
+        started(client)
+    assert {key: client.dump(key) for key in client.scan_iter("lecture:*")} == before
+
+
+def test_an_id_that_cannot_name_a_lecture_or_participant_leaves_nothing(client: redis.Redis) -> None:
+    with pytest.raises(ValueError, match="lecture id 'a/b'"):
+        Feed.start(client, "a/b", "talk.mp4", 2, 640, 360)
+    with pytest.raises(ValueError, match="participant id 'a b'"):
+        started(client, participant="a b")
+    assert client.dbsize() == 0
+
+
+@pytest.mark.parametrize(("size", "chunk"), [(30_000, 16 * 30_000), (250_000, 16 * 250_000)])
+def test_the_budget_is_used_but_never_passed_except_by_a_chunk_beyond_it(
+    client: redis.Redis, size: int, chunk: int
+) -> None:
+    budget = 1_000_000
+    feed = started(client, max_bytes=budget)
+    fed = threading.Thread(target=feed.run, args=(Frames(96, size), NEVER))
+    fed.start()
+    committed = 0
+    while fed.is_alive() or client.exists(KEYS.in_flight):
+        feeding_on = fed.is_alive()
+        waiting = in_flight(client)
+        taken = sum(entry.size for entry in waiting.values())
+        assert taken <= max(budget, chunk)
+        # As a worker commits, in order, but one that takes nothing before the feed must wait for it.
+        if waiting and (taken + chunk > budget or not feeding_on):
+            client.delete(KEYS.chunk(committed))
+            client.hdel(KEYS.in_flight, str(committed))
+            committed += 1
+        time.sleep(0.001)
+    fed.join()
+    assert committed == 6 + 1
+    assert int(client.hget(KEYS.info, "sampled") or 0) == 96
+
+
+def test_without_room_a_feed_waits_and_stop_ends_the_wait(client: redis.Redis) -> None:
+    feed = started(client, max_bytes=20_000)
+    stop = threading.Event()
+    # The 33rd frame is asked for when the first chunk is in flight and the second in hand, with no room for it.
+    third = threading.Event()
+    fed = threading.Thread(target=feed.run, args=(Frames(1000, at={32: third}), stop))
+    fed.start()
+    third.wait()
+    stop.set()
+    fed.join()
+    assert [len(chunk.jpegs) for chunk in chunks(client)] == [16, 0]
+    assert ending(client) == Ending("stopped", "stopped at 0:07")
+    assert feed.progress == Progress(16, 8.0, 7.5)
+
+
+def test_stop_feeds_what_is_in_hand_if_there_is_room(client: redis.Redis) -> None:
+    stop = threading.Event()
+    started(client).run(Frames(1000, at={150: stop}), stop)
+    assert sum(len(chunk.jpegs) for chunk in chunks(client)) == 150
+    assert ending(client) == Ending("stopped", "stopped at 1:14")
+
+
+def test_a_cut_recording_is_fed_and_ends_as_failed(client: redis.Redis, tmp_path: Path) -> None:
+    lecture = cut(film(tmp_path / "cut.mkv", pictures=200))
+    with open_source(str(lecture), 2) as source:
+        started(client).run(source, NEVER)
+    told = ending(client)
+    assert told is not None
+    assert told.status == "failed"
+    assert told.reason is not None
+    assert told.reason.endswith("of 0:08; the recording was cut off")
+    assert int(client.hget(KEYS.info, "sampled") or 0) > 0
+
+
+def test_a_lecture_forgotten_on_the_way_stays_forgotten(client: redis.Redis) -> None:
+    feed = started(client)
+    feed.push(next(iter_chunks(16)))
+    client.delete(*client.scan_iter("lecture:*"))
+    with pytest.raises(LectureGone, match="lecture l1 was forgotten"):
+        feed.push(next(iter_chunks(16)))
+    assert list(client.scan_iter("lecture:*")) == []
+
+
+def test_a_feed_that_waits_for_room_notices_that_its_lecture_is_gone(client: redis.Redis) -> None:
+    feed = started(client, max_bytes=1)
+    feed.push(next(iter_chunks(1)))
+    client.delete(KEYS.info)
+    with pytest.raises(LectureGone):
+        feed.wait_for_room(1, NEVER)
+
+
+def test_what_waits_long_is_kept_alive(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeding, "RENEW_EVERY_S", 0.0)
+    feed = started(client)
+    feed.push(next(iter_chunks(16)))
+    client.expire(KEYS.chunk(0), 5)
+    client.delete(KEYS.feeder)
+    feed.renew()
+    assert client.ttl(KEYS.chunk(0)) > 5
+    assert client.exists(KEYS.feeder)
+    feed.finish("done")
+    client.expire(KEYS.chunk(0), 5)
+    feed.renew()
+    assert client.ttl(KEYS.chunk(0)) > 5
+    assert not client.exists(KEYS.feeder)
+
+
+def iter_chunks(frames: int) -> Iterator[Chunk]:
+    return packed(Frames(frames).frames(NEVER), 640, 360)

@@ -1,0 +1,46 @@
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producer.feeding.packing import CHUNK_BYTES, CHUNK_FRAMES, CHUNK_S, packed
+from producer.feeding.source import SampledFrame
+from worker.contract.messages import Chunk
+
+
+def frames(fps: float, sizes: list[int]) -> list[SampledFrame]:
+    return [SampledFrame(number, number / fps, bytes(size)) for number, size in enumerate(sizes)]
+
+
+def seconds(chunk: Chunk) -> float:
+    return chunk.head.frames[-1].t - chunk.head.frames[0].t
+
+
+@given(
+    st.sampled_from([0.05, 0.5, 2.0, 7.5, 60.0]),
+    st.lists(st.sampled_from([0, 1, 2**18, 2**20, CHUNK_BYTES, CHUNK_BYTES + 1]), max_size=60),
+)
+def test_packing_keeps_every_frame_in_order_and_every_chunk_within_bounds(fps: float, sizes: list[int]) -> None:
+    fed = frames(fps, sizes)
+    chunks = list(packed(fed, 640, 360))
+    stamps = [stamp for chunk in chunks for stamp in chunk.head.frames]
+    assert [(stamp.frame, stamp.t) for stamp in stamps] == [(frame.frame, frame.t) for frame in fed]
+    assert [jpeg for chunk in chunks for jpeg in chunk.jpegs] == [frame.jpeg for frame in fed]
+    for chunk in chunks:
+        assert 1 <= len(chunk.jpegs) <= CHUNK_FRAMES
+        assert seconds(chunk) < CHUNK_S
+        assert chunk.size <= CHUNK_BYTES or len(chunk.jpegs) == 1
+        assert (chunk.head.width, chunk.head.height, chunk.head.ending) == (640, 360, None)
+
+
+def test_eight_seconds_at_two_frames_a_second_are_one_chunk() -> None:
+    assert [len(chunk.jpegs) for chunk in packed(frames(2, [1000] * 40), 640, 360)] == [16, 16, 8]
+
+
+def test_a_slow_rate_does_not_make_a_chunk_wait_for_its_frames() -> None:
+    assert [len(chunk.jpegs) for chunk in packed(frames(0.5, [1000] * 10), 640, 360)] == [4, 4, 2]
+
+
+def test_chunks_are_given_as_the_frames_come() -> None:
+    endless = (SampledFrame(number, number / 2, b"jpeg") for number in iter(lambda: 0, 1))
+    assert math.isclose(next(packed(endless, 640, 360)).head.frames[0].t, 0.0)
