@@ -1,4 +1,4 @@
-"""The main job, end to end: a recording, the command a teacher runs, the private Redis, real workers, the real models."""
+"""The main job, end to end: the command a teacher runs, the private Redis, real workers, the real models."""
 
 import json
 import os

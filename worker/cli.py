@@ -49,5 +49,6 @@ def run(
 
 
 def _stop_at_end_of_input(stop: threading.Event) -> None:
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1):  # not through sys.stdin, whose lock a daemon thread must not hold at exit
+        pass
     stop.set()

@@ -1,0 +1,5 @@
+"""`python -m producer` is `producer`."""
+
+from producer.cli import main
+
+main()

@@ -1,0 +1,312 @@
+"""The command line of the producer. It alone composes the two wings, and knows where Redis is."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import redis
+import typer
+from typer.core import TyperGroup
+
+from producer.display import JsonLines
+from producer.embedded.folder import EmbeddedError
+from producer.embedded.server import private_redis
+from producer.embedded.workers import Workers, WorkersEnded
+from producer.feeding.feed import MAX_BYTES, LectureExists, LectureGone
+from producer.feeding.sampling import checked_fps
+from producer.feeding.source import SourceError, open_source
+from producer.ingest import Wish, ingest
+from producer.listening import workers_listen
+from producer.reading.export import ExportRefused, check_path, export
+from producer.reading.follow import ParticipantUnknown, follow
+from producer.reading.lectures import (
+    LectureFed,
+    LectureForgotten,
+    LectureUnknown,
+    forget,
+    lectures_table,
+    list_lectures,
+    read_lecture,
+)
+from producer.reading.summary import clock, ledger_line
+from producer.saying import say
+from producer.stopping import exit_code
+from worker.contract.keys import checked_id
+from worker.contract.messages import EmotionEvent, EndEvent, Event
+from worker.contract.server import RedisUnusable, connect, without_credentials
+
+
+class RedisLost(Exception):
+    """Redis went, or refused, in the middle of the work."""
+
+
+NOTHING_DONE = (
+    SourceError,
+    LectureExists,
+    LectureUnknown,
+    LectureFed,
+    ParticipantUnknown,
+    ExportRefused,
+    EmbeddedError,
+    RedisUnusable,
+)
+"""What ends a command before it did anything: exit code 2."""
+
+CUT_SHORT = (LectureGone, LectureForgotten, RedisLost, redis.RedisError)
+"""What ends one in the middle: exit code 1."""
+
+# typer has brought a click of its own since 0.20; this is the parent of all its usage errors, in that one or the other.
+UsageError: Any = typer.BadParameter.__base__
+
+
+def main() -> None:
+    """Run the command line. Whatever is wrong is one line on standard error."""
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    try:
+        code = app(standalone_mode=False)
+    except UsageError as wrong:
+        say(f"{wrong.format_message()} (see `{wrong.ctx.command_path if wrong.ctx else 'producer'} --help`)")
+        code = 2
+    sys.exit(code)
+
+
+class Commands(TyperGroup):
+    """The commands, with what may go wrong in any of them."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except NOTHING_DONE as failure:
+            say(failure)
+            raise typer.Exit(2) from None
+        except CUT_SHORT as failure:
+            say(failure)
+            raise typer.Exit(1) from None
+        except WorkersEnded as failure:
+            say(failure)
+            raise typer.Exit(2 if failure.refused else 1) from None
+        except BrokenPipeError:  # whoever read the output has seen enough
+            _discard_output()
+            raise typer.Exit(exit_code(signal.SIGPIPE)) from None
+        except OSError as failure:
+            say(failure)
+            raise typer.Exit(2) from None
+
+
+app = typer.Typer(cls=Commands, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def producer() -> None:
+    """Make a timeline of displayed expression of a lecture, and read it.
+
+    Exit codes: 0 done; 1 the lecture ended with failed frames or cut short, or a connection was lost; 2 bad arguments,
+    an unreadable source or an unusable Redis; 128 + N stopped by signal N (130 for Ctrl-C).
+    """
+
+
+def _parsed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A parser whose ValueError typer reports as it is, before anything else happens."""
+
+    def parser(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as wrong:
+            raise typer.BadParameter(str(wrong)) from None
+
+    return parser
+
+
+def _fps(text: str) -> float:
+    try:
+        fps = float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number") from None
+    return checked_fps(fps)
+
+
+def _count(text: str) -> int:
+    if not str(text).isdecimal() or int(text) < 1:
+        raise ValueError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+LECTURE_ID = _parsed(lambda text: checked_id(text, "lecture id"))
+PARTICIPANT_ID = _parsed(lambda text: checked_id(text, "participant id"))
+COUNT = _parsed(_count)
+
+Lecture = Annotated[
+    str, typer.Argument(parser=LECTURE_ID, metavar="LECTURE", show_default=False, help="The lecture's id.")
+]
+Redis = Annotated[
+    str | None,
+    typer.Option(
+        "--redis",
+        envvar="REDIS_URL",
+        metavar="URL",
+        show_default=False,
+        help="The Redis where lectures are; without it, a private one in your data folder.",
+    ),
+]
+Participant = Annotated[
+    str | None,
+    typer.Option(parser=PARTICIPANT_ID, metavar="ID", show_default=False, help="Of this participant only."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print events, one JSON object a line, and nothing else.")]
+
+
+@app.command("ingest")
+def ingest_command(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", show_default=False, help="A video file.")],
+    lecture: Annotated[
+        str | None,
+        typer.Option(
+            parser=LECTURE_ID,
+            metavar="ID",
+            show_default=False,
+            help="The lecture's id; else made of the file's name.",
+        ),
+    ] = None,
+    fps: Annotated[float, typer.Option(parser=_parsed(_fps), metavar="FPS", help="Frames a second to look at.")] = 2.0,
+    redis: Redis = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            parser=COUNT, metavar="N", show_default="one a core", help="Worker processes beside the private Redis."
+        ),
+    ] = None,
+    participant: Annotated[
+        str | None,
+        typer.Option(
+            parser=PARTICIPANT_ID,
+            metavar="ID",
+            show_default=False,
+            help="The one person of the recording, by this id.",
+        ),
+    ] = None,
+    max_bytes: Annotated[
+        int, typer.Option(parser=COUNT, metavar="N", help="Bytes of frames that may be in flight.")
+    ] = MAX_BYTES,
+    json: Json = False,
+) -> None:
+    """Cut a recording into frames, have them looked at, and show who was seen with what expressions.
+
+    Ctrl-C stops feeding, waits for what is in flight and says where it stopped; a second one leaves at once.
+    """
+    if redis is not None and workers is not None:
+        raise typer.BadParameter(
+            f"{workers} workers cannot be started beside a Redis that is not private; leave out --workers or --redis",
+            param_hint="--workers",
+        )
+    wish = Wish(source, lecture, fps, participant, max_bytes, json)
+    with open_source(source, fps) as recording, _redis(redis) as (client, url):
+        own = Workers(url, workers or len(os.sched_getaffinity(0))) if redis is None else nullcontext()
+        code = ingest(wish, recording, client, own)
+    raise typer.Exit(code)
+
+
+@app.command("watch")
+def watch_command(
+    lecture: Lecture,
+    participant: Participant = None,
+    from_start: Annotated[bool, typer.Option("--from-start", help="With all that came before.")] = False,
+    redis: Redis = None,
+    json: Json = False,
+) -> None:
+    """Follow a lecture's events until it ends."""
+    with _redis(redis) as (client, _):
+        show = JsonLines().show if json else _print_line
+        waiting = _Waiting(client, lecture)
+        for event in follow(client, lecture, participant, from_start, while_waiting=waiting):
+            show(event)
+
+
+@app.command("export")
+def export_command(
+    lecture: Lecture,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", show_default=False, help="The file to write: .csv, .parquet or .jsonl."),
+    ],
+    redis: Redis = None,
+) -> None:
+    """Write a lecture to a file: a row a participant and frame, or (.jsonl) the events as they are."""
+    check_path(output)
+    with _redis(redis) as (client, _):
+        if not export(client, lecture, output):
+            say(f"lecture {lecture} is not over: {output} holds what was there")
+
+
+@app.command("list")
+def list_command(redis: Redis = None) -> None:
+    """List the lectures that are kept, the oldest first."""
+    with _redis(redis) as (client, _):
+        lectures = list_lectures(client)
+    if not lectures:
+        typer.echo("no lectures")
+        return
+    from rich.console import Console
+
+    Console().print(lectures_table(lectures))
+
+
+@app.command("forget")
+def forget_command(lecture: Lecture, redis: Redis = None) -> None:
+    """Erase all that is kept of a lecture."""
+    with _redis(redis) as (client, _):
+        forget(client, lecture)
+    typer.echo(f"forgot lecture {lecture}")
+
+
+@contextmanager
+def _redis(url: str | None) -> Iterator[tuple[redis.Redis, str]]:
+    """A client of the Redis at `url`, or of the private one, and its URL; RedisLost when it goes meanwhile."""
+    with nullcontext(url) if url is not None else private_redis() as where, connect(where) as client:
+        try:
+            yield client, where
+        except redis.RedisError as failure:
+            raise RedisLost(f"lost Redis at {without_credentials(where)}: {failure}") from None
+
+
+def _print_line(event: Event) -> None:
+    if isinstance(event, EmotionEvent):
+        share = event.scores.get(event.emotion, 0.0)
+        typer.echo(f"{clock(event.t)}  {event.participant}  {event.emotion}  {share:.0%}")
+    elif isinstance(event, EndEvent):
+        why = f" ({event.reason})" if event.reason else ""
+        typer.echo(f"{event.status}{why}: {ledger_line(event.ledger)}")
+
+
+class _Waiting:
+    """Says once, some seconds into a silence, if it looks as if nothing will ever come."""
+
+    # A feed renews its sign of life every 10 s, a worker that loads its models is not listed yet.
+    PATIENCE = 15
+
+    def __init__(self, client: redis.Redis, lecture: str) -> None:
+        self._client = client
+        self._lecture = lecture
+        self._seconds = 0
+
+    def __call__(self) -> None:
+        self._seconds += 1
+        if self._seconds == self.PATIENCE:
+            found = read_lecture(self._client, self._lecture)
+            if not found.fed and (found.abandoned or not workers_listen(self._client)):
+                say(f"nobody feeds lecture {self._lecture}, and nobody works on it; waiting (Ctrl-C ends that)")
+
+
+def _on_sigterm(number: int, _: FrameType | None) -> None:
+    raise SystemExit(exit_code(number))
+
+
+def _discard_output() -> None:
+    """Let nothing complain at exit that standard output is closed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,97 @@
+"""What is seen of an ingestion: the events themselves, or a progress bar and then a table."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Any, Protocol
+
+import typer
+
+from producer.reading.summary import Summary, clock, ledger_line
+from worker.contract.messages import ClassEvent, EndEvent, Event, encode
+
+
+class Display(Protocol):
+    """A context manager that is shown every event, and the last one again when all is over."""
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    def show(self, event: Event) -> None: ...
+
+    def conclude(self, end: EndEvent) -> None: ...
+
+
+class JsonLines:
+    """Every event as a line of JSON on standard output, at once, and nothing else."""
+
+    def __enter__(self) -> "JsonLines":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        pass
+
+    def show(self, event: Event) -> None:
+        sys.stdout.buffer.write(encode(event) + b"\n")
+        sys.stdout.buffer.flush()
+
+    def conclude(self, end: EndEvent) -> None:
+        pass
+
+
+class Overview:
+    """A bar on standard error while it lasts; then, on standard output, who was seen and with what expressions."""
+
+    def __init__(self, lecture: str, expected_frames: int | None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._lecture = lecture
+        self._summary = Summary()
+        self._started = time.monotonic()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[frames]} frames, {task.fields[at]}, {task.fields[speed]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            refresh_per_second=4,
+        )
+        self._expected = expected_frames
+        self._task = self._progress.add_task(f"ingesting {lecture}", total=expected_frames, **self._fields(0, 0.0))
+
+    def __enter__(self) -> "Overview":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def show(self, event: Event) -> None:
+        self._summary.add(event)
+        if isinstance(event, ClassEvent):
+            frames = event.frame + 1
+            self._progress.update(self._task, completed=frames, **self._fields(frames, event.t))
+
+    def conclude(self, end: EndEvent) -> None:
+        from rich.console import Console
+
+        if self._summary.participants:
+            Console().print(self._summary.table())
+        else:
+            typer.echo("nobody was seen")
+        typer.echo(ledger_line(end.ledger))
+        typer.echo(f"look closer:  producer watch {self._lecture} --from-start")
+        typer.echo(f"              producer export {self._lecture} -o {self._lecture}.csv")
+
+    def _fields(self, frames: int, t: float) -> dict[str, Any]:
+        speed = t / max(time.monotonic() - self._started, 0.1)
+        expected = f"/{self._expected}" if self._expected is not None else ""
+        return {"frames": f"{frames}{expected}", "at": clock(t), "speed": f"{speed:.1f}x real time"}

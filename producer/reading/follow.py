@@ -1,0 +1,263 @@
+"""A lecture's events in order, live or from the start, out of its streams.
+
+The streams and not the channels, because a subscriber that loses its connection loses what the channel says meanwhile.
+"""
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from heapq import heapify, heappop, heappush
+from typing import Any, Protocol
+
+import redis
+
+from producer.reading.lectures import LectureForgotten, LectureUnknown
+from worker.contract.keys import LectureKeys
+from worker.contract.messages import EVENT_FIELD, EmotionEvent, EndEvent, Event, decode_event
+
+# Frames read at once: few round trips, and the most that is held in memory of each participant is two pages.
+PAGE = 32
+
+# How long a read waits: Ctrl-C, a lecture that was forgotten and whatever the caller watches are noticed that fast.
+WAKE_MS = 1000
+
+START = b"0-0"
+"""The position before a stream's first entry."""
+
+
+class ParticipantUnknown(Exception):
+    """A participant who was not seen in a lecture that is over."""
+
+
+def follow(
+    client: redis.Redis,
+    lecture: str,
+    participant: str | None = None,
+    from_start: bool = True,
+    while_waiting: Callable[[], None] = lambda: None,
+) -> Iterator[Event]:
+    """All events of `lecture`, or those of one participant, until its EndEvent, which comes last and once.
+
+    The events of a frame come together: its participants by id, then the class. Only what workers tell of a frame
+    after its class event (somebody is seen for the first time) comes as late as it is told. With `from_start` false
+    only what comes after now; of a lecture that is over that is its EndEvent. `while_waiting` is called about once a
+    second while nothing comes, and what it raises ends the following.
+
+    Raises LectureUnknown, ParticipantUnknown for one who is not in a lecture that is over, LectureForgotten when the
+    lecture goes meanwhile, and redis.RedisError when the connection does.
+    """
+    keys = LectureKeys(lecture)
+    status = _status(client, keys)
+    if status is None:
+        raise LectureUnknown(lecture)
+    if participant is not None and status != b"running":
+        _check_participant(client, keys, participant)
+    events = _events(client, keys, participant)
+    if not from_start:
+        events.skip_to_end()
+    while True:
+        nothing = True
+        for event in events.read(WAKE_MS):
+            nothing = False
+            yield event
+            if isinstance(event, EndEvent):
+                return
+        if nothing:
+            status = _status(client, keys)
+            if status is None:
+                raise LectureForgotten(lecture)
+            if status != b"running":
+                yield from _remainder(client, keys, events)
+                return
+            while_waiting()
+
+
+def replay(client: redis.Redis, lecture: str) -> Iterator[Event]:
+    """The events of `lecture` that are there now, in the order of `follow`; the last is an EndEvent if it is over."""
+    keys = LectureKeys(lecture)
+    if _status(client, keys) is None:
+        raise LectureUnknown(lecture)
+    yield from _all_there(_MergedStreams(client, keys))
+
+
+def _status(client: redis.Redis, keys: LectureKeys) -> bytes | None:
+    status: Any = client.hget(keys.info, "status")
+    return status  # type: ignore[no-any-return]
+
+
+def _participants(client: redis.Redis, keys: LectureKeys) -> list[str]:
+    known: Any = client.hkeys(keys.participants)
+    return sorted(key.decode() for key in known)
+
+
+def _check_participant(client: redis.Redis, keys: LectureKeys, participant: str) -> None:
+    if not client.exists(keys.participant(participant)):
+        known = ", ".join(_participants(client, keys)) or "none"
+        raise ParticipantUnknown(f"lecture {keys.lecture!r} has no participant {participant!r}; it has {known}")
+
+
+class _Events(Protocol):
+    def skip_to_end(self) -> object: ...
+
+    def read(self, wait_ms: int | None) -> Iterator[Event]: ...
+
+
+def _events(client: redis.Redis, keys: LectureKeys, participant: str | None) -> _Events:
+    return _MergedStreams(client, keys) if participant is None else _OneStream(client, keys.participant(participant))
+
+
+def _remainder(client: redis.Redis, keys: LectureKeys, events: _Events) -> Iterator[Event]:
+    """What came between the last read and the lecture's end; the EndEvent also where the stream never had one."""
+    for event in _all_there(events):
+        yield event
+        if isinstance(event, EndEvent):
+            return
+    # A participant who was waited for and never came has no stream; the class always has one.
+    for _, event in _last_entries(client, keys.class_, 1):
+        if isinstance(event, EndEvent):
+            yield event
+            return
+    raise LectureForgotten(keys.lecture)
+
+
+def _all_there(events: _Events) -> Iterator[Event]:
+    going = True
+    while going:
+        going = False
+        for event in events.read(None):
+            going = True
+            yield event
+
+
+class _OneStream:
+    """One stream, read page by page."""
+
+    def __init__(self, client: redis.Redis, key: str) -> None:
+        self._client = client
+        self._key = key
+        self._position = START
+
+    def skip_to_end(self) -> int:
+        """Go behind the last event that is not the EndEvent; its frame, or -1 where there is none."""
+        for position, event in _last_entries(self._client, self._key, 2):
+            if not isinstance(event, EndEvent):
+                self._position = position
+                return event.frame
+        return -1
+
+    def read(self, wait_ms: int | None) -> Iterator[Event]:
+        """The next page; nothing if none comes within `wait_ms` (None: if none is there)."""
+        for entries in _next_entries(self._client, {self._key: self._position}, wait_ms).values():
+            for self._position, event in entries:
+                yield event
+
+
+class _MergedStreams:
+    """All streams of a lecture as one.
+
+    A commit writes all events of a frame in one transaction, so that whoever has read the class event of a frame and
+    then reads the participants' streams finds all that these have up to that frame; what is newer waits.
+    """
+
+    def __init__(self, client: redis.Redis, keys: LectureKeys) -> None:
+        self._class = _OneStream(client, keys.class_)
+        self._participants = _ParticipantStreams(client, keys)
+
+    def skip_to_end(self) -> None:
+        # The participants first: what is committed between the two reads is then read, and left out by its frame.
+        self._participants.skip_to_end()
+        self._participants.seen_frame = self._class.skip_to_end()
+
+    def read(self, wait_ms: int | None) -> Iterator[Event]:
+        page = list(self._class.read(wait_ms))
+        if not page:
+            return
+        self._participants.read(up_to=_frame(page[-1]))
+        for event in page:
+            yield from self._participants.events(up_to=_frame(event))
+            yield event
+
+
+def _frame(event: Event) -> int:
+    """The event's frame; the end comes after every frame."""
+    return sys.maxsize if isinstance(event, EndEvent) else event.frame
+
+
+class _ParticipantStreams:
+    """The streams of a lecture's participants, merged by frame, then participant; at most two pages of each held."""
+
+    def __init__(self, client: redis.Redis, keys: LectureKeys) -> None:
+        self._client = client
+        self._keys = keys
+        self._positions: dict[str, bytes] = {}
+        self._held: dict[str, deque[EmotionEvent]] = {}
+        self._exhausted: set[str] = set()
+        self._next: list[tuple[int, str]] = []
+        self.seen_frame = -1
+        """Events up to this frame are left out."""
+
+    def skip_to_end(self) -> None:
+        for participant in _participants(self._client, self._keys):
+            for position, _ in _last_entries(self._client, self._keys.participant(participant), 1):
+                self._positions[participant] = position
+
+    def read(self, up_to: int) -> None:
+        """Look for more of every participant of whom no event after frame `up_to` is held."""
+        self._exhausted.clear()
+        wanted = []
+        for participant in _participants(self._client, self._keys):
+            held = self._held.setdefault(participant, deque())
+            if not held or held[-1].frame < up_to:
+                wanted.append(participant)
+        self._read_more(wanted)
+        self._next = [(held[0].frame, participant) for participant, held in self._held.items() if held]
+        heapify(self._next)
+
+    def events(self, up_to: int) -> Iterator[EmotionEvent]:
+        """The held events up to and including frame `up_to`, in order."""
+        while self._next and self._next[0][0] <= up_to:
+            _, participant = heappop(self._next)
+            held = self._held[participant]
+            yield held.popleft()
+            if not held:
+                self._read_more([participant])
+            if held:
+                heappush(self._next, (held[0].frame, participant))
+
+    def _read_more(self, participants: list[str]) -> None:
+        """A page of each, and another of those whose page had nothing to keep."""
+        while participants := [each for each in participants if each not in self._exhausted]:
+            self._read_page(participants)
+            participants = [each for each in participants if not self._held[each]]
+
+    def _read_page(self, participants: list[str]) -> None:
+        positions = {self._keys.participant(each): self._positions.get(each, START) for each in participants}
+        found = _next_entries(self._client, positions)
+        for participant in participants:
+            entries = found.get(self._keys.participant(participant), [])
+            if len(entries) < PAGE:
+                self._exhausted.add(participant)
+            for position, event in entries:
+                self._positions[participant] = position
+                if isinstance(event, EmotionEvent) and event.frame > self.seen_frame:
+                    self._held[participant].append(event)
+
+
+def _next_entries(
+    client: redis.Redis, positions: Mapping[str, bytes], wait_ms: int | None = None
+) -> dict[str, list[tuple[bytes, Event]]]:
+    """Stream -> its next page behind the given position; streams that have none are left out."""
+    streams: dict[Any, Any] = dict(positions)
+    answer: Any = client.xread(streams, count=PAGE, block=wait_ms)
+    return {key.decode(): [_decoded(entry) for entry in entries] for key, entries in answer}
+
+
+def _last_entries(client: redis.Redis, key: str, count: int) -> list[tuple[bytes, Event]]:
+    """The newest entries of a stream, the newest first."""
+    answer: Any = client.xrevrange(key, count=count)
+    return [_decoded(entry) for entry in answer]
+
+
+def _decoded(entry: tuple[bytes, dict[bytes, bytes]]) -> tuple[bytes, Event]:
+    position, fields = entry
+    return position, decode_event(fields[EVENT_FIELD.encode()])

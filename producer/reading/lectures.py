@@ -1,0 +1,148 @@
+"""The lectures that are kept in Redis: which there are, who was seen in them, and how to be rid of one."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+import redis
+from rq.exceptions import NoSuchJobError
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from worker.contract.keys import LECTURES, LectureKeys, lecture_of_info_key
+from worker.contract.messages import LectureInfo, Ledger, ParticipantSpan, ledger_from_hashes
+from worker.contract.server import job_id
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+# Keys that SCAN looks at in one step: few round trips, and no step that keeps the server from others for long.
+SCAN_STEP = 1000
+
+
+class LectureUnknown(Exception):
+    """There is no such lecture."""
+
+    def __init__(self, lecture: str) -> None:
+        super().__init__(f"there is no lecture {lecture!r}; `producer list` shows those that are kept")
+
+
+class LectureForgotten(Exception):
+    """A lecture went while it was being read."""
+
+    def __init__(self, lecture: str) -> None:
+        super().__init__(f"lecture {lecture!r} was forgotten, or its retention time ran out, while it was being read")
+
+
+class LectureFed(Exception):
+    """A lecture that cannot be forgotten because a producer still feeds it."""
+
+    def __init__(self, lecture: str, seconds: int) -> None:
+        super().__init__(
+            f"lecture {lecture!r} is being fed; stop its producer first (if it was killed, try again in {seconds} s)"
+        )
+
+
+class Lecture(msgspec.Struct, frozen=True):
+    """A lecture as it stands: its hash, its ledger, how many participants it has, whether a producer feeds it."""
+
+    id: str
+    info: LectureInfo
+    ledger: Ledger
+    participants: int
+    fed: bool
+    chunks_in_flight: int
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether it calls itself running although nobody feeds it and nothing of it is on its way."""
+        return self.info.status == "running" and not self.fed and self.chunks_in_flight == 0
+
+
+def list_lectures(client: redis.Redis) -> list[Lecture]:
+    """All lectures, the oldest first."""
+    found = {lecture_of_info_key(key.decode()) for key in client.scan_iter(LECTURES, count=SCAN_STEP, _type="HASH")}
+    lectures = []
+    for name in filter(None, found):
+        try:
+            lectures.append(read_lecture(client, name))
+        except (LectureUnknown, ValueError):
+            continue  # forgotten since the scan, or a hash of somebody else's that only looks like a lecture
+    return sorted(lectures, key=lambda each: (each.info.started, each.id))
+
+
+def read_lecture(client: redis.Redis, name: str) -> Lecture:
+    """The lecture `name` as it stands; LectureUnknown where there is none."""
+    keys = LectureKeys(name)
+    with client.pipeline(transaction=True) as together:
+        together.hgetall(keys.info)
+        together.hgetall(keys.in_flight)
+        together.hlen(keys.participants)
+        together.exists(keys.feeder)
+        info, in_flight, participants, fed = together.execute()
+    if not info:
+        raise LectureUnknown(name)
+    return Lecture(
+        id=name,
+        info=LectureInfo.from_hash(info),
+        ledger=ledger_from_hashes(info, in_flight),
+        participants=participants,
+        fed=bool(fed),
+        chunks_in_flight=len(in_flight),
+    )
+
+
+def lectures_table(lectures: list[Lecture]) -> "Table":
+    """A row a lecture."""
+    from rich.table import Table
+
+    table = Table("lecture", "status", "started", "participants", "frames", "source", box=None, pad_edge=False)
+    for each in lectures:
+        started = datetime.fromtimestamp(each.info.started).strftime("%Y-%m-%d %H:%M")
+        status = "abandoned" if each.abandoned else each.info.status
+        frames = f"{each.ledger.published}/{each.ledger.sampled}"
+        table.add_row(each.id, status, started, str(each.participants), frames, each.info.source)
+    return table
+
+
+def participants(client: redis.Redis, name: str) -> dict[str, ParticipantSpan]:
+    """Participant id -> when and how often they were seen, by id; LectureUnknown where there is no such lecture."""
+    keys = LectureKeys(name)
+    with client.pipeline(transaction=True) as together:
+        together.exists(keys.info)
+        together.hgetall(keys.participants)
+        exists, spans = together.execute()
+    if not exists:
+        raise LectureUnknown(name)
+    return {key.decode(): msgspec.json.decode(spans[key], type=ParticipantSpan) for key in sorted(spans)}
+
+
+def forget(client: redis.Redis, name: str) -> None:
+    """Erase every key of the lecture `name` and what the queue still holds of it.
+
+    Raises LectureFed while a producer feeds it and LectureUnknown where nothing of it is there. Called again after it
+    was cut short, it finishes the work.
+    """
+    keys = LectureKeys(name)
+    seconds = client.ttl(keys.feeder)
+    if seconds != _NO_SUCH_KEY:
+        raise LectureFed(name, max(seconds, 1))
+    chunks = [int(number) for number in client.hkeys(keys.in_flight)]
+    # First what a commit cannot do without, so that a worker that is at it this moment writes nothing afterwards.
+    erased = client.unlink(keys.info, keys.state)
+    for chunk in chunks:
+        _delete_job(client, job_id(name, chunk))
+    while rest := list(client.scan_iter(keys.everything, count=SCAN_STEP)):
+        erased += client.unlink(*rest)
+    if not erased:
+        raise LectureUnknown(name)
+
+
+_NO_SUCH_KEY = -2  # what TTL answers
+
+
+def _delete_job(client: redis.Redis, job: str) -> None:
+    try:
+        Job.fetch(job, connection=client, serializer=JSONSerializer).delete()
+    except NoSuchJobError:
+        return

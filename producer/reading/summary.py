@@ -1,0 +1,76 @@
+"""What a lecture comes to: who was seen, from when to when, and with what share of each displayed emotion."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from worker.contract.messages import EmotionEvent, Event, Ledger
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+# Anything less would be shown as 0 %.
+LEAST_SHARE = 0.005
+
+
+@dataclass
+class Seen:
+    """A participant: first and last time in seconds of media time, and frames by displayed emotion."""
+
+    first: float
+    last: float
+    emotions: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def frames(self) -> int:
+        return self.emotions.total()
+
+    @property
+    def shares(self) -> list[tuple[str, float]]:
+        """(emotion, share of the frames), the strongest first; equally strong ones by name."""
+        by_strength = sorted(self.emotions.items(), key=lambda item: (-item[1], item[0]))
+        return [(emotion, count / self.frames) for emotion, count in by_strength]
+
+
+class Summary:
+    """Sums up a lecture while its events pass by; what it holds grows with the participants, not with the frames."""
+
+    def __init__(self) -> None:
+        self.participants: dict[str, Seen] = {}
+
+    def add(self, event: Event) -> None:
+        if isinstance(event, EmotionEvent):
+            seen = self.participants.setdefault(event.participant, Seen(event.t, event.t))
+            seen.last = event.t
+            seen.emotions[event.emotion] += 1
+
+    def table(self) -> "Table":
+        """A row a participant: id, seen from and to, frames, share of each emotion."""
+        from rich.table import Table
+
+        table = Table("participant", "seen from", "to", "frames", "displayed expression", box=None, pad_edge=False)
+        for column in table.columns[1:4]:
+            column.justify = "right"
+        for participant, seen in sorted(self.participants.items()):
+            shares = ", ".join(f"{emotion} {share:.0%}" for emotion, share in seen.shares if share > LEAST_SHARE)
+            table.add_row(participant, clock(seen.first), clock(seen.last), str(seen.frames), shares)
+        return table
+
+
+def clock(seconds: float) -> str:
+    """Media time as h:mm:ss."""
+    minutes, second = divmod(int(seconds), 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour}:{minute:02}:{second:02}"
+
+
+def ledger_line(ledger: Ledger) -> str:
+    """The ledger in words: where every sampled frame went."""
+    parts = [f"{ledger.published} published"]
+    parts += [f"{count} {name}" for name, count in (("dropped", ledger.dropped), ("failed", ledger.failed)) if count]
+    parts += [f"{ledger.in_flight} in flight"] if ledger.in_flight else []
+    line = f"{ledger.sampled} frames sampled: {', '.join(parts)}"
+    if ledger.reasons:
+        line += " (" + ", ".join(f"{reason} {count}" for reason, count in sorted(ledger.reasons.items())) + ")"
+    return line

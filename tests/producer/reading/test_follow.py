@@ -1,0 +1,164 @@
+"""Following: complete, in order, live and later, within bounds."""
+
+import threading
+from collections.abc import Collection, Iterator
+from itertools import islice
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from producer.reading import follow as module
+from producer.reading.follow import ParticipantUnknown, follow, replay
+from producer.reading.lectures import LectureForgotten, LectureUnknown, forget
+from tests.producer.reading.writing import begin, class_, commit, emotion, end, frame_events, write
+from worker.contract.messages import EmotionEvent, EndEvent, Event
+
+PRESENCE = st.lists(st.sets(st.sampled_from(["p01", "p02", "p03", "p10"])), max_size=14)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WAKE_MS", 50)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(presence=PRESENCE, per_commit=st.integers(1, 6), page=st.integers(1, 5))
+def test_a_lecture_is_replayed_whole_and_in_order_whatever_its_commits_and_the_pages(
+    client: redis.Redis, presence: list[set[str]], per_commit: int, page: int
+) -> None:
+    client.flushall()
+    told = write(client, "l", presence, per_commit)
+    with patch.object(module, "PAGE", page):
+        assert list(follow(client, "l")) == told
+        assert list(replay(client, "l")) == told
+        for participant in set().union(*presence):
+            own = [event for event in told if getattr(event, "participant", participant) == participant]
+            assert list(follow(client, "l", participant)) == [e for e in own if isinstance(e, (EmotionEvent, EndEvent))]
+
+
+def test_who_follows_live_sees_what_who_replays_sees(client: redis.Redis) -> None:
+    begin(client, "l")
+    presence: list[Collection[str]] = [("p02", "p01")[: n % 3] for n in range(30)]
+    seen: list[Event] = []
+    follower = threading.Thread(target=lambda: seen.extend(follow(client, "l")))
+    follower.start()
+    for n in range(0, 30, 3):
+        commit(client, "l", [event for m in range(n, n + 3) for event in frame_events("l", m, presence[m])])
+    end(client, "l")
+    follower.join(timeout=60)
+    assert seen == [*(event for n in range(30) for event in frame_events("l", n, presence[n])), seen[-1]]
+    assert seen == list(follow(client, "l"))
+
+
+def test_what_is_newer_than_the_class_waits_for_its_class_event(client: redis.Redis) -> None:
+    begin(client, "l")
+    commit(client, "l", frame_events("l", 0, ["p01"]))
+    events = follow(client, "l")
+    commit(client, "l", [emotion("l", "p01", 1)])
+    assert list(islice(events, 2)) == frame_events("l", 0, ["p01"])
+    commit(client, "l", [class_("l", 1, 1)])
+    assert list(islice(events, 2)) == frame_events("l", 1, ["p01"])
+
+
+def test_somebody_who_is_told_of_late_is_not_lost(client: redis.Redis) -> None:
+    begin(client, "l")
+    commit(client, "l", [class_("l", 0, 0), class_("l", 1, 0)])
+    events = follow(client, "l")
+    assert [next(events), next(events)] == [class_("l", 0, 0), class_("l", 1, 0)]
+    late = [emotion("l", "p01", 0), emotion("l", "p01", 1)]
+    commit(client, "l", [*late, *frame_events("l", 2, ["p01"])])
+    assert list(islice(events, 4)) == [*late, *frame_events("l", 2, ["p01"])]
+
+
+def test_from_now_on_leaves_out_what_was_before(client: redis.Redis) -> None:
+    begin(client, "l")
+    commit(client, "l", [event for n in range(5) for event in frame_events("l", n, ["p01"])])
+    later = [event for n in range(5, 7) for event in frame_events("l", n, ["p01", "p02"])]
+
+    def meanwhile() -> Iterator[None]:
+        commit(client, "l", later)
+        yield
+        end(client, "l")
+        yield
+
+    steps = meanwhile()
+    seen = list(follow(client, "l", from_start=False, while_waiting=lambda: next(steps)))
+    assert seen[:-1] == later
+    assert isinstance(seen[-1], EndEvent)
+
+
+@pytest.mark.parametrize("participant", [None, "p01"])
+def test_from_now_on_of_a_lecture_that_is_over_is_its_end(client: redis.Redis, participant: str | None) -> None:
+    told = write(client, "l", [{"p01"}] * 3)
+    assert list(follow(client, "l", participant, from_start=False)) == told[-1:]
+
+
+def test_a_lecture_nobody_appeared_in_has_an_end(client: redis.Redis) -> None:
+    told = write(client, "l", [])
+    assert list(follow(client, "l")) == told
+
+
+def test_who_waits_for_somebody_who_never_comes_is_told_of_the_end(client: redis.Redis) -> None:
+    begin(client, "l")
+    commit(client, "l", frame_events("l", 0, ["p01"]))
+
+    def finish() -> None:
+        end(client, "l")
+
+    events = follow(client, "l", "p02", while_waiting=finish)
+    assert [type(event) for event in events] == [EndEvent]
+
+
+def test_an_unknown_participant_of_a_lecture_that_is_over_is_an_error_that_names_the_known(
+    client: redis.Redis,
+) -> None:
+    write(client, "l", [{"p01", "p02"}])
+    with pytest.raises(ParticipantUnknown, match=r"'l' has no participant 'p09'; it has p01, p02"):
+        next(follow(client, "l", "p09"))
+
+
+def test_an_unknown_lecture_is_an_error(client: redis.Redis) -> None:
+    with pytest.raises(LectureUnknown, match="no lecture 'l'"):
+        next(follow(client, "l"))
+    with pytest.raises(LectureUnknown, match="no lecture 'l'"):
+        next(replay(client, "l"))
+
+
+def test_a_lecture_that_is_forgotten_while_it_is_followed_ends_in_an_error(client: redis.Redis) -> None:
+    begin(client, "l")
+    commit(client, "l", frame_events("l", 0, ["p01"]))
+    events = follow(client, "l", while_waiting=lambda: forget(client, "l"))
+    assert list(islice(events, 2)) == frame_events("l", 0, ["p01"])
+    with pytest.raises(LectureForgotten, match="'l' was forgotten"):
+        next(events)
+
+
+def test_what_the_waiting_caller_raises_ends_the_following(client: redis.Redis) -> None:
+    begin(client, "l")
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        next(follow(client, "l", while_waiting=fail))
+
+
+def test_a_long_replay_reads_page_by_page(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAGE", 8)
+    told = write(client, "l", [{"p01", "p02"}] * 100, per_commit=50)
+    ahead: list[int] = []
+    answered = client.xread
+
+    def counted(*args: Any, **options: Any) -> Any:
+        answer: Any = answered(*args, **options)
+        ahead.append(max((len(entries) for _, entries in answer), default=0))
+        return answer
+
+    monkeypatch.setattr(client, "xread", counted)
+    assert list(follow(client, "l")) == told
+    assert max(ahead) == 8
+    assert sum(ahead) >= 200

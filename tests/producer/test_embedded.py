@@ -1,0 +1,228 @@
+"""The private Redis and the workers beside it: started, shared, stopped, and cleaned up after the dead."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+
+from producer.embedded.folder import EmbeddedError, data_folder, socket_path
+from producer.embedded.server import private_redis
+from producer.embedded.workers import Workers, WorkersEnded
+from worker.contract.server import connect
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder of a user of their own; its path is too long for a socket, as pytest's paths are."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / ("long" * 30)))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # which is where TMPDIR's value is kept
+    return data_folder()
+
+
+def eventually(true: Callable[[], object], patience: float = 60) -> None:
+    until = time.monotonic() + patience
+    while not true():
+        assert time.monotonic() < until, f"did not become true within {patience} s"
+        time.sleep(0.02)
+
+
+def runs(pid: int) -> bool:
+    """Whether the process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def pid_of(client: redis.Redis) -> int:
+    return int(client.info("server")["process_id"])
+
+
+def python(code: str) -> subprocess.Popen[str]:
+    """Another command of the same user."""
+    return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def answer(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_results_outlive_the_server_and_pixels_do_not(data: Path) -> None:
+    with private_redis() as url, connect(url) as client:
+        pid = pid_of(client)
+        client.set("lecture:{l}:class", "an event")
+        client.set("lecture:{l}:chunk:0", "PIXELS")
+    assert not runs(pid)
+    assert b"PIXELS" not in (data / "results.rdb").read_bytes()
+    with private_redis() as url, connect(url) as client:
+        assert client.keys() == [b"lecture:{l}:class"]
+
+
+def test_nobody_else_can_reach_it(data: Path) -> None:
+    with private_redis() as url, connect(url) as client:
+        socket = Path(url.removeprefix("unix://"))
+        assert client.config_get("port") == {"port": "0"}
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        assert socket.stat().st_mode & 0o777 == 0o600
+        assert socket.parent.stat().st_mode & 0o777 == 0o700
+    assert data.stat().st_mode & 0o777 == 0o700
+    assert (data / "results.rdb").stat().st_mode & 0o077 == 0
+
+
+def test_commands_at_the_same_time_share_one_server_and_the_last_stops_it() -> None:
+    code = """
+from producer.embedded.server import private_redis
+with private_redis() as url:
+    print(url, flush=True)
+    input()
+"""
+    with python(code) as other:
+        url = answer(other)
+        with private_redis() as own, connect(own) as client:
+            assert own == url
+            pid = pid_of(client)
+            client.set("a", "kept")
+            other.communicate("\n", timeout=60)
+            assert client.get("a") == b"kept"
+        assert not runs(pid)
+
+
+def test_what_the_first_to_leave_did_is_on_disk_while_the_server_runs_on(data: Path) -> None:
+    with private_redis() as outer, connect(outer) as client:
+        with private_redis():
+            client.set("a", "KEPT")
+        assert b"KEPT" in (data / "results.rdb").read_bytes()
+        client.set("lecture:{l}:chunk:0", "PIXELS")
+        with private_redis():
+            pass
+        assert b"PIXELS" not in (data / "results.rdb").read_bytes()
+
+
+def test_a_server_left_behind_by_a_killed_command_is_used_and_then_stopped() -> None:
+    code = """
+from producer.embedded.server import private_redis
+from worker.contract.server import connect
+with private_redis() as url:
+    client = connect(url)
+    client.set("a", "left")
+    print(client.info("server")["process_id"], flush=True)
+    input()
+"""
+    with python(code) as killed:
+        pid = int(answer(killed))
+        killed.kill()
+    assert runs(pid)
+    with private_redis() as url, connect(url) as client:
+        assert pid_of(client) == pid
+        assert client.get("a") == b"left"
+    eventually(lambda: not runs(pid))
+
+
+def test_a_socket_that_nobody_listens_at_any_more_is_replaced() -> None:
+    with private_redis() as url, connect(url) as client:
+        pid = pid_of(client)
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not runs(pid))
+        assert socket_path(data_folder()).is_socket()
+    with private_redis() as url, connect(url) as client:
+        assert client.ping()
+
+
+def test_results_that_cannot_be_read_are_an_error_that_quotes_the_server(data: Path) -> None:
+    (data / "results.rdb").write_bytes(b"no snapshot, and longer than the nine bytes of its magic")
+    with (
+        pytest.raises(EmbeddedError, match=r"the private Redis ended at its start: .*loading the DB.*redis\.log"),
+        private_redis(),
+    ):
+        pytest.fail("opened")
+
+
+def test_a_server_on_the_path_is_taken_unless_it_is_too_old(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = tmp_path / "bin" / "redis-server"
+    server.parent.mkdir()
+    monkeypatch.setenv("PATH", f"{server.parent}:{os.environ['PATH']}")
+    for version, taken in (("5.0.14", False), ("7.0.15", True)):
+        server.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "Redis server v={version} sha=0:0" || echo mine\n')
+        server.chmod(0o755)
+        if taken:
+            with pytest.raises(EmbeddedError, match="ended at its start: mine"), private_redis():
+                pytest.fail("opened")
+        else:
+            with private_redis() as url, connect(url) as client:
+                assert client.ping()
+
+
+def test_a_data_folder_whose_path_is_short_holds_the_socket_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(prefix="lp ", dir="/tmp") as short:
+        monkeypatch.setenv("XDG_DATA_HOME", short)
+        with private_redis() as url, connect(url) as client:
+            assert client.ping()
+            assert (data_folder() / "redis.sock").is_socket()
+
+
+def test_a_folder_in_tmp_that_others_can_write_to_is_refused(data: Path) -> None:
+    socket_path(data).parent.chmod(0o777)
+    with pytest.raises(EmbeddedError, match="not a folder of yours alone"), private_redis():
+        pytest.fail("opened")
+
+
+def test_a_data_folder_that_cannot_be_made_is_an_error_that_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
+    with pytest.raises(EmbeddedError, match=r"cannot keep results in .*set XDG_DATA_HOME"), private_redis():
+        pytest.fail("opened")
+
+
+def test_workers_that_cannot_start_are_an_error_with_what_they_said() -> None:
+    with Workers("unix:///nowhere/redis.sock", 1) as workers:
+
+        def look() -> bool:
+            workers.check()
+            return False
+
+        with pytest.raises(WorkersEnded, match=r"ended by themselves: cannot reach Redis .*nowhere") as ended:
+            eventually(look)
+    assert ended.value.refused
+
+
+def test_workers_that_were_killed_are_an_error_that_says_so(redis_url: str) -> None:
+    with Workers(redis_url, 1) as workers:
+        os.killpg(workers.pid, signal.SIGKILL)
+        eventually(lambda: not runs(workers.pid))
+        with pytest.raises(WorkersEnded, match="killed by signal 9") as ended:
+            workers.check()
+    assert not ended.value.refused
+
+
+def test_workers_go_when_the_command_that_started_them_is_killed(redis_url: str) -> None:
+    code = f"""
+from producer.embedded.workers import Workers
+with Workers({redis_url!r}, 1) as workers:
+    print(workers.pid, flush=True)
+    input()
+"""
+    with python(code) as killed:
+        pid = int(answer(killed))
+        killed.kill()
+    eventually(lambda: not runs(pid))
+
+
+def test_workers_are_gone_when_their_context_is_left(redis_url: str) -> None:
+    with Workers(redis_url, 1) as workers:
+        assert runs(workers.pid)
+    assert not runs(workers.pid)
+    with connect(redis_url) as client:
+        assert client.smembers("rq:workers") == set()
