@@ -1,0 +1,1 @@
+"""Training: makes, measures and quantizes the models that the worker runs."""
