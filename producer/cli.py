@@ -13,6 +13,7 @@ import redis
 import typer
 from typer.core import TyperGroup
 
+from producer.clock import clock
 from producer.display import JsonLines
 from producer.embedded.folder import EmbeddedError
 from producer.embedded.server import private_redis
@@ -33,7 +34,7 @@ from producer.reading.lectures import (
     list_lectures,
     read_lecture,
 )
-from producer.reading.summary import clock, ledger_line
+from producer.reading.summary import ledger_line
 from producer.saying import say
 from producer.stopping import exit_code
 from worker.contract.keys import checked_id

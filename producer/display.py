@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 import typer
 
-from producer.reading.summary import Summary, clock, ledger_line
+from producer.clock import clock
+from producer.reading.summary import Summary, ledger_line
 from worker.contract.messages import ClassEvent, EndEvent, Event, encode
 
 

@@ -13,6 +13,7 @@ from types import TracebackType
 import redis
 from msgspec import Struct
 
+from producer.clock import clock
 from producer.display import Display, JsonLines, Overview
 from producer.embedded.workers import Workers, WorkersEnded
 from producer.feeding.feed import Feed, LectureExists
@@ -20,7 +21,7 @@ from producer.feeding.source import Source
 from producer.listening import workers_listen
 from producer.reading.follow import follow
 from producer.reading.lectures import forget
-from producer.reading.summary import clock, ledger_line
+from producer.reading.summary import ledger_line
 from producer.saying import say
 from producer.stopping import Stop, exit_code, stoppable
 from worker.contract.messages import EndEvent

@@ -12,7 +12,7 @@ from msgspec import json
 from redis.client import Pipeline
 from redis.typing import EncodableT, FieldT
 
-from producer.feeding.clock import clock
+from producer.clock import clock
 from producer.feeding.packing import packed
 from producer.feeding.source import SampledFrame
 from worker.contract.keys import LectureKeys, checked_id

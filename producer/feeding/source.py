@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from producer.clock import clock
 from producer.feeding.child import DecoderProcess, Gone, Silence
-from producer.feeding.clock import clock
 from producer.feeding.sampling import checked_fps
 from producer.feeding.wire import Alive, Ended, Message, Opened, Picture, Refused
 

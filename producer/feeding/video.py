@@ -7,7 +7,7 @@ import av
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
-from producer.feeding.clock import clock
+from producer.clock import clock
 from producer.feeding.sampling import TimedPicture
 
 # A recording is cut short if it ends this much before what its header declares; a rounded header or the end of the

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from producer.clock import clock
 from worker.contract.messages import EmotionEvent, Event, Ledger
 
 if TYPE_CHECKING:
@@ -56,13 +57,6 @@ class Summary:
             shares = ", ".join(f"{emotion} {share:.0%}" for emotion, share in seen.shares if share > LEAST_SHARE)
             table.add_row(participant, clock(seen.first), clock(seen.last), str(seen.frames), shares)
         return table
-
-
-def clock(seconds: float) -> str:
-    """Media time as h:mm:ss."""
-    minutes, second = divmod(int(seconds), 60)
-    hour, minute = divmod(minutes, 60)
-    return f"{hour}:{minute:02}:{second:02}"
 
 
 def ledger_line(ledger: Ledger) -> str:

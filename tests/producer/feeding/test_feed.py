@@ -154,7 +154,7 @@ def test_without_room_a_feed_waits_and_stop_ends_the_wait(client: redis.Redis) -
     stop.set()
     fed.join()
     assert [len(chunk.jpegs) for chunk in chunks(client)] == [16, 0]
-    assert ending(client) == Ending("stopped", "stopped at 0:07")
+    assert ending(client) == Ending("stopped", "stopped at 0:00:07")
     assert feed.progress == Progress(16, 8.0, 7.5)
 
 
@@ -162,7 +162,7 @@ def test_stop_feeds_what_is_in_hand_if_there_is_room(client: redis.Redis) -> Non
     stop = threading.Event()
     started(client).run(Frames(1000, at={150: stop}), stop)
     assert sum(len(chunk.jpegs) for chunk in chunks(client)) == 150
-    assert ending(client) == Ending("stopped", "stopped at 1:14")
+    assert ending(client) == Ending("stopped", "stopped at 0:01:14")
 
 
 def test_a_cut_recording_is_fed_and_ends_as_failed(client: redis.Redis, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_cut_recording_is_fed_and_ends_as_failed(client: redis.Redis, tmp_path
     assert told is not None
     assert told.status == "failed"
     assert told.reason is not None
-    assert told.reason.endswith("of 0:08; the recording was cut off")
+    assert told.reason.endswith("of 0:00:08; the recording was cut off")
     assert int(client.hget(KEYS.info, "sampled") or 0) > 0
 
 

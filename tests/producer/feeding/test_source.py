@@ -290,7 +290,7 @@ def test_a_cut_file_gives_what_is_there_and_says_so(
     assert 2 <= len(frames) <= 14
     assert numbers(frames) == [int(12.5 * n) for n in range(len(frames))]
     assert opened.shortfall is not None
-    said = re.fullmatch(r"the file ends at 0:0(\d) of 0:08; the recording was cut off", opened.shortfall)
+    said = re.fullmatch(r"the file ends at 0:00:0(\d) of 0:00:08; the recording was cut off", opened.shortfall)
     assert said is not None
     assert int(said[1]) in {int(frames[-1].t), int(frames[-1].t + 0.5)}
 
@@ -342,7 +342,7 @@ def test_a_decoder_that_hangs_on_the_way_ends_the_frames_with_its_reason(
     monkeypatch.setattr(source, "SILENCE_S", 0.2)
     with open_source(str(long_film), 2) as opened:
         assert list(opened.frames(NEVER)) == []
-    assert opened.shortfall == "the decoder hangs at 0:00; the file is damaged"
+    assert opened.shortfall == "the decoder hangs at 0:00:00; the file is damaged"
 
 
 def test_stop_ends_the_frames_and_is_no_shortfall(long_film: Path) -> None:
