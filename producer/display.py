@@ -1,5 +1,6 @@
 """What is seen of an ingestion: the events themselves, or a progress bar and then a table."""
 
+import shutil
 import sys
 import time
 from types import TracebackType
@@ -89,8 +90,9 @@ class Overview:
         else:
             typer.echo("nobody was seen")
         typer.echo(ledger_line(end.ledger))
-        typer.echo(f"look closer:  producer watch {self._lecture} --from-start")
-        typer.echo(f"              producer export {self._lecture} -o {self._lecture}.csv")
+        program = "producer" if shutil.which("producer") else sys.argv[0]
+        typer.echo(f"look closer:  {program} watch {self._lecture} --from-start")
+        typer.echo(f"              {program} export {self._lecture} -o {self._lecture}.csv")
 
     def _fields(self, frames: int, t: float) -> dict[str, Any]:
         speed = t / max(time.monotonic() - self._started, 0.1)

@@ -96,7 +96,11 @@ def lectures_table(lectures: list[Lecture]) -> "Table":
     """A row a lecture."""
     from rich.table import Table
 
-    table = Table("lecture", "status", "started", "participants", "frames", "source", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("lecture", no_wrap=True, overflow="fold")  # whole on any terminal: it is what to ask for
+    for heading in ("status", "started", "participants", "frames"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("source", no_wrap=True)
     for each in lectures:
         started = datetime.fromtimestamp(each.info.started).strftime("%Y-%m-%d %H:%M")
         status = "abandoned" if each.abandoned else each.info.status
