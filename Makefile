@@ -11,12 +11,14 @@ VIDEO ?= $(SAMPLE)
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help install demo test check format lock clean
+.PHONY: help install training demo test check format lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 18
 
 install: $(VENV)/.worker  ## producer, worker and training in .venv/bin (no TensorFlow)
+
+training: $(VENV)/.training  ## TensorFlow and Keras as well, to fit and quantize models
 
 demo: $(VENV)/.demo $(if $(filter $(SAMPLE),$(VIDEO)),$(SAMPLE))  ## run a sample lecture, or your own: make demo VIDEO=lecture.mp4
 	@$(BIN)/producer ingest "$(VIDEO)"
@@ -51,6 +53,10 @@ $(VENV)/.worker: $(VENV)/.python pyproject.toml constraints.txt
 
 $(VENV)/.demo: $(VENV)/.worker
 	@$(PIP) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.training: $(VENV)/.worker
+	@$(PIP) --editable '.[training]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.worker
