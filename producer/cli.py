@@ -35,7 +35,7 @@ from producer.reading.lectures import (
     read_lecture,
 )
 from producer.reading.summary import ledger_line
-from producer.saying import say
+from producer.saying import discard_output, say
 from producer.stopping import exit_code
 from worker.contract.keys import checked_id
 from worker.contract.messages import EmotionEvent, EndEvent, Event
@@ -94,7 +94,7 @@ class Commands(TyperGroup):
             say(failure)
             raise typer.Exit(2 if failure.refused else 1) from None
         except BrokenPipeError:  # whoever read the output has seen enough
-            _discard_output()
+            discard_output()
             raise typer.Exit(exit_code(signal.SIGPIPE)) from None
         except OSError as failure:
             say(failure)
@@ -306,8 +306,3 @@ class _Waiting:
 
 def _on_sigterm(number: int, _: FrameType | None) -> None:
     raise SystemExit(exit_code(number))
-
-
-def _discard_output() -> None:
-    """Let nothing complain at exit that standard output is closed."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

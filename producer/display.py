@@ -3,6 +3,7 @@
 import shutil
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -90,7 +91,7 @@ class Overview:
         else:
             typer.echo("nobody was seen")
         typer.echo(ledger_line(end.ledger))
-        program = "producer" if shutil.which("producer") else sys.argv[0]
+        program = _program()
         typer.echo(f"look closer:  {program} watch {self._lecture} --from-start")
         typer.echo(f"              {program} export {self._lecture} -o {self._lecture}.csv")
 
@@ -98,3 +99,9 @@ class Overview:
         speed = t / max(time.monotonic() - self._started, 0.1)
         expected = f"/{self._expected}" if self._expected is not None else ""
         return {"frames": f"{frames}{expected}", "at": clock(t), "speed": f"{speed:.1f}x real time"}
+
+
+def _program() -> str:
+    """What to type to run this program again, where it does not lie on the PATH too."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "producer" and not shutil.which("producer") else "producer"

@@ -22,7 +22,7 @@ from producer.listening import workers_listen
 from producer.reading.follow import follow
 from producer.reading.lectures import forget
 from producer.reading.summary import ledger_line
-from producer.saying import say
+from producer.saying import discard_output, say
 from producer.stopping import Stop, exit_code, stoppable
 from worker.contract.messages import EndEvent
 
@@ -164,6 +164,7 @@ class Ingestion:
                 try:
                     display.show(event)
                 except BrokenPipeError:
+                    discard_output()
                     self.unread = True
                     self._stop.event.set()
             if isinstance(event, EndEvent):

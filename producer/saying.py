@@ -1,6 +1,8 @@
 """What is said on standard error, beside the results on standard output."""
 
+import os
 import re
+import sys
 
 import typer
 
@@ -11,3 +13,8 @@ def say(message: object) -> None:
     """One line on standard error. Whatever it quotes, user names and passwords of URLs are taken out."""
     line = " ".join(str(message).splitlines())
     typer.echo("producer: " + _CREDENTIALS.sub("", line), err=True)
+
+
+def discard_output() -> None:
+    """Whoever read standard output is gone: let what is still buffered vanish, or Python complains at its exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -45,12 +45,21 @@ def process(lecture: str, number: int) -> None:
 
 def give_up(job: Job, kind: type[BaseException], failure: BaseException, _: TracebackType | None) -> bool:
     """RQ's exception handler. When no retry is left, the chunk's outcome is its failure, and the lecture moves on."""
-    if not job.retries_left and job.func_name == JOB:  # a stranger's job just fails
-        lecture, number = job.args
-        keys = LectureKeys(lecture)
+    if not job.retries_left and (chunk := _chunk_of(job)):
+        keys, number = chunk
         _write_down(job.connection, keys, number, Outcome(failure=_reason(failure)))
-        commit(job.connection, lecture)
+        commit(job.connection, keys.lecture)
     return True
+
+
+def _chunk_of(job: Job) -> tuple[LectureKeys, int] | None:
+    """The lecture and the chunk that a job is for; None for a stranger's job, which just fails."""
+    if job.func_name != JOB or list(map(type, job.args)) != [str, int]:
+        return None
+    try:
+        return LectureKeys(job.args[0]), job.args[1]
+    except ValueError:
+        return None
 
 
 def _has_its_turn_before(client: redis.Redis, keys: LectureKeys, number: int) -> bool:

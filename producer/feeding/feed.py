@@ -139,7 +139,7 @@ class Feed:
         # If nothing follows, they expire.
         with self._client.pipeline() as pipe:
             pipe.hset(key, mapping=cast(Fields, chunk.to_hash()))
-            pipe.expire(key, FRAMES_TTL_S)
+            pipe.expire(key, FRAMES_TTL_S if chunk.jpegs else RETENTION_S)  # the ending has no pixels, and must arrive
             pipe.execute()
         try:
             self._client.transaction(lambda pipe: self._account(pipe, number, chunk), self._keys.info)

@@ -19,7 +19,8 @@ from tests.gallery import gallery_pages
 from tests.lectures import await_end, begin_lecture, chunks_of, events_of, feed_lecture, push_chunk
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Event
-from worker.contract.server import QUEUE, enqueue_chunk, frame_queue
+from worker.contract.server import JOB, QUEUE, enqueue_chunk, frame_queue
+from worker.process import chunk_worker
 
 PAGES = list(gallery_pages(4, 12, fps=2, size=(640, 360)))
 
@@ -137,6 +138,18 @@ def test_a_job_that_names_another_function_runs_nothing(client: redis.Redis, red
         await_end(client, keys)
         eventually(lambda: job.get_status(refresh=True) == "failed")
     assert not witness.exists()
+
+
+@pytest.mark.parametrize("arguments", [("no{such}lecture", 1), ("l", "1"), ("l",), (["l"], 1), ("", -1)])
+def test_a_job_with_arguments_that_make_no_sense_fails_and_leaves_nothing(
+    client: redis.Redis, arguments: tuple[object, ...]
+) -> None:
+    begin_lecture(client, "l")
+    job = frame_queue(client).enqueue_call(JOB, arguments)
+    kept = set(client.scan_iter("lecture:*"))
+    chunk_worker(client, "w").work(max_jobs=1)
+    assert job.get_status(refresh=True) == "failed"
+    assert set(client.scan_iter("lecture:*")) == kept
 
 
 def test_told_to_stop_workers_finish_the_job_in_hand_and_leave(client: redis.Redis, redis_url: str) -> None:
