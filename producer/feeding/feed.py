@@ -168,10 +168,11 @@ class Feed:
             return
         self._renew_at = time.monotonic() + RENEW_EVERY_S
         self._must_exist(self._client.exists(self._keys.info))
-        numbers = self._client.hkeys(self._keys.in_flight)
+        in_flight = cast(dict[bytes, bytes], self._client.hgetall(self._keys.in_flight))
         with self._client.pipeline(transaction=False) as pipe:
-            for number in numbers:
-                pipe.expire(self._keys.chunk(int(number)), FRAMES_TTL_S)
+            for number, chunk in in_flight.items():
+                if json.decode(chunk, type=InFlight).size:
+                    pipe.expire(self._keys.chunk(int(number)), FRAMES_TTL_S)
             if not self._finished:
                 pipe.set(self._keys.feeder, 1, ex=FEEDER_TTL_S)
             pipe.execute()

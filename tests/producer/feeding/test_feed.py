@@ -86,7 +86,17 @@ def test_a_recording_lies_in_redis_as_the_contract_says(client: redis.Redis, tmp
 def test_everything_a_feed_leaves_expires_by_itself(client: redis.Redis) -> None:
     started(client).run(Frames(20), NEVER)
     for key in client.scan_iter("lecture:*"):
-        assert 0 < client.ttl(key) <= (FRAMES_TTL_S if b":chunk:" in key else RETENTION_S)
+        pixels = b":chunk:" in key and client.hexists(key, "0")
+        assert 0 < client.ttl(key) <= (FRAMES_TTL_S if pixels else RETENTION_S)
+
+
+def test_the_end_of_a_lecture_waits_for_workers_longer_than_its_pixels(client: redis.Redis) -> None:
+    feed = started(client)
+    feed.run(Frames(20), NEVER)
+    feed._renew_at = 0
+    feed.renew()
+    pixels, end = (client.ttl(feed._keys.chunk(number)) for number in (0, len(chunks(client)) - 1))
+    assert pixels <= FRAMES_TTL_S < end
 
 
 def test_while_it_is_fed_a_lecture_has_its_feeder_and_afterwards_not(client: redis.Redis) -> None:
