@@ -114,7 +114,7 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_2(words: list[str], said:
     ("answers", "said"),
     [
         ({b"INFO": b"+redis_version:5.0.14\r\n"}, "is 5.0.14; LecturePulse needs 6.2 or newer"),
-        ({b"AUTH": b"-WRONGPASS invalid username-password pair\r\n"}, "refuses the password"),
+        ({b"AUTH": b"-WRONGPASS invalid username-password pair\r\n"}, "refuses user or password"),
     ],
 )
 def test_a_redis_that_will_not_do_is_one_line_and_exit_code_2(answers: dict[bytes, bytes], said: str) -> None:

@@ -63,7 +63,7 @@ def connect(url: str) -> redis.Redis:
     except TypeError:
         raise RedisUnusable(f"--redis {shown}: its query names something that redis-py does not know") from None
     except redis.AuthenticationError:
-        raise RedisUnusable(f"Redis at {shown} refuses the password; give it as redis://:PASSWORD@HOST:PORT") from None
+        raise RedisUnusable(f"Redis at {shown} refuses user or password; put the right ones before the host") from None
     except redis.exceptions.NoPermissionError:
         raise RedisUnusable(f"Redis at {shown} does not let this user call INFO; see deploy/ for the rights") from None
     except (redis.RedisError, OSError) as failure:
