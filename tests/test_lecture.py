@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from tests.gallery import Tile, render_gallery
-from tests.worker.test_workers import workers
+from tests.processes import workers
 from worker.contract.messages import EMOTIONS
 
 SECONDS = 6.0

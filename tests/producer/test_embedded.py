@@ -5,8 +5,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ import redis
 from producer.embedded.folder import EmbeddedError, data_folder, socket_path
 from producer.embedded.server import private_redis
 from producer.embedded.workers import Workers, WorkersEnded
+from tests.processes import eventually
 from worker.contract.server import connect
 
 
@@ -25,13 +24,6 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)  # which is where TMPDIR's value is kept
     return data_folder()
-
-
-def eventually(true: Callable[[], object], patience: float = 60) -> None:
-    until = time.monotonic() + patience
-    while not true():
-        assert time.monotonic() < until, f"did not become true within {patience} s"
-        time.sleep(0.02)
 
 
 def runs(pid: int) -> bool:

@@ -4,9 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -15,32 +12,16 @@ import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from tests.conftest import running_redis
 from tests.gallery import gallery_pages
 from tests.lectures import await_end, begin_lecture, chunks_of, events_of, feed_lecture, push_chunk
+from tests.processes import eventually, workers
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Event
 from worker.contract.server import JOB, QUEUE, enqueue_chunk, frame_queue
 from worker.process import chunk_worker
 
 PAGES = list(gallery_pages(4, 12, fps=2, size=(640, 360)))
-
-
-@contextmanager
-def workers(url: str, processes: int) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "worker", "run", "--redis", url, "--processes", str(processes)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as supervisor:
-        try:
-            yield supervisor
-        finally:
-            supervisor.terminate()
-            supervisor.communicate(timeout=60)
-
-
-def eventually(true: Callable[[], object], patience: float = 60) -> None:
-    until = time.monotonic() + patience
-    while not true():
-        assert time.monotonic() < until, f"did not become true within {patience} s"
-        time.sleep(0.05)
 
 
 def worker_pids(client: redis.Redis) -> set[int]:
@@ -165,6 +146,17 @@ def test_told_to_stop_workers_finish_the_job_in_hand_and_leave(client: redis.Red
         assert supervisor.returncode == 0
     assert client.hget(keys.info, "published") == b"12"
     assert client.smembers("rq:workers") == set()
+
+
+def test_workers_leave_when_they_are_told_to_though_redis_is_gone() -> None:
+    with running_redis() as (url, server), workers(url, 1) as supervisor:
+        with redis.Redis.from_url(url) as client:
+            eventually(lambda: worker_pids(client))
+        server.kill()
+        server.wait()
+        supervisor.terminate()
+        supervisor.communicate(timeout=60)  # far less than what a supervisor waits before it kills
+        assert supervisor.returncode == 0
 
 
 def test_workers_end_when_their_supervisor_is_killed(client: redis.Redis, redis_url: str) -> None:
