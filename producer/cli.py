@@ -206,7 +206,9 @@ def ingest_command(
             f"{workers} workers cannot be started beside a Redis that is not private; leave out --workers or --redis",
             param_hint="--workers",
         )
-    wish = Wish(source, lecture, fps, participant, max_bytes, json)
+    typed = redis if redis != os.environ.get("REDIS_URL") else None
+    shown = without_credentials(typed) if typed is not None else None
+    wish = Wish(source, lecture, fps, participant, max_bytes, json, shown)
     with open_source(source, fps) as recording, _redis(redis) as (client, url):
         own = Workers(url, workers or len(os.sched_getaffinity(0))) if redis is None else nullcontext()
         code = ingest(wish, recording, client, own)

@@ -50,11 +50,12 @@ class JsonLines:
 class Overview:
     """A bar on standard error while it lasts; then, on standard output, who was seen and with what expressions."""
 
-    def __init__(self, lecture: str, expected_frames: int | None) -> None:
+    def __init__(self, lecture: str, expected_frames: int | None, redis: str | None) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._lecture = lecture
+        self._where = f" --redis {redis}" if redis else ""
         self._summary = Summary()
         self._started = time.monotonic()
         self._progress = Progress(
@@ -92,8 +93,8 @@ class Overview:
             typer.echo("nobody was seen")
         typer.echo(ledger_line(end.ledger))
         program = _program()
-        typer.echo(f"look closer:  {program} watch {self._lecture} --from-start")
-        typer.echo(f"              {program} export {self._lecture} -o {self._lecture}.csv")
+        typer.echo(f"look closer:  {program} watch {self._lecture} --from-start{self._where}")
+        typer.echo(f"              {program} export {self._lecture} -o {self._lecture}.csv{self._where}")
 
     def _fields(self, frames: int, t: float) -> dict[str, Any]:
         speed = t / max(time.monotonic() - self._started, 0.1)

@@ -37,7 +37,10 @@ LONGEST_NAME = 56
 
 
 class Wish(Struct, frozen=True):
-    """What to ingest and how. `lecture` None: named after the file. `participant`: the one person in the recording."""
+    """What to ingest and how. `lecture` None: named after the file. `participant`: the one person in the recording.
+
+    `redis` is the URL given on the command line, as it may be shown: what another command has to be told as well.
+    """
 
     source: str
     lecture: str | None
@@ -45,6 +48,7 @@ class Wish(Struct, frozen=True):
     participant: str | None
     max_bytes: int
     json: bool
+    redis: str | None = None
 
 
 def ingest(wish: Wish, source: Source, client: redis.Redis, workers: AbstractContextManager[Workers | None]) -> int:
@@ -56,7 +60,7 @@ def ingest(wish: Wish, source: Source, client: redis.Redis, workers: AbstractCon
     WorkersEnded, redis.RedisError, and SystemExit at the second Ctrl-C.
     """
     lecture, feed = _started(wish, source, client)
-    display = JsonLines() if wish.json else Overview(lecture, source.expected)
+    display = JsonLines() if wish.json else Overview(lecture, source.expected, wish.redis)
     try:
         with stoppable() as stop, workers as own, Feeding(feed, source, stop) as feeding, display:
             ingestion = Ingestion(client, lecture, feeding, stop, own)

@@ -142,7 +142,7 @@ def test_ingest_ends_with_a_table_and_names_a_second_lecture_of_the_same_file(re
     assert code == 0
     assert "happiness 100%" in out
     assert "60 frames sampled: 60 published" in out
-    assert "producer watch Vorlesung-Uber-7-2 --from-start" in out
+    assert f"producer watch Vorlesung-Uber-7-2 --from-start --redis {redis_url}" in out
     assert "60/60 frames" in err
 
 

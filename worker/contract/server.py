@@ -1,6 +1,6 @@
 """How both sides speak to Redis: what is asked of a server, and the queue that carries the work."""
 
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
@@ -79,7 +79,10 @@ def without_credentials(url: str) -> str:
     try:
         parts = urlsplit(url)
         if "@" not in parts.path + parts.query + parts.fragment and (parts.port is None or parts.port):
-            return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+            scheme = (
+                f"{parts.scheme}://" if parts.scheme else ""
+            )  # not urlunsplit, which makes unix:/path of unix:///path
+            return scheme + parts.netloc.rpartition("@")[2] + parts.path
     except ValueError:
         pass
     return f"{url.partition('://')[0][:10]}://..." if "://" in url else "..."
