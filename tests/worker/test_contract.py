@@ -1,12 +1,14 @@
 """What crosses Redis, read and written; and what is shown of it."""
 
 import re
+import socket
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.contract import server
 from worker.contract.keys import LectureKeys, checked_id, lecture_of_info_key
 from worker.contract.messages import (
     Chunk,
@@ -111,3 +113,9 @@ def test_an_unreachable_redis_is_told_without_its_password() -> None:
     with pytest.raises(RedisUnusable, match=r"cannot reach Redis at redis://127\.0\.0\.1:1:") as refusal:
         connect("redis://:secret@127.0.0.1:1")
     assert "secret" not in str(refusal.value)
+
+
+def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "CONNECT_TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as mute, pytest.raises(RedisUnusable, match="cannot reach Redis"):
+        connect(f"redis://127.0.0.1:{mute.getsockname()[1]}")

@@ -3,9 +3,10 @@
 from urllib.parse import urlsplit
 
 import redis
-from redis.backoff import ExponentialBackoff
-from redis.retry import Retry as ConnectionRetry
-from rq import Queue, Retry
+from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.retry import Retry
+from rq import Queue
+from rq import Retry as JobRetry
 from rq.serializers import JSONSerializer
 
 QUEUE = "frames"
@@ -44,28 +45,20 @@ def connect(url: str) -> redis.Redis:
     """
     shown = without_credentials(url)
     try:
-        client = redis.Redis.from_url(
-            url,
-            protocol=2,
-            socket_connect_timeout=CONNECT_TIMEOUT_S,
-            retry=ConnectionRetry(ExponentialBackoff(cap=1, base=0.05), 3),
-        )
+        # One try that may not hang; the pool itself tries again, so as to outlast a restart, and waits for answers.
+        with _pool(url, Retry(NoBackoff(), 0), socket_timeout=CONNECT_TIMEOUT_S) as probe:
+            version = str(probe.info("server")["redis_version"])
+        client = _pool(url, Retry(ExponentialBackoff(cap=1, base=0.05), 3))
     except ValueError as wrong:
         # What could not be read may be part of a password.
-        why = (
-            "no URL that can be read; write / ? # @ in a password as %2F %3F %23 %40"
-            if shown.endswith("...")
-            else wrong
-        )
-        raise RedisUnusable(f"--redis {shown}: {why}") from None
-    try:
-        version = str(client.info("server")["redis_version"])
+        unread = "no URL that can be read; write / ? # @ in a password as %2F %3F %23 %40"
+        raise RedisUnusable(f"--redis {shown}: {unread if shown.endswith('...') else wrong}") from None
     except TypeError:
         raise RedisUnusable(f"--redis {shown}: its query names something that redis-py does not know") from None
     except redis.AuthenticationError:
         raise RedisUnusable(f"Redis at {shown} refuses user or password; put the right ones before the host") from None
     except redis.exceptions.NoPermissionError:
-        raise RedisUnusable(f"Redis at {shown} does not let this user call INFO; see deploy/ for the rights") from None
+        raise RedisUnusable(f"Redis at {shown} does not let this user call INFO; grant it") from None
     except (redis.RedisError, OSError) as failure:
         raise RedisUnusable(f"cannot reach Redis at {shown}: {failure}") from None
     if tuple(map(int, version.split(".")[:2])) < OLDEST_REDIS:
@@ -74,14 +67,19 @@ def connect(url: str) -> redis.Redis:
     return client
 
 
+def _pool(url: str, retry: Retry, socket_timeout: float | None = None) -> redis.Redis:
+    return redis.Redis.from_url(
+        url, protocol=2, socket_connect_timeout=CONNECT_TIMEOUT_S, socket_timeout=socket_timeout, retry=retry
+    )
+
+
 def without_credentials(url: str) -> str:
     """`url` as it may be shown: without user, password and query; only its scheme where they cannot be told apart."""
     try:
         parts = urlsplit(url)
         if "@" not in parts.path + parts.query + parts.fragment and (parts.port is None or parts.port):
-            scheme = (
-                f"{parts.scheme}://" if parts.scheme else ""
-            )  # not urlunsplit, which makes unix:/path of unix:///path
+            # Not by urlunsplit, which makes unix:/path of unix:///path.
+            scheme = f"{parts.scheme}://" if parts.scheme else ""
             return scheme + parts.netloc.rpartition("@")[2] + parts.path
     except ValueError:
         pass
@@ -106,6 +104,6 @@ def enqueue_chunk(queue: Queue, lecture: str, chunk: int) -> None:
         timeout=JOB_TIMEOUT_S,
         result_ttl=0,
         failure_ttl=FAILED_JOB_TTL_S,
-        retry=Retry(max=JOB_RETRIES),
+        retry=JobRetry(max=JOB_RETRIES),
         description=f"lecture {lecture}, chunk {chunk}",
     )
