@@ -7,11 +7,8 @@ from typing import Annotated
 
 import typer
 
-from worker.contract.server import RedisUnusable, connect
+from worker.contract.server import EMBEDDED, RedisUnusable, connect
 from worker.manifest import MODELS, ManifestError, load_manifest
-
-# Set by whoever starts workers for itself alone and holds a pipe to their standard input: they end when it ends.
-EMBEDDED = "LECTUREPULSE_EMBEDDED"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 

@@ -12,7 +12,6 @@ from typing import cast
 import msgspec
 import numpy as np
 import redis
-from msgspec import Struct
 from redis.client import Pipeline
 
 from worker.affect import valence_and_arousal
@@ -26,6 +25,7 @@ from worker.contract.messages import (
     Ending,
     Event,
     InFlight,
+    LectureChoices,
     Ledger,
     ParticipantSpan,
     Scores,
@@ -42,17 +42,12 @@ CHUNKS_AT_ONCE = 8
 SCORE_DIGITS = 4
 
 
-class LectureState(Struct, frozen=True):
-    """What a lecture carries from chunk to chunk. The producer writes the first one, with the choices made for it.
+class LectureState(LectureChoices, frozen=True):
+    """What a lecture carries from chunk to chunk. The producer writes the first one: the choices, and nothing yet."""
 
-    `participant` is the one person of the recording, if its user named one; `class_only` tells nothing per person.
-    """
-
-    participant: str | None = None
-    class_only: bool = False
     next_chunk: int = 0
     roster: Roster | None = None
-    spans: dict[str, ParticipantSpan] = {}
+    spans: dict[str, ParticipantSpan] = msgspec.field(default_factory=dict)
 
 
 @dataclass
@@ -107,10 +102,12 @@ def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
         if not outcomes:
             return False
         chunks = numbers[: len(outcomes)]
-        info, in_flight = _hash(pipe, keys.info), _hash(pipe, keys.in_flight)
+        in_flight = _hash(pipe, keys.in_flight)
         frames = [_frames(in_flight.pop(str(n).encode(), None)) for n in chunks]
         folded = fold(keys.lecture, state, outcomes, frames)
-        seconds, microseconds = pipe.time()
+        if folded.ending is not None:
+            ledger = _final_ledger(ledger_from_hashes(_hash(pipe, keys.info), in_flight), folded)
+            seconds, microseconds = pipe.time()
 
         pipe.multi()
         _tell(pipe, keys, folded, known=state.spans)
@@ -120,7 +117,6 @@ def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
         if folded.ending is None:
             pipe.set(keys.state, encode(folded.state), ex=RETENTION_S)
         else:
-            ledger = _final_ledger(ledger_from_hashes(info, in_flight), folded)
             _end(pipe, keys, folded.ending, list(folded.state.spans), ledger, seconds + microseconds / 1e6)
         try:
             pipe.execute()

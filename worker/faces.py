@@ -130,8 +130,8 @@ class FaceFinder:
             small = fine and any(face.box[2] < SMALL * everywhere[-1].side for face in faces)
             if small:
                 everywhere, fine = everywhere + fine, []
-            if small or any(not _seen_again(face, faces) for face in before):
-                rest = [w for w in everywhere if w not in chosen]
+            rest = [w for w in everywhere if w not in chosen]
+            if rest and (small or any(not _seen_again(face, faces) for face in before)):
                 faces, fruitful = self._settle(image, sight + self._look(image, rest))
                 chosen = everywhere
             seen.update({w: now[w] for w in chosen})

@@ -20,6 +20,8 @@ from worker.job import give_up, perception
 # How often an idle worker looks whether it was told to stop, and how often after jobs whose worker died.
 IDLE_S = 1
 MAINTENANCE_S = 5
+
+# How long after its last sign of life a worker is still listed; RQ adds a minute.
 WORKER_TTL_S = 20
 
 # A job is given to somebody else this long after its time limit if its worker has not been heard of.

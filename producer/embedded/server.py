@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from producer.embedded.folder import EmbeddedError, data_folder, last_line, socket_path
+from worker.contract.keys import CHUNKS
 from worker.contract.server import OLDEST_REDIS
 
 # Loading or writing a few hundred megabytes of results takes seconds on a slow disk. Longer is a hang.
@@ -30,9 +31,6 @@ SCAN_STEP = 1000
 
 RESULTS = "results.rdb"
 LOG = "redis.log"
-
-# What the feeding wing pushes: pixels, which the last command takes along so that no snapshot holds any.
-PIXELS = "lecture:{*}:chunk:*"
 
 
 @contextmanager
@@ -137,9 +135,9 @@ def _start(folder: Path, socket: Path) -> subprocess.Popen[bytes]:
 
 
 def _stop(socket: Path, log: Path) -> None:
-    """Write the snapshot and end the server; nothing to do where it is gone already."""
+    """Write the snapshot, without any pixels, and end the server; nothing to do where it is gone already."""
     with _client(socket) as client, _gone_or_kept(log):
-        for pixels in client.scan_iter(PIXELS, count=SCAN_STEP):
+        for pixels in client.scan_iter(CHUNKS, count=SCAN_STEP):
             client.unlink(pixels)
         client.shutdown(save=True)
 
@@ -147,7 +145,7 @@ def _stop(socket: Path, log: Path) -> None:
 def _save(socket: Path, log: Path) -> None:
     """Write the snapshot, if no pixels are on their way; if there are, whoever feeds them writes it later."""
     with _client(socket) as client, _gone_or_kept(log):
-        if next(client.scan_iter(PIXELS, count=SCAN_STEP), None) is None:
+        if next(client.scan_iter(CHUNKS, count=SCAN_STEP), None) is None:
             client.save()
 
 

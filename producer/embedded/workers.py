@@ -9,14 +9,12 @@ from types import TracebackType
 
 import worker.contract
 from producer.embedded.folder import data_folder, last_line
+from worker.contract.server import EMBEDDED
 
 # Nothing is left to do when a lecture is over, so that workers leave at once; a job in hand takes some seconds.
 STOP_S = 20.0
 # After a second Ctrl-C nobody waits for a job in hand.
 HURRIED_STOP_S = 2.0
-
-# Set, it tells `worker run` to end when its standard input does: however this process dies, its workers go with it.
-EMBEDDED = "LECTUREPULSE_EMBEDDED"
 
 LOG = "worker.log"
 

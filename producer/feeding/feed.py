@@ -16,7 +16,7 @@ from producer.clock import clock
 from producer.feeding.packing import packed
 from producer.feeding.source import SampledFrame
 from worker.contract.keys import LectureKeys, checked_id
-from worker.contract.messages import Chunk, ChunkHead, Ending, FinalStatus, InFlight, encode
+from worker.contract.messages import Chunk, ChunkHead, Ending, FinalStatus, InFlight, LectureChoices, encode
 from worker.contract.server import FRAMES_TTL_S, RETENTION_S, enqueue_chunk, frame_queue
 
 # Sixteen chunks of the largest kind: enough to keep as many workers busy, small beside what a Redis has.
@@ -210,8 +210,7 @@ class Feed:
         }
         pipe.hset(self._keys.info, mapping=cast(Fields, fields))
         pipe.expire(self._keys.info, RETENTION_S)
-        state = {"participant": participant, "class_only": False}
-        pipe.set(self._keys.state, json.encode(state), ex=RETENTION_S)
+        pipe.set(self._keys.state, encode(LectureChoices(participant)), ex=RETENTION_S)
         pipe.set(self._keys.feeder, 1, ex=FEEDER_TTL_S)
 
     def _account(self, pipe: Pipeline, number: int, chunk: Chunk) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from heapq import heapify, heappop, heappush
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import redis
 
@@ -81,8 +81,7 @@ def replay(client: redis.Redis, lecture: str) -> Iterator[Event]:
 
 
 def _status(client: redis.Redis, keys: LectureKeys) -> bytes | None:
-    status: Any = client.hget(keys.info, "status")
-    return status  # type: ignore[no-any-return]
+    return cast(bytes | None, client.hget(keys.info, "status"))
 
 
 def _participants(client: redis.Redis, keys: LectureKeys) -> list[str]:

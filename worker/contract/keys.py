@@ -78,6 +78,9 @@ class LectureKeys:
 LECTURES = "lecture:{*}"
 """A SCAN pattern that finds the `info` key of every lecture (among keys that have more behind the braces)."""
 
+CHUNKS = "lecture:{*}:chunk:*"
+"""A SCAN pattern that finds every chunk of every lecture: all the pixels that there are."""
+
 _INFO_KEY = re.compile(r"lecture:\{([A-Za-z0-9_-]{1,64})\}")
 
 

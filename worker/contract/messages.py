@@ -22,6 +22,16 @@ PixelBox = tuple[int, int, int, int]
 """x, y, width, height in pixels of the source frame."""
 
 
+class LectureChoices(Struct, frozen=True):
+    """What was chosen for a lecture at its beginning, the first value of `LectureKeys.state`.
+
+    `participant` is the one person of the recording, if its user named one; `class_only` tells nothing per person.
+    """
+
+    participant: str | None = None
+    class_only: bool = False
+
+
 class FrameStamp(Struct, frozen=True):
     """A sampled frame: its number, counted from 0 without gaps, and its media time in seconds."""
 

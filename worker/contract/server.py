@@ -13,6 +13,10 @@ QUEUE = "frames"
 JOB = "worker.job.process"
 """The one function that a job may name; called with a lecture's id and a chunk's number."""
 
+EMBEDDED = "LECTUREPULSE_EMBEDDED"
+"""In the environment of workers that somebody starts for itself alone: they end when their standard input does, a pipe
+that their owner holds, so that they go with it however it dies."""
+
 # LMOVE, on which RQ's safe dequeue rests, came with 6.2; so did everything else that is used here.
 OLDEST_REDIS = (6, 2)
 
