@@ -3,7 +3,7 @@
 Logits, not probabilities: softmax runs after the average over models and its temperature, in float, in the worker.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -20,6 +20,17 @@ BATCH_NORM_MOMENTUM = 0.99
 HEAD_UNITS = (512, 256, 128)
 HEAD_DROPOUT = 0.3
 
+# How many convolutions each tower of a block has, in the order of InceptionV3's graph of 2015: the one beside the
+# towers, tower, tower_1, tower_2, and whether tower and tower_1 end in a fork ("mixed") of a 1x3 and a 3x1.
+_INCEPTION_BLOCKS = (
+    *[(1, 2, 3, 1, False)] * 3,
+    (1, 3, 0, 0, False),
+    *[(1, 3, 5, 1, False)] * 4,
+    (0, 2, 4, 0, False),
+    *[(1, 1, 2, 1, True)] * 2,
+)
+_INCEPTION_STEM = 5
+
 # Pictures whose every activation is in memory at once: 5 MB each at 96 pixels.
 STATISTICS_BLOCK = 32
 
@@ -35,13 +46,49 @@ def mobilenetv2(size: int, channels: int) -> keras.Model:
         x = keras.layers.BatchNormalization(name=f"head_norm_{i}")(x)
     logits = keras.layers.Dense(len(EMOTIONS), dtype="float32", name="logits")(x)
     network = keras.Model(base.input, logits, name="mobilenetv2")
+    return _with_quicker_statistics(network)
+
+
+def resnet50v2(size: int, channels: int) -> keras.Model:
+    """ResNet50V2 (4.2, figure 4) with a plain head: [n, size, size, channels] -> [n, 7] logits."""
+    base = keras.applications.ResNet50V2(input_shape=(size, size, channels), include_top=False, weights=None)
+    return _with_plain_head(base, "resnet50v2")
+
+
+def inceptionv3(size: int, channels: int) -> keras.Model:
+    """InceptionV3 (4.3, figure 5) with a plain head: [n, size, size, channels] -> [n, 7] logits."""
+    base = keras.applications.InceptionV3(input_shape=(size, size, channels), include_top=False, weights=None)
+    # Keras leaves the scales of its batch norms out; without them folded kernels cannot get their statistics back.
+    return _with_plain_head(keras.models.clone_model(base, clone_function=_with_scale), "inceptionv3")
+
+
+NETWORKS: dict[ModelName, Callable[[int, int], keras.Model]] = {
+    "mobilenetv2": mobilenetv2,
+    "resnet50v2": resnet50v2,
+    "inceptionv3": inceptionv3,
+}
+
+
+def _with_plain_head(base: keras.Model, name: str) -> keras.Model:
+    """Average, dropout, classes: the layers between brought these two nothing for their cost (the study, 6.3)."""
+    x = keras.layers.GlobalAveragePooling2D(name="head_pool")(base.output)
+    x = keras.layers.Dropout(HEAD_DROPOUT, name="head_dropout")(x)
+    logits = keras.layers.Dense(len(EMOTIONS), dtype="float32", name="logits")(x)
+    return _with_quicker_statistics(keras.Model(base.input, logits, name=name))
+
+
+def _with_scale(layer: keras.Layer) -> keras.Layer:
+    config = layer.get_config()
+    if isinstance(layer, keras.layers.BatchNormalization):
+        config["scale"] = True
+    return type(layer).from_config(config)
+
+
+def _with_quicker_statistics(network: keras.Model) -> keras.Model:
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = BATCH_NORM_MOMENTUM
     return network
-
-
-NETWORKS: dict[ModelName, Callable[[int, int], keras.Model]] = {"mobilenetv2": mobilenetv2}
 
 
 def load_folded_imagenet(network: keras.Model, path: Path, sample: npt.NDArray[np.float32]) -> int:
@@ -54,23 +101,47 @@ def load_folded_imagenet(network: keras.Model, path: Path, sample: npt.NDArray[n
     raises ValueError where none fits.
     """
     arrays = np.load(path)
+    names = _inception_names(network) if network.name == "inceptionv3" else {}
     loaded = []
     for layer in network.layers:
-        if f"{layer.name}/kernel" not in arrays:
+        name = names.get(layer.name, layer.name)
+        if f"{name}/kernel" not in arrays:
             continue
-        kernel = arrays[f"{layer.name}/kernel"].astype(np.float32)
+        kernel = arrays[f"{name}/kernel"].astype(np.float32)
         wanted = layer.weights[0].shape
         if wanted[2] == 1 and kernel.shape[2] == 3:
             kernel = kernel.sum(axis=2, keepdims=True)  # grey into three equal channels, in one
         if kernel.shape != tuple(wanted):
-            raise ValueError(f"{path.name}: {layer.name} has shape {kernel.shape}, the network wants {tuple(wanted)}")
+            raise ValueError(f"{path.name}: {name} has shape {kernel.shape}, the network wants {tuple(wanted)}")
         layer.weights[0].assign(kernel)
-        loaded.append((layer, arrays[f"{layer.name}/bias"].astype(np.float32)))
+        loaded.append((layer, arrays[f"{name}/bias"].astype(np.float32)))
     if not loaded:
         raise ValueError(f"{path.name}: no layer of {network.name} in it; is it the file for another network?")
 
     _give_statistics_back(network, loaded, sample)
     return len(loaded)
+
+
+def _inception_names(network: keras.Model) -> dict[str, str]:
+    """What the graph of 2015 calls each of Keras' convolutions, which Keras numbers in the order of making."""
+    made = [layer.name for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
+    made.sort(key=lambda name: int("0" + name.removeprefix("conv2d").removeprefix("_")))
+    return dict(zip(made, _inception_graph(), strict=True))
+
+
+def _inception_graph() -> Iterator[str]:
+    yield from _numbered("conv", _INCEPTION_STEM)
+    for i, (beside, *towers, forked) in enumerate(_INCEPTION_BLOCKS):
+        block = "mixed" if i == 0 else f"mixed_{i}"
+        yield from _numbered(f"{block}_conv", beside)
+        for tower, (name, count) in enumerate(zip(("tower", "tower_1", "tower_2"), towers, strict=True)):
+            yield from _numbered(f"{block}_{name}_conv", count)
+            if forked and tower < 2:
+                yield from _numbered(f"{block}_{name}_mixed_conv", 2)
+
+
+def _numbered(name: str, count: int) -> list[str]:
+    return [name, *(f"{name}_{i}" for i in range(1, count))][:count]
 
 
 def _give_statistics_back(

@@ -14,7 +14,7 @@ RECIPE = "recipe.json"
 PIXEL_MEAN = 127.5
 PIXEL_STD = 127.5
 
-ModelName = Literal["mobilenetv2"]
+ModelName = Literal["mobilenetv2", "resnet50v2", "inceptionv3"]
 
 
 class RunError(Exception):
