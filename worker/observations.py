@@ -11,12 +11,16 @@ Reading = tuple[float, float, float, float, float, float, float]
 
 
 class FaceSeen(Struct, frozen=True, array_like=True):
-    """One face in one frame. `box` is x, y, width, height in pixels of the source frame."""
+    """One face in one frame. `box` is x, y, width, height in pixels of the source frame.
+
+    `look` (`appearance.look`) tells participants apart; it never leaves the lecture's state.
+    """
 
     box: tuple[float, float, float, float]
     detection: float
     scores: Reading
     models: dict[str, str]
+    look: bytes
 
 
 class FrameSeen(Struct, frozen=True, array_like=True):

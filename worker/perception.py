@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from worker.appearance import look
 from worker.contract.messages import EMOTIONS, Chunk
 from worker.emotions import Ensemble, Readings
 from worker.faces import Face, FaceFinder
@@ -52,6 +53,7 @@ class Perception:
                 detection=face.detection,
                 scores=tuple(readings.scores[i].tolist()),
                 models=_labels(readings, i),
+                look=look(picture, face.box),
             )
 
 

@@ -13,7 +13,7 @@ from worker.contract.messages import Chunk, encode
 from worker.contract.server import connect
 from worker.observations import FaceSeen, FrameSeen, Outcome
 
-FACE = FaceSeen((40.0, 30.0, 60.0, 60.0), 0.9, (0.0, 0.0, 0.0, 0.75, 0.0, 0.0, 0.25), {"m": "happiness"})
+FACE = FaceSeen((40.0, 30.0, 60.0, 60.0), 0.9, (0.0, 0.0, 0.0, 0.75, 0.0, 0.0, 0.25), {"m": "happiness"}, bytes(256))
 
 
 @contextmanager

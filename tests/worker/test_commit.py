@@ -29,7 +29,9 @@ FRAMES_A_CHUNK = 2
 
 def outcomes(count: int, people: int = 2) -> list[Outcome]:
     """A lecture of `count` chunks and its ending."""
-    faces = [FaceSeen((300.0 * i, 100.0, 90.0, 90.0), 0.95, SAD, {"m": "sadness"}) for i in range(people)]
+    faces = [
+        FaceSeen((300.0 * i, 100.0, 90.0, 90.0), 0.95, SAD, {"m": "sadness"}, bytes([i]) * 256) for i in range(people)
+    ]
     chunks = [
         Outcome([FrameSeen(FrameStamp(n, n / 2), faces) for n in range(k * FRAMES_A_CHUNK, (k + 1) * FRAMES_A_CHUNK)])
         for k in range(count)

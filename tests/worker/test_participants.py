@@ -1,18 +1,55 @@
 """Tiny worlds of moving boxes, in which it is known who is who."""
 
+from functools import cache
+
+import msgspec
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.appearance import GRID
 from worker.contract.messages import FrameStamp
 from worker.observations import FaceSeen, FrameSeen, Reading
-from worker.participants import MEMORY_S, PATIENCE_S, SIGHTINGS, Roster, Told, advance
+from worker.participants import LOOKS, MOST, PATIENCE_S, SIGHTINGS, Roster, Told, advance
 
 CALM: Reading = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 HAPPY: Reading = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 
-def face(x: float, y: float, size: float = 100, detection: float = 0.95, scores: Reading = CALM) -> FaceSeen:
-    return FaceSeen((x, y, size, size), detection, scores, {})
+TILES = [(300 * column + 50, 200 * row + 50) for row in range(3) for column in range(3)]
+
+
+@cache
+def look_of(person: int, glance: int = 0, change: float = 3.0) -> bytes:
+    """What a person looks like, a little different at every glance."""
+    looks = np.random.default_rng(person).normal(0, 25, 4 * GRID * GRID)
+    looks += np.random.default_rng([person, glance]).normal(0, change, 4 * GRID * GRID)
+    return bytes(np.clip(np.rint(looks), -127, 127).astype(np.int8))
+
+
+def face(
+    x: float,
+    y: float,
+    size: float = 100,
+    detection: float = 0.95,
+    scores: Reading = CALM,
+    look: bytes = look_of(0),
+) -> FaceSeen:
+    return FaceSeen((x, y, size, size), detection, scores, {}, look)
+
+
+def gallery(number: int, seated: dict[int, int], size: float = 100) -> FrameSeen:
+    """Frame `number` of a gallery: tile -> person."""
+    return frame(number, *(face(*TILES[tile], size, look=look_of(who, number)) for tile, who in seated.items()))
+
+
+def ids(told: list[Told], seating: dict[int, dict[int, int]]) -> dict[int, set[str]]:
+    """Person -> the ids that they were told under. `seating` says who sat where in each frame."""
+    found: dict[int, set[str]] = {}
+    for one in told:
+        x, y = one.sighting.face.box[:2]
+        found.setdefault(seating[one.sighting.frame][TILES.index((int(x), int(y)))], set()).add(one.participant)
+    return found
 
 
 def frame(number: int, *faces: FaceSeen, fps: float = 2) -> FrameSeen:
@@ -80,22 +117,66 @@ def test_who_looks_away_for_half_a_minute_comes_back_as_the_same_participant() -
     assert {one.participant for one in told} == {"p01"}
 
 
-def test_the_roster_stays_bounded_when_faces_never_stay() -> None:
-    frames = [frame(n, face(n * 300 % 5000, n * 170 % 3000, detection=0.72)) for n in range(500)]
-    roster, told = watch(frames)
+@given(st.lists(st.permutations(range(9)), min_size=1, max_size=6), st.integers(4, 9))
+def test_people_who_change_tiles_all_at_once_keep_their_ids(seatings: list[list[int]], people: int) -> None:
+    seating = {
+        n: {tile: who for tile, who in enumerate(order) if who < people}
+        for n, order in enumerate(order for order in [list(range(9)), *seatings] for _ in range(3))
+    }
+    _, told = watch([gallery(n, seated) for n, seated in seating.items()])
+    found = ids(told, seating)
+    assert all(len(names) == 1 for names in found.values())
+    assert len({name for names in found.values() for name in names}) == people
+
+
+def test_when_the_tiles_shrink_to_a_strip_beside_a_shared_screen_everybody_is_still_who_they_were() -> None:
+    before = [gallery(n, {tile: tile for tile in range(6)}) for n in range(6)]
+    strip = [
+        frame(n, *(face(20 + 70 * who, 640, 40, look=look_of(who, n)) for who in (3, 1, 5, 0, 4, 2)))
+        for n in range(6, 12)
+    ]
+    _, told = watch([*before, *strip])
+    for who in range(6):
+        assert {one.participant for one in told if one.sighting.face.box[0] == 20 + 70 * who} == {f"p{who + 1:02d}"}
+
+
+def test_who_takes_the_tile_of_somebody_who_left_is_somebody_else_and_who_comes_back_is_not() -> None:
+    seating = {n: {0: 1, 1: 2} for n in range(10)}
+    seating |= {n: {0: 1, 1: 3} for n in range(10, 20)}
+    seating |= {n: {0: 2, 1: 3, 2: 1} for n in range(1000, 1010)}
+    _, told = watch([gallery(n, seated) for n, seated in seating.items()])
+    assert ids(told, seating) == {1: {"p01"}, 2: {"p02"}, 3: {"p03"}}
+
+
+def test_who_stays_in_place_may_look_quite_different_for_a_while() -> None:
+    hand = {n: look_of(1, 7, change=11.0) for n in range(10, 20)}
+    frames = [frame(n, face(100, 100, look=hand.get(n, look_of(1, n)))) for n in range(30)]
+    _, told = watch(frames)
+    assert {one.participant for one in told} == {"p01"}
+
+
+def test_the_roster_stays_bounded_and_small_when_faces_never_stay() -> None:
+    uncertain = [frame(n, face(n * 300 % 5000, n * 170 % 3000, detection=0.72, look=look_of(n))) for n in range(100)]
+    roster, told = watch(uncertain)
     assert told == []
     assert len(roster.tracks) <= 2 * PATIENCE_S + 1
-    later = FrameSeen(FrameStamp(501, 250 + 2 * MEMORY_S), [])
-    assert advance(roster, later)[0].tracks == []
+    crowd = [frame(n, *(face(i * 150, 0, look=look_of(9 * n + i)) for i in range(9))) for n in range(60)]
+    roster, _ = watch(crowd)
+    assert roster.named == 540
+    assert len(roster.tracks) == MOST
 
 
-def test_smoothed_scores_follow_a_change_within_three_time_constants_and_stay_probabilities() -> None:
-    frames = [frame(n, face(0, 0, scores=CALM if n < 10 else HAPPY)) for n in range(20)]
-    _, told = watch(frames)
-    assert told[9].sighting.smoothed == CALM
-    assert 0.2 < told[10].sighting.smoothed[3] < 0.6
-    assert told[16].sighting.smoothed[3] > 0.9
-    assert all(abs(sum(one.sighting.smoothed) - 1) < 1e-9 for one in told)
+def test_a_participant_takes_little_room_in_the_state_however_long_the_lecture() -> None:
+    roster, _ = watch([frame(n, face(100, 100, look=look_of(1, n, change=8.0))) for n in range(200)])
+    assert len(roster.tracks[0].looks) == LOOKS
+    assert len(msgspec.json.encode(roster)) < 2000
+
+
+def test_the_state_survives_its_way_through_redis() -> None:
+    frames = [gallery(n, {0: n % 3, 4: 3 + n % 2}) for n in range(30)]
+    roster = watch(frames[:15])[0]
+    stored = msgspec.json.decode(msgspec.json.encode(roster), type=Roster)
+    assert watch(frames[15:], stored) == watch(frames[15:], roster)
 
 
 def test_in_a_recording_of_one_person_the_largest_face_is_that_person_wherever_it_is() -> None:

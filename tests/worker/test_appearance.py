@@ -1,0 +1,51 @@
+"""Two people, seen in other lights, sizes and places."""
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.gallery import portraits
+from worker.appearance import GRID, look, mixed, unlike
+from worker.participants import ELSEWHERE, NEW, UNLIKE
+from worker.preprocessing import Box, Image
+
+ROOM = (1.0, 0.9, 1.1)
+
+
+def tile(person: int, size: int = 240, light: float = 1.0, shift: int = 0) -> tuple[Image, Box]:
+    """A tile with somebody's portrait, and roughly where the face is."""
+    portrait = cv2.resize(portraits()[person], (size, size), interpolation=cv2.INTER_AREA)
+    page = np.full((size, 2 * size, 3), 40 + 120 * person, np.float32) * np.array(ROOM, np.float32)
+    left = size // 2 + shift
+    page[:, left : left + size] = portrait
+    face = (left + 0.3 * size, 0.15 * size, 0.4 * size, 0.4 * size)
+    return np.clip(page * light, 0, 255).astype(np.uint8), face
+
+
+def test_a_look_is_small() -> None:
+    assert len(look(*tile(0))) == 4 * GRID * GRID
+
+
+@pytest.mark.parametrize("person", [0, 1])
+@pytest.mark.parametrize(
+    ("size", "light", "shift"), [(120, 1.0, 0), (480, 1.0, 0), (240, 0.75, 0), (240, 1.15, 0), (240, 1.0, 20)]
+)
+def test_one_person_looks_alike_in_another_size_light_and_place(
+    person: int, size: int, light: float, shift: int
+) -> None:
+    here, there, other = look(*tile(person)), look(*tile(person, size, light, shift)), look(*tile(1 - person))
+    assert unlike([here], [there]) < UNLIKE
+    assert unlike([there], [other]) > (NEW - ELSEWHERE) * UNLIKE  # anywhere else, that is somebody new
+
+
+def test_a_look_that_is_mixed_with_another_comes_nearer_to_it() -> None:
+    one, other = look(*tile(0)), look(*tile(1))
+    between = mixed(one, other, 0.3)
+    assert unlike([between], [other]) < unlike([one], [other])
+    assert unlike([between], [one]) < unlike([between], [other])
+
+
+def test_a_face_at_the_edge_or_a_grey_picture_has_a_look_too() -> None:
+    page = np.full((40, 40, 3), 128, np.uint8)
+    assert len(look(page, (-10.0, -10.0, 30.0, 30.0))) == 4 * GRID * GRID
+    assert len(look(page, (38.0, 38.0, 1.0, 1.0))) == 4 * GRID * GRID
