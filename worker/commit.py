@@ -7,6 +7,7 @@ again. If the lecture was forgotten meanwhile, the same check leaves it forgotte
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import cast
 
 import msgspec
@@ -24,6 +25,7 @@ from worker.contract.messages import (
     EndEvent,
     Ending,
     Event,
+    FrameStamp,
     InFlight,
     LectureChoices,
     Ledger,
@@ -33,7 +35,7 @@ from worker.contract.messages import (
     ledger_from_hashes,
 )
 from worker.contract.server import RETENTION_S, STREAM_LENGTH
-from worker.observations import FrameSeen, Outcome, Reading
+from worker.observations import Outcome, Reading
 from worker.participants import Roster, Told, advance
 
 # Chunks folded in by one transaction: bounds what is held in memory when many piled up behind a slow one.
@@ -43,10 +45,13 @@ SCORE_DIGITS = 4
 
 
 class LectureState(LectureChoices, frozen=True):
-    """What a lecture carries from chunk to chunk. The producer writes the first one: the choices, and nothing yet."""
+    """What a lecture carries from chunk to chunk. The producer writes the first one: the choices, and nothing yet.
+
+    `rosters` has one for every recording that shows one named person, and one under "" for galleries.
+    """
 
     next_chunk: int = 0
-    roster: Roster | None = None
+    rosters: dict[str, Roster] = msgspec.field(default_factory=dict)
     spans: dict[str, ParticipantSpan] = msgspec.field(default_factory=dict)
 
 
@@ -71,21 +76,25 @@ def commit(client: redis.Redis, lecture: str) -> None:
 def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: list[int]) -> Folded:
     """Fold the outcomes of consecutive chunks into a lecture. `frames` tells how many frames each chunk has."""
     folded = Folded(state)
-    roster = state.roster or Roster(only=state.participant)
-    spans = dict(state.spans)
+    rosters, spans = dict(state.rosters), dict(state.spans)
     for outcome, count in zip(outcomes, frames, strict=True):
         if outcome.failure is not None:
             folded.failed[outcome.failure] += count
-        for seen in outcome.frames:
-            roster, told = advance(roster, seen)
-            folded.class_.append(_class_event(lecture, seen, told, outcome.model_version))
+        for _, pictures in groupby(outcome.frames, key=lambda seen: seen.stamp.frame):
+            told: list[Told] = []
+            for seen in pictures:
+                only = seen.stamp.participant or state.participant
+                roster, more = advance(rosters.get(only or "", Roster(only=only)), seen)
+                rosters[only or ""] = roster
+                told += more
+            folded.class_.append(_class_event(lecture, seen.stamp, told, outcome.model_version))
             folded.published += 1
             if not state.class_only:
                 folded.emotions += [_emotion_event(lecture, one, outcome.model_version) for one in told]
                 for one in told:
                     spans[one.participant] = _stretched(spans.get(one.participant), one.sighting.t)
         folded.ending = outcome.ending or folded.ending
-    folded.state = LectureState(state.participant, state.class_only, state.next_chunk + len(outcomes), roster, spans)
+    folded.state = LectureState(state.participant, state.class_only, state.next_chunk + len(outcomes), rosters, spans)
     return folded
 
 
@@ -219,15 +228,15 @@ def _emotion_event(lecture: str, told: Told, model_version: str) -> EmotionEvent
     )
 
 
-def _class_event(lecture: str, seen: FrameSeen, told: list[Told], model_version: str) -> ClassEvent:
+def _class_event(lecture: str, stamp: FrameStamp, told: list[Told], model_version: str) -> ClassEvent:
     """The mean over those who were told for this very frame: late sightings belong to frames that are gone."""
-    present = [one.sighting.face.scores for one in told if one.sighting.frame == seen.stamp.frame]
+    present = [one.sighting.face.scores for one in told if one.sighting.frame == stamp.frame]
     mean: Reading | None = tuple(np.mean(present, axis=0).tolist()) if present else None
     valence, arousal = valence_and_arousal(mean) if mean else (None, None)
     return ClassEvent(
         lecture=lecture,
-        frame=seen.stamp.frame,
-        t=seen.stamp.t,
+        frame=stamp.frame,
+        t=stamp.t,
         faces=len(present),
         scores=_scores(mean) if mean else None,
         valence=None if valence is None else round(valence, SCORE_DIGITS),

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from worker.appearance import look
-from worker.contract.messages import EMOTIONS, Chunk
+from worker.contract.messages import EMOTIONS, Chunk, FrameStamp
 from worker.emotions import Ensemble, Readings
 from worker.faces import Face, FaceFinder
 from worker.observations import FaceSeen, FrameSeen
@@ -34,12 +34,21 @@ class Perception:
     def look(self, chunk: Chunk) -> list[FrameSeen]:
         """What is seen in every frame of a chunk; BadPicture where one does not decode."""
         pictures = [_decoded(jpeg) for jpeg in chunk.jpegs]
+        whole = chunk.head.width, chunk.head.height
         return [
-            FrameSeen(stamp, list(self._read(picture, faces, chunk.head.width, chunk.head.height)))
+            FrameSeen(stamp, list(self._read(picture, faces, *(stamp.size or whole))))
             for stamp, picture, faces in zip(
-                chunk.head.frames, pictures, self._finder.find_in_frames(pictures), strict=True
+                chunk.head.frames, pictures, self._find(chunk.head.frames, pictures), strict=True
             )
         ]
+
+    def _find(self, stamps: list[FrameStamp], pictures: list[Image]) -> list[list[Face]]:
+        """The faces in every picture, each recording by itself: where faces were tells where they are."""
+        found: dict[int, list[Face]] = {}
+        for recording in {stamp.participant for stamp in stamps}:
+            mine = [i for i, stamp in enumerate(stamps) if stamp.participant == recording]
+            found.update(zip(mine, self._finder.find_in_frames([pictures[i] for i in mine]), strict=True))
+        return [found[i] for i in range(len(pictures))]
 
     def _read(self, picture: Image, faces: list[Face], width: int, height: int) -> Iterator[FaceSeen]:
         """The faces of one picture in reading order, their boxes in pixels of the source's width and height."""

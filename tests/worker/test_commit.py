@@ -181,3 +181,21 @@ def test_scores_are_told_in_the_contracts_order_with_valence_and_arousal() -> No
     assert event.valence == pytest.approx(0.75 * -0.63, abs=1e-4)
     assert event.arousal == pytest.approx(0.75 * -0.27, abs=1e-4)
     assert event.box == (0, 100, 90, 90)
+
+
+def test_several_recordings_of_one_lecture_are_one_class_and_each_person_is_who_their_recording_says() -> None:
+    def pictures(n: int, *who: str) -> list[FrameSeen]:
+        face = FaceSeen((50.0, 50.0, 90.0, 90.0), 0.95, SAD, {"m": "sadness"}, bytes(256))
+        return [FrameSeen(FrameStamp(n, n / 2, participant=one, size=(640, 360)), [face]) for one in who]
+
+    frames = [*pictures(0, "alice", "bob"), *pictures(1, "alice", "bob"), *pictures(2, "alice")]
+    folded = fold("l", LectureState(), [Outcome(frames[:2]), Outcome(frames[2:])], [1, 2])
+    assert [(event.frame, event.faces) for event in folded.class_] == [(0, 2), (1, 2), (2, 1)]
+    assert [(event.participant, event.frame) for event in folded.emotions] == [
+        ("alice", 0),
+        ("bob", 0),
+        ("alice", 1),
+        ("bob", 1),
+        ("alice", 2),
+    ]
+    assert folded.published == 3

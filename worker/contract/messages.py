@@ -17,6 +17,7 @@ Status = Literal["running", "done", "failed", "stopped"]
 FinalStatus = Literal["done", "failed", "stopped"]
 
 NonNegative = Annotated[int, Meta(ge=0)]
+PixelCount = Annotated[int, Meta(ge=1)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 PixelBox = tuple[int, int, int, int]
 """x, y, width, height in pixels of the source frame."""
@@ -32,11 +33,17 @@ class LectureChoices(Struct, frozen=True):
     class_only: bool = False
 
 
-class FrameStamp(Struct, frozen=True):
-    """A sampled frame: its number, counted from 0 without gaps, and its media time in seconds."""
+class FrameStamp(Struct, frozen=True, omit_defaults=True):
+    """A sampled frame: its number, counted from 0 without gaps, and its media time in seconds.
+
+    Where several recordings make up one lecture, each has its picture of the frame, one after the other in one chunk,
+    with the same number and time; `participant` says whose recording it is and `size` how wide and high its frames are.
+    """
 
     frame: NonNegative
     t: Annotated[float, Meta(ge=0)]
+    participant: str | None = None
+    size: tuple[PixelCount, PixelCount] | None = None
 
 
 class Ending(Struct, frozen=True):
@@ -54,10 +61,15 @@ class ChunkHead(Struct, frozen=True):
     """
 
     frames: list[FrameStamp]
-    width: Annotated[int, Meta(ge=1)]
-    height: Annotated[int, Meta(ge=1)]
+    width: PixelCount
+    height: PixelCount
     ending: Ending | None = None
     v: Literal[1] = 1
+
+    @property
+    def frame_count(self) -> int:
+        """How many sampled frames these are; several pictures may be of one."""
+        return len({stamp.frame for stamp in self.frames})
 
 
 class Chunk(Struct, frozen=True):
