@@ -11,7 +11,10 @@ Reading = tuple[float, float, float, float, float, float, float]
 
 
 class FaceSeen(Struct, frozen=True, array_like=True):
-    """One face in one frame. `box` is x, y, width, height in pixels of the source frame."""
+    """One face in one frame. `box` is x, y, width, height in pixels of the source frame.
+
+    `models` holds what each network that was asked about this face says of it.
+    """
 
     box: tuple[float, float, float, float]
     detection: float
