@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 def eventually(true: Callable[[], object], patience: float = 60) -> None:
@@ -16,10 +17,10 @@ def eventually(true: Callable[[], object], patience: float = 60) -> None:
 
 
 @contextmanager
-def workers(url: str, processes: int) -> Iterator[subprocess.Popen[str]]:
-    """`worker run`, told to stop at the end."""
-    command = [sys.executable, "-m", "worker", "run", "--redis", url, "--processes", str(processes)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as supervisor:
+def workers(url: str, processes: int, *options: str, cwd: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+    """`worker run`, told to stop at the end; with `cwd`, the package `worker` that lies there."""
+    command = [sys.executable, "-m", "worker", "run", "--redis", url, "--processes", str(processes), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd) as supervisor:
         try:
             yield supervisor
         finally:

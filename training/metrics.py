@@ -1,6 +1,7 @@
 """How good probabilities are, against the truth. NumPy only."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ ECE_BINS = 15
 _SMALLEST = 1e-12  # what a probability of 0 counts as in the log-likelihood
 
 Labels = npt.NDArray[np.int64]
+
+Shares = npt.NDArray[np.float64]
+"""[n], how much each picture counts; above 0, need not sum to one."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,12 @@ def expected_calibration_error(probabilities: Probabilities, labels: Labels, bin
     return float(np.abs(gap).sum() / len(labels))
 
 
-def negative_log_likelihood(probabilities: Probabilities, labels: Labels) -> float:
-    """The mean of -ln p(truth)."""
-    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.maximum(of_truth, _SMALLEST)).mean())
+def negative_log_likelihood(probabilities: Probabilities, labels: Labels, shares: Shares | None = None) -> float:
+    """The mean of -ln p(truth), to which each picture adds by its share, or all alike."""
+    return float(np.average(-np.log(of_truth(probabilities, labels)), weights=shares))
+
+
+def of_truth(probabilities: npt.NDArray[np.floating[Any]], labels: Labels) -> npt.NDArray[np.float64]:
+    """What each picture's label was given, [n]; 0 counts as next to nothing, so that it has a logarithm."""
+    given = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return np.asarray(np.maximum(given, _SMALLEST), np.float64)

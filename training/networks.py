@@ -1,16 +1,17 @@
-"""The networks, in Keras 3 on any backend: pixels normalised to [-1, 1] go in, seven logits come out.
+"""The networks, in Keras 3 on any backend: standardized pixels go in, seven logits come out.
 
 Logits, not probabilities: softmax runs after the average over models and its temperature, in float, in the worker.
 """
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from training.recipe import ModelName
+from training.recipe import IMAGENET, ModelName
 from worker.contract.messages import EMOTIONS
 
 # Keras' MobileNetV2 keeps batch statistics with momentum 0.999: slower than a fine-tuning of a few epochs.
@@ -35,9 +36,17 @@ _INCEPTION_STEM = 5
 STATISTICS_BLOCK = 32
 
 
+# What the three are built on; each takes input_shape, include_top and weights.
+APPLICATIONS: dict[ModelName, Callable[..., keras.Model]] = {
+    "mobilenetv2": keras.applications.MobileNetV2,
+    "resnet50v2": keras.applications.ResNet50V2,
+    "inceptionv3": keras.applications.InceptionV3,
+}
+
+
 def mobilenetv2(size: int, channels: int) -> keras.Model:
     """MobileNetV2 1.0 with the study's head (4.1, figure 3): [n, size, size, channels] -> [n, 7] logits."""
-    base = keras.applications.MobileNetV2(input_shape=(size, size, channels), include_top=False, weights=None)
+    base = APPLICATIONS["mobilenetv2"](input_shape=(size, size, channels), include_top=False, weights=None)
     x = keras.layers.GlobalAveragePooling2D(name="head_pool", keepdims=True)(base.output)
     x = keras.layers.Flatten(name="head_flatten")(x)
     for i, units in enumerate(HEAD_UNITS, start=1):
@@ -51,13 +60,13 @@ def mobilenetv2(size: int, channels: int) -> keras.Model:
 
 def resnet50v2(size: int, channels: int) -> keras.Model:
     """ResNet50V2 (4.2, figure 4) with a plain head: [n, size, size, channels] -> [n, 7] logits."""
-    base = keras.applications.ResNet50V2(input_shape=(size, size, channels), include_top=False, weights=None)
+    base = APPLICATIONS["resnet50v2"](input_shape=(size, size, channels), include_top=False, weights=None)
     return _with_plain_head(base, "resnet50v2")
 
 
 def inceptionv3(size: int, channels: int) -> keras.Model:
     """InceptionV3 (4.3, figure 5) with a plain head: [n, size, size, channels] -> [n, 7] logits."""
-    base = keras.applications.InceptionV3(input_shape=(size, size, channels), include_top=False, weights=None)
+    base = APPLICATIONS["inceptionv3"](input_shape=(size, size, channels), include_top=False, weights=None)
     # Keras leaves the scales of its batch norms out; without them folded kernels cannot get their statistics back.
     return _with_plain_head(keras.models.clone_model(base, clone_function=_with_scale), "inceptionv3")
 
@@ -67,6 +76,56 @@ NETWORKS: dict[ModelName, Callable[[int, int], keras.Model]] = {
     "resnet50v2": resnet50v2,
     "inceptionv3": inceptionv3,
 }
+
+
+def choose_tuned(network: keras.Model, tune: Literal["all", "head"] | int) -> None:
+    """Let only those layers learn that a recipe's `tune` says; a number counts the last layers before the head.
+
+    Batch norms that do not learn keep their statistics, too. Raises ValueError where there are not so many layers.
+    """
+    base = [layer for layer in network.layers if not _is_head(layer)]
+    learning = tune if isinstance(tune, int) else {"all": len(base), "head": 0}[tune]
+    if not 0 <= learning <= len(base):
+        raise ValueError(f"{network.name} has {len(base)} layers before its head, not {tune}")
+    for i, layer in enumerate(base):
+        layer.trainable = i >= len(base) - learning
+
+
+def _is_head(layer: keras.Layer) -> bool:
+    return layer.name == "logits" or str(layer.name).startswith("head_")
+
+
+def load_imagenet(network: keras.Model) -> None:
+    """Load the ImageNet weights that Keras downloads, into all but the head.
+
+    Raises OSError where they cannot be had.
+    """
+    _, size, _, _ = network.input.shape
+    try:
+        pretrained = APPLICATIONS[network.name](input_shape=(size, size, 3), include_top=False, weights=IMAGENET)
+    except Exception as failure:  # Keras raises no narrower one where a download fails
+        raise OSError(failure) from None
+    copy_base(pretrained, network)
+
+
+def copy_base(base: keras.Model, network: keras.Model) -> None:
+    """Copy the weights of a colour network without head into `network`, which was built on its like.
+
+    A grey network's first kernel becomes the sum over colours, so that it sees what three equal channels would show.
+    """
+    for source, target in zip(base.layers, network.layers, strict=False):  # beyond the base lies the head
+        arrays = [keras.ops.convert_to_numpy(weight) for weight in source.weights]
+        if len(arrays) < len(target.weights):  # InceptionV3's batch norms come without scale
+            arrays.insert(0, np.ones_like(arrays[0]))
+        for weight, array in zip(target.weights, arrays, strict=True):
+            weight.assign(_for_channels_of(weight, array))
+
+
+def _for_channels_of(weight: keras.Variable, kernel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """`kernel`, summed over colours where `weight` is for grey, which stands for three equal channels."""
+    if kernel.ndim == 4 and kernel.shape[2] == 3 and weight.shape[2] == 1:
+        return np.asarray(kernel.sum(axis=2, keepdims=True), np.float32)
+    return kernel
 
 
 def _with_plain_head(base: keras.Model, name: str) -> keras.Model:
@@ -107,10 +166,8 @@ def load_folded_imagenet(network: keras.Model, path: Path, sample: npt.NDArray[n
         name = names.get(layer.name, layer.name)
         if f"{name}/kernel" not in arrays:
             continue
-        kernel = arrays[f"{name}/kernel"].astype(np.float32)
         wanted = layer.weights[0].shape
-        if wanted[2] == 1 and kernel.shape[2] == 3:
-            kernel = kernel.sum(axis=2, keepdims=True)  # grey into three equal channels, in one
+        kernel = _for_channels_of(layer.weights[0], arrays[f"{name}/kernel"].astype(np.float32))
         if kernel.shape != tuple(wanted):
             raise ValueError(f"{path.name}: {name} has shape {kernel.shape}, the network wants {tuple(wanted)}")
         layer.weights[0].assign(kernel)

@@ -24,8 +24,8 @@ from scipy.optimize import minimize_scalar
 
 from training.datasets import Dataset, Faces, load_faces
 from training.evaluate import read_pictures
-from training.metrics import measure, negative_log_likelihood
-from training.recipe import PIXEL_MEAN, PIXEL_STD, Recipe, RunError, read_recipe
+from training.metrics import Labels, Shares, measure, negative_log_likelihood
+from training.recipe import FIXED, Recipe, RunError, Standardization, fitted_network, read_recipe, read_standardization
 from training.silence import tensorflow_silenced
 from worker.contract.messages import EMOTIONS
 from worker.emotions import Ensemble, Probabilities, calibrate
@@ -75,27 +75,27 @@ def make_forms(run: Path, data: Sequence[Dataset], work: Path) -> list[Model]:
     The representative set comes out of `data`. Returns a manifest entry for each, named after its form, without
     figures. Raises RunError where `run` holds no network and DatasetError where `data` holds no picture.
     """
-    recipe = read_recipe(run)
-    fitted = run / f"{recipe.model}.keras"
+    recipe, standardization = read_recipe(run), read_standardization(run)
+    fitted = fitted_network(run, recipe.model)
     if not fitted.is_file():
         raise RunError(f"{fitted}: no such file; let `training fit` finish with --out {run}")
-    representative = representative_set(load_faces(data, recipe.size, recipe.colour))
+    representative = representative_set(load_faces(data, recipe.size, recipe.colour), standardization)
     work.mkdir(parents=True, exist_ok=True)
     models = []
     for form, content in _converted(fitted, representative):
         path = work / f"{recipe.model}.{form}.tflite"
         path.write_bytes(content)
-        models.append(_entry(form, path, recipe, data))
+        models.append(_entry(form, path, recipe, standardization, data))
     return models
 
 
-def representative_set(faces: Faces) -> npt.NDArray[np.float32]:
+def representative_set(faces: Faces, standardization: Standardization = FIXED) -> npt.NDArray[np.float32]:
     """Pictures drawn evenly over the emotions that there are, normalised: [n, size, size, channels]."""
     random = np.random.default_rng(REPRESENTATIVE_SEED)
     of_emotion = [np.flatnonzero(faces.labels == label) for label in np.unique(faces.labels)]
     each = REPRESENTATIVE // len(of_emotion)
     chosen = np.concatenate([random.permutation(indices)[:each] for indices in of_emotion])
-    return (faces.pixels[random.permutation(chosen)].astype(np.float32) - PIXEL_MEAN) / PIXEL_STD
+    return standardization.applied(faces.pixels[random.permutation(chosen)])
 
 
 def measure_forms(models: Sequence[Model], work: Path, validation: Dataset) -> dict[Form, FormFigures]:
@@ -149,13 +149,14 @@ def install(
 ) -> Manifest:
     """Put the form `made` of the network `name` into the folder `models`, beside the other networks that it has.
 
-    The temperature is fitted anew, to what all of them say together on the validation pictures. The file that the
-    network had before goes, if it had another name. Returns the manifest as written; ManifestError where the one
+    The temperature is fitted anew, to what all of them say together on the validation pictures. The weights and the
+    threshold that `training ensemble` fitted to the networks that were there before go, and so does the file that the
+    network had before, if it had another name. Returns the manifest as written; ManifestError where the one
     that is there cannot be used.
     """
     models.mkdir(parents=True, exist_ok=True)
     before = load_manifest(models).models if (models / MANIFEST).exists() else []
-    others = [model for model in before if model.name != name]
+    others = [msgspec.structs.replace(model, weight=1.0) for model in before if model.name != name]
     unfinished = models / f"{made.file}.unfinished"
     unfinished.write_bytes((work / made.file).read_bytes())
     unfinished.replace(models / made.file)
@@ -180,11 +181,14 @@ def install(
     return manifest
 
 
-def fit_temperature(probabilities: Probabilities, labels: npt.NDArray[np.int64]) -> float:
-    """The temperature that makes the calibrated [n, 7] probabilities most likely of the [n] labels."""
+def fit_temperature(probabilities: Probabilities, labels: Labels, shares: Shares | None = None) -> float:
+    """The temperature that makes the calibrated [n, 7] probabilities most likely of the [n] labels.
+
+    A picture counts by its share, [n], or as much as any other.
+    """
 
     def nll(log_temperature: float) -> float:
-        return negative_log_likelihood(calibrate(probabilities, float(np.exp(log_temperature))), labels)
+        return negative_log_likelihood(calibrate(probabilities, float(np.exp(log_temperature))), labels, shares)
 
     return float(np.exp(minimize_scalar(nll, bounds=np.log(TEMPERATURES), method="bounded").x))
 
@@ -232,7 +236,7 @@ def _int8(converter: Any, representative: npt.NDArray[np.float32]) -> bytes:
     return content
 
 
-def _entry(form: Form, path: Path, recipe: Recipe, data: Sequence[Dataset]) -> Model:
+def _entry(form: Form, path: Path, recipe: Recipe, standardization: Standardization, data: Sequence[Dataset]) -> Model:
     made_of: dict[str, Any] = asdict(recipe)
     train = made_of.pop("train") or [dataset.name for dataset in data]
     made_of["validation"] = [_short(folder) for folder in recipe.validation]
@@ -241,7 +245,7 @@ def _entry(form: Form, path: Path, recipe: Recipe, data: Sequence[Dataset]) -> M
         name=form,
         file=path.name,
         sha256=file_sha256(path),
-        input=Input(recipe.size, recipe.colour, PIXEL_MEAN, PIXEL_STD),
+        input=Input(recipe.size, recipe.colour, standardization.mean, standardization.std),
         quantization=form,
         weight=1.0,
         training={"data": [_short(folder) for folder in train], "recipe": made_of},

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from worker.contract.server import EMBEDDED, RedisUnusable, connect
-from worker.manifest import MODELS, ManifestError, load_manifest
+from worker.manifest import MODELS, EnsembleMode, ManifestError, load_manifest
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -24,10 +24,13 @@ def run(
     processes: Annotated[int, typer.Option(min=1, max=1024, show_default="one a core", help="Worker processes.")] = len(
         os.sched_getaffinity(0)
     ),
+    ensemble: Annotated[
+        EnsembleMode, typer.Option(help="adaptive: ask the other networks only where the first one is not sure.")
+    ] = "full",
 ) -> None:
     """Work until SIGTERM or Ctrl-C, then finish the job in hand and leave."""
     try:
-        load_manifest(MODELS)
+        load_manifest(MODELS, ensemble)
         client = connect(redis)
     except (ManifestError, RedisUnusable) as refusal:
         typer.echo(f"worker: {refusal}", err=True)
@@ -39,7 +42,7 @@ def run(
     if os.environ.get(EMBEDDED):
         threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
     try:
-        Supervisor(client, redis, processes).run(stop)
+        Supervisor(client, redis, processes, ensemble).run(stop)
     except KeepsDying as failure:
         typer.echo(f"worker: {failure}; see what they printed above", err=True)
         raise typer.Exit(1) from None

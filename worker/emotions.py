@@ -1,7 +1,10 @@
-"""Which emotion a face displays: every network of the manifest, and what they say together.
+"""Which emotion a face displays: the networks of the manifest, and what they say together.
 
 Networks give logits. Their probabilities are averaged with the manifest's weights (the study, 4.4), and the average is
 calibrated by one temperature (Guo et al., On Calibration of Modern Neural Networks, 2017, section 4.2).
+
+The adaptive ensemble is a cascade of two stages (Wang et al., IDK Cascades, 2018): one cheap network answers where its
+calibrated confidence is high enough, and all of them together where it is not.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,11 +16,14 @@ import numpy.typing as npt
 
 from worker.contract.messages import EMOTIONS
 from worker.interpreter import Network
-from worker.manifest import Input, Manifest, ManifestError, Model, load_manifest
+from worker.manifest import Adaptive, EnsembleMode, Input, Manifest, ManifestError, Model, load_manifest
 from worker.preprocessing import CHANNELS, Image, network_pixels
 
 Probabilities = npt.NDArray[np.float32]
 """[n, 7], rows sum to one, columns in the order of EMOTIONS."""
+
+Fed = npt.NDArray[np.float32]
+"""[n, size, size, channels], what a network is given."""
 
 # Faces an interpreter takes at once. An int8 MobileNetV2 of 96 px takes 0.67 ms a face alone, 0.58 in fours and 0.56 in
 # eights (one core, November 2026). What is left of the last four goes alone: filling up would cost more than it saves.
@@ -28,38 +34,84 @@ _SMALLEST = 1e-12  # a probability that is exactly 0 has no logarithm
 
 @dataclass(frozen=True)
 class Readings:
-    """What the networks made of n faces: `scores` is the calibrated ensemble, `by_model` each network alone."""
+    """What the networks made of n faces: `scores` is the calibrated ensemble, `by_model` each network alone.
+
+    `escalated` [n] tells the faces that the adaptive ensemble asked all networks about; the full one has none. A row
+    of `by_model` is NaN where that network was not asked about that face.
+    """
 
     scores: Probabilities
     by_model: dict[str, Probabilities]
+    escalated: npt.NDArray[np.bool_]
+
+    def asked(self, face: int) -> dict[str, Probabilities]:
+        """What each network that was asked about this face says of it, [7]."""
+        return {name: rows[face] for name, rows in self.by_model.items() if not np.isnan(rows[face, 0])}
 
 
 class Ensemble:
     """The networks of one manifest, loaded and ready. Make one a process and keep it."""
 
-    def __init__(self, manifest: Manifest, folder: Path, threads: int = 1) -> None:
-        """Load the files of `manifest` out of `folder`; ManifestError where one is no network of seven logits."""
+    def __init__(self, manifest: Manifest, folder: Path, threads: int = 1, mode: EnsembleMode = "full") -> None:
+        """Load the files of `manifest` out of `folder`; ManifestError where one is no network of seven logits.
+
+        The mode "adaptive" takes a manifest that has a threshold.
+        """
         self.manifest = manifest
+        self._adaptive = manifest.adaptive if mode == "adaptive" else None
         self._networks = {model.name: _Net(model, folder, threads) for model in manifest.models}
 
     @classmethod
-    def load(cls, folder: Path, threads: int = 1) -> "Ensemble":
+    def load(cls, folder: Path, threads: int = 1, mode: EnsembleMode = "full") -> "Ensemble":
         """The ensemble of a folder whose files were checked against its manifest; ManifestError where one is off."""
-        return cls(load_manifest(folder), folder, threads)
+        return cls(load_manifest(folder, mode), folder, threads, mode)
 
     def read(self, crops: Sequence[Image]) -> Readings:
         """Read n face crops (`preprocessing.face_crop`), [height, width, 3] each, of any size; n may be 0."""
-        fed: dict[Input, npt.NDArray[np.float32]] = {}
+        if self._adaptive is not None:
+            return self._read_adaptively(crops, self._adaptive)
+        by_model = self._ask(self.manifest.models, crops, {})
+        return Readings(together(by_model, self.manifest), by_model, np.zeros(len(crops), bool))
+
+    def _read_adaptively(self, crops: Sequence[Image], adaptive: Adaptive) -> Readings:
+        fed: dict[Input, Fed] = {}
+        first = self._ask([m for m in self.manifest.models if m.name == adaptive.first], crops, fed)
+        scores, sure = first_alone(first[adaptive.first], adaptive)
+        unsure = np.flatnonzero(~sure)
+        others = self._ask(
+            [m for m in self.manifest.models if m.name != adaptive.first],
+            [crops[i] for i in unsure],
+            {spec: pixels[unsure] for spec, pixels in fed.items()},
+        )
+        scores[unsure] = together({adaptive.first: first[adaptive.first][unsure], **others}, self.manifest)
+        for name, answers in others.items():
+            first[name] = np.full_like(scores, np.nan)
+            first[name][unsure] = answers
+        return Readings(scores, {model.name: first[model.name] for model in self.manifest.models}, ~sure)
+
+    def _ask(self, models: Sequence[Model], crops: Sequence[Image], fed: dict[Input, Fed]) -> dict[str, Probabilities]:
+        """What each of `models` makes of all `crops`. `fed` keeps the crops as a network is fed them, for the next."""
         by_model = {}
-        for model in self.manifest.models:
+        for model in models:
             if model.input not in fed:
                 fed[model.input] = network_input(crops, model.input)
             by_model[model.name] = softmax(self._networks[model.name].logits(fed[model.input]))
-        combined = combine(by_model, {model.name: model.weight for model in self.manifest.models})
-        return Readings(calibrate(combined, self.manifest.temperature), by_model)
+        return by_model
 
 
-def network_input(crops: Sequence[Image], spec: Input) -> npt.NDArray[np.float32]:
+def together(by_model: Mapping[str, Probabilities], manifest: Manifest) -> Probabilities:
+    """The full ensemble's scores, [n, 7], of what every model of the manifest says."""
+    combined = combine(by_model, {model.name: model.weight for model in manifest.models})
+    return calibrate(combined, manifest.temperature)
+
+
+def first_alone(probabilities: Probabilities, adaptive: Adaptive) -> tuple[Probabilities, npt.NDArray[np.bool_]]:
+    """The first model's scores, [n, 7], of what it says, and for which faces, [n], it is sure enough of them."""
+    scores = calibrate(probabilities, adaptive.temperature)
+    return scores, scores.max(axis=1, initial=0) >= np.float32(adaptive.threshold)
+
+
+def network_input(crops: Sequence[Image], spec: Input) -> Fed:
     """Crops as a network is fed them: [n, size, size, channels], (pixels - mean) / std."""
     fed = np.empty((len(crops), spec.size, spec.size, CHANNELS[spec.colour]), np.float32)
     for row, crop in zip(fed, crops, strict=True):
@@ -102,7 +154,7 @@ class _Net:
         if logits.shape != (1, len(EMOTIONS)):
             raise ManifestError(f"{path}: gives {logits.shape[1:]}, not {len(EMOTIONS)} logits; train it on the seven")
 
-    def logits(self, fed: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def logits(self, fed: Fed) -> npt.NDArray[np.float32]:
         """[n, size, size, channels] -> [n, 7]."""
         whole = len(fed) - len(fed) % BATCH
         parts = [self._batch(fed[start : start + BATCH])[0] for start in range(0, whole, BATCH)]

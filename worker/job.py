@@ -4,7 +4,6 @@ Any worker may take any chunk, in any order, and take it twice: the outcome is t
 the commit is ordered (see worker.commit).
 """
 
-from functools import cache
 from types import TracebackType
 from typing import cast
 
@@ -19,7 +18,7 @@ from worker.commit import LectureState, commit
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import Chunk, encode
 from worker.contract.server import JOB, RETENTION_S
-from worker.manifest import MODELS
+from worker.manifest import MODELS, EnsembleMode
 from worker.observations import Outcome
 from worker.perception import BadPicture, Perception
 
@@ -28,10 +27,19 @@ class ChunkGone(Exception):
     """The pixels of a chunk that was never worked on are gone: their time to live was over."""
 
 
-@cache
+_loaded: Perception | None = None
+
+
+def load_perception(mode: EnsembleMode = "full") -> Perception:
+    """Load the networks of this process, of which it has one set."""
+    global _loaded
+    _loaded = Perception(MODELS, mode)
+    return _loaded
+
+
 def perception() -> Perception:
-    """The networks of this process."""
-    return Perception(MODELS)
+    """The networks of this process; those of the full ensemble where nothing else was loaded before."""
+    return _loaded or load_perception()
 
 
 def process(lecture: str, number: int) -> None:

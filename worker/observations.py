@@ -13,7 +13,8 @@ Reading = tuple[float, float, float, float, float, float, float]
 class FaceSeen(Struct, frozen=True, array_like=True):
     """One face in one frame. `box` is x, y, width, height in pixels of the source frame.
 
-    `look` (`appearance.look`) tells participants apart; it never leaves the lecture's state.
+    `models` holds what each network that was asked about this face says of it. `look` (`appearance.look`) tells
+    participants apart; it never leaves the lecture's state.
     """
 
     box: tuple[float, float, float, float]

@@ -10,6 +10,7 @@ from worker.appearance import look
 from worker.contract.messages import EMOTIONS, Chunk, FrameStamp
 from worker.emotions import Ensemble, Readings
 from worker.faces import Face, FaceFinder
+from worker.manifest import EnsembleMode
 from worker.observations import FaceSeen, FrameSeen
 from worker.preprocessing import Image, face_crop
 
@@ -19,13 +20,17 @@ class BadPicture(Exception):
 
 
 class Perception:
-    """The networks of one worker process, loaded once and kept."""
+    """The networks of one worker process, loaded once and kept.
 
-    def __init__(self, models: Path) -> None:
+    `faces` were read so far, and `escalations` of them by all networks because the first one was not sure.
+    """
+
+    def __init__(self, models: Path, mode: EnsembleMode = "full") -> None:
         """Load BlazeFace and the set of networks in `models`; ManifestError where that is not what it should be."""
         cv2.setNumThreads(1)  # one process a core is faster than threads (the design, measurements)
         self._finder = FaceFinder()
-        self._ensemble = Ensemble.load(models)
+        self._ensemble = Ensemble.load(models, mode=mode)
+        self.faces = self.escalations = 0
 
     @property
     def model_version(self) -> str:
@@ -54,6 +59,8 @@ class Perception:
         """The faces of one picture in reading order, their boxes in pixels of the source's width and height."""
         faces = _in_reading_order(faces)
         readings = self._ensemble.read([face_crop(picture, face.box) for face in faces])
+        self.faces += len(faces)
+        self.escalations += int(readings.escalated.sum())
         across, down = width / picture.shape[1], height / picture.shape[0]
         for i, face in enumerate(faces):
             x, y, w, h = face.box
@@ -82,4 +89,4 @@ def _in_reading_order(faces: list[Face]) -> list[Face]:
 
 
 def _labels(readings: Readings, i: int) -> dict[str, str]:
-    return {name: EMOTIONS[int(p[i].argmax())] for name, p in readings.by_model.items()}
+    return {name: EMOTIONS[int(p.argmax())] for name, p in readings.asked(i).items()}

@@ -15,7 +15,8 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from worker.contract.server import JOB, QUEUE, connect
-from worker.job import give_up, perception
+from worker.job import give_up, load_perception
+from worker.manifest import EnsembleMode
 
 # How often an idle worker looks whether it was told to stop, and how often after jobs whose worker died.
 IDLE_S = 1
@@ -85,10 +86,10 @@ class ChunkWorker(SimpleWorker):
         """Leave the process title alone: RQ would put what comes from Redis into it."""
 
 
-def serve(url: str, name: str) -> None:
+def serve(url: str, name: str, mode: EnsembleMode) -> None:
     """Work until told to stop: SIGTERM finishes the job in hand, and so does the death of the parent process."""
     _stop_with_parent()
-    perception()  # loaded before the first job, so that no job's time is spent on it
+    load_perception(mode)  # before the first job, so that no job's time is spent on it
     chunk_worker(connect(url), name).work(logging_level="WARNING")
 
 

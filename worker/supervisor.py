@@ -18,6 +18,7 @@ from rq.registry import StartedJobRegistry
 
 from worker.contract.server import JOB_TIMEOUT_S, frame_queue
 from worker.job import give_up
+from worker.manifest import EnsembleMode
 from worker.process import ChunkJob, chunk_worker, serve
 
 log = structlog.get_logger()
@@ -39,12 +40,13 @@ class KeepsDying(Exception):
 
 
 class Supervisor:
-    """Runs `count` worker processes on the Redis at `url` until `stop` is set."""
+    """Runs `count` worker processes with that ensemble on the Redis at `url` until `stop` is set."""
 
-    def __init__(self, client: redis.Redis, url: str, count: int) -> None:
+    def __init__(self, client: redis.Redis, url: str, count: int, mode: EnsembleMode) -> None:
         self._client = client
         self._url = url
         self._count = count
+        self._mode = mode
         self._spawn = multiprocessing.get_context("spawn")  # nothing of this process' threads or locks comes along
         self._running: dict[str, tuple[SpawnProcess, float]] = {}
         self._early_deaths = 0
@@ -69,7 +71,7 @@ class Supervisor:
 
     def _start(self) -> None:
         name = f"{gethostname()}-{uuid4().hex[:8]}"
-        process = self._spawn.Process(target=serve, args=(self._url, name), name=name)
+        process = self._spawn.Process(target=serve, args=(self._url, name, self._mode), name=name)
         process.start()
         self._running[name] = process, time.monotonic()
         log.info("worker started", worker=name, pid=process.pid)

@@ -32,3 +32,25 @@ def write_faces(folder: Path, each: int, first_seed: int) -> Path:
             face = draw_face(emotion, first_seed + 100 * label + i)
             assert cv2.imwrite(str(folder / emotion / f"{i}.png"), face)
     return folder
+
+
+def distinct_face(emotion: str, seed: int, side: int = 48) -> npt.NDArray[np.uint8]:
+    """A face, [side, side, 3], grey, before clouds of its own, so that no two seeds look like one picture."""
+    clouds = np.random.default_rng(seed).integers(0, 256, (6, 6)).astype(np.uint8)
+    background = cv2.cvtColor(cv2.resize(clouds, (side, side), interpolation=cv2.INTER_CUBIC), cv2.COLOR_GRAY2BGR)
+    return cv2.addWeighted(draw_face(emotion, seed, side), 0.4, background, 0.6, 0).astype(np.uint8)
+
+
+def write_distinct_faces(folder: Path, each: int, first_seed: int) -> Path:
+    """`each` pictures in a folder for every emotion, no two alike; returns `folder`."""
+    for label, emotion in enumerate(EMOTIONS):
+        for i in range(each):
+            put_picture(folder / emotion / f"{i}.png", distinct_face(emotion, first_seed + 100 * label + i))
+    return folder
+
+
+def put_picture(path: Path, pixels: npt.NDArray[np.uint8]) -> Path:
+    """Write a picture where there may be no folder yet; returns `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), pixels)
+    return path

@@ -1,17 +1,20 @@
 from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
 
-import cv2
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.training.drawn_faces import draw_face
-from training.datasets import DatasetError, load_faces, read_dataset, refuse_shared_persons
+from tests.training.drawn_faces import draw_face, put_picture, write_faces
+from training.datasets import DatasetError, by_source, load_faces, read_dataset, refuse_shared_persons
+from training.datasets.index import COLUMNS, INDEX, Entry, read_index, write_index
 from worker.contract.messages import EMOTIONS
 
 
 def put(path: Path, seed: int = 1) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), draw_face("happiness", seed))
-    return path
+    return put_picture(path, draw_face("happiness", seed))
 
 
 @pytest.mark.parametrize(
@@ -45,9 +48,9 @@ def test_kdef_names_say_the_emotion_and_the_person(tmp_path: Path) -> None:
         put(tmp_path / name)
     found = {p.path.name: (EMOTIONS[p.label], p.person) for p in read_dataset(tmp_path).pictures}
     assert found == {
-        "AF01AFS.JPG": ("fear", "F01"),
-        "BM35HAHL.jpg": ("happiness", "M35"),
-        "AM10SUFR.JPG": ("surprise", "M10"),
+        "AF01AFS.JPG": ("fear", "kdef:F01"),
+        "BM35HAHL.jpg": ("happiness", "kdef:M35"),
+        "AM10SUFR.JPG": ("surprise", "kdef:M10"),
     }
 
 
@@ -56,9 +59,20 @@ def test_the_two_sessions_of_a_person_are_one_person(tmp_path: Path) -> None:
     put(tmp_path / "validation" / "BF01HAS.JPG")
     put(tmp_path / "strangers" / "BF02HAS.JPG")
     train, validation, strangers = (read_dataset(tmp_path / n) for n in ("train", "validation", "strangers"))
-    with pytest.raises(DatasetError, match="F01"):
+    with pytest.raises(DatasetError, match="kdef:F01"):
         refuse_shared_persons([train], [strangers, validation])
     refuse_shared_persons([train], [strangers])
+
+
+def test_ckplus_names_say_the_person_and_people_of_two_sets_are_two_people(tmp_path: Path) -> None:
+    put(tmp_path / "train" / "fear" / "S010_006_00000015.png")
+    put(tmp_path / "same" / "anger" / "S010_004_00000019.png")
+    indexed_set(tmp_path / "other", Entry("fear/a.png", "fear", "jaffe:S010", "jaffe", "jaffe/a.png"))
+    train, same, other = (read_dataset(tmp_path / name) for name in ("train", "same", "other"))
+    assert train.pictures[0].person == "ckplus:S010"
+    with pytest.raises(DatasetError, match=r"same: 1 of its persons .*ckplus:S010"):
+        refuse_shared_persons([train], [other, same])
+    refuse_shared_persons([train], [other])
 
 
 @pytest.mark.parametrize("content", [None, "bored"])
@@ -86,3 +100,120 @@ def test_a_set_of_which_nothing_can_be_used_is_refused(tmp_path: Path) -> None:
     (tmp_path / "happy" / "broken.png").write_text("not a picture")
     with pytest.raises(DatasetError, match="1 unreadable"):
         load_faces([read_dataset(tmp_path)], 32, "grey")
+
+
+def indexed_set(folder: Path, *entries: Entry) -> Path:
+    """A split of a prepared set; its pictures are what they are called."""
+    for seed, entry in enumerate(entries):
+        put(folder / entry.file, seed)
+    write_index(folder, entries)
+    return folder
+
+
+VOTES = (0.0, 0.0, 3.0, 0.0, 1.0, 0.0, 0.0)
+
+
+def test_an_index_is_believed_rather_than_folders(tmp_path: Path) -> None:
+    voted = Entry("pictures/b.png", "fear", "kdef:F01", "kdef", "kdef/AF01AFS.JPG", 2.5, VOTES)
+    indexed_set(tmp_path, voted, Entry("happy/a.png", "anger", None, "web", "web/a.png"))
+    put(tmp_path / "happy" / "not in the index.png")
+    dataset = read_dataset(tmp_path)
+    first, second = dataset.pictures
+    assert (first.path, EMOTIONS[first.label], first.person) == (tmp_path / "happy" / "a.png", "anger", None)
+    assert (first.weight, first.votes) == (1, None)
+    assert (EMOTIONS[second.label], second.person, second.weight) == ("fear", "kdef:F01", 2.5)
+    assert second.votes == (0, 0, 0.75, 0, 0.25, 0, 0)
+    faces = load_faces([dataset], 32, "grey")
+    assert faces.votes.dtype == faces.weights.dtype == np.float32
+    assert faces.votes.tolist() == [[1, 0, 0, 0, 0, 0, 0], [0, 0, 0.75, 0, 0.25, 0, 0]]
+    assert faces.weights.tolist() == [1, 2.5]
+
+
+names = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=12)
+entries = st.builds(
+    Entry,
+    file=names,
+    emotion=st.sampled_from(EMOTIONS),
+    person=st.none() | names,
+    source=names,
+    origin=names,
+    weight=st.integers(0, 10_000).map(lambda hundredths: hundredths / 100),
+    votes=st.none() | st.tuples(*[st.integers(0, 10).map(float)] * 7).filter(any),
+)
+
+
+@given(st.lists(entries, max_size=5, unique_by=lambda entry: entry.file), st.randoms(use_true_random=False))
+def test_what_is_written_to_an_index_is_read_again_and_order_is_of_no_matter(some: list[Entry], random: Random) -> None:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "is_file", lambda path: True)
+        write_index(Path(folder), some)
+        written = (Path(folder) / INDEX).read_bytes()
+        assert read_index(Path(folder)) == sorted(some, key=lambda entry: entry.file)
+        random.shuffle(some)
+        write_index(Path(folder), some)
+        assert (Path(folder) / INDEX).read_bytes() == written
+
+
+def test_an_index_that_points_to_nothing_is_refused(tmp_path: Path) -> None:
+    indexed_set(tmp_path, Entry("fear/a.png", "fear", None, "web", "web/a.png"))
+    (tmp_path / "fear" / "a.png").unlink()
+    with pytest.raises(DatasetError, match=r"index\.csv: names fear/a\.png, which is not there"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        ("a.png,bored,,web,a,1,,,,,,,", "line 2: emotion 'bored'"),
+        ("a.png,fear,,web,a,much,,,,,,,", "line 2: weight 'much'"),
+        ("a.png,fear,,web,a,-1,,,,,,,", "line 2: weight '-1'"),
+        ("a.png,fear,,web,a,nan,,,,,,,", "line 2: weight 'nan'"),
+        ("a.png,fear,,web,a,1,0,0,0,0,0,0,0", "line 2: .*votes"),
+        ("a.png,fear,,web,a,1,3,,,,,,", "line 2: .*votes"),
+        ("a.png,fear", "line 2"),
+        ("a.png,fear,,web,a,1,,,,,,,\0", "index.csv"),
+    ],
+)
+def test_a_broken_index_is_refused_with_the_line(tmp_path: Path, row: str, complaint: str) -> None:
+    put(tmp_path / "a.png")
+    (tmp_path / INDEX).write_text(",".join(COLUMNS) + f"\n{row}\n")
+    with pytest.raises(DatasetError, match=complaint):
+        read_dataset(tmp_path)
+
+
+def test_an_index_of_other_columns_or_of_nothing_is_refused(tmp_path: Path) -> None:
+    (tmp_path / INDEX).write_text("file,label\na.png,3\n")
+    with pytest.raises(DatasetError, match=r"index\.csv: no column 'emotion'"):
+        read_dataset(tmp_path)
+    write_index(tmp_path, [])
+    with pytest.raises(DatasetError, match="no labelled picture found"):
+        read_dataset(tmp_path)
+    (tmp_path / INDEX).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DatasetError, match=r"index\.csv: "):
+        read_dataset(tmp_path)
+
+
+def test_a_whole_prepared_set_is_no_dataset_and_its_parts_are_named(tmp_path: Path) -> None:
+    for split in ("train", "validation"):
+        indexed_set(tmp_path / split, Entry("fear/a.png", "fear", None, "web", "web/a.png"))
+    with pytest.raises(DatasetError, match="a prepared set; name one of its parts, train or validation"):
+        read_dataset(tmp_path)
+
+
+def test_a_prepared_split_falls_apart_into_the_sets_it_was_made_of(tmp_path: Path) -> None:
+    write_faces(tmp_path, each=2, first_seed=1)
+    files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png"))
+    write_index(
+        tmp_path,
+        [Entry(file, "fear", None, ("kdef", "fer2013")[i % 2], file) for i, file in enumerate(files)],
+    )
+    parts = by_source(read_dataset(tmp_path))
+    assert [part.name for part in parts] == [f"{tmp_path}/fer2013", f"{tmp_path}/kdef"]
+    assert [len(part.pictures) for part in parts] == [7, 7]
+    assert {picture.source for picture in parts[1].pictures} == {"kdef"}
+
+
+def test_a_folder_of_classes_is_one_set(tmp_path: Path) -> None:
+    write_faces(tmp_path, each=1, first_seed=1)
+    whole = read_dataset(tmp_path)
+    assert by_source(whole) == [whole]

@@ -60,5 +60,11 @@ def test_likelihood_of_even_guesses_is_the_logarithm_of_seven() -> None:
     assert negative_log_likelihood(rows, labels(0, 1, 2, 3)) == pytest.approx(math.log(7), abs=1e-6)
 
 
+def test_a_picture_adds_to_the_likelihood_by_its_share() -> None:
+    rows = np.concatenate([certain(0, confidence=0.5), certain(0, confidence=0.25)])
+    nll = negative_log_likelihood(rows, labels(0, 0), np.array([3.0, 1.0]))
+    assert nll == pytest.approx((3 * math.log(2) + math.log(4)) / 4)
+
+
 def test_being_certain_and_wrong_is_bad_but_finite() -> None:
     assert 20 < negative_log_likelihood(certain(0), labels(1)) < 100

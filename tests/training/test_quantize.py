@@ -56,7 +56,7 @@ def test_the_temperature_that_was_applied_is_found_again(temperature: float, see
 def test_the_representative_set_is_even_over_emotions_and_always_the_same() -> None:
     labels = np.repeat(np.arange(7), [5, 100, 200, 1000, 300, 80, 100])
     pixels = np.broadcast_to(labels[:, None, None, None], (len(labels), 4, 4, 1)).astype(np.uint8)
-    faces = Faces(pixels, labels, [])
+    faces = Faces(pixels, labels, [], np.eye(7, dtype=np.float32)[labels], np.ones(len(labels), np.float32))
     chosen = representative_set(faces)
     of_label = np.bincount(np.rint(chosen[:, 0, 0, 0] * 127.5 + 127.5).astype(int), minlength=7)
     assert of_label.tolist() == [5, 60, 60, 60, 60, 60, 60]

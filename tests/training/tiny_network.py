@@ -1,12 +1,13 @@
-"""The command `training`, killed in its second epoch, with a network of a few layers in MobileNetV2's place.
+"""The command `training` with a network of a few layers in MobileNetV2's place, killed at a chosen moment.
 
 MobileNetV2 takes half a minute of a core to compile, this one two seconds. Run as
-`python -m tests.training.tiny_network ARGUMENTS`.
+`python -m tests.training.tiny_network MOMENT ARGUMENTS`, where MOMENT is `writing:FILE`, after the file's content is
+written and before it has its name, or `epoch:N`, in the middle of that epoch.
 """
 
 import os
 import signal
-from collections.abc import Callable
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,7 @@ import keras
 from training import fit, networks
 from training.cli import app
 
-# A bad moment to die in: the epoch is over and its figures are written, the state to go on from is not.
-LAST_WORDS = "epoch-002.weights.h5"
+PLATEAU_PATIENCE = 1  # epochs, so that a plateau is reached in a few
 
 
 def tiny(size: int, channels: int) -> keras.Model:
@@ -29,22 +29,41 @@ def tiny(size: int, channels: int) -> keras.Model:
         x = keras.layers.ReLU(6.0)(keras.layers.BatchNormalization()(x))
         x = keras.layers.Conv2D(channels, 1, use_bias=False)(x)
         x = keras.layers.ReLU(6.0)(keras.layers.BatchNormalization()(x))
-    x = keras.layers.GlobalAveragePooling2D()(x)
-    return keras.Model(given, keras.layers.Dense(7, name="logits")(keras.layers.Dropout(0.1)(x)), name="mobilenetv2")
+    x = keras.layers.GlobalAveragePooling2D(name="head_pool")(x)
+    x = keras.layers.Dropout(0.1, name="head_dropout")(x)
+    return keras.Model(given, keras.layers.Dense(7, name="logits")(x), name="mobilenetv2")
 
 
-def _die_at_last_words() -> None:
-    write_whole = fit._whole_or_not_at_all
+def _die_writing(name: str) -> None:
+    replace = Path.replace
 
-    def write_or_die(path: Path, write: Callable[[Path], Any]) -> None:
-        if path.name == LAST_WORDS:
+    def replace_or_die(path: Path, target: Path) -> Path:
+        if target.name == name:
             os.kill(os.getpid(), signal.SIGKILL)
-        write_whole(path, write)
+        return replace(path, target)
 
-    fit._whole_or_not_at_all = write_or_die
+    Path.replace = replace_or_die  # type: ignore[method-assign,assignment]
+
+
+def _die_in_epoch(number: str) -> None:
+    shuffle, batch = fit.Pictures.shuffle, fit.Pictures.__getitem__
+    epochs: list[int] = []
+
+    def note_epoch(pictures: fit.Pictures, epoch: int) -> None:
+        epochs.append(epoch + 1)
+        shuffle(pictures, epoch)
+
+    def batch_or_die(pictures: fit.Pictures, index: int) -> Any:
+        if epochs[-1] == int(number) and index == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return batch(pictures, index)
+
+    fit.Pictures.shuffle, fit.Pictures.__getitem__ = note_epoch, batch_or_die  # type: ignore[method-assign,assignment]
 
 
 if __name__ == "__main__":
     networks.NETWORKS["mobilenetv2"] = tiny
-    _die_at_last_words()
+    fit.PLATEAU_PATIENCE = PLATEAU_PATIENCE
+    kind, _, when = sys.argv.pop(1).partition(":")
+    {"writing": _die_writing, "epoch": _die_in_epoch}[kind](when)
     app()

@@ -13,7 +13,8 @@ from hypothesis.extra.numpy import arrays
 
 from tests.worker.linear_network import SIDE, linear_network, linear_weights, write_linear_models
 from worker.emotions import BATCH, Ensemble, calibrate, combine, softmax
-from worker.manifest import Manifest, ManifestError, write_manifest
+from worker.interpreter import Network
+from worker.manifest import Adaptive, Input, Manifest, ManifestError, load_manifest, write_manifest
 from worker.preprocessing import Image, network_pixels
 
 Rows = npt.NDArray[np.float32]
@@ -120,6 +121,92 @@ def test_a_face_is_read_alike_in_whatever_company(tmp_path: Path, n: int) -> Non
     assert set(together.by_model) == {"first", "second"}
     for i, face in enumerate(faces):
         assert np.allclose(together.scores[i], ensemble.read([face]).scores[0], atol=1e-6)
+
+
+def with_adaptive(folder: Path, threshold: float) -> Manifest:
+    """Three models, the second of which is fed otherwise than the others; the third is asked first."""
+    manifest = write_linear_models(folder, {"second": 2, "other": 5, "first": 1}, temperature=1.3)
+    other = msgspec.structs.replace(manifest.models[1], input=Input(SIDE, "grey", 100.0, 50.0), weight=0.4)
+    models = [manifest.models[0], other, manifest.models[2]]
+    adaptive = Adaptive("first", temperature=1.7, threshold=threshold)
+    write_manifest(msgspec.structs.replace(manifest, models=models, adaptive=adaptive), folder)
+    return load_manifest(folder, "adaptive")
+
+
+def confidence(faces: list[Image]) -> Rows:
+    return np.asarray(calibrate(truth(faces, 1), 1.7).max(axis=1), np.float32)
+
+
+def threshold_that_escalates(n: int, faces: list[Image]) -> float:
+    """Halfway between two confidences, so that no rounding can move a face across it."""
+    ascending = [0.0, *np.sort(confidence(faces)).tolist()]
+    return float(ascending[n] + ascending[n + 1]) / 2
+
+
+def test_nobody_is_nobody_to_the_adaptive_ensemble_too(tmp_path: Path) -> None:
+    with_adaptive(tmp_path, 0.5)
+    readings = Ensemble.load(tmp_path, mode="adaptive").read([])
+    assert readings.scores.shape == readings.by_model["second"].shape == (0, 7)
+    assert readings.escalated.shape == (0,)
+
+
+@pytest.mark.parametrize("n", [1, BATCH, 3 * BATCH + 1])
+def test_who_the_first_model_is_sure_of_is_its_own_and_all_others_are_the_full_ensembles(
+    tmp_path: Path, n: int
+) -> None:
+    faces = crops(n)
+    threshold = threshold_that_escalates(n // 2, faces)
+    with_adaptive(tmp_path, threshold)
+    sure = confidence(faces) >= threshold
+    assert (~sure).sum() == n // 2
+    full = Ensemble.load(tmp_path).read(faces)
+
+    adaptive = Ensemble.load(tmp_path, mode="adaptive").read(faces)
+
+    assert np.array_equal(adaptive.escalated, ~sure)
+    assert adaptive.scores.shape == (n, 7)
+    assert np.allclose(adaptive.scores[sure], calibrate(truth(faces, 1), 1.7)[sure], atol=1e-5)
+    assert np.allclose(adaptive.scores[~sure], full.scores[~sure], atol=1e-6)
+    assert list(adaptive.by_model) == ["second", "other", "first"]
+    for name, rows in adaptive.by_model.items():
+        asked = ~sure | (name == "first")
+        assert np.allclose(rows[asked], full.by_model[name][asked], atol=1e-6)
+        assert np.isnan(rows[~asked]).all()
+    for i in range(n):
+        assert set(adaptive.asked(i)) == ({"first"} if sure[i] else {"first", "second", "other"})
+
+
+def test_the_full_ensemble_asks_all_about_every_face_and_escalates_none(tmp_path: Path) -> None:
+    with_adaptive(tmp_path, 0.5)
+    readings = Ensemble.load(tmp_path).read(crops(5))
+    assert not readings.escalated.any()
+    assert all(set(readings.asked(i)) == {"first", "second", "other"} for i in range(5))
+
+
+@pytest.mark.parametrize(("threshold", "escalated"), [(0.0, 0), (1.0, 3 * BATCH)])
+def test_at_the_ends_of_the_threshold_nobody_or_everybody_is_escalated(
+    tmp_path: Path, threshold: float, escalated: int
+) -> None:
+    with_adaptive(tmp_path, threshold)
+    assert Ensemble.load(tmp_path, mode="adaptive").read(crops(3 * BATCH)).escalated.sum() == escalated
+
+
+def test_only_faces_that_need_it_are_run_through_the_other_networks_and_those_in_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces = crops(3 * BATCH)
+    with_adaptive(tmp_path, threshold_that_escalates(BATCH, faces))
+    ensemble = Ensemble.load(tmp_path, mode="adaptive")
+    batches: list[int] = []
+    run = Network.__call__
+
+    def counted(network: Network, batch: Rows) -> list[Rows]:
+        batches.append(len(batch))
+        return run(network, batch)
+
+    monkeypatch.setattr(Network, "__call__", counted)
+    assert ensemble.read(faces).escalated.sum() == BATCH
+    assert batches == [BATCH] * 3 + [BATCH] + [BATCH]  # three of the first, one of each other
 
 
 def with_file(manifest: Manifest, content: bytes, folder: Path) -> None:

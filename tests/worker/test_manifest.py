@@ -1,20 +1,26 @@
+import errno
 import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.worker.linear_network import write_linear_models
 from worker.contract.messages import EMOTIONS
-from worker.manifest import MANIFEST, ManifestError, load_manifest, write_manifest
+from worker.manifest import MANIFEST, Adaptive, ManifestError, load_manifest, write_manifest
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     write_linear_models(tmp_path, {"first": 1, "second": 2}, temperature=1.5)
     return tmp_path
+
+
+def adaptive(**changes: Any) -> dict[str, Any]:
+    return {"first": "first", "temperature": 1.1, "threshold": 0.8, **changes}
 
 
 def rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -41,6 +47,20 @@ def test_the_digest_is_not_written_into_the_file_it_names(folder: Path) -> None:
     assert load_manifest(folder) == manifest
 
 
+def test_what_was_fitted_to_the_models_is_written_and_loaded(folder: Path) -> None:
+    manifest = msgspec.structs.replace(
+        load_manifest(folder), ensemble={"method": "learned"}, adaptive=Adaptive("second", 1.2, 0.75, {"loss": 0.002})
+    )
+    write_manifest(manifest, folder)
+    loaded = load_manifest(folder, "adaptive")
+    assert (loaded.ensemble, loaded.adaptive) == (manifest.ensemble, manifest.adaptive)
+
+
+def test_who_asks_for_the_adaptive_ensemble_of_a_set_without_threshold_is_told_how_to_get_one(folder: Path) -> None:
+    with pytest.raises(ManifestError, match=r"manifest\.json: no threshold .*`training ensemble`"):
+        load_manifest(folder, "adaptive")
+
+
 def test_what_serving_does_not_know_is_ignored(folder: Path) -> None:
     rewrite(folder, lambda written: written.update(card="MobileNetV2 and friends"))
     assert len(load_manifest(folder).models) == 2
@@ -59,6 +79,13 @@ def test_what_serving_does_not_know_is_ignored(folder: Path) -> None:
         (lambda m: m["models"][0].update(file="../first.tflite"), "beside the manifest"),
         (lambda m: m["models"][0]["input"].update(colour="sepia"), "colour"),
         (lambda m: m["models"][0].pop("sha256"), "sha256"),
+        (lambda m: m.update(version=2, models={"first": "laid out otherwise"}), "version 2, but .* version 1"),
+        (lambda m: m.pop("version"), "version"),
+        (lambda m: m.update(adaptive=adaptive(first="third")), r"'third' first, none of \['first', 'second'\]"),
+        (lambda m: m.update(adaptive=adaptive(threshold=1.2)), r"threshold 1\.2 is not within 0 and 1"),
+        (lambda m: m.update(adaptive=adaptive(threshold=-0.1)), r"threshold -0\.1 is not within 0 and 1"),
+        (lambda m: m.update(adaptive=adaptive(temperature=0)), "temperature"),
+        (lambda m: m.update(adaptive={"first": "first"}), "adaptive"),
     ],
 )
 def test_a_manifest_that_makes_no_sense_is_refused_in_one_line(
@@ -104,3 +131,19 @@ def test_a_manifest_that_would_be_refused_is_not_written(folder: Path) -> None:
     with pytest.raises(ManifestError):
         write_manifest(manifest, folder)
     assert (folder / MANIFEST).read_bytes() == before
+
+
+def test_a_full_disk_leaves_the_manifest_as_it_was(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (folder / MANIFEST).read_bytes()
+    manifest = load_manifest(folder)
+
+    def write_half(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write_half)
+    with pytest.raises(ManifestError, match=r"manifest\.json: cannot be written \(No space left on device\)"):
+        write_manifest(manifest, folder)
+    assert (folder / MANIFEST).read_bytes() == before
+    assert sorted(path.name for path in folder.iterdir()) == ["first.tflite", "manifest.json", "second.tflite"]

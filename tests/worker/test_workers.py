@@ -1,24 +1,31 @@
 """Real worker processes on a real Redis with the real networks."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
+from typer.testing import CliRunner
 
+import worker.cli
 from tests.conftest import running_redis
 from tests.gallery import gallery_pages
 from tests.lectures import await_end, begin_lecture, chunks_of, events_of, feed_lecture, push_chunk
 from tests.processes import eventually, workers
+from tests.worker.linear_network import write_linear_models
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Event
 from worker.contract.server import JOB, QUEUE, enqueue_chunk, frame_queue
+from worker.manifest import MODELS, Adaptive, write_manifest
+from worker.perception import Perception
 from worker.process import chunk_worker
 
 PAGES = list(gallery_pages(4, 12, fps=2, size=(640, 360)))
@@ -157,6 +164,62 @@ def test_workers_leave_when_they_are_told_to_though_redis_is_gone() -> None:
         supervisor.terminate()
         supervisor.communicate(timeout=60)  # far less than what a supervisor waits before it kills
         assert supervisor.returncode == 0
+
+
+def worker_package(folder: Path, first: str, threshold: float) -> Path:
+    """A copy of the package `worker` in `folder` that ships two small networks and a threshold."""
+    shutil.copytree(MODELS.parent, folder / "worker", ignore=shutil.ignore_patterns("models", "__pycache__"))
+    models = folder / "worker" / "models"
+    models.mkdir()
+    manifest = write_linear_models(models, {"mobilenetv2": 1, "resnet50v2": 2})
+    write_manifest(msgspec.structs.replace(manifest, adaptive=Adaptive(first, 1.0, threshold)), models)
+    return folder
+
+
+def test_the_ensemble_that_was_chosen_is_that_of_every_worker_also_of_those_that_replace_dead_ones(
+    client: redis.Redis, redis_url: str, tmp_path: Path
+) -> None:
+    package = worker_package(tmp_path, "resnet50v2", threshold=0.0)
+    chunks = chunks_of(PAGES[:4], 2)
+    keys = begin_lecture(client, "l")
+    with workers(redis_url, 1, "--ensemble", "adaptive", cwd=package):
+        eventually(lambda: worker_pids(client))
+        for number, chunk in enumerate(chunks):
+            push_chunk(client, keys, number, chunk)
+            enqueue_chunk(frame_queue(client), "l", number)
+            if number == 0:
+                eventually(lambda: client.hget(keys.info, "published") == b"2")
+                killed = worker_pids(client)
+                for pid in killed:
+                    os.kill(pid, signal.SIGKILL)
+                eventually(partial(someone_else_works, client, killed))
+        await_end(client, keys)
+    told = [event for stream in events_of(client, keys).values() for event in stream if isinstance(event, EmotionEvent)]
+    assert {event.frame for event in told} == set(range(4))
+    assert {tuple(event.models) for event in told} == {("resnet50v2",)}
+
+
+def test_perception_counts_its_faces_and_those_that_all_networks_were_asked_about(tmp_path: Path) -> None:
+    chunk = chunks_of(PAGES[:2], 2)[0]
+    for threshold, escalated in ((0.0, 0), (1.0, 8)):
+        models = worker_package(tmp_path / str(threshold), "mobilenetv2", threshold) / "worker" / "models"
+        perception = Perception(models, "adaptive")
+        frames = perception.look(chunk)
+        assert [len(frame.faces) for frame in frames] == [4, 4]
+        assert (perception.faces, perception.escalations) == (8, escalated)
+        assert {len(face.models) for frame in frames for face in frame.faces} == {2 if escalated else 1}
+
+
+def test_the_adaptive_ensemble_of_models_without_threshold_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_linear_models(tmp_path, {"mobilenetv2": 1})
+    monkeypatch.setattr(worker.cli, "MODELS", tmp_path)
+    refused = CliRunner().invoke(worker.cli.app, ["run", "--redis", "redis://127.0.0.1:1", "--ensemble", "adaptive"])
+    assert refused.exit_code == 2
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("worker: ")
+    assert "no threshold for the adaptive ensemble; fit one with `training ensemble`" in line
 
 
 def test_workers_end_when_their_supervisor_is_killed(client: redis.Redis, redis_url: str) -> None:

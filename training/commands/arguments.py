@@ -14,7 +14,10 @@ from training.recipe import RunError
 from worker.manifest import ManifestError
 
 Data = Annotated[
-    list[Path], typer.Argument(help="Folders of class-named folders, or of KDEF file names.", show_default=False)
+    list[Path],
+    typer.Argument(
+        help="Folders of class-named folders, of KDEF file names, or splits of a prepared set.", show_default=False
+    ),
 ]
 Validation = Annotated[
     list[Path], typer.Option("--validation", help="Labelled pictures to measure on; may be given several times.")
@@ -30,7 +33,7 @@ def errors_in_one_line(command: str) -> Iterator[None]:
     except (DatasetError, RunError, ManifestError) as error:
         typer.echo(f"{command}: {error}", err=True)
     except ModuleNotFoundError as missing:
-        if missing.name not in ("keras", "tensorflow"):
+        if missing.name not in ("jax", "keras", "tensorflow", "torch"):
             raise
         typer.echo(f"{command}: {missing.name} is not installed; run: pip install 'lecturepulse[training]'", err=True)
     else:

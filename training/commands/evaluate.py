@@ -1,6 +1,7 @@
 """`training evaluate`."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -16,24 +17,31 @@ def evaluate(
     crop: Annotated[
         bool, typer.Option("--crop", help="Find the face first; without it, the picture is the face.")
     ] = False,
+    framing: Annotated[
+        bool, typer.Option("--framing", help="Measure again with the crop wider, narrower and shifted.")
+    ] = False,
+    without: Annotated[
+        list[Path] | None,
+        typer.Option(help="Leave out pictures whose pixels are also in here; may be given several times."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each DATA.")] = False,
 ) -> None:
     """Measure the models that the worker ships, through the worker's own code."""
-    from training.evaluate import biggest_face
+    from training.evaluate import FRAMINGS, face_finder, pixel_digests
     from training.evaluate import evaluate as evaluate_ensemble
+    from training.provenance import provenance
     from worker.emotions import Ensemble
 
     with errors_in_one_line("training evaluate"):
-        datasets = read_datasets(data)
-        ensemble = Ensemble.load(models)
-        cut = None
-        if crop:
-            from worker.faces import FaceFinder
-
-            cut = biggest_face(FaceFinder().find_in_picture)
+        datasets, known = read_datasets(data), pixel_digests(read_datasets(without or []))
+        ensemble = Ensemble.load(models, threads=len(os.sched_getaffinity(0)))
+        find = face_finder() if crop else None
+        origin = provenance(ensemble.manifest.digest)
         for dataset in datasets:
-            evaluation = evaluate_ensemble(ensemble, dataset, cut)
+            evaluation = evaluate_ensemble(ensemble, dataset, find, known, FRAMINGS if framing else ())
             if as_json:
-                typer.echo(json.dumps(evaluation.to_json()))
-            else:
-                table_console.print(evaluation.to_table())
+                typer.echo(json.dumps({**evaluation.to_json(), "provenance": origin}))
+                continue
+            table_console.print(evaluation.to_table())
+            if (framings := evaluation.to_framing_table()) is not None:
+                table_console.print(framings)

@@ -1,15 +1,25 @@
 """`training fit`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, cast
 
 import typer
 
 from training.commands.arguments import Data, Validation, errors_in_one_line, read_datasets
 from training.datasets import Dataset, load_faces, refuse_shared_persons
-from training.recipe import ModelName, Recipe, RunError
-
-_SMALLEST_SIDE = 32  # MobileNetV2 halves the picture five times
+from training.recipe import (
+    IMAGENET,
+    SMALLEST_SIDE,
+    Augmentation,
+    ModelName,
+    Monitor,
+    Optimizer,
+    Precision,
+    Recipe,
+    RunError,
+    Schedule,
+)
+from worker.preprocessing import Colour
 
 
 def fit(
@@ -18,26 +28,67 @@ def fit(
     model: Annotated[ModelName, typer.Option(help="Which network.")],
     out: Annotated[Path, typer.Option(help="Folder of this fit; the same command goes on where it was killed.")],
     weights: Annotated[
-        Path | None, typer.Option(help="Start from .npz (folded ImageNet) or .keras (an earlier fit).")
-    ] = None,
+        str,
+        typer.Option(
+            help="Start from imagenet (downloaded), a .npz (folded), a .keras or RUN (an earlier fit), or none."
+        ),
+    ] = "none",
+    tune: Annotated[
+        str, typer.Option(help="Layers that learn: all, head, or so many of the last before the head.")
+    ] = "all",
     epochs: Annotated[int, typer.Option(min=1)] = Recipe.epochs,
     batch: Annotated[int, typer.Option(min=2)] = Recipe.batch,
+    size: Annotated[int, typer.Option(min=1, help="Side in pixels that the network sees.")] = Recipe.size,
+    colour: Annotated[Colour, typer.Option()] = Recipe.colour,
+    optimizer: Annotated[Optimizer, typer.Option()] = Recipe.optimizer,
     learning_rate: Annotated[float, typer.Option(min=0.0)] = Recipe.learning_rate,
-    size: Annotated[int, typer.Option(min=_SMALLEST_SIDE, help="Side in pixels that the network sees.")] = Recipe.size,
+    schedule: Annotated[
+        Schedule, typer.Option(help="Learning rate: one cosine, or a tenth where --monitor stays on a plateau.")
+    ] = Recipe.schedule,
+    monitor: Annotated[Monitor, typer.Option(help="What the epoch that is kept is best at.")] = Recipe.monitor,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many epochs without improvement.", show_default="never")
+    ] = Recipe.patience,
+    augmentation: Annotated[
+        Augmentation, typer.Option(help="crop: as faces come out of a detector. study: further turned and shifted.")
+    ] = Recipe.augmentation,
+    standardization: Annotated[
+        Literal["fixed", "featurewise"], typer.Option(help="Pixels to [-1, 1], or by the training pictures.")
+    ] = Recipe.standardization,
+    vote_share: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="How much the votes of the index count beside its labels.")
+    ] = Recipe.vote_share,
+    teacher: Annotated[
+        list[str] | None, typer.Option(help="RUN of a finished fit to learn from; may be given several times.")
+    ] = None,
+    ema: Annotated[
+        float | None, typer.Option(min=0.0, max=0.99999, help="Momentum of averaged weights.", show_default="none")
+    ] = Recipe.ema,
+    precision: Annotated[Precision, typer.Option()] = Recipe.precision,
     seed: Annotated[int, typer.Option(min=0)] = Recipe.seed,
 ) -> None:
     """Fit a network on labelled face pictures."""
     with errors_in_one_line("training fit"):
-        if weights is not None and not weights.is_file():
-            raise RunError(f"--weights {weights}: no such file")
         recipe = Recipe(
             model=model,
-            size=size,
+            size=_size(size, model),
+            colour=colour,
             epochs=epochs,
             batch=batch,
+            optimizer=optimizer,
             learning_rate=learning_rate,
+            schedule=schedule,
+            monitor=monitor,
+            patience=patience,
+            vote_share=vote_share,
+            teachers=teacher or [],
+            augmentation=augmentation,
+            standardization=standardization,
+            tune=_tune(tune),
+            ema=ema,
+            precision=precision,
             seed=seed,
-            weights=None if weights is None else str(weights),
+            weights=_weights(weights),
             train=[str(folder) for folder in data],
             validation=[str(folder) for folder in validation],
         )
@@ -53,6 +104,26 @@ def fit(
             from training.fit import fit as fit_network
         fitted = fit_network(recipe, train_faces, validation_faces, out)
         typer.echo(f"fitted network: {fitted}; next: training quantize {out} DATA... --validation DATA")
+
+
+def _size(size: int, model: ModelName) -> int:
+    if size < SMALLEST_SIDE[model]:
+        raise RunError(f"--size {size}: {model} takes pictures of at least {SMALLEST_SIDE[model]} pixels; ask for more")
+    return size
+
+
+def _weights(weights: str) -> str | None:
+    if weights not in ("none", IMAGENET) and not Path(weights).exists():
+        raise RunError(f"--weights {weights}: no such file; name one, or say imagenet or none")
+    return None if weights == "none" else weights
+
+
+def _tune(tune: str) -> Literal["all", "head"] | int:
+    if tune in ("all", "head"):
+        return cast(Literal["all", "head"], tune)
+    if tune.isascii() and tune.isdigit():
+        return int(tune)
+    raise RunError(f"--tune {tune}: say all, head, or a number of layers")
 
 
 def _summary(dataset: Dataset) -> str:

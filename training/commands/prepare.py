@@ -1,0 +1,105 @@
+"""`training prepare`."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from training.commands.arguments import errors_in_one_line, table_console
+from training.datasets.labels import NO_EMOTION
+from training.preparation import Preparation, Prepared
+from training.preparation import prepare as prepare_set
+from training.preparation.balance import Balance
+from training.preparation.cropping import Detector
+from training.preparation.record import Removal
+from worker.contract.messages import EMOTIONS
+
+_NAMED = 8  # unknown classes that are named
+
+
+def prepare(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SOURCE",
+            help="Class folders, KDEF, CK+, RAF-DB, AffectNet, FER-2013 (folders or csv), or a prepared set.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The set: a folder that is not there yet.", show_default=False)],
+    validation: Annotated[
+        list[Path], typer.Option(metavar="SOURCE", help="For validation only; may be given several times.")
+    ] = [],  # noqa: B006  # typer copies it
+    test: Annotated[
+        list[Path], typer.Option(metavar="SOURCE", help="For testing only; may be given several times.")
+    ] = [],  # noqa: B006
+    validation_share: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="What becomes validation of sources that have none.")
+    ] = Preparation.validation_share,
+    votes: Annotated[
+        Path | None, typer.Option(metavar="FERPLUS.csv", help="FER+ votes on pictures of FER-2013.")
+    ] = None,
+    find_faces: Annotated[
+        bool, typer.Option("--find-faces", help="Pictures in class folders are not crops either.")
+    ] = False,
+    detector: Annotated[Detector, typer.Option(help="What finds faces.")] = Preparation.detector,
+    cap: Annotated[int | None, typer.Option(min=1, help="Most training pictures of an emotion.")] = None,
+    balance: Annotated[Balance, typer.Option(help="Weigh emotions equally in training.")] = Preparation.balance,
+    seed: Annotated[int, typer.Option(min=0, help="Decides what is drawn.")] = Preparation.seed,
+) -> None:
+    """Make one ready set out of face data: cut, cleaned, split by person and balanced."""
+    with errors_in_one_line("training prepare"):
+        prepared = prepare_set(
+            Preparation(
+                sources=tuple(sources),
+                validation=tuple(validation),
+                test=tuple(test),
+                validation_share=validation_share,
+                votes=votes,
+                find_faces=find_faces,
+                detector=detector,
+                cap=cap,
+                balance=balance,
+                seed=seed,
+            ),
+            out,
+        )
+        table_console.print(_pictures_table(prepared))
+        if prepared.removals:
+            table_console.print(_removals_table(prepared.removals))
+        typer.echo(f"next: training fit {out / 'train'} --validation {out / 'validation'}")
+
+
+def _pictures_table(prepared: Prepared) -> Table:
+    """Pictures of each split, by emotion, and the sources they come from."""
+    table = Table(title=f"{prepared.folder}: pictures")
+    for heading in ("split", "all", *EMOTIONS):
+        table.add_column(heading, justify="left" if heading == "split" else "right")
+    table.add_column("of", justify="left")
+    for split, counts in prepared.counts.items():
+        sources = [f"{of[split]} {name}" for name, of in prepared.sources.items() if split in of]
+        numbers = [str(counts.get(emotion, 0)) for emotion in EMOTIONS]
+        table.add_row(split, str(sum(counts.values())), *numbers, ", ".join(sources))
+    return table
+
+
+def _removals_table(removals: tuple[Removal, ...]) -> Table:
+    """How many pictures of each source went for each reason, with an example; unknown classes are named."""
+    table = Table(title=f"{len(removals)} pictures removed (all of them: removed.csv)")
+    for heading in ("source", "reason", "pictures", "for example"):
+        table.add_column(heading, justify="right" if heading == "pictures" else "left")
+    of_reason = defaultdict(list)
+    for removal in removals:
+        of_reason[removal.source, removal.reason].append(removal)
+    for (source, reason), removed in sorted(of_reason.items()):
+        table.add_row(source, reason, str(len(removed)), _example(reason, removed))
+    return table
+
+
+def _example(reason: str, removed: list[Removal]) -> str:
+    if reason != NO_EMOTION:
+        return f"{removed[0].origin} {removed[0].detail}".strip()
+    folders = sorted({removal.detail or "no folder" for removal in removed})
+    return "in " + ", ".join(folders[:_NAMED]) + (f" and {len(folders) - _NAMED} more" if folders[_NAMED:] else "")

@@ -1,0 +1,41 @@
+"""`training reproduce`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from training.commands.arguments import errors_in_one_line
+from training.recipe import RunError
+
+
+def reproduce(
+    data: Annotated[Path, typer.Option(help="Folder of the public sets: affectnet, kdef, fer2013, rafdb, ckplus48.")],
+    out: Annotated[Path, typer.Option(help="Folder of all that is made; the same command goes on where it stopped.")],
+    phase: Annotated[
+        int | None, typer.Option(min=1, max=3, help="Which of the study's trainings.", show_default=False)
+    ] = None,
+    recipe: Annotated[
+        Literal["shipped"] | None, typer.Option(help="The training behind the shipped models.", show_default=False)
+    ] = None,
+    models: Annotated[
+        Path | None, typer.Option(help="Where shipped models go. [default: OUT/models]", show_default=False)
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="At most so many in each fit.", show_default=False)] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=7, help="About so many pictures of each split, to rehearse.", show_default=False)
+    ] = None,
+) -> None:
+    """Do one of the study's trainings again, or that of the shipped models."""
+    with errors_in_one_line("training reproduce"):
+        if (phase is None) == (recipe is None):
+            raise RunError("say either --phase 1, 2 or 3, or --recipe shipped")
+        from training.reproduce import reproduce_phase, reproduce_shipped
+
+        if phase is not None:
+            table = reproduce_phase(phase, data, out, typer.echo, epochs, limit)
+            typer.echo(table.read_text(encoding="utf-8"))
+            return
+        status = reproduce_shipped(data, out, models or out / "models", typer.echo, epochs, limit)
+        if status:
+            raise typer.Exit(status)

@@ -1,0 +1,76 @@
+"""Pictures as arrays, scaled the way serving scales them."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from training.datasets.dataset import Dataset, DatasetError, Picture
+from worker.contract.messages import EMOTIONS
+from worker.preprocessing import CHANNELS, Colour, Image, network_pixels
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Pictures as arrays: pixels [n, size, size, channels] uint8, labels [n] int64.
+
+    `digests[i]` is the same for two pictures whose files decode to the same pixels, and for no others.
+    `votes` [n, 7] float32 are the shares of people who voted for each emotion, rows sum to one: all for the label
+    where nobody voted. `weights` [n] float32 say how much a picture counts.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    digests: list[bytes]
+    votes: npt.NDArray[np.float32]
+    weights: npt.NDArray[np.float32]
+
+
+def load_faces(datasets: Sequence[Dataset], size: int, colour: Colour, without: Container[bytes] = ()) -> Faces:
+    """Decode and scale every picture the way serving does.
+
+    A picture that does not decode, or whose digest is in `without`, is counted in its dataset's `skipped`.
+    Raises DatasetError where nothing is left.
+    """
+    pixels, digests, used = [], [], []
+    for dataset in datasets:
+        for picture in dataset.pictures:
+            image = picture.pixels()
+            if image is None:
+                dataset.skipped["unreadable"] += 1
+                continue
+            digest = pixel_digest(image)
+            if digest in without:
+                dataset.skipped["also in validation"] += 1
+                continue
+            pixels.append(network_pixels(image, size, colour))
+            digests.append(digest)
+            used.append(picture)
+    if not pixels:
+        names = ", ".join(dataset.name for dataset in datasets)
+        raise DatasetError(f"{names}: none of its pictures can be used ({_reasons(datasets)})")
+    return Faces(
+        pixels=np.concatenate(pixels).reshape(len(pixels), size, size, CHANNELS[colour]),
+        labels=np.asarray([picture.label for picture in used], np.int64),
+        digests=digests,
+        votes=np.stack([_votes(picture) for picture in used]),
+        weights=np.asarray([picture.weight for picture in used], np.float32),
+    )
+
+
+def pixel_digest(image: Image) -> bytes:
+    """The same for pictures of equal shape and pixels, and for no others."""
+    return hashlib.blake2b(repr(image.shape).encode() + image.tobytes(), digest_size=16).digest()
+
+
+def _votes(picture: Picture) -> npt.NDArray[np.float32]:
+    one_hot = np.eye(len(EMOTIONS))[picture.label]
+    return np.asarray(one_hot if picture.votes is None else picture.votes, np.float32)
+
+
+def _reasons(datasets: Sequence[Dataset]) -> str:
+    total = sum((dataset.skipped for dataset in datasets), Counter[str]())
+    return ", ".join(f"{count} {reason}" for reason, count in total.most_common())

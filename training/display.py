@@ -1,0 +1,77 @@
+"""How a fit is getting on, for whoever waits: a bar where there is a terminal, a line an epoch everywhere."""
+
+import time
+from types import TracebackType
+from typing import Any
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+SHOWN_EVERY = 0.5
+"""Seconds; looking at the figures of a step makes an accelerator wait for it."""
+
+
+class Display(keras.callbacks.Callback):  # type: ignore[misc]  # Keras comes without types
+    """A context in which a fit of `epochs` epochs of `steps` steps is shown, `done` epochs of it being done already."""
+
+    async_safe = True  # Keras then converts a step's figures without stopping the next step
+
+    def __init__(self, epochs: int, steps: int, done: int) -> None:
+        super().__init__()
+        self._epochs, self._steps, self._done = epochs, steps, done
+        console = Console(soft_wrap=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=steps, figures="")
+        self._began = self._epoch_began = self._shown = time.monotonic()
+
+    def __enter__(self) -> "Display":
+        self._bar.start()
+        if self._done:
+            self._bar.console.print(f"going on after epoch {self._done}/{self._epochs}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._epoch_began = time.monotonic()
+        self._bar.reset(self._task, description=f"epoch {epoch + 1}/{self._epochs}", figures="")
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._bar.disable or not logs or time.monotonic() < self._shown + SHOWN_EVERY:
+            return
+        self._shown = time.monotonic()
+        figures = f"loss {float(logs['loss']):.4f}, accuracy {float(logs['accuracy']):.4f}"
+        self._bar.update(self._task, completed=batch + 1, figures=figures)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        figures = logs or {}
+        now = time.monotonic()
+        left = (now - self._began) / (epoch + 1 - self._done) * (self._epochs - epoch - 1)
+        self._bar.console.print(
+            f"epoch {epoch + 1}/{self._epochs}: "
+            f"loss {figures['loss']:.4f}, accuracy {figures['accuracy']:.4f}; "
+            f"validation loss {figures['val_loss']:.4f}, accuracy {figures['val_accuracy']:.4f}; "
+            f"{duration(now - self._epoch_began)}" + (f", at most {duration(left)} left" if left else ""),
+            highlight=False,
+        )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 42 s, 12 min, 3 h 20 min."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

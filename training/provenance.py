@@ -1,0 +1,67 @@
+"""Where figures come from: which code, which machine, which versions. A figure without that is hearsay."""
+
+import os
+import platform
+import subprocess
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("ai-edge-litert", "tflite-runtime", "numpy", "opencv-contrib-python")
+"""The packages that decide what a quantized network makes of a picture."""
+
+
+def provenance(manifest: str) -> dict[str, Any]:
+    """What to write beside figures of the models whose manifest has that digest, ready for JSON.
+
+    `commit` is None where this code does not come from a repository; `dirty` tells whether it was changed since, or
+    is not known. A package that is not installed is left out.
+    """
+    commit, dirty = commit_of(Path(__file__).parent)
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "commit": commit,
+        "dirty": dirty,
+        "host": platform.node(),
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "manifest": manifest,
+    }
+
+
+def commit_of(folder: Path) -> tuple[str | None, bool | None]:
+    """The commit that the package in `folder` is at, and whether its repository was changed since; None for unknown."""
+    # Installed into somebody's environment, a package may lie inside a repository that is not its own.
+    if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return None, None
+    changes = _git(folder, "status", "--porcelain")
+    return _git(folder, "rev-parse", "HEAD"), None if changes is None else bool(changes)
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        run = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return run.stdout.strip()
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

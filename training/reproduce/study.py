@@ -1,0 +1,137 @@
+"""The study's three trainings as configuration, and what it reported of them; numbers in brackets are its sections."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from training.recipe import ModelName, Optimizer, Recipe
+from worker.preprocessing import Colour
+
+MODELS: tuple[ModelName, ...] = ("mobilenetv2", "resnet50v2", "inceptionv3")  # 4
+
+# Pictures of a class for training, before Haar cropping took a fifth of them (5).
+CAP = 4000
+
+# Of KDEF: 100 pictures a class for training, 160 for validation (5).
+KDEF_VALIDATION = 160 / 260
+
+# Of FER-2013 (5).
+TEST_SHARE = 0.5
+
+# The last layers of each network that learn after the head has; the others fared worse with frozen layers (6.2).
+TUNED: dict[ModelName, Literal["all"] | int] = {"mobilenetv2": 56, "resnet50v2": "all", "inceptionv3": "all"}
+FINE_TUNING_RATE = 1e-5  # 6.2
+FINE_TUNING_EPOCHS = 25  # 6.2
+
+# Not in the study: what the networks saw, and how long EarlyStopping waited.
+SIZE = 96
+PATIENCE = 10
+
+SHOWN_WITH_FIGURES = (
+    "The study's figures exceed every reproducible result on FER-2013, and its test sets are not told apart clearly: "
+    "read them as figures on easier pictures."
+)
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What the study says a network came to: the share it read right, its loss where named, and the section."""
+
+    accuracy: float
+    where: str
+    loss: float | None = None
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One of the three trainings. `patience` is None where no early stopping is mentioned."""
+
+    optimizer: Optimizer
+    learning_rate: float
+    colour: Colour
+    batch: int
+    epochs: int
+    patience: int | None
+    detector: Literal["mediapipe", "haar"]
+    reported: dict[ModelName, Reported]
+
+
+PHASES: dict[int, Phase] = {
+    1: Phase(  # 6.3
+        optimizer="adam",
+        learning_rate=1e-4,
+        colour="rgb",
+        batch=32,
+        epochs=100,
+        patience=PATIENCE,  # it stopped at epoch 75
+        detector="mediapipe",
+        reported={"mobilenetv2": Reported(0.7500, "6.3")},
+    ),
+    2: Phase(  # 6.4
+        optimizer="sgd",
+        learning_rate=0.005,
+        colour="grey",
+        batch=32,
+        epochs=100,
+        patience=None,
+        detector="mediapipe",
+        reported={
+            "mobilenetv2": Reported(0.75, "6.4, table 1", 1.26),
+            "resnet50v2": Reported(0.43, "6.4, table 1", 1.12),
+            "inceptionv3": Reported(0.80, "6.4, table 1; 81 % in text and figure 8", 1.19),
+        },
+    ),
+    3: Phase(  # 6.5
+        optimizer="sgd",
+        learning_rate=0.005,
+        colour="grey",
+        batch=128,
+        epochs=100,
+        patience=None,
+        detector="haar",
+        reported={"resnet50v2": Reported(0.87, "6.5, figure 9")},
+    ),
+}
+
+
+def first_recipe(phase: Phase, model: ModelName, weights: str | None) -> Recipe:
+    """The training itself. The base is frozen (6.2), but where it starts from nothing and has to learn, too."""
+    return Recipe(
+        model=model,
+        size=SIZE,
+        colour=phase.colour,
+        epochs=phase.epochs,
+        batch=phase.batch,
+        optimizer=phase.optimizer,
+        learning_rate=phase.learning_rate,
+        schedule="plateau",  # 6.1
+        monitor="val_loss",  # 6.1
+        patience=phase.patience,
+        label_smoothing=0.0,
+        augmentation="study",  # 5.4
+        standardization="featurewise",  # 5.4
+        tune="head" if weights else "all",
+        weights=weights,
+    )
+
+
+def fine_tuning_recipe(phase: Phase, model: ModelName, first: str) -> Recipe:
+    """The fine-tuning of the network that the training came to (6.2), which is in the folder `first`.
+
+    Its rate lies below where ReduceLROnPlateau ends, so that it stays what it is: only the checkpoint is left.
+    """
+    return Recipe(
+        model=model,
+        size=SIZE,
+        colour=phase.colour,
+        epochs=FINE_TUNING_EPOCHS,
+        batch=phase.batch,
+        optimizer=phase.optimizer,
+        learning_rate=FINE_TUNING_RATE,
+        schedule="plateau",
+        monitor="val_loss",
+        label_smoothing=0.0,
+        augmentation="study",
+        standardization="featurewise",
+        tune=TUNED[model],
+        weights=first,
+    )
