@@ -1,5 +1,6 @@
 """The command line of the producer. It alone composes the two wings, and knows where Redis is."""
 
+import math
 import os
 import signal
 import sys
@@ -18,9 +19,11 @@ from producer.display import JsonLines
 from producer.embedded.folder import EmbeddedError
 from producer.embedded.server import private_redis
 from producer.embedded.workers import Workers, WorkersEnded
+from producer.feeding.address import PROTOCOLS, SourceError
 from producer.feeding.feed import MAX_BYTES, LectureExists, LectureGone
+from producer.feeding.live import GIVE_UP_S
 from producer.feeding.sampling import checked_fps
-from producer.feeding.source import SourceError, open_source
+from producer.feeding.source import open_source
 from producer.ingest import Wish, ingest
 from producer.listening import workers_listen
 from producer.reading.export import ExportRefused, check_path, export
@@ -125,12 +128,22 @@ def _parsed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     return parser
 
 
-def _fps(text: str) -> float:
+def _number(text: str) -> float:
     try:
-        fps = float(text)
+        return float(text)
     except ValueError:
         raise ValueError(f"{text!r} is not a number") from None
-    return checked_fps(fps)
+
+
+def _fps(text: str) -> float:
+    return checked_fps(_number(text))
+
+
+def _seconds(text: str) -> float:
+    seconds = _number(text)
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise ValueError(f"{text!r} is not a number of seconds above 0")
+    return seconds
 
 
 def _count(text: str) -> int:
@@ -142,6 +155,7 @@ def _count(text: str) -> int:
 LECTURE_ID = _parsed(lambda text: checked_id(text, "lecture id"))
 PARTICIPANT_ID = _parsed(lambda text: checked_id(text, "participant id"))
 COUNT = _parsed(_count)
+SOURCES = f"A video file, a stream ({', '.join(f'{each}://' for each in PROTOCOLS)}) or a camera (/dev/video0)."
 
 Lecture = Annotated[
     str, typer.Argument(parser=LECTURE_ID, metavar="LECTURE", show_default=False, help="The lecture's id.")
@@ -165,14 +179,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print events, one JSON objec
 
 @app.command("ingest")
 def ingest_command(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", show_default=False, help="A video file.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", show_default=False, help=SOURCES)],
     lecture: Annotated[
         str | None,
         typer.Option(
             parser=LECTURE_ID,
             metavar="ID",
             show_default=False,
-            help="The lecture's id; else made of the file's name.",
+            help="The lecture's id; else made of the source's name.",
         ),
     ] = None,
     fps: Annotated[float, typer.Option(parser=_parsed(_fps), metavar="FPS", help="Frames a second to look at.")] = 2.0,
@@ -189,15 +203,23 @@ def ingest_command(
             parser=PARTICIPANT_ID,
             metavar="ID",
             show_default=False,
-            help="The one person of the recording, by this id.",
+            help="The one person who is seen, by this id.",
         ),
     ] = None,
     max_bytes: Annotated[
         int, typer.Option(parser=COUNT, metavar="N", help="Bytes of frames that may be in flight.")
     ] = MAX_BYTES,
+    give_up: Annotated[
+        float,
+        typer.Option(
+            parser=_parsed(_seconds),
+            metavar="SECONDS",
+            help="How long a live source may be gone.",
+        ),
+    ] = GIVE_UP_S,
     json: Json = False,
 ) -> None:
-    """Cut a recording into frames, have them looked at, and show who was seen with what expressions.
+    """Cut a recording or live stream into frames, have them looked at, show who was seen with what expressions.
 
     Ctrl-C stops feeding, waits for what is in flight and says where it stopped; a second one leaves at once.
     """
@@ -208,10 +230,10 @@ def ingest_command(
         )
     typed = redis if redis != os.environ.get("REDIS_URL") else None
     shown = without_credentials(typed) if typed is not None else None
-    wish = Wish(source, lecture, fps, participant, max_bytes, json, shown)
-    with open_source(source, fps) as recording, _redis(redis) as (client, url):
+    wish = Wish(lecture, fps, participant, max_bytes, json, shown)
+    with open_source(source, fps, give_up) as opened, _redis(redis) as (client, url):
         own = Workers(url, workers or len(os.sched_getaffinity(0))) if redis is None else nullcontext()
-        code = ingest(wish, recording, client, own)
+        code = ingest(wish, opened, client, own)
     raise typer.Exit(code)
 
 

@@ -1,8 +1,9 @@
-"""What is seen of an ingestion: the events themselves, or a progress bar and then a table."""
+"""What is seen of an ingestion: the events themselves, or a moving line and then a table."""
 
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -48,41 +49,27 @@ class JsonLines:
 
 
 class Overview:
-    """A bar on standard error while it lasts; then, on standard output, who was seen and with what expressions."""
+    """A bar or line on standard error while it lasts; then, on standard output, who was seen with what expressions."""
 
-    def __init__(self, lecture: str, expected_frames: int | None, redis: str | None) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
+    def __init__(self, lecture: str, redis: str | None, line: "Bar | Line") -> None:
         self._lecture = lecture
         self._where = f" --redis {redis}" if redis else ""
+        self._line = line
         self._summary = Summary()
-        self._started = time.monotonic()
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[frames]} frames, {task.fields[at]}, {task.fields[speed]}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            refresh_per_second=4,
-        )
-        self._expected = expected_frames
-        self._task = self._progress.add_task(f"ingesting {lecture}", total=expected_frames, **self._fields(0, 0.0))
 
     def __enter__(self) -> "Overview":
-        self._progress.start()
+        self._line.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        self._line.stop()
 
     def show(self, event: Event) -> None:
         self._summary.add(event)
         if isinstance(event, ClassEvent):
-            frames = event.frame + 1
-            self._progress.update(self._task, completed=frames, **self._fields(frames, event.t))
+            self._line.advance(event)
 
     def conclude(self, end: EndEvent) -> None:
         from rich.console import Console
@@ -96,10 +83,64 @@ class Overview:
         typer.echo(f"look closer:  {program} watch {self._lecture} --from-start{self._where}")
         typer.echo(f"              {program} export {self._lecture} -o {self._lecture}.csv{self._where}")
 
+
+class Bar:
+    """How far a recording is."""
+
+    def __init__(self, lecture: str, expected_frames: int | None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._started = time.monotonic()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[frames]} frames, {task.fields[at]}, {task.fields[speed]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            refresh_per_second=4,
+        )
+        self._expected = expected_frames
+        self._task = self._progress.add_task(f"ingesting {lecture}", total=expected_frames, **self._fields(0, 0.0))
+
+    def start(self) -> None:
+        self._progress.start()
+
+    def stop(self) -> None:
+        self._progress.stop()
+
+    def advance(self, event: ClassEvent) -> None:
+        frames = event.frame + 1
+        self._progress.update(self._task, completed=frames, **self._fields(frames, event.t))
+
     def _fields(self, frames: int, t: float) -> dict[str, Any]:
         speed = t / max(time.monotonic() - self._started, 0.1)
         expected = f"/{self._expected}" if self._expected is not None else ""
         return {"frames": f"{frames}{expected}", "at": clock(t), "speed": f"{speed:.1f}x real time"}
+
+
+class Line:
+    """How a live source is doing: what `text` says, once a second."""
+
+    def __init__(self, text: Callable[[], str]) -> None:
+        from rich.console import Console
+        from rich.live import Live
+        from rich.text import Text
+
+        self._live = Live(
+            get_renderable=lambda: Text(text(), no_wrap=True, overflow="ellipsis"),
+            console=Console(stderr=True),
+            refresh_per_second=1,
+        )
+
+    def start(self) -> None:
+        self._live.start()
+
+    def stop(self) -> None:
+        self._live.stop()
+
+    def advance(self, _: ClassEvent) -> None:
+        """Nothing: it tells of the source, which goes on without events too."""
 
 
 def _program() -> str:

@@ -1,4 +1,4 @@
-"""Ingesting a recording: the feed in a thread of its own, its events in the foreground, until the lecture is over."""
+"""Ingesting a lecture: the feed in a thread of its own, its events in the foreground, until the lecture is over."""
 
 import re
 import threading
@@ -6,7 +6,6 @@ import time
 import unicodedata
 from contextlib import AbstractContextManager
 from itertools import count
-from pathlib import Path
 from signal import SIGPIPE
 from types import TracebackType
 
@@ -14,9 +13,10 @@ import redis
 from msgspec import Struct
 
 from producer.clock import clock
-from producer.display import Display, JsonLines, Overview
+from producer.display import Bar, Display, JsonLines, Line, Overview
 from producer.embedded.workers import Workers, WorkersEnded
 from producer.feeding.feed import Feed, LectureExists
+from producer.feeding.live import LiveSource
 from producer.feeding.source import Source
 from producer.listening import workers_listen
 from producer.reading.follow import follow
@@ -32,17 +32,16 @@ PATIENCE_S = 10.0
 # A feed ends within one look at Redis; longer only if that does not answer.
 FEED_STOP_S = 10.0
 
-# Of the 64 characters that an id may have, those for the file's name; the rest is for a number behind it.
+# Of the 64 characters that an id may have, those for the source's name; the rest is for a number behind it.
 LONGEST_NAME = 56
 
 
 class Wish(Struct, frozen=True):
-    """What to ingest and how. `lecture` None: named after the file. `participant`: the one person in the recording.
+    """How to ingest. `lecture` None: named after the source. `participant`: the one person who is seen.
 
     `redis` is the URL given on the command line, as it may be shown: what another command has to be told as well.
     """
 
-    source: str
     lecture: str | None
     fps: float
     participant: str | None
@@ -54,16 +53,16 @@ class Wish(Struct, frozen=True):
 def ingest(wish: Wish, source: Source, client: redis.Redis, workers: AbstractContextManager[Workers | None]) -> int:
     """Feed `source` and show what comes of it; the exit code.
 
-    That is 0 if the lecture is done, 1 if it ended with failed frames or short of what the file promised, and 128 plus
-    a signal's number if it was stopped: 130 by Ctrl-C, 143 by SIGTERM, 141 by whoever read its output and left.
-    `workers` are this command's own, None if others do the work. Raises LectureExists, LectureGone, LectureForgotten,
-    WorkersEnded, redis.RedisError, and SystemExit at the second Ctrl-C.
+    That is 0 if the lecture is done, 1 if it ended with failed frames, short of what a file promised or with a live
+    source lost, and 128 plus a signal's number if it was stopped: 130 by Ctrl-C, 143 by SIGTERM, 141 by whoever read
+    its output and left. `workers` are this command's own, None if others do the work. Raises LectureExists,
+    LectureGone, LectureForgotten, WorkersEnded, redis.RedisError, and SystemExit at the second Ctrl-C.
     """
     lecture, feed = _started(wish, source, client)
-    display = JsonLines() if wish.json else Overview(lecture, source.expected, wish.redis)
+    display = JsonLines() if wish.json else Overview(lecture, wish.redis, _line(lecture, source, feed))
     try:
         with stoppable() as stop, workers as own, Feeding(feed, source, stop) as feeding, display:
-            ingestion = Ingestion(client, lecture, feeding, stop, own)
+            ingestion = Ingestion(client, lecture, source, feeding, stop, own)
             end = ingestion.follow(display)
     except WorkersEnded as ended:
         if ended.refused:  # nothing was ever worked on, so there is nothing to keep
@@ -74,25 +73,25 @@ def ingest(wish: Wish, source: Source, client: redis.Redis, workers: AbstractCon
         raise
     if not ingestion.unread:
         display.conclude(end)
-    return _concluded(wish.source, source.shortfall, feed, end, stop)
+    return _concluded(source, feed, end, stop)
 
 
-def lecture_name(source: str) -> str:
-    """A lecture id made of a file's name."""
-    plain = unicodedata.normalize("NFKD", Path(source).stem).encode("ascii", "ignore").decode()
+def lecture_name(title: str) -> str:
+    """A lecture id made of what its source is called."""
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9_-]+", "-", plain).strip("-")[:LONGEST_NAME] or "lecture"
 
 
 def _started(wish: Wish, source: Source, client: redis.Redis) -> tuple[str, Feed]:
     """The lecture's id and its feed. A name that nobody asked for gets a number if it is taken."""
-    name = lecture_name(wish.source)
+    name = lecture_name(source.address.title)
     names = [wish.lecture] if wish.lecture else (name if n == 1 else f"{name}-{n}" for n in count(1))
     for lecture in names:
         try:
             feed = Feed.start(
                 client,
                 lecture,
-                wish.source,
+                source.address.name,
                 wish.fps,
                 source.width,
                 source.height,
@@ -105,6 +104,21 @@ def _started(wish: Wish, source: Source, client: redis.Redis) -> tuple[str, Feed
         else:
             return lecture, feed
     raise AssertionError("numbers do not end")
+
+
+def _line(lecture: str, source: Source, feed: Feed) -> Bar | Line:
+    """What moves while the lecture is ingested: towards its end, if it has one."""
+    if not isinstance(source, LiveSource):
+        return Bar(lecture, source.expected)
+    started = time.monotonic()
+
+    def text() -> str:
+        frames, _, _, dropped = feed.progress
+        connection = "" if source.trouble is None else "no connection, "
+        counts = f"{frames} frames, {dropped} dropped, reconnects: {source.reconnects}"
+        return f"ingesting {lecture}  {clock(time.monotonic() - started)}  {connection}{counts}"
+
+    return Line(text)
 
 
 class Feeding:
@@ -146,15 +160,23 @@ class Ingestion:
     """A lecture on its way: follows its events, and looks after all that can go wrong meanwhile."""
 
     def __init__(
-        self, client: redis.Redis, lecture: str, feeding: Feeding, stop: Stop, workers: Workers | None
+        self,
+        client: redis.Redis,
+        lecture: str,
+        source: Source,
+        feeding: Feeding,
+        stop: Stop,
+        workers: Workers | None,
     ) -> None:
         self._client = client
         self._lecture = lecture
+        self._source = source
         self._feeding = feeding
         self._stop = stop
         self._workers = workers
         self._said_stopping = False
         self._said_nobody_listens = False
+        self._said_no_connection = False
         self._last_event = time.monotonic()
         self.unread = False
         """Whether standard output was closed by whoever read it."""
@@ -188,19 +210,28 @@ class Ingestion:
         if self._stop.signal is not None and not self._said_stopping:
             self._said_stopping = True
             say("stopping; what is in flight is still worked on (Ctrl-C again leaves at once)")
+        if isinstance(self._source, LiveSource):
+            self._attend_connection(self._source)
         if self._workers is not None:
             self._workers.check()
         self._feeding.attend()
 
+    def _attend_connection(self, source: LiveSource) -> None:
+        """Say of every loss of the connection, once, why."""
+        trouble = source.trouble
+        if trouble is not None and not self._said_no_connection and source.shortfall is None:
+            say(f"{source.address.shown}: connection lost: {trouble}; trying again")
+        self._said_no_connection = trouble is not None
 
-def _concluded(source: str, shortfall: str | None, feed: Feed, end: EndEvent, stop: Stop) -> int:
+
+def _concluded(source: Source, feed: Feed, end: EndEvent, stop: Stop) -> int:
     """Say what was not as it should be; the exit code."""
     if end.status == "stopped":
-        frames, _, t = feed.progress
-        say(f"stopped at {clock(t)} after {frames} frames; what was fed is committed to lecture {end.lecture}")
+        at, frames = clock(feed.progress.t), feed.progress.frames
+        say(f"stopped at {at} after {frames} frames; what was fed is committed to lecture {end.lecture}")
         return exit_code(stop.signal or SIGPIPE)
-    if shortfall is not None:
-        say(f"{source}: {shortfall}; what was there is in lecture {end.lecture}")
-    if end.ledger.failed:
+    if source.shortfall is not None:
+        say(f"{source.address.shown}: {source.shortfall}; what was there is in lecture {end.lecture}")
+    if end.ledger.failed or end.ledger.dropped:
         say(f"lecture {end.lecture}: {ledger_line(end.ledger)}")
     return 0 if end.status == "done" else 1

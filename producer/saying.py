@@ -4,15 +4,15 @@ import os
 import re
 import sys
 
-import typer
-
 _CREDENTIALS = re.compile(r"(?<=://)\S*@")
 
 
 def say(message: object) -> None:
     """One line on standard error. Whatever it quotes, user names and passwords of URLs are taken out."""
     line = " ".join(str(message).splitlines())
-    typer.echo("producer: " + _CREDENTIALS.sub("", line), err=True)
+    # Not by typer.echo, which gets past what a moving line does in order to stay below.
+    sys.stderr.write("producer: " + _CREDENTIALS.sub("", line) + "\n")
+    sys.stderr.flush()
 
 
 def discard_output() -> None:

@@ -1,4 +1,6 @@
-"""Feeding: from a recording to chunks of frames in Redis.
+"""Feeding: from a recording or a live stream to chunks of frames in Redis.
 
-`source` opens a recording, `packing` makes chunks of its frames, `feed` pushes them and keeps within the byte budget.
+`source` opens it, by its `address`, as a `recording` or `live`; `packing` and `backlog` make chunks of its frames;
+`feed` pushes them and keeps within the byte budget. What runs in the decoder's process: `decoder`, `container`,
+`video` and `sampling` for recordings, `broadcast` and `pacing` for what is live.
 """

@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterable
 from multiprocessing.connection import Connection
-from pathlib import Path
 
-from producer.feeding.wire import Message, Order, decode_message, encode
+from producer.feeding.wire import Alive, Message, Order, Target, decode_message, encode
 
 # Without the environment's and the working folder's modules in the way; sys.path is the parent's, whole.
 CHILD = "import sys; sys.path[:] = sys.argv[1:]; from producer.feeding.decoder import main; main()"
@@ -32,14 +33,16 @@ class DecoderProcess:
     and in a session of its own, so that a Ctrl-C meant for its parent does not reach it.
     """
 
-    def __init__(self, path: Path, fps: float) -> None:
+    def __init__(
+        self, target: Target, fps: float, screen: tuple[int, int] | None = None, seen: Iterable[str] = ()
+    ) -> None:
         reading, writing = os.pipe()
         self._answers = Connection(reading, writable=False)
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-c", CHILD, *sys.path],
                 stdin=subprocess.PIPE,
-                # What a broken file makes a codec print is no use to anybody; every error comes as a message.
+                # What a broken source makes a codec print is no use to anybody; every error comes as a message.
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=[writing],
@@ -55,11 +58,18 @@ class DecoderProcess:
         # The rest of its standard input is the line it hangs by: it ends when this end closes. If it is gone already,
         # `receive` tells.
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(encode(Order(os.fsencode(path), fps, writing)) + b"\n")
+            self._process.stdin.write(encode(Order(target, fps, writing, screen, list(seen))) + b"\n")
 
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def first_answer(self, patience: float, stop: threading.Event) -> Message | None:
+        """What the decoder makes of the source; else as `receive`."""
+        deadline = time.monotonic() + patience
+        while isinstance(answer := self.receive(deadline - time.monotonic(), stop), Alive):
+            pass
+        return answer
 
     def receive(self, patience: float, stop: threading.Event) -> Message | None:
         """The next message; None if `stop` was set first. Raises Silence after `patience` seconds, or Gone.

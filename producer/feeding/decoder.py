@@ -1,4 +1,4 @@
-"""The decoder's process. It is one of its own, because a broken file can bring it down (PyAV #2344).
+"""The decoder's process. It is one of its own, because a broken file or stream can bring it down (PyAV #2344).
 
 `child` starts it. It answers in the messages of `wire` and ends when nobody is left to listen.
 """
@@ -15,9 +15,23 @@ import av
 import cv2
 import numpy as np
 
+from producer.feeding.broadcast import Broadcast
+from producer.feeding.container import Unreadable, is_recording, open_file, open_stream
+from producer.feeding.pacing import paced
 from producer.feeding.sampling import sample_count, sampled
-from producer.feeding.video import Unreadable, Video
-from producer.feeding.wire import Alive, Ended, Opened, Picture, Refused, decode_order, encode
+from producer.feeding.video import Video
+from producer.feeding.wire import (
+    Alive,
+    Ended,
+    FileTarget,
+    KeyFrame,
+    Opened,
+    Order,
+    Picture,
+    Refused,
+    decode_order,
+    encode,
+)
 
 # Full HD. A face in a gallery of 49 is still some 90 pixels wide there, which is what the networks look at.
 LONGEST_SIDE = 1920
@@ -33,45 +47,76 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     answers = Connection(order.answers, readable=False)
     try:
-        decode(Path(os.fsdecode(order.path)), order.fps, answers.send_bytes)
+        decode(order, answers.send_bytes)
     except BrokenPipeError:
         return
 
 
-def decode(path: Path, fps: float, send: Send) -> None:
-    """Send `Opened`, then every sample, then `Ended`; or, if the file gives no picture at all, `Refused`."""
+def decode(order: Order, send: Send) -> None:
+    """Send `Opened`, then every sample, then `Ended`; or, if the source gives no picture at all, `Refused`."""
+    alive = _heartbeat(send)
     try:
-        with path.open("rb") as file:
-            video = Video(file, _heartbeat(send))
-            screen = None
-            held = None
-            for sample in sampled(video.pictures(), fps):
-                frame = sample.picture
-                if screen is None:
-                    screen = Screen(frame)
-                    expected = None if video.duration is None else sample_count(video.duration, fps)
-                    send(encode(Opened(screen.width, screen.height, video.duration, expected)))
-                fresh = None if frame is held else screen.jpeg(frame)
-                send(encode(Picture(sample.frame, sample.t, fresh=fresh is not None)))
-                if fresh is not None:
-                    send(fresh)
-                held = frame
-            send(encode(Ended(video.shortfall())))
+        if isinstance(order.target, FileTarget):
+            with Path(os.fsdecode(order.target.path)).open("rb") as file:
+                _decode_recording(Video(open_file(file), order.fps, alive, "the file is damaged"), order, send)
+            return
+        container = open_stream(order.target)
+        if order.target.may_be_recording and is_recording(container):
+            _decode_recording(Video(container, order.fps, alive, "the connection was lost"), order, send)
+        else:
+            _decode_live(Broadcast(container, alive, order.target.may_be_recording, order.seen), order, send)
     except Unreadable as why:
         send(encode(Refused(str(why))))
     except OSError as failure:
         send(encode(Refused(f"cannot be read: {failure.strerror}")))
 
 
+def _decode_recording(video: Video, order: Order, send: Send) -> None:
+    screen = None
+    held = None
+    for sample in sampled(video.pictures(), order.fps):
+        frame = sample.picture
+        if screen is None:
+            screen = Screen(frame, order.screen)
+            expected = None if video.duration is None else sample_count(video.duration, order.fps)
+            send(encode(Opened(screen.width, screen.height, video.duration, expected)))
+        fresh = None if frame is held else screen.jpeg(frame)
+        send(encode(Picture(sample.frame, sample.t, fresh=fresh is not None)))
+        if fresh is not None:
+            send(fresh)
+        held = frame
+    send(encode(Ended(video.shortfall())))
+
+
+def _decode_live(broadcast: Broadcast, order: Order, send: Send) -> None:
+    screen = None
+    for sample in paced(broadcast.pictures(), order.fps):
+        if screen is None:
+            screen = Screen(sample.picture, order.screen)
+            send(encode(Opened(screen.width, screen.height, live=True)))
+        jpeg = screen.jpeg(sample.picture)
+        send(encode(Picture(sample.frame, sample.t, fresh=True)))
+        send(jpeg)
+        _send_marks(broadcast, send)
+    _send_marks(broadcast, send)
+    send(encode(Ended(broadcast.broken_off)))
+
+
+def _send_marks(broadcast: Broadcast, send: Send) -> None:
+    while broadcast.marks:
+        send(encode(KeyFrame(broadcast.marks.popleft())))
+
+
 class Screen:
     """How a video is shown: its size as displayed, and its pictures upright, no larger than LONGEST_SIDE.
 
-    Both follow the first picture. A video that changes its size is scaled to that, so that boxes keep their meaning.
+    Both follow the first picture, or `size`, width and height, where it was told before. A video that changes its size
+    is scaled to that, so that boxes keep their meaning.
     """
 
-    def __init__(self, first: av.VideoFrame) -> None:
+    def __init__(self, first: av.VideoFrame, size: tuple[int, int] | None = None) -> None:
         lying = _quarter_turns(first) % 2
-        self.width, self.height = (first.height, first.width) if lying else (first.width, first.height)
+        self.width, self.height = size or ((first.height, first.width) if lying else (first.width, first.height))
         shrink = min(1.0, LONGEST_SIDE / max(self.width, self.height))
         self._shown = max(1, round(self.width * shrink)), max(1, round(self.height * shrink))
 

@@ -1,10 +1,9 @@
 """Feeding one lecture to the workers: chunks into Redis, never more than a budget of bytes at once."""
 
-import os
+import math
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import PurePath
 from typing import NamedTuple, Protocol, cast
 
 import redis
@@ -13,14 +12,22 @@ from redis.client import Pipeline
 from redis.typing import EncodableT, FieldT
 
 from producer.clock import clock
+from producer.feeding.backlog import Backlog
+from producer.feeding.frame import SampledFrame
 from producer.feeding.packing import packed
-from producer.feeding.source import SampledFrame
 from worker.contract.keys import LectureKeys, checked_id
 from worker.contract.messages import Chunk, ChunkHead, Ending, FinalStatus, InFlight, LectureChoices, encode
 from worker.contract.server import FRAMES_TTL_S, RETENTION_S, enqueue_chunk, frame_queue
 
 # Sixteen chunks of the largest kind: enough to keep as many workers busy, small beside what a Redis has.
 MAX_BYTES = 64 * 2**20
+
+# A live source has no more in flight than so many seconds, however small: what a system that is too slow tells is so
+# late and no later. One that lost a worker makes up for it: its chunk is back in work within 20 s.
+LIVE_IN_FLIGHT_S = 30.0
+
+DROPPED_OVERLOAD = "dropped:overload"
+"""The ledger's reason for frames of a live source for which there was no room in time."""
 
 # Seconds between two looks at what is in flight: far less than a chunk takes, and 20 small commands a second.
 POLL_S = 0.05
@@ -43,15 +50,19 @@ class LectureGone(Exception):
 
 
 class Progress(NamedTuple):
-    """How far a feed is: frames fed, the media seconds they stand for, and the time of the last one."""
+    """How far a feed is: frames fed, the media seconds they stand for, the time of the last one, frames dropped."""
 
     frames: int
     seconds: float
     t: float
+    dropped: int = 0
 
 
 class FrameSource(Protocol):
-    """What a feed feeds; `producer.feeding.source.Source` is one."""
+    """What a feed feeds; `producer.feeding.source.Source` is one. If `live`, what is not read in time is lost."""
+
+    @property
+    def live(self) -> bool: ...
 
     @property
     def shortfall(self) -> str | None: ...
@@ -92,27 +103,26 @@ class Feed:
         participant: str | None = None,
         max_bytes: int = MAX_BYTES,
     ) -> "Feed":
-        """Create the lecture in Redis. Of `source_name` only the file's name is kept.
+        """Create the lecture in Redis. `source_name` is kept with it as it is.
 
         Raises LectureExists if there is one of that id, ValueError if an id is not well formed.
         """
         if participant is not None:
             checked_id(participant, "participant id")
-        # A name need not be text; what is not UTF-8 in it is replaced.
-        name = os.fsencode(PurePath(source_name).name).decode(errors="replace")
         feed = cls(client, lecture, fps, width, height, max_bytes)
-        client.transaction(lambda pipe: feed._create(pipe, name, participant), feed._keys.info)
+        client.transaction(lambda pipe: feed._create(pipe, source_name, participant), feed._keys.info)
         return feed
 
     def run(self, source: FrameSource, stop: threading.Event) -> None:
         """Feed all of `source`, then finish the lecture: done, failed if the source fell short, or stopped.
 
+        A recording waits for room; of a live source the oldest chunks are dropped and counted when there is none.
         When `stop` is set, frames in hand are still fed if the budget has room for them.
         """
-        for chunk in packed(self._attended(source.frames(stop)), self._width, self._height):
-            if not self.wait_for_room(chunk.size, stop):
-                break
-            self.push(chunk)
+        if source.live:
+            self._feed_live(source, stop)
+        else:
+            self._feed_recording(source, stop)
         if stop.is_set():
             self.finish("stopped", f"stopped at {clock(self.progress.t)}")
         elif source.shortfall is not None:
@@ -125,7 +135,7 @@ class Feed:
 
         What is larger than the whole budget waits until nothing is in flight. Raises LectureGone.
         """
-        while not self._has_room(size):
+        while self._room() < size:
             if stop.wait(POLL_S):
                 return False
             self.renew()
@@ -151,7 +161,7 @@ class Feed:
         if chunk.head.frames:
             last = chunk.head.frames[-1]
             frames = self.progress.frames + len(chunk.head.frames)
-            self.progress = Progress(frames, frames / self._fps, last.t)
+            self.progress = Progress(frames, frames / self._fps, last.t, self.progress.dropped)
 
     def finish(self, status: FinalStatus, reason: str | None = None) -> None:
         """Say that nothing more comes: the workers end the lecture so when they have done what is in flight."""
@@ -177,19 +187,66 @@ class Feed:
                 pipe.set(self._keys.feeder, 1, ex=FEEDER_TTL_S)
             pipe.execute()
 
+    def _feed_recording(self, source: FrameSource, stop: threading.Event) -> None:
+        for chunk in packed(self._attended(source.frames(stop)), self._width, self._height):
+            if not self.wait_for_room(chunk.size, stop):
+                break
+            self.push(chunk)
+
     def _attended(self, frames: Iterator[SampledFrame]) -> Iterator[SampledFrame]:
         for frame in frames:
             self.renew()
             yield frame
 
-    def _has_room(self, size: int) -> bool:
+    def _feed_live(self, source: FrameSource, stop: threading.Event) -> None:
+        """A thread of its own reads the source, which waits for nobody; this one speaks to Redis."""
+        enough = threading.Event()
+        backlog = Backlog(self._fps, self._width, self._height, self._max_bytes)
+        reader = threading.Thread(target=backlog.fill, args=(source.frames(enough),), name="reading", daemon=True)
+        reader.start()
+        try:
+            while not backlog.exhausted:
+                self.renew()
+                if backlog.wait(POLL_S):
+                    self._push_if_room(backlog, stop)
+                self._count_dropped(backlog.dropped)
+                if stop.is_set():
+                    enough.set()
+        finally:
+            enough.set()
+            reader.join()
+
+    def _push_if_room(self, backlog: Backlog, stop: threading.Event) -> None:
+        chunk = backlog.take(self._room(most_frames=LIVE_IN_FLIGHT_S * self._fps))
+        if chunk is not None:
+            self.push(chunk)
+        elif stop.is_set():
+            backlog.drop_all()
+        else:
+            stop.wait(POLL_S)
+
+    def _count_dropped(self, dropped: int) -> None:
+        """Have the ledger say that so many frames were dropped since the beginning. Raises LectureGone."""
+        if dropped == self.progress.dropped:
+            return
+        progress = self.progress._replace(dropped=dropped)
+        self._client.transaction(lambda pipe: self._account_dropped(pipe, progress), self._keys.info)
+        self.progress = progress
+
+    def _room(self, most_frames: float = math.inf) -> float:
+        """Bytes that may still be put in flight: any number if nothing is, none if `most_frames` are.
+
+        Raises LectureGone.
+        """
         with self._client.pipeline(transaction=False) as pipe:
             pipe.exists(self._keys.info)
             pipe.hvals(self._keys.in_flight)
-            exists, in_flight = pipe.execute()
+            exists, values = pipe.execute()
         self._must_exist(exists)
-        taken = sum(json.decode(value, type=InFlight).size for value in in_flight)
-        return not in_flight or taken + size <= self._max_bytes
+        in_flight = [json.decode(value, type=InFlight) for value in values]
+        if sum(chunk.frames for chunk in in_flight) >= most_frames:
+            return 0.0
+        return self._max_bytes - sum(chunk.size for chunk in in_flight) if in_flight else math.inf
 
     def _create(self, pipe: Pipeline, source: str, participant: str | None) -> None:
         if pipe.exists(self._keys.info):
@@ -220,8 +277,18 @@ class Feed:
         pipe.hset(self._keys.in_flight, str(number), encode(in_flight))
         pipe.expire(self._keys.in_flight, RETENTION_S)
         # The total and not an increment, which a repeated transaction would count twice.
-        pipe.hset(self._keys.info, "sampled", self.progress.frames + in_flight.frames)
+        pipe.hset(self._keys.info, "sampled", self.progress.frames + self.progress.dropped + in_flight.frames)
         pipe.set(self._keys.feeder, 1, ex=FEEDER_TTL_S)
+
+    def _account_dropped(self, pipe: Pipeline, progress: Progress) -> None:
+        self._must_exist(pipe.exists(self._keys.info))
+        pipe.multi()
+        counts = {
+            "sampled": progress.frames + progress.dropped,
+            "dropped": progress.dropped,
+            DROPPED_OVERLOAD: progress.dropped,
+        }
+        pipe.hset(self._keys.info, mapping=cast(Fields, counts))
 
     def _must_exist(self, exists: int) -> None:
         if not exists:

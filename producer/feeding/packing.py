@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from producer.feeding.source import SampledFrame
+from producer.feeding.frame import SampledFrame
 from worker.contract.messages import Chunk, ChunkHead, FrameStamp
 
 # A job costs about 10 ms of Redis and RQ beside its frames, so a few frames a job; but a worker that dies costs the
@@ -25,14 +25,15 @@ def packed(frames: Iterable[SampledFrame], width: int, height: int) -> Iterator[
         if pending and (
             len(pending) == CHUNK_FRAMES or frame.t - pending[0].t >= CHUNK_S or size + len(frame.jpeg) > CHUNK_BYTES
         ):
-            yield _chunk(pending, width, height)
+            yield chunk_of(pending, width, height)
             pending, size = [], 0
         pending.append(frame)
         size += len(frame.jpeg)
     if pending:
-        yield _chunk(pending, width, height)
+        yield chunk_of(pending, width, height)
 
 
-def _chunk(frames: list[SampledFrame], width: int, height: int) -> Chunk:
+def chunk_of(frames: list[SampledFrame], width: int, height: int) -> Chunk:
+    """Frames, at least one, as a chunk."""
     head = ChunkHead([FrameStamp(frame.frame, frame.t) for frame in frames], width, height)
     return Chunk(head, [frame.jpeg for frame in frames])

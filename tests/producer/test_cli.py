@@ -278,7 +278,7 @@ def test_who_waits_for_workers_that_are_not_there_is_told_once(
 
     helper = threading.Thread(target=come_to_help)
     helper.start()
-    wish = ingesting.Wish(str(video), "l", 2.0, None, MAX_BYTES, json=False)
+    wish = ingesting.Wish("l", 2.0, None, MAX_BYTES, json=False)
     with open_source(str(video), 2.0) as source:
         assert ingesting.ingest(wish, source, client, nullcontext()) == 0
     helper.join()

@@ -1,3 +1,4 @@
+import itertools
 import json
 import threading
 import time
@@ -8,13 +9,15 @@ from typing import cast
 import pytest
 import redis
 
+from producer.clock import clock
 from producer.feeding import feed as feeding
 from producer.feeding.feed import Feed, LectureExists, LectureGone, Progress
+from producer.feeding.frame import SampledFrame
 from producer.feeding.packing import packed
-from producer.feeding.source import SampledFrame, open_source
+from producer.feeding.source import open_source
 from tests.producer.feeding.films import cut, film, number_of
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import Chunk, Ending, InFlight, LectureInfo, ledger_from_hashes
+from worker.contract.messages import Chunk, Ending, InFlight, LectureInfo, Ledger, ledger_from_hashes
 from worker.contract.server import FRAMES_TTL_S, RETENTION_S, frame_queue, job_id
 
 KEYS = LectureKeys("l1")
@@ -24,6 +27,7 @@ NEVER = threading.Event()
 class Frames:
     """A source of `count` frames of `size` bytes at 2 frames a second; `at` is called before the frame of a number."""
 
+    live = False
     shortfall: str | None = None
 
     def __init__(self, count: int, size: int = 1000, at: dict[int, threading.Event] | None = None) -> None:
@@ -39,7 +43,7 @@ class Frames:
 
 
 def started(client: redis.Redis, max_bytes: int = feeding.MAX_BYTES, participant: str | None = None) -> Feed:
-    return Feed.start(client, "l1", "/home/me/talk.mp4", 2.0, 640, 360, participant, max_bytes)
+    return Feed.start(client, "l1", "talk.mp4", 2.0, 640, 360, participant, max_bytes)
 
 
 def chunks(client: redis.Redis) -> list[Chunk]:
@@ -65,7 +69,7 @@ def ending(client: redis.Redis) -> Ending | None:
 def test_a_recording_lies_in_redis_as_the_contract_says(client: redis.Redis, tmp_path: Path) -> None:
     lecture = film(tmp_path / "lecture.mp4", pictures=100, fps=4)
     with open_source(str(lecture), 4) as source:
-        feed = Feed.start(client, "l1", str(lecture), 4, source.width, source.height)
+        feed = Feed.start(client, "l1", source.address.name, 4, source.width, source.height)
         feed.run(source, NEVER)
 
     *fed, last = chunks(client)
@@ -185,6 +189,110 @@ def test_a_cut_recording_is_fed_and_ends_as_failed(client: redis.Redis, tmp_path
     assert told.reason is not None
     assert told.reason.endswith("of 0:00:08; the recording was cut off")
     assert int(client.hget(KEYS.info, "sampled") or 0) > 0
+
+
+class LiveFrames(Frames):
+    """A live source, which gives its frames whether or not anybody is ready for them."""
+
+    live = True
+
+
+def ledger(client: redis.Redis) -> Ledger:
+    """The ledger as anybody sees it, read in one transaction."""
+    with client.pipeline() as pipe:
+        pipe.hgetall(KEYS.info)
+        pipe.hgetall(KEYS.in_flight)
+        return ledger_from_hashes(*pipe.execute())
+
+
+def test_a_live_source_is_not_kept_waiting_and_its_oldest_frames_are_dropped_and_counted(client: redis.Redis) -> None:
+    feed = started(client, max_bytes=10_000)
+    stop = threading.Event()
+    fed = threading.Thread(target=feed.run, args=(LiveFrames(1000, at={999: stop}), stop))
+    fed.start()
+    while fed.is_alive():
+        assert ledger(client).balances
+        time.sleep(0.001)
+    fed.join()
+    *told, last = chunks(client)
+    numbers = [stamp.frame for chunk in told for stamp in chunk.head.frames]
+    assert numbers == sorted(set(numbers))
+    assert sum(chunk.size for chunk in told) <= 10_000
+    assert last.head.ending == Ending("stopped", f"stopped at {clock(told[-1].head.frames[-1].t)}")
+    counted = ledger(client)
+    assert counted.sampled == len(numbers) + counted.dropped
+    assert counted.dropped == feed.progress.dropped > 900
+    assert counted.reasons == {"dropped:overload": counted.dropped}
+    assert counted.in_flight == feed.progress.frames == len(numbers)
+
+
+def test_a_live_source_that_is_kept_up_with_loses_nothing(client: redis.Redis) -> None:
+    feed = started(client)
+    feed.run(LiveFrames(15), NEVER)
+    fed = [stamp.frame for chunk in chunks(client) for stamp in chunk.head.frames]
+    assert fed == list(range(15))
+    assert all(len(chunk.jpegs) <= 2 for chunk in chunks(client))
+    assert (ending(client), ledger(client).reasons) == (Ending("done"), {})
+
+
+def test_a_live_source_has_no_more_in_flight_than_what_can_still_be_told_soon(client: redis.Redis) -> None:
+    feed = started(client)
+    stop, fed = threading.Event(), threading.Thread()
+    source = LiveFrames(1000, size=1, at={999: stop})
+    fed = threading.Thread(target=feed.run, args=(source, stop))
+    fed.start()
+    fed.join()
+    assert ledger(client).in_flight <= feeding.LIVE_IN_FLIGHT_S * 2 + 1
+    assert ledger(client).balances
+
+
+def test_what_is_left_of_a_live_source_that_is_lost_waits_for_room(client: redis.Redis) -> None:
+    feed = started(client, max_bytes=2000)
+    source = LiveFrames(4)
+    source.shortfall = "given up"
+    fed = threading.Thread(target=feed.run, args=(source, NEVER))
+    fed.start()
+    committed = 0
+    while fed.is_alive():
+        for number in map(int, client.hkeys(KEYS.in_flight)):
+            client.hdel(KEYS.in_flight, str(number))
+            committed += 1
+        time.sleep(0.001)
+    counted = ledger(client)
+    assert (counted.sampled, ending_of(client, committed)) == (4, Ending("failed", "given up"))
+    assert counted.dropped == feed.progress.dropped
+
+
+def ending_of(client: redis.Redis, chunks: int) -> Ending | None:
+    """The ending of a lecture of so many chunks, all or all but the last of them committed."""
+    numbers = [number for number in range(chunks + 1) if client.exists(KEYS.chunk(number))]
+    return Chunk.from_hash(stored(client, KEYS.chunk(numbers[-1]))).head.ending
+
+
+def test_a_live_source_that_fails_ends_the_feed_with_its_error(client: redis.Redis) -> None:
+    class Failing(LiveFrames):
+        def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
+            yield SampledFrame(0, 0.0, b"jpeg")
+            raise OSError("no processes left")
+
+    with pytest.raises(OSError, match="no processes left"):
+        started(client).run(Failing(1), NEVER)
+
+
+def test_a_live_lecture_that_is_forgotten_ends_its_feed_and_its_reader(client: redis.Redis) -> None:
+    class Endless(LiveFrames):
+        def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
+            for number in itertools.count():
+                if stop.wait(0.001):
+                    return
+                yield SampledFrame(number, number / 2, bytes(1000))
+
+    feed = started(client)
+    threading.Timer(0.2, client.delete, [KEYS.info]).start()
+    before = threading.active_count()
+    with pytest.raises(LectureGone):
+        feed.run(Endless(0), NEVER)
+    assert threading.active_count() <= before
 
 
 def test_a_lecture_forgotten_on_the_way_stays_forgotten(client: redis.Redis) -> None:

@@ -3,8 +3,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
+from producer.feeding.frame import SampledFrame
 from producer.feeding.packing import CHUNK_BYTES, CHUNK_FRAMES, CHUNK_S, packed
-from producer.feeding.source import SampledFrame
 from worker.contract.messages import Chunk
 
 

@@ -1,0 +1,177 @@
+"""What SOURCE names: a recording, a stream or a camera; and what FFmpeg may touch in opening it."""
+
+import os
+import re
+import ssl
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from producer.feeding.wire import FileTarget, StreamTarget, Target
+from worker.contract.server import without_credentials
+
+# What a stream of these protocols may be made of. FFmpeg looks at what comes and would else take it for a playlist of
+# any kind, and open what that names.
+_CONTAINERS = "mpegts,flv,live_flv,mov,matroska"
+# HLS, with what its segments may be.
+_HTTP_CONTAINERS = f"hls,avi,{_CONTAINERS},aac,ac3,eac3,mp3,webvtt"
+# Redirections lead from one to the other; `crypto` opens the segments of an encrypted HLS stream.
+_HTTP_PROTOCOLS = "http,https,httpproxy,tls,tcp,crypto"
+
+# Microseconds in which to find out what comes. By itself FFmpeg waits 5 s for sound that a silent FLV stream has not.
+_ANALYZE_US = 2_000_000
+
+# Video4Linux: Linux' Documentation/admin-guide/devices.txt.
+_V4L_MAJOR = 81
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_CAMERA = re.compile(r"/dev/video\d+")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How FFmpeg opens the streams of a protocol: what else it may open for them, and what they may be."""
+
+    whitelist: str
+    formats: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    may_be_recording: bool = False
+    needs_port: bool = False
+
+    def target(self, url: str) -> StreamTarget:
+        options = {
+            "protocol_whitelist": self.whitelist,
+            "format_whitelist": self.formats,
+            "analyzeduration": str(_ANALYZE_US),
+        }
+        return StreamTarget(url, {**options, **self.options}, self.may_be_recording)
+
+
+def _trusted() -> dict[str, str]:
+    """Whose certificates are taken: those that Python trusts, or SSL_CERT_FILE. FFmpeg by itself takes any."""
+    file = ssl.get_default_verify_paths().cafile
+    return {"tls_verify": "1", **({"ca_file": file} if file else {})}
+
+
+# Not `fflags=nobuffer`: it forgets what was read to find out what the stream is, its first key frame included, and so
+# shows nothing until the next one; without it FFmpeg is no later, it only gives the first second at once.
+_HTTP = Protocol(
+    _HTTP_PROTOCOLS,
+    _HTTP_CONTAINERS,
+    # The newest segment of an HLS stream, not the third before it; and a recording is asked for again where it broke.
+    {"live_start_index": "-1", "reconnect": "1", "reconnect_delay_max": "10", **_trusted()},
+    may_be_recording=True,
+)
+PROTOCOLS = {
+    "rtsp": Protocol("rtsp,rtp,udp,tcp", "rtsp", {"rtsp_flags": "prefer_tcp", "allowed_media_types": "video"}),
+    "rtmp": Protocol("rtmp,tcp", _CONTAINERS, {"rtmp_live": "live"}),
+    "rtmps": Protocol("rtmps,tls,tcp", _CONTAINERS, {"rtmp_live": "live", **_trusted()}),
+    "http": _HTTP,
+    "https": _HTTP,
+    "udp": Protocol("udp", _CONTAINERS, {"overrun_nonfatal": "1"}, needs_port=True),
+    "tcp": Protocol("tcp", _CONTAINERS, needs_port=True),
+}
+"""The protocols that SOURCE may have; nothing else is opened."""
+
+
+class SourceError(Exception):
+    """A source that cannot be fed; the message names it, without credentials, and says what to do."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a source is.
+
+    `shown` is what messages call it and `name` what the lecture keeps of it: neither holds a password, a query or a
+    folder of the user's. `title` is what a lecture may be called after it.
+    """
+
+    target: Target = field(repr=False)
+    shown: str
+    name: str
+    title: str
+
+
+def address_of(source: str) -> Address:
+    """The address that `source` names.
+
+    Raises SourceError where there is no such file or camera, no such protocol, or the URL cannot be one. Whether a
+    stream answers is not looked at.
+    """
+    scheme = _SCHEME.match(source)
+    if scheme:
+        return _stream(source, scheme[1].lower())
+    path = Path(source)
+    if _is_camera(path):
+        return _camera(path)
+    return _recording(source, path)
+
+
+def _stream(url: str, scheme: str) -> Address:
+    shown = without_credentials(url)
+    protocol = PROTOCOLS.get(scheme)
+    if protocol is None:
+        known = ", ".join(f"{each}://" for each in PROTOCOLS)
+        raise SourceError(f"{shown}: {scheme}:// is no protocol that is read; give a file, a camera or one of {known}")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+        url.encode()
+    except ValueError:
+        raise SourceError(
+            f"{shown}: is no URL that can be read; write / ? # @ in a password as %2F %3F %23 %40"
+        ) from None
+    if protocol.needs_port and not port:
+        raise SourceError(f"{shown}: lacks its port; write {scheme}://HOST:PORT")
+    if not protocol.needs_port and not host:
+        raise SourceError(f"{shown}: lacks its host; write {scheme}://HOST/PATH")
+    place = shown.partition("://")[2]
+    target = protocol.target(scheme + url[len(scheme) :])  # FFmpeg does not know a scheme in capitals
+    return Address(target, shown, shown, place.removesuffix(Path(place).suffix) if parts.path else place)
+
+
+def _is_camera(path: Path) -> bool:
+    if _CAMERA.fullmatch(str(path)):
+        return True
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISCHR(found.st_mode) and os.major(found.st_rdev) == _V4L_MAJOR
+
+
+def _camera(path: Path) -> Address:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))
+    except FileNotFoundError:
+        there = ", ".join(map(str, sorted(Path("/dev").glob("video*")))) or "none"
+        raise SourceError(f"{path}: no such camera; there is {there}") from None
+    except PermissionError:
+        raise SourceError(f"{path}: may not be used by you; join the group `video`") from None
+    except OSError as failure:
+        raise SourceError(f"{path}: cannot be opened: {failure.strerror}") from None
+    options = {"protocol_whitelist": "none", "format_whitelist": "v4l2"}
+    return Address(StreamTarget(str(path), options, format="v4l2"), str(path), str(path), path.name)
+
+
+def _recording(source: str, path: Path) -> Address:
+    try:
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
+            raise SourceError(f"{source}: is a folder; name a video file in it")
+        if not stat.S_ISREG(found.st_mode):
+            raise SourceError(f"{source}: is no file but a device or a pipe; give a file")
+        if found.st_size == 0:
+            raise SourceError(f"{source}: the file is empty; copy or record it again")
+        path.open("rb").close()
+    except FileNotFoundError:
+        raise SourceError(f"{source}: no such file; check the path") from None
+    except PermissionError:
+        raise SourceError(f"{source}: may not be read by you; ask for the permission (chmod +r)") from None
+    except (OSError, ValueError) as failure:
+        raise SourceError(f"{source!r}: cannot be opened: {failure}") from None
+    # A name need not be text; what is not UTF-8 in it is replaced.
+    name = os.fsencode(path.name).decode(errors="replace")
+    return Address(FileTarget(os.fsencode(path)), source, name, path.stem)

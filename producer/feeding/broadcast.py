@@ -1,0 +1,81 @@
+"""A live stream, decoded: its pictures as they come. Loads FFmpeg."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from zlib import crc32
+
+import av
+from av.codec.context import Flags
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from producer.feeding.container import Unreadable, discard_all_but, reason_of, video_in
+from producer.feeding.pacing import StreamClock
+
+
+class Broadcast:
+    """The best video stream of a live source, for one connection.
+
+    `alive` is called for every packet read. Raises Unreadable if there is no video in it.
+
+    A web server gives again what it has: of HLS the last segment, whether or not anything is still being sent. So of
+    what is `remembering` the marks of key frames are kept in `marks`, and it begins with the first not in `seen`.
+    """
+
+    def __init__(
+        self, container: InputContainer, alive: Callable[[], None], remembering: bool = False, seen: Iterable[str] = ()
+    ) -> None:
+        self._container = container
+        self._alive = alive
+        self._remembering = remembering
+        self._seen = frozenset(seen)
+        self.marks: deque[str] = deque()
+        self._stream = video_in(container)
+        discard_all_but(self._stream)
+        # Pictures are given when they are decoded, not when the codec is sure that none has to go before them.
+        self._stream.codec_context.flags |= Flags.low_delay
+        self._repeating = bool(self._seen)
+        self.broken_off: str | None = None
+        """After the last picture: what the stream broke off with; None if it ended."""
+
+    def pictures(self) -> Iterator[tuple[float, av.VideoFrame]]:
+        """Every picture, with its time in seconds since the first; what cannot be decoded is passed over.
+
+        Raises Unreadable if the stream is over before there was one.
+        """
+        clock = StreamClock()
+        none_yet = True
+        for frame in self._decoded():
+            none_yet = False
+            yield clock.at(frame.time, time.monotonic()), frame
+        if none_yet:
+            raise Unreadable(self.broken_off or "the stream ended without a new picture")
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        packets = self._container.demux(self._stream)
+        while True:
+            self._alive()
+            try:
+                packet = next(packets, None)
+            except (av.FFmpegError, OSError) as failure:
+                self.broken_off = reason_of(failure)
+                return
+            if packet is None:
+                return
+            if self._remembering and packet.is_keyframe:
+                self._remember(packet)
+            if self._repeating:
+                continue
+            try:
+                frames = self._stream.decode(packet)
+            except av.FFmpegError:
+                continue  # what was lost on the way cannot be decoded, nor what depends on it
+            yield from frames
+
+    def _remember(self, packet: "Packet[VideoStream]") -> None:
+        mark = f"{packet.pts}:{crc32(bytes(packet)):x}"
+        self._repeating = self._repeating and mark in self._seen
+        if not self._repeating:
+            self.marks.append(mark)

@@ -1,0 +1,125 @@
+import threading
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producer.feeding.backlog import BACKLOG_S, CHUNK_S, Backlog
+from producer.feeding.frame import SampledFrame
+from producer.feeding.packing import CHUNK_BYTES, CHUNK_FRAMES
+from tests.processes import eventually
+from worker.contract.messages import Chunk
+
+PLENTY = 2**30
+
+
+def frame(number: int, t: float, size: int = 1000) -> SampledFrame:
+    return SampledFrame(number, t, bytes(size))
+
+
+def filled(fps: float, count: int, size: int = 1000, max_bytes: int = PLENTY) -> Backlog:
+    backlog = Backlog(fps, 640, 360, max_bytes)
+    backlog.fill(frame(n, n / fps, size) for n in range(count))
+    return backlog
+
+
+def taken(backlog: Backlog) -> list[Chunk]:
+    chunks = []
+    while (chunk := backlog.take(PLENTY)) is not None:
+        chunks.append(chunk)
+    return chunks
+
+
+def numbers(chunks: list[Chunk]) -> list[int]:
+    return [stamp.frame for chunk in chunks for stamp in chunk.head.frames]
+
+
+def test_at_two_frames_a_second_no_frame_waits_for_another() -> None:
+    backlog = Backlog(2, 640, 360, PLENTY)
+    backlog.put(frame(0, 0.0))
+    assert backlog.wait(0)
+    assert numbers(taken(backlog)) == [0]
+    assert not backlog.wait(0)
+
+
+def test_many_frames_a_second_share_a_chunk_but_none_waits_long() -> None:
+    backlog = Backlog(25, 640, 360, PLENTY)
+    backlog.put(frame(0, 0.0))
+    assert not backlog.wait(0)
+    for n in range(1, 7):
+        backlog.put(frame(n, n / 25))
+    assert backlog.wait(0)
+    assert numbers(taken(backlog)) == list(range(7))
+    backlog.put(frame(7, 7 / 25))
+    eventually(lambda: backlog.wait(0))  # the stream stalls, and the frame is sent without others
+
+
+def test_what_piles_up_is_in_chunks_of_a_second() -> None:
+    assert [len(chunk.jpegs) for chunk in taken(filled(2, 7))] == [2, 2, 2, 1]
+
+
+def test_the_oldest_chunks_are_dropped_whole_when_there_are_too_many_bytes() -> None:
+    backlog = filled(2, 10, size=1000, max_bytes=5000)
+    assert numbers(taken(backlog)) == [6, 7, 8, 9]
+    assert backlog.dropped == 6
+
+
+def test_the_oldest_chunks_are_dropped_when_they_are_too_old() -> None:
+    backlog = filled(2, 100)
+    assert backlog.dropped + len(numbers(taken(backlog))) == 100
+    assert backlog.dropped >= 100 - 2 * (BACKLOG_S + CHUNK_S)
+
+
+def test_what_is_too_large_for_the_room_stays() -> None:
+    backlog = filled(2, 2, size=1000)
+    assert backlog.take(1999) is None
+    assert not backlog.exhausted
+    assert numbers([chunk for chunk in [backlog.take(2000)] if chunk]) == [0, 1]
+    assert backlog.exhausted
+
+
+def test_the_newest_chunk_is_kept_however_large() -> None:
+    assert numbers(taken(filled(2, 9, size=1000, max_bytes=1))) == [8]
+
+
+def test_what_the_source_fails_with_comes_out_at_the_other_end() -> None:
+    def failing() -> Iterator[SampledFrame]:
+        yield frame(0, 0.0)
+        raise OSError("no processes left")
+
+    backlog = Backlog(2, 640, 360, PLENTY)
+    reader = threading.Thread(target=backlog.fill, args=(failing(),))
+    reader.start()
+    reader.join()
+    with pytest.raises(OSError, match="no processes left"):
+        _ = backlog.exhausted
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 5), st.sampled_from([0, 1000, 2**20, CHUNK_BYTES + 1])), max_size=60),
+    st.sampled_from([1, 10_000, 2**22, PLENTY]),
+    st.lists(st.booleans(), max_size=60),
+)
+def test_every_frame_is_taken_once_in_order_or_counted(
+    steps: list[tuple[float, int]], max_bytes: int, take_now: list[bool]
+) -> None:
+    backlog, t, chunks = Backlog(2, 640, 360, max_bytes), 0.0, []
+    for n, (step, size) in enumerate(steps):
+        t += step
+        backlog.put(frame(n, t, size))
+        if n < len(take_now) and take_now[n]:
+            chunk = backlog.take(PLENTY)
+            assert chunk is not None
+            chunks.append(chunk)
+    chunks += taken(backlog)
+    told = numbers(chunks)
+    assert told == sorted(set(told))
+    assert len(told) + backlog.dropped == len(steps)
+    for chunk in chunks:
+        times = [stamp.t for stamp in chunk.head.frames]
+        assert times[-1] - times[0] < CHUNK_S
+        assert len(times) <= CHUNK_FRAMES
+        assert chunk.size <= CHUNK_BYTES or len(times) == 1
+    if steps:
+        assert told[-1] == len(steps) - 1, "the newest frame is never dropped"

@@ -1,0 +1,401 @@
+"""Live sources against streams on loopback: every protocol, stalled, cut, refused and resumed."""
+
+import itertools
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from producer.feeding import child, container, live
+from producer.feeding import source as opening
+from producer.feeding.address import SourceError
+from producer.feeding.frame import SampledFrame
+from producer.feeding.live import LiveSource
+from producer.feeding.recording import Recording
+from producer.feeding.source import open_source
+from tests.processes import eventually
+from tests.producer.feeding.films import cut, film, number_of, pixels
+from tests.streams import Publisher, free_port, rtsp_server, served_folder, served_stream, silent_server
+
+NEVER = threading.Event()
+
+
+@contextmanager
+def opened(url: str, fps: float = 2, give_up_s: float = 60) -> Iterator[LiveSource]:
+    """The live source at `url`, as soon as somebody sends there."""
+    found: list[LiveSource] = []
+
+    def somebody_sends() -> bool:
+        with suppress(SourceError):
+            source = open_source(url, fps, give_up_s)
+            assert isinstance(source, LiveSource)
+            found.append(source)
+        return bool(found)
+
+    eventually(somebody_sends)
+    with found[0] as source:
+        yield source
+
+
+def first(count: int, found: LiveSource) -> list[SampledFrame]:
+    return list(itertools.islice(found.frames(NEVER), count))
+
+
+def check(frames: list[SampledFrame]) -> None:
+    assert [frame.frame for frame in frames] == list(range(len(frames)))
+    times = [frame.t for frame in frames]
+    assert times == sorted(times)
+    assert times[0] == 0.0
+
+
+def check_undisturbed(frames: list[SampledFrame]) -> None:
+    """Every half second the first picture at or after it, which is as old as it says."""
+    check(frames)
+    begin = number_of(frames[0].jpeg)
+    for k, frame in enumerate(frames):
+        assert k / 2 <= frame.t < k / 2 + 0.05
+        assert (number_of(frame.jpeg) - begin) % 256 == round(frame.t * 25)
+
+
+@pytest.mark.parametrize("listens", ["publisher", "producer"])
+def test_a_tcp_stream_is_read_whoever_connects_to_whom(listens: str) -> None:
+    url = f"tcp://127.0.0.1:{free_port()}"
+    ours, theirs = (url, url + "?listen=1") if listens == "publisher" else (url + "?listen=1", url)
+
+    def publish_when_listened_to() -> None:
+        if listens == "producer":
+            time.sleep(1)
+        publisher.__enter__()
+
+    publisher = Publisher(theirs, "mpegts")
+    publishing = threading.Thread(target=publish_when_listened_to)
+    publishing.start()
+    try:
+        with opened(ours) as found:
+            check_undisturbed(first(5, found))
+            assert (found.width, found.height, found.reconnects) == (320, 240, 0)
+    finally:
+        publishing.join()
+        publisher.cut()
+
+
+def test_a_udp_stream_is_read() -> None:
+    port = free_port()
+    with Publisher(f"udp://127.0.0.1:{port}?pkt_size=1316", "mpegts"), opened(f"udp://127.0.0.1:{port}") as found:
+        check_undisturbed(first(5, found))
+
+
+@pytest.mark.parametrize("format", ["mpegts", "flv", "mp4"])
+def test_an_http_stream_without_an_end_is_live(format: str) -> None:
+    options = {"movflags": "frag_keyframe+empty_moov"} if format == "mp4" else {}
+    with served_stream(format, options) as url, opened(url) as found:
+        check_undisturbed(first(5, found))
+
+
+def test_an_rtsp_camera_is_read_with_its_password() -> None:
+    with rtsp_server() as url, opened(url) as found:
+        check_undisturbed(first(5, found))
+
+
+def test_an_hls_stream_is_read_from_its_newest_segment(tmp_path: Path) -> None:
+    playlist = Publisher(tmp_path / "live.m3u8", "hls", hls_time=1, hls_list_size=4, hls_flags="delete_segments")
+    with served_folder(tmp_path) as url, playlist:
+        eventually(lambda: (tmp_path / "live3.ts").exists())
+        with opened(f"{url}/live.m3u8") as found:
+            frames = first(6, found)
+    check_undisturbed(frames)
+    assert number_of(frames[0].jpeg) >= 50
+
+
+def test_an_hls_stream_whose_list_is_completed_is_over_and_nothing_is_missing(tmp_path: Path) -> None:
+    playlist = tmp_path / "live.m3u8"
+    with served_folder(tmp_path) as url, Publisher(playlist, "hls", hls_time=1, hls_list_size=0) as publisher:
+        eventually(lambda: (tmp_path / "live3.ts").exists())
+        with opened(f"{url}/live.m3u8") as found:
+            frames = found.frames(NEVER)
+            next(frames)
+            publisher.cut()
+            with playlist.open("a") as unfinished:
+                unfinished.write("#EXT-X-ENDLIST\n")
+            list(frames)
+            assert (found.shortfall, found.reconnects) == (None, 0)
+
+
+def test_the_segments_of_an_hls_stream_that_nobody_sends_any_more_are_not_given_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = "from producer.feeding import container; container.READ_S = 2.0; "
+    monkeypatch.setattr(child, "CHILD", child.CHILD.replace("from", impatient + "from", 1))
+    monkeypatch.setattr(live, "FIRST_PAUSE_S", 0.05)
+    playlist = tmp_path / "live.m3u8"
+    with served_folder(tmp_path) as url, Publisher(playlist, "hls", hls_time=1) as publisher:
+        eventually(lambda: (tmp_path / "live2.ts").exists())
+        with opened(f"{url}/live.m3u8", give_up_s=6) as found:
+            told: list[SampledFrame] = []
+            reading = threading.Thread(target=lambda: told.extend(found.frames(NEVER)))
+            reading.start()
+            publisher.cut()
+            eventually(lambda: found.trouble)
+            with Publisher(playlist, "hls", size=(640, 360), hls_time=1, hls_flags="append_list") as publisher:
+                eventually(lambda: found.reconnects)
+                publisher.cut()
+            reading.join()
+    assert found.reconnects == 1
+    assert found.shortfall is not None
+    assert found.shortfall.startswith("given up after 6 s without a picture: ")
+    check(told)
+    numbers = [number_of(frame.jpeg) for frame in told]
+    again = numbers.index(min(numbers))
+    assert again > 0, "the second publisher begins at 0, the first was found later"
+    for each in (numbers[:again], numbers[again:]):
+        assert each == sorted(set(each))
+
+
+@pytest.mark.parametrize("name", ["lecture.mp4", "lecture.ts", "lecture.mkv", "lecture.m3u8"])
+def test_a_finished_recording_behind_a_url_is_a_recording(tmp_path: Path, name: str) -> None:
+    options = {"movflags": "faststart"} if name.endswith("mp4") else {}
+    if name.endswith("m3u8"):
+        options = {"hls_time": "1", "hls_playlist_type": "vod"}
+    film(tmp_path / name, pictures=100, mux_options=options, codec_options={"preset": "ultrafast", "g": "25"})
+    with served_folder(tmp_path) as url, open_source(f"{url}/{name}?token=SECRET", 2) as found:
+        assert isinstance(found, Recording)
+        frames = list(found.frames(NEVER))
+    assert [number_of(frame.jpeg) for frame in frames] == [0, 12, 25, 37, 50, 62, 75, 87]
+    assert [frame.t for frame in frames] == [n / 2 for n in range(8)]
+    assert found.shortfall is None
+    assert found.address.name == f"{url}/{name}"
+
+
+def test_a_recording_behind_a_url_that_is_cut_off_says_so(tmp_path: Path) -> None:
+    cut(film(tmp_path / "lecture.mkv", pictures=200, noise=60))
+    with served_folder(tmp_path) as url, open_source(f"{url}/lecture.mkv", 2) as found:
+        assert 2 <= len(list(found.frames(NEVER))) < 15
+        assert found.shortfall is not None
+        assert found.shortfall.endswith("the recording was cut off")
+
+
+# What goes wrong.
+
+
+@pytest.mark.parametrize("protocol", ["rtsp", "rtmp", "rtmps", "http", "https", "tcp"])
+def test_a_closed_port_is_one_clear_line_without_the_password(protocol: str) -> None:
+    port = free_port()
+    with pytest.raises(SourceError) as refused:
+        open_source(f"{protocol}://me:SECRET@127.0.0.1:{port}/a/b?key=SECRET", 2)
+    shown = f"{protocol}://127.0.0.1:{port}/a/b"
+    assert str(refused.value).startswith(f"{shown}: nobody answers there (connection refused)")
+    assert "SECRET" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "hello"),
+    [
+        ("rtsp", b"OPTIONS rtsp://127.0.0.1"),
+        ("rtmp", b"\x03"),  # C0 of its handshake
+        ("rtmps", b"\x16\x03"),  # TLS
+        ("http", b"GET /a/b?key=SECRET HTTP/1.1"),
+        ("https", b"\x16\x03"),
+    ],
+)
+def test_a_server_that_says_nothing_is_asked_in_its_language_and_not_waited_for(
+    protocol: str, hello: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = "from producer.feeding import container; container.OPEN_S = 0.5; "
+    monkeypatch.setattr(child, "CHILD", child.CHILD.replace("from", impatient + "from", 1))
+    with silent_server() as (port, heard), pytest.raises(SourceError, match=r"nothing came within 0.5 s") as refused:
+        open_source(f"{protocol}://me:SECRET@127.0.0.1:{port}/a/b?key=SECRET", 2)
+    assert heard[0].startswith(hello)
+    assert "SECRET" not in str(refused.value)
+
+
+def test_a_udp_port_to_which_nobody_sends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "STREAM_OPENING_S", 0.3)
+    with pytest.raises(SourceError, match=r"no picture within 0.3 s; is it being sent\?"):
+        open_source(f"udp://127.0.0.1:{free_port()}", 2)
+
+
+def test_a_page_that_is_no_video_and_one_that_is_not_there_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("<html>Lecture</html>" * 100)
+    with served_folder(tmp_path) as url:
+        with pytest.raises(SourceError, match="sends no video that can be read"):
+            open_source(f"{url}/page.html", 2)
+        with pytest.raises(SourceError, match="there is nothing at this path"):
+            open_source(f"{url}/none.m3u8", 2)
+
+
+@pytest.mark.parametrize(
+    "reached",
+    ["file://{folder}/secret.ts", "{folder}/secret.ts", "concat:{folder}/secret.ts", "tcp://127.0.0.1:{port}"],
+)
+def test_a_playlist_reaches_neither_files_nor_other_protocols(tmp_path: Path, reached: str) -> None:
+    secret = film(tmp_path / "secret.ts")
+    public = tmp_path / "public"
+    public.mkdir()
+    with silent_server() as (port, heard):
+        line = reached.format(folder=secret.parent, port=port)
+        (public / "list.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{line}\n#EXT-X-ENDLIST\n")
+        (public / "list.ffconcat").write_text(f"ffconcat version 1.0\nfile '{line}'\n")
+        with served_folder(public) as url:
+            for name in ("list.m3u8", "list.ffconcat"):
+                with pytest.raises(SourceError):
+                    open_source(f"{url}/{name}", 2)
+        assert heard == []
+
+
+def test_a_list_of_files_is_no_stream(tmp_path: Path) -> None:
+    film(tmp_path / "other.ts")
+    (tmp_path / "list.ffconcat").write_text("ffconcat version 1.0\nfile 'other.ts'\n")
+    with served_folder(tmp_path) as url, pytest.raises(SourceError, match="sends no video that can be read"):
+        open_source(f"{url}/list.ffconcat", 2)
+
+
+def test_a_stream_that_is_cut_is_found_again_and_time_went_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "FIRST_PAUSE_S", 0.05)
+    port = free_port()
+    sending = Publisher(f"tcp://127.0.0.1:{port}?listen=1", "mpegts")
+    with sending as publisher, opened(f"tcp://127.0.0.1:{port}") as found:
+        frames = found.frames(NEVER)
+        before = [next(frames) for _ in range(4)]
+        publisher.cut()
+        begun = time.monotonic()
+        threading.Timer(1.0, sending.__enter__).start()
+        while found.reconnects == 0:
+            before.append(next(frames))
+        silence = time.monotonic() - begun
+        after = [next(frames) for _ in range(3)]
+        sending.cut()
+    check([*before, *after])
+    gap = before[-1].t - before[-2].t
+    assert gap >= 1.0
+    assert gap <= silence + 1.0, "media that came in one go at the beginning"
+    assert number_of(before[-1].jpeg) < 25, "the publisher began anew"
+
+
+def test_a_stream_that_comes_back_larger_keeps_the_size_of_its_lecture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "FIRST_PAUSE_S", 0.05)
+    url = f"tcp://127.0.0.1:{free_port()}"
+    with Publisher(url + "?listen=1", "mpegts") as small, opened(url) as found:
+        frames = found.frames(NEVER)
+        next(frames)
+        small.cut()
+        with Publisher(url + "?listen=1", "mpegts", size=(640, 360)):
+            while found.reconnects == 0:
+                frame = next(frames)
+    assert (found.width, found.height) == (320, 240)
+    assert pixels(frame.jpeg).shape == (240, 320, 3)
+
+
+def test_a_stream_that_stalls_is_connected_to_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "STALLED_S", 1.0)
+    with served_stream("mpegts") as url, opened(url) as found:
+        frames = found.frames(NEVER)
+        told = [next(frames)]
+        os.kill(found.decoder_pid, signal.SIGSTOP)
+        while found.reconnects == 0:
+            told.append(next(frames))
+        told.append(next(frames))
+        check(told)
+        assert told[-2].t - told[-3].t >= 1.0
+
+
+def test_a_decoder_that_crashes_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "FIRST_PAUSE_S", 0.05)
+    with served_stream("mpegts") as url, opened(url) as found:
+        frames = found.frames(NEVER)
+        told = [next(frames)]
+        os.kill(found.decoder_pid, signal.SIGSEGV)
+        while found.reconnects == 0:
+            told.append(next(frames))
+        check(told)
+
+
+def test_a_stream_that_is_gone_for_good_is_given_up_and_the_reason_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "FIRST_PAUSE_S", 0.05)
+    url = f"tcp://127.0.0.1:{free_port()}"
+    with Publisher(url + "?listen=1", "mpegts") as publisher, opened(url, give_up_s=1.5) as found:
+        frames = found.frames(NEVER)
+        next(frames)
+        publisher.cut()
+        list(frames)
+    assert found.shortfall is not None
+    assert found.shortfall.startswith(
+        "given up after 1.5 s without a picture: nobody answers there (connection refused)"
+    )
+
+
+def test_a_stream_that_stalls_for_good_is_given_up_even_if_the_server_is_there() -> None:
+    url = f"udp://127.0.0.1:{free_port()}"
+    with Publisher(url + "?pkt_size=1316", "mpegts") as publisher, opened(url, give_up_s=1) as found:
+        frames = found.frames(NEVER)
+        next(frames)
+        publisher.stall()
+        list(frames)
+        publisher.resume()
+    assert found.shortfall is not None
+    assert found.shortfall.startswith("given up after 1 s without a picture: no picture for ")
+
+
+def test_pauses_grow_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    class Patient(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            pauses.append(timeout or 0.0)
+            return len(pauses) == 7
+
+    with served_stream("mpegts") as url, opened(url, give_up_s=1000) as found:
+        monkeypatch.setattr(found, "_tried", lambda stop: None)
+        assert not found._reconnected(Patient())
+    assert pauses == [0.5, 1, 2, 4, 8, 10, 10]
+
+
+@pytest.mark.parametrize("moment", ["stalled", "reconnecting"])
+def test_stop_is_heeded_at_once_while_there_is_no_stream(moment: str) -> None:
+    stop = threading.Event()
+    url = f"tcp://127.0.0.1:{free_port()}"
+    with Publisher(url + "?listen=1", "mpegts") as publisher, opened(url) as found:
+        frames = found.frames(stop)
+        next(frames)
+        if moment == "stalled":
+            publisher.stall()
+        else:
+            publisher.cut()
+        rest = threading.Thread(target=list, args=(frames,))
+        rest.start()
+        if moment == "reconnecting":
+            eventually(lambda: found.trouble)
+        stop.set()
+        rest.join(timeout=30)
+        assert not rest.is_alive()
+        assert found.shortfall is None
+        publisher.resume() if moment == "stalled" else None
+
+
+def test_closing_while_it_reconnects_leaves_no_decoder() -> None:
+    url = f"tcp://127.0.0.1:{free_port()}"
+    with Publisher(url + "?listen=1", "mpegts") as publisher, opened(url) as found:
+        frames = found.frames(NEVER)
+        next(frames)
+        publisher.cut()
+        rest = threading.Thread(target=list, args=(frames,))
+        rest.start()
+        eventually(lambda: found.trouble)
+        found.close()
+        rest.join(timeout=30)
+        assert not rest.is_alive()
+
+
+def test_a_password_is_in_no_process_list() -> None:
+    with rtsp_server() as url, opened(url) as found:
+        for file in ("cmdline", "environ"):
+            assert b"SECRET" not in Path(f"/proc/{found.decoder_pid}/{file}").read_bytes()
+
+
+def test_time_outs_leave_the_better_reason_to_the_decoder() -> None:
+    assert container.READ_S < live.STALLED_S
+    assert container.OPEN_S * 2 < live.OPENING_S
