@@ -8,7 +8,7 @@ Every tile is one of the two, mirrored or not, in a light of its own, moving a l
 
 import argparse
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -61,12 +61,16 @@ def render_gallery(
 
 def gallery_pages(people: int, count: int, fps: int = 10, size: tuple[int, int] = (1280, 720)) -> Iterator[Picture]:
     """The frames of a gallery, [height, width, 3] BGR."""
+    return (gallery_page(range(people), n / fps, size) for n in range(count))
+
+
+def gallery_page(seated: Sequence[int], t: float, size: tuple[int, int] = (1280, 720)) -> Picture:
+    """The gallery at second `t`, [height, width, 3] BGR: who sits in each of its tiles, by number."""
     width, height = size
-    for n in range(count):
-        page = np.full((height, width, 3), 24, np.uint8)
-        for i, tile in enumerate(tiles(people, width, height)):
-            page[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width] = _tile_picture(i, tile, n / fps)
-        yield page
+    page = np.full((height, width, 3), 24, np.uint8)
+    for who, tile in zip(seated, tiles(len(seated), width, height), strict=True):
+        page[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width] = _tile_picture(who, tile, t)
+    return page
 
 
 def _tile_picture(number: int, tile: Tile, t: float) -> Picture:
