@@ -14,16 +14,16 @@ import redis
 import typer
 from typer.core import TyperGroup
 
-from producer.clock import clock
-from producer.display import JsonLines
+from producer.display import JsonLines, PlainLines
 from producer.embedded.folder import EmbeddedError
 from producer.embedded.server import private_redis
 from producer.embedded.workers import Workers, WorkersEnded
 from producer.feeding.address import PROTOCOLS, SourceError
 from producer.feeding.feed import MAX_BYTES, LectureExists, LectureGone
 from producer.feeding.live import GIVE_UP_S
+from producer.feeding.request import source_requests
 from producer.feeding.sampling import checked_fps
-from producer.feeding.source import open_source
+from producer.feeding.source import open_sources
 from producer.ingest import Wish, ingest
 from producer.listening import workers_listen
 from producer.reading.export import ExportRefused, check_path, export
@@ -37,11 +37,10 @@ from producer.reading.lectures import (
     list_lectures,
     read_lecture,
 )
-from producer.reading.summary import ledger_line
+from producer.reading.roster import Roster, RosterRefused, names_in, read_roster
 from producer.saying import discard_output, say
 from producer.stopping import exit_code
 from worker.contract.keys import checked_id
-from worker.contract.messages import EmotionEvent, EndEvent, Event
 from worker.contract.server import RedisUnusable, connect, without_credentials
 
 
@@ -56,6 +55,7 @@ NOTHING_DONE = (
     LectureFed,
     ParticipantUnknown,
     ExportRefused,
+    RosterRefused,
     EmbeddedError,
     RedisUnusable,
 )
@@ -155,7 +155,10 @@ def _count(text: str) -> int:
 LECTURE_ID = _parsed(lambda text: checked_id(text, "lecture id"))
 PARTICIPANT_ID = _parsed(lambda text: checked_id(text, "participant id"))
 COUNT = _parsed(_count)
-SOURCES = f"A video file, a stream ({', '.join(f'{each}://' for each in PROTOCOLS)}) or a camera (/dev/video0)."
+SOURCES = (
+    f"A video file, a stream ({', '.join(f'{each}://' for each in PROTOCOLS)}) or a camera (/dev/video0). "
+    "Several recordings of one lecture, each of one person: NAME=SOURCE NAME=SOURCE..."
+)
 
 Lecture = Annotated[
     str, typer.Argument(parser=LECTURE_ID, metavar="LECTURE", show_default=False, help="The lecture's id.")
@@ -174,12 +177,22 @@ Participant = Annotated[
     str | None,
     typer.Option(parser=PARTICIPANT_ID, metavar="ID", show_default=False, help="Of this participant only."),
 ]
+NamesOf = Annotated[
+    Roster | None,
+    typer.Option(
+        "--roster",
+        parser=lambda path: read_roster(Path(path)),
+        metavar="FILE",
+        show_default=False,
+        help="YAML with names for participants, by id or by tile; for reading only.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print events, one JSON object a line, and nothing else.")]
 
 
 @app.command("ingest")
 def ingest_command(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", show_default=False, help=SOURCES)],
+    sources: Annotated[list[str], typer.Argument(metavar="[NAME=]SOURCE", show_default=False, help=SOURCES)],
     lecture: Annotated[
         str | None,
         typer.Option(
@@ -217,6 +230,7 @@ def ingest_command(
             help="How long a live source may be gone.",
         ),
     ] = GIVE_UP_S,
+    roster: NamesOf = None,
     json: Json = False,
 ) -> None:
     """Cut a recording or live stream into frames, have them looked at, show who was seen with what expressions.
@@ -230,8 +244,10 @@ def ingest_command(
         )
     typed = redis if redis != os.environ.get("REDIS_URL") else None
     shown = without_credentials(typed) if typed is not None else None
-    wish = Wish(lecture, fps, participant, max_bytes, json, shown)
-    with open_source(source, fps, give_up) as opened, _redis(redis) as (client, url):
+    requests = source_requests(sources, participant)
+    one_person = requests[0].participant if len(requests) == 1 else None
+    wish = Wish(lecture, fps, one_person, max_bytes, json, shown, roster)
+    with open_sources(requests, fps, give_up) as opened, _redis(redis) as (client, url):
         own = Workers(url, workers or len(os.sched_getaffinity(0))) if redis is None else nullcontext()
         code = ingest(wish, opened, client, own)
     raise typer.Exit(code)
@@ -242,12 +258,14 @@ def watch_command(
     lecture: Lecture,
     participant: Participant = None,
     from_start: Annotated[bool, typer.Option("--from-start", help="With all that came before.")] = False,
+    roster: NamesOf = None,
     redis: Redis = None,
     json: Json = False,
 ) -> None:
     """Follow a lecture's events until it ends."""
     with _redis(redis) as (client, _):
-        show = JsonLines().show if json else _print_line
+        names = names_in(client, lecture, roster) if roster is not None else None
+        show = (JsonLines(names) if json else PlainLines(names)).show
         waiting = _Waiting(client, lecture)
         for event in follow(client, lecture, participant, from_start, while_waiting=waiting):
             show(event)
@@ -260,12 +278,13 @@ def export_command(
         Path,
         typer.Option("--output", "-o", show_default=False, help="The file to write: .csv, .parquet or .jsonl."),
     ],
+    roster: NamesOf = None,
     redis: Redis = None,
 ) -> None:
     """Write a lecture to a file: a row a participant and frame, or (.jsonl) the events as they are."""
     check_path(output)
     with _redis(redis) as (client, _):
-        if not export(client, lecture, output):
+        if not export(client, lecture, output, roster):
             say(f"lecture {lecture} is not over: {output} holds what was there")
 
 
@@ -298,15 +317,6 @@ def _redis(url: str | None) -> Iterator[tuple[redis.Redis, str]]:
             yield client, where
         except redis.RedisError as failure:
             raise RedisLost(f"lost Redis at {without_credentials(where)}: {failure}") from None
-
-
-def _print_line(event: Event) -> None:
-    if isinstance(event, EmotionEvent):
-        share = event.scores.get(event.emotion, 0.0)
-        typer.echo(f"{clock(event.t)}  {event.participant}  {event.emotion}  {share:.0%}")
-    elif isinstance(event, EndEvent):
-        why = f" ({event.reason})" if event.reason else ""
-        typer.echo(f"{event.status}{why}: {ledger_line(event.ledger)}")
 
 
 class _Waiting:

@@ -1,4 +1,4 @@
-"""What is seen of an ingestion: the events themselves, or a moving line and then a table."""
+"""What is seen of a lecture: its events, as JSON or in plain words, or a moving line and then a table."""
 
 import shutil
 import sys
@@ -11,8 +11,10 @@ from typing import Any, Protocol
 import typer
 
 from producer.clock import clock
+from producer.reading.roster import Names, RosterRefused, encode_named
 from producer.reading.summary import Summary, ledger_line
-from worker.contract.messages import ClassEvent, EndEvent, Event, encode
+from producer.saying import say
+from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Event
 
 
 class Display(Protocol):
@@ -32,6 +34,9 @@ class Display(Protocol):
 class JsonLines:
     """Every event as a line of JSON on standard output, at once, and nothing else."""
 
+    def __init__(self, names: Names | None = None) -> None:
+        self._names = names
+
     def __enter__(self) -> "JsonLines":
         return self
 
@@ -41,21 +46,43 @@ class JsonLines:
         pass
 
     def show(self, event: Event) -> None:
-        sys.stdout.buffer.write(encode(event) + b"\n")
+        if self._names is not None:
+            self._names.add(event)
+        sys.stdout.buffer.write(encode_named(event, self._names) + b"\n")
         sys.stdout.buffer.flush()
 
     def conclude(self, end: EndEvent) -> None:
         pass
 
 
+class PlainLines:
+    """What every participant displays, a line an event, and how the lecture ended."""
+
+    def __init__(self, names: Names | None = None) -> None:
+        self._names = names
+
+    def show(self, event: Event) -> None:
+        if isinstance(event, EmotionEvent):
+            who = [event.participant]
+            if self._names is not None:
+                self._names.add(event)
+                who += filter(None, [self._names.of(event.participant)])
+            share = event.scores.get(event.emotion, 0.0)
+            typer.echo("  ".join([clock(event.t), *who, event.emotion, f"{share:.0%}"]))
+        elif isinstance(event, EndEvent):
+            why = f" ({event.reason})" if event.reason else ""
+            typer.echo(f"{event.status}{why}: {ledger_line(event.ledger)}")
+
+
 class Overview:
     """A bar or line on standard error while it lasts; then, on standard output, who was seen with what expressions."""
 
-    def __init__(self, lecture: str, redis: str | None, line: "Bar | Line") -> None:
+    def __init__(self, lecture: str, redis: str | None, line: "Bar | Line", names: Names | None = None) -> None:
         self._lecture = lecture
         self._where = f" --redis {redis}" if redis else ""
         self._line = line
         self._summary = Summary()
+        self._names = names
 
     def __enter__(self) -> "Overview":
         self._line.start()
@@ -68,6 +95,8 @@ class Overview:
 
     def show(self, event: Event) -> None:
         self._summary.add(event)
+        if self._names is not None:
+            self._names.add(event)
         if isinstance(event, ClassEvent):
             self._line.advance(event)
 
@@ -75,13 +104,22 @@ class Overview:
         from rich.console import Console
 
         if self._summary.participants:
-            Console().print(self._summary.table())
+            Console().print(self._summary.table(self._names))
         else:
             typer.echo("nobody was seen")
         typer.echo(ledger_line(end.ledger))
+        self._check_names()
         program = _program()
         typer.echo(f"look closer:  {program} watch {self._lecture} --from-start{self._where}")
         typer.echo(f"              {program} export {self._lecture} -o {self._lecture}.csv{self._where}")
+
+    def _check_names(self) -> None:
+        """Say where the roster does not fit; what was ingested is no worse for it."""
+        if self._names is not None:
+            try:
+                self._names.check(self._summary.participants)
+            except RosterRefused as misfit:
+                say(misfit)
 
 
 class Bar:

@@ -21,6 +21,7 @@ from producer.feeding.source import Source
 from producer.listening import workers_listen
 from producer.reading.follow import follow
 from producer.reading.lectures import forget
+from producer.reading.roster import Names, Roster
 from producer.reading.summary import ledger_line
 from producer.saying import discard_output, say
 from producer.stopping import Stop, exit_code, stoppable
@@ -40,6 +41,7 @@ class Wish(Struct, frozen=True):
     """How to ingest. `lecture` None: named after the source. `participant`: the one person who is seen.
 
     `redis` is the URL given on the command line, as it may be shown: what another command has to be told as well.
+    `roster` is what participants are called in what is printed.
     """
 
     lecture: str | None
@@ -48,6 +50,7 @@ class Wish(Struct, frozen=True):
     max_bytes: int
     json: bool
     redis: str | None = None
+    roster: Roster | None = None
 
 
 def ingest(wish: Wish, source: Source, client: redis.Redis, workers: AbstractContextManager[Workers | None]) -> int:
@@ -59,7 +62,8 @@ def ingest(wish: Wish, source: Source, client: redis.Redis, workers: AbstractCon
     LectureGone, LectureForgotten, WorkersEnded, redis.RedisError, and SystemExit at the second Ctrl-C.
     """
     lecture, feed = _started(wish, source, client)
-    display = JsonLines() if wish.json else Overview(lecture, wish.redis, _line(lecture, source, feed))
+    names = Names(wish.roster) if wish.roster is not None else None
+    display = JsonLines(names) if wish.json else Overview(lecture, wish.redis, _line(lecture, source, feed), names)
     try:
         with stoppable() as stop, workers as own, Feeding(feed, source, stop) as feeding, display:
             ingestion = Ingestion(client, lecture, source, feeding, stop, own)
@@ -84,14 +88,14 @@ def lecture_name(title: str) -> str:
 
 def _started(wish: Wish, source: Source, client: redis.Redis) -> tuple[str, Feed]:
     """The lecture's id and its feed. A name that nobody asked for gets a number if it is taken."""
-    name = lecture_name(source.address.title)
+    name = lecture_name(source.label.title)
     names = [wish.lecture] if wish.lecture else (name if n == 1 else f"{name}-{n}" for n in count(1))
     for lecture in names:
         try:
             feed = Feed.start(
                 client,
                 lecture,
-                source.address.name,
+                source.label.name,
                 wish.fps,
                 source.width,
                 source.height,
@@ -220,7 +224,7 @@ class Ingestion:
         """Say of every loss of the connection, once, why."""
         trouble = source.trouble
         if trouble is not None and not self._said_no_connection and source.shortfall is None:
-            say(f"{source.address.shown}: connection lost: {trouble}; trying again")
+            say(f"{source.label.shown}: connection lost: {trouble}; trying again")
         self._said_no_connection = trouble is not None
 
 
@@ -231,7 +235,7 @@ def _concluded(source: Source, feed: Feed, end: EndEvent, stop: Stop) -> int:
         say(f"stopped at {at} after {frames} frames; what was fed is committed to lecture {end.lecture}")
         return exit_code(stop.signal or SIGPIPE)
     if source.shortfall is not None:
-        say(f"{source.address.shown}: {source.shortfall}; what was there is in lecture {end.lecture}")
+        say(f"{source.label.shown}: {source.shortfall}; what was there is in lecture {end.lecture}")
     if end.ledger.failed or end.ledger.dropped:
         say(f"lecture {end.lecture}: {ledger_line(end.ledger)}")
     return 0 if end.status == "done" else 1

@@ -81,17 +81,23 @@ class SourceError(Exception):
 
 
 @dataclass(frozen=True)
-class Address:
-    """Where a source is.
+class Label:
+    """What a source is called.
 
     `shown` is what messages call it and `name` what the lecture keeps of it: neither holds a password, a query or a
     folder of the user's. `title` is what a lecture may be called after it.
     """
 
-    target: Target = field(repr=False)
     shown: str
     name: str
     title: str
+
+
+@dataclass(frozen=True)
+class Address(Label):
+    """Where a source is, and what it is called."""
+
+    target: Target = field(repr=False)
 
 
 def address_of(source: str) -> Address:
@@ -129,7 +135,7 @@ def _stream(url: str, scheme: str) -> Address:
         raise SourceError(f"{shown}: lacks its host; write {scheme}://HOST/PATH")
     place = shown.partition("://")[2]
     target = protocol.target(scheme + url[len(scheme) :])  # FFmpeg does not know a scheme in capitals
-    return Address(target, shown, shown, place.removesuffix(Path(place).suffix) if parts.path else place)
+    return Address(shown, shown, place.removesuffix(Path(place).suffix) if parts.path else place, target)
 
 
 def _is_camera(path: Path) -> bool:
@@ -153,7 +159,7 @@ def _camera(path: Path) -> Address:
     except OSError as failure:
         raise SourceError(f"{path}: cannot be opened: {failure.strerror}") from None
     options = {"protocol_whitelist": "none", "format_whitelist": "v4l2"}
-    return Address(StreamTarget(str(path), options, format="v4l2"), str(path), str(path), path.name)
+    return Address(str(path), str(path), path.name, StreamTarget(str(path), options, format="v4l2"))
 
 
 def _recording(source: str, path: Path) -> Address:
@@ -174,4 +180,4 @@ def _recording(source: str, path: Path) -> Address:
         raise SourceError(f"{source!r}: cannot be opened: {failure}") from None
     # A name need not be text; what is not UTF-8 in it is replaced.
     name = os.fsencode(path.name).decode(errors="replace")
-    return Address(FileTarget(os.fsencode(path)), source, name, path.stem)
+    return Address(source, name, path.stem, FileTarget(os.fsencode(path)))

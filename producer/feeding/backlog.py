@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from producer.feeding.frame import SampledFrame
-from producer.feeding.packing import CHUNK_BYTES, CHUNK_FRAMES, chunk_of
+from producer.feeding.packing import CHUNK_BYTES, CHUNK_PICTURES, chunk_of
 from worker.contract.messages import Chunk
 
 # In media time, of one chunk: what is dropped is dropped by the second, and no event waits for longer than that.
@@ -89,7 +89,7 @@ class Backlog:
 
     def _belongs(self, frame: SampledFrame, group: list[SampledFrame]) -> bool:
         return (
-            len(group) < CHUNK_FRAMES
+            len(group) < CHUNK_PICTURES
             and frame.t - group[0].t < CHUNK_S
             and _size(group) + len(frame.jpeg) <= CHUNK_BYTES
         )

@@ -160,7 +160,7 @@ class Feed:
         self._next_chunk += 1
         if chunk.head.frames:
             last = chunk.head.frames[-1]
-            frames = self.progress.frames + len(chunk.head.frames)
+            frames = self.progress.frames + chunk.head.frame_count
             self.progress = Progress(frames, frames / self._fps, last.t, self.progress.dropped)
 
     def finish(self, status: FinalStatus, reason: str | None = None) -> None:
@@ -273,7 +273,7 @@ class Feed:
     def _account(self, pipe: Pipeline, number: int, chunk: Chunk) -> None:
         self._must_exist(pipe.exists(self._keys.info))
         pipe.multi()
-        in_flight = InFlight(len(chunk.head.frames), chunk.size)
+        in_flight = InFlight(chunk.head.frame_count, chunk.size)
         pipe.hset(self._keys.in_flight, str(number), encode(in_flight))
         pipe.expire(self._keys.in_flight, RETENTION_S)
         # The total and not an increment, which a repeated transaction would count twice.

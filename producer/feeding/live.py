@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
 
-from producer.feeding.address import Address
+from producer.feeding.address import Address, Label
 from producer.feeding.child import DecoderProcess, Gone, Silence
 from producer.feeding.frame import SampledFrame
 from producer.feeding.wire import Ended, KeyFrame, Opened, Picture, Refused
@@ -46,7 +46,8 @@ class LiveSource:
     expected = None
 
     def __init__(self, address: Address, fps: float, give_up_s: float, decoder: DecoderProcess, opened: Opened) -> None:
-        self.address = address
+        self.label: Label = address
+        self._target = address.target
         self._fps = fps
         self._give_up_s = give_up_s
         self._decoder = decoder
@@ -150,7 +151,7 @@ class LiveSource:
         with self._closing:
             if self._closed:
                 return None
-            self._decoder = DecoderProcess(self.address.target, self._fps, (self.width, self.height), self._seen)
+            self._decoder = DecoderProcess(self._target, self._fps, (self.width, self.height), self._seen)
         patience = min(OPENING_S, self._left())
         try:
             answer = self._decoder.first_answer(patience, stop)

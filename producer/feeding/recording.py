@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from types import TracebackType
 
 from producer.clock import clock
-from producer.feeding.address import Address
+from producer.feeding.address import Label
 from producer.feeding.child import DecoderProcess, Gone, Silence
 from producer.feeding.frame import SampledFrame
 from producer.feeding.wire import Ended, Opened, Picture, Refused
@@ -24,8 +24,8 @@ class Recording:
 
     live = False
 
-    def __init__(self, address: Address, decoder: DecoderProcess, opened: Opened) -> None:
-        self.address = address
+    def __init__(self, label: Label, decoder: DecoderProcess, opened: Opened) -> None:
+        self.label = label
         self._decoder = decoder
         self.width = opened.width
         self.height = opened.height

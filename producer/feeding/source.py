@@ -1,22 +1,44 @@
 """A source, opened, whatever it is."""
 
 import threading
+from collections.abc import Sequence
 
 from producer.feeding.address import Address, SourceError, address_of
 from producer.feeding.child import DecoderProcess, Gone, Silence
 from producer.feeding.live import GIVE_UP_S, LiveSource
 from producer.feeding.live import OPENING_S as STREAM_OPENING_S
 from producer.feeding.recording import Recording
+from producer.feeding.recordings import Recordings
+from producer.feeding.request import SourceRequest
 from producer.feeding.sampling import checked_fps
 from producer.feeding.wire import FileTarget, Opened, Refused
 
 # Start of the process and first picture take 0.5 s on a machine with nothing else to do.
 FILE_OPENING_S = 10.0
 
-Source = Recording | LiveSource
+Source = Recording | Recordings | LiveSource
 
 
-def open_source(source: str, fps: float, give_up_s: float = GIVE_UP_S) -> Source:
+def open_sources(requests: Sequence[SourceRequest], fps: float, give_up_s: float = GIVE_UP_S) -> Source:
+    """Open what is asked for, at least one source, to be sampled `fps` times a second; several recordings as one.
+
+    Raises SourceError where one of them cannot be opened, as `open_source` does, or one of several is live.
+    """
+    if len(requests) == 1:
+        return open_source(requests[0].source, fps, give_up_s)
+    opened: dict[str, Recording] = {}
+    try:
+        for source, participant in requests:
+            assert participant is not None, "of several sources each has a name"
+            opened[participant] = _open_recording(source, fps)
+    except BaseException:
+        for recording in opened.values():
+            recording.close()
+        raise
+    return Recordings(opened)
+
+
+def open_source(source: str, fps: float, give_up_s: float = GIVE_UP_S) -> Recording | LiveSource:
     """Open `source`, a file, URL or camera, to be sampled `fps` times a second.
 
     A URL of http:// or https:// is a recording if the server tells how long what it has there is, in seconds or bytes;
@@ -34,6 +56,14 @@ def open_source(source: str, fps: float, give_up_s: float = GIVE_UP_S) -> Source
     if opened.live:
         return LiveSource(address, fps, give_up_s, decoder, opened)
     return Recording(address, decoder, opened)
+
+
+def _open_recording(source: str, fps: float) -> Recording:
+    opened = open_source(source, fps)
+    if isinstance(opened, LiveSource):
+        opened.close()
+        raise SourceError(f"{opened.label.shown}: is live; only recordings can be ingested together")
+    return opened
 
 
 def _opened(address: Address, decoder: DecoderProcess) -> Opened:

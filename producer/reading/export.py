@@ -12,7 +12,8 @@ from typing import IO, Any
 import redis
 
 from producer.reading.follow import replay
-from worker.contract.messages import EMOTIONS, EmotionEvent, EndEvent, Event, encode
+from producer.reading.roster import Names, Roster, encode_named, names_in
+from worker.contract.messages import EMOTIONS, EmotionEvent, EndEvent, Event
 
 COLUMNS = {
     **{"lecture": "string", "participant": "string", "frame": "int64", "t": "float64"},
@@ -24,6 +25,9 @@ COLUMNS = {
 }
 """Column -> its type in Parquet."""
 
+NAME = "name"
+"""The last column, where there is a roster."""
+
 # Rows written at once. A Parquet row group this long compresses well, and takes some tens of megabytes while it waits.
 BATCH_ROWS = 20_000
 
@@ -32,13 +36,15 @@ class ExportRefused(Exception):
     """A file that cannot be written; the message says why."""
 
 
-def export(client: redis.Redis, lecture: str, path: Path) -> bool:
+def export(client: redis.Redis, lecture: str, path: Path, roster: Roster | None = None) -> bool:
     """Write what is there of `lecture` to `path`, whose suffix says in what form; whether the lecture is over.
 
+    With a `roster` every row, or event of a participant, has one more column or field, the participant's name.
     The file is there as a whole or not at all, and one that exists is left alone. Raises ExportRefused for a path that
-    cannot be written to, LectureUnknown where there is no such lecture.
+    cannot be written to, LectureUnknown where there is no such lecture, RosterRefused where the roster does not fit it.
     """
     check_path(path)
+    names = names_in(client, lecture, roster) if roster is not None else None
     over = False
 
     def events() -> Iterator[Event]:
@@ -48,7 +54,7 @@ def export(client: redis.Redis, lecture: str, path: Path) -> bool:
             yield event
 
     with _complete_or_absent(path) as file:
-        WRITERS[path.suffix](events(), file)
+        WRITERS[path.suffix](events(), names, file)
     return over
 
 
@@ -76,32 +82,38 @@ def _complete_or_absent(path: Path) -> Iterator[IO[bytes]]:
         raise ExportRefused(f"cannot write {str(path)!r}: {failure.strerror or failure}") from None
 
 
-def _write_jsonl(events: Iterable[Event], file: IO[bytes]) -> None:
+def _write_jsonl(events: Iterable[Event], names: Names | None, file: IO[bytes]) -> None:
     for event in events:
-        file.write(encode(event) + b"\n")
+        file.write(encode_named(event, names) + b"\n")
 
 
-def _write_csv(events: Iterable[Event], file: IO[bytes]) -> None:
+def _write_csv(events: Iterable[Event], names: Names | None, file: IO[bytes]) -> None:
     text = TextIOWrapper(file, encoding="utf-8", newline="")
-    writer = csv.DictWriter(text, COLUMNS)
+    writer = csv.DictWriter(text, _columns(names))
     writer.writeheader()
-    writer.writerows(_rows(events))
+    writer.writerows(_rows(events, names))
     text.detach()  # which flushes; closing it would close the file
 
 
-def _write_parquet(events: Iterable[Event], file: IO[bytes]) -> None:
+def _write_parquet(events: Iterable[Event], names: Names | None, file: IO[bytes]) -> None:
     import pyarrow  # late: it is slow to load, and nothing else needs it
     from pyarrow.parquet import ParquetWriter
 
-    schema = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in COLUMNS.items()])
-    rows = _rows(events)
+    schema = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in _columns(names).items()])
+    rows = _rows(events, names)
     with ParquetWriter(file, schema) as writer:
         while batch := list(islice(rows, BATCH_ROWS)):
             writer.write_table(pyarrow.Table.from_pylist(batch, schema=schema))
 
 
-def _rows(events: Iterable[Event]) -> Iterator[dict[str, Any]]:
-    return (_row(event) for event in events if isinstance(event, EmotionEvent))
+def _columns(names: Names | None) -> dict[str, str]:
+    return COLUMNS if names is None else {**COLUMNS, NAME: "string"}
+
+
+def _rows(events: Iterable[Event], names: Names | None) -> Iterator[dict[str, Any]]:
+    for event in events:
+        if isinstance(event, EmotionEvent):
+            yield _row(event) if names is None else {**_row(event), NAME: names.of(event.participant)}
 
 
 def _row(event: EmotionEvent) -> dict[str, Any]:
@@ -125,7 +137,7 @@ def _row(event: EmotionEvent) -> dict[str, Any]:
     }
 
 
-WRITERS: dict[str, Callable[[Iterable[Event], IO[bytes]], None]] = {
+WRITERS: dict[str, Callable[[Iterable[Event], Names | None, IO[bytes]], None]] = {
     ".csv": _write_csv,
     ".parquet": _write_parquet,
     ".jsonl": _write_jsonl,

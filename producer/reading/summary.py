@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from producer.clock import clock
+from producer.reading.roster import Names
 from worker.contract.messages import EmotionEvent, Event, Ledger
 
 if TYPE_CHECKING:
@@ -46,16 +47,21 @@ class Summary:
             seen.last = event.t
             seen.emotions[event.emotion] += 1
 
-    def table(self) -> "Table":
-        """A row a participant: id, seen from and to, frames, share of each emotion."""
+    def table(self, names: Names | None = None) -> "Table":
+        """A row a participant: id, with `names` the name, seen from and to, frames, share of each emotion."""
         from rich.table import Table
+        from rich.text import Text
 
-        table = Table("participant", "seen from", "to", "frames", "displayed expression", box=None, pad_edge=False)
-        for column in table.columns[1:4]:
-            column.justify = "right"
+        table = Table("participant", box=None, pad_edge=False)
+        if names is not None:
+            table.add_column("name")
+        for heading in ("seen from", "to", "frames"):
+            table.add_column(heading, justify="right")
+        table.add_column("displayed expression")
         for participant, seen in sorted(self.participants.items()):
             shares = ", ".join(f"{emotion} {share:.0%}" for emotion, share in seen.shares if share > LEAST_SHARE)
-            table.add_row(participant, clock(seen.first), clock(seen.last), str(seen.frames), shares)
+            name = [] if names is None else [Text(names.of(participant) or "")]  # no markup, whatever is in it
+            table.add_row(participant, *name, clock(seen.first), clock(seen.last), str(seen.frames), shares)
         return table
 
 

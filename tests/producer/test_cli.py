@@ -23,6 +23,7 @@ from producer.feeding.source import open_source
 from tests.conftest import running_redis
 from tests.processes import eventually
 from tests.producer.committing import committing, work_on
+from tests.producer.feeding.films import cut
 from tests.producer.reading.writing import begin, commit, frame_events, write
 from worker.contract.keys import LectureKeys
 from worker.contract.server import connect
@@ -69,6 +70,17 @@ def ran(*words: object) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+def as_matroska(video: Path, path: Path) -> Path:
+    """The same pictures in a container of which half can be read."""
+    with av.open(str(video)) as source, av.open(str(path), "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                output.mux(packet)
+    return path
+
+
 def events(out: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.splitlines()]
 
@@ -84,6 +96,12 @@ def events(out: str) -> list[dict[str, Any]]:
         (["ingest", "no.mp4", "--lecture", "a/b"], "lecture id 'a/b' is not 1 to 64 letters"),
         (["ingest", "no.mp4", "--workers", "0"], "'--workers': '0' is not a whole number"),
         (["ingest", "no.mp4", "--redis", "redis://h", "--workers", "2"], "2 workers cannot be started beside"),
+        (["ingest", "alice=no.mp4", "nobody.mp4"], "nobody.mp4: no such file"),
+        (["ingest", "alice=no.mp4", "alice=no.mp4"], "alice names two recordings"),
+        (["ingest", "alice=no.mp4", "--participant", "bob"], "--participant bob names the person of a single SOURCE"),
+        (["ingest", "no.mp4", "--roster", "no.yaml"], "roster 'no.yaml': cannot be read: No such file"),
+        (["watch", "l", "--roster", "no.yaml"], "roster 'no.yaml': cannot be read: No such file"),
+        (["export", "l", "-o", "l.csv", "--roster", "no.yaml"], "roster 'no.yaml': cannot be read: No such file"),
         (["export", "l", "-o", "l.xlsx"], "'l.xlsx': the name must end in .csv, .parquet or .jsonl"),
         (["list", "--redis", "redis://user:SECRET@localhost:1"], "cannot reach Redis at redis://localhost:1"),
         (["list", "--redis", "redis://:SEC/RET@localhost:1"], "%2F"),
@@ -157,6 +175,67 @@ def test_a_lecture_that_exists_is_an_error_if_it_was_asked_for(redis_url: str, v
     assert "--lecture" in err
 
 
+def test_several_recordings_are_one_lecture_and_each_person_goes_by_the_name_given(
+    client: redis.Redis, redis_url: str, video: Path
+) -> None:
+    with committing(redis_url):
+        code, out, err = ran("ingest", f"ada={video}", f"grace={video}", "--redis", redis_url, "--lecture", "l")
+    rows = [line.split() for line in out.splitlines()]
+    assert code == 0
+    assert [row[:4] for row in rows[1:3]] == [
+        ["ada", "0:00:00", "0:00:29", "60"],
+        ["grace", "0:00:00", "0:00:29", "60"],
+    ]
+    assert "60 frames sampled: 60 published" in out
+    assert "60/60 frames" in err
+    assert client.hget("lecture:{l}", "source") == f"ada={video.name}, grace={video.name}".encode()
+    table = {key: int(client.hget("lecture:{l}", key) or 0) for key in ("sampled", "published", "failed", "width")}
+    assert table == {"sampled": 60, "published": 60, "failed": 0, "width": 320}
+
+
+def test_one_of_several_recordings_that_is_cut_off_is_named_and_the_others_are_finished(
+    redis_url: str, video: Path, tmp_path: Path
+) -> None:
+    broken = cut(as_matroska(video, tmp_path / "broken.mkv"))
+    with committing(redis_url):
+        code, out, err = ran("ingest", f"ada={broken}", f"grace={video}", "--redis", redis_url, "--json")
+    told = events(out)
+    frames = {who: [e["frame"] for e in told if e.get("participant") == who] for who in ("ada", "grace")}
+    assert code == 1
+    assert (told[-1]["status"], told[-1]["ledger"]["published"]) == ("failed", 60)
+    assert told[-1]["reason"].startswith("ada=broken.mkv: the file ends at 0:00:1")
+    assert frames["grace"] == list(range(60))
+    assert 10 < len(frames["ada"]) < 50
+    assert frames["ada"] == list(range(len(frames["ada"])))
+    assert err == f"producer: 2 recordings: {told[-1]['reason']}; what was there is in lecture {told[-1]['lecture']}\n"
+
+
+def test_if_one_of_several_recordings_cannot_be_opened_nothing_is_created(
+    client: redis.Redis, redis_url: str, video: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "text.mp4").write_text("no video at all")
+    code, out, err = ran("ingest", f"ada={video}", f"grace={tmp_path / 'text.mp4'}", "--redis", redis_url)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert "text.mp4: is no video that can be read" in err
+    assert client.dbsize() == 0
+
+
+def test_ctrl_c_stops_several_recordings_at_the_same_frame(redis_url: str, video: Path) -> None:
+    words = ["ingest", f"ada={video}", f"grace={video}", "--redis", redis_url, "--lecture", "l", "--json"]
+    with connect(redis_url) as client, started(*words, "--max-bytes", 1) as process:
+        eventually(lambda: client.hlen(LectureKeys("l").in_flight))
+        process.send_signal(signal.SIGINT)
+        eventually(lambda: client.hlen(LectureKeys("l").in_flight) == 2)
+        with committing(redis_url):
+            out, err = process.communicate(timeout=60)
+    told = events(out)
+    assert process.returncode == 130
+    assert "stopped at 0:00:03 after 8 frames" in err
+    assert told[-1]["ledger"]["published"] == 8
+    for who in ("ada", "grace"):
+        assert [e["frame"] for e in told if e.get("participant") == who] == list(range(8))
+
+
 def test_failed_frames_are_told_of_and_exit_code_1(redis_url: str, video: Path) -> None:
     with committing(redis_url, fail=True):
         code, out, err = ran("ingest", video, "--redis", redis_url, "--lecture", "l", "--json")
@@ -168,23 +247,15 @@ def test_failed_frames_are_told_of_and_exit_code_1(redis_url: str, video: Path) 
 def test_a_recording_that_is_cut_off_is_ingested_as_far_as_it_goes_and_exit_code_1(
     redis_url: str, video: Path, tmp_path: Path
 ) -> None:
-    whole = tmp_path / "whole.mkv"
-    with av.open(str(video)) as source, av.open(str(whole), "w") as output:
-        stream = output.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(video=0):
-            if packet.dts is not None:
-                packet.stream = stream
-                output.mux(packet)
-    cut = tmp_path / "cut.mkv"
-    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    broken = cut(as_matroska(video, tmp_path / "broken.mkv"))
     with committing(redis_url):
-        code, out, err = ran("ingest", cut, "--redis", redis_url, "--lecture", "l", "--json")
+        code, out, err = ran("ingest", broken, "--redis", redis_url, "--lecture", "l", "--json")
     told = events(out)
     assert code == 1
     assert told[-1]["status"] == "failed"
     assert 10 < told[-1]["ledger"]["published"] < 50
     assert len(err.splitlines()) == 1
-    assert f"producer: {cut}: " in err
+    assert f"producer: {broken}: " in err
     assert told[-1]["reason"] in err
 
 
@@ -299,6 +370,41 @@ def test_watch_follows_in_plain_words_or_in_json(client: redis.Redis, redis_url:
     assert (code, err, [each["type"] for each in events(out)]) == (0, "", ["emotion", "end"])
     code, out, err = ran("watch", "l", "--json", "--redis", redis_url)
     assert (code, err, [each["type"] for each in events(out)]) == (0, "", ["end"])
+
+
+def test_a_roster_names_participants_wherever_they_are_printed(
+    client: redis.Redis, redis_url: str, video: Path, tmp_path: Path
+) -> None:
+    roster = tmp_path / "roster.yaml"
+    roster.write_text("participants: {p01: '[red]Åsa'}", encoding="utf-8")
+    with committing(redis_url):
+        code, out, err = ran("ingest", video, "--redis", redis_url, "--lecture", "l", "--roster", roster)
+    assert (code, out.splitlines()[1].split()[:2]) == (0, ["p01", "[red]Åsa"])
+    code, out, err = ran("watch", "l", "--from-start", "--redis", redis_url, "--roster", roster)
+    assert (code, err, out.splitlines()[0]) == (0, "", "0:00:00  p01  [red]Åsa  happiness  75%")
+    code, out, err = ran("watch", "l", "--from-start", "--json", "--redis", redis_url, "--roster", roster)
+    assert (code, err) == (0, "")
+    assert {(each["participant"], each["name"]) for each in events(out) if each["type"] == "emotion"} == {
+        ("p01", "[red]Åsa")
+    }
+    code, out, err = ran("export", "l", "-o", tmp_path / "l.csv", "--redis", redis_url, "--roster", roster)
+    assert (code, out, err) == (0, "", "")
+    assert "Åsa".encode() not in b"".join(client.dump(key) or b"" for key in client.scan_iter("*"))
+
+
+def test_a_roster_that_does_not_fit_is_refused_or_told_of_where_the_work_is_done(
+    redis_url: str, video: Path, tmp_path: Path
+) -> None:
+    roster = tmp_path / "roster.yaml"
+    roster.write_text("participants: {p07: Ada}")
+    said = "producer: the roster names p07, not seen in the lecture; seen: p01\n"
+    with committing(redis_url):
+        code, out, err = ran("ingest", video, "--redis", redis_url, "--lecture", "l", "--roster", roster)
+    assert (code, "60 published" in out) == (0, True)
+    assert err.endswith(said)
+    assert ran("watch", "l", "--redis", redis_url, "--roster", roster) == (2, "", said)
+    assert ran("export", "l", "-o", tmp_path / "l.csv", "--redis", redis_url, "--roster", roster) == (2, "", said)
+    assert not (tmp_path / "l.csv").exists()
 
 
 def test_watch_ends_with_ctrl_c(client: redis.Redis, redis_url: str) -> None:

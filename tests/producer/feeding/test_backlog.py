@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from producer.feeding.backlog import BACKLOG_S, CHUNK_S, Backlog
 from producer.feeding.frame import SampledFrame
-from producer.feeding.packing import CHUNK_BYTES, CHUNK_FRAMES
+from producer.feeding.packing import CHUNK_BYTES, CHUNK_PICTURES
 from tests.processes import eventually
 from worker.contract.messages import Chunk
 
@@ -119,7 +119,7 @@ def test_every_frame_is_taken_once_in_order_or_counted(
     for chunk in chunks:
         times = [stamp.t for stamp in chunk.head.frames]
         assert times[-1] - times[0] < CHUNK_S
-        assert len(times) <= CHUNK_FRAMES
+        assert len(times) <= CHUNK_PICTURES
         assert chunk.size <= CHUNK_BYTES or len(times) == 1
     if steps:
         assert told[-1] == len(steps) - 1, "the newest frame is never dropped"

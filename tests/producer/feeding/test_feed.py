@@ -3,6 +3,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -69,7 +70,7 @@ def ending(client: redis.Redis) -> Ending | None:
 def test_a_recording_lies_in_redis_as_the_contract_says(client: redis.Redis, tmp_path: Path) -> None:
     lecture = film(tmp_path / "lecture.mp4", pictures=100, fps=4)
     with open_source(str(lecture), 4) as source:
-        feed = Feed.start(client, "l1", source.address.name, 4, source.width, source.height)
+        feed = Feed.start(client, "l1", source.label.name, 4, source.width, source.height)
         feed.run(source, NEVER)
 
     *fed, last = chunks(client)
@@ -330,3 +331,26 @@ def test_what_waits_long_is_kept_alive(client: redis.Redis, monkeypatch: pytest.
 
 def iter_chunks(frames: int) -> Iterator[Chunk]:
     return packed(Frames(frames).frames(NEVER), 640, 360)
+
+
+class JointFrames(Frames):
+    """Two recordings of one lecture, of which the second ends halfway."""
+
+    def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
+        for frame in super().frames(stop):
+            yield replace(frame, participant="alice", size=(640, 360))
+            if frame.frame < self.count / 2:
+                yield replace(frame, participant="bob", size=(320, 240))
+
+
+def test_a_frame_of_several_recordings_is_one_sampled_frame(client: redis.Redis) -> None:
+    feed = started(client)
+    feed.run(JointFrames(40), NEVER)
+    *fed, _ = chunks(client)
+    stamps = [stamp for chunk in fed for stamp in chunk.head.frames]
+    assert [stamp.participant for stamp in stamps] == ["alice", "bob"] * 20 + ["alice"] * 20
+    assert {(stamp.participant, stamp.size) for stamp in stamps} == {("alice", (640, 360)), ("bob", (320, 240))}
+    # Sixteen pictures a chunk: of eight frames, eight, four and then eight more, twelve.
+    assert [in_flight(client)[n].frames for n in range(len(fed))] == [8, 8, 12, 12]
+    assert ledger(client) == Ledger(sampled=40, in_flight=40)
+    assert feed.progress == Progress(40, 20.0, 19.5)

@@ -168,7 +168,7 @@ def test_a_finished_recording_behind_a_url_is_a_recording(tmp_path: Path, name: 
     assert [number_of(frame.jpeg) for frame in frames] == [0, 12, 25, 37, 50, 62, 75, 87]
     assert [frame.t for frame in frames] == [n / 2 for n in range(8)]
     assert found.shortfall is None
-    assert found.address.name == f"{url}/{name}"
+    assert found.label.name == f"{url}/{name}"
 
 
 def test_a_recording_behind_a_url_that_is_cut_off_says_so(tmp_path: Path) -> None:

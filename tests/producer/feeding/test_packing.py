@@ -1,10 +1,11 @@
+import itertools
 import math
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.feeding.frame import SampledFrame
-from producer.feeding.packing import CHUNK_BYTES, CHUNK_FRAMES, CHUNK_S, packed
+from producer.feeding.packing import CHUNK_BYTES, CHUNK_PICTURES, CHUNK_S, packed
 from worker.contract.messages import Chunk
 
 
@@ -27,10 +28,27 @@ def test_packing_keeps_every_frame_in_order_and_every_chunk_within_bounds(fps: f
     assert [(stamp.frame, stamp.t) for stamp in stamps] == [(frame.frame, frame.t) for frame in fed]
     assert [jpeg for chunk in chunks for jpeg in chunk.jpegs] == [frame.jpeg for frame in fed]
     for chunk in chunks:
-        assert 1 <= len(chunk.jpegs) <= CHUNK_FRAMES
+        assert 1 <= len(chunk.jpegs) <= CHUNK_PICTURES
         assert seconds(chunk) < CHUNK_S
         assert chunk.size <= CHUNK_BYTES or len(chunk.jpegs) == 1
         assert (chunk.head.width, chunk.head.height, chunk.head.ending) == (640, 360, None)
+
+
+@given(st.lists(st.lists(st.sampled_from([0, 2**18, 2**20, CHUNK_BYTES]), min_size=1, max_size=20), max_size=20))
+def test_the_pictures_of_one_frame_are_never_parted(sizes: list[list[int]]) -> None:
+    fed = [
+        SampledFrame(number, number / 2, bytes(size), f"p{i}", (640 + i, 360))
+        for number, pictures in enumerate(sizes)
+        for i, size in enumerate(pictures)
+    ]
+    chunks = list(packed(fed, 640, 360))
+    stamps = [stamp for chunk in chunks for stamp in chunk.head.frames]
+    assert [(stamp.frame, stamp.t, stamp.participant, stamp.size) for stamp in stamps] == [
+        (picture.frame, picture.t, picture.participant, picture.size) for picture in fed
+    ]
+    assert sum(chunk.head.frame_count for chunk in chunks) == len(sizes)
+    for chunk in chunks:
+        assert chunk.head.frame_count == 1 or (len(chunk.jpegs) <= CHUNK_PICTURES and chunk.size <= CHUNK_BYTES)
 
 
 def test_eight_seconds_at_two_frames_a_second_are_one_chunk() -> None:
@@ -42,5 +60,5 @@ def test_a_slow_rate_does_not_make_a_chunk_wait_for_its_frames() -> None:
 
 
 def test_chunks_are_given_as_the_frames_come() -> None:
-    endless = (SampledFrame(number, number / 2, b"jpeg") for number in iter(lambda: 0, 1))
+    endless = (SampledFrame(number, number / 2, b"jpeg") for number in itertools.count())
     assert math.isclose(next(packed(endless, 640, 360)).head.frames[0].t, 0.0)

@@ -15,7 +15,9 @@ import pytest
 from producer.feeding import child, decoder, recording, source
 from producer.feeding.address import SourceError
 from producer.feeding.frame import SampledFrame
-from producer.feeding.source import Source, open_source
+from producer.feeding.live import LiveSource
+from producer.feeding.recording import Recording
+from producer.feeding.source import open_source
 from producer.feeding.wire import FileTarget, Order
 from tests.producer.feeding.conftest import is_decoder
 from tests.producer.feeding.films import cut, film, number_of, numbered, pixels, sound_only, turned
@@ -23,7 +25,7 @@ from tests.producer.feeding.films import cut, film, number_of, numbered, pixels,
 NEVER = threading.Event()
 
 
-def feed_of(path: Path | str, fps: float = 2) -> tuple[Source, list[SampledFrame]]:
+def feed_of(path: Path | str, fps: float = 2) -> tuple[Recording | LiveSource, list[SampledFrame]]:
     """The source of a file, closed again, and all its frames."""
     with open_source(str(path), fps) as opened:
         return opened, list(opened.frames(NEVER))
