@@ -16,18 +16,23 @@ import numpy.typing as npt
 
 from worker.contract.messages import EMOTIONS
 from worker.interpreter import Network
-from worker.manifest import Adaptive, EnsembleMode, Input, Manifest, ManifestError, Model, load_manifest
-from worker.preprocessing import CHANNELS, Image, network_pixels
+from worker.manifest import Adaptive, EnsembleMode, Manifest, ManifestError, Model, load_manifest
+from worker.preprocessing import CHANNELS, Colour, Image, network_pixels
 
 Probabilities = npt.NDArray[np.float32]
 """[n, 7], rows sum to one, columns in the order of EMOTIONS."""
 
-Fed = npt.NDArray[np.float32]
-"""[n, size, size, channels], what a network is given."""
+Pixels = npt.NDArray[np.uint8]
+"""[n, size, size, channels], faces as a network sees them, before mean and standard deviation."""
 
-# Faces an interpreter takes at once. An int8 MobileNetV2 of 96 px takes 0.67 ms a face alone, 0.58 in fours and 0.56 in
-# eights (one core, November 2026). What is left of the last four goes alone: filling up would cost more than it saves.
-BATCH = 4
+View = tuple[int, Colour]
+"""Size and colour: networks that agree on both look at the same pixels."""
+
+# Faces an interpreter takes at once. Milliseconds a face alone, in fours and in eights: MobileNetV2 int8 at 96 px 0.57,
+# 0.49, 0.48; InceptionV3 dynamic at 96 px 1.52, 1.08, 1.08; ResNet50V2 int8 at 64 px 1.70, 1.15, 1.08; in sixteens
+# nothing more worth having (processor time, one core, November 2026). What is left of the last eight goes alone:
+# filling up would often cost more than it saves.
+BATCH = 8
 
 _SMALLEST = 1e-12  # a probability that is exactly 0 has no logarithm
 
@@ -44,9 +49,13 @@ class Readings:
     by_model: dict[str, Probabilities]
     escalated: npt.NDArray[np.bool_]
 
-    def asked(self, face: int) -> dict[str, Probabilities]:
-        """What each network that was asked about this face says of it, [7]."""
-        return {name: rows[face] for name, rows in self.by_model.items() if not np.isnan(rows[face, 0])}
+    def labels(self) -> list[dict[str, str]]:
+        """For every face, which emotion each network that was asked about it thinks likeliest."""
+        labels: list[dict[str, str]] = [{} for _ in range(len(self.scores))]
+        for name, rows in self.by_model.items():
+            for i in np.flatnonzero(~np.isnan(rows[:, 0])):
+                labels[i][name] = EMOTIONS[int(rows[i].argmax())]
+        return labels
 
 
 class Ensemble:
@@ -74,14 +83,14 @@ class Ensemble:
         return Readings(together(by_model, self.manifest), by_model, np.zeros(len(crops), bool))
 
     def _read_adaptively(self, crops: Sequence[Image], adaptive: Adaptive) -> Readings:
-        fed: dict[Input, Fed] = {}
-        first = self._ask([m for m in self.manifest.models if m.name == adaptive.first], crops, fed)
+        seen: dict[View, Pixels] = {}
+        first = self._ask([m for m in self.manifest.models if m.name == adaptive.first], crops, seen)
         scores, sure = first_alone(first[adaptive.first], adaptive)
         unsure = np.flatnonzero(~sure)
         others = self._ask(
             [m for m in self.manifest.models if m.name != adaptive.first],
             [crops[i] for i in unsure],
-            {spec: pixels[unsure] for spec, pixels in fed.items()},
+            {view: pixels[unsure] for view, pixels in seen.items()},
         )
         scores[unsure] = together({adaptive.first: first[adaptive.first][unsure], **others}, self.manifest)
         for name, answers in others.items():
@@ -89,13 +98,16 @@ class Ensemble:
             first[name][unsure] = answers
         return Readings(scores, {model.name: first[model.name] for model in self.manifest.models}, ~sure)
 
-    def _ask(self, models: Sequence[Model], crops: Sequence[Image], fed: dict[Input, Fed]) -> dict[str, Probabilities]:
-        """What each of `models` makes of all `crops`. `fed` keeps the crops as a network is fed them, for the next."""
+    def _ask(
+        self, models: Sequence[Model], crops: Sequence[Image], seen: dict[View, Pixels]
+    ) -> dict[str, Probabilities]:
+        """What each of `models` makes of all `crops`. `seen` keeps the crops as a network sees them, for the next."""
         by_model = {}
         for model in models:
-            if model.input not in fed:
-                fed[model.input] = network_input(crops, model.input)
-            by_model[model.name] = softmax(self._networks[model.name].logits(fed[model.input]))
+            view = model.input.size, model.input.colour
+            if view not in seen:
+                seen[view] = _scaled(crops, *view)
+            by_model[model.name] = softmax(self._networks[model.name].logits(seen[view]))
         return by_model
 
 
@@ -109,16 +121,6 @@ def first_alone(probabilities: Probabilities, adaptive: Adaptive) -> tuple[Proba
     """The first model's scores, [n, 7], of what it says, and for which faces, [n], it is sure enough of them."""
     scores = calibrate(probabilities, adaptive.temperature)
     return scores, scores.max(axis=1, initial=0) >= np.float32(adaptive.threshold)
-
-
-def network_input(crops: Sequence[Image], spec: Input) -> Fed:
-    """Crops as a network is fed them: [n, size, size, channels], (pixels - mean) / std."""
-    fed = np.empty((len(crops), spec.size, spec.size, CHANNELS[spec.colour]), np.float32)
-    for row, crop in zip(fed, crops, strict=True):
-        row[:] = network_pixels(crop, spec.size, spec.colour)
-    fed -= spec.mean
-    fed /= spec.std
-    return fed
 
 
 def softmax(logits: npt.NDArray[np.float32]) -> Probabilities:
@@ -139,11 +141,20 @@ def calibrate(probabilities: Probabilities, temperature: float) -> Probabilities
     return softmax(np.log(np.maximum(probabilities, _SMALLEST)) / temperature)
 
 
+def _scaled(crops: Sequence[Image], size: int, colour: Colour) -> Pixels:
+    """Crops of any size as one array, [n, size, size, channels]."""
+    pixels = np.empty((len(crops), size, size, CHANNELS[colour]), np.uint8)
+    for row, crop in zip(pixels, crops, strict=True):
+        row[:] = network_pixels(crop, size, colour)
+    return pixels
+
+
 class _Net:
     """One network of the manifest, with an interpreter for full batches and one for what is left over."""
 
     def __init__(self, model: Model, folder: Path, threads: int) -> None:
         path = folder / model.file
+        self.name, self._input = model.name, model.input
         shape = (model.input.size, model.input.size, CHANNELS[model.input.colour])
         try:
             self._batch, self._one = Network(path, BATCH, threads), Network(path, 1, threads)
@@ -154,9 +165,16 @@ class _Net:
         if logits.shape != (1, len(EMOTIONS)):
             raise ManifestError(f"{path}: gives {logits.shape[1:]}, not {len(EMOTIONS)} logits; train it on the seven")
 
-    def logits(self, fed: Fed) -> npt.NDArray[np.float32]:
+    def logits(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """[n, size, size, channels] -> [n, 7]."""
-        whole = len(fed) - len(fed) % BATCH
-        parts = [self._batch(fed[start : start + BATCH])[0] for start in range(0, whole, BATCH)]
-        parts += [self._one(fed[i : i + 1])[0] for i in range(whole, len(fed))]
+        whole = len(pixels) - len(pixels) % BATCH
+        parts = [self._batch(self._fed(pixels[i : i + BATCH]))[0] for i in range(0, whole, BATCH)]
+        parts += [self._one(self._fed(pixels[i : i + 1]))[0] for i in range(whole, len(pixels))]
         return np.concatenate(parts) if parts else np.empty((0, len(EMOTIONS)), np.float32)
+
+    def _fed(self, pixels: Pixels) -> npt.NDArray[np.float32]:
+        """Pixels as the network is fed them: a batch at a time, because a chunk's faces would be many floats."""
+        fed = pixels.astype(np.float32)
+        fed -= self._input.mean
+        fed /= self._input.std
+        return fed

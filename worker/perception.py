@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 
 from worker.appearance import look
-from worker.contract.messages import EMOTIONS, Chunk, FrameStamp
-from worker.emotions import Ensemble, Readings
+from worker.contract.messages import Chunk, FrameStamp
+from worker.emotions import Ensemble
 from worker.faces import Face, FaceFinder
 from worker.manifest import EnsembleMode
-from worker.observations import FaceSeen, FrameSeen
+from worker.observations import FaceSeen, FrameSeen, Reading
 from worker.preprocessing import Image, face_crop
 
 
@@ -38,39 +38,41 @@ class Perception:
 
     def look(self, chunk: Chunk) -> list[FrameSeen]:
         """What is seen in every frame of a chunk; BadPicture where one does not decode."""
+        stamps, whole = chunk.head.frames, (chunk.head.width, chunk.head.height)
         pictures = [_decoded(jpeg) for jpeg in chunk.jpegs]
-        whole = chunk.head.width, chunk.head.height
+        found = self._find(stamps, pictures)
+        crops = [face_crop(picture, face.box) for picture, faces in zip(pictures, found, strict=True) for face in faces]
+        # All at once: networks are faster with full batches, which one frame's faces seldom make.
+        readings = self._ensemble.read(crops)
+        self.faces += len(crops)
+        self.escalations += int(readings.escalated.sum())
+        read = zip(map(tuple, readings.scores.tolist()), readings.labels(), strict=True)
         return [
-            FrameSeen(stamp, list(self._read(picture, faces, *(stamp.size or whole))))
-            for stamp, picture, faces in zip(
-                chunk.head.frames, pictures, self._find(chunk.head.frames, pictures), strict=True
-            )
+            FrameSeen(stamp, _seen(picture, faces, read, stamp.size or whole))
+            for stamp, picture, faces in zip(stamps, pictures, found, strict=True)
         ]
 
     def _find(self, stamps: list[FrameStamp], pictures: list[Image]) -> list[list[Face]]:
-        """The faces in every picture, each recording by itself: where faces were tells where they are."""
+        """The faces in every picture in reading order; each recording by itself, as where faces were tells where
+        they are."""
         found: dict[int, list[Face]] = {}
         for recording in {stamp.participant for stamp in stamps}:
             mine = [i for i, stamp in enumerate(stamps) if stamp.participant == recording]
             found.update(zip(mine, self._finder.find_in_frames([pictures[i] for i in mine]), strict=True))
-        return [found[i] for i in range(len(pictures))]
+        return [_in_reading_order(found[i]) for i in range(len(pictures))]
 
-    def _read(self, picture: Image, faces: list[Face], width: int, height: int) -> Iterator[FaceSeen]:
-        """The faces of one picture in reading order, their boxes in pixels of the source's width and height."""
-        faces = _in_reading_order(faces)
-        readings = self._ensemble.read([face_crop(picture, face.box) for face in faces])
-        self.faces += len(faces)
-        self.escalations += int(readings.escalated.sum())
-        across, down = width / picture.shape[1], height / picture.shape[0]
-        for i, face in enumerate(faces):
-            x, y, w, h = face.box
-            yield FaceSeen(
-                box=(x * across, y * down, w * across, h * down),
-                detection=face.detection,
-                scores=tuple(readings.scores[i].tolist()),
-                models=_labels(readings, i),
-                look=look(picture, face.box),
-            )
+
+def _seen(
+    picture: Image, faces: list[Face], read: Iterator[tuple[Reading, dict[str, str]]], size: tuple[int, int]
+) -> list[FaceSeen]:
+    """The faces of one picture with what comes next in `read`, their boxes in pixels of a source of that size."""
+    across, down = size[0] / picture.shape[1], size[1] / picture.shape[0]
+    seen = []
+    for face, (scores, labels) in zip(faces, read, strict=False):  # `faces` first: its end takes nothing from `read`
+        x, y, w, h = face.box
+        box = x * across, y * down, w * across, h * down
+        seen.append(FaceSeen(box, face.detection, scores, labels, look(picture, face.box)))
+    return seen
 
 
 def _decoded(jpeg: bytes) -> Image:
@@ -86,7 +88,3 @@ def _in_reading_order(faces: list[Face]) -> list[Face]:
         return faces
     row = float(np.median([face.box[3] for face in faces]))
     return sorted(faces, key=lambda face: (round((face.box[1] + face.box[3] / 2) / row / 1.5), face.box[0]))
-
-
-def _labels(readings: Readings, i: int) -> dict[str, str]:
-    return {name: EMOTIONS[int(p.argmax())] for name, p in readings.asked(i).items()}

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tests.worker.linear_network import SIDE, linear_network, linear_weights, write_linear_models
+from worker.contract.messages import EMOTIONS
 from worker.emotions import BATCH, Ensemble, calibrate, combine, softmax
 from worker.interpreter import Network
 from worker.manifest import Adaptive, Input, Manifest, ManifestError, load_manifest, write_manifest
@@ -172,15 +173,16 @@ def test_who_the_first_model_is_sure_of_is_its_own_and_all_others_are_the_full_e
         asked = ~sure | (name == "first")
         assert np.allclose(rows[asked], full.by_model[name][asked], atol=1e-6)
         assert np.isnan(rows[~asked]).all()
-    for i in range(n):
-        assert set(adaptive.asked(i)) == ({"first"} if sure[i] else {"first", "second", "other"})
+    for i, labels in enumerate(adaptive.labels()):
+        assert set(labels) == ({"first"} if sure[i] else {"first", "second", "other"})
+        assert labels == {name: EMOTIONS[int(full.by_model[name][i].argmax())] for name in labels}
 
 
 def test_the_full_ensemble_asks_all_about_every_face_and_escalates_none(tmp_path: Path) -> None:
     with_adaptive(tmp_path, 0.5)
     readings = Ensemble.load(tmp_path).read(crops(5))
     assert not readings.escalated.any()
-    assert all(set(readings.asked(i)) == {"first", "second", "other"} for i in range(5))
+    assert [set(labels) for labels in readings.labels()] == [{"first", "second", "other"}] * 5
 
 
 @pytest.mark.parametrize(("threshold", "escalated"), [(0.0, 0), (1.0, 3 * BATCH)])

@@ -3,10 +3,12 @@
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.gallery import gallery_pages, portraits, tiles
-from worker.faces import FaceFinder, Floats, Window, windows
-from worker.preprocessing import Image
+from worker.faces import FOLLOW_MARGIN, FOLLOW_SHARE, Face, FaceFinder, Window, windows, windows_around
+from worker.preprocessing import Box, Image
 
 
 @pytest.fixture(scope="module")
@@ -54,20 +56,60 @@ def test_who_joins_in_the_middle_of_a_chunk_is_found_in_that_frame(finder: FaceF
     assert [len(faces) for faces in finder.find_in_frames([empty, two, two, four, four, empty])] == [0, 2, 2, 4, 4, 0]
 
 
-def test_following_one_speaker_takes_far_fewer_looks_than_searching(
-    finder: FaceFinder, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("people", [1, 25])
+def test_following_faces_takes_far_fewer_looks_than_searching(
+    finder: FaceFinder, monkeypatch: pytest.MonkeyPatch, people: int
 ) -> None:
     look_through = finder._look_through
     looks: list[Window] = []
 
-    def counted(image: Image, window: Window) -> tuple[Floats, Floats]:
+    def counted(image: Image, window: Window) -> object:
         looks.append(window)
         return look_through(image, window)
 
     monkeypatch.setattr(finder, "_look_through", counted)
-    found = list(finder.find_in_frames(gallery_pages(1, 8, fps=2)))
-    assert [len(faces) for faces in found] == [1] * 8
-    assert len(looks) < 8 * len(windows(1280, 720)) / 2
+    pages = list(gallery_pages(people, 8, fps=2))
+    for page in pages:
+        finder.find_in_picture(page)
+    searching = len(looks)
+    found = list(finder.find_in_frames(pages))
+    assert [len(faces) for faces in found] == [people] * 8
+    assert len(looks) - searching < searching / 2
+
+
+def test_who_gets_up_and_sits_down_elsewhere_is_found_in_that_frame(finder: FaceFinder) -> None:
+    astronaut, _ = portraits()
+    height, width = astronaut.shape[:2]
+    pages = []
+    for left in (40, 60, 700, 900, 80):
+        page = np.full((720, 1280, 3), 24, np.uint8)
+        page[200 : 200 + height, left : left + width] = astronaut
+        pages.append(page)
+    found = list(finder.find_in_frames(pages))
+    assert [len(faces) for faces in found] == [1] * 5
+    first = found[0][0].box[0] - 40
+    for left, (face,) in zip((40, 60, 700, 900, 80), found, strict=True):
+        assert face.box[0] == pytest.approx(left + first, abs=0.15 * face.box[2])
+
+
+squares = st.tuples(st.floats(-50, 1900), st.floats(-50, 1000), st.floats(8, 400)).map(lambda b: (*b, b[2]))
+
+
+@settings(deadline=None)
+@given(st.lists(squares, max_size=30))
+def test_every_face_is_followed_through_a_window_that_shows_it_large_enough_with_room_to_move(boxes: list[Box]) -> None:
+    around = windows_around([Face(box, 0.9) for box in boxes])
+    assert len(around) <= len(boxes)
+    for x, y, w, h in boxes:
+        room = FOLLOW_MARGIN * w - 1  # windows are whole pixels
+        assert any(
+            left <= x - room
+            and top <= y - room
+            and left + side >= x + w + room
+            and top + side >= y + h + room
+            and w >= FOLLOW_SHARE * (side - 1)
+            for left, top, side in around
+        )
 
 
 def test_windows_cover_the_picture_and_stay_inside() -> None:

@@ -1,0 +1,99 @@
+"""Is each person one participant? IDF1, switches and smoothing on galleries whose truth is known.
+
+    python -m tests.benchmarks.participants GALLERY.mp4...
+
+Each GALLERY.truth.jsonl lies beside its video, as ../shared/tools/gallery.py writes them (rows of t0, t1, person, tile,
+emotion). `producer ingest` is run on every video; needs motmetrics (`pip install motmetrics 'pandas<3'`).
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import motmetrics
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from tests.gallery import Tile
+from training.provenance import provenance
+from worker.manifest import MODELS, load_manifest
+
+RESULTS = Path(__file__).parent / "results"
+
+FIGURES = ("idf1", "num_switches", "people", "participants", "scores", "smoothed")
+
+
+def measure(video: Path) -> dict[str, Any]:
+    """IDF1 and switches of the ids, and how often scores and smoothed scores are right, on one gallery."""
+    truth = [json.loads(line) for line in video.with_suffix(".truth.jsonl").read_text().splitlines()]
+    accumulator = motmetrics.MOTAccumulator()
+    participants: set[str] = set()
+    right: dict[str, list[bool]] = defaultdict(list)
+    number_of: dict[str, int] = defaultdict(lambda: len(number_of))  # motmetrics wants numbers
+    for number, (t, seen) in sorted(_frames(_events(video)).items()):
+        shown = [row for row in truth if row["t0"] <= t <= row["t1"]]
+        participants |= {event["participant"] for event in seen}
+        inside = [[Tile(*row["tile"]).holds(event["box"]) for event in seen] for row in shown]
+        # A face in a tile of which the truth says nothing at this moment is neither right nor wrong.
+        told = [i for i, event in enumerate(seen) if any(row[i] for row in inside)]
+        distances = [[0.0 if row[i] else np.nan for i in told] for row in inside]
+        accumulator.update(
+            [number_of[row["person"]] for row in shown],
+            [number_of[seen[i]["participant"]] for i in told],
+            np.reshape(distances, (len(shown), len(told))),
+            frameid=number,
+        )
+        for row, held in zip(shown, inside, strict=True):
+            for event in (event for event, is_held in zip(seen, held, strict=True) if is_held):
+                for kind in ("scores", "smoothed"):
+                    right[kind].append(max(event[kind], key=event[kind].get) == row["emotion"])
+    summary = motmetrics.metrics.create().compute(accumulator, metrics=["idf1", "num_switches"]).iloc[0]
+    return {
+        "video": video.stem,
+        "idf1": float(summary["idf1"]),
+        "num_switches": int(summary["num_switches"]),
+        "people": len({row["person"] for row in truth}),
+        "participants": len(participants),
+        **{kind: float(np.mean(of_kind)) for kind, of_kind in right.items()},
+    }
+
+
+def _events(video: Path) -> list[dict[str, Any]]:
+    with tempfile.TemporaryDirectory() as home:
+        command = [sys.executable, "-m", "producer", "ingest", str(video), "--lecture", "measured", "--json"]
+        done = subprocess.run(command, env={**os.environ, "XDG_DATA_HOME": home}, stdout=subprocess.PIPE, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _frames(events: list[dict[str, Any]]) -> dict[int, tuple[float, list[dict[str, Any]]]]:
+    frames: dict[int, tuple[float, list[dict[str, Any]]]] = {}
+    for event in events:
+        if event["type"] == "emotion":
+            frames.setdefault(event["frame"], (event["t"], []))[1].append(event)
+    return frames
+
+
+def main() -> None:
+    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask.add_argument("videos", type=Path, nargs="+")
+    measured = [measure(video) for video in ask.parse_args().videos]
+    table = Table("gallery", *FIGURES)
+    for one in measured:
+        table.add_row(one["video"], *(f"{one[f]:.4f}" if isinstance(one[f], float) else str(one[f]) for f in FIGURES))
+    Console().print(table)
+    origin = provenance(load_manifest(MODELS).digest)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{origin['date']}-participants.json").write_text(
+        json.dumps({"galleries": measured, "provenance": origin}, indent=2) + "\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

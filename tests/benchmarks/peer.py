@@ -1,0 +1,100 @@
+"""Against PyPI's `fer` with its MTCNN pipeline: faces a second and how many of the people on show are told right.
+
+Both are given the same frames of the same gallery and both cores, in turns; neither's start is timed. LecturePulse
+works with the adaptive ensemble where the manifest has one. Goal: 3 times the faces a second, and more of them right.
+`fer` lives in an environment of its own: `python -m venv peer; peer/bin/pip install fer==22.5.1 tensorflow`.
+
+    python -m tests.benchmarks.peer --peer-python peer/bin/python --images KDEF [--repeats 5] [--seconds 64]
+"""
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.ruler import CORES, Result, Skipped, Terms, Worked, lecture, main, medians, warm_workers, work
+from worker.manifest import MODELS, load_manifest
+
+GOAL = 3.0
+
+# Reads the name of a folder of JPEGs on each line of its standard input and answers with seconds and what it found.
+PEER = """
+import json, pathlib, sys, time
+import cv2
+answers = sys.stdout
+sys.stdout = sys.stderr
+from fer import FER
+peer = FER(mtcnn=True)
+for line in sys.stdin:
+    begun = time.perf_counter()
+    found = []
+    for jpeg in sorted(pathlib.Path(line.strip()).glob("*.jpg")):
+        faces = peer.detect_emotions(cv2.imread(str(jpeg)))
+        found.append([([int(v) for v in f["box"]], max(f["emotions"], key=f["emotions"].get)) for f in faces])
+    print(json.dumps([time.perf_counter() - begun, found]), file=answers, flush=True)
+"""
+
+OURS = {"angry": "anger", "happy": "happiness", "sad": "sadness"}
+"""Its words where they are not those of the contract."""
+
+
+def benchmark(terms: Terms) -> Result:
+    if terms.peer_python is None or terms.images is None:
+        raise Skipped("--peer-python and --images are needed")
+    mode = "full" if load_manifest(MODELS).adaptive is None else "adaptive"
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        lecture(terms) as film,
+        warm_workers(len(CORES), CORES, "--ensemble", mode) as (client, _),
+        subprocess.Popen(
+            [terms.peer_python, "-c", PEER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as peer,
+    ):
+        for frame in film.frames:
+            (Path(folder) / f"{frame.frame:05}.jpg").write_bytes(frame.jpeg)
+        chunks = film.chunks()
+        contestants: dict[str, Callable[[], Worked]] = {
+            f"LecturePulse, {mode}": lambda: work(client, chunks),
+            "fer": lambda: _worked(peer, folder, [frame.t for frame in film.frames]),
+        }
+        told = {name: run() for name, run in contestants.items()}
+        seconds, measured = medians(
+            {name: lambda run=run: run().seconds for name, run in contestants.items()},  # type: ignore[misc]
+            terms.repeats,
+        )
+        assert peer.stdin is not None
+        peer.stdin.close()
+        right = {name: film.right(worked.told) for name, worked in told.items()}
+    speed = {name: worked.faces / seconds[name] for name, worked in told.items()}
+    rows = [
+        (name, f"{speed[name]:.0f}", str(worked.faces), f"{right[name][0] / right[name][1]:.1%}")
+        for name, worked in told.items()
+    ]
+    ours, theirs = speed
+    ratio = speed[ours] / speed[theirs]
+    met = ratio >= GOAL and right[ours][0] > right[theirs][0]
+    verdict = f"goal {GOAL:g} times and more of them right: {'met' if met else 'MISSED'} ({ratio:.2f} times)"
+    return Result(
+        ("", "faces/s", "faces found", "right of those on show"),
+        rows,
+        verdict,
+        {"ratio": ratio, "right": right, "faces": {name: worked.faces for name, worked in told.items()}, **measured},
+    )
+
+
+def _worked(peer: "subprocess.Popen[str]", folder: str, times: list[float]) -> Worked:
+    assert peer.stdin is not None
+    assert peer.stdout is not None
+    print(folder, file=peer.stdin, flush=True)
+    answer: Any = peer.stdout.readline()
+    if not answer:
+        raise Skipped("the peer's environment has no fer that works; what it said is above")
+    seconds, frames = json.loads(answer)
+    told = [(t, box, OURS.get(word, word)) for t, found in zip(times, frames, strict=True) for box, word in found]
+    return Worked(seconds, len(told), told)
+
+
+if __name__ == "__main__":
+    main(benchmark)

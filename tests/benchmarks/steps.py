@@ -1,0 +1,171 @@
+"""Where a worker's time goes: milliseconds a frame and a face by step, of a real worker on a real Redis.
+
+The worker runs in this process with a stopwatch around each step; a step's time is its own, without the steps that it
+calls. "processor" is the time that the worker computed, "clock" includes what it waited for Redis.
+
+    python -m tests.benchmarks.steps [--repeats 5] [--seconds 64] [--people 25] [--images KDEF]
+"""
+
+import os
+import signal
+import statistics
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import redis
+
+import worker.appearance
+import worker.emotions
+import worker.faces
+import worker.job
+import worker.perception
+import worker.process
+from tests.benchmarks.ruler import Lecture, Result, Terms, forget, lecture, main, on_cores, two_cores
+from tests.conftest import running_redis
+from tests.lectures import feed_lecture
+from worker.contract.server import connect
+from worker.process import chunk_worker
+
+# The first is the whole of a job; what is left of it and of the time between two jobs is RQ.
+JOB = "RQ, between and around jobs"
+STEPS: tuple[tuple[str, Any, str], ...] = (
+    (JOB, worker.process.ChunkWorker, "execute_job"),
+    ("job, the rest", worker.job, "process"),
+    ("fetch", worker.job, "_fetch"),
+    ("JPEG", worker.perception, "_decoded"),
+    ("faces: thumbnails, merging", worker.perception.Perception, "_find"),
+    ("faces: windows", worker.faces.FaceFinder, "_look"),
+    ("faces: second look", worker.faces.FaceFinder, "_look_again"),
+    ("crops", worker.perception, "face_crop"),
+    ("scaling to the networks' sizes", worker.emotions, "_scaled"),
+    ("ensemble, the rest", worker.emotions.Ensemble, "read"),
+    ("looks of faces", worker.perception, "look"),
+    ("observations", worker.perception.Perception, "look"),
+    ("writing the outcome", worker.job, "_write_down"),
+    ("commit", worker.job, "commit"),
+)
+
+
+class Spent(NamedTuple):
+    """Seconds on the processor and by the clock."""
+
+    processor: float
+    clock: float
+
+
+def benchmark(terms: Terms) -> Result:
+    core, other = two_cores()
+    os.sched_setaffinity(0, {other})
+    with lecture(terms) as film, running_redis() as (url, _), connect(url) as client, on_cores([core]):
+        worker.job.load_perception()
+        _run(client, film, "warm-up")
+        runs = [_run(client, film, f"run{n}") for n in range(terms.repeats)]
+        faces = worker.job.perception().faces / (terms.repeats + 1)
+    steps = {
+        step: Spent(*(statistics.median(getattr(run[step], kind) for run in runs) for kind in Spent._fields))
+        for step in runs[0]
+    }
+    total = Spent(*(sum(getattr(spent, kind) for spent in steps.values()) for kind in Spent._fields))
+    frames = len(film.frames)
+    rows = [
+        (
+            step,
+            *(f"{1000 * seconds / n:.3f}" for seconds in spent for n in (frames, faces)),
+            f"{spent.clock / total.clock:.1%}",
+        )
+        for step, spent in [*sorted(steps.items(), key=lambda item: -item[1].clock), ("all", total)]
+    ]
+    networks = sum(spent.clock for step, spent in steps.items() if step.startswith("network"))
+    return Result(
+        ("step", "processor: ms/frame", "ms/face", "clock: ms/frame", "ms/face", "share"),
+        rows,
+        f"{frames} frames, {faces:.0f} faces; the ensemble's networks take {networks / total.clock:.0%} of the time",
+        {
+            "frames": frames,
+            "faces": faces,
+            "steps": {step: spent._asdict() for step, spent in steps.items()},
+            "repeats": [{step: spent._asdict() for step, spent in run.items()} for run in runs],
+        },
+    )
+
+
+def _run(client: redis.Redis, film: Lecture, name: str) -> dict[str, Spent]:
+    """Have the lecture worked on in this process; the seconds that each step took of its own."""
+    keys = feed_lecture(client, name, film.chunks())
+    ended = threading.Thread(target=_stop_at_end, args=(client, keys.info))
+    with _stopwatches() as stopwatch:
+        ended.start()
+        chunk_worker(client, name).work(logging_level="WARNING")
+    ended.join()
+    forget(client, keys)
+    return stopwatch.spent
+
+
+def _stop_at_end(client: redis.Redis, info: str) -> None:
+    while client.hget(info, "status") == b"running":
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGTERM)  # the worker's way to stop: when the job in hand is done
+
+
+class Stopwatch:
+    """Adds up what steps take, each without the steps inside it."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, Spent] = defaultdict(lambda: Spent(0.0, 0.0))
+        self._inside: list[Spent] = []
+        self._last_job: Spent | None = None
+
+    def around(self, step: str | None, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function`, timed as `step`; None: a network, by its name."""
+
+        @wraps(function)
+        def timed(*given: Any, **named: Any) -> Any:
+            begun = _now()
+            if step == JOB and self._last_job is not None:
+                self._add(JOB, _less(begun, self._last_job))
+            self._inside.append(Spent(0.0, 0.0))
+            try:
+                return function(*given, **named)
+            finally:
+                now = _now()
+                whole, inside = _less(now, begun), self._inside.pop()
+                self._add(step or f"network {given[0].name}", _less(whole, inside))
+                if self._inside:
+                    self._inside[-1] = Spent(*(a + b for a, b in zip(self._inside[-1], whole, strict=True)))
+                else:
+                    self._last_job = now
+
+        return timed
+
+    def _add(self, step: str, more: Spent) -> None:
+        self.spent[step] = Spent(*(a + b for a, b in zip(self.spent[step], more, strict=True)))
+
+
+@contextmanager
+def _stopwatches() -> Iterator[Stopwatch]:
+    stopwatch = Stopwatch()
+    with ExitStack() as patches:
+        for step, owner, name in STEPS:
+            patches.enter_context(patch.object(owner, name, stopwatch.around(step, getattr(owner, name))))
+        networks = worker.job.perception()._ensemble._networks.values()
+        for network in {type(network) for network in networks}:
+            patches.enter_context(patch.object(network, "logits", stopwatch.around(None, network.logits)))
+        yield stopwatch
+
+
+def _now() -> Spent:
+    return Spent(time.thread_time(), time.perf_counter())
+
+
+def _less(a: Spent, b: Spent) -> Spent:
+    return Spent(a.processor - b.processor, a.clock - b.clock)
+
+
+if __name__ == "__main__":
+    main(benchmark)
