@@ -32,12 +32,18 @@ def data_folder() -> Path:
 
 
 def socket_path(folder: Path) -> Path:
-    """Where the server of `folder` listens: there, or, if that path is too long for a socket, in the system's /tmp."""
+    """Where the server of `folder` listens: there, or, if that path is too long for a socket, in the system's /tmp.
+
+    Raises EmbeddedError where that is too long as well: Redis would cut it off, and listen where nobody asks.
+    """
     there = folder / "redis.sock"
     if len(os.fsencode(there)) <= LONGEST_SOCKET_PATH:
         return there
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    return _private(Path(tempfile.gettempdir()) / f"lecturepulse-{os.getuid()}-{name}") / "redis.sock"
+    elsewhere = _private(Path(tempfile.gettempdir()) / f"lecturepulse-{os.getuid()}-{name}") / "redis.sock"
+    if len(os.fsencode(elsewhere)) > LONGEST_SOCKET_PATH:
+        raise EmbeddedError(f"{elsewhere} is too long a path for a socket; set TMPDIR to a shorter one, such as /tmp")
+    return elsewhere
 
 
 def last_line(log: Path) -> str:

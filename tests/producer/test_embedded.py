@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,13 @@ from worker.contract.server import connect
 
 
 @pytest.fixture(autouse=True)
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The data folder of a user of their own; its path is too long for a socket, as pytest's paths are."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / ("long" * 30)))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", None)  # which is where TMPDIR's value is kept
-    return data_folder()
+    with tempfile.TemporaryDirectory(prefix="lp-") as short:
+        monkeypatch.setenv("TMPDIR", short)
+        monkeypatch.setattr(tempfile, "tempdir", None)  # which is where TMPDIR's value is kept
+        yield data_folder()
 
 
 def runs(pid: int) -> bool:
@@ -86,6 +88,17 @@ with private_redis() as url:
             other.communicate("\n", timeout=60)
             assert client.get("a") == b"kept"
         assert not runs(pid)
+
+
+def test_no_place_with_a_path_short_enough_for_a_socket_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / ("elsewhere" * 10)
+    there.mkdir()
+    monkeypatch.setenv("TMPDIR", str(there))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with pytest.raises(EmbeddedError, match="too long a path for a socket; set TMPDIR to a shorter one"):
+        socket_path(data_folder())
 
 
 def test_what_the_first_to_leave_did_is_on_disk_while_the_server_runs_on(data: Path) -> None:
