@@ -29,8 +29,10 @@ LIVE_IN_FLIGHT_S = 30.0
 DROPPED_OVERLOAD = "dropped:overload"
 """The ledger's reason for frames of a live source for which there was no room in time."""
 
-# Seconds between two looks at what is in flight: far less than a chunk takes, and 20 small commands a second.
+# Seconds between two looks at what is in flight: short at first, as a chunk may be done any moment, then longer and
+# longer, so that many lectures that wait for the same few workers do not keep Redis busy with being asked.
 POLL_S = 0.05
+LONGEST_POLL_S = 0.5
 
 # The feeder's sign of life outlasts two missed renewals.
 FEEDER_TTL_S = 30
@@ -135,9 +137,11 @@ class Feed:
 
         What is larger than the whole budget waits until nothing is in flight. Raises LectureGone.
         """
+        pause = POLL_S
         while self._room() < size:
-            if stop.wait(POLL_S):
+            if stop.wait(pause):
                 return False
+            pause = min(pause * 1.5, LONGEST_POLL_S)
             self.renew()
         return True
 

@@ -75,6 +75,10 @@ class LectureKeys:
         return f"{self.info}:*"
 
 
+RUNNING = "lectures:running"
+"""Set: the ids of lectures that were begun and have not ended. A hint for those who look after all of them, written
+beside the transactions that begin and end a lecture and not in them: what counts is the status in `info`."""
+
 LECTURES = "lecture:{*}"
 """A SCAN pattern that finds the `info` key of every lecture (among keys that have more behind the braces)."""
 

@@ -56,14 +56,16 @@ class Ending(Struct, frozen=True):
 class ChunkHead(Struct, frozen=True):
     """What is known of a chunk beside its pixels.
 
-    `width` and `height` are those of the source frame; the JPEGs may be smaller. The chunk with an `ending` is the
-    lecture's last and has no frames.
+    `width` and `height` are those of the source frame; the JPEGs may be smaller. `taken` is when its oldest frame was
+    taken, by the producer's clock, in seconds since 1970. The chunk with an `ending` is the lecture's last and has no
+    frames.
     """
 
     frames: list[FrameStamp]
     width: PixelCount
     height: PixelCount
     ending: Ending | None = None
+    taken: float | None = None
     v: Literal[1] = 1
 
     @property
