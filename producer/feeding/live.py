@@ -4,10 +4,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from types import TracebackType
 
 from producer.feeding.address import Address, Label
 from producer.feeding.child import DecoderProcess, Gone, Silence
+from producer.feeding.closing import Closing
 from producer.feeding.frame import SampledFrame
 from producer.feeding.wire import Ended, KeyFrame, Opened, Picture, Refused
 
@@ -32,7 +32,7 @@ KEY_FRAMES = 2048
 T_DIGITS = 3
 
 
-class LiveSource:
+class LiveSource(Closing):
     """An opened stream or camera, and a context manager that closes it. It reconnects when it is cut off or stalls.
 
     `width` and `height` are pixels as displayed at the beginning; later pictures are scaled to that. `shortfall` says,
@@ -64,14 +64,6 @@ class LiveSource:
         self._seen: deque[str] = deque(maxlen=KEY_FRAMES)
         self._next_frame = 0
         self._t = 0.0
-
-    def __enter__(self) -> "LiveSource":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def decoder_pid(self) -> int:

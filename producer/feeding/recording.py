@@ -2,11 +2,11 @@
 
 import threading
 from collections.abc import Iterator
-from types import TracebackType
 
 from producer.clock import clock
 from producer.feeding.address import Label
 from producer.feeding.child import DecoderProcess, Gone, Silence
+from producer.feeding.closing import Closing
 from producer.feeding.frame import SampledFrame
 from producer.feeding.wire import Ended, Opened, Picture, Refused
 
@@ -14,7 +14,7 @@ from producer.feeding.wire import Ended, Opened, Picture, Refused
 SILENCE_S = 60.0
 
 
-class Recording:
+class Recording(Closing):
     """An opened recording, and a context manager that closes it.
 
     `width` and `height` are pixels as displayed (turned upright, not scaled), `duration` seconds and `expected` the
@@ -32,14 +32,6 @@ class Recording:
         self.duration = opened.duration
         self.expected = opened.expected
         self.shortfall: str | None = None
-
-    def __enter__(self) -> "Recording":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def decoder_pid(self) -> int:

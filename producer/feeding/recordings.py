@@ -4,14 +4,14 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from types import TracebackType
 
 from producer.feeding.address import Label
+from producer.feeding.closing import Closing
 from producer.feeding.frame import SampledFrame
 from producer.feeding.recording import Recording
 
 
-class Recordings:
+class Recordings(Closing):
     """Opened recordings by the id of the participant whom each shows, and a context manager that closes them.
 
     As `Recording`: `width` and `height` are the first one's, `expected` is that of the longest, None if one is unknown.
@@ -32,14 +32,6 @@ class Recordings:
         self.height = opened[0].height
         expected = [recording.expected for recording in opened if recording.expected is not None]
         self.expected = max(expected) if len(expected) == len(opened) else None
-
-    def __enter__(self) -> "Recordings":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def shortfall(self) -> str | None:
