@@ -35,7 +35,7 @@ from training.evaluate import FindFace, adaptively, labelled_crops, left_out, me
 from training.metrics import Figures, Labels, Shares, measure, of_truth
 from training.quantize import TEMPERATURES, fit_temperature
 from training.recipe import RunError
-from worker.emotions import Ensemble, Probabilities, calibrate, combine, first_alone, together
+from worker.emotions import SMALLEST, Ensemble, Probabilities, calibrate, combine, first_alone, together
 from worker.manifest import Adaptive, Manifest, load_manifest, write_manifest
 from worker.preprocessing import Image
 
@@ -47,8 +47,6 @@ MAX_LOSS = 0.003
 
 DIGITS = 4
 """Of weights, temperatures and the threshold in the manifest; all figures are those of the rounded values."""
-
-_SMALLEST = 1e-12  # as in `calibrate`
 
 TIMED_FACES = 256
 TIMED_RUNS = 3
@@ -242,7 +240,7 @@ def joint_weights(
 
     def loss_and_gradient(x: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         weights, heat = softmax(x[:-1]), np.exp(x[-1])
-        mixed = np.maximum(np.tensordot(weights, probabilities, 1), _SMALLEST)
+        mixed = np.maximum(np.tensordot(weights, probabilities, 1), SMALLEST)
         logits = np.log(mixed) / heat
         calibrated = softmax(logits, axis=1)
         loss = float(-np.log(of_truth(calibrated, labels)) @ shares)

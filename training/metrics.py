@@ -7,11 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.contract.messages import EMOTIONS
-from worker.emotions import Probabilities
+from worker.emotions import SMALLEST, Probabilities
 
 ECE_BINS = 15
-
-_SMALLEST = 1e-12  # what a probability of 0 counts as in the log-likelihood
 
 Labels = npt.NDArray[np.int64]
 
@@ -81,4 +79,4 @@ def negative_log_likelihood(probabilities: Probabilities, labels: Labels, shares
 def of_truth(probabilities: npt.NDArray[np.floating[Any]], labels: Labels) -> npt.NDArray[np.float64]:
     """What each picture's label was given, [n]; 0 counts as next to nothing, so that it has a logarithm."""
     given = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return np.asarray(np.maximum(given, _SMALLEST), np.float64)
+    return np.asarray(np.maximum(given, SMALLEST), np.float64)

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,11 +13,11 @@ PACKAGES = ("ai-edge-litert", "tflite-runtime", "numpy", "opencv-contrib-python"
 """The packages that decide what a quantized network makes of a picture."""
 
 
-def provenance(manifest: str) -> dict[str, Any]:
-    """What to write beside figures of the models whose manifest has that digest, ready for JSON.
+def provenance(manifest: str | None = None, packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
+    """What to write beside figures, ready for JSON: of the models whose manifest has that digest, if it has one.
 
-    `commit` is None where this code does not come from a repository; `dirty` tells whether it was changed since, or
-    is not known. A package that is not installed is left out.
+    `packages` are those whose versions matter; one that is not installed is left out. `commit` is None where this code
+    does not come from a repository; `dirty` tells whether it was changed since, or is not known.
     """
     commit, dirty = commit_of(Path(__file__).parent)
     return {
@@ -26,8 +27,8 @@ def provenance(manifest: str) -> dict[str, Any]:
         "host": platform.node(),
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)),
-        "versions": {"python": platform.python_version(), **_versions()},
-        "manifest": manifest,
+        "versions": {"python": platform.python_version(), **_versions(packages)},
+        **({} if manifest is None else {"manifest": manifest}),
     }
 
 
@@ -57,9 +58,9 @@ def _cpu() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _versions() -> dict[str, str]:
+def _versions(packages: Sequence[str]) -> dict[str, str]:
     found = {}
-    for package in PACKAGES:
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

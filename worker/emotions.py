@@ -34,7 +34,8 @@ View = tuple[int, Colour]
 # filling up would often cost more than it saves.
 BATCH = 8
 
-_SMALLEST = 1e-12  # a probability that is exactly 0 has no logarithm
+SMALLEST = 1e-12
+"""What a probability of 0 counts as where its logarithm is needed."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def combine(by_model: Mapping[str, Probabilities], weights: Mapping[str, float])
 
 def calibrate(probabilities: Probabilities, temperature: float) -> Probabilities:
     """Flatten (above 1) or sharpen (below 1) probabilities, [n, 7]; which emotion comes first does not change."""
-    return softmax(np.log(np.maximum(probabilities, _SMALLEST)) / temperature)
+    return softmax(np.log(np.maximum(probabilities, SMALLEST)) / temperature)
 
 
 def _scaled(crops: Sequence[Image], size: int, colour: Colour) -> Pixels:

@@ -36,12 +36,8 @@ def ensemble(
 
     with errors_in_one_line("training ensemble"):
         by_hand = None if manual is None else _weights(manual)
-        validation_sets, test_sets = (
-            [part for dataset in read_datasets(folders) for part in by_source(dataset)]
-            for folders in (validation, data)
-        )
         find = face_finder() if crop else None
-        fit = fit_ensemble(models, validation_sets, test_sets, by_hand, find)
+        fit = fit_ensemble(models, _sets(validation), _sets(data), by_hand, find)
         if as_json:
             origin = provenance(fit.manifest.digest)
             for line in fit.to_json():

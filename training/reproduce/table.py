@@ -2,19 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from training.metrics import Figures
-from training.provenance import provenance
+from training.provenance import PACKAGES, provenance
 from training.recipe import ModelName, write_whole
 from training.reproduce.study import SHOWN_WITH_FIGURES, Reported
 
 # What decides how a fit comes out, beside what decides how its pictures are read.
-_PACKAGES = ("keras", "tensorflow", "jax", "torch", "mediapipe")
+_FIT_PACKAGES = ("keras", "tensorflow", "jax", "torch", "mediapipe")
 
 _COLUMNS = (
     "network", "the study", "its loss", "where", "ours on test", "loss", "macro recall", "on validation", "epochs"
@@ -41,13 +40,12 @@ class Table:
     rows: Sequence[Row]
     differences: Sequence[str]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, origin: dict[str, Any]) -> dict[str, Any]:
         """The table with where its figures come from."""
-        return {**asdict(self), "note": SHOWN_WITH_FIGURES, "provenance": _provenance()}
+        return {**asdict(self), "note": SHOWN_WITH_FIGURES, "provenance": origin}
 
-    def to_markdown(self) -> str:
+    def to_markdown(self, origin: dict[str, Any]) -> str:
         """The table for people."""
-        origin = _provenance()
         counts = ", ".join(f"{count:,} for {what}" for what, count in self.pictures.items())
         state = " and changes" if origin["dirty"] else ""
         versions = ", ".join(f"{package} {number}" for package, number in origin["versions"].items())
@@ -74,9 +72,10 @@ class Table:
 
 def write_table(table: Table, run: Path) -> Path:
     """Write RUN/table.json and RUN/table.md, which is returned."""
-    as_json = msgspec.json.format(msgspec.json.encode(table.to_json()), indent=2) + b"\n"
+    origin = _provenance()
+    as_json = msgspec.json.format(msgspec.json.encode(table.to_json(origin)), indent=2) + b"\n"
     write_whole(run / "table.json", lambda path: path.write_bytes(as_json))
-    write_whole(run / "table.md", lambda path: path.write_text(table.to_markdown(), encoding="utf-8"))
+    write_whole(run / "table.md", lambda path: path.write_text(table.to_markdown(origin), encoding="utf-8"))
     return run / "table.md"
 
 
@@ -100,13 +99,4 @@ def _provenance() -> dict[str, Any]:
     """Where figures of float networks come from: there is no manifest yet, but a backend."""
     import keras
 
-    origin = provenance("")
-    del origin["manifest"]
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    origin["versions"] |= found
-    return {**origin, "backend": keras.backend.backend()}
+    return {**provenance(packages=(*PACKAGES, *_FIT_PACKAGES)), "backend": keras.backend.backend()}
