@@ -2,7 +2,7 @@
 
 Both are given the same frames of the same gallery and both cores, in turns; neither's start is timed. LecturePulse
 works with the adaptive ensemble where the manifest has one. Goal: 3 times the faces a second, and more of them right.
-`fer` lives in an environment of its own: `python -m venv peer; peer/bin/pip install fer==22.5.1 tensorflow`.
+`fer` lives in an environment of its own: `python -m venv peer; peer/bin/pip install fer==25.10.3`.
 
     python -m tests.benchmarks.peer --peer-python peer/bin/python --images KDEF [--repeats 5] [--seconds 64]
 """
@@ -25,7 +25,10 @@ import json, pathlib, sys, time
 import cv2
 answers = sys.stdout
 sys.stdout = sys.stderr
-from fer import FER
+try:
+    from fer import FER
+except ImportError:  # since 25.10
+    from fer.fer import FER
 peer = FER(mtcnn=True)
 for line in sys.stdin:
     begun = time.perf_counter()
