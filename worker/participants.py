@@ -15,14 +15,25 @@ from worker.appearance import mixed, unlike
 from worker.observations import FaceSeen, FrameSeen, Reading
 from worker.smoothing import smoothed_scores
 
-# What it costs to take a face for a participant. Looks count by how unlike they are: 1 for UNLIKE, which is more than
-# one person differs from one glance to the next (median 2.9, 95 % below 6 without regard to what was remembered) and
-# less than two people do (median 9). Place counts ELSEWHERE at most, for a face a whole width away or more.
+# What it costs to take a face for a participant: how unlike they look, by UNLIKE, and how far away it is, ELSEWHERE for
+# a whole width or more. At 0.4 two people in grey shirts who changed tiles were told apart too late (unlike by 4.1,
+# each from itself by 1.8).
 UNLIKE = 5.0
-ELSEWHERE = 0.4
+ELSEWHERE = 0.2
 
-# A face that costs more than this is somebody new: nine tenths of it, at another place, unlike by 7.
-NEW = 1.8
+# How unlike a participant may look and still be the same. At another place, or after a while: in rendered galleries
+# people who come back or move are unlike what is remembered of them by 1.7 (median; at most 3.8), and others by 3.7
+# (the least unlike of up to 25; 5 % below 2.7). Where they were a moment ago: in light that changes, behind a hand, by
+# up to 6; somebody else who is shown there instead, as recordings of whoever speaks do, is mostly more.
+SAME_ELSEWHERE = 4.0
+SAME_HERE = 6.0
+HERE_FADES_S = 3.0
+
+# Up to so unlike it may still turn out to be who is missing: somebody new has to be seen longer first.
+IN_DOUBT = 7.0
+
+# What it costs more to take a face for somebody who has no name yet: rather a known participant in another light.
+NAMELESS = 1.0
 
 # Where somebody was last seen matters less the longer ago it is: this is the time constant.
 PLACE_FADES_S = 60.0
@@ -33,8 +44,9 @@ LOOKS = 4
 ANOTHER_LOOK = 3.5
 LOOK_MIXES = 0.1
 
-# A face that BlazeFace is this sure of is somebody at once; any other has to be seen SIGHTINGS times within PATIENCE_S.
-# Until then its sightings wait in the state, and are told when it has become somebody, or never.
+# A face that BlazeFace is this sure of is somebody at once, unless it might be who is missing; any other has to be seen
+# SIGHTINGS times within PATIENCE_S. Until then its sightings wait in the state, and are told when it has become
+# somebody, or never.
 SURE = 0.85
 SIGHTINGS = 3
 PATIENCE_S = 5.0
@@ -44,7 +56,10 @@ MOST = 250
 
 
 class Track(Struct, frozen=True):
-    """Somebody, or something that may become somebody (`name` empty, sightings `waiting`)."""
+    """Somebody, or something that may become somebody (`name` empty, sightings `waiting`).
+
+    `doubtful`: when it was first seen, it might have been somebody who was missing.
+    """
 
     name: str
     box: tuple[float, float, float, float]
@@ -52,6 +67,7 @@ class Track(Struct, frozen=True):
     smoothed: Reading
     looks: list[bytes]
     waiting: list["Sighting"] = []
+    doubtful: bool = False
 
 
 class Sighting(Struct, frozen=True, array_like=True):
@@ -89,9 +105,12 @@ def advance(roster: Roster, seen: FrameSeen) -> tuple[Roster, list[Told]]:
     tracks = [track for track in roster.tracks if track.name or seen.stamp.t - track.t <= PATIENCE_S]
     named = roster.named
     told: list[Told] = []
-    known = [0] * len(faces) if roster.only is not None and tracks else _assigned(tracks, faces, seen.stamp.t)
-    for face, index in zip(faces, known, strict=True):
-        track = _seen(None if index is None else tracks[index], face, seen)
+    if roster.only is not None and tracks:
+        known, doubts = [0] * len(faces), [False] * len(faces)
+    else:
+        known, doubts = _assigned(tracks, faces, seen.stamp.t)
+    for face, index, doubtful in zip(faces, known, doubts, strict=True):
+        track = _seen(tracks[index], face, seen) if index is not None else _first_seen(face, seen, doubtful)
         if not track.name and (roster.only or _is_somebody(track)):
             named += 1
             track = replace(track, name=roster.only or f"p{named:02d}")
@@ -109,18 +128,22 @@ def advance(roster: Roster, seen: FrameSeen) -> tuple[Roster, list[Told]]:
 
 
 def _is_somebody(track: Track) -> bool:
-    return len(track.waiting) >= SIGHTINGS or any(sighting.face.detection >= SURE for sighting in track.waiting)
+    sure = any(sighting.face.detection >= SURE for sighting in track.waiting)
+    return len(track.waiting) >= SIGHTINGS or (sure and not track.doubtful)
 
 
-def _seen(track: Track | None, face: FaceSeen, seen: FrameSeen) -> Track:
+def _first_seen(face: FaceSeen, seen: FrameSeen, doubtful: bool) -> Track:
+    sighting = Sighting(seen.stamp.frame, seen.stamp.t, face, face.scores)
+    return Track("", face.box, seen.stamp.t, face.scores, [face.look], [sighting], doubtful)
+
+
+def _seen(track: Track, face: FaceSeen, seen: FrameSeen) -> Track:
     """The track after this sighting, which waits at its end to be told."""
     t = seen.stamp.t
-    if track is None:
-        sighting = Sighting(seen.stamp.frame, t, face, face.scores)
-        return Track("", face.box, t, face.scores, [face.look], [sighting])
     smoothed = smoothed_scores(track.smoothed, face, t - track.t)
     sighting = Sighting(seen.stamp.frame, t, face, smoothed)
-    return Track(track.name, face.box, t, smoothed, _remembered(track.looks, face.look), [*track.waiting, sighting])
+    looks = _remembered(track.looks, face.look)
+    return Track(track.name, face.box, t, smoothed, looks, [*track.waiting, sighting], track.doubtful)
 
 
 def _remembered(looks: list[bytes], look: bytes) -> list[bytes]:
@@ -131,29 +154,39 @@ def _remembered(looks: list[bytes], look: bytes) -> list[bytes]:
     return [*looks[:nearest], mixed(looks[nearest], look, LOOK_MIXES), *looks[nearest + 1 :]]
 
 
-def _assigned(tracks: list[Track], faces: list[FaceSeen], now: float) -> list[int | None]:
-    """For every face the index of its track, or None for a face that is new."""
-    cost = _costs(tracks, faces, now)
-    new = np.full((len(faces), len(faces)), NEW)
+def _assigned(tracks: list[Track], faces: list[FaceSeen], now: float) -> tuple[list[int | None], list[bool]]:
+    """For every face the index of its track, None for one that is new, and whether it might be who is missing."""
     chosen: list[int | None] = [None] * len(faces)
-    for row, column in zip(*linear_sum_assignment(np.hstack([cost, new])), strict=True):
-        if column < len(tracks) and cost[row, column] < NEW:
-            chosen[row] = int(column)
-    return chosen
-
-
-def _costs(tracks: list[Track], faces: list[FaceSeen], now: float) -> npt.NDArray[np.float64]:
-    """What it costs to take each face for each track, [faces, tracks]."""
     if not tracks or not faces:
-        return np.empty((len(faces), len(tracks)))
+        return chosen, [False] * len(faces)
+    unlikeness, away, gap = _apart(tracks, faces, now)
+    fresh = np.exp(-gap / PLACE_FADES_S)
+    named = np.asarray([bool(track.name) for track in tracks])
+    cost = ELSEWHERE * (fresh * away + (1 - fresh) / 2) + unlikeness / UNLIKE + np.where(named, 0, NAMELESS)
+    here = (1 - away) * np.exp(-gap / HERE_FADES_S)
+    possible = unlikeness < SAME_ELSEWHERE + (SAME_HERE - SAME_ELSEWHERE) * here
+    # Rather anybody possible than somebody new, rather somebody new than anybody impossible.
+    new = ELSEWHERE + SAME_HERE / UNLIKE + NAMELESS
+    columns = np.hstack([np.where(possible, cost, 2 * new), np.full((len(faces), len(faces)), new)])
+    for row, column in zip(*linear_sum_assignment(columns), strict=True):
+        if column < len(tracks) and possible[row, column]:
+            chosen[row] = int(column)
+    missing = named & ~np.isin(np.arange(len(tracks)), [index for index in chosen if index is not None])
+    doubts = (((unlikeness < IN_DOUBT) | (here > 0.5)) & missing).any(axis=1)
+    return chosen, [bool(doubt) for doubt in doubts]
+
+
+def _apart(
+    tracks: list[Track], faces: list[FaceSeen], now: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """How far each face is from each track, [faces, tracks]: by looks, by place (0 to 1), and for [tracks] seconds."""
     there = np.asarray([track.box for track in tracks], float)[np.newaxis]
     here = np.asarray([face.box for face in faces], float)[:, np.newaxis]
     width = np.maximum((there[..., 2] + here[..., 2]) / 2, 1e-6)
     middles = there[..., :2] + there[..., 2:] / 2 - here[..., :2] - here[..., 2:] / 2
     apart = np.hypot(middles[..., 0], middles[..., 1]) / width
     growth = np.abs(np.log(np.maximum(here[..., 2], 1e-6) / np.maximum(there[..., 2], 1e-6)))
-    fresh = np.exp(-(now - np.asarray([track.t for track in tracks])) / PLACE_FADES_S)
-    moved = fresh * np.minimum(apart + growth, 1) + (1 - fresh) / 2
     starts = np.cumsum([0, *(len(track.looks) for track in tracks[:-1])])
     differences = unlike([face.look for face in faces], [look for track in tracks for look in track.looks])
-    return np.asarray(ELSEWHERE * moved + np.minimum.reduceat(differences, starts, axis=1) / UNLIKE)
+    gap = now - np.asarray([track.t for track in tracks])
+    return np.minimum.reduceat(differences, starts, axis=1).astype(float), np.minimum(apart + growth, 1), gap

@@ -38,7 +38,7 @@ def measure(video: Path) -> dict[str, Any]:
     right: dict[str, list[bool]] = defaultdict(list)
     number_of: dict[str, int] = defaultdict(lambda: len(number_of))  # motmetrics wants numbers
     for number, (t, seen) in sorted(_frames(_events(video)).items()):
-        shown = [row for row in truth if row["t0"] <= t <= row["t1"]]
+        shown = [row for row in truth if row["t0"] <= t < row["t1"]]
         participants |= {event["participant"] for event in seen}
         inside = [[Tile(*row["tile"]).holds(event["box"]) for event in seen] for row in shown]
         # A face in a tile of which the truth says nothing at this moment is neither right nor wrong.

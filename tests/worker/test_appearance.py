@@ -6,7 +6,7 @@ import pytest
 
 from tests.gallery import portraits
 from worker.appearance import GRID, look, mixed, unlike
-from worker.participants import ELSEWHERE, NEW, UNLIKE
+from worker.participants import SAME_ELSEWHERE
 from worker.preprocessing import Box, Image
 
 ROOM = (1.0, 0.9, 1.1)
@@ -34,8 +34,8 @@ def test_one_person_looks_alike_in_another_size_light_and_place(
     person: int, size: int, light: float, shift: int
 ) -> None:
     here, there, other = look(*tile(person)), look(*tile(person, size, light, shift)), look(*tile(1 - person))
-    assert unlike([here], [there]) < UNLIKE
-    assert unlike([there], [other]) > (NEW - ELSEWHERE) * UNLIKE  # anywhere else, that is somebody new
+    assert unlike([here], [there]) < SAME_ELSEWHERE
+    assert unlike([there], [other]) > SAME_ELSEWHERE  # anywhere else, that is somebody new
 
 
 def test_a_look_that_is_mixed_with_another_comes_nearer_to_it() -> None:

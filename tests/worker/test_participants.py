@@ -149,8 +149,32 @@ def test_who_takes_the_tile_of_somebody_who_left_is_somebody_else_and_who_comes_
 
 
 def test_who_stays_in_place_may_look_quite_different_for_a_while() -> None:
-    hand = {n: look_of(1, 7, change=11.0) for n in range(10, 20)}
+    hand = {n: look_of(1, 7, change=5.5) for n in range(10, 20)}
     frames = [frame(n, face(100, 100, look=hand.get(n, look_of(1, n)))) for n in range(30)]
+    _, told = watch(frames)
+    assert {one.participant for one in told} == {"p01"}
+
+
+def test_who_is_shown_where_somebody_else_was_a_moment_ago_is_somebody_else() -> None:
+    speakers = [1, 2, 1, 3]
+    frames = [frame(n, face(100, 100, look=look_of(speakers[n // 10], n))) for n in range(40)]
+    _, told = watch(frames)
+    found = [{one.participant for one in told if one.sighting.frame // 10 == turn} for turn in range(4)]
+    assert found == [{"p01"}, {"p02"}, {"p01"}, {"p03"}]
+
+
+def test_somebody_new_gets_no_id_of_somebody_who_left_and_looks_alike() -> None:
+    there, new = look_of(1), look_of(1, 1, change=7.0)
+    frames = [frame(n, face(100, 100, look=there)) for n in range(10)]
+    frames += [frame(n, face(700, 500, look=new)) for n in range(20, 30)]
+    _, told = watch(frames)
+    assert {one.participant for one in told if one.sighting.frame >= 20} == {"p02"}
+
+
+def test_a_glance_that_is_unlike_somebody_who_moves_makes_nobody_new() -> None:
+    frames = [frame(n, face(100, 100, look=look_of(1, n))) for n in range(10)]
+    frames += [frame(10, face(700, 500, look=look_of(1, 10, change=5.5)))]
+    frames += [frame(n, face(700, 500, look=look_of(1, n))) for n in range(11, 20)]
     _, told = watch(frames)
     assert {one.participant for one in told} == {"p01"}
 
@@ -160,14 +184,17 @@ def test_the_roster_stays_bounded_and_small_when_faces_never_stay() -> None:
     roster, told = watch(uncertain)
     assert told == []
     assert len(roster.tracks) <= 2 * PATIENCE_S + 1
-    crowd = [frame(n, *(face(i * 150, 0, look=look_of(9 * n + i)) for i in range(9))) for n in range(60)]
+    crowd = [
+        frame(n, *(face(i * 150, 0, look=look_of(9 * (n // SIGHTINGS) + i)) for i in range(9)))
+        for n in range(60 * SIGHTINGS)
+    ]
     roster, _ = watch(crowd)
     assert roster.named == 540
     assert len(roster.tracks) == MOST
 
 
 def test_a_participant_takes_little_room_in_the_state_however_long_the_lecture() -> None:
-    roster, _ = watch([frame(n, face(100, 100, look=look_of(1, n, change=8.0))) for n in range(200)])
+    roster, _ = watch([frame(n, face(100, 100, look=look_of(1, n, change=5.0))) for n in range(200)])
     assert len(roster.tracks[0].looks) == LOOKS
     assert len(msgspec.json.encode(roster)) < 2000
 
