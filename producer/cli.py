@@ -18,6 +18,7 @@ from producer.display import JsonLines, PlainLines
 from producer.embedded.folder import EmbeddedError
 from producer.embedded.server import private_redis
 from producer.embedded.workers import Workers, WorkersEnded
+from producer.exposition import MetricsRefused, metrics_served
 from producer.feeding.address import PROTOCOLS, SourceError
 from producer.feeding.feed import MAX_BYTES, LectureExists, LectureGone
 from producer.feeding.live import GIVE_UP_S
@@ -56,6 +57,7 @@ NOTHING_DONE = (
     ParticipantUnknown,
     ExportRefused,
     RosterRefused,
+    MetricsRefused,
     EmbeddedError,
     RedisUnusable,
 )
@@ -230,6 +232,13 @@ def ingest_command(
             help="How long a live source may be gone.",
         ),
     ] = GIVE_UP_S,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65535, metavar="PORT", show_default=False, help="Serve /metrics there, for Prometheus."
+        ),
+    ] = None,
+    metrics_host: Annotated[str, typer.Option(metavar="HOST", help="The address they are served at.")] = "127.0.0.1",
     roster: NamesOf = None,
     json: Json = False,
 ) -> None:
@@ -247,7 +256,8 @@ def ingest_command(
     requests = source_requests(sources, participant)
     one_person = requests[0].participant if len(requests) == 1 else None
     wish = Wish(lecture, fps, one_person, max_bytes, json, shown, roster)
-    with open_sources(requests, fps, give_up) as opened, _redis(redis) as (client, url):
+    serving = metrics_served(metrics_host, metrics_port) if metrics_port is not None else nullcontext()
+    with serving, open_sources(requests, fps, give_up) as opened, _redis(redis) as (client, url):
         own = Workers(url, workers or len(os.sched_getaffinity(0))) if redis is None else nullcontext()
         code = ingest(wish, opened, client, own)
     raise typer.Exit(code)

@@ -19,6 +19,7 @@ from producer.feeding.feed import Feed, LectureExists
 from producer.feeding.live import LiveSource
 from producer.feeding.source import Source
 from producer.listening import workers_listen
+from producer.metrics import SOURCE_CONNECTED
 from producer.reading.follow import follow
 from producer.reading.lectures import forget
 from producer.reading.roster import Names, Roster
@@ -63,6 +64,7 @@ def ingest(wish: Wish, source: Source, client: redis.Redis, workers: AbstractCon
     """
     lecture, feed = _started(wish, source, client)
     names = Names(wish.roster) if wish.roster is not None else None
+    SOURCE_CONNECTED.set_function(lambda: not isinstance(source, LiveSource) or source.trouble is None)
     display = JsonLines(names) if wish.json else Overview(lecture, wish.redis, _line(lecture, source, feed), names)
     try:
         with stoppable() as stop, workers as own, Feeding(feed, source, stop) as feeding, display:

@@ -2,13 +2,20 @@
 
 import os
 import sys
+import tempfile
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Annotated
 
+import structlog
 import typer
 
 from worker.contract.server import EMBEDDED, RedisUnusable, connect
 from worker.manifest import MODELS, EnsembleMode, ManifestError, load_manifest
+
+METRICS_PORT = 9108
+"""Where metrics are served unless somebody wishes otherwise."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -27,6 +34,13 @@ def run(
     ensemble: Annotated[
         EnsembleMode, typer.Option(help="adaptive: ask the other networks only where the first one is not sure.")
     ] = "full",
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65535, show_default=str(METRICS_PORT), help="Where /metrics and /healthz are, for Prometheus."
+        ),
+    ] = None,
+    metrics_host: Annotated[str, typer.Option(help="The address they are served at.")] = "127.0.0.1",
 ) -> None:
     """Work until SIGTERM or Ctrl-C, then finish the job in hand and leave."""
     try:
@@ -35,6 +49,7 @@ def run(
     except (ManifestError, RedisUnusable) as refusal:
         typer.echo(f"worker: {refusal}", err=True)
         raise typer.Exit(2) from None
+    tallies = _tallies()
     from worker.supervisor import KeepsDying, Supervisor, stop_on_signals  # loads what workers need
 
     stop = threading.Event()
@@ -42,10 +57,47 @@ def run(
     if os.environ.get(EMBEDDED):
         threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
     try:
-        Supervisor(client, redis, processes, ensemble).run(stop)
+        supervisor = Supervisor(client, redis, processes, ensemble)
+        with tallies, _metrics(redis, metrics_host, metrics_port, lambda: supervisor.processes):
+            supervisor.run(stop)
     except KeepsDying as failure:
         typer.echo(f"worker: {failure}; see what they printed above", err=True)
         raise typer.Exit(1) from None
+
+
+def _tallies() -> AbstractContextManager[object]:
+    """A folder in which this process and those that it starts count, until this context is left.
+
+    prometheus_client looks for it when it is imported, so nothing may import that before.
+    """
+    if os.environ.get(EMBEDDED):  # nobody asks
+        return nullcontext()
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="lecturepulse-metrics-")
+    except OSError as failure:
+        typer.echo(f"worker: no folder for metrics: {failure}; name one that can be written to by TMPDIR", err=True)
+        raise typer.Exit(2) from None
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder.name
+    return folder
+
+
+@contextmanager
+def _metrics(redis: str, host: str, port: int | None, processes: Callable[[], int]) -> Iterator[None]:
+    """Serve metrics; `processes` tells how many work. Without, where nobody asked for a port and the usual is taken."""
+    if os.environ.get(EMBEDDED):
+        yield
+        return
+    from worker.exposition import PortRefused, exposed
+
+    with ExitStack() as serving:
+        try:
+            serving.enter_context(exposed(host, port or METRICS_PORT, redis, processes))
+        except PortRefused as refusal:
+            if port is not None or not refusal.taken:
+                typer.echo(f"worker: {refusal}", err=True)
+                raise typer.Exit(2) from None
+            structlog.get_logger().warning("no metrics", reason=str(refusal))
+        yield
 
 
 def _stop_at_end_of_input(stop: threading.Event) -> None:

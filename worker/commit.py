@@ -16,7 +16,7 @@ import redis
 from redis.client import Pipeline
 
 from worker.affect import valence_and_arousal
-from worker.contract.keys import LectureKeys
+from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.messages import (
     EMOTIONS,
     EVENT_FIELD,
@@ -35,6 +35,7 @@ from worker.contract.messages import (
     ledger_from_hashes,
 )
 from worker.contract.server import RETENTION_S, STREAM_LENGTH
+from worker.metrics import COMMIT_CONFLICTS, count_committed, timed
 from worker.observations import Outcome, Reading
 from worker.participants import Roster, Told, advance
 
@@ -67,6 +68,7 @@ class Folded:
     ending: Ending | None = None
 
 
+@timed("commit")
 def commit(client: redis.Redis, lecture: str) -> None:
     """Fold in every chunk whose turn has come. Does nothing where there is none, or no such lecture."""
     while _commit_some(client, LectureKeys(lecture)):
@@ -130,7 +132,11 @@ def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
         try:
             pipe.execute()
         except redis.WatchError:
+            COMMIT_CONFLICTS.inc()
             return True  # somebody else was faster: look again at what is left
+    count_committed(folded.published, folded.failed, [outcome.taken for outcome in outcomes])
+    if folded.ending is not None:
+        client.srem(RUNNING, keys.lecture)
     return folded.ending is None
 
 

@@ -8,6 +8,7 @@ calibrated confidence is high enough, and all of them together where it is not.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from worker.contract.messages import EMOTIONS
 from worker.interpreter import Network
 from worker.manifest import Adaptive, EnsembleMode, Manifest, ManifestError, Model, load_manifest
+from worker.metrics import INFERENCE_SECONDS
 from worker.preprocessing import CHANNELS, Colour, Image, network_pixels
 
 Probabilities = npt.NDArray[np.float32]
@@ -108,7 +110,8 @@ class Ensemble:
             view = model.input.size, model.input.colour
             if view not in seen:
                 seen[view] = _scaled(crops, *view)
-            by_model[model.name] = softmax(self._networks[model.name].logits(seen[view]))
+            with INFERENCE_SECONDS.labels(model.name).time() if len(crops) else nullcontext():
+                by_model[model.name] = softmax(self._networks[model.name].logits(seen[view]))
         return by_model
 
 

@@ -19,6 +19,7 @@ from worker.contract.keys import LectureKeys
 from worker.contract.messages import Chunk, encode
 from worker.contract.server import JOB, RETENTION_S
 from worker.manifest import MODELS, EnsembleMode
+from worker.metrics import JOB_SECONDS, count_retry, timed
 from worker.observations import Outcome
 from worker.perception import BadPicture, Perception
 
@@ -42,6 +43,7 @@ def perception() -> Perception:
     return _loaded or load_perception()
 
 
+@JOB_SECONDS.time()
 def process(lecture: str, number: int) -> None:
     """Fetch a chunk, see who displays what, write that down, commit what can be committed."""
     client, keys = cast(Job, get_current_job()).connection, LectureKeys(lecture)
@@ -53,7 +55,10 @@ def process(lecture: str, number: int) -> None:
 
 def give_up(job: Job, kind: type[BaseException], failure: BaseException, _: TracebackType | None) -> bool:
     """RQ's exception handler. When no retry is left, the chunk's outcome is its failure, and the lecture moves on."""
-    if not job.retries_left and (chunk := _chunk_of(job)):
+    chunk = _chunk_of(job)
+    if chunk and job.retries_left:
+        count_retry(_reason(failure))
+    elif chunk:
         keys, number = chunk
         _write_down(job.connection, keys, number, Outcome(failure=_reason(failure)))
         commit(job.connection, keys.lecture)
@@ -76,6 +81,7 @@ def _has_its_turn_before(client: redis.Redis, keys: LectureKeys, number: int) ->
     return stored is not None and number >= msgspec.json.decode(stored, type=LectureState).next_chunk
 
 
+@timed("fetch")
 def _fetch(client: redis.Redis, keys: LectureKeys, number: int) -> Chunk:
     fields = cast(dict[bytes, bytes], client.hgetall(keys.chunk(number)))
     if not fields:
@@ -86,9 +92,10 @@ def _fetch(client: redis.Redis, keys: LectureKeys, number: int) -> Chunk:
 def _seen(chunk: Chunk) -> Outcome:
     if chunk.head.ending is not None:
         return Outcome(ending=chunk.head.ending)
-    return Outcome(frames=perception().look(chunk), model_version=perception().model_version)
+    return Outcome(frames=perception().look(chunk), model_version=perception().model_version, taken=chunk.head.taken)
 
 
+@timed("write")
 def _write_down(client: redis.Redis, keys: LectureKeys, number: int, outcome: Outcome) -> None:
     client.set(keys.outcome(number), encode(outcome), ex=RETENTION_S)
     if not _has_its_turn_before(client, keys, number):

@@ -1,11 +1,27 @@
-"""What a worker counts and times, for Prometheus. Every name that `/metrics` of a worker shows is here.
+"""What a worker counts and times, for Prometheus. Every name that `/metrics` of a worker shows is here or in `census`.
 
 Labels take values out of closed lists; none of these ever names a lecture or a participant.
 """
 
+import time
+from collections.abc import Iterable, Mapping
+
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.context_managers import Timer
 
 PREFIX = "lecturepulse"
+
+STEPS = ("fetch", "decode", "faces", "emotions", "looks", "write", "commit")
+"""The steps of a job, in their order."""
+
+FAILURES = ("bad_picture", "error", "expired", "picture_too_large", "timeout", "worker_died")
+"""Why a chunk, or a frame of it, may fail: the words that the ledger has for it."""
+
+REFUSALS = ("unreadable", "function", "arguments", "unknown_lecture", "not_in_flight", "foreign_state")
+"""Why a job may be thrown away unrun, or come to nothing."""
+
+OTHER = "other"
+"""What stands for any other reason: what lies in Redis may be a stranger's, and may say anything."""
 
 FRAMES_PUBLISHED = Counter("frames_published", "Frames whose result was committed.", namespace=PREFIX)
 FRAMES_FAILED = Counter("frames_failed", "Frames committed as failed.", ["reason"], namespace=PREFIX)
@@ -45,4 +61,40 @@ COMMIT_CONFLICTS = Counter(
 JOB_RETRIES = Counter("job_retries", "Jobs that were put back to be tried again.", ["reason"], namespace=PREFIX)
 JOBS_REFUSED = Counter("jobs_refused", "Strangers' jobs that were thrown away unrun.", ["reason"], namespace=PREFIX)
 WORKER_RESTARTS = Counter("worker_restarts", "Worker processes that died and were replaced.", namespace=PREFIX)
-WORKER_PROCESSES = Gauge("worker_processes", "Worker processes that run.", namespace=PREFIX)
+WORKER_PROCESSES = Gauge(
+    "worker_processes", "Worker processes that run.", namespace=PREFIX, multiprocess_mode="livesum"
+)
+
+
+def timed(step: str) -> Timer:
+    """A context manager, or a decorator, that times one of STEPS."""
+    return STEP_SECONDS.labels(step).time()
+
+
+def count_committed(published: int, failed: Mapping[str, int], taken: Iterable[float | None]) -> None:
+    """Count what was committed just now: frames published, frames failed by reason, and when chunks were taken."""
+    FRAMES_PUBLISHED.inc(published)
+    for reason, frames in failed.items():
+        FRAMES_FAILED.labels(_known(reason)).inc(frames)
+    for moment in taken:
+        if moment is not None:
+            LATENCY_SECONDS.observe(max(0.0, time.time() - moment))
+
+
+def count_retry(reason: str) -> None:
+    """Count a job that failed for that reason and is put back."""
+    JOB_RETRIES.labels(_known(reason)).inc()
+
+
+def _known(reason: str) -> str:
+    return reason if reason in FAILURES else OTHER
+
+
+# All of them are there from the beginning, at zero: what appears with its first count never seems to have risen.
+for _step in STEPS:
+    STEP_SECONDS.labels(_step)
+for _reason in (*FAILURES, OTHER):
+    FRAMES_FAILED.labels(_reason)
+    JOB_RETRIES.labels(_reason)
+for _reason in REFUSALS:
+    JOBS_REFUSED.labels(_reason)

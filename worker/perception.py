@@ -11,6 +11,7 @@ from worker.contract.messages import Chunk, FrameStamp
 from worker.emotions import Ensemble
 from worker.faces import Face, FaceFinder
 from worker.manifest import EnsembleMode
+from worker.metrics import ESCALATIONS, FACES, timed
 from worker.observations import FaceSeen, FrameSeen, Reading
 from worker.preprocessing import Image, face_crop
 
@@ -39,19 +40,26 @@ class Perception:
     def look(self, chunk: Chunk) -> list[FrameSeen]:
         """What is seen in every frame of a chunk; BadPicture where one does not decode."""
         stamps, whole = chunk.head.frames, (chunk.head.width, chunk.head.height)
-        pictures = [_decoded(jpeg) for jpeg in chunk.jpegs]
+        with timed("decode"):
+            pictures = [_decoded(jpeg) for jpeg in chunk.jpegs]
         found = self._find(stamps, pictures)
-        crops = [face_crop(picture, face.box) for picture, faces in zip(pictures, found, strict=True) for face in faces]
-        # All at once: networks are faster with full batches, which one frame's faces seldom make.
-        readings = self._ensemble.read(crops)
+        with timed("emotions"):
+            seen = zip(pictures, found, strict=True)
+            crops = [face_crop(picture, face.box) for picture, faces in seen for face in faces]
+            # All at once: networks are faster with full batches, which one frame's faces seldom make.
+            readings = self._ensemble.read(crops)
         self.faces += len(crops)
         self.escalations += int(readings.escalated.sum())
+        FACES.inc(len(crops))
+        ESCALATIONS.inc(int(readings.escalated.sum()))
         read = zip(map(tuple, readings.scores.tolist()), readings.labels(), strict=True)
-        return [
-            FrameSeen(stamp, _seen(picture, faces, read, stamp.size or whole))
-            for stamp, picture, faces in zip(stamps, pictures, found, strict=True)
-        ]
+        with timed("looks"):
+            return [
+                FrameSeen(stamp, _seen(picture, faces, read, stamp.size or whole))
+                for stamp, picture, faces in zip(stamps, pictures, found, strict=True)
+            ]
 
+    @timed("faces")
     def _find(self, stamps: list[FrameStamp], pictures: list[Image]) -> list[list[Face]]:
         """The faces in every picture in reading order; each recording by itself, as where faces were tells where
         they are."""

@@ -19,7 +19,9 @@ from rq.registry import StartedJobRegistry
 from worker.contract.server import JOB_TIMEOUT_S, frame_queue
 from worker.job import give_up
 from worker.manifest import EnsembleMode
+from worker.metrics import WORKER_PROCESSES, WORKER_RESTARTS
 from worker.process import ChunkJob, chunk_worker, serve
+from worker.tallies import bury
 
 log = structlog.get_logger()
 
@@ -52,6 +54,11 @@ class Supervisor:
         self._early_deaths = 0
         self._stranded: dict[str, float] = {}  # job -> since when it may be
 
+    @property
+    def processes(self) -> int:
+        """How many worker processes run."""
+        return len(self._running)
+
     def run(self, stop: threading.Event) -> None:
         """Keep the processes running until `stop`, then let them finish; KeepsDying where they cannot start."""
         try:
@@ -74,10 +81,14 @@ class Supervisor:
         process = self._spawn.Process(target=serve, args=(self._url, name, self._mode), name=name)
         process.start()
         self._running[name] = process, time.monotonic()
+        WORKER_PROCESSES.set(self.processes)
         log.info("worker started", worker=name, pid=process.pid)
 
     def _bury(self, name: str, process: SpawnProcess, lived: float) -> None:
         del self._running[name]
+        WORKER_PROCESSES.set(self.processes)
+        WORKER_RESTARTS.inc()
+        bury(cast(int, process.pid))
         log.warning("worker died, starting another", worker=name, exit_code=process.exitcode, lived_s=round(lived))
         self._early_deaths = self._early_deaths + 1 if lived < EARLY_DEATH_S else 0
         if self._early_deaths >= EARLY_DEATHS:

@@ -15,7 +15,15 @@ from producer.clock import clock
 from producer.feeding.backlog import Backlog
 from producer.feeding.frame import SampledFrame
 from producer.feeding.packing import packed
-from worker.contract.keys import LectureKeys, checked_id
+from producer.metrics import (
+    BYTES_FED,
+    FRAMES_DROPPED,
+    FRAMES_SAMPLED,
+    IN_FLIGHT_BYTES,
+    PUSH_SECONDS,
+    WAITING_SECONDS,
+)
+from worker.contract.keys import RUNNING, LectureKeys, checked_id
 from worker.contract.messages import Chunk, ChunkHead, Ending, FinalStatus, InFlight, LectureChoices, encode
 from worker.contract.server import FRAMES_TTL_S, RETENTION_S, enqueue_chunk, frame_queue
 
@@ -113,6 +121,7 @@ class Feed:
             checked_id(participant, "participant id")
         feed = cls(client, lecture, fps, width, height, max_bytes)
         client.transaction(lambda pipe: feed._create(pipe, source_name, participant), feed._keys.info)
+        client.sadd(RUNNING, lecture)
         return feed
 
     def run(self, source: FrameSource, stop: threading.Event) -> None:
@@ -139,12 +148,14 @@ class Feed:
         """
         pause = POLL_S
         while self._room() < size:
+            WAITING_SECONDS.inc(pause)
             if stop.wait(pause):
                 return False
             pause = min(pause * 1.5, LONGEST_POLL_S)
             self.renew()
         return True
 
+    @PUSH_SECONDS.time()
     def push(self, chunk: Chunk) -> None:
         """Hand the next chunk to the workers. Raises LectureGone."""
         number = self._next_chunk
@@ -165,6 +176,9 @@ class Feed:
         if chunk.head.frames:
             last = chunk.head.frames[-1]
             frames = self.progress.frames + chunk.head.frame_count
+            FRAMES_SAMPLED.inc(chunk.head.frame_count)
+            BYTES_FED.inc(chunk.size)
+            IN_FLIGHT_BYTES.inc(chunk.size)
             self.progress = Progress(frames, frames / self._fps, last.t, self.progress.dropped)
 
     def finish(self, status: FinalStatus, reason: str | None = None) -> None:
@@ -183,6 +197,7 @@ class Feed:
         self._renew_at = time.monotonic() + RENEW_EVERY_S
         self._must_exist(self._client.exists(self._keys.info))
         in_flight = cast(dict[bytes, bytes], self._client.hgetall(self._keys.in_flight))
+        IN_FLIGHT_BYTES.set(sum(json.decode(chunk, type=InFlight).size for chunk in in_flight.values()))
         with self._client.pipeline(transaction=False) as pipe:
             for number, chunk in in_flight.items():
                 if json.decode(chunk, type=InFlight).size:
@@ -227,6 +242,7 @@ class Feed:
         elif stop.is_set():
             backlog.drop_all()
         else:
+            WAITING_SECONDS.inc(POLL_S)
             stop.wait(POLL_S)
 
     def _count_dropped(self, dropped: int) -> None:
@@ -235,6 +251,8 @@ class Feed:
             return
         progress = self.progress._replace(dropped=dropped)
         self._client.transaction(lambda pipe: self._account_dropped(pipe, progress), self._keys.info)
+        FRAMES_SAMPLED.inc(dropped - self.progress.dropped)
+        FRAMES_DROPPED.labels("overload").inc(dropped - self.progress.dropped)
         self.progress = progress
 
     def _room(self, most_frames: float = math.inf) -> float:
@@ -248,6 +266,7 @@ class Feed:
             exists, values = pipe.execute()
         self._must_exist(exists)
         in_flight = [json.decode(value, type=InFlight) for value in values]
+        IN_FLIGHT_BYTES.set(sum(chunk.size for chunk in in_flight))
         if sum(chunk.frames for chunk in in_flight) >= most_frames:
             return 0.0
         return self._max_bytes - sum(chunk.size for chunk in in_flight) if in_flight else math.inf

@@ -10,6 +10,7 @@ from producer.feeding.child import DecoderProcess, Gone, Silence
 from producer.feeding.closing import Closing
 from producer.feeding.frame import SampledFrame
 from producer.feeding.wire import Ended, KeyFrame, Opened, Picture, Refused
+from producer.metrics import SOURCE_RECONNECTS
 
 GIVE_UP_S = 60.0
 """Seconds without a frame after which a live source is given up, unless somebody wishes otherwise."""
@@ -136,6 +137,7 @@ class LiveSource(Closing):
                 if answer.live:
                     self.trouble = None
                     self.reconnects += 1
+                    SOURCE_RECONNECTS.inc()
                 return answer.live  # what has become a recording is over: the list of an HLS stream was completed
             pause = min(2 * pause, LONGEST_PAUSE_S)
 

@@ -9,7 +9,7 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from worker.contract.keys import LECTURES, LectureKeys, lecture_of_info_key
+from worker.contract.keys import LECTURES, RUNNING, LectureKeys, lecture_of_info_key
 from worker.contract.messages import LectureInfo, Ledger, ParticipantSpan, ledger_from_hashes
 from worker.contract.server import job_id
 
@@ -134,6 +134,7 @@ def forget(client: redis.Redis, name: str) -> None:
     chunks = [int(number) for number in client.hkeys(keys.in_flight)]
     # First what a commit cannot do without, so that a worker that is at it this moment writes nothing afterwards.
     erased = client.unlink(keys.info, keys.state)
+    client.srem(RUNNING, name)
     for chunk in chunks:
         _delete_job(client, job_id(name, chunk))
     while rest := list(client.scan_iter(keys.everything, count=SCAN_STEP)):
