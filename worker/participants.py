@@ -105,10 +105,9 @@ def advance(roster: Roster, seen: FrameSeen) -> tuple[Roster, list[Told]]:
     tracks = [track for track in roster.tracks if track.name or seen.stamp.t - track.t <= PATIENCE_S]
     named = roster.named
     told: list[Told] = []
+    known, doubts = _assigned(tracks, faces, seen.stamp.t)
     if roster.only is not None and tracks:
-        known, doubts = [0] * len(faces), [False] * len(faces)
-    else:
-        known, doubts = _assigned(tracks, faces, seen.stamp.t)
+        known = [0] * len(faces)
     for face, index, doubtful in zip(faces, known, doubts, strict=True):
         track = _seen(tracks[index], face, seen) if index is not None else _first_seen(face, seen, doubtful)
         if not track.name and (roster.only or _is_somebody(track)):

@@ -1,0 +1,177 @@
+"""The few kinds of panels that the dashboards are made of, on Prometheus."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometheus, stat, text, timeseries
+from grafana_foundation_sdk.models import common as shared
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardCursorSync,
+    DataSourceRef,
+    DynamicConfigValue,
+    FieldColorModeId,
+    Threshold,
+    ThresholdsMode,
+    VariableRefresh,
+    VariableSort,
+)
+
+PROMETHEUS = DataSourceRef("prometheus", "lecturepulse-prometheus")
+"""The uid that provisioning/datasources gives it; a test holds the two together."""
+
+# In the contract's order; the report's colours (producer/reading/report/palette.py), which a test holds equal.
+EMOTION_COLOURS = {
+    "anger": "#ee5701",
+    "disgust": "#145715",
+    "fear": "#74008e",
+    "happiness": "#f8d928",
+    "sadness": "#5477ea",
+    "surprise": "#7cddff",
+    "neutral": "#adaaa4",
+}
+
+GREEN, AMBER, RED = "green", "orange", "red"
+
+# Columns of Grafana's grid; a row has 24.
+THIRD, QUARTER, SIXTH, HALF = 8, 6, 4, 12
+
+
+class Line(NamedTuple):
+    """A query and how its series are called; `{{label}}` in the legend is the value of a label."""
+
+    expr: str
+    legend: str
+
+
+def board(title: str, uid: str, description: str) -> dashboard.Dashboard:
+    """An empty dashboard of this project: the last half hour, read anew every ten seconds."""
+    return (
+        dashboard.Dashboard(title)
+        .uid(uid)
+        .description(description)
+        .tags(["lecturepulse"])
+        .time("now-30m", "now")
+        .refresh("10s")
+        .tooltip(DashboardCursorSync.CROSSHAIR)
+        .readonly()
+        .link(
+            dashboard.DashboardLink("LecturePulse")
+            .tags(["lecturepulse"])
+            .as_dropdown(True)
+            .keep_time(True)
+            .include_vars(True)
+        )
+    )
+
+
+def chart(
+    title: str,
+    description: str,
+    *lines: Line,
+    unit: str = "short",
+    span: int = THIRD,
+    stacked: bool = False,
+    lowest: float | None = 0,
+    highest: float | None = None,
+) -> timeseries.Panel:
+    """Series over time. `lowest` and `highest` bound the axis; None lets Grafana choose."""
+    panel = (
+        timeseries.Panel()
+        .title(title)
+        .description(description)
+        .datasource(PROMETHEUS)
+        .unit(unit)
+        .span(span)
+        .height(8)
+        .fill_opacity(70 if stacked else 8)
+        .line_width(1)
+        .show_points(shared.VisibilityMode.NEVER)
+        .legend(common.VizLegendOptions().show_legend(True).display_mode(shared.LegendDisplayMode.LIST))
+        .tooltip(common.VizTooltipOptions().mode(shared.TooltipDisplayMode.MULTI))
+    )
+    if stacked:
+        panel.stacking(common.StackingConfig().mode(shared.StackingMode.NORMAL))
+    if lowest is not None:
+        panel.min(lowest)
+    if highest is not None:
+        panel.max(highest)
+    for query in _queries(lines):
+        panel.with_target(query)
+    return panel
+
+
+def number(
+    title: str,
+    description: str,
+    expr: str,
+    unit: str = "short",
+    steps: Sequence[tuple[float, str]] = (),
+    span: int = SIXTH,
+    below: str = GREEN,
+) -> stat.Panel:
+    """One figure as it is now. `steps`: from which value on it has which colour; `below`, the colour before them."""
+    levels = [Threshold(None, below), *(Threshold(value, colour) for value, colour in steps)]
+    return (
+        stat.Panel()
+        .title(title)
+        .description(description)
+        .datasource(PROMETHEUS)
+        .unit(unit)
+        .span(span)
+        .height(4)
+        .color_mode(shared.BigValueColorMode.VALUE)
+        .graph_mode(shared.BigValueGraphMode.AREA)
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+        .thresholds(dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(levels))
+        .with_target(prometheus.Dataquery().ref_id("A").expr(expr).range())
+    )
+
+
+def bars(title: str, description: str, *lines: Line, unit: str, span: int) -> bargauge.Panel:
+    """Values as they are now, a bar each."""
+    panel = (
+        bargauge.Panel()
+        .title(title)
+        .description(description)
+        .datasource(PROMETHEUS)
+        .unit(unit)
+        .span(span)
+        .height(8)
+        .min(0)
+        .orientation(shared.VizOrientation.HORIZONTAL)
+        .display_mode(shared.BarGaugeDisplayMode.BASIC)
+        .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+    )
+    for query in _queries(lines):
+        panel.with_target(query.instant())
+    return panel
+
+
+def words(content: str, span: int = 24, height: int = 3) -> text.Panel:
+    """A piece of Markdown."""
+    return text.Panel().content(content).span(span).height(height).transparent(True)
+
+
+def colour(value: str) -> list[DynamicConfigValue]:
+    """The override that gives a series this colour."""
+    return [DynamicConfigValue("color", {"mode": "fixed", "fixedColor": value})]
+
+
+def lecture_choice() -> dashboard.QueryVariable:
+    """The variable `lecture`: those that ran in the time that is shown."""
+    return (
+        dashboard.QueryVariable("lecture")
+        .label("Lecture")
+        .datasource(PROMETHEUS)
+        .query("label_values(lecturepulse_lecture_faces, lecture)")
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(VariableSort.ALPHABETICAL_ASC)
+    )
+
+
+def _queries(lines: Sequence[Line]) -> list[prometheus.Dataquery]:
+    return [
+        prometheus.Dataquery().ref_id(chr(ord("A") + number)).expr(line.expr).legend_format(line.legend).range()
+        for number, line in enumerate(lines)
+    ]

@@ -1,0 +1,199 @@
+"""Participant: what one person displayed, read from the person's own stream in Redis.
+
+Prometheus knows no participants, and should not: they would be series without number. Here Grafana's Redis data source
+(redis-datasource 2.x) reads the stream itself, entries of the time that is shown, and Grafana takes the event's JSON
+apart. It reads as the user `subscriber` of deploy/redis/users.acl, who can read nothing else.
+"""
+
+from grafana_foundation_sdk.builders import common, dashboard, stat, table, timeseries, trend
+from grafana_foundation_sdk.models import common as shared
+from grafana_foundation_sdk.models.dashboard import (
+    Dashboard,
+    DataSourceRef,
+    DataTransformerConfig,
+    VariableRefresh,
+    VariableSort,
+)
+
+from deploy.grafana import panels
+from deploy.grafana.lecture import CAUTION
+from deploy.grafana.panels import EMOTION_COLOURS, HALF, QUARTER, colour, lecture_choice, words
+
+REDIS = DataSourceRef("redis-datasource", "lecturepulse-redis")
+
+# A lecture of two hours at 2 frames a second has 14,400 events; a browser draws no more than this in one panel.
+MOST_EVENTS = 20_000
+
+EVENTS = "lecture:{${lecture}}:participant:${participant}"
+"""The key of the stream; Grafana puts in the values of the variables."""
+
+
+class StreamQuery:
+    """The entries of a stream in the time that is shown, as the Redis data source asks for them.
+
+    The SDK knows no queries of this plugin; this is one of its builders and what that builds.
+    """
+
+    def __init__(self, command: str, count: int) -> None:
+        self._json = {
+            "refId": "A",
+            "datasource": REDIS.to_json(),
+            "type": "command",
+            "command": command,
+            "keyName": EVENTS,
+            "count": count,
+        }
+
+    def build(self) -> "StreamQuery":
+        return self
+
+    def to_json(self) -> dict[str, object]:
+        return dict(self._json)
+
+
+def board() -> Dashboard:
+    """One person in one lecture."""
+    into = (
+        panels.board("LecturePulse: Participant", "lecturepulse-participant", "What one participant displayed.")
+        .with_variable(lecture_choice())
+        .with_variable(
+            dashboard.QueryVariable("participant")
+            .label("Participant")
+            .datasource(REDIS)
+            .query("HKEYS lecture:{${lecture}}:participants")
+            .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+            .sort(VariableSort.ALPHABETICAL_ASC)
+        )
+    )
+    for panel in (words(CAUTION), *_now(), _scores(), _affect(), _sightings()):
+        into.with_panel(panel)
+    return into.build()
+
+
+def _now() -> list[stat.Panel]:
+    """The newest event."""
+    return [
+        _newest("Displays now", "The likeliest expression.", {"emotion": "emotion"}, "/^emotion$/"),
+        _newest("Valence", "Of the newest event, -1 to 1.", {"valence": "valence"}, "/^valence$/"),
+        _newest("Arousal", "Of the newest event, -1 to 1.", {"arousal": "arousal"}, "/^arousal$/"),
+        _newest(
+            "At", "Media time of the newest event, or seconds since a live lecture began.", {"t": "t"}, "/^t$/", "s"
+        ),
+    ]
+
+
+def _newest(title: str, description: str, paths: dict[str, str], field: str, unit: str = "none") -> stat.Panel:
+    return (
+        stat.Panel()
+        .title(title)
+        .description(description)
+        .datasource(REDIS)
+        .unit(unit)
+        .span(QUARTER)
+        .height(4)
+        .graph_mode(shared.BigValueGraphMode.NONE)
+        .reduce_options(common.ReduceDataOptions().calcs(["firstNotNull"]).fields(field))
+        .with_target(StreamQuery("xrevrange", 2))  # the newest may be the one that ends the stream
+        .transformations([_taken_apart({"type": "type", **paths}), _only_sightings()])
+    )
+
+
+def _scores() -> trend.Panel:
+    paths = {f"smoothed.{emotion}": emotion for emotion in EMOTION_COLOURS}
+    panel = (
+        trend.Panel()
+        .title("Displayed expression")
+        .description("Smoothed probabilities over media time; gaps are times when the person was not seen.")
+        .datasource(REDIS)
+        .span(24)
+        .height(10)
+        .unit("percentunit")
+        .min(0)
+        .max(1)
+        .x_field("t")
+        .line_width(1)
+        .show_points(shared.VisibilityMode.NEVER)
+        .legend(common.VizLegendOptions().show_legend(True).display_mode(shared.LegendDisplayMode.LIST))
+        .tooltip(common.VizTooltipOptions().mode(shared.TooltipDisplayMode.MULTI))
+        .with_target(StreamQuery("xrange", MOST_EVENTS))
+        .transformations([_taken_apart({"type": "type", "t": "t", **paths}), _only_sightings(), _without("type")])
+    )
+    for emotion, value in EMOTION_COLOURS.items():
+        panel.override_by_name(emotion, colour(value))
+    return panel
+
+
+def _affect() -> timeseries.Panel:
+    return (
+        timeseries.Panel()
+        .title("Valence and arousal")
+        .description("Over the time at which events were committed: that of the clock for a live lecture.")
+        .datasource(REDIS)
+        .span(HALF)
+        .height(9)
+        .min(-1)
+        .max(1)
+        .line_width(1)
+        .show_points(shared.VisibilityMode.NEVER)
+        .legend(common.VizLegendOptions().show_legend(True).display_mode(shared.LegendDisplayMode.LIST))
+        .with_target(StreamQuery("xrange", MOST_EVENTS))
+        .transformations(
+            [
+                _taken_apart({"type": "type", "valence": "valence", "arousal": "arousal"}),
+                _only_sightings(),
+                _without("type"),
+            ]
+        )
+    )
+
+
+def _sightings() -> table.Panel:
+    return (
+        table.Panel()
+        .title("Newest events")
+        .description("What each network said, and the ensemble; how sure the face detector was.")
+        .datasource(REDIS)
+        .span(HALF)
+        .height(9)
+        .with_target(StreamQuery("xrevrange", 50))
+        .transformations(
+            [
+                _taken_apart(
+                    {
+                        "type": "type",
+                        "t": "t",
+                        "frame": "frame",
+                        "emotion": "emotion",
+                        "models.mobilenetv2": "mobilenetv2",
+                        "models.resnet50v2": "resnet50v2",
+                        "models.inceptionv3": "inceptionv3",
+                        "detection": "detection",
+                    }
+                ),
+                _only_sightings(),
+                _without("type"),
+            ]
+        )
+    )
+
+
+def _taken_apart(paths: dict[str, str]) -> DataTransformerConfig:
+    """Take the field `event` apart: path within its JSON -> name of the column. Of the rest, only the time is kept."""
+    options = {
+        "source": "event",
+        "format": "json",
+        "jsonPaths": [{"path": path, "alias": alias} for path, alias in paths.items()],
+        "replace": True,
+        "keepTime": True,
+    }
+    return DataTransformerConfig("extractFields", options=options)
+
+
+def _only_sightings() -> DataTransformerConfig:
+    """Leave out the event that ends the stream: it has no scores."""
+    wanted = {"fieldName": "type", "config": {"id": "equal", "options": {"value": "emotion"}}}
+    return DataTransformerConfig("filterByValue", options={"filters": [wanted], "type": "include", "match": "all"})
+
+
+def _without(field: str) -> DataTransformerConfig:
+    return DataTransformerConfig("organize", options={"excludeByName": {field: True}})

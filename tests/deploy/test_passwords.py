@@ -1,0 +1,125 @@
+"""deploy/passwords.py, and the Redis that compose.yaml starts with what it wrote: a real one."""
+
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.deploy.manifests import DEPLOY, compose
+from tests.deploy.queries import streams
+from tests.processes import eventually
+from tests.streams import free_port
+
+# What KEDA's redis scaler runs (pkg/scalers/redis_scaler.go), in other words: the type of a key, then its length.
+LENGTH = "if redis.call('type', KEYS[1]).ok == 'none' then return 0 end; return redis.call('llen', KEYS[1])"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that passwords.py fills."""
+    tmp_path = tmp_path_factory.mktemp("passwords")
+    shutil.copytree(DEPLOY / "redis", tmp_path / "deploy" / "redis")
+    shutil.copytree(DEPLOY / "kubernetes", tmp_path / "deploy" / "kubernetes")
+    shutil.copy(DEPLOY / "passwords.py", tmp_path / "deploy")
+    assert _run(tmp_path).returncode == 0
+    return tmp_path / "deploy" / "secrets"
+
+
+@pytest.fixture(scope="module")
+def server(written: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """redis-server with the arguments that compose.yaml has for it; host and port."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("redis-server is not installed")
+    places = {"/run/secrets/users.acl": str(written / "users.acl"), "/data": str(tmp_path_factory.mktemp("data"))}
+    given = [places.get(word, word) for word in compose()["services"]["redis"]["command"][1:]]
+    port = free_port()
+    command = [program, *given, "--port", str(port), "--bind", "127.0.0.1"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as running:
+        try:
+            eventually(lambda: _listens(port), patience=20)
+            yield f"127.0.0.1:{port}"
+        finally:
+            running.terminate()
+
+
+def test_only_the_owner_may_enter_the_folder_and_nothing_is_written_twice(written: Path) -> None:
+    assert written.stat().st_mode & 0o077 == 0
+    before = {file.name: file.read_text() for file in written.iterdir()}
+    assert set(before) == {"users.acl", "worker.env", "producer.env", "grafana.env", "scaler.env"}
+    again = _run(written.parents[1])
+    assert again.returncode == 2
+    assert "delete" in again.stderr
+    assert "Traceback" not in again.stderr
+    assert {file.name: file.read_text() for file in written.iterdir()} == before
+
+
+def test_passwords_differ_and_redis_is_given_their_digests_only(written: Path) -> None:
+    passwords = [
+        _value(written / f"{user}.env", "REDIS_URL").split(":")[2].split("@")[0] for user in ("worker", "producer")
+    ]
+    passwords += [
+        _value(written / "scaler.env", "password"),
+        _value(written / "grafana.env", "REDIS_SUBSCRIBER_PASSWORD"),
+    ]
+    passwords.append(_value(written / "grafana.env", "GF_SECURITY_ADMIN_PASSWORD"))
+    assert len(set(passwords)) == len(passwords)
+    assert all(len(password) >= 32 for password in passwords)
+    assert not any(password in (written / "users.acl").read_text() for password in passwords)
+
+
+def test_the_redis_of_compose_knows_them_and_nobody_else(written: Path, server: str) -> None:
+    for user in ("worker", "producer"):
+        ours = _value(written / f"{user}.env", "REDIS_URL").replace("redis:6379", server)
+        with redis.Redis.from_url(ours) as client:
+            assert client.ping()
+    with redis.Redis.from_url(f"redis://{server}") as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+    with redis.Redis.from_url(f"redis://worker:wrong@{server}") as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+
+
+def test_the_scaler_can_ask_for_the_length_of_the_queue_and_for_nothing_else(written: Path, server: str) -> None:
+    given = f"scaler:{_value(written / 'scaler.env', 'password')}"
+    with redis.Redis.from_url(f"redis://{given}@{server}") as scaler:
+        assert scaler.eval(LENGTH, 1, "rq:queue:frames") == 0
+        for forbidden in (
+            ("EVAL", LENGTH, 1, "lecture:{g9}:class"),
+            ("EVAL", "return redis.call('lpop', KEYS[1])", 1, "rq:queue:frames"),
+            ("RPUSH", "rq:queue:frames", "x"),
+            ("KEYS", "*"),
+        ):
+            with pytest.raises(redis.ResponseError):
+                scaler.execute_command(*forbidden)
+
+
+def test_grafana_may_ask_what_the_participant_dashboard_asks_and_may_see_no_pixels(written: Path, server: str) -> None:
+    given = f"subscriber:{_value(written / 'grafana.env', 'REDIS_SUBSCRIBER_PASSWORD')}"
+    with redis.Redis.from_url(f"redis://{given}@{server}") as grafana:
+        assert grafana.ping(), "its health check"
+        assert grafana.execute_command("HKEYS", "lecture:{g9}:participants") == []
+        for _, query in streams("g9", "p01"):
+            assert grafana.execute_command(query["command"].upper(), query["keyName"], "-", "+") == []
+        for forbidden in (("HGETALL", "lecture:{g9}:chunk:0"), ("DEL", "lecture:{g9}:participant:p01")):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                grafana.execute_command(*forbidden)
+
+
+def _run(root: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "deploy/passwords.py"], cwd=root, capture_output=True, text=True, check=False, timeout=30
+    )
+
+
+def _value(file: Path, name: str) -> str:
+    return dict(line.split("=", 1) for line in file.read_text().splitlines())[name]
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

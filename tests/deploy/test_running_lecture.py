@@ -1,0 +1,110 @@
+"""A lecture in the middle of its run: every query of dashboards and rules finds what it asks for.
+
+A real Redis, worker and producer, and a real Prometheus that scrapes them.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import redis
+
+from tests.deploy.prometheus import Prometheus, program, running_prometheus
+from tests.deploy.queries import board, filled_in, promql, streams
+from tests.gallery import render_gallery
+from tests.processes import eventually, workers
+from tests.streams import free_port
+
+LECTURE = "monday-9"
+
+# Long enough that it is not over before every series was scraped several times: it is stopped then.
+SECONDS = 240.0
+LOOK_BACK_S = 8.0
+
+
+@pytest.fixture(scope="module")
+def running_lecture(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes a worker host and a producer in the middle of a lecture of four people."""
+    program("prometheus")
+    folder = tmp_path_factory.mktemp("prometheus")
+    video = folder / "lecture.mp4"
+    render_gallery(video, people=4, seconds=SECONDS, size=(640, 360), fps=2)
+    worker, producer = free_port(), free_port()
+    command = [sys.executable, "-m", "producer", "ingest", str(video), "--lecture", LECTURE, "--redis", redis_server]
+    command += ["--json", "--metrics-port", str(producer), "--max-bytes", "2000000", "--fps", "4"]
+    targets = {
+        "lecturepulse-worker": [f"127.0.0.1:{worker}"],
+        "lecturepulse-producer": [f"127.0.0.1:{producer}"],
+    }
+    with ExitStack() as stack:
+        client = stack.enter_context(redis.Redis.from_url(redis_server))
+        client.flushall()
+        client.config_set("maxmemory", "256mb")  # without a limit there is no share of it
+        stack.callback(client.config_set, "maxmemory", 0)
+        stack.enter_context(workers(redis_server, 1, "--metrics-port", str(worker)))
+        feeding = stack.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL))
+        stack.callback(feeding.terminate)
+        yield stack.enter_context(running_prometheus(targets, folder))
+
+
+def test_every_panel_of_every_dashboard_shows_data(running_lecture: Prometheus) -> None:
+    queries = dict(promql(LECTURE))
+    assert len(queries) >= 45
+    empty: list[str] = []
+
+    def all_have_data() -> bool:
+        empty[:] = [place for place, expr in queries.items() if not running_lecture.series(expr, LOOK_BACK_S)]
+        return not empty
+
+    try:
+        eventually(all_have_data, patience=100)
+    except AssertionError:
+        pytest.fail(f"no data: {', '.join(empty)}")
+
+
+def test_the_choice_of_lectures_holds_the_one_that_runs(running_lecture: Prometheus) -> None:
+    found = running_lecture.ask("query", query="count by (lecture) (lecturepulse_lecture_faces)")["result"]
+    assert [each["metric"]["lecture"] for each in found] == [LECTURE]
+
+
+def test_every_rule_evaluates_every_series_is_there_and_no_alert_fires(running_lecture: Prometheus) -> None:
+    rules = [rule for group in running_lecture.ask("rules")["groups"] for rule in group["rules"]]
+    recorded = [rule["name"] for rule in rules if rule["type"] == "recording"]
+    eventually(lambda: all(running_lecture.series(name, LOOK_BACK_S) for name in recorded), patience=30)
+    rules = [rule for group in running_lecture.ask("rules")["groups"] for rule in group["rules"]]
+    assert [rule.get("lastError") for rule in rules if rule["health"] != "ok"] == []
+    assert [rule["name"] for rule in rules if rule["type"] == "alerting" and rule["state"] != "inactive"] == []
+
+
+def test_what_the_participant_dashboard_reads_of_redis_is_there(running_lecture: Prometheus, redis_server: str) -> None:
+    """Its variable and its queries, asked as Grafana's Redis data source asks them."""
+    with redis.Redis.from_url(redis_server) as client:
+        (variable,) = [each for each in board("participant")["templating"]["list"] if each["name"] == "participant"]
+        choice = filled_in(variable["query"], LECTURE, "").split()
+        eventually(lambda: client.execute_command(*choice))
+        people = sorted(name.decode() for name in client.execute_command(*choice))
+        assert people[0] == "p01"
+        queries = list(streams(LECTURE, people[0]))
+        assert len(queries) >= 7
+        for panel, query in queries:
+            assert query["type"] == "command"
+            start, end = ("-", "+") if query["command"] == "xrange" else ("+", "-")
+            entries: Any = client.execute_command(
+                query["command"].upper(), query["keyName"], start, end, "COUNT", query["count"]
+            )
+            events = [json.loads(fields[b"event"]) for _, fields in entries]
+            assert events
+            apart = next(each for each in panel["transformations"] if each["id"] == "extractFields")["options"]
+            for path in (each["path"] for each in apart["jsonPaths"]):
+                assert all(_at(event, path) is not None for event in events), f"{panel['title']}: no {path}"
+
+
+def _at(event: dict[str, Any], path: str) -> Any:
+    value: Any = event
+    for step in path.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
