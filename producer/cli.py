@@ -38,7 +38,7 @@ from producer.reading.lectures import (
     list_lectures,
     read_lecture,
 )
-from producer.reading.roster import Roster, RosterRefused, names_in, read_roster
+from producer.reading.roster import Names, Roster, RosterRefused, names_in, read_roster
 from producer.saying import discard_output, say
 from producer.stopping import exit_code
 from worker.contract.keys import checked_id
@@ -146,6 +146,12 @@ def _seconds(text: str) -> float:
     if not (math.isfinite(seconds) and seconds > 0):
         raise ValueError(f"{text!r} is not a number of seconds above 0")
     return seconds
+
+
+def _port(text: str) -> int:
+    if not (str(text).isascii() and str(text).isdecimal() and int(text) < 65536):
+        raise ValueError(f"{text!r} is not a port: a number from 0 to 65535")
+    return int(text)
 
 
 def _count(text: str) -> int:
@@ -275,10 +281,64 @@ def watch_command(
     """Follow a lecture's events until it ends."""
     with _redis(redis) as (client, _):
         names = names_in(client, lecture, roster) if roster is not None else None
-        show = (JsonLines(names) if json else PlainLines(names)).show
         waiting = _Waiting(client, lecture)
+        if not json and sys.stdout.isatty():
+            _watch_live(client, lecture, participant, from_start, names, waiting)
+            return
+        show = (JsonLines(names) if json else PlainLines(names)).show
         for event in follow(client, lecture, participant, from_start, while_waiting=waiting):
             show(event)
+
+
+def _watch_live(
+    client: redis.Redis,
+    lecture: str,
+    participant: str | None,
+    from_start: bool,
+    names: Names | None,
+    waiting: Callable[[], None],
+) -> None:
+    """Follow a lecture as a table that moves."""
+    from producer.live_table import LiveTable  # late: rich is slow to load
+
+    def while_waiting() -> None:
+        waiting()
+        table.tick()
+
+    read_lecture(client, lecture)  # where there is none, before anything is drawn
+    with LiveTable(lecture, lambda: read_lecture(client, lecture), names) as table:
+        for event in follow(client, lecture, participant, from_start, while_waiting=while_waiting):
+            table.show(event)
+
+
+@app.command("serve")
+def serve_command(
+    lecture: Annotated[
+        str | None,
+        typer.Argument(
+            parser=LECTURE_ID, metavar="[LECTURE]", show_default=False, help="The lecture's id; without it, all."
+        ),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(parser=_parsed(_port), metavar="PORT", help="Where to listen; 0 for any that is free.")
+    ] = 8080,
+    host: Annotated[
+        str, typer.Option(metavar="HOST", help="On which address. Where it is not loopback, a token is asked for.")
+    ] = "127.0.0.1",
+    roster: NamesOf = None,
+    redis: Redis = None,
+) -> None:
+    """Show a lecture, or all of them, as a web page that moves while it goes on. Ctrl-C ends it."""
+    if roster is not None and lecture is None:
+        raise typer.BadParameter("a roster is for one lecture; say which: serve LECTURE", param_hint="--roster")
+    from producer.serving.server import ServeRefused, serve  # late: nothing else needs a web server
+
+    with _redis(redis) as (_, url):
+        try:
+            serve(url, lecture, host, port, roster, typer.echo)
+        except ServeRefused as refused:
+            say(refused)
+            raise typer.Exit(2) from None
 
 
 @app.command("export")
@@ -296,6 +356,25 @@ def export_command(
     with _redis(redis) as (client, _):
         if not export(client, lecture, output, roster):
             say(f"lecture {lecture} is not over: {output} holds what was there")
+
+
+@app.command("report")
+def report_command(
+    lecture: Lecture,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", show_default=False, help="The file to write: .html, needing no other.")
+    ],
+    class_only: Annotated[bool, typer.Option("--class-only", help="Nothing about single participants.")] = False,
+    roster: NamesOf = None,
+    redis: Redis = None,
+) -> None:
+    """Write a page to read: the class over time, moments worth a look, who was seen how long, how sure that is."""
+    from producer.reading.report.writing import check_report_path, report  # late: slow to load
+
+    check_report_path(output)
+    with _redis(redis) as (client, _):
+        if not report(client, lecture, output, roster, class_only):
+            say(f"lecture {lecture} is not over: {output} shows what was there")
 
 
 @app.command("list")

@@ -53,7 +53,7 @@ def export(client: redis.Redis, lecture: str, path: Path, roster: Roster | None 
             over = isinstance(event, EndEvent)
             yield event
 
-    with _complete_or_absent(path) as file:
+    with complete_or_absent(path) as file:
         WRITERS[path.suffix](events(), names, file)
     return over
 
@@ -67,7 +67,7 @@ def check_path(path: Path) -> None:
 
 
 @contextmanager
-def _complete_or_absent(path: Path) -> Iterator[IO[bytes]]:
+def complete_or_absent(path: Path) -> Iterator[IO[bytes]]:
     """A file beside `path` that takes its name once it is written to the end."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

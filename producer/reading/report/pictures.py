@@ -1,0 +1,133 @@
+"""What the pictures of a lecture show, in the form in which the page's script takes it. Pure."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from producer.clock import clock
+from producer.reading.moments import Moment, in_words
+from producer.reading.report.palette import STACK
+from producer.reading.timeline import Array, Timeline
+from worker.contract.messages import EMOTIONS
+
+# Seconds between two marks of a time axis: the smallest with at most MOST_TICKS of them.
+TICK_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
+MOST_TICKS = 9
+
+# The axis of valence and arousal ends at a multiple of this above zero, and one below: a calm lecture is to look calm.
+AFFECT_STEP = 0.25
+
+# Two numbers nearer than this share of the lecture would lie on each other on a narrow page.
+NEAR = 0.08
+
+_STACKED = [EMOTIONS.index(emotion) for emotion in STACK]
+"""Place in EMOTIONS of each emotion of STACK."""
+
+
+def pictures(timeline: Timeline, moments: list[Moment], names: Mapping[str, str]) -> dict[str, Any]:
+    """All that the pictures show of a lecture, for JSON; `names` are those of participants by id.
+
+    `class` has a row for every step with faces: `y0` to `y7` are the borders of the stacked shares, in percent from
+    bottom to top; `margins` one where there are enough participants for a margin of uncertainty. A row more closes
+    each run of steps. `strips` tell for every step which emotion was displayed most (its place in `emotions`, -1 where
+    the participant was not seen) and how strongly, in percent.
+    """
+    place = np.argsort(_STACKED)
+    return {
+        "emotions": STACK,
+        "step": timeline.bin_s,
+        "steps": timeline.bins,
+        "seconds": timeline.seconds,
+        "frames": timeline.looked_at,
+        "ticks": [{"t": t, "label": clock(t)} for t in ticks(timeline.seconds)],
+        "parameters": _parameters(timeline),
+        "class": list(_class_rows(timeline)),
+        "margins": list(_margin_rows(timeline)),
+        "lookedAt": (timeline.frames > 0).astype(int).tolist(),
+        "moments": list(_moment_rows(moments, timeline.seconds)),
+        "strips": [
+            {
+                "id": each.id,
+                "name": names.get(each.id),
+                "shown": np.where(each.shown < 0, -1, place[each.shown]).tolist(),
+                "strength": np.round(100 * each.strength).astype(int).tolist(),
+            }
+            for each in timeline.participants
+        ],
+    }
+
+
+def _moment_rows(moments: list[Moment], seconds: float) -> Iterator[dict[str, Any]]:
+    """`lift` is 1 where a moment's number would lie on that of the one before."""
+    before, lift = -math.inf, 0
+    for n, each in enumerate(moments, 1):
+        lift = 1 - lift if each.t - before < NEAR * seconds else 0
+        before = each.t
+        yield {"t": each.t, "n": n, "lift": lift, "words": in_words(each)}
+
+
+def _parameters(timeline: Timeline) -> dict[str, Any]:
+    """The parameters of the specifications: how far their axes go."""
+    middle = np.stack([timeline.valence, timeline.arousal], axis=1)
+    margins = np.nan_to_num(timeline.margins)
+    reached = np.nan_to_num(np.concatenate([middle - margins, middle + margins]))
+    low, high = (np.array([reached.min(), reached.max()]) if timeline.bins else np.zeros(2)) / AFFECT_STEP
+    most = np.nan_to_num(timeline.faces).max(initial=1.0)
+    return {
+        "seconds": max(timeline.seconds, 1e-3),
+        "ticks": ticks(timeline.seconds),
+        "affectLow": max(-1.0, min(-1, math.floor(low)) * AFFECT_STEP),
+        "affectHigh": min(1.0, max(1, math.ceil(high)) * AFFECT_STEP),
+        "faces": math.ceil(most),
+    }
+
+
+def ticks(seconds: float) -> list[int]:
+    """Times to mark on an axis of so many seconds."""
+    step = next((each for each in TICK_S if seconds / each <= MOST_TICKS), TICK_S[-1])
+    return list(range(0, int(seconds) + 1, step))
+
+
+def _class_rows(timeline: Timeline) -> Iterator[dict[str, Any]]:
+    borders = np.cumsum(100 * timeline.scores[:, _STACKED], axis=1)
+    borders = np.concatenate([np.zeros((timeline.bins, 1)), borders / borders[:, -1:] * 100], axis=1)
+    for step, place in _runs(~np.isnan(timeline.scores[:, 0]), timeline):
+        yield {
+            **place,
+            **{f"y{n}": round(float(border), 2) for n, border in enumerate(borders[step])},
+            "valence": round(float(timeline.valence[step]), 3),
+            "arousal": round(float(timeline.arousal[step]), 3),
+            "faces": round(float(timeline.faces[step]), 2),
+            "frames": int(timeline.frames[step]),
+        }
+
+
+def _margin_rows(timeline: Timeline) -> Iterator[dict[str, Any]]:
+    for step, place in _runs(~np.isnan(timeline.margins[:, 0]), timeline):
+        yield {
+            **place,
+            **_interval("valence", timeline.valence, timeline.margins[:, 0], step),
+            **_interval("arousal", timeline.arousal, timeline.margins[:, 1], step),
+        }
+
+
+def _interval(name: str, middle: Array, margin: Array, step: int) -> dict[str, float]:
+    """From and to; no further than the scale goes."""
+    low, high = np.clip([middle[step] - margin[step], middle[step] + margin[step]], -1, 1)
+    return {f"{name}_low": round(float(low), 3), f"{name}_high": round(float(high), 3)}
+
+
+def _runs(there: npt.NDArray[np.bool_], timeline: Timeline) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(step, where its row belongs) for every step that is `there`, and the last of each run twice, to its end."""
+    run = -1
+    before = False
+    for step in range(timeline.bins):
+        if there[step]:
+            run += not before
+            yield step, {"t": step * timeline.bin_s, "run": run, "step": step}
+            if step + 1 == timeline.bins or not there[step + 1]:
+                yield step, {"t": min((step + 1) * timeline.bin_s, timeline.seconds), "run": run}
+        before = bool(there[step])

@@ -1,0 +1,261 @@
+"""What there is to read, and under which address: pages, the files that they are made of, and JSON for programs."""
+
+import html
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import redis
+from msgspec import Struct
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from producer.reading.lectures import Lecture, LectureUnknown, list_lectures, participants, read_lecture
+from producer.reading.report.caution import CAUTION
+from producer.reading.report.palette import COLOURS
+from producer.reading.roster import Roster
+from producer.serving.channel import MOST_EVENTS, START, checked_position, follow_channel, is_over, read_page
+from producer.serving.reader import Readers, TooManyReaders
+from producer.serving.stream import HEARTBEAT, HEARTBEAT_S, RETRY, EventStream, Streams, message
+from worker.contract.keys import LectureKeys
+from worker.contract.messages import Ledger, ParticipantSpan
+
+STATIC = Path(__file__).parent / "static"
+
+MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+EVENTS = 1000
+"""Events in one answer, where no other number is asked for."""
+
+
+class NotFound(Exception):
+    """There is nothing under an address; the message says what is missing."""
+
+
+class BadRequest(Exception):
+    """An address asks for something that makes no sense; the message says what."""
+
+
+class Listed(Struct, frozen=True):
+    """A lecture as programs read it. Times are seconds since 1970."""
+
+    id: str
+    status: str
+    source: str
+    fps: float
+    started: float
+    ended: float | None
+    reason: str | None
+    participants: int
+    fed: bool
+    abandoned: bool
+    ledger: Ledger
+
+
+class Seen(Struct, frozen=True):
+    """A participant as programs read it. Times are seconds of media time."""
+
+    id: str
+    first: float
+    last: float
+    frames: int
+
+
+class Site:
+    """The pages and JSON of one lecture (`only`), or of all that are kept."""
+
+    def __init__(self, client: redis.Redis, only: str | None, roster: Roster | None) -> None:
+        self._client = client
+        self._only = only
+        self._readers = Readers(client, roster)
+        self._streams = Streams()
+        self._files = _files()
+
+    def application(self) -> Starlette:
+        """All of it, as an ASGI application."""
+        events = "/api/lectures/{lecture}/participants/{participant}/events"
+        return Starlette(
+            routes=[
+                Route("/", self.home),
+                Route("/lectures/{lecture}", self.page),
+                Route("/lectures/{lecture}/stream", self.board),
+                Route("/static/{name}", self.static),
+                Route("/api/lectures", self.lectures),
+                Route("/api/lectures/{lecture}", self.lecture),
+                Route("/api/lectures/{lecture}/participants", self.participants),
+                Route("/api/lectures/{lecture}/class/events", self.events),
+                Route(events, self.events),
+            ],
+            exception_handlers={
+                NotFound: _problem(404),
+                LectureUnknown: _problem(404),
+                BadRequest: _problem(400),
+                TooManyReaders: _problem(503),
+                redis.RedisError: _problem(503, "Redis does not answer; try again"),
+            },
+        )
+
+    def stop(self) -> None:
+        """Let all that goes on come to its end."""
+        self._streams.stopping = True
+        self._readers.stop()
+
+    # What people look at.
+
+    def home(self, _: Request) -> Response:
+        return self._file("lectures.html") if self._only is None else RedirectResponse(f"/lectures/{self._only}", 303)
+
+    def page(self, request: Request) -> Response:
+        self._keys(request)
+        return self._file("lecture.html")
+
+    def static(self, request: Request) -> Response:
+        return self._file(request.path_params["name"])
+
+    async def board(self, request: Request) -> Response:
+        lecture = self._keys(request).lecture
+        self._readers.check_room(lecture)
+        # A page that was hidden comes back without the header, but knows where it was.
+        since = request.headers.get("last-event-id") or request.query_params.get("since")
+        return EventStream(self._streams, self._board(lecture, since))
+
+    # What programs read.
+
+    def lectures(self, _: Request) -> Response:
+        kept = list_lectures(self._client)
+        return _json({"lectures": [_listed(each) for each in kept if self._only in (None, each.id)]})
+
+    def lecture(self, request: Request) -> Response:
+        return _json(_listed(self._lecture(self._keys(request))))
+
+    def participants(self, request: Request) -> Response:
+        spans = participants(self._client, self._keys(request).lecture)
+        return _json({"participants": [_seen(each, span) for each, span in spans.items()]})
+
+    def events(self, request: Request) -> Response:
+        keys, participant = self._keys(request), request.path_params.get("participant")
+        started = self._lecture(keys).info.started
+        stream = keys.class_ if participant is None else self._participant(keys, participant)
+        live = "text/event-stream" in request.headers.get("accept", "")
+        last = request.headers.get("last-event-id") if live else None
+        since = _position(last or request.query_params.get("since", START))
+        if not live:
+            limit = _limit(request.query_params.get("limit", str(EVENTS)))
+            return _json(read_page(self._client, stream, started, since, limit))
+        if is_over(self._client, stream, since):
+            return Response(status_code=204)  # which tells a browser not to come again
+        return EventStream(self._streams, self._channel(stream, since))
+
+    async def _board(self, lecture: str, since: str | None) -> AsyncGenerator[bytes, None]:
+        yield RETRY
+        async with self._readers.of(lecture) as reader:
+            while not self._streams.stopping:
+                if not await reader.news(since, HEARTBEAT_S):
+                    yield HEARTBEAT
+                    continue
+                edition, patch = reader.patch(since)
+                yield message(edition, patch)
+                since = edition
+
+    async def _channel(self, stream: str, since: str) -> AsyncGenerator[bytes, None]:
+        yield RETRY
+        quiet_since = time.monotonic()
+        async for event in follow_channel(self._client, stream, since):
+            if self._streams.stopping:
+                return
+            if event is not None:
+                yield message(*event)
+            elif time.monotonic() - quiet_since > HEARTBEAT_S:
+                yield HEARTBEAT
+            else:
+                continue
+            quiet_since = time.monotonic()
+
+    def _keys(self, request: Request) -> LectureKeys:
+        """Those of the lecture in the address, if it may be read here."""
+        lecture = request.path_params["lecture"]
+        if self._only not in (None, lecture):
+            raise NotFound(f"only lecture {self._only} is served here")
+        try:
+            return LectureKeys(lecture)
+        except ValueError as wrong:
+            raise NotFound(str(wrong)) from None
+
+    def _lecture(self, keys: LectureKeys) -> Lecture:
+        try:
+            return read_lecture(self._client, keys.lecture)
+        except ValueError:  # a hash of somebody else's that only looks like a lecture
+            raise LectureUnknown(keys.lecture) from None
+
+    def _participant(self, keys: LectureKeys, participant: str) -> str:
+        """The stream of a participant who was seen."""
+        try:
+            stream = keys.participant(participant)
+        except ValueError as wrong:
+            raise NotFound(str(wrong)) from None
+        if not self._client.exists(stream):
+            raise NotFound(f"lecture {keys.lecture!r} has no participant {participant!r}")
+        return stream
+
+    def _file(self, name: str) -> Response:
+        if name not in self._files:
+            raise NotFound(f"there is no file {name[:80]!r}")
+        return Response(self._files[name], media_type=MEDIA_TYPES[Path(name).suffix])
+
+
+def _files() -> dict[str, bytes]:
+    """What lies in STATIC, by name, and the colours as a style sheet."""
+    files = {path.name: path.read_bytes() for path in STATIC.iterdir() if path.suffix in MEDIA_TYPES}
+    caution = "".join(f"<p>{html.escape(paragraph)}</p>" for paragraph in CAUTION)
+    files["lecture.html"] = files["lecture.html"].replace(b"<!-- caution -->", caution.encode())
+    colours = " ".join(f"--{emotion}: {colour};" for emotion, colour in COLOURS.items())
+    files["palette.css"] = f":root {{ {colours} }}\n".encode()
+    return files
+
+
+def _problem(status: int, said: str | None = None) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(_: Request, failure: Exception) -> Response:
+        return _json({"error": said or str(failure)}, status)
+
+    return answer
+
+
+def _json(content: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(content), status, media_type="application/json")
+
+
+def _position(text: str) -> str:
+    try:
+        return checked_position(text)
+    except ValueError as wrong:
+        raise BadRequest(str(wrong)) from None
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MOST_EVENTS):
+        raise BadRequest(f"limit {text[:80]!r} is not a number from 1 to {MOST_EVENTS}")
+    return int(text)
+
+
+def _listed(lecture: Lecture) -> Listed:
+    info = lecture.info
+    return Listed(
+        id=lecture.id,
+        status=info.status,
+        source=info.source,
+        fps=info.fps,
+        started=info.started,
+        ended=info.ended,
+        reason=info.reason,
+        participants=lecture.participants,
+        fed=lecture.fed,
+        abandoned=lecture.abandoned,
+        ledger=lecture.ledger,
+    )
+
+
+def _seen(participant: str, span: ParticipantSpan) -> Seen:
+    return Seen(participant, span.first, span.last, span.frames)

@@ -1,0 +1,112 @@
+"""The web server: one process, one thread for the pages, until it is told to stop."""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Callable
+
+import redis
+import uvicorn
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from producer.reading.roster import Roster
+from producer.serving.access import Access, Guard
+from producer.serving.application import Site
+
+# An answer that Redis does not give within these is none: the pages say that it is gone, and it is asked again.
+REDIS_CONNECT_S = 2.0
+REDIS_ANSWER_S = 3.0
+
+# A reader that takes nothing for so long is cut off by the system, so that its place is free for another.
+STALLED_MS = 60_000
+
+# Connections, those of streams included; beyond that, the answer is 503.
+MOST_CONNECTIONS = 256
+
+# What is going on is over within one heartbeat of its loop; whoever does not read gets no longer.
+STOP_S = 2
+
+
+class ServeRefused(Exception):
+    """The server cannot listen where it was told to; the message says why."""
+
+
+def serve(
+    url: str, lecture: str | None, host: str, port: int, roster: Roster | None, announce: Callable[[str], None]
+) -> None:
+    """Serve the pages of `lecture`, or of all, from the Redis at `url`, until a signal; `announce` is told the address.
+
+    Where `host` is not loopback, that has the token. Raises ServeRefused.
+    """
+    with _listening(host, port) as listener, _client(url) as client:
+        address, bound = listener.getsockname()[:2]
+        access = Access(address, bound)
+        site = Site(client, lecture, roster)
+        config = uvicorn.Config(
+            Guard(site.application(), access),
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=MOST_CONNECTIONS,
+            timeout_graceful_shutdown=STOP_S,
+        )
+        announce(_page(host, address, bound, access.token))
+        asyncio.run(_Server(config, site).serve([listener]))
+
+
+class _Server(uvicorn.Server):
+    """One that ends what goes on before it waits for its end."""
+
+    def __init__(self, config: uvicorn.Config, site: Site) -> None:
+        super().__init__(config)
+        self._site = site
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._site.stop()
+        await super().shutdown(sockets)
+
+
+def _client(url: str) -> redis.Redis:
+    """Unlike that of everybody else it waits for nothing: a page that says that Redis is gone is better than none."""
+    return redis.Redis.from_url(
+        url,
+        protocol=2,
+        socket_connect_timeout=REDIS_CONNECT_S,
+        socket_timeout=REDIS_ANSWER_S,
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),  # of one that was closed meanwhile
+    )
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_MS)
+            listener.bind(where)
+            listener.listen(128)
+        except OSError:
+            listener.close()
+            raise
+    except (OSError, UnicodeError) as failure:
+        why = failure.strerror if isinstance(failure, OSError) else "no name of a host"
+        raise ServeRefused(f"cannot listen on {host} port {port}: {why}; choose others with --host, --port") from None
+    return listener
+
+
+def _page(host: str, address: str, port: int, token: str | None) -> str:
+    """The address to open in a browser."""
+    everywhere = ipaddress.ip_address(address).is_unspecified
+    name = socket.gethostname() if everywhere else host
+    shown = f"[{name}]" if ":" in name else name
+    return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")

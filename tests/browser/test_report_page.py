@@ -1,0 +1,215 @@
+"""The report in a real browser without a network: what it shows, reads out and lets a keyboard do."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+
+from producer.reading.report.palette import STACK
+from producer.reading.report.writing import report
+from producer.reading.roster import Roster
+from tests.producer.reading.lessons import lesson, write_lesson
+from worker.contract.server import connect
+
+CHROMIUM = shutil.which("chromium")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)")
+
+# For machines that are slow; nothing waits as long as this where they are not.
+PATIENCE_MS = 30_000
+
+FRAMES = 120
+"""A minute. Everybody is neutral, then happy from the middle on; p03 is away for a while, p04 always angry."""
+
+NAME = '<img src=x onerror="document.title=1">'
+
+
+def shows(person: int, frame: int) -> str | None:
+    if person == 3:
+        return "anger"
+    if person == 2 and 10 <= frame < 40:
+        return None
+    return "happiness" if frame >= 60 else "neutral"
+
+
+@pytest.fixture(scope="module")
+def file(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "r.html"
+    with connect(redis_server) as client:
+        write(client, path)
+    return path
+
+
+def write(client: redis.Redis, path: Path) -> None:
+    client.flushall()
+    write_lesson(client, lesson(4, FRAMES, shows, share=0.86))
+    assert report(client, "l", path, Roster({"p01": NAME}))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browser found wrong with the page, and what it was asked to load beside it."""
+    return []
+
+
+@pytest.fixture
+def page(browser: Browser, file: Path, complaints: list[str]) -> Iterator[Page]:
+    def heard(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            complaints.append(message.text)
+
+    expect.set_options(timeout=PATIENCE_MS)
+    with browser.new_context(viewport={"width": 1200, "height": 900}, offline=True) as context:
+        page = context.new_page()
+        page.on("console", heard)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: complaints.append(request.url) if request.url != file.as_uri() else None)
+        page.goto(file.as_uri())
+        expect(page.locator("[data-chart=faces] svg")).to_be_visible()
+        expect(page.locator(".track")).to_have_count(4)
+        yield page
+
+
+def test_it_opens_without_a_network_and_without_a_complaint(page: Page, complaints: list[str]) -> None:
+    expect(page).to_have_title("Lecture l \N{EN DASH} LecturePulse report")
+    for chart in ("shares", "affect", "faces"):
+        assert page.locator(f"[data-chart={chart}] svg path").count() > 0
+    expect(page.get_by_text("Where scripts may not run")).to_have_count(0)
+    assert complaints == []
+
+
+def test_headings_landmarks_and_pictures_have_names(page: Page) -> None:
+    assert page.get_by_role("heading", level=1).all_inner_texts() == ["Lecture l"]
+    assert page.get_by_role("heading", level=2).all_inner_texts() == [
+        "The class over time",
+        "Moments worth looking at",
+        "Participants",
+        "Who was seen how long",
+        "How sure the models are",
+        "What these figures do not say",
+        "Where every frame went",
+    ]
+    for role in ("banner", "navigation", "main", "contentinfo"):
+        expect(page.get_by_role(role)).to_have_count(1)
+    for picture in page.get_by_role("img").all():
+        assert picture.get_attribute("aria-label")
+
+
+def test_the_first_tab_leads_past_everything_to_the_report(page: Page) -> None:
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the report")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+
+
+def test_the_table_opens_and_holds_what_was_displayed(page: Page) -> None:
+    page.get_by_text("The same as a table", exact=True).focus()
+    page.keyboard.press("Enter")
+    rows = [row.locator("th, td").all_inner_texts() for row in page.locator("#class-table tr").all()]
+    assert rows[0] == ["from", "faces", *reversed(STACK), "valence", "arousal"]
+    assert len(rows) == 1 + FRAMES // 2
+    before, middle, after = (dict(zip(rows[0], rows[1 + second], strict=True)) for second in (3, 12, 40))
+    # Three of four neutral at 86 %, one angry; two of three; three of four happy. Others have 2.3 %.
+    assert (before["faces"], before["neutral"], before["anger"], before["happiness"]) == ("4.0", "65%", "23%", "2%")
+    assert (middle["from"], middle["faces"], middle["neutral"], middle["anger"]) == ("0:00:12", "3.0", "58%", "30%")
+    assert (after["happiness"], after["anger"], after["neutral"]) == ("65%", "23%", "2%")
+
+
+def test_a_keyboard_goes_through_a_strip_which_is_read_out(page: Page) -> None:
+    strip = page.get_by_role("slider", name="p03")
+    page.get_by_role("link", name="Skip 4 strips").focus()
+    for _ in range(3):
+        page.keyboard.press("Tab")
+    expect(strip).to_be_focused()
+    page.keyboard.press("Home")
+    expect(strip).to_have_attribute("aria-valuetext", "0:00:00: neutral 86%")
+    for _ in range(16):
+        page.keyboard.press("ArrowRight")
+    expect(strip).to_have_attribute("aria-valuetext", "0:00:16: not seen")
+    expect(page.get_by_role("slider", name="p04")).to_have_attribute("aria-valuetext", "0:00:16: anger 86%")
+    page.keyboard.press("End")
+    expect(strip).to_have_attribute("aria-valuetext", "0:00:59: happiness 86%")
+    expect(page.locator("[data-clock]")).to_have_text("0:00:59")
+    expect(page.locator("[data-readout]")).to_contain_text("happiness 65%, anger 23% · 4 faces · valence +")
+    page.keyboard.press("Escape")
+    expect(page.locator("[data-clock]")).to_have_text("Whole lecture")
+
+
+def test_the_legend_has_the_shares_of_the_lecture_and_of_the_time_pointed_at(page: Page) -> None:
+    happiness = page.locator("[data-share=happiness]")
+    expect(happiness).to_have_text(page.locator(".tiles dd").last.inner_text().split()[1])
+    page.get_by_role("slider", name="Time in the lecture").fill("50")
+    expect(happiness).to_have_text("65%")
+    expect(page.locator("[data-when]")).to_have_text("at 0:00:50")
+    page.locator("[data-chart=shares]").hover(position={"x": 60, "y": 100})
+    expect(happiness).to_have_text("2%")
+    page.get_by_role("button", name="Whole lecture").click()
+    expect(page.locator("[data-when]")).to_have_text("whole lecture")
+
+
+def test_a_moment_is_shown_in_the_pictures(page: Page) -> None:
+    moment = page.locator(".moments li")
+    expect(moment).to_have_count(1)
+    expect(moment).to_contain_text("happiness up 63 points, neutral down 63")
+    moment.get_by_role("button", name="Show 0:00:30 in the pictures").click()
+    expect(page.locator("[data-clock]")).to_have_text("0:00:30")
+
+
+def test_a_name_with_markup_in_it_is_only_text(page: Page) -> None:
+    expect(page.get_by_role("slider", name=f"{NAME} (p01)")).to_be_visible()
+    expect(page.locator("img")).to_have_count(0)
+    expect(page).to_have_title(re.compile("LecturePulse"))
+
+
+@pytest.mark.parametrize("width", [360, 800, 1400])
+def test_nothing_is_wider_than_the_window(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    expect(page.locator("[data-chart=shares] svg")).not_to_have_attribute("width", "1")
+    page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+    for part in ("[data-chart=shares] svg", ".track >> nth=0", ".time-bar"):
+        box = page.locator(part).bounding_box()
+        assert box is not None
+        assert 0 <= box["x"] <= box["x"] + box["width"] <= width
+
+
+def test_dark_is_dark_in_the_page_and_in_its_pictures(page: Page) -> None:
+    def brightness(selector: str, style: str) -> int:
+        colour = page.locator(selector).first.evaluate(f"element => getComputedStyle(element).{style}")
+        return sum(map(int, re.findall(r"\d+", colour)[:3]))
+
+    light = brightness("section", "backgroundColor"), brightness("[data-chart=shares] .role-axis-label text", "fill")
+    page.emulate_media(color_scheme="dark")
+    dark = brightness("section", "backgroundColor"), brightness("[data-chart=shares] .role-axis-label text", "fill")
+    assert light[0] > 700 > 300 > dark[0]
+    assert light[1] < 350 < 450 < dark[1]
+
+
+def test_on_paper_there_is_nothing_to_click_and_no_picture_is_cut(page: Page) -> None:
+    page.emulate_media(media="print", color_scheme="dark")
+    for gone in ("nav", ".time-bar", ".moments button", "summary"):
+        expect(page.locator(gone).first).to_be_hidden()
+    section = page.locator("section").first
+    assert section.evaluate("element => getComputedStyle(element).backgroundColor") == "rgb(255, 255, 255)"
+    pdf = page.pdf(format="A4")
+    assert pdf.startswith(b"%PDF")
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 8
+
+
+def test_without_scripts_the_tables_are_still_there(browser: Browser, file: Path) -> None:
+    with browser.new_context(java_script_enabled=False, offline=True) as context:
+        page = context.new_page()
+        page.goto(file.as_uri())
+        expect(page.get_by_text("Where scripts may not run")).to_be_visible()
+        expect(page.locator("#coverage-table tr")).to_have_count(5)

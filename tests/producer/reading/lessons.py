@@ -1,0 +1,71 @@
+"""Lectures whose every frame is known: who displays what is a function of the participant and the frame."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import redis
+
+from tests.producer.reading.writing import begin, commit, end
+from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, Event, Scores
+
+Shows = Callable[[int, int], str | None]
+"""(participant, frame) -> what they display; None where they are not seen."""
+
+VALENCE = dict(zip(EMOTIONS, (-0.51, -0.60, -0.64, 0.81, -0.63, 0.40, 0.0), strict=True))
+
+
+def scores_of(emotion: str, share: float = 0.88) -> Scores:
+    rest = (1 - share) / (len(EMOTIONS) - 1)
+    return {each: share if each == emotion else rest for each in EMOTIONS}
+
+
+def mean_valence(scores: Scores) -> float:
+    return sum(VALENCE[emotion] * share for emotion, share in scores.items())
+
+
+def lesson(
+    people: int,
+    frames: int,
+    shows: Shows,
+    fps: float = 2.0,
+    share: float = 0.88,
+    version: str = "m1",
+    lecture: str = "l",
+    skipped: Sequence[int] = (),
+) -> Iterator[list[Event]]:
+    """The events of each frame but those `skipped`, of participants p01, p02, ..."""
+    for frame in range(frames):
+        if frame in skipped:
+            continue
+        told: list[EmotionEvent] = []
+        for person in range(people):
+            shown = shows(person, frame)
+            if shown is not None:
+                told.append(_emotion(lecture, f"p{person + 1:02d}", frame, frame / fps, shown, share, version))
+        yield [*told, _class(lecture, frame, frame / fps, told, version)]
+
+
+def write_lesson(client: redis.Redis, lesson: Iterator[list[Event]], lecture: str = "l", ended: bool = True) -> None:
+    """A whole lecture in Redis, as a commit writes it."""
+    begin(client, lecture)
+    for events in lesson:
+        commit(client, lecture, events)
+    if ended:
+        end(client, lecture)
+
+
+def _emotion(
+    lecture: str, participant: str, frame: int, t: float, shown: str, share: float, version: str
+) -> EmotionEvent:
+    scores = scores_of(shown, share)
+    models = {"mobilenetv2": shown, "inceptionv3": shown, "resnet50v2": "neutral"}
+    valence = mean_valence(scores)
+    return EmotionEvent(
+        lecture, participant, frame, t, (1, 2, 30, 40), 0.9, shown, scores, scores, valence, 0.25, models, version
+    )
+
+
+def _class(lecture: str, frame: int, t: float, told: list[EmotionEvent], version: str) -> ClassEvent:
+    if not told:
+        return ClassEvent(lecture, frame, t, 0, None, None, None, version)
+    mean = {each: sum(event.scores[each] for event in told) / len(told) for each in EMOTIONS}
+    return ClassEvent(lecture, frame, t, len(told), mean, mean_valence(mean), 0.25, version)

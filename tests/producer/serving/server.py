@@ -1,0 +1,82 @@
+"""`producer serve` as its users meet it: a real process, asked over HTTP."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import httpx
+
+
+@contextmanager
+def serving(redis: str | None, *words: str) -> Iterator[str]:
+    """The address that `producer serve` prints, while it serves on a free port; from the private Redis, if of none."""
+    where = [] if redis is None else ["--redis", redis]
+    command = [sys.executable, "-m", "producer", "serve", *words, "--port", "0", *where]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.terminate()
+            assert server.wait(timeout=30) == 143
+
+
+class Page:
+    """A page that keeps what it was told, as the script in the browser does: bins of the class, bins of each
+    participant, and of all else the newest."""
+
+    def __init__(self) -> None:
+        self.edition: str | None = None
+        self.bins: dict[int, Any] = {}
+        self.people: dict[str, dict[int, Any]] = {}
+        self.rest: dict[str, Any] = {}
+
+    def take(self, edition: str, patch: dict[str, Any]) -> None:
+        self.edition = edition
+        if patch["whole"]:
+            self.bins, self.people = {}, {}
+        self.bins.update((row[0], row) for row in patch["bins"])
+        for person in patch["participants"]:
+            self.people.setdefault(person["id"], {}).update((row[0], row) for row in person.pop("bins"))
+        self.rest = {name: value for name, value in patch.items() if name not in ("whole", "bins")}
+
+    @property
+    def picture(self) -> Any:
+        return self.bins, self.people, self.rest
+
+    def until(self, messages: "Iterator[Message]", **wanted: object) -> "Page":
+        """Take what comes until all that is `wanted` of the lecture's standing is so."""
+        for message in messages:
+            self.take(message.id, message.data)
+            if all(self.rest["standing"][name] == value for name, value in wanted.items()):
+                return self
+        raise AssertionError(f"the stream ended before {wanted}")
+
+
+class Message(NamedTuple):
+    """A server-sent event."""
+
+    id: str
+    data: Any
+
+
+def messages(answer: httpx.Response) -> Iterator[Message]:
+    """The events of an answer that goes on, as they come."""
+    position = ""
+    for line in answer.iter_lines():
+        if line.startswith("id: "):
+            position = line.removeprefix("id: ")
+        elif line.startswith("data: "):
+            yield Message(position, json.loads(line.removeprefix("data: ")))
+
+
+@contextmanager
+def listening(address: str, headers: dict[str, str] | None = None) -> Iterator[Iterator[Message]]:
+    """The server-sent events at `address`."""
+    with httpx.stream("GET", address, headers={"Accept": "text/event-stream", **(headers or {})}, timeout=30) as answer:
+        assert answer.status_code == 200, answer.read()
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        yield messages(answer)

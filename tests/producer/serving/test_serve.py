@@ -1,0 +1,251 @@
+"""The pages and the JSON, and who may read them."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import redis
+
+from tests.producer.reading.writing import begin, commit, frame_events, write
+from tests.producer.serving.server import serving
+from worker.contract.messages import ClassEvent, encode
+
+ANYWHERE = "0.0.0.0"
+
+
+@pytest.fixture(scope="module")
+def guarded(redis_server: str) -> Iterator[str]:
+    """The address, with its token, of a server that does not listen on loopback only."""
+    with serving(redis_server, "--host", ANYWHERE) as address:
+        yield f"http://127.0.0.1:{urlsplit(address).port}/?{urlsplit(address).query}"
+
+
+def get(address: str, **headers: str) -> httpx.Response:
+    return httpx.get(address, headers={name.replace("_", "-"): value for name, value in headers.items()}, timeout=30)
+
+
+def raw(address: str, request: str) -> bytes:
+    """What is answered to `request` as it is."""
+    parts = urlsplit(address)
+    with socket.create_connection((parts.hostname, parts.port or 80), timeout=10) as connection:
+        connection.sendall(request.encode())
+        answer = b""
+        while some := connection.recv(65536):
+            answer += some
+    return answer
+
+
+def test_every_answer_keeps_the_browser_from_the_network_and_from_frames(site: str) -> None:
+    for path in ("/", "/lectures/l", "/static/page.css", "/api/lectures", "/nowhere", "/lectures/a%2Fb"):
+        headers = get(site + path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cache-control"] == "no-store"
+        assert "access-control-allow-origin" not in headers
+        assert "server" not in headers
+
+
+def test_pages_hold_no_script_or_style_of_their_own(site: str) -> None:
+    for path in ("/", "/lectures/l"):
+        page = get(site + path).text
+        assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon\w+=", page)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
+def test_nothing_can_be_done_but_reading(site: str, method: str) -> None:
+    answer = httpx.request(method, f"{site}/api/lectures")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+
+
+def test_heads_are_answered_without_a_body(site: str) -> None:
+    for path in ("/", "/api/lectures", "/lectures/l/stream"):
+        answer = httpx.head(site + path, timeout=10)
+        assert (answer.status_code, answer.content) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../server.py",
+        "/static/..%2fserver.py",
+        "/static/%2e%2e/%2e%2e/cli.py",
+        "/static//etc/passwd",
+        "/static/lecture.js%00.css",
+        "/lectures/..%2f..%2fetc%2fpasswd",
+        "/lectures/a%0d%0ab",
+        "/api/lectures/{l}",
+        "/api/lectures/l/participants/*/events",
+    ],
+)
+def test_addresses_lead_to_nothing_else(site: str, path: str) -> None:
+    answer = raw(site, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    assert answer.startswith((b"HTTP/1.1 404", b"HTTP/1.1 400"))
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "evil.example:8080", "10.0.0.1", "", "[", "a:b:c"]
+)
+def test_on_loopback_other_names_are_refused(site: str, host: str) -> None:
+    answer = raw(site, f"GET /api/lectures HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 421")
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:99", "127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8080"])
+def test_on_loopback_its_own_names_are_served(site: str, host: str) -> None:
+    assert get(f"{site}/api/lectures", Host=host).status_code == 200
+
+
+def test_elsewhere_nothing_is_served_without_the_token(guarded: str, redis_url: str) -> None:
+    base = guarded.partition("?")[0].rstrip("/")
+    for path in ("/", "/static/page.css", "/api/lectures", "/lectures/l/stream", "/nowhere"):
+        assert get(base + path).status_code == 401
+        assert get(f"{base}{path}?token=wrong").status_code == 401
+        assert get(base + path, Authorization="Bearer wrong").status_code == 401
+        assert get(base + path, Cookie="lecturepulse_1=wrong; x").status_code == 401
+
+
+def test_the_token_is_brought_once_and_a_cookie_from_then_on(guarded: str, redis_url: str) -> None:
+    base, _, query = guarded.partition("?")
+    token = query.removeprefix("token=")
+    assert len(token) >= 43, "256 bits"
+    with httpx.Client(timeout=10) as browser:
+        welcome = browser.get(f"{base}lectures/l?{query}&since=1")
+        cookie = welcome.headers["set-cookie"]
+        assert "httponly" in cookie.lower()
+        assert "samesite=strict" in cookie.lower()
+        assert token not in cookie
+        assert token not in welcome.text
+        assert 'url=/lectures/l?since=1"' in welcome.text
+        assert browser.get(f"{base}api/lectures").json() == {"lectures": []}
+
+
+def test_programs_bring_the_token_in_a_header(guarded: str, redis_url: str) -> None:
+    base, _, query = guarded.partition("?")
+    answer = get(f"{base}api/lectures", Authorization=f"Bearer {query.removeprefix('token=')}")
+    assert answer.json() == {"lectures": []}
+
+
+def test_a_welcome_leads_to_no_other_server(guarded: str) -> None:
+    base, _, query = guarded.partition("?")
+    for path in ("//evil.example/", "/\\evil.example/", '/"><script>'):
+        answer = raw(base, f"GET {path}?{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").decode()
+        assert "url=//" not in answer
+        assert "\\evil" not in answer
+        assert "<script" not in answer
+
+
+def test_lectures_and_participants_as_json(site: str, client: redis.Redis) -> None:
+    write(client, "l1", [["p01", "p02"], ["p01"]])
+    keys = begin(client, "l2", started=2000.0)
+    client.set(keys.feeder, b"1", ex=30)
+    first, second = get(f"{site}/api/lectures").json()["lectures"]
+    assert (first["id"], first["status"], first["participants"], first["source"]) == ("l1", "done", 2, "a.mp4")
+    assert (second["id"], second["status"], second["fed"], second["started"]) == ("l2", "running", True, 2000.0)
+    assert get(f"{site}/api/lectures/l1").json() == first
+    people = get(f"{site}/api/lectures/l1/participants").json()["participants"]
+    assert people == [
+        {"id": "p01", "first": 0.0, "last": 0.5, "frames": 2},
+        {"id": "p02", "first": 0.0, "last": 0.0, "frames": 1},
+    ]
+
+
+def test_events_come_page_by_page_as_they_were_published(site: str, client: redis.Redis) -> None:
+    told = write(client, "l", [["p01"]] * 5)
+    mine = [event for event in told if not isinstance(event, ClassEvent)]
+    address = f"{site}/api/lectures/l/participants/p01/events"
+    found: list[Any] = []
+    since: str | None = "0"
+    while since is not None:
+        page = get(f"{address}?limit=2&since={since}").json()
+        found += page["events"]
+        since = page["next"]
+    assert [each["event"] for each in found] == [json.loads(encode(event)) for event in mine]
+    assert [each["time"] for each in found] == [1_000_000, 1_000_500, 1_001_000, 1_001_500, 1_002_000, None]
+    assert len(get(f"{site}/api/lectures/l/class/events").json()["events"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("no", 404, "there is no lecture 'no'"),
+        ("l/participants/p09/events", 404, "has no participant 'p09'"),
+        ("l/class/events?since=now", 400, "'now' is no position"),
+        ("l/class/events?since=99999999999999999999", 400, "is no position"),
+        ("l/class/events?limit=0", 400, "limit '0' is not a number from 1 to 10000"),
+        ("l/class/events?limit=1e9", 400, "limit '1e9'"),
+    ],
+)
+def test_what_makes_no_sense_is_answered_in_one_line(
+    site: str, client: redis.Redis, path: str, status: int, said: str
+) -> None:
+    begin(client, "l")
+    answer = get(f"{site}/api/lectures/{path}")
+    assert answer.status_code == status
+    assert said in answer.json()["error"]
+
+
+def test_a_server_of_one_lecture_shows_no_other(redis_url: str, client: redis.Redis) -> None:
+    write(client, "mine", [["p01"]])
+    write(client, "other", [["p01"]])
+    with serving(redis_url, "mine") as address:
+        home = httpx.get(address, follow_redirects=False)
+        assert home.headers["location"] == "/lectures/mine"
+        assert [each["id"] for each in get(f"{address}api/lectures").json()["lectures"]] == ["mine"]
+        for path in (
+            "lectures/other",
+            "api/lectures/other",
+            "api/lectures/other/class/events",
+            "lectures/other/stream",
+        ):
+            assert get(address + path).status_code == 404
+
+
+def test_foreign_hashes_and_entries_do_no_harm(site: str, client: redis.Redis) -> None:
+    client.hset("lecture:{odd}", mapping={"status": "running", "fps": "0"})
+    client.hset("lecture:{worse}", "x", "y")
+    keys = begin(client, "l")
+    client.xadd(keys.class_, {"event": b"no json"})
+    client.xadd(keys.class_, {"other": b"field"})
+    commit(client, "l", frame_events("l", 0, ["p01"]))
+    assert len(get(f"{site}/api/lectures/l/class/events").json()["events"]) == 1
+    assert get(f"{site}/api/lectures/worse").status_code == 404
+    assert get(f"{site}/api/lectures").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--port", "70000"], "'70000' is not a port"),
+        (["--roster", __file__], "roster"),
+        (["--host", "203.0.113.7", "--port", "0"], "cannot listen on 203.0.113.7 port 0"),
+    ],
+)
+def test_what_cannot_be_served_is_one_line_and_exit_code_2(redis_url: str, words: list[str], said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "producer", "serve", *words, "--redis", redis_url],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert said in done.stderr
+
+
+def test_a_port_that_is_taken_is_one_line_and_exit_code_2(site: str, redis_url: str) -> None:
+    words = ["--port", str(urlsplit(site).port), "--redis", redis_url]
+    done = subprocess.run(
+        [sys.executable, "-m", "producer", "serve", *words], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert "in use" in done.stderr

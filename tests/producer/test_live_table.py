@@ -1,0 +1,186 @@
+"""The table that `producer watch` shows on a terminal: what is in it, on terminals of all sizes, and how it ends."""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import redis
+from rich.console import Console
+
+from producer.live_table import Picture
+from producer.reading.lectures import read_lecture
+from producer.reading.roster import Names, Roster
+from tests.processes import eventually
+from tests.producer.reading.writing import begin, class_, commit, emotion, end, frame_events, write
+from worker.contract.messages import ClassEvent, EndEvent, Ledger
+
+
+def drawn(picture: Picture, width: int = 100, height: int = 40) -> list[str]:
+    """The lines that a terminal of that size shows."""
+    console = Console(file=StringIO(), width=width, height=height, force_terminal=True, color_system=None)
+    with console.capture() as captured:
+        console.print(picture.drawn(width, height))
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def shown(frames: list[list[str]], names: Names | None = None) -> Picture:
+    """A picture of a lecture in which `frames[n]` were present in frame n, two a second."""
+    picture = Picture("l", names)
+    for frame, present in enumerate(frames):
+        for event in frame_events("l", frame, present):
+            picture.add(event)
+    return picture
+
+
+def test_the_class_is_on_top_then_participants_then_the_frames() -> None:
+    picture = Picture("l")
+    picture.add(class_("l", 0, 0))
+    picture.add(emotion("l", "p01", 8))
+    picture.add(ClassEvent("l", 8, 4.0, 1, {"happiness": 0.75, "neutral": 0.21, "fear": 0.04}, 0.5, -0.25, "m1"))
+    picture.add(EndEvent("l", "done", None, Ledger(sampled=9, published=9)))
+    lines = drawn(picture)
+    assert lines[0] == "l  0:00:04  done"
+    assert lines[1] == "class  1 face in view, valence +0.50, arousal -0.25"
+    assert lines[3].split() == ["█", "happiness", "75%", "█", "neutral", "21%"]
+    assert lines[5].split() == ["p01", "····█", "█", "happiness", "76%"]
+    assert lines[-1] == "done: 9 frames sampled: 9 published"
+
+
+def test_a_history_has_a_block_a_second_and_points_where_somebody_was_not_seen() -> None:
+    picture = shown([["p01"]] * 4 + [[]] * 4 + [["p01"]] * 2)
+    (line,) = [line for line in drawn(picture) if line.startswith("p01")]
+    assert line.split()[1] == "██··█"
+
+
+def test_without_colours_letters_say_what_was_displayed() -> None:
+    picture = Picture("l", colours=False)
+    picture.add(emotion("l", "p01", 0))
+    lines = drawn(picture)
+    assert ["p01", "H", "H", "happiness", "76%"] in [line.split() for line in lines]
+    assert "H happiness  U surprise  N neutral  A anger  D disgust  S sadness  F fear" in lines
+
+
+def test_late_sightings_are_put_where_they_belong() -> None:
+    picture = Picture("l")
+    for frame in (4, 5, 0, 1, 2, 3):
+        picture.add(emotion("l", "p01", frame))
+    assert "███  █ happiness" in "\n".join(drawn(picture))
+
+
+def test_those_who_are_away_come_last_and_it_is_said_for_how_long() -> None:
+    picture = shown([["p01", "p02"]] * 2 + [["p02"]] * 30)
+    lines = drawn(picture)
+    people = [line for line in lines if line.startswith("p0")]
+    assert [line.split()[0] for line in people] == ["p02", "p01"]
+    assert people[1].endswith("away 0:00:15")
+
+
+@pytest.mark.parametrize("height", [12, 24, 40])
+@pytest.mark.parametrize("width", [40, 80, 200])
+@pytest.mark.parametrize("people", [1, 9, 60])
+def test_it_fits_every_terminal(width: int, height: int, people: int) -> None:
+    everybody = [f"p{n:02}" for n in range(1, people + 1)]
+    lines = drawn(shown([everybody] * 2 + [everybody[1:]] * 20), width, height)
+    assert len(lines) < max(height, 14)
+    assert max(map(len, lines)) <= width
+    rows = [line for line in lines if re.match(r"p\d", line)]
+    more = [line for line in lines if line.startswith("and ")]
+    left = people - len(rows)
+    assert more == ([f"and {left} more"] if left else [])
+    if left:
+        assert not any(row.startswith("p01") for row in rows), "who was seen last comes first"
+
+
+def test_names_come_from_the_roster_and_are_taken_as_they_are() -> None:
+    names = Names(Roster({"p01": "[red]Alice[/red]"}))
+    assert any(line.startswith("[red]Alice[/red] (p01)") for line in drawn(shown([["p01"]], names)))
+
+
+def test_a_lecture_of_the_class_only_says_so() -> None:
+    picture = Picture("l")
+    picture.add(class_("l", 0, 12))
+    assert "nothing is published per person" in drawn(picture)
+
+
+def test_before_anything_came_it_says_that_it_waits(client: redis.Redis) -> None:
+    client.set(begin(client, "l").feeder, b"1")
+    picture = Picture("l")
+    picture.standing = read_lecture(client, "l")
+    lines = drawn(picture)
+    assert lines[0] == "l  0:00:00  waiting for what comes"
+    assert lines[-1] == "0 frames sampled: 0 published"
+
+
+class Watching:
+    """`producer watch` on a terminal of its own."""
+
+    def __init__(self, url: str, *words: str) -> None:
+        self._mine, terminal = pty.openpty()
+        environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "90", "LINES": "30"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "producer", "watch", *words, "--redis", url],
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            env=environment,
+            start_new_session=True,
+        )
+        os.close(terminal)
+        self.text = ""
+
+    def saw(self, words: str) -> bool:
+        """Whether these were on the terminal at some time."""
+        self._read()
+        return words in self.text
+
+    def close(self) -> int:
+        """Read what is left; the exit code."""
+        while self._read():
+            pass
+        os.close(self._mine)
+        return self.process.wait(timeout=60)
+
+    def _read(self) -> bool:
+        """Wait for more; whether there was any."""
+        try:
+            some = os.read(self._mine, 1 << 16)
+        except OSError:  # nobody is on the other side any more
+            return False
+        self.text += some.decode(errors="replace")
+        return bool(some)
+
+
+def test_it_follows_a_lecture_and_leaves_its_last_picture(redis_url: str, client: redis.Redis) -> None:
+    begin(client, "l")
+    watching = Watching(redis_url, "l", "--from-start")
+    commit(client, "l", frame_events("l", 0, ["p01", "p02"]))
+    eventually(lambda: watching.saw("happiness 76%"))
+    end(client, "l")
+    eventually(lambda: watching.saw("done: 0 frames sampled"))
+    assert watching.close() == 0
+    assert watching.text.rstrip().endswith("\x1b[?25h"), "the cursor is back"
+
+
+def test_ctrl_c_ends_it(redis_url: str, client: redis.Redis) -> None:
+    begin(client, "l")
+    commit(client, "l", frame_events("l", 0, ["p01"]))
+    watching = Watching(redis_url, "l", "--from-start")
+    eventually(lambda: watching.saw("p01"))
+    watching.process.send_signal(signal.SIGINT)
+    assert watching.close() == 130
+    assert "Traceback" not in watching.text
+    assert "\x1b[?25h" in watching.text, "the cursor is back"
+
+
+def test_anything_else_than_a_terminal_gets_plain_lines(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
+    write(client, "l", [["p01"]])
+    command = [sys.executable, "-m", "producer", "watch", "l", "--from-start", "--redis", redis_url]
+    environment = {**os.environ, "FORCE_COLOR": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    assert done.stdout.splitlines() == ["0:00:00  p01  happiness  76%", "done: 0 frames sampled: 0 published"]
