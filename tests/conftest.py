@@ -33,8 +33,10 @@ def running_redis() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
                     break
                 except RedisUnusable:
                     time.sleep(0.05)
-            yield url, server
-            server.terminate()
+            try:
+                yield url, server
+            finally:
+                server.terminate()
 
 
 @pytest.fixture(scope="session")

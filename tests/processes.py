@@ -17,10 +17,19 @@ def eventually(true: Callable[[], object], patience: float = 60) -> None:
 
 
 @contextmanager
-def workers(url: str, processes: int, *options: str, cwd: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+def workers(
+    url: str,
+    processes: int,
+    *options: str,
+    cwd: Path | None = None,
+    module: str = "worker",
+    env: dict[str, str] | None = None,
+) -> Iterator[subprocess.Popen[str]]:
     """`worker run`, told to stop at the end; with `cwd`, the package `worker` that lies there."""
-    command = [sys.executable, "-m", "worker", "run", "--redis", url, "--processes", str(processes), *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd) as supervisor:
+    command = [sys.executable, "-m", module, "run", "--redis", url, "--processes", str(processes), *options]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd, env=env
+    ) as supervisor:
         try:
             yield supervisor
         finally:

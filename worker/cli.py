@@ -11,7 +11,14 @@ from typing import Annotated
 import structlog
 import typer
 
-from worker.contract.server import EMBEDDED, RedisUnusable, connect
+from worker.contract.server import (
+    EMBEDDED,
+    OUTAGE_S,
+    Patience,
+    RedisUnusable,
+    connect,
+    without_credentials,
+)
 from worker.manifest import MODELS, EnsembleMode, ManifestError, load_manifest
 
 METRICS_PORT = 9108
@@ -43,16 +50,16 @@ def run(
     metrics_host: Annotated[str, typer.Option(help="The address they are served at.")] = "127.0.0.1",
 ) -> None:
     """Work until SIGTERM or Ctrl-C, then finish the job in hand and leave."""
+    stop = threading.Event()
     try:
         load_manifest(MODELS, ensemble)
-        client = connect(redis)
+        client = connect(redis, Patience(OUTAGE_S, hurried=stop.is_set))
     except (ManifestError, RedisUnusable) as refusal:
         typer.echo(f"worker: {refusal}", err=True)
         raise typer.Exit(2) from None
     tallies = _tallies()
-    from worker.supervisor import KeepsDying, Supervisor, stop_on_signals  # loads what workers need
+    from worker.supervisor import KeepsDying, RedisGone, Supervisor, stop_on_signals  # loads what workers need
 
-    stop = threading.Event()
     stop_on_signals(stop)
     if os.environ.get(EMBEDDED):
         threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
@@ -62,6 +69,10 @@ def run(
             supervisor.run(stop)
     except KeepsDying as failure:
         typer.echo(f"worker: {failure}; see what they printed above", err=True)
+        raise typer.Exit(1) from None
+    except RedisGone as failure:
+        shown = without_credentials(redis)
+        typer.echo(f"worker: Redis at {shown} was away for {OUTAGE_S:.0f} s, giving up: {failure}", err=True)
         raise typer.Exit(1) from None
 
 

@@ -7,12 +7,13 @@ again. If the lecture was forgotten meanwhile, the same check leaves it forgotte
 
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import cast
 
 import msgspec
 import numpy as np
 import redis
+from msgspec import structs
 from redis.client import Pipeline
 
 from worker.affect import valence_and_arousal
@@ -27,14 +28,14 @@ from worker.contract.messages import (
     Event,
     FrameStamp,
     InFlight,
-    LectureChoices,
+    LectureProgress,
     Ledger,
     ParticipantSpan,
     Scores,
     encode,
     ledger_from_hashes,
 )
-from worker.contract.server import RETENTION_S, STREAM_LENGTH
+from worker.contract.server import RESUME_S, RETENTION_S, STREAM_LENGTH
 from worker.metrics import COMMIT_CONFLICTS, count_committed, timed
 from worker.observations import Outcome, Reading
 from worker.participants import Roster, Told, advance
@@ -44,14 +45,15 @@ CHUNKS_AT_ONCE = 8
 
 SCORE_DIGITS = 4
 
+ABANDONED = "its producer is gone"
 
-class LectureState(LectureChoices, frozen=True):
+
+class LectureState(LectureProgress, frozen=True):
     """What a lecture carries from chunk to chunk. The producer writes the first one: the choices, and nothing yet.
 
     `rosters` has one for every recording that shows one named person, and one under "" for galleries.
     """
 
-    next_chunk: int = 0
     rosters: dict[str, Roster] = msgspec.field(default_factory=dict)
     spans: dict[str, ParticipantSpan] = msgspec.field(default_factory=dict)
 
@@ -76,28 +78,72 @@ def commit(client: redis.Redis, lecture: str) -> None:
 
 
 def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: list[int]) -> Folded:
-    """Fold the outcomes of consecutive chunks into a lecture. `frames` tells how many frames each chunk has."""
+    """Fold the outcomes of consecutive chunks into a lecture. `frames` tells how many frames each chunk has.
+
+    Every frame is published or failed. One of which a picture could not be looked at failed and has no class event, as
+    the class was not seen whole; the other recordings' participants in it are told all the same.
+    """
     folded = Folded(state)
     rosters, spans = dict(state.rosters), dict(state.spans)
     for outcome, count in zip(outcomes, frames, strict=True):
         if outcome.failure is not None:
             folded.failed[outcome.failure] += count
-        for _, pictures in groupby(outcome.frames, key=lambda seen: seen.stamp.frame):
+        folded.failed.update(outcome.failed.values())
+        for frame, pictures in groupby(outcome.frames, key=lambda seen: seen.stamp.frame):
             told: list[Told] = []
             for seen in pictures:
                 only = seen.stamp.participant or state.participant
                 roster, more = advance(rosters.get(only or "", Roster(only=only)), seen)
                 rosters[only or ""] = roster
                 told += more
-            folded.class_.append(_class_event(lecture, seen.stamp, told, outcome.model_version))
-            folded.published += 1
+            if frame not in outcome.failed:
+                folded.class_.append(_class_event(lecture, seen.stamp, told, outcome.model_version))
+                folded.published += 1
             if not state.class_only:
                 folded.emotions += [_emotion_event(lecture, one, outcome.model_version) for one in told]
                 for one in told:
                     spans[one.participant] = _stretched(spans.get(one.participant), one.sighting.t)
         folded.ending = outcome.ending or folded.ending
-    folded.state = LectureState(state.participant, state.class_only, state.next_chunk + len(outcomes), rosters, spans)
+    next_chunk = state.next_chunk + len(outcomes)
+    folded.state = structs.replace(state, next_chunk=next_chunk, rosters=rosters, spans=spans)
     return folded
+
+
+def end_abandoned(client: redis.Redis, lecture: str) -> bool:
+    """End a lecture as stopped, where nobody feeds it any more and all that was fed is committed; whether that was so.
+
+    Its producer may be back, or somebody may forget it, at any moment: then nothing happens.
+    """
+    keys = LectureKeys(lecture)
+    with client.pipeline() as pipe:
+        pipe.watch(keys.info, keys.state, keys.in_flight, keys.feeder)
+        info, state = _hash(pipe, keys.info), cast(bytes | None, pipe.get(keys.state))
+        if info.get(b"status") != b"running" or state is None or pipe.exists(keys.in_flight, keys.feeder):
+            return False
+        told = list(msgspec.json.decode(state, type=LectureState).spans)
+        ledger, now = ledger_from_hashes(info, {}), _now(pipe)
+        pipe.multi()
+        _end(pipe, keys, Ending("stopped", ABANDONED), told, ledger, now)
+        pipe.expire(keys.state, RESUME_S)
+        try:
+            pipe.execute()
+        except redis.WatchError:
+            return False
+    strike_off(client, lecture)
+    return True
+
+
+def strike_off(client: redis.Redis, lecture: str) -> None:
+    """Take a lecture that is over, or gone, off the list of those that run."""
+    keys = LectureKeys(lecture)
+
+    def if_over(pipe: Pipeline) -> None:
+        running = pipe.hget(keys.info, "status") == b"running"
+        pipe.multi()
+        if not running:
+            pipe.srem(RUNNING, lecture)
+
+    client.transaction(if_over, keys.info)  # it may be gone on with this moment
 
 
 def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
@@ -109,26 +155,27 @@ def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
             return False
         state = msgspec.json.decode(stored, type=LectureState)
         numbers = range(state.next_chunk, state.next_chunk + CHUNKS_AT_ONCE)
-        outcomes = _consecutive(cast(list[bytes | None], pipe.mget([keys.outcome(n) for n in numbers])))
+        in_flight = _hash(pipe, keys.in_flight)
+        fed = list(takewhile(lambda n: str(n).encode() in in_flight, numbers))
+        outcomes = _consecutive(cast(list[bytes | None], pipe.mget([keys.outcome(n) for n in fed]))) if fed else []
         if not outcomes:
             return False
         chunks = numbers[: len(outcomes)]
-        in_flight = _hash(pipe, keys.in_flight)
         frames = [_frames(in_flight.pop(str(n).encode(), None)) for n in chunks]
         folded = fold(keys.lecture, state, outcomes, frames)
         if folded.ending is not None:
-            ledger = _final_ledger(ledger_from_hashes(_hash(pipe, keys.info), in_flight), folded)
-            seconds, microseconds = pipe.time()
+            ledger = _final_ledger(ledger_from_hashes(_hash(pipe, keys.info), {}), folded)  # it was the last chunk
+            now = _now(pipe)
 
         pipe.multi()
         _tell(pipe, keys, folded, known=state.spans)
         _count(pipe, keys, folded)
         pipe.delete(*(key for n in chunks for key in (keys.chunk(n), keys.outcome(n))))
         pipe.hdel(keys.in_flight, *map(str, chunks))
-        if folded.ending is None:
-            pipe.set(keys.state, encode(folded.state), ex=RETENTION_S)
-        else:
-            _end(pipe, keys, folded.ending, list(folded.state.spans), ledger, seconds + microseconds / 1e6)
+        pipe.set(keys.state, encode(folded.state), ex=RETENTION_S)
+        if folded.ending is not None:
+            _end(pipe, keys, folded.ending, list(folded.state.spans), ledger, now)
+            pipe.expire(keys.state, RESUME_S if folded.ending.status == "stopped" else 0)  # 0: at once
         try:
             pipe.execute()
         except redis.WatchError:
@@ -136,8 +183,14 @@ def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
             return True  # somebody else was faster: look again at what is left
     count_committed(folded.published, folded.failed, [outcome.taken for outcome in outcomes])
     if folded.ending is not None:
-        client.srem(RUNNING, keys.lecture)
+        strike_off(client, keys.lecture)
     return folded.ending is None
+
+
+def _now(pipe: Pipeline) -> float:
+    """Seconds since 1970 by Redis' clock."""
+    seconds, microseconds = pipe.time()
+    return float(seconds + microseconds / 1e6)
 
 
 def _hash(pipe: Pipeline, key: str) -> dict[bytes, bytes]:
@@ -190,7 +243,7 @@ def _final_ledger(before: Ledger, folded: Folded) -> Ledger:
     """The ledger as it will stand after this transaction. The lecture is fed, so nobody else changes it."""
     reasons = Counter(before.reasons)
     reasons.update({f"failed:{reason}": frames for reason, frames in folded.failed.items()})
-    return msgspec.structs.replace(
+    return structs.replace(
         before,
         published=before.published + folded.published,
         failed=before.failed + folded.failed.total(),
@@ -209,7 +262,7 @@ def _end(pipe: Pipeline, keys: LectureKeys, ending: Ending, told: list[str], led
     pipe.hset(keys.info, mapping={"status": status, "ended": now, **({"reason": reason} if reason else {})})
     pipe.expire(keys.info, RETENTION_S)
     pipe.expire(keys.participants, RETENTION_S)
-    pipe.delete(keys.state, keys.in_flight)
+    pipe.delete(keys.in_flight)
 
 
 def _emotion_event(lecture: str, told: Told, model_version: str) -> EmotionEvent:

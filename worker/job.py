@@ -4,24 +4,31 @@ Any worker may take any chunk, in any order, and take it twice: the outcome is t
 the commit is ordered (see worker.commit).
 """
 
+import traceback
+from random import choice
 from types import TracebackType
 from typing import cast
 
 import msgspec
 import redis
+import structlog
+from msgspec import structs
 from rq import get_current_job
 from rq.exceptions import AbandonedJobError
 from rq.job import Job
 from rq.timeouts import JobTimeoutException
 
-from worker.commit import LectureState, commit
-from worker.contract.keys import LectureKeys
-from worker.contract.messages import Chunk, encode
-from worker.contract.server import JOB, RETENTION_S
+from worker.commit import commit
+from worker.contract.keys import RUNNING, LectureKeys
+from worker.contract.messages import Chunk, LectureProgress, encode
+from worker.contract.server import JOB, JOB_TIMEOUT_S, RETENTION_S
+from worker.limit import time_limit
 from worker.manifest import MODELS, EnsembleMode
 from worker.metrics import JOB_SECONDS, count_retry, timed
 from worker.observations import Outcome
-from worker.perception import BadPicture, Perception
+from worker.perception import Perception
+
+log = structlog.get_logger()
 
 
 class ChunkGone(Exception):
@@ -46,22 +53,58 @@ def perception() -> Perception:
 @JOB_SECONDS.time()
 def process(lecture: str, number: int) -> None:
     """Fetch a chunk, see who displays what, write that down, commit what can be committed."""
-    client, keys = cast(Job, get_current_job()).connection, LectureKeys(lecture)
+    job = cast(Job, get_current_job())
+    if _chunk_of(job) is None:
+        raise ValueError("a job that is for no chunk")
+    client, keys = job.connection, LectureKeys(lecture)
     if _has_its_turn_before(client, keys, number) and not client.exists(keys.outcome(number)):
         chunk = _fetch(client, keys, number)
-        _write_down(client, keys, number, _seen(chunk))
+        with time_limit(int(job.timeout or JOB_TIMEOUT_S)):
+            outcome = _seen(chunk, carefully=not job.retries_left)
+        _write_down(client, keys, number, outcome)
     commit(client, lecture)
 
 
 def give_up(job: Job, kind: type[BaseException], failure: BaseException, _: TracebackType | None) -> bool:
-    """RQ's exception handler. When no retry is left, the chunk's outcome is its failure, and the lecture moves on."""
-    chunk = _chunk_of(job)
-    if chunk and job.retries_left:
+    """RQ's exception handler. When no retry is left, the chunk fails."""
+    if not job.retries_left:
+        fail(job, failure)
+    elif _chunk_of(job):
         count_retry(_reason(failure))
-    elif chunk:
+    return True
+
+
+def fail(job: Job, failure: BaseException) -> None:
+    """The outcome of the job's chunk, if it has none, is its failure, and the lecture moves on."""
+    if chunk := _chunk_of(job):
         keys, number = chunk
         _write_down(job.connection, keys, number, Outcome(failure=_reason(failure)))
         commit(job.connection, keys.lecture)
+
+
+def make_room(client: redis.Redis) -> bool:
+    """Work off a chunk that is in flight, whichever, without its job; whether there was one.
+
+    For a Redis that is so full that no job can be taken out of the queue: this only reads, and puts what was seen in
+    the place of the pixels, which are many times larger. Other workers may take the same chunk; no matter.
+    """
+    try:
+        with_pixels = [
+            (keys, int(number))
+            for lecture in cast(set[bytes], client.smembers(RUNNING))
+            for keys in [LectureKeys(lecture.decode())]
+            for number in cast(list[bytes], client.hkeys(keys.in_flight))
+            if client.exists(keys.chunk(int(number)))
+        ]
+        if not with_pixels:
+            return False
+        keys, number = choice(with_pixels)
+        with time_limit(JOB_TIMEOUT_S):
+            outcome = _seen(_fetch(client, keys, number), carefully=False)
+        _write_down(client, keys, number, outcome)
+    except Exception as failure:  # the chunk's own job will see what becomes of it
+        log.error("could not make room in Redis", error=_described(failure))
+        return False
     return True
 
 
@@ -76,9 +119,12 @@ def _chunk_of(job: Job) -> tuple[LectureKeys, int] | None:
 
 
 def _has_its_turn_before(client: redis.Redis, keys: LectureKeys, number: int) -> bool:
-    """Whether the chunk is still to be committed. It is not where the lecture was forgotten, or has moved past it."""
-    stored = client.get(keys.state)
-    return stored is not None and number >= msgspec.json.decode(stored, type=LectureState).next_chunk
+    """Whether the chunk is still to be committed. Not where the lecture was forgotten, is over or has moved past it."""
+    with client.pipeline(transaction=False) as pipe:  # a full Redis refuses transactions, also to read
+        pipe.hexists(keys.in_flight, str(number))
+        pipe.get(keys.state)
+        fed, state = pipe.execute()
+    return bool(fed and state) and number >= msgspec.json.decode(state, type=LectureProgress).next_chunk
 
 
 @timed("fetch")
@@ -89,17 +135,60 @@ def _fetch(client: redis.Redis, keys: LectureKeys, number: int) -> Chunk:
     return Chunk.from_hash(fields)
 
 
-def _seen(chunk: Chunk) -> Outcome:
+def _seen(chunk: Chunk, carefully: bool) -> Outcome:
     if chunk.head.ending is not None:
         return Outcome(ending=chunk.head.ending)
-    return Outcome(frames=perception().look(chunk), model_version=perception().model_version, taken=chunk.head.taken)
+    chunk, raising = _without_what_raises(chunk) if carefully else (chunk, {})
+    sight = perception().look(chunk)
+    failed, version = sight.failed | raising, perception().model_version
+    return Outcome(sight.frames, failed, model_version=version, taken=chunk.head.taken)
+
+
+def _without_what_raises(chunk: Chunk) -> tuple[Chunk, dict[int, str]]:
+    """The chunk without the pictures that raise when they are looked at alone, and why their frames failed.
+
+    For the last try: what came before failed as a whole, because of any of them.
+    """
+    harmless, raising = [], {}
+    for i, stamp in enumerate(chunk.head.frames):
+        try:
+            perception().look(_part(chunk, [i]))
+        except JobTimeoutException:
+            raise
+        except Exception as failure:
+            log.error("a frame cannot be worked on", frame=stamp.frame, error=_described(failure))
+            raising[stamp.frame] = _reason(failure)
+        else:
+            harmless.append(i)
+    return _part(chunk, harmless), raising
+
+
+def _part(chunk: Chunk, pictures: list[int]) -> Chunk:
+    head = structs.replace(chunk.head, frames=[chunk.head.frames[i] for i in pictures])
+    return Chunk(head, [chunk.jpegs[i] for i in pictures])
+
+
+# One step, so that what was seen is safe before the pixels go, and they go as soon as it is. A script may write to a
+# Redis at its `maxmemory` once it has deleted something, a transaction may not: this is how room comes back. The first
+# outcome counts.
+_REPLACE_PIXELS = """
+redis.call('DEL', KEYS[1])
+return redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2], 'NX')
+"""
 
 
 @timed("write")
 def _write_down(client: redis.Redis, keys: LectureKeys, number: int, outcome: Outcome) -> None:
-    client.set(keys.outcome(number), encode(outcome), ex=RETENTION_S)
+    replace = client.register_script(_REPLACE_PIXELS)
+    replace(keys=[keys.chunk(number), keys.outcome(number)], args=[encode(outcome), RETENTION_S])
     if not _has_its_turn_before(client, keys, number):
         client.delete(keys.outcome(number))  # too late: the lecture was forgotten or has moved on, leave nothing behind
+
+
+def _described(failure: BaseException) -> str:
+    """For the log; without the values of variables, which would show pixels."""
+    last = traceback.extract_tb(failure.__traceback__)[-1]
+    return f"{type(failure).__name__}: {str(failure)[:200]} ({last.filename}:{last.lineno})"
 
 
 def _reason(failure: BaseException) -> str:
@@ -110,6 +199,4 @@ def _reason(failure: BaseException) -> str:
         return "worker_died"
     if isinstance(failure, ChunkGone):
         return "expired"
-    if isinstance(failure, BadPicture):
-        return "bad_picture"
     return "error"

@@ -35,10 +35,12 @@ class Outcome(Struct, frozen=True):
     """What became of one chunk: the frames with what was seen in them, or why there are none.
 
     `frames` is empty where `failure` says why the chunk could not be worked on, and in the chunk with the `ending`.
-    `taken` is the chunk's (`ChunkHead`).
+    `failed` tells by number which frames could not be looked at, and why. Of several pictures of such a frame, those
+    that could are among `frames`. `taken` is the chunk's (`ChunkHead`).
     """
 
     frames: list[FrameSeen] = []
+    failed: dict[int, str] = {}
     failure: str | None = None
     ending: Ending | None = None
     model_version: str = ""

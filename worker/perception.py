@@ -1,10 +1,13 @@
 """From the pictures of a chunk to the faces in them and the emotions they display. No Redis, no memory of the past."""
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+from PIL.JpegImagePlugin import JpegImageFile
 
 from worker.appearance import look
 from worker.contract.messages import Chunk, FrameStamp
@@ -15,9 +18,27 @@ from worker.metrics import ESCALATIONS, FACES, timed
 from worker.observations import FaceSeen, FrameSeen, Reading
 from worker.preprocessing import Image, face_crop
 
+# Sixteen million: twice a 4K frame, eight times what the producer sends (it shrinks to Full HD). A JPEG of a few
+# kilobytes can claim 4 billion, 12 GB once it is decoded.
+MAX_PIXELS = 2**24
+
+# Faces are looked for in squares as high as the picture is: a strip of a million pixels would take a minute.
+MAX_ASPECT = 16
+
 
 class BadPicture(Exception):
-    """Bytes that are no picture."""
+    """Bytes that are no picture, or one too large; `reason` is a word for the ledger."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Sight(NamedTuple):
+    """What was seen in the pictures of a chunk, in their order, and why each of the `failed` frames was not."""
+
+    frames: list[FrameSeen]
+    failed: dict[int, str]
 
 
 class Perception:
@@ -37,11 +58,11 @@ class Perception:
     def model_version(self) -> str:
         return self._ensemble.manifest.digest
 
-    def look(self, chunk: Chunk) -> list[FrameSeen]:
-        """What is seen in every frame of a chunk; BadPicture where one does not decode."""
-        stamps, whole = chunk.head.frames, (chunk.head.width, chunk.head.height)
+    def look(self, chunk: Chunk) -> Sight:
+        """What is seen in every picture of a chunk that is one."""
+        whole = (chunk.head.width, chunk.head.height)
         with timed("decode"):
-            pictures = [_decoded(jpeg) for jpeg in chunk.jpegs]
+            stamps, pictures, failed = _decoded(chunk)
         found = self._find(stamps, pictures)
         with timed("emotions"):
             seen = zip(pictures, found, strict=True)
@@ -54,10 +75,11 @@ class Perception:
         ESCALATIONS.inc(int(readings.escalated.sum()))
         read = zip(map(tuple, readings.scores.tolist()), readings.labels(), strict=True)
         with timed("looks"):
-            return [
+            frames = [
                 FrameSeen(stamp, _seen(picture, faces, read, stamp.size or whole))
                 for stamp, picture, faces in zip(stamps, pictures, found, strict=True)
             ]
+        return Sight(frames, failed)
 
     @timed("faces")
     def _find(self, stamps: list[FrameStamp], pictures: list[Image]) -> list[list[Face]]:
@@ -83,10 +105,37 @@ def _seen(
     return seen
 
 
-def _decoded(jpeg: bytes) -> Image:
-    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
+def _decoded(chunk: Chunk) -> tuple[list[FrameStamp], list[Image], dict[int, str]]:
+    """The pictures that decode, their stamps, and the frames that have one which does not, with the reason."""
+    stamps, pictures = [], []
+    failed: dict[int, str] = {}
+    for stamp, jpeg in zip(chunk.head.frames, chunk.jpegs, strict=True):
+        try:
+            pictures.append(_picture(jpeg))
+        except BadPicture as bad:
+            failed.setdefault(stamp.frame, bad.reason)
+        else:
+            stamps.append(stamp)
+    return stamps, pictures, failed
+
+
+def _picture(jpeg: bytes) -> Image:
+    """Decoded, if it is a JPEG and its header tells a size that can be worked on; BadPicture if not."""
+    try:
+        with JpegImageFile(BytesIO(jpeg)) as header:  # reads no further than that
+            width, height = header.size
+    except Exception:  # of whatever kind: the bytes may be anybody's
+        raise BadPicture("bad_picture") from None
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise BadPicture("bad_picture")
+    if width * height > MAX_PIXELS:
+        raise BadPicture("picture_too_large")
+    try:
+        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        picture = None
     if picture is None:
-        raise BadPicture("a frame is not a picture that decodes")
+        raise BadPicture("bad_picture")
     return np.asarray(picture, np.uint8)
 
 

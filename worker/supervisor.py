@@ -4,45 +4,50 @@ import multiprocessing
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from ctypes import c_bool
 from multiprocessing.context import SpawnProcess
+from queue import Empty, SimpleQueue
 from socket import gethostname
-from typing import cast
+from typing import NamedTuple, cast
 from uuid import uuid4
 
 import redis
 import structlog
-from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE
-from rq.registry import StartedJobRegistry
 
-from worker.contract.server import JOB_TIMEOUT_S, frame_queue
-from worker.job import give_up
 from worker.manifest import EnsembleMode
 from worker.metrics import WORKER_PROCESSES, WORKER_RESTARTS
-from worker.process import ChunkJob, chunk_worker, serve
+from worker.process import DRAIN_S, serve
+from worker.sweep import SWEEP_EVERY_S, Sweep
 from worker.tallies import bury
 
 log = structlog.get_logger()
 
-# A process that dies this soon after its start, this many times in a row, will die again: give up.
-EARLY_DEATH_S = 20.0
+# Processes that die before they could begin, this many in a row, will die again: give up.
 EARLY_DEATHS = 5
 RESTART_PAUSE_S = 1.0
-
-# A job is for a moment neither in the queue nor with a worker; if its worker dies just then, this long is no moment.
-STRANDED_S = 3.0
-
-# Told to stop, a process finishes the job in hand; one that takes longer than a job may is killed.
-DRAIN_S = JOB_TIMEOUT_S + 10.0
 
 
 class KeepsDying(Exception):
     """Worker processes die as soon as they start."""
 
 
+class RedisGone(Exception):
+    """Redis was away for longer than anybody waits for it."""
+
+
+class WorkerProcess(NamedTuple):
+    """A process that was started, when by the monotonic clock, and whether it got so far that it could work."""
+
+    process: SpawnProcess
+    started: float
+    ready: c_bool
+
+
 class Supervisor:
-    """Runs `count` worker processes with that ensemble on the Redis at `url` until `stop` is set."""
+    """Runs `count` worker processes with that ensemble on the Redis at `url` until `stop` is set.
+
+    `client` is for the sweep; how long Redis may be away is for its retries to say.
+    """
 
     def __init__(self, client: redis.Redis, url: str, count: int, mode: EnsembleMode) -> None:
         self._client = client
@@ -50,9 +55,10 @@ class Supervisor:
         self._count = count
         self._mode = mode
         self._spawn = multiprocessing.get_context("spawn")  # nothing of this process' threads or locks comes along
-        self._running: dict[str, tuple[SpawnProcess, float]] = {}
+        self._running: dict[str, WorkerProcess] = {}
         self._early_deaths = 0
-        self._stranded: dict[str, float] = {}  # job -> since when it may be
+        self._dead: SimpleQueue[str] = SimpleQueue()
+        self._gone: redis.RedisError | None = None
 
     @property
     def processes(self) -> int:
@@ -60,78 +66,74 @@ class Supervisor:
         return len(self._running)
 
     def run(self, stop: threading.Event) -> None:
-        """Keep the processes running until `stop`, then let them finish; KeepsDying where they cannot start."""
+        """Keep the processes running until `stop`, then let them finish.
+
+        Raises KeepsDying where they cannot start, and RedisGone where the client's patience is at its end.
+        """
+        # In a thread of its own, as it waits for a Redis that is away, while processes die and have to be replaced.
+        sweeping = threading.Thread(target=self._sweep, args=(stop,), name="sweep", daemon=True)
+        sweeping.start()
         try:
             for _ in range(self._count):
                 self._start()
             while not stop.wait(timeout=0.2):
-                for name, (process, started) in list(self._running.items()):
-                    if not process.is_alive():
-                        self._bury(name, process, time.monotonic() - started)
+                if self._gone is not None:
+                    raise RedisGone(str(self._gone))
+                for name, worker in list(self._running.items()):
+                    if not worker.process.is_alive():
+                        self._bury(name, worker)
                         stop.wait(RESTART_PAUSE_S)
                         if not stop.is_set():
                             self._start()
-                with self._without_redis("stranded jobs are put back later"):
-                    self._rescue_stranded()
         finally:
             self._drain()
 
     def _start(self) -> None:
         name = f"{gethostname()}-{uuid4().hex[:8]}"
-        process = self._spawn.Process(target=serve, args=(self._url, name, self._mode), name=name)
+        ready = multiprocessing.RawValue(c_bool, False)
+        process = self._spawn.Process(target=serve, args=(self._url, name, self._mode, ready), name=name)
         process.start()
-        self._running[name] = process, time.monotonic()
+        self._running[name] = WorkerProcess(process, time.monotonic(), ready)
         WORKER_PROCESSES.set(self.processes)
         log.info("worker started", worker=name, pid=process.pid)
 
-    def _bury(self, name: str, process: SpawnProcess, lived: float) -> None:
+    def _bury(self, name: str, worker: WorkerProcess) -> None:
         del self._running[name]
         WORKER_PROCESSES.set(self.processes)
         WORKER_RESTARTS.inc()
-        bury(cast(int, process.pid))
-        log.warning("worker died, starting another", worker=name, exit_code=process.exitcode, lived_s=round(lived))
-        self._early_deaths = self._early_deaths + 1 if lived < EARLY_DEATH_S else 0
+        bury(cast(int, worker.process.pid))
+        exit_code, lived = worker.process.exitcode, time.monotonic() - worker.started
+        log.warning("worker died, starting another", worker=name, exit_code=exit_code, lived_s=round(lived))
+        self._dead.put(name)
+        if worker.ready.value:
+            self._early_deaths = 0
+        elif exit_code != -signal.SIGKILL:  # which comes from outside, and says nothing of the next one
+            self._early_deaths += 1
         if self._early_deaths >= EARLY_DEATHS:
-            raise KeepsDying(f"{EARLY_DEATHS} worker processes died within {EARLY_DEATH_S:.0f} s of their start")
-        with self._without_redis("the dead worker's job comes back when its lease is over"):
-            self._hand_back(name)
+            raise KeepsDying(f"{EARLY_DEATHS} worker processes in a row died before they could work")
 
-    @contextmanager
-    def _without_redis(self, consequence: str) -> Iterator[None]:
-        """Go on where Redis cannot be reached: what is done here only makes things faster."""
-        try:
-            yield
-        except redis.RedisError as failure:
-            log.warning(consequence, error=str(failure))
-
-    def _hand_back(self, name: str) -> None:
-        """Let the dead process' lease on its job end now, instead of when RQ would notice, and strike it off."""
-        registry = StartedJobRegistry(queue=frame_queue(self._client), job_class=ChunkJob)
-        held = cast(set[bytes], self._client.smembers(WORKER_EXECUTIONS_KEY_TEMPLATE.format(name)))
-        for execution in held:
-            self._client.zadd(registry.key, {execution.decode(): 0}, xx=True)
-        if held:
-            registry.cleanup(exception_handlers=[give_up])
-        chunk_worker(self._client, name, prepare_for_work=False).register_death()  # type: ignore[no-untyped-call]
-        now = time.monotonic()
-        self._stranded |= dict.fromkeys(frame_queue(self._client).intermediate_queue.get_job_ids(), now)
-
-    def _rescue_stranded(self) -> None:
-        """Put back what a dead process had taken from the queue and not begun. A job that runs twice is harmless."""
-        due = {job for job, since in self._stranded.items() if time.monotonic() - since > STRANDED_S}
-        if not due:
-            return
-        queue = frame_queue(self._client)
-        for job in due.intersection(queue.intermediate_queue.get_job_ids()):
-            queue.push_job_id(job, at_front=True)
-            queue.intermediate_queue.remove(job)
-        self._stranded = {job: since for job, since in self._stranded.items() if job not in due}
+    def _sweep(self, stop: threading.Event) -> None:
+        sweep = Sweep(self._client)
+        while not stop.is_set():
+            try:
+                name = self._dead.get(timeout=SWEEP_EVERY_S)
+            except Empty:
+                name = None
+            try:
+                if name is not None:
+                    sweep.bury(name)
+                sweep.run()
+            except (redis.ConnectionError, redis.TimeoutError) as failure:
+                self._gone = failure
+                return
+            except Exception as failure:
+                log.warning("could not sweep, trying again", error=str(failure), kind=type(failure).__name__)
 
     def _drain(self) -> None:
-        for process, _ in self._running.values():
-            process.terminate()
+        for worker in self._running.values():
+            worker.process.terminate()
         until = time.monotonic() + DRAIN_S
-        for name, (process, _) in self._running.items():
+        for name, (process, *_) in self._running.items():
             process.join(timeout=max(0.0, until - time.monotonic()))
             if process.exitcode is None:
                 log.warning("worker did not finish its job in time, killed", worker=name)

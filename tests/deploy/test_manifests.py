@@ -15,7 +15,7 @@ import yaml
 
 from tests.deploy.manifests import DEPLOY, KUBERNETES, ROOT, compose, objects, pod_of, workloads
 from worker.contract.server import QUEUE
-from worker.supervisor import DRAIN_S
+from worker.process import DRAIN_S
 
 KEDAS = ("ScaledObject", "TriggerAuthentication")
 

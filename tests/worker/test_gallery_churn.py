@@ -33,7 +33,7 @@ def _told(perception: Perception) -> Iterator[Told]:
         stamps = [FrameStamp(n, n / 2) for n in range(first, first + 10)]
         pages = [gallery_page(SEATED[stamp.frame], stamp.t, SIZE) for stamp in stamps]
         jpegs = [cv2.imencode(".jpg", page, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes() for page in pages]
-        for seen in perception.look(Chunk(ChunkHead(stamps, *SIZE), jpegs)):
+        for seen in perception.look(Chunk(ChunkHead(stamps, *SIZE), jpegs)).frames:
             roster, some = advance(roster, seen)
             yield from some
 

@@ -114,7 +114,7 @@ def test_frames_that_are_no_pictures_fail_and_the_others_are_published(client: r
         await_end(client, keys)
     end = events_of(client, keys)["class"][-1]
     assert isinstance(end, EndEvent)
-    assert (end.status, end.ledger.published, end.ledger.reasons) == ("failed", 4, {"failed:bad_picture": 2})
+    assert (end.status, end.ledger.published, end.ledger.reasons) == ("failed", 5, {"failed:bad_picture": 1})
 
 
 def test_a_job_that_names_another_function_runs_nothing(client: redis.Redis, redis_url: str, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_perception_counts_its_faces_and_those_that_all_networks_were_asked_abou
     for threshold, escalated in ((0.0, 0), (1.0, 8)):
         models = worker_package(tmp_path / str(threshold), "mobilenetv2", threshold) / "worker" / "models"
         perception = Perception(models, "adaptive")
-        frames = perception.look(chunk)
+        frames = perception.look(chunk).frames
         assert [len(frame.faces) for frame in frames] == [4, 4]
         assert (perception.faces, perception.escalations) == (8, escalated)
         assert {len(face.models) for frame in frames for face in frame.faces} == {2 if escalated else 1}

