@@ -35,7 +35,8 @@ def packed(frames: Iterable[SampledFrame], width: int, height: int) -> Iterator[
 def chunk_of(frames: list[SampledFrame], width: int, height: int) -> Chunk:
     """Frames, at least one, as a chunk."""
     stamps = [FrameStamp(frame.frame, frame.t, frame.participant, frame.size) for frame in frames]
-    return Chunk(ChunkHead(stamps, width, height), [frame.jpeg for frame in frames])
+    head = ChunkHead(stamps, width, height, taken=min(frame.taken for frame in frames))
+    return Chunk(head, [frame.jpeg for frame in frames])
 
 
 def _fits(frame: list[SampledFrame], chunk: list[SampledFrame]) -> bool:

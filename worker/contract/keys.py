@@ -61,7 +61,10 @@ class LectureKeys:
 
     @property
     def state(self) -> str:
-        """String: what the ordered commit carries from chunk to chunk. Exists from first to last commit."""
+        """String: what the ordered commit carries from chunk to chunk; `LectureProgress` and more.
+
+        It goes with the lecture's end, or RESUME_S after it if the lecture was stopped and can be gone on with.
+        """
         return f"{self.info}:state"
 
     @property

@@ -33,6 +33,17 @@ class LectureChoices(Struct, frozen=True):
     class_only: bool = False
 
 
+class LectureProgress(LectureChoices, frozen=True):
+    """How far a lecture is, the head of `LectureKeys.state` at any time.
+
+    All chunks below `next_chunk` are committed. When nothing is in flight, that is the number that the next chunk to be
+    fed must have, also after the lecture's end as stopped: whether by a chunk with an ending, which is counted like any
+    other, or by workers whose producer was gone, without one.
+    """
+
+    next_chunk: NonNegative = 0
+
+
 class FrameStamp(Struct, frozen=True, omit_defaults=True):
     """A sampled frame: its number, counted from 0 without gaps, and its media time in seconds.
 

@@ -1,5 +1,10 @@
 """How both sides speak to Redis: what is asked of a server, and the queue that carries the work."""
 
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 from urllib.parse import urlsplit
 
 import redis
@@ -22,9 +27,21 @@ OLDEST_REDIS = (6, 2)
 
 CONNECT_TIMEOUT_S = 5.0
 
+# No command waits in Redis for longer than a second (XREAD BLOCK, BLMOVE), so one that is silent for so much longer is
+# gone, or the network between is: the command fails like on a broken connection. That covers what a health check before
+# each use would, and with TCP keepalive (redis-py's default) connections that nobody reads.
+ANSWER_TIMEOUT_S = 10.0
+
+OUTAGE_S = 120.0
+"""Seconds without Redis after which those who need it give up: longer than a restart or a failover takes."""
+
+# Pauses between tries to reach a Redis that is away, doubling.
+FIRST_PAUSE_S = 0.05
+LONGEST_PAUSE_S = 2.0
+
 # A chunk of 16 frames with 49 faces each takes three models about 8 s of one core; ten times that is a hang.
 JOB_TIMEOUT_S = 90
-JOB_RETRIES = 2
+JOB_RETRIES = 2  # of a job that failed; what becomes of one whose worker died is said in worker.leases
 FAILED_JOB_TTL_S = 3600
 
 FRAMES_TTL_S = 600
@@ -32,6 +49,20 @@ FRAMES_TTL_S = 600
 
 RETENTION_S = 30 * 24 * 3600
 """Seconds that a lecture's results are kept after their last change."""
+
+FEEDER_TTL_S = 30
+"""Seconds that a feeder's sign of life lasts: it outlasts two missed renewals."""
+
+ABANDONED_S = 60.0
+"""Seconds after its feeder's last sign of life that workers end a lecture as stopped, once all that was fed is done."""
+
+RESUME_S = 24 * 3600
+"""Seconds after its end as stopped that a lecture can be gone on with: `LectureKeys.state` is kept for so long."""
+
+# What producers leave of a Redis' `maxmemory` to those who work off what they fed: outcomes, events, the queue's own
+# notes and the answers that carry pixels need room, or nothing would ever become free again.
+WORKERS_SHARE = 0.25
+WORKERS_SHARE_MAX = 64 * 2**20
 
 STREAM_LENGTH = 100_000
 """Events kept in one stream: thirteen hours at 2 frames a second, and a bound on what one lecture can take."""
@@ -41,8 +72,71 @@ class RedisUnusable(Exception):
     """A Redis that cannot be used; the message says why and what to do, and holds no password."""
 
 
-def connect(url: str) -> redis.Redis:
+class Patience(Retry):
+    """Tries a command again that failed because Redis was away, for `seconds` from its first try.
+
+    With `when_full`, which is called then, it also goes on trying, for as long as it takes, what a Redis refused that
+    takes no writes for the time being: being at its `maxmemory`, not able to save, or not yet the master. When
+    `hurried` says so, whatever fails fails at once.
+
+    A command whose answer was lost is said twice: all that we write may be. A transaction under WATCH is not: redis-py
+    has it fail, and its author look again.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        hurried: Callable[[], bool] = lambda: False,
+        when_full: Callable[[], object] | None = None,
+    ) -> None:
+        super().__init__(ExponentialBackoff(LONGEST_PAUSE_S, FIRST_PAUSE_S / 2), retries=-1)
+        self._seconds = seconds
+        self._hurried = hurried
+        self._when_full = when_full
+
+    def __deepcopy__(self, _: Any) -> "Patience":
+        return self  # holds nothing that changes, and redis-py copies it into every connection
+
+    def call_with_retry(
+        self,
+        do: Callable[[], Any],
+        fail: Callable[..., Any],
+        is_retryable: Callable[[Exception], bool] | None = None,
+        with_failure_count: bool = False,
+    ) -> Any:
+        until = time.monotonic() + self._seconds
+        failures = 0
+        while True:
+            try:
+                return do()
+            except Exception as failure:
+                refused = self._when_full is not None and takes_no_writes(failure)
+                if not refused and not isinstance(failure, self._supported_errors):
+                    raise
+                failures += 1
+                over = not refused and time.monotonic() >= until
+                last = over or self._hurried() or (is_retryable is not None and not is_retryable(failure))
+                if refused and not last and self._when_full is not None:
+                    self._when_full()
+                if not last:  # the pause comes before `fail`, which has the author of a transaction under WATCH go on
+                    time.sleep(self._backoff.compute(failures))
+                with suppress(*((redis.WatchError,) if last else ())):
+                    fail(failure, failures) if with_failure_count else fail(failure)
+                if last:
+                    raise
+
+
+def takes_no_writes(failure: BaseException) -> bool:
+    """Whether Redis refused because it takes no writes for the time being, whatever they are."""
+    return isinstance(failure, redis.OutOfMemoryError | redis.ReadOnlyError) or str(failure).startswith("MISCONF")
+
+
+def connect(url: str, patience: Retry | None = None) -> redis.Redis:
     """A connection pool for `url` that was tried out once.
+
+    A command that fails because Redis does not answer is tried again: by default for less than a second, with
+    `Patience(OUTAGE_S)` until that is over. Then it raises redis.ConnectionError or redis.TimeoutError, which say the
+    same thing.
 
     Raises RedisUnusable where the URL is none, nothing answers within CONNECT_TIMEOUT_S, the password is
     wrong, or the server is older than OLDEST_REDIS.
@@ -50,9 +144,9 @@ def connect(url: str) -> redis.Redis:
     shown = without_credentials(url)
     try:
         # One try that may not hang; the pool itself tries again, so as to outlast a restart, and waits for answers.
-        with _pool(url, Retry(NoBackoff(), 0), socket_timeout=CONNECT_TIMEOUT_S) as probe:
+        with _pool(url, Retry(NoBackoff(), 0), CONNECT_TIMEOUT_S) as probe:
             version = str(probe.info("server")["redis_version"])
-        client = _pool(url, Retry(ExponentialBackoff(cap=1, base=0.05), 3))
+        client = pool(url, patience or Retry(ExponentialBackoff(cap=1, base=0.05), 3))
     except ValueError as wrong:
         # What could not be read may be part of a password.
         unread = "no URL that can be read; write / ? # @ in a password as %2F %3F %23 %40"
@@ -71,10 +165,27 @@ def connect(url: str) -> redis.Redis:
     return client
 
 
-def _pool(url: str, retry: Retry, socket_timeout: float | None = None) -> redis.Redis:
+def pool(url: str, patience: Retry) -> redis.Redis:
+    """Like `connect`, for a `url` that was tried out before: nothing is asked of Redis yet."""
+    return _pool(url, patience, ANSWER_TIMEOUT_S)
+
+
+def _pool(url: str, retry: Retry, socket_timeout: float) -> redis.Redis:
     return redis.Redis.from_url(
         url, protocol=2, socket_connect_timeout=CONNECT_TIMEOUT_S, socket_timeout=socket_timeout, retry=retry
     )
+
+
+def room_for_feeding(client: redis.Redis) -> float:
+    """Bytes that producers may still put into Redis: what is free of its `maxmemory`, less what workers need.
+
+    Below 0 where that is used up, infinite where there is no limit. To be asked before a chunk's pixels are sent.
+    """
+    memory: Any = client.info("memory")
+    limit = memory["maxmemory"]
+    if not limit:
+        return math.inf
+    return float(limit - min(limit * WORKERS_SHARE, WORKERS_SHARE_MAX) - memory["used_memory"])
 
 
 def without_credentials(url: str) -> str:
@@ -108,6 +219,6 @@ def enqueue_chunk(queue: Queue, lecture: str, chunk: int) -> None:
         timeout=JOB_TIMEOUT_S,
         result_ttl=0,
         failure_ttl=FAILED_JOB_TTL_S,
-        retry=JobRetry(max=JOB_RETRIES),
+        retry=JobRetry(max=JOB_RETRIES, enqueue_at_front=True),  # the whole lecture waits for it
         description=f"lecture {lecture}, chunk {chunk}",
     )
