@@ -4,29 +4,32 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
 import redis
 import typer
+from msgspec import structs
 from typer.core import TyperGroup
 
 from producer.display import JsonLines, PlainLines
 from producer.embedded.folder import EmbeddedError
-from producer.embedded.server import private_redis
+from producer.embedded.server import ResultsUnsaved, epitaph, private_redis
 from producer.embedded.workers import Workers, WorkersEnded
 from producer.exposition import MetricsRefused, metrics_served
 from producer.feeding.address import PROTOCOLS, SourceError
 from producer.feeding.feed import MAX_BYTES, LectureExists, LectureGone
 from producer.feeding.live import GIVE_UP_S
-from producer.feeding.request import source_requests
+from producer.feeding.request import SourceRequest, source_requests
+from producer.feeding.resuming import LectureNotResumable, read_interrupted
 from producer.feeding.sampling import checked_fps
-from producer.feeding.source import open_sources
+from producer.feeding.source import Source, open_sources
 from producer.ingest import Wish, ingest
 from producer.listening import workers_listen
+from producer.outage import SpokenPatience
 from producer.reading.export import ExportRefused, check_path, export
 from producer.reading.follow import ParticipantUnknown, follow
 from producer.reading.lectures import (
@@ -52,6 +55,7 @@ class RedisLost(Exception):
 NOTHING_DONE = (
     SourceError,
     LectureExists,
+    LectureNotResumable,
     LectureUnknown,
     LectureFed,
     ParticipantUnknown,
@@ -63,7 +67,7 @@ NOTHING_DONE = (
 )
 """What ends a command before it did anything: exit code 2."""
 
-CUT_SHORT = (LectureGone, LectureForgotten, RedisLost, redis.RedisError)
+CUT_SHORT = (LectureGone, LectureForgotten, RedisLost, ResultsUnsaved, redis.RedisError)
 """What ends one in the middle: exit code 1."""
 
 # typer has brought a click of its own since 0.20; this is the parent of all its usage errors, in that one or the other.
@@ -247,6 +251,10 @@ def ingest_command(
     metrics_host: Annotated[str, typer.Option(metavar="HOST", help="The address they are served at.")] = "127.0.0.1",
     roster: NamesOf = None,
     json: Json = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with the recording --lecture, which was stopped, where it was stopped."),
+    ] = False,
 ) -> None:
     """Cut a recording or live stream into frames, have them looked at, show who was seen with what expressions.
 
@@ -261,12 +269,35 @@ def ingest_command(
     shown = without_credentials(typed) if typed is not None else None
     requests = source_requests(sources, participant)
     one_person = requests[0].participant if len(requests) == 1 else None
+    if resume and lecture is None:
+        raise typer.BadParameter("name the lecture that is to be gone on with: --lecture ID", param_hint="--resume")
     wish = Wish(lecture, fps, one_person, max_bytes, json, shown, roster)
-    serving = metrics_served(metrics_host, metrics_port) if metrics_port is not None else nullcontext()
-    with serving, open_sources(requests, fps, give_up) as opened, _redis(redis) as (client, url):
+    with ExitStack() as stack:
+        if metrics_port is not None:
+            stack.enter_context(metrics_served(metrics_host, metrics_port))
+        # Nothing is started for a source that cannot be opened; but where to open one that is resumed, Redis knows.
+        opened: Source | None = None
+        if not resume:
+            opened = open_sources(requests, fps, give_up)
+            stack.callback(opened.close)
+        client, url = stack.enter_context(_redis(redis))
+        if opened is None:
+            wish, opened = _resumed(wish, requests, client)
+            stack.callback(opened.close)
         own = Workers(url, workers or len(os.sched_getaffinity(0))) if redis is None else nullcontext()
         code = ingest(wish, opened, client, own)
     raise typer.Exit(code)
+
+
+def _resumed(wish: Wish, requests: Sequence[SourceRequest], client: redis.Redis) -> tuple[Wish, Source]:
+    """The wish to go on with a lecture, and its source, opened behind what was fed of it."""
+    assert wish.lecture is not None
+    interrupted = read_interrupted(client, wish.lecture)
+    source = open_sources(requests, wish.fps, first=interrupted.frames)
+    if source.live:
+        source.close()
+        raise LectureNotResumable(f"{source.label.shown}: is live; only a recording can be resumed")
+    return structs.replace(wish, resumed=interrupted), source
 
 
 @app.command("watch")
@@ -400,12 +431,27 @@ def forget_command(lecture: Lecture, redis: Redis = None) -> None:
 
 @contextmanager
 def _redis(url: str | None) -> Iterator[tuple[redis.Redis, str]]:
-    """A client of the Redis at `url`, or of the private one, and its URL; RedisLost when it goes meanwhile."""
-    with nullcontext(url) if url is not None else private_redis() as where, connect(where) as client:
+    """A client of the Redis at `url`, or of the private one, and its URL; RedisLost when it goes meanwhile.
+
+    One at `url` may go and come back. The private one, which is on this machine and all in memory, does not.
+    """
+    if url is None:
+        with private_redis() as where, connect(where) as client:
+            try:
+                yield client, where
+            except redis.RedisError as failure:
+                raise RedisLost(f"lost the private Redis: {failure}; {epitaph()}") from None
+        return
+    shown = without_credentials(url)
+    with connect(url, SpokenPatience(shown)) as client:
         try:
-            yield client, where
+            yield client, url
+        except redis.OutOfMemoryError:
+            raise RedisLost(
+                f"Redis at {shown} is full (its maxmemory); forget lectures there, or give it more"
+            ) from None
         except redis.RedisError as failure:
-            raise RedisLost(f"lost Redis at {without_credentials(where)}: {failure}") from None
+            raise RedisLost(f"lost Redis at {shown}: {failure}") from None
 
 
 class _Waiting:

@@ -17,6 +17,7 @@ from producer.display import Bar, Display, JsonLines, Line, Overview
 from producer.embedded.workers import Workers, WorkersEnded
 from producer.feeding.feed import Feed, LectureExists
 from producer.feeding.live import LiveSource
+from producer.feeding.resuming import Interrupted
 from producer.feeding.source import Source
 from producer.listening import workers_listen
 from producer.metrics import SOURCE_CONNECTED
@@ -33,6 +34,8 @@ PATIENCE_S = 10.0
 
 # A feed ends within one look at Redis; longer only if that does not answer.
 FEED_STOP_S = 10.0
+# After a second Ctrl-C nobody waits for that.
+HURRIED_STOP_S = 1.0
 
 # Of the 64 characters that an id may have, those for the source's name; the rest is for a number behind it.
 LONGEST_NAME = 56
@@ -42,7 +45,7 @@ class Wish(Struct, frozen=True):
     """How to ingest. `lecture` None: named after the source. `participant`: the one person who is seen.
 
     `redis` is the URL given on the command line, as it may be shown: what another command has to be told as well.
-    `roster` is what participants are called in what is printed.
+    `roster` is what participants are called in what is printed. `resumed` is the lecture that is to be gone on with.
     """
 
     lecture: str | None
@@ -52,6 +55,7 @@ class Wish(Struct, frozen=True):
     json: bool
     redis: str | None = None
     roster: Roster | None = None
+    resumed: Interrupted | None = None
 
 
 def ingest(wish: Wish, source: Source, client: redis.Redis, workers: AbstractContextManager[Workers | None]) -> int:
@@ -60,7 +64,8 @@ def ingest(wish: Wish, source: Source, client: redis.Redis, workers: AbstractCon
     That is 0 if the lecture is done, 1 if it ended with failed frames, short of what a file promised or with a live
     source lost, and 128 plus a signal's number if it was stopped: 130 by Ctrl-C, 143 by SIGTERM, 141 by whoever read
     its output and left. `workers` are this command's own, None if others do the work. Raises LectureExists,
-    LectureGone, LectureForgotten, WorkersEnded, redis.RedisError, and SystemExit at the second Ctrl-C.
+    LectureNotResumable, LectureGone, LectureForgotten, WorkersEnded, redis.RedisError, and SystemExit at the second
+    Ctrl-C.
     """
     lecture, feed = _started(wish, source, client)
     names = Names(wish.roster) if wish.roster is not None else None
@@ -71,11 +76,11 @@ def ingest(wish: Wish, source: Source, client: redis.Redis, workers: AbstractCon
             ingestion = Ingestion(client, lecture, source, feeding, stop, own)
             end = ingestion.follow(display)
     except WorkersEnded as ended:
-        if ended.refused:  # nothing was ever worked on, so there is nothing to keep
+        if ended.refused and wish.resumed is None:  # nothing was ever worked on, so there is nothing to keep
             forget(client, lecture)
         raise
     except SystemExit:
-        say(f"left at once; lecture {lecture} is not finished, `producer forget {lecture}` erases it")
+        say(f"left at once; lecture {lecture} is not finished, `producer forget {lecture}` erases it{_way_on(source)}")
         raise
     if not ingestion.unread:
         display.conclude(end)
@@ -90,6 +95,11 @@ def lecture_name(title: str) -> str:
 
 def _started(wish: Wish, source: Source, client: redis.Redis) -> tuple[str, Feed]:
     """The lecture's id and its feed. A name that nobody asked for gets a number if it is taken."""
+    if wish.resumed is not None:
+        assert wish.lecture is not None, "what is resumed was named"
+        source_name, size = source.label.name, (source.width, source.height)
+        wish.resumed.check(wish.lecture, source_name, wish.fps, *size, wish.participant)
+        return wish.lecture, Feed.resume(client, wish.lecture, wish.resumed, wish.max_bytes)
     name = lecture_name(source.label.title)
     names = [wish.lecture] if wish.lecture else (name if n == 1 else f"{name}-{n}" for n in count(1))
     for lecture in names:
@@ -145,7 +155,7 @@ class Feeding:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stop.event.set()
-        self._thread.join(FEED_STOP_S)
+        self._thread.join(HURRIED_STOP_S if kind is SystemExit else FEED_STOP_S)
 
     def attend(self) -> None:
         """To be called often. Raises what the feed ended with, if that was not its work."""
@@ -234,10 +244,15 @@ def _concluded(source: Source, feed: Feed, end: EndEvent, stop: Stop) -> int:
     """Say what was not as it should be; the exit code."""
     if end.status == "stopped":
         at, frames = clock(feed.progress.t), feed.progress.frames
-        say(f"stopped at {at} after {frames} frames; what was fed is committed to lecture {end.lecture}")
+        done = f"what was fed is committed to lecture {end.lecture}{_way_on(source)}"
+        say(f"stopped at {at} after {frames} frames; {done}")
         return exit_code(stop.signal or SIGPIPE)
     if source.shortfall is not None:
         say(f"{source.label.shown}: {source.shortfall}; what was there is in lecture {end.lecture}")
     if end.ledger.failed or end.ledger.dropped:
         say(f"lecture {end.lecture}: {ledger_line(end.ledger)}")
     return 0 if end.status == "done" else 1
+
+
+def _way_on(source: Source) -> str:
+    return "" if source.live else "; --resume goes on with it"

@@ -50,7 +50,7 @@ def last_line(log: Path) -> str:
     """The last line of a log file that says something, or that there is none."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 4096))
-        lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+        lines = [line for line in file.read(4096).decode(errors="replace").splitlines() if line.strip()]
     return lines[-1].strip() if lines else f"{log} is empty"
 
 

@@ -3,6 +3,8 @@
 The results are kept as a snapshot (RDB), written when nothing is on its way. Not as an append-only file and not every
 so often: both would write the pixels of frames in flight to disk, where they must never be. The price is that a power
 cut costs the lecture that is being ingested; the recording is still there.
+
+Where the snapshot cannot be written, the server stays, with all that it has, until a command can write it.
 """
 
 import fcntl
@@ -21,6 +23,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from producer.embedded.folder import EmbeddedError, data_folder, last_line, socket_path
+from producer.embedded.orphans import stop_orphans
 from worker.contract.keys import CHUNKS
 from worker.contract.server import OLDEST_REDIS
 
@@ -33,29 +36,44 @@ RESULTS = "results.rdb"
 LOG = "redis.log"
 
 
+class ResultsUnsaved(Exception):
+    """The snapshot cannot be written; the message says what to do."""
+
+
 @contextmanager
 def private_redis() -> Iterator[str]:
     """The URL of the user's private Redis, which runs while this context is open and others like it are.
 
     Whoever comes first starts it, whoever goes last stops it. A server that a killed command left behind is used, and
-    stopped by the last to go. Raises EmbeddedError where it cannot be started.
+    stopped by the last to go. A lecture whose producer was killed is ended as stopped by the next to be here alone.
+    Raises EmbeddedError where it cannot be started, and in the end ResultsUnsaved where results cannot be written.
     """
     folder = data_folder()
     socket = socket_path(folder)
     with (folder / "users.lock").open("wb") as users:
         with _alone(folder):
+            alone = _is_last(users)
             fcntl.flock(users, fcntl.LOCK_SH)
             server = None if _answers(socket) else _start(folder, socket)
+            if alone:
+                with _client(socket) as client:
+                    stop_orphans(client)
         try:
             yield f"unix://{quote(str(socket))}"
         finally:
             with _alone(folder):
                 if _is_last(users):
-                    _stop(socket, folder / LOG)
+                    _stop(socket, folder)
                     if server is not None:
                         server.wait(timeout=PATIENCE_S)
                 else:
-                    _save(socket, folder / LOG)
+                    _save(socket, folder)
+
+
+def epitaph() -> str:
+    """The last that the private Redis said, for when it is gone."""
+    log = data_folder() / LOG
+    return f"its last words were: {last_line(log)} (see {log})"
 
 
 @contextmanager
@@ -110,6 +128,7 @@ def _start(folder: Path, socket: Path) -> subprocess.Popen[bytes]:
         "dir": str(folder),
         "dbfilename": RESULTS,
         "save": "",
+        "stop-writes-on-bgsave-error": "no",
         "appendonly": "no",
         "maxmemory-policy": "noeviction",
         "logfile": str(log),
@@ -134,29 +153,35 @@ def _start(folder: Path, socket: Path) -> subprocess.Popen[bytes]:
     return server
 
 
-def _stop(socket: Path, log: Path) -> None:
+def _stop(socket: Path, folder: Path) -> None:
     """Write the snapshot, without any pixels, and end the server; nothing to do where it is gone already."""
-    with _client(socket) as client, _gone_or_kept(log):
+    with _client(socket) as client, _gone_or_kept(folder):
         for pixels in client.scan_iter(CHUNKS, count=SCAN_STEP):
             client.unlink(pixels)
-        client.shutdown(save=True)
+        client.save()
+        client.shutdown(nosave=True)
 
 
-def _save(socket: Path, log: Path) -> None:
+def _save(socket: Path, folder: Path) -> None:
     """Write the snapshot, if no pixels are on their way; if there are, whoever feeds them writes it later."""
-    with _client(socket) as client, _gone_or_kept(log):
+    with _client(socket) as client, _gone_or_kept(folder):
         if next(client.scan_iter(CHUNKS, count=SCAN_STEP), None) is None:
             client.save()
 
 
 @contextmanager
-def _gone_or_kept(log: Path) -> Iterator[None]:
+def _gone_or_kept(folder: Path) -> Iterator[None]:
     try:
         yield
     except redis.ConnectionError:
         return
-    except redis.ResponseError as failure:
-        raise EmbeddedError(f"the private Redis cannot write its results: {failure} (see {log})") from None
+    except redis.ResponseError:
+        _, warned, said = last_line(folder / LOG).rpartition(" # ")
+        why = said if warned else "is the disk full?"
+        raise ResultsUnsaved(
+            f"results cannot be written to {folder}: {why}; they stay in the memory of the private Redis: make room "
+            "there and run `producer list`, which writes them"
+        ) from None
 
 
 def _executable() -> Path:

@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +17,9 @@ from worker.contract.server import EMBEDDED
 STOP_S = 20.0
 # After a second Ctrl-C nobody waits for a job in hand.
 HURRIED_STOP_S = 2.0
+
+# What they said last is on its way for no longer than this.
+LAST_WORDS_S = 2.0
 
 LOG = "worker.log"
 
@@ -35,16 +40,18 @@ class Workers:
         self._command = [sys.executable, "-m", "worker", "run", "--redis", url, "--processes", str(processes)]
 
     def __enter__(self) -> "Workers":
-        with self._log.open("wb") as log:
-            self._supervisor = subprocess.Popen(
-                self._command,
-                cwd=Path(worker.contract.__file__).parents[2],  # where `-m` looks first: the same `worker` as here
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C in the terminal is for this process, which lets them finish
-                env={**os.environ, EMBEDDED: "1"},
-            )
+        self._log.write_bytes(b"")
+        self._supervisor = subprocess.Popen(
+            self._command,
+            cwd=Path(worker.contract.__file__).parents[2],  # where `-m` looks first: the same `worker` as here
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C in the terminal is for this process, which lets them finish
+            env={**os.environ, EMBEDDED: "1"},
+        )
+        self._writing = threading.Thread(target=self._write_log, name="worker log", daemon=True)
+        self._writing.start()
         return self
 
     def __exit__(
@@ -61,8 +68,17 @@ class Workers:
         """Raise WorkersEnded, with the last line of their log, if they ended."""
         code = self._supervisor.poll()
         if code is not None:
+            self._writing.join(LAST_WORDS_S)
             said = last_line(self._log).removeprefix("worker: ") if code >= 0 else f"killed by signal {-code}"
             raise WorkersEnded(f"the workers ended by themselves: {said} (see {self._log})", refused=code == 2)
+
+    def _write_log(self) -> None:
+        """Keep what the workers say. Not by themselves, for whom a disk without room for it would be the end."""
+        assert self._supervisor.stdout is not None
+        with self._supervisor.stdout as said, self._log.open("ab", buffering=0) as log:
+            for line in said:
+                with suppress(OSError):
+                    log.write(line)
 
     def _stop(self, grace_s: float) -> None:
         assert self._supervisor.stdin is not None

@@ -34,7 +34,12 @@ class DecoderProcess:
     """
 
     def __init__(
-        self, target: Target, fps: float, screen: tuple[int, int] | None = None, seen: Iterable[str] = ()
+        self,
+        target: Target,
+        fps: float,
+        screen: tuple[int, int] | None = None,
+        seen: Iterable[str] = (),
+        first: int = 0,
     ) -> None:
         reading, writing = os.pipe()
         self._answers = Connection(reading, writable=False)
@@ -58,7 +63,7 @@ class DecoderProcess:
         # The rest of its standard input is the line it hangs by: it ends when this end closes. If it is gone already,
         # `receive` tells.
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(encode(Order(target, fps, writing, screen, list(seen))) + b"\n")
+            self._process.stdin.write(encode(Order(target, fps, writing, screen, list(seen), first)) + b"\n")
 
     @property
     def pid(self) -> int:

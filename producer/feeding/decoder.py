@@ -19,7 +19,7 @@ from producer.feeding.broadcast import Broadcast
 from producer.feeding.container import Unreadable, is_recording, open_file, open_stream
 from producer.feeding.pacing import paced
 from producer.feeding.sampling import sample_count, sampled
-from producer.feeding.video import Video
+from producer.feeding.video import Video, needed_from
 from producer.feeding.wire import (
     Alive,
     Ended,
@@ -53,12 +53,14 @@ def main() -> None:
 
 
 def decode(order: Order, send: Send) -> None:
-    """Send `Opened`, then every sample, then `Ended`; or, if the source gives no picture at all, `Refused`."""
+    """Send `Opened`, then every sample wanted, then `Ended`; or, if the source gives no picture at all, `Refused`."""
     alive = _heartbeat(send)
     try:
         if isinstance(order.target, FileTarget):
             with Path(os.fsdecode(order.target.path)).open("rb") as file:
-                _decode_recording(Video(open_file(file), order.fps, alive, "the file is damaged"), order, send)
+                begin = needed_from(open_file(file), order.first / order.fps, alive) if order.first else 0
+                file.seek(0)
+                _decode_recording(Video(open_file(file), order.fps, alive, "the file is damaged", begin), order, send)
             return
         container = open_stream(order.target)
         if order.target.may_be_recording and is_recording(container):
@@ -80,6 +82,8 @@ def _decode_recording(video: Video, order: Order, send: Send) -> None:
             screen = Screen(frame, order.screen)
             expected = None if video.duration is None else sample_count(video.duration, order.fps)
             send(encode(Opened(screen.width, screen.height, video.duration, expected)))
+        if sample.frame < order.first:
+            continue
         fresh = None if frame is held else screen.jpeg(frame)
         send(encode(Picture(sample.frame, sample.t, fresh=fresh is not None)))
         if fresh is not None:

@@ -3,8 +3,10 @@
 import math
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple, Protocol, cast
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import NamedTuple, Protocol, TypeVar, cast
+from uuid import uuid4
 
 import redis
 from msgspec import json
@@ -15,6 +17,7 @@ from producer.clock import clock
 from producer.feeding.backlog import Backlog
 from producer.feeding.frame import SampledFrame
 from producer.feeding.packing import packed
+from producer.feeding.resuming import Interrupted, LectureNotResumable, ends_of, read_interrupted
 from producer.metrics import (
     BYTES_FED,
     FRAMES_DROPPED,
@@ -23,9 +26,10 @@ from producer.metrics import (
     PUSH_SECONDS,
     WAITING_SECONDS,
 )
+from producer.saying import say
 from worker.contract.keys import RUNNING, LectureKeys, checked_id
 from worker.contract.messages import Chunk, ChunkHead, Ending, FinalStatus, InFlight, LectureChoices, encode
-from worker.contract.server import FRAMES_TTL_S, RETENTION_S, enqueue_chunk, frame_queue
+from worker.contract.server import FEEDER_TTL_S, FRAMES_TTL_S, RETENTION_S, enqueue_chunk, frame_queue, room_for_feeding
 
 # Sixteen chunks of the largest kind: enough to keep as many workers busy, small beside what a Redis has.
 MAX_BYTES = 64 * 2**20
@@ -42,10 +46,11 @@ DROPPED_OVERLOAD = "dropped:overload"
 POLL_S = 0.05
 LONGEST_POLL_S = 0.5
 
-# The feeder's sign of life outlasts two missed renewals.
-FEEDER_TTL_S = 30
+# The feeder's sign of life, which lasts for FEEDER_TTL_S, outlasts two missed renewals.
 RENEW_EVERY_S = 10.0
 
+
+T = TypeVar("T")
 
 # What redis-py takes for the fields of a hash; the parameter is invariant, so a narrower mapping needs a cast.
 Fields = Mapping[FieldT, EncodableT]
@@ -56,7 +61,7 @@ class LectureExists(Exception):
 
 
 class LectureGone(Exception):
-    """Somebody forgot the lecture while it was being fed."""
+    """The lecture was taken from its feed: forgotten, ended, or gone on with by another; the message says which."""
 
 
 class Progress(NamedTuple):
@@ -96,8 +101,12 @@ class Feed:
         self._width = width
         self._height = height
         self._max_bytes = max_bytes
+        # Kept with the lecture. It tells whether a transaction was done whose answer was lost on the way, and has
+        # whoever slept for hours not go on feeding what somebody else has taken over.
+        self._token = uuid4().hex.encode()
         self._next_chunk = 0
         self._finished = False
+        self._said_full = False
         self._renew_at = time.monotonic() + RENEW_EVERY_S
         self.progress = Progress(0, 0.0, 0.0)
 
@@ -121,14 +130,31 @@ class Feed:
             checked_id(participant, "participant id")
         feed = cls(client, lecture, fps, width, height, max_bytes)
         client.transaction(lambda pipe: feed._create(pipe, source_name, participant), feed._keys.info)
-        client.sadd(RUNNING, lecture)
+        feed._enlist()
+        return feed
+
+    @classmethod
+    def resume(cls, client: redis.Redis, lecture: str, interrupted: Interrupted, max_bytes: int = MAX_BYTES) -> "Feed":
+        """Go on with a lecture that was `interrupted` (see `read_interrupted`), behind the last frame that was fed.
+
+        What of that is still in flight is committed before what follows. Raises LectureNotResumable if the lecture is
+        not as it was when that was read.
+        """
+        feed = cls(client, lecture, interrupted.fps, interrupted.width, interrupted.height, max_bytes)
+        keys = feed._keys
+        client.transaction(lambda pipe: feed._take_over(pipe, interrupted), keys.info, keys.state, keys.feeder)
+        feed._enlist()
+        feed._next_chunk = interrupted.next_chunk
+        frames = interrupted.frames
+        feed.progress = Progress(frames, frames / feed._fps, max(0, frames - 1) / feed._fps)
         return feed
 
     def run(self, source: FrameSource, stop: threading.Event) -> None:
         """Feed all of `source`, then finish the lecture: done, failed if the source fell short, or stopped.
 
         A recording waits for room; of a live source the oldest chunks are dropped and counted when there is none.
-        When `stop` is set, frames in hand are still fed if the budget has room for them.
+        When `stop` is set, no chunk of a recording is begun any more, so that whoever resumes it cuts the chunks that
+        there would have been; of a live source the frames in hand are still fed if the budget has room for them.
         """
         if source.live:
             self._feed_live(source, stop)
@@ -147,7 +173,7 @@ class Feed:
         What is larger than the whole budget waits until nothing is in flight. Raises LectureGone.
         """
         pause = POLL_S
-        while self._room() < size:
+        while self._room(size) < size:
             WAITING_SECONDS.inc(pause)
             if stop.wait(pause):
                 return False
@@ -157,21 +183,10 @@ class Feed:
 
     @PUSH_SECONDS.time()
     def push(self, chunk: Chunk) -> None:
-        """Hand the next chunk to the workers. Raises LectureGone."""
+        """Hand the next chunk to the workers; where Redis is full, wait until it is not. Raises LectureGone."""
         number = self._next_chunk
-        key = self._keys.chunk(number)
-        # The pixels go first and unwatched: an unrelated change of the lecture must not make them be sent again.
-        # If nothing follows, they expire.
-        with self._client.pipeline() as pipe:
-            pipe.hset(key, mapping=cast(Fields, chunk.to_hash()))
-            pipe.expire(key, FRAMES_TTL_S if chunk.jpegs else RETENTION_S)  # the ending has no pixels, and must arrive
-            pipe.execute()
-        try:
-            self._client.transaction(lambda pipe: self._account(pipe, number, chunk), self._keys.info)
-        except LectureGone:
-            self._client.delete(key)
-            raise
-        enqueue_chunk(self._queue, self._lecture, number)
+        self._when_not_full(lambda: self._hand_over(number, chunk))
+        self._when_not_full(lambda: enqueue_chunk(self._queue, self._lecture, number))
         self._next_chunk += 1
         if chunk.head.frames:
             last = chunk.head.frames[-1]
@@ -195,20 +210,24 @@ class Feed:
         if time.monotonic() < self._renew_at:
             return
         self._renew_at = time.monotonic() + RENEW_EVERY_S
-        self._must_exist(self._client.exists(self._keys.info))
+        self._must_be_ours(self._client)
         in_flight = cast(dict[bytes, bytes], self._client.hgetall(self._keys.in_flight))
         IN_FLIGHT_BYTES.set(sum(json.decode(chunk, type=InFlight).size for chunk in in_flight.values()))
         with self._client.pipeline(transaction=False) as pipe:
             for number, chunk in in_flight.items():
                 if json.decode(chunk, type=InFlight).size:
                     pipe.expire(self._keys.chunk(int(number)), FRAMES_TTL_S)
-            if not self._finished:
-                pipe.set(self._keys.feeder, 1, ex=FEEDER_TTL_S)
-            pipe.execute()
+            pipe.expire(self._keys.feeder, FEEDER_TTL_S)  # which, other than SET, a full Redis does too
+            *_, fed = pipe.execute()
+        if not self._finished:
+            if not fed:
+                with suppress(redis.OutOfMemoryError):
+                    self._client.set(self._keys.feeder, 1, ex=FEEDER_TTL_S)
+            self._enlist()
 
     def _feed_recording(self, source: FrameSource, stop: threading.Event) -> None:
         for chunk in packed(self._attended(source.frames(stop)), self._width, self._height):
-            if not self.wait_for_room(chunk.size, stop):
+            if stop.is_set() or not self.wait_for_room(chunk.size, stop):
                 break
             self.push(chunk)
 
@@ -250,14 +269,17 @@ class Feed:
         if dropped == self.progress.dropped:
             return
         progress = self.progress._replace(dropped=dropped)
-        self._client.transaction(lambda pipe: self._account_dropped(pipe, progress), self._keys.info)
+        self._when_not_full(
+            lambda: self._client.transaction(lambda pipe: self._account_dropped(pipe, progress), self._keys.info)
+        )
         FRAMES_SAMPLED.inc(dropped - self.progress.dropped)
         FRAMES_DROPPED.labels("overload").inc(dropped - self.progress.dropped)
         self.progress = progress
 
-    def _room(self, most_frames: float = math.inf) -> float:
+    def _room(self, size: float = 0, most_frames: float = math.inf) -> float:
         """Bytes that may still be put in flight: any number if nothing is, none if `most_frames` are.
 
+        But no more than Redis has memory for; if that is why `size` bytes have to wait, it is said once.
         Raises LectureGone.
         """
         with self._client.pipeline(transaction=False) as pipe:
@@ -265,13 +287,54 @@ class Feed:
             pipe.hvals(self._keys.in_flight)
             exists, values = pipe.execute()
         self._must_exist(exists)
+        memory = room_for_feeding(self._client)
+        if memory < size or memory <= 0:
+            self._say_full()
         in_flight = [json.decode(value, type=InFlight) for value in values]
         IN_FLIGHT_BYTES.set(sum(chunk.size for chunk in in_flight))
         if sum(chunk.frames for chunk in in_flight) >= most_frames:
             return 0.0
-        return self._max_bytes - sum(chunk.size for chunk in in_flight) if in_flight else math.inf
+        return min(memory, self._max_bytes - sum(chunk.size for chunk in in_flight) if in_flight else math.inf)
+
+    def _hand_over(self, number: int, chunk: Chunk) -> None:
+        key = self._keys.chunk(number)
+        # The pixels go first and unwatched: an unrelated change of the lecture must not make them be sent again.
+        # If nothing follows, they expire. What a feed that was killed here left under this number goes.
+        with self._client.pipeline() as pipe:
+            pipe.delete(key, self._keys.outcome(number))
+            pipe.hset(key, mapping=cast(Fields, chunk.to_hash()))
+            pipe.expire(key, FRAMES_TTL_S if chunk.jpegs else RETENTION_S)  # the ending has no pixels, and must arrive
+            pipe.execute()
+        try:
+            self._client.transaction(lambda pipe: self._account(pipe, number, chunk), self._keys.info)
+        except (LectureGone, redis.OutOfMemoryError):
+            self._client.delete(key)
+            raise
+
+    def _when_not_full(self, write: Callable[[], T]) -> T:
+        """Write to Redis; as long as it is full, wait for the workers to make room, and try again."""
+        pause = POLL_S
+        while True:
+            try:
+                return write()
+            except redis.OutOfMemoryError:
+                self._say_full()
+            time.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_POLL_S)
+            self.renew()
+
+    def _say_full(self) -> None:
+        if not self._said_full:
+            self._said_full = True
+            say("Redis is full (its maxmemory); waiting until there is room again")
+
+    def _enlist(self) -> None:
+        with suppress(redis.OutOfMemoryError):  # the next renewal does it
+            self._client.sadd(RUNNING, self._lecture)
 
     def _create(self, pipe: Pipeline, source: str, participant: str | None) -> None:
+        if pipe.hget(self._keys.info, "feed") == self._token:
+            return  # done before, and only the answer was lost
         if pipe.exists(self._keys.info):
             raise LectureExists(
                 f"lecture {self._lecture} exists already: run `producer forget {self._lecture}` first, "
@@ -285,6 +348,8 @@ class Feed:
             "width": self._width,
             "height": self._height,
             "started": time.time(),
+            "feed": self._token,
+            "chunks": 0,
             "retention": RETENTION_S,
             **dict.fromkeys(("sampled", "published", "dropped", "failed"), 0),
         }
@@ -294,17 +359,26 @@ class Feed:
         pipe.set(self._keys.feeder, 1, ex=FEEDER_TTL_S)
 
     def _account(self, pipe: Pipeline, number: int, chunk: Chunk) -> None:
-        self._must_exist(pipe.exists(self._keys.info))
-        pipe.multi()
+        token, chunks = cast(list[bytes | None], pipe.hmget(self._keys.info, "feed", "chunks"))
+        if token == self._token and int(chunks or 0) == number + 1:
+            return  # done before, and only the answer was lost; the chunk may be committed by now
+        self._must_be_ours(pipe)
+        if int(chunks or 0) != number:
+            raise LectureGone(
+                f"Redis has lost what was last fed to lecture {self._lecture} (is its append-only file on, and always "
+                "synced?); --resume goes on with what is left, once workers have ended it"
+            )
         in_flight = InFlight(chunk.head.frame_count, chunk.size)
+        pipe.multi()
         pipe.hset(self._keys.in_flight, str(number), encode(in_flight))
         pipe.expire(self._keys.in_flight, RETENTION_S)
         # The total and not an increment, which a repeated transaction would count twice.
-        pipe.hset(self._keys.info, "sampled", self.progress.frames + self.progress.dropped + in_flight.frames)
+        sampled = self.progress.frames + self.progress.dropped + in_flight.frames
+        pipe.hset(self._keys.info, mapping={"sampled": sampled, "chunks": number + 1})
         pipe.set(self._keys.feeder, 1, ex=FEEDER_TTL_S)
 
     def _account_dropped(self, pipe: Pipeline, progress: Progress) -> None:
-        self._must_exist(pipe.exists(self._keys.info))
+        self._must_be_ours(pipe)
         pipe.multi()
         counts = {
             "sampled": progress.frames + progress.dropped,
@@ -312,6 +386,32 @@ class Feed:
             DROPPED_OVERLOAD: progress.dropped,
         }
         pipe.hset(self._keys.info, mapping=cast(Fields, counts))
+
+    def _take_over(self, pipe: Pipeline, interrupted: Interrupted) -> None:
+        if pipe.hget(self._keys.info, "feed") == self._token:
+            return  # done before, and only the answer was lost
+        if read_interrupted(pipe, self._lecture) != interrupted:
+            raise LectureNotResumable(f"lecture {self._lecture} has just changed; try again")
+        ends = ends_of(pipe, self._keys)
+        pipe.multi()
+        pipe.hset(self._keys.info, mapping={"status": "running", "feed": self._token, "chunks": interrupted.next_chunk})
+        pipe.hdel(self._keys.info, "ended", "reason")
+        for stream, position in ends:
+            pipe.xdel(stream, position)
+        for key in (self._keys.info, self._keys.state):
+            pipe.expire(key, RETENTION_S)
+        pipe.set(self._keys.feeder, 1, ex=FEEDER_TTL_S)
+
+    def _must_be_ours(self, client: redis.Redis) -> None:
+        """Raise LectureGone unless the lecture is there, running and fed by this feed."""
+        status, token = cast(list[bytes | None], client.hmget(self._keys.info, "status", "feed"))
+        self._must_exist(status is not None)
+        if token != self._token:
+            raise LectureGone(f"lecture {self._lecture} is fed by another producer, which has resumed it")
+        if status != b"running" and not self._finished:
+            raise LectureGone(
+                f"lecture {self._lecture} was ended while nothing was heard of this producer; --resume goes on with it"
+            )
 
     def _must_exist(self, exists: int) -> None:
         if not exists:

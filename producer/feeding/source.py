@@ -15,22 +15,26 @@ from producer.feeding.wire import FileTarget, Opened, Refused
 
 # Start of the process and first picture take 0.5 s on a machine with nothing else to do.
 FILE_OPENING_S = 10.0
+# One that is wanted from its middle on is read as far as that before: some gigabytes from a slow disk.
+FILE_SEARCHING_S = 120.0
 
 Source = Recording | Recordings | LiveSource
 
 
-def open_sources(requests: Sequence[SourceRequest], fps: float, give_up_s: float = GIVE_UP_S) -> Source:
+def open_sources(requests: Sequence[SourceRequest], fps: float, give_up_s: float = GIVE_UP_S, first: int = 0) -> Source:
     """Open what is asked for, at least one source, to be sampled `fps` times a second; several recordings as one.
+
+    Recordings give their frames from the one with the number `first` on.
 
     Raises SourceError where one of them cannot be opened, as `open_source` does, or one of several is live.
     """
     if len(requests) == 1:
-        return open_source(requests[0].source, fps, give_up_s)
+        return open_source(requests[0].source, fps, give_up_s, first)
     opened: dict[str, Recording] = {}
     try:
         for source, participant in requests:
             assert participant is not None, "of several sources each has a name"
-            opened[participant] = _open_recording(source, fps)
+            opened[participant] = _open_recording(source, fps, first)
     except BaseException:
         for recording in opened.values():
             recording.close()
@@ -38,18 +42,19 @@ def open_sources(requests: Sequence[SourceRequest], fps: float, give_up_s: float
     return Recordings(opened)
 
 
-def open_source(source: str, fps: float, give_up_s: float = GIVE_UP_S) -> Recording | LiveSource:
+def open_source(source: str, fps: float, give_up_s: float = GIVE_UP_S, first: int = 0) -> Recording | LiveSource:
     """Open `source`, a file, URL or camera, to be sampled `fps` times a second.
 
     A URL of http:// or https:// is a recording if the server tells how long what it has there is, in seconds or bytes;
-    anything else is live, and given up after `give_up_s` seconds without a frame.
+    anything else is live, and given up after `give_up_s` seconds without a frame. A recording gives its frames from the
+    one with the number `first` on.
     Raises SourceError if it gives no picture within 10 s (a file) or 30 s, ValueError if `fps` is out of range.
     """
     checked_fps(fps)
     address = address_of(source)
-    decoder = DecoderProcess(address.target, fps)
+    decoder = DecoderProcess(address.target, fps, first=first)
     try:
-        opened = _opened(address, decoder)
+        opened = _opened(address, decoder, FILE_SEARCHING_S if first else FILE_OPENING_S)
     except BaseException:
         decoder.close()
         raise
@@ -58,17 +63,17 @@ def open_source(source: str, fps: float, give_up_s: float = GIVE_UP_S) -> Record
     return Recording(address, decoder, opened)
 
 
-def _open_recording(source: str, fps: float) -> Recording:
-    opened = open_source(source, fps)
+def _open_recording(source: str, fps: float, first: int) -> Recording:
+    opened = open_source(source, fps, first=first)
     if isinstance(opened, LiveSource):
         opened.close()
         raise SourceError(f"{opened.label.shown}: is live; only recordings can be ingested together")
     return opened
 
 
-def _opened(address: Address, decoder: DecoderProcess) -> Opened:
+def _opened(address: Address, decoder: DecoderProcess, file_patience: float) -> Opened:
     if isinstance(address.target, FileTarget):
-        patience, slow, damaged = FILE_OPENING_S, "is it on a slow disk or damaged?", "the file is damaged, convert it"
+        patience, slow, damaged = file_patience, "is it on a slow disk or damaged?", "the file is damaged, convert it"
     else:
         patience, slow, damaged = STREAM_OPENING_S, "is it being sent?", "see whether a player shows it"
     try:

@@ -6,10 +6,12 @@ import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
+from av.video.stream import VideoStream
 
 from producer.clock import clock
 from producer.feeding.container import Unreadable, video_in
 from producer.feeding.sampling import TimedPicture
+from producer.feeding.skipping import Stamp, first_needed
 from producer.feeding.thinning import followed, shown
 
 # A recording is cut short if it ends this much before what its header declares; a rounded header or the end of the
@@ -31,18 +33,51 @@ WITH_BREAKS = frozenset({"mpegts", "mpeg", "hls"})
 WITHOUT_TIMES = frozenset({"avi"})
 
 
+def needed_from(container: InputContainer, t: float, alive: Callable[[], None]) -> int:
+    """The number of the video's packet with which decoding may begin if only pictures from `t` on are wanted.
+
+    `t` is in seconds from the first picture. Where times cannot be told from packets it is the first. Reads the
+    container as far as that.
+    """
+    stream = video_in(container)
+    if frozenset(container.format.name.split(",")) & (WITH_BREAKS | WITHOUT_TIMES):
+        return 0
+    try:
+        return first_needed(_stamps(container, stream, alive), t)
+    except (av.FFmpegError, IndexError):  # damaged, or a stream turned up on the way: what is there tells
+        return 0
+
+
+def _stamps(container: InputContainer, stream: VideoStream, alive: Callable[[], None]) -> Iterator[Stamp]:
+    for packet in container.demux(stream):
+        alive()
+        if packet.size == 0 and packet.dts is None:  # the end
+            return
+        tick = float(packet.time_base or 0)
+        yield Stamp(
+            None if packet.pts is None else packet.pts * tick,
+            None if packet.dts is None else packet.dts * tick,
+            packet.is_keyframe,
+        )
+
+
 class Video:
     """The best video stream of an open container, one pass.
 
     `fps` is how often a second the pictures are to be sampled: some that no sample shows are left out. `alive` is
-    called for every packet read, `damage` is what is wrong where reading fails on the way.
+    called for every packet read, `damage` is what is wrong where reading fails on the way. After the first picture,
+    what comes before packet number `begin` is not decoded.
     Raises Unreadable if there is no video in it.
     """
 
-    def __init__(self, container: InputContainer, fps: float, alive: Callable[[], None], damage: str) -> None:
+    def __init__(
+        self, container: InputContainer, fps: float, alive: Callable[[], None], damage: str, begin: int = 0
+    ) -> None:
         self._fps = fps
         self._alive = alive
         self._damage = damage
+        self._needed_from = begin
+        self._resumed_with: Packet[Stream] | None = None
         self._container = container
         self._stream = video_in(container)
         self._formats = frozenset(self._container.format.name.split(","))
@@ -111,6 +146,8 @@ class Video:
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         for packet in self._own_packets():
+            if packet is self._resumed_with:
+                self._stream.codec_context.flush_buffers()
             try:
                 frames = self._stream.decode(packet)
             except av.FFmpegError:
@@ -127,7 +164,7 @@ class Video:
         Of 720p25 H.264 with B frames at 2 samples a second that spares 40 % of the time (PyAV 18.1).
         """
         # Not `stream_index`, which is 0 for every packet that flushes a decoder at the end.
-        own = (packet for packet in self._packets() if packet.stream.index == self._stream.index)
+        own = self._needed(packet for packet in self._packets() if packet.stream.index == self._stream.index)
         if self._formats & (WITH_BREAKS | WITHOUT_TIMES):
             yield from own
             return
@@ -136,6 +173,16 @@ class Video:
                 t - self._first, following - self._first, self._fps
             )
             self._stream.codec_context.skip_frame = "NONREF" if spared else "DEFAULT"
+            yield packet
+
+    def _needed(self, packets: "Iterator[Packet[Stream]]") -> "Iterator[Packet[Stream]]":
+        passed_over = False
+        for number, packet in enumerate(packets):
+            if number < self._needed_from and not self._none_yet:
+                passed_over = True
+                continue
+            if number == self._needed_from and passed_over:
+                self._resumed_with = packet
             yield packet
 
     def _packets(self) -> "Iterator[Packet[Stream]]":

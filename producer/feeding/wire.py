@@ -31,7 +31,8 @@ class Order(Struct, frozen=True):
     """To the decoder, the one line on its standard input: what to decode, and the descriptor to answer on.
 
     `screen`, width and height in pixels, is how large the pictures are to be taken for; by default as the first is.
-    `seen` are marks of key frames that a live source gave before and need not give again.
+    `seen` are marks of key frames that a live source gave before and need not give again. `first` is the first sample
+    of a recording that is wanted.
     """
 
     target: Target
@@ -39,6 +40,7 @@ class Order(Struct, frozen=True):
     answers: int
     screen: tuple[int, int] | None = None
     seen: list[str] = []
+    first: int = 0
 
 
 class Opened(Struct, frozen=True, tag="opened"):

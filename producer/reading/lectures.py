@@ -1,10 +1,12 @@
 """The lectures that are kept in Redis: which there are, who was seen in them, and how to be rid of one."""
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import redis
+from redis.client import Pipeline
 from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -74,12 +76,14 @@ def list_lectures(client: redis.Redis) -> list[Lecture]:
 def read_lecture(client: redis.Redis, name: str) -> Lecture:
     """The lecture `name` as it stands; LectureUnknown where there is none."""
     keys = LectureKeys(name)
-    with client.pipeline(transaction=True) as together:
+
+    def ask(together: Pipeline) -> None:
         together.hgetall(keys.info)
         together.hgetall(keys.in_flight)
         together.hlen(keys.participants)
         together.exists(keys.feeder)
-        info, in_flight, participants, fed = together.execute()
+
+    info, in_flight, participants, fed = _answers(client, ask)
     if not info:
         raise LectureUnknown(name)
     return Lecture(
@@ -112,10 +116,12 @@ def lectures_table(lectures: list[Lecture]) -> "Table":
 def participants(client: redis.Redis, name: str) -> dict[str, ParticipantSpan]:
     """Participant id -> when and how often they were seen, by id; LectureUnknown where there is no such lecture."""
     keys = LectureKeys(name)
-    with client.pipeline(transaction=True) as together:
+
+    def ask(together: Pipeline) -> None:
         together.exists(keys.info)
         together.hgetall(keys.participants)
-        exists, spans = together.execute()
+
+    exists, spans = _answers(client, ask)
     if not exists:
         raise LectureUnknown(name)
     return {key.decode(): msgspec.json.decode(spans[key], type=ParticipantSpan) for key in sorted(spans)}
@@ -141,6 +147,19 @@ def forget(client: redis.Redis, name: str) -> None:
         erased += client.unlink(*rest)
     if not erased:
         raise LectureUnknown(name)
+
+
+def _answers(client: redis.Redis, ask: Callable[[Pipeline], None]) -> list[Any]:
+    """The answers as of one moment; one after the other where Redis is full, and refuses transactions even to read."""
+    with client.pipeline(transaction=True) as together:
+        ask(together)
+        try:
+            return together.execute()
+        except redis.OutOfMemoryError:
+            pass
+    with client.pipeline(transaction=False) as one_by_one:
+        ask(one_by_one)
+        return one_by_one.execute()
 
 
 _NO_SUCH_KEY = -2  # what TTL answers

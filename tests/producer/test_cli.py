@@ -276,7 +276,8 @@ def test_a_signal_stops_feeding_and_what_was_fed_is_committed(
     assert (told[-1]["status"], told[-1]["ledger"]["published"]) == ("stopped", 16)
     assert err.splitlines() == [
         "producer: stopping; what is in flight is still worked on (Ctrl-C again leaves at once)",
-        "producer: stopped at 0:00:07 after 16 frames; what was fed is committed to lecture l",
+        "producer: stopped at 0:00:07 after 16 frames; what was fed is committed to lecture l"
+        "; --resume goes on with it",
     ]
 
 
@@ -290,7 +291,9 @@ def test_a_second_ctrl_c_leaves_at_once(redis_url: str, video: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
-    assert err == "producer: left at once; lecture l is not finished, `producer forget l` erases it\n"
+    assert err == (
+        "producer: left at once; lecture l is not finished, `producer forget l` erases it; --resume goes on with it\n"
+    )
 
 
 def test_ingest_stops_quietly_when_nobody_reads_its_output(redis_url: str, video: Path) -> None:
@@ -315,7 +318,12 @@ def test_a_redis_that_dies_is_one_line_and_exit_code_1(
     own_redis: tuple[str, subprocess.Popen[bytes]], video: Path
 ) -> None:
     url, server = own_redis
-    with connect(url) as client, started("ingest", video, "--redis", url, "--lecture", "l", "--json") as process:
+    impatient = "import worker.contract.server as s; s.OUTAGE_S = 1; from producer.cli import main; main()"
+    command = [sys.executable, "-c", impatient, "ingest", str(video), "--redis", url, "--lecture", "l", "--json"]
+    with (
+        connect(url) as client,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+    ):
         eventually(lambda: client.hlen(LectureKeys("l").in_flight))
         server.kill()
         out, err = process.communicate(timeout=60)

@@ -53,8 +53,9 @@ RETENTION_S = 30 * 24 * 3600
 FEEDER_TTL_S = 30
 """Seconds that a feeder's sign of life lasts: it outlasts two missed renewals."""
 
-ABANDONED_S = 60.0
-"""Seconds after its feeder's last sign of life that workers end a lecture as stopped, once all that was fed is done."""
+ABANDONED_S = 150.0
+"""Seconds after its feeder's last sign of life that workers end a lecture as stopped, once all that was fed is done: a
+producer that alone cannot reach Redis waits for OUTAGE_S, and must find its lecture as it left it."""
 
 RESUME_S = 24 * 3600
 """Seconds after its end as stopped that a lecture can be gone on with: `LectureKeys.state` is kept for so long."""

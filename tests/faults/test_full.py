@@ -1,0 +1,202 @@
+"""No room: Redis at its maxmemory, and a disk that is full. And a clock that jumps, which is room of another kind."""
+
+import itertools
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+from producer.embedded.folder import data_folder
+from producer.embedded.server import ResultsUnsaved, private_redis
+from producer.feeding import feed as feeding
+from producer.feeding.feed import Feed
+from producer.reading.lectures import list_lectures, participants
+from tests.faults.commands import finished, producing
+from tests.faults.slides import FPS, NEVER, SIZE, Slides, begin, told, undisturbed
+from tests.faults.test_redis_restart import Camera
+from tests.lectures import ledger_of
+from tests.processes import eventually
+from tests.producer.committing import work_on
+from worker.contract.keys import LectureKeys
+from worker.contract.messages import Event
+from worker.contract.server import FEEDER_TTL_S, connect
+
+KEYS = LectureKeys("l")
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    said: list[object] = []
+    monkeypatch.setattr(feeding, "say", said.append)
+    return said
+
+
+FULL = "Redis is full (its maxmemory); waiting until there is room again"
+
+
+def fill(client: redis.Redis) -> None:
+    """Leave no byte to anybody."""
+    client.config_set("maxmemory-policy", "noeviction")
+    client.config_set("maxmemory", 1)
+
+
+def empty(client: redis.Redis) -> None:
+    client.config_set("maxmemory", 0)
+
+
+def test_a_feed_waits_while_redis_is_full_says_so_once_and_loses_nothing(
+    client: redis.Redis, said: list[object]
+) -> None:
+    expected = undisturbed(client, 40)
+    feed = begin(client, "l")
+    fed = threading.Thread(
+        target=feed.run, args=(Slides(40, at=lambda number: fill(client) if number == 20 else None), NEVER)
+    )
+    fed.start()
+    try:
+        eventually(lambda: said)
+        client.expire(KEYS.feeder, 5)
+        feed._renew_at = 0.0
+        eventually(lambda: client.ttl(KEYS.feeder) > 5)  # also now its sign of life does not fade
+        assert feed.progress.frames == 16
+        assert [(each.id, each.ledger.in_flight) for each in list_lectures(client)][-1] == ("l", 16)
+        assert participants(client, "l") == {}
+    finally:
+        empty(client)
+    fed.join()
+    work_on(client, KEYS)
+    assert said == [FULL]
+    assert told(client, "l") == expected
+    assert ledger_of(client, KEYS).balances
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_wherever_redis_becomes_full_a_chunk_is_handed_over_once_there_is_room(
+    client: redis.Redis, said: list[object], monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Between any two of a push's writes: before the pixels, the ledger, the job, and what comes next."""
+    expected = undisturbed(client, 40)
+    feed = begin(client, "l")
+    writes = itertools.count()
+    execute = redis.client.Pipeline.execute
+
+    def becoming_full(pipe: redis.client.Pipeline, raise_on_error: bool = True) -> list[object]:
+        if threading.current_thread() is fed and next(writes) == 4 + step:
+            fill(client)
+        return execute(pipe, raise_on_error)
+
+    monkeypatch.setattr(redis.client.Pipeline, "execute", becoming_full)
+    fed = threading.Thread(target=feed.run, args=(Slides(40), NEVER))
+    fed.start()
+    try:
+        eventually(lambda: said)
+        eventually(lambda: not client.exists(KEYS.chunk(2)) or client.hexists(KEYS.in_flight, "2"))
+    finally:
+        empty(client)
+    fed.join()
+    work_on(client, KEYS)
+    assert said == [FULL]
+    assert told(client, "l") == expected
+    assert ledger_of(client, KEYS).balances
+
+
+def test_what_a_live_source_shows_while_redis_is_full_is_dropped_and_counted(
+    client: redis.Redis, said: list[object]
+) -> None:
+    camera, stop = Camera(), threading.Event()
+    feed = Feed.start(client, "l", "camera", FPS, *SIZE)
+    fed = threading.Thread(target=feed.run, args=(camera, stop))
+    fed.start()
+    eventually(lambda: feed.progress.frames)
+    fill(client)
+    try:
+        eventually(lambda: said)
+        seen = camera.taken
+        eventually(lambda: camera.taken > seen + 200)
+    finally:
+        empty(client)
+    before = feed.progress.frames
+    work_on(client, KEYS)
+    eventually(lambda: feed.progress.frames > before)
+    stop.set()
+    fed.join()
+    work_on(client, KEYS)
+    ledger = ledger_of(client, KEYS)
+    assert ledger.balances
+    assert ledger.sampled == camera.taken
+    assert ledger.dropped > 100
+
+
+def test_a_redis_that_is_full_before_a_lecture_begins_is_one_line_and_exit_code_1(
+    client: redis.Redis, redis_url: str, lecture_video: Path
+) -> None:
+    fill(client)
+    try:
+        with producing("ingest", lecture_video, "--redis", redis_url) as ingest:
+            code, _, said = finished(ingest)
+    finally:
+        empty(client)
+    assert code == 1
+    assert said == [f"producer: Redis at {redis_url} is full (its maxmemory); forget lectures there, or give it more"]
+
+
+def fill_disk(folder: Path, server: int) -> None:
+    """What Redis writes before it becomes the snapshot ends on a device that is full."""
+    (folder / f"temp-{server}.rdb").symlink_to("/dev/full")
+
+
+def test_a_lecture_whose_results_cannot_be_written_is_kept_in_memory_until_they_can(
+    lecture_video: Path, told_undisturbed: dict[str, list[Event]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "data" / "lecturepulse"
+    folder.mkdir(parents=True)
+    (folder / "worker.log").symlink_to("/dev/full")
+    with producing("ingest", lecture_video, "--lecture", "l", "--workers", 1) as ingest:
+        eventually(lambda: (folder / "redis.sock").exists() or (folder / "redis.log").exists())
+        with private_redis() as url, connect(url) as client:
+            server = int(client.info("server")["process_id"])
+            fill_disk(folder, server)
+            out, err = ingest.communicate(timeout=100)  # the last but one to leave: it writes what is there
+            assert ingest.returncode == 1
+            assert "48 frames sampled: 48 published" in out
+            assert f"producer: results cannot be written to {folder}: " in err
+            assert "No space left on device" in err
+            assert told(client, "l") == told_undisturbed
+    with private_redis() as url, connect(url) as client:  # the last one has written it
+        assert int(client.info("server")["process_id"]) != server
+        assert told(client, "l") == told_undisturbed
+
+
+def leave_a_full_disk() -> None:
+    """Keep something in the private Redis, and leave."""
+    with private_redis() as url, connect(url) as client:
+        client.set("a", "kept")
+        fill_disk(data_folder(), int(client.info("server")["process_id"]))
+
+
+def test_a_server_that_cannot_write_its_results_at_the_end_is_left_with_them() -> None:
+    with pytest.raises(ResultsUnsaved, match=r"No space left on device; they stay in .* `producer list`"):
+        leave_a_full_disk()
+    with private_redis() as url, connect(url) as client:
+        assert client.get("a") == b"kept"
+    assert b"kept" in (data_folder() / "results.rdb").read_bytes()
+
+
+def test_a_wall_clock_that_jumps_by_hours_changes_nothing(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = undisturbed(client, 40)
+    jumps = itertools.cycle([0.0, 5 * 3600.0, -7 * 3600.0])
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + next(jumps))
+    feed = Feed.start(client, "l", "talk.mp4", FPS, *SIZE, max_bytes=1)
+    fed = threading.Thread(target=feed.run, args=(Slides(40), NEVER))
+    fed.start()
+    while fed.is_alive():
+        if client.hlen(KEYS.in_flight):
+            assert 0 < client.ttl(KEYS.feeder) <= FEEDER_TTL_S or not fed.is_alive() or feed._finished
+        work_on(client, KEYS)
+    fed.join()
+    work_on(client, KEYS)
+    assert told(client, "l") == expected
+    assert ledger_of(client, KEYS).balances

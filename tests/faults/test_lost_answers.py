@@ -1,0 +1,109 @@
+"""A feed whose connection breaks when Redis has done what it was asked and the answer is on its way: at every step."""
+
+from functools import partial
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.client import Pipeline
+from redis.retry import Retry
+
+from producer.feeding.feed import Feed
+from producer.feeding.packing import packed
+from producer.feeding.resuming import read_interrupted
+from tests.faults.proxy import Proxy, proxied
+from tests.faults.slides import NEVER, SIZE, Slides, begin, told, undisturbed
+from tests.lectures import ledger_of
+from tests.producer.committing import work_on
+from worker.contract.keys import RUNNING, LectureKeys
+from worker.contract.messages import Chunk, ChunkHead, Ending
+from worker.contract.server import Patience, connect, frame_queue, job_id
+
+FRAMES = 24
+CHUNKS = 3
+"""Two of frames and the ending."""
+
+
+def answers_of_a_feed(proxy: Proxy) -> int:
+    with connect(proxy.url) as client:
+        proxy.lose_answer(-1)
+        begin(client, "counted").run(Slides(FRAMES), NEVER)
+    return proxy.answers
+
+
+def test_whichever_answer_is_lost_every_frame_is_fed_once(client: redis.Redis, redis_url: str) -> None:
+    expected = undisturbed(client, FRAMES)
+    with proxied(redis_url) as proxy:
+        answers = answers_of_a_feed(proxy)
+        assert answers > 15
+        for number in range(answers):
+            lecture = f"l{number}"
+            with connect(proxy.url, Patience(30)) as feeding:
+                proxy.lose_answer(number)
+                begin(feeding, lecture).run(Slides(FRAMES), NEVER)
+            jobs = [job for job in frame_queue(client).job_ids if job.startswith(f"{lecture}-")]
+            assert list(dict.fromkeys(jobs)) == [job_id(lecture, chunk) for chunk in range(CHUNKS)]
+            work_on(client, LectureKeys(lecture))
+            assert told(client, lecture) == expected, f"answer {number}"
+            assert ledger_of(client, LectureKeys(lecture)).balances
+            assert client.hget(LectureKeys(lecture).info, "status") == b"done"
+
+
+def test_wherever_a_producer_is_killed_another_goes_on_with_its_lecture(client: redis.Redis, redis_url: str) -> None:
+    expected = undisturbed(client, FRAMES)
+    begun = 0
+    with proxied(redis_url) as proxy:
+        for number in range(answers_of_a_feed(proxy)):
+            lecture = f"l{number}"
+            keys = LectureKeys(lecture)
+            proxy.lose_answer(-1)
+            with connect(proxy.url, Retry(NoBackoff(), 0)) as dying:
+                proxy.lose_answer(number, for_good=True)
+                with pytest.raises(redis.ConnectionError):
+                    begin(dying, lecture).run(Slides(FRAMES), NEVER)
+            if not client.exists(keys.info):
+                continue
+            client.delete(keys.feeder)  # the sign of life is over
+            if number % 2:
+                work_on(client, keys)  # what was fed is finished before, or else afterwards
+            if client.hget(keys.info, "status") == b"running" and not ended(client, keys):
+                interrupted = read_interrupted(client, lecture)
+                begun += 1
+                Feed.resume(client, lecture, interrupted).run(Slides(FRAMES, first=interrupted.frames), NEVER)
+            work_on(client, keys)
+            assert told(client, lecture) == expected, f"answer {number}"
+            assert ledger_of(client, keys).balances
+            assert client.hget(keys.info, "status") == b"done"
+    assert begun > 5
+
+
+def ended(client: redis.Redis, keys: LectureKeys) -> bool:
+    """Whether the ending is fed."""
+    return b'{"frames":0,"size":0}' in client.hvals(keys.in_flight)
+
+
+def test_a_lecture_that_is_fed_is_listed_as_running(client: redis.Redis) -> None:
+    feed = begin(client, "l")
+    assert client.smembers(RUNNING) == {b"l"}
+    client.srem(RUNNING, "l")
+    feed._renew_at = 0
+    feed.renew()
+    assert client.smembers(RUNNING) == {b"l"}
+
+
+def test_a_chunk_that_is_committed_before_its_feed_hears_of_it_is_not_accounted_again(client: redis.Redis) -> None:
+    feed, keys = begin(client, "l"), LectureKeys("l")
+    ending = Chunk(ChunkHead([], *SIZE, Ending("done")), [])
+    for number, chunk in enumerate([*packed(Slides(20).frames(NEVER), *SIZE), ending]):
+        client.transaction(partial(account, feed, number, chunk), keys.info)
+        for field, value in chunk.to_hash().items():
+            client.hset(keys.chunk(number), field, value)
+        work_on(client, keys)
+        client.transaction(partial(account, feed, number, chunk), keys.info)  # as if the answer had been lost
+        assert not client.exists(keys.in_flight)
+        feed._next_chunk += 1
+    assert client.hget(keys.info, "status") == b"done"
+
+
+def account(feed: Feed, number: int, chunk: Chunk, pipe: Pipeline) -> None:
+    feed._account(pipe, number, chunk)

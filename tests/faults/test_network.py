@@ -1,0 +1,40 @@
+"""A network that stalls, resets and cuts answers in half, between Redis and producer, worker and watcher."""
+
+import time
+from functools import partial
+from pathlib import Path
+
+from tests.conftest import running_redis
+from tests.faults.commands import SHORT_ANSWER_S, finished, producing
+from tests.faults.proxy import Proxy, proxied
+from tests.faults.slides import as_printed, told
+from tests.faults.test_redis_restart import has_told
+from tests.processes import eventually, workers
+from worker.contract.keys import LectureKeys
+from worker.contract.messages import Event
+from worker.contract.server import connect
+
+
+def stall(proxy: Proxy) -> None:
+    proxy.stall()
+    time.sleep(2 * SHORT_ANSWER_S)  # every connection is given up meanwhile, and so are the next ones
+    proxy.go_on()
+
+
+def test_everybody_comes_through_and_tells_everything_once(
+    lecture_video: Path, told_undisturbed: dict[str, list[Event]]
+) -> None:
+    keys = LectureKeys("l")
+    with running_redis() as (url, _), connect(url) as client, proxied(url) as proxy, workers(proxy.url, 1):
+        words = ["ingest", lecture_video, "--redis", proxy.url, "--lecture", "l", "--json", "--max-bytes", 1]
+        with producing(*words) as ingest:
+            eventually(lambda: client.exists(keys.info))
+            with producing("watch", "l", "--from-start", "--json", "--redis", proxy.url) as watch:
+                for frames, disturb in ((1, Proxy.reset), (16, stall), (32, Proxy.cut_next_answer)):
+                    eventually(partial(has_told, client, frames))
+                    disturb(proxy)
+                ingested, watched = finished(ingest), finished(watch)
+        assert told(client, "l") == told_undisturbed
+    everything = as_printed(event for stream in told_undisturbed.values() for event in stream)
+    for code, events, _ in (ingested, watched):
+        assert (code, as_printed(events)) == (0, everything)

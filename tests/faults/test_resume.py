@@ -1,0 +1,182 @@
+"""A producer that is stopped or killed, and another that goes on with its lecture."""
+
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from producer.feeding.feed import Feed, LectureGone
+from producer.feeding.resuming import LectureNotResumable, read_interrupted
+from tests.conftest import running_redis
+from tests.faults.commands import finished, producing
+from tests.faults.slides import NEVER, SIZE, Slides, as_printed, begin, told, undisturbed
+from tests.gallery import render_gallery
+from tests.lectures import ledger_of
+from tests.processes import eventually, workers
+from tests.producer.committing import committing, work_on
+from worker.contract.keys import LectureKeys
+from worker.contract.messages import EndEvent, Event
+from worker.contract.server import connect
+
+KEYS = LectureKeys("l")
+
+
+def test_a_lecture_in_three_parts_is_told_like_one(
+    lecture_video: Path, told_undisturbed: dict[str, list[Event]]
+) -> None:
+    with running_redis() as (url, _), connect(url) as client, workers(url, 1):
+        words = ["ingest", lecture_video, "--redis", url, "--lecture", "l", "--json"]
+        with producing(*words, "--max-bytes", 1) as ingest:
+            eventually(lambda: client.xlen(KEYS.class_))
+            ingest.kill()
+        client.delete(KEYS.feeder)  # that of the killed one, which would be there for half a minute
+        with producing(*words, "--max-bytes", 1, "--resume") as ingest:
+            eventually(lambda: client.xlen(KEYS.class_) >= 32)
+            ingest.send_signal(signal.SIGINT)
+            code, _, said = finished(ingest)
+            assert code == 130
+            assert said[-1].endswith("; --resume goes on with it")
+        with producing(*words, "--resume") as ingest:
+            code, events, said = finished(ingest)
+        assert (code, said) == (0, [])
+        assert told(client, "l") == told_undisturbed
+        assert as_printed(events) == as_printed(event for stream in told_undisturbed.values() for event in stream)
+        assert ledger_of(client, KEYS).balances
+
+
+@pytest.mark.parametrize("count", [1, 16, 17, 40])
+def test_a_feed_that_was_stopped_goes_on_where_its_chunks_would_have_been_cut(client: redis.Redis, count: int) -> None:
+    expected = undisturbed(client, 40)
+    stop = threading.Event()
+    begin(client, "l").run(Slides(40, at=lambda number: stop.set() if number == count - 1 else None), stop)
+    work_on(client, KEYS)
+    assert client.hget(KEYS.info, "status") == b"stopped"
+    assert all(isinstance(stream[-1], EndEvent) for stream in told(client, "l").values())
+    interrupted = read_interrupted(client, "l")
+    assert interrupted.frames % 16 == 0
+    feed = Feed.resume(client, "l", interrupted)
+    assert not any(
+        event.status for stream in told(client, "l").values() for event in stream if hasattr(event, "status")
+    )
+    assert client.hmget(KEYS.info, "status", "ended", "reason") == [b"running", None, None]
+    feed.run(Slides(40, first=interrupted.frames), NEVER)
+    work_on(client, KEYS)
+    assert told(client, "l") == expected
+    assert ledger_of(client, KEYS).balances
+
+
+def test_whoever_was_taken_over_feeds_no_more(client: redis.Redis) -> None:
+    slept = begin(client, "l")
+    client.delete(KEYS.feeder)
+    Feed.resume(client, "l", read_interrupted(client, "l"))
+    with pytest.raises(LectureGone, match="fed by another producer"):
+        slept.run(Slides(40), NEVER)
+    assert ledger_of(client, KEYS).sampled == 0
+
+
+def test_whoever_was_given_up_feeds_no_more_and_is_told_how_to_go_on(client: redis.Redis) -> None:
+    slept = begin(client, "l")
+    client.hset(KEYS.info, "status", "stopped")
+    with pytest.raises(LectureGone, match="was ended while nothing was heard of this producer; --resume goes on"):
+        slept.run(Slides(40), NEVER)
+
+
+def test_only_one_of_two_that_resume_at_once_goes_on(client: redis.Redis) -> None:
+    begin(client, "l")
+    client.delete(KEYS.feeder)
+    interrupted = read_interrupted(client, "l")
+    Feed.resume(client, "l", interrupted)
+    with pytest.raises(LectureNotResumable, match="is being fed"):
+        Feed.resume(client, "l", interrupted)
+
+
+def stopped(client: redis.Redis) -> None:
+    begin(client, "l").finish("stopped")
+    work_on(client, KEYS)
+
+
+def resumed(redis_url: str, *words: object) -> tuple[int, list[str]]:
+    with producing("ingest", *words, "--redis", redis_url, "--resume", "--json") as ingest:
+        code, printed, said = finished(ingest)
+    assert printed == []
+    return code, said
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("videos") / "talk.mp4"
+    render_gallery(path, people=1, seconds=8, size=SIZE, fps=5)
+    return path
+
+
+ASKED: dict[str, Any] = {"source": "talk.mp4", "fps": 2.0, "width": 640, "height": 360, "participant": None}
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"source": "other.mp4"}, "source: talk.mp4, not other.mp4"),
+        ({"fps": 5.0}, "fps: 2, not 5"),
+        ({"width": 1280}, "size in pixels: 640x360, not 1280x360"),
+        ({"participant": "ada"}, "participant: not named, not ada"),
+    ],
+)
+def test_a_lecture_goes_on_as_it_was_begun(client: redis.Redis, asked: dict[str, Any], said: str) -> None:
+    stopped(client)
+    interrupted = read_interrupted(client, "l")
+    interrupted.check("l", **ASKED)
+    with pytest.raises(LectureNotResumable, match=f"^lecture l was begun with another {said}$"):
+        interrupted.check("l", **{**ASKED, **asked})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("status", "done"), "lecture l is done; only one that was stopped can be resumed"),
+        (("dropped", "3"), "lecture l is that of a live source, which cannot be resumed"),
+    ],
+)
+def test_what_was_not_interrupted_is_not_resumed(client: redis.Redis, change: tuple[str, str], said: str) -> None:
+    stopped(client)
+    client.hset(KEYS.info, *change)
+    with pytest.raises(LectureNotResumable, match=f"^{said}$"):
+        read_interrupted(client, "l")
+
+
+def test_while_its_end_is_in_flight_a_lecture_is_not_resumed(client: redis.Redis) -> None:
+    begin(client, "l").finish("stopped")
+    with pytest.raises(LectureNotResumable, match="ends as soon as workers have done what is in flight"):
+        read_interrupted(client, "l")
+
+
+def test_what_stands_against_it_is_one_line_and_exit_code_2(client: redis.Redis, redis_url: str, short: Path) -> None:
+    code, said = resumed(redis_url, short)
+    assert code == 2
+    assert "name the lecture that is to be gone on with: --lecture ID" in said[0]
+    code, said = resumed(redis_url, short, "--lecture", "l")
+    assert (code, said) == (2, ["producer: there is no lecture 'l'; leave out --resume to begin it"])
+    stopped(client)
+    client.delete(KEYS.state)
+    code, said = resumed(redis_url, short, "--lecture", "l")
+    assert code == 2
+    assert "is gone: it is kept for a day; `producer forget l` and ingest it from the start" in said[0]
+    client.set(KEYS.feeder, 1, ex=20)
+    code, said = resumed(redis_url, short, "--lecture", "l")
+    assert code == 2
+    assert "lecture l is being fed; stop its producer first (if it was killed, try again in " in said[0]
+
+
+def test_a_lecture_of_several_recordings_is_resumed_too(client: redis.Redis, redis_url: str, short: Path) -> None:
+    words = ["ingest", f"ada={short}", f"bob={short}", "--redis", redis_url, "--json"]
+    with committing(redis_url), producing(*words, "--lecture", "whole") as ingest:
+        assert finished(ingest)[0] == 0
+    with producing(*words, "--lecture", "l", "--max-bytes", 1) as ingest:
+        eventually(lambda: client.hlen(KEYS.in_flight))
+        ingest.kill()
+    client.delete(KEYS.feeder)
+    with committing(redis_url), producing(*words, "--lecture", "l", "--resume") as ingest:
+        assert finished(ingest)[0] == 0
+    assert told(client, "l") == told(client, "whole")
