@@ -15,11 +15,11 @@ import typer
 from typer.core import TyperGroup
 
 from producer.display import JsonLines, PlainLines
-from producer.embedded.folder import EmbeddedError
+from producer.embedded.folder import EmbeddedError, erase_from_logs
 from producer.embedded.server import private_redis
 from producer.embedded.workers import Workers, WorkersEnded
 from producer.feeding.address import PROTOCOLS, SourceError
-from producer.feeding.feed import MAX_BYTES, LectureExists, LectureGone
+from producer.feeding.feed import MAX_BYTES, LectureExists, LectureGone, TooManyLectures
 from producer.feeding.live import GIVE_UP_S
 from producer.feeding.request import source_requests
 from producer.feeding.sampling import checked_fps
@@ -41,7 +41,10 @@ from producer.reading.roster import Roster, RosterRefused, names_in, read_roster
 from producer.saying import discard_output, say
 from producer.stopping import exit_code
 from worker.contract.keys import checked_id
-from worker.contract.server import RedisUnusable, connect, without_credentials
+from worker.contract.limits import LONGEST_RETENTION_S, TooMuch
+from worker.contract.server import RETENTION_S, RedisUnusable, connect, without_credentials
+
+DAY_S = 24 * 3600
 
 
 class RedisLost(Exception):
@@ -51,6 +54,7 @@ class RedisLost(Exception):
 NOTHING_DONE = (
     SourceError,
     LectureExists,
+    TooManyLectures,
     LectureUnknown,
     LectureFed,
     ParticipantUnknown,
@@ -61,7 +65,7 @@ NOTHING_DONE = (
 )
 """What ends a command before it did anything: exit code 2."""
 
-CUT_SHORT = (LectureGone, LectureForgotten, RedisLost, redis.RedisError)
+CUT_SHORT = (LectureGone, LectureForgotten, RedisLost, TooMuch, redis.RedisError)
 """What ends one in the middle: exit code 1."""
 
 # typer has brought a click of its own since 0.20; this is the parent of all its usage errors, in that one or the other.
@@ -152,6 +156,13 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _days(text: str) -> float:
+    days = _number(text)
+    if not 1 <= days <= LONGEST_RETENTION_S / DAY_S:
+        raise ValueError(f"{text!r} is not a number of days from 1 to {LONGEST_RETENTION_S // DAY_S}")
+    return days
+
+
 LECTURE_ID = _parsed(lambda text: checked_id(text, "lecture id"))
 PARTICIPANT_ID = _parsed(lambda text: checked_id(text, "participant id"))
 COUNT = _parsed(_count)
@@ -231,6 +242,15 @@ def ingest_command(
         ),
     ] = GIVE_UP_S,
     roster: NamesOf = None,
+    class_only: Annotated[
+        bool, typer.Option("--class-only", help="Tell what the class displays, and nothing per person.")
+    ] = False,
+    retention: Annotated[
+        float,
+        typer.Option(
+            parser=_parsed(_days), metavar="DAYS", help="How long results are kept; then they go by themselves."
+        ),
+    ] = RETENTION_S / DAY_S,
     json: Json = False,
 ) -> None:
     """Cut a recording or live stream into frames, have them looked at, show who was seen with what expressions.
@@ -246,7 +266,14 @@ def ingest_command(
     shown = without_credentials(typed) if typed is not None else None
     requests = source_requests(sources, participant)
     one_person = requests[0].participant if len(requests) == 1 else None
-    wish = Wish(lecture, fps, one_person, max_bytes, json, shown, roster)
+    if class_only and any(request.participant for request in requests):
+        raise typer.BadParameter(
+            "nothing is told per person, so nobody can be named; leave out NAME= and --participant",
+            param_hint="--class-only",
+        )
+    wish = Wish(
+        lecture, fps, one_person, max_bytes, json, shown, roster, class_only, retention_s=round(retention * DAY_S)
+    )
     with open_sources(requests, fps, give_up) as opened, _redis(redis) as (client, url):
         own = Workers(url, workers or len(os.sched_getaffinity(0))) if redis is None else nullcontext()
         code = ingest(wish, opened, client, own)
@@ -265,7 +292,8 @@ def watch_command(
     """Follow a lecture's events until it ends."""
     with _redis(redis) as (client, _):
         names = names_in(client, lecture, roster) if roster is not None else None
-        show = (JsonLines(names) if json else PlainLines(names)).show
+        class_only = read_lecture(client, lecture).info.class_only
+        show = (JsonLines(names) if json else PlainLines(names, class_only)).show
         waiting = _Waiting(client, lecture)
         for event in follow(client, lecture, participant, from_start, while_waiting=waiting):
             show(event)
@@ -306,6 +334,8 @@ def forget_command(lecture: Lecture, redis: Redis = None) -> None:
     """Erase all that is kept of a lecture."""
     with _redis(redis) as (client, _):
         forget(client, lecture)
+    if redis is None:
+        erase_from_logs(lecture)
     typer.echo(f"forgot lecture {lecture}")
 
 

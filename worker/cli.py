@@ -35,8 +35,10 @@ def run(
     except (ManifestError, RedisUnusable) as refusal:
         typer.echo(f"worker: {refusal}", err=True)
         raise typer.Exit(2) from None
+    from worker.discretion import speak_discreetly
     from worker.supervisor import KeepsDying, Supervisor, stop_on_signals  # loads what workers need
 
+    speak_discreetly()
     stop = threading.Event()
     stop_on_signals(stop)
     if os.environ.get(EMBEDDED):

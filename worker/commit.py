@@ -13,10 +13,12 @@ from typing import cast
 import msgspec
 import numpy as np
 import redis
+from msgspec import structs
 from redis.client import Pipeline
 
 from worker.affect import valence_and_arousal
 from worker.contract.keys import LectureKeys
+from worker.contract.limits import PARTICIPANTS
 from worker.contract.messages import (
     EMOTIONS,
     EVENT_FIELD,
@@ -29,12 +31,13 @@ from worker.contract.messages import (
     InFlight,
     LectureChoices,
     Ledger,
+    NonNegative,
     ParticipantSpan,
     Scores,
     encode,
     ledger_from_hashes,
 )
-from worker.contract.server import RETENTION_S, STREAM_LENGTH
+from worker.contract.server import STREAM_LENGTH
 from worker.observations import Outcome, Reading
 from worker.participants import Roster, Told, advance
 
@@ -50,7 +53,7 @@ class LectureState(LectureChoices, frozen=True):
     `rosters` has one for every recording that shows one named person, and one under "" for galleries.
     """
 
-    next_chunk: int = 0
+    next_chunk: NonNegative = 0
     rosters: dict[str, Roster] = msgspec.field(default_factory=dict)
     spans: dict[str, ParticipantSpan] = msgspec.field(default_factory=dict)
 
@@ -94,7 +97,8 @@ def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: lis
                 for one in told:
                     spans[one.participant] = _stretched(spans.get(one.participant), one.sighting.t)
         folded.ending = outcome.ending or folded.ending
-    folded.state = LectureState(state.participant, state.class_only, state.next_chunk + len(outcomes), rosters, spans)
+    next_chunk = state.next_chunk + len(outcomes)
+    folded.state = structs.replace(state, next_chunk=next_chunk, rosters=rosters, spans=spans)
     return folded
 
 
@@ -124,9 +128,9 @@ def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
         pipe.delete(*(key for n in chunks for key in (keys.chunk(n), keys.outcome(n))))
         pipe.hdel(keys.in_flight, *map(str, chunks))
         if folded.ending is None:
-            pipe.set(keys.state, encode(folded.state), ex=RETENTION_S)
+            pipe.set(keys.state, encode(folded.state), ex=folded.state.retention)
         else:
-            _end(pipe, keys, folded.ending, list(folded.state.spans), ledger, seconds + microseconds / 1e6)
+            _end(pipe, keys, folded.ending, folded.state, ledger, seconds + microseconds / 1e6)
         try:
             pipe.execute()
         except redis.WatchError:
@@ -147,10 +151,18 @@ def _consecutive(stored: list[bytes | None]) -> list[Outcome]:
     for value in stored:
         if value is None:
             break
-        outcomes.append(msgspec.json.decode(value, type=Outcome))
+        outcomes.append(_outcome(value))
         if outcomes[-1].ending is not None:
             break
     return outcomes
+
+
+def _outcome(stored: bytes) -> Outcome:
+    """What was written down for a chunk. If no worker of ours wrote it, the chunk failed and the lecture goes on."""
+    try:
+        return msgspec.json.decode(stored, type=Outcome)
+    except ValueError:
+        return Outcome(failure="foreign")
 
 
 def _tell(pipe: Pipeline, keys: LectureKeys, folded: Folded, known: dict[str, ParticipantSpan]) -> None:
@@ -161,8 +173,8 @@ def _tell(pipe: Pipeline, keys: LectureKeys, folded: Folded, known: dict[str, Pa
     changed = {p: span for p, span in folded.state.spans.items() if known.get(p) != span}
     if changed:
         pipe.hset(keys.participants, mapping={p: encode(span) for p, span in changed.items()})
-    for key in [keys.participants, keys.class_, *(keys.participant(p) for p in changed if p not in known)]:
-        pipe.expire(key, RETENTION_S)
+    for key in [keys.info, keys.participants, keys.class_, *map(keys.participant, changed)]:
+        pipe.expire(key, folded.state.retention)
 
 
 def _publish(pipe: Pipeline, channel: str, event: Event) -> None:
@@ -192,17 +204,19 @@ def _final_ledger(before: Ledger, folded: Folded) -> Ledger:
     )
 
 
-def _end(pipe: Pipeline, keys: LectureKeys, ending: Ending, told: list[str], ledger: Ledger, now: float) -> None:
+def _end(pipe: Pipeline, keys: LectureKeys, ending: Ending, state: LectureState, ledger: Ledger, now: float) -> None:
     status, reason = ending.status, ending.reason
     if status == "done" and ledger.failed:
         status, reason = "failed", f"{ledger.failed} of {ledger.sampled} frames failed"
+    if reason is None and len(state.spans) >= PARTICIPANTS:
+        reason = f"there were {PARTICIPANTS} participants, the most there may be; nobody beyond was told"
     event = EndEvent(keys.lecture, status, reason, ledger)
-    for channel in [keys.class_, *map(keys.participant, told)]:
+    for channel in [keys.class_, *map(keys.participant, state.spans)]:
         _publish(pipe, channel, event)
-        pipe.expire(channel, RETENTION_S)
+        pipe.expire(channel, state.retention)
     pipe.hset(keys.info, mapping={"status": status, "ended": now, **({"reason": reason} if reason else {})})
-    pipe.expire(keys.info, RETENTION_S)
-    pipe.expire(keys.participants, RETENTION_S)
+    pipe.expire(keys.info, state.retention)
+    pipe.expire(keys.participants, state.retention)
     pipe.delete(keys.state, keys.in_flight)
 
 

@@ -19,6 +19,7 @@ from worker.contract.keys import LectureKeys
 from worker.contract.messages import Chunk, encode
 from worker.contract.server import JOB, RETENTION_S
 from worker.manifest import MODELS, EnsembleMode
+from worker.metrics import JOBS_REFUSED
 from worker.observations import Outcome
 from worker.perception import BadPicture, Perception
 
@@ -55,8 +56,11 @@ def give_up(job: Job, kind: type[BaseException], failure: BaseException, _: Trac
     """RQ's exception handler. When no retry is left, the chunk's outcome is its failure, and the lecture moves on."""
     if not job.retries_left and (chunk := _chunk_of(job)):
         keys, number = chunk
-        _write_down(job.connection, keys, number, Outcome(failure=_reason(failure)))
-        commit(job.connection, keys.lecture)
+        try:
+            _write_down(job.connection, keys, number, Outcome(failure=_reason(failure)))
+            commit(job.connection, keys.lecture)
+        except ValueError:  # the lecture's state is not what a worker of ours wrote: no chunk of it can be committed
+            JOBS_REFUSED.labels("foreign_state").inc()
     return True
 
 
@@ -79,7 +83,7 @@ def _has_its_turn_before(client: redis.Redis, keys: LectureKeys, number: int) ->
 def _fetch(client: redis.Redis, keys: LectureKeys, number: int) -> Chunk:
     fields = cast(dict[bytes, bytes], client.hgetall(keys.chunk(number)))
     if not fields:
-        raise ChunkGone(f"chunk {number} of lecture {keys.lecture} is gone")
+        raise ChunkGone(f"chunk {number} is gone")
     return Chunk.from_hash(fields)
 
 

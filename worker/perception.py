@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from worker.appearance import look
+from worker.contract.limits import FACES_A_FRAME
 from worker.contract.messages import Chunk, FrameStamp
 from worker.emotions import Ensemble
 from worker.faces import Face, FaceFinder
@@ -59,7 +60,7 @@ class Perception:
         for recording in {stamp.participant for stamp in stamps}:
             mine = [i for i, stamp in enumerate(stamps) if stamp.participant == recording]
             found.update(zip(mine, self._finder.find_in_frames([pictures[i] for i in mine]), strict=True))
-        return [_in_reading_order(found[i]) for i in range(len(pictures))]
+        return [_in_reading_order(_surest(found[i])) for i in range(len(pictures))]
 
 
 def _seen(
@@ -80,6 +81,10 @@ def _decoded(jpeg: bytes) -> Image:
     if picture is None:
         raise BadPicture("a frame is not a picture that decodes")
     return np.asarray(picture, np.uint8)
+
+
+def _surest(faces: list[Face]) -> list[Face]:
+    return sorted(faces, key=lambda face: -face.detection)[:FACES_A_FRAME]
 
 
 def _in_reading_order(faces: list[Face]) -> list[Face]:

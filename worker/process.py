@@ -5,7 +5,6 @@ from contextlib import suppress
 from multiprocessing import connection, parent_process
 from os import getpid, kill
 from signal import SIGTERM
-from typing import Any
 
 import redis
 from redis.client import Pipeline
@@ -14,7 +13,9 @@ from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from worker.contract.server import JOB, QUEUE, connect
+from worker.admission import ChunkJob, ChunkQueue
+from worker.contract.server import QUEUE, connect
+from worker.discretion import speak_discreetly
 from worker.job import give_up, load_perception
 from worker.manifest import EnsembleMode
 
@@ -29,23 +30,10 @@ WORKER_TTL_S = 20
 LEASE_MARGIN_S = 3
 
 
-class ForeignJob(Exception):
-    """A job that names something else than this project's one function."""
-
-
-class ChunkJob(Job):
-    """A job that can only be a chunk's: whatever else somebody put into the queue is never imported, let alone run."""
-
-    @property
-    def func(self) -> Any:
-        if self.func_name != JOB:
-            raise ForeignJob(f"job {self.id} names another function than {JOB}")
-        return super().func
-
-
 class ChunkWorker(SimpleWorker):
     """RQ's worker that runs jobs in its own process: no fork a job, so the networks are loaded once."""
 
+    queue_class = ChunkQueue
     max_connection_wait_time = 2.0  # seconds between two tries to reach a Redis that is gone
 
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
@@ -82,12 +70,19 @@ class ChunkWorker(SimpleWorker):
         """
         self._stop_requested = True
 
+    def subscribe(self) -> None:
+        """Take no orders over a channel: RQ would end whatever somebody tells it to end."""
+
+    def clean_group_registries(self) -> None:
+        """There are no groups of jobs, and what a stranger calls one is not read."""
+
     def procline(self, message: str) -> None:
         """Leave the process title alone: RQ would put what comes from Redis into it."""
 
 
 def serve(url: str, name: str, mode: EnsembleMode) -> None:
     """Work until told to stop: SIGTERM finishes the job in hand, and so does the death of the parent process."""
+    speak_discreetly()
     _stop_with_parent()
     load_perception(mode)  # before the first job, so that no job's time is spent on it
     chunk_worker(connect(url), name).work(logging_level="WARNING")

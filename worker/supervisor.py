@@ -16,10 +16,11 @@ import structlog
 from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE
 from rq.registry import StartedJobRegistry
 
+from worker.admission import ChunkJob
 from worker.contract.server import JOB_TIMEOUT_S, frame_queue
 from worker.job import give_up
 from worker.manifest import EnsembleMode
-from worker.process import ChunkJob, chunk_worker, serve
+from worker.process import chunk_worker, serve
 
 log = structlog.get_logger()
 

@@ -35,7 +35,8 @@ class Workers:
         self._command = [sys.executable, "-m", "worker", "run", "--redis", url, "--processes", str(processes)]
 
     def __enter__(self) -> "Workers":
-        with self._log.open("wb") as log:
+        self._log.write_bytes(b"")
+        with self._log.open("ab") as log:  # at its end, wherever that is after lines were taken out
             self._supervisor = subprocess.Popen(
                 self._command,
                 cwd=Path(worker.contract.__file__).parents[2],  # where `-m` looks first: the same `worker` as here

@@ -15,7 +15,8 @@ from producer.clock import clock
 from producer.feeding.backlog import Backlog
 from producer.feeding.frame import SampledFrame
 from producer.feeding.packing import packed
-from worker.contract.keys import LectureKeys, checked_id
+from worker.contract.keys import RUNNING, LectureKeys, checked_id
+from worker.contract.limits import LECTURES_RUNNING
 from worker.contract.messages import Chunk, ChunkHead, Ending, FinalStatus, InFlight, LectureChoices, encode
 from worker.contract.server import FRAMES_TTL_S, RETENTION_S, enqueue_chunk, frame_queue
 
@@ -45,6 +46,10 @@ Fields = Mapping[FieldT, EncodableT]
 
 class LectureExists(Exception):
     """The lecture's id is taken; the message says what to do."""
+
+
+class TooManyLectures(Exception):
+    """There is no room for another lecture; the message says what to do."""
 
 
 class LectureGone(Exception):
@@ -79,7 +84,16 @@ class Feed:
     be written again without harm, so a reply lost on the way does not unbalance the ledger.
     """
 
-    def __init__(self, client: redis.Redis, lecture: str, fps: float, width: int, height: int, max_bytes: int) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        lecture: str,
+        fps: float,
+        width: int,
+        height: int,
+        max_bytes: int,
+        retention_s: int = RETENTION_S,
+    ) -> None:
         self._client = client
         self._queue = frame_queue(client)
         self._lecture = lecture
@@ -88,6 +102,7 @@ class Feed:
         self._width = width
         self._height = height
         self._max_bytes = max_bytes
+        self._retention_s = retention_s
         self._next_chunk = 0
         self._finished = False
         self._renew_at = time.monotonic() + RENEW_EVERY_S
@@ -104,15 +119,19 @@ class Feed:
         height: int,
         participant: str | None = None,
         max_bytes: int = MAX_BYTES,
+        class_only: bool = False,
+        retention_s: int = RETENTION_S,
     ) -> "Feed":
-        """Create the lecture in Redis. `source_name` is kept with it as it is.
+        """Create the lecture in Redis. `source_name` is kept with it as it is, results for `retention_s` seconds.
 
-        Raises LectureExists if there is one of that id, ValueError if an id is not well formed.
+        Raises LectureExists if there is one of that id, TooManyLectures if so many run that there is no room for
+        another, ValueError if an id is not well formed.
         """
         if participant is not None:
             checked_id(participant, "participant id")
-        feed = cls(client, lecture, fps, width, height, max_bytes)
-        client.transaction(lambda pipe: feed._create(pipe, source_name, participant), feed._keys.info)
+        feed = cls(client, lecture, fps, width, height, max_bytes, retention_s)
+        choices = LectureChoices(participant, class_only, retention_s)
+        client.transaction(lambda pipe: feed._create(pipe, source_name, choices), feed._keys.info)
         return feed
 
     def run(self, source: FrameSource, stop: threading.Event) -> None:
@@ -146,14 +165,17 @@ class Feed:
         return True
 
     def push(self, chunk: Chunk) -> None:
-        """Hand the next chunk to the workers. Raises LectureGone."""
+        """Hand the next chunk to the workers. Raises LectureGone, and TooMuch for one that no worker would take."""
+        chunk.check()
         number = self._next_chunk
         key = self._keys.chunk(number)
         # The pixels go first and unwatched: an unrelated change of the lecture must not make them be sent again.
         # If nothing follows, they expire.
         with self._client.pipeline() as pipe:
             pipe.hset(key, mapping=cast(Fields, chunk.to_hash()))
-            pipe.expire(key, FRAMES_TTL_S if chunk.jpegs else RETENTION_S)  # the ending has no pixels, and must arrive
+            pipe.expire(
+                key, FRAMES_TTL_S if chunk.jpegs else self._retention_s
+            )  # the ending has no pixels, and must arrive
             pipe.execute()
         try:
             self._client.transaction(lambda pipe: self._account(pipe, number, chunk), self._keys.info)
@@ -252,11 +274,15 @@ class Feed:
             return 0.0
         return self._max_bytes - sum(chunk.size for chunk in in_flight) if in_flight else math.inf
 
-    def _create(self, pipe: Pipeline, source: str, participant: str | None) -> None:
+    def _create(self, pipe: Pipeline, source: str, choices: LectureChoices) -> None:
         if pipe.exists(self._keys.info):
             raise LectureExists(
                 f"lecture {self._lecture} exists already: run `producer forget {self._lecture}` first, "
                 "or choose another id with --lecture"
+            )
+        if pipe.scard(RUNNING) >= LECTURES_RUNNING:
+            raise TooManyLectures(
+                f"{LECTURES_RUNNING} lectures are running on this Redis, the most there may be; wait until one is over"
             )
         pipe.multi()
         fields = {
@@ -266,12 +292,13 @@ class Feed:
             "width": self._width,
             "height": self._height,
             "started": time.time(),
-            "retention": RETENTION_S,
+            "retention": choices.retention,
+            "class_only": int(choices.class_only),
             **dict.fromkeys(("sampled", "published", "dropped", "failed"), 0),
         }
         pipe.hset(self._keys.info, mapping=cast(Fields, fields))
-        pipe.expire(self._keys.info, RETENTION_S)
-        pipe.set(self._keys.state, encode(LectureChoices(participant)), ex=RETENTION_S)
+        pipe.expire(self._keys.info, choices.retention)
+        pipe.set(self._keys.state, encode(choices), ex=choices.retention)
         pipe.set(self._keys.feeder, 1, ex=FEEDER_TTL_S)
 
     def _account(self, pipe: Pipeline, number: int, chunk: Chunk) -> None:
@@ -279,7 +306,7 @@ class Feed:
         pipe.multi()
         in_flight = InFlight(chunk.head.frame_count, chunk.size)
         pipe.hset(self._keys.in_flight, str(number), encode(in_flight))
-        pipe.expire(self._keys.in_flight, RETENTION_S)
+        pipe.expire(self._keys.in_flight, self._retention_s)
         # The total and not an increment, which a repeated transaction would count twice.
         pipe.hset(self._keys.info, "sampled", self.progress.frames + self.progress.dropped + in_flight.frames)
         pipe.set(self._keys.feeder, 1, ex=FEEDER_TTL_S)
