@@ -26,8 +26,10 @@ demo: $(VENV)/.demo $(if $(filter $(SAMPLE),$(VIDEO)),$(SAMPLE))  ## run a sampl
 test: check  ## the whole suite, and what it needs
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
-check: $(VENV)/.dev  ## style, types and import directions
+check: $(VENV)/.dev  ## style, types, import directions, known dangers, and packages that do not fit together
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive worker producer training
+	@$(BIN)/python -m pip --disable-pip-version-check check
 
 format: $(VENV)/.dev  ## format the code
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .

@@ -16,12 +16,12 @@ from msgspec import structs
 from typer.core import TyperGroup
 
 from producer.display import JsonLines, PlainLines
-from producer.embedded.folder import EmbeddedError
+from producer.embedded.folder import EmbeddedError, erase_from_logs
 from producer.embedded.server import ResultsUnsaved, epitaph, private_redis
 from producer.embedded.workers import Workers, WorkersEnded
 from producer.exposition import MetricsRefused, metrics_served
 from producer.feeding.address import PROTOCOLS, SourceError
-from producer.feeding.feed import MAX_BYTES, LectureExists, LectureGone
+from producer.feeding.feed import MAX_BYTES, LectureExists, LectureGone, TooManyLectures
 from producer.feeding.live import GIVE_UP_S
 from producer.feeding.request import SourceRequest, source_requests
 from producer.feeding.resuming import LectureNotResumable, read_interrupted
@@ -45,7 +45,10 @@ from producer.reading.roster import Names, Roster, RosterRefused, names_in, read
 from producer.saying import discard_output, say
 from producer.stopping import exit_code
 from worker.contract.keys import checked_id
-from worker.contract.server import RedisUnusable, connect, without_credentials
+from worker.contract.limits import LONGEST_RETENTION_S, TooMuch
+from worker.contract.server import RETENTION_S, RedisUnusable, connect, without_credentials
+
+DAY_S = 24 * 3600
 
 
 class RedisLost(Exception):
@@ -56,6 +59,7 @@ NOTHING_DONE = (
     SourceError,
     LectureExists,
     LectureNotResumable,
+    TooManyLectures,
     LectureUnknown,
     LectureFed,
     ParticipantUnknown,
@@ -67,7 +71,7 @@ NOTHING_DONE = (
 )
 """What ends a command before it did anything: exit code 2."""
 
-CUT_SHORT = (LectureGone, LectureForgotten, RedisLost, ResultsUnsaved, redis.RedisError)
+CUT_SHORT = (LectureGone, LectureForgotten, RedisLost, ResultsUnsaved, TooMuch, redis.RedisError)
 """What ends one in the middle: exit code 1."""
 
 # typer has brought a click of its own since 0.20; this is the parent of all its usage errors, in that one or the other.
@@ -164,6 +168,13 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _days(text: str) -> float:
+    days = _number(text)
+    if not 1 <= days <= LONGEST_RETENTION_S / DAY_S:
+        raise ValueError(f"{text!r} is not a number of days from 1 to {LONGEST_RETENTION_S // DAY_S}")
+    return days
+
+
 LECTURE_ID = _parsed(lambda text: checked_id(text, "lecture id"))
 PARTICIPANT_ID = _parsed(lambda text: checked_id(text, "participant id"))
 COUNT = _parsed(_count)
@@ -250,6 +261,15 @@ def ingest_command(
     ] = None,
     metrics_host: Annotated[str, typer.Option(metavar="HOST", help="The address they are served at.")] = "127.0.0.1",
     roster: NamesOf = None,
+    class_only: Annotated[
+        bool, typer.Option("--class-only", help="Tell what the class displays, and nothing per person.")
+    ] = False,
+    retention: Annotated[
+        float,
+        typer.Option(
+            parser=_parsed(_days), metavar="DAYS", help="How long results are kept; then they go by themselves."
+        ),
+    ] = RETENTION_S / DAY_S,
     json: Json = False,
     resume: Annotated[
         bool,
@@ -271,7 +291,14 @@ def ingest_command(
     one_person = requests[0].participant if len(requests) == 1 else None
     if resume and lecture is None:
         raise typer.BadParameter("name the lecture that is to be gone on with: --lecture ID", param_hint="--resume")
-    wish = Wish(lecture, fps, one_person, max_bytes, json, shown, roster)
+    if class_only and any(request.participant for request in requests):
+        raise typer.BadParameter(
+            "nothing is told per person, so nobody can be named; leave out NAME= and --participant",
+            param_hint="--class-only",
+        )
+    wish = Wish(
+        lecture, fps, one_person, max_bytes, json, shown, roster, class_only, retention_s=round(retention * DAY_S)
+    )
     with ExitStack() as stack:
         if metrics_port is not None:
             stack.enter_context(metrics_served(metrics_host, metrics_port))
@@ -312,11 +339,12 @@ def watch_command(
     """Follow a lecture's events until it ends."""
     with _redis(redis) as (client, _):
         names = names_in(client, lecture, roster) if roster is not None else None
+        class_only = read_lecture(client, lecture).info.class_only
         waiting = _Waiting(client, lecture)
         if not json and sys.stdout.isatty():
             _watch_live(client, lecture, participant, from_start, names, waiting)
             return
-        show = (JsonLines(names) if json else PlainLines(names)).show
+        show = (JsonLines(names) if json else PlainLines(names, class_only)).show
         for event in follow(client, lecture, participant, from_start, while_waiting=waiting):
             show(event)
 
@@ -426,6 +454,8 @@ def forget_command(lecture: Lecture, redis: Redis = None) -> None:
     """Erase all that is kept of a lecture."""
     with _redis(redis) as (client, _):
         forget(client, lecture)
+    if redis is None:
+        erase_from_logs(lecture)
     typer.echo(f"forgot lecture {lecture}")
 
 

@@ -56,10 +56,11 @@ class JsonLines:
 
 
 class PlainLines:
-    """What every participant displays, a line an event, and how the lecture ended."""
+    """What every participant displays, a line an event, and how the lecture ended; or what the class displays."""
 
-    def __init__(self, names: Names | None = None) -> None:
+    def __init__(self, names: Names | None = None, class_only: bool = False) -> None:
         self._names = names
+        self._class_only = class_only
 
     def show(self, event: Event) -> None:
         if isinstance(event, EmotionEvent):
@@ -69,6 +70,10 @@ class PlainLines:
                 who += filter(None, [self._names.of(event.participant)])
             share = event.scores.get(event.emotion, 0.0)
             typer.echo("  ".join([clock(event.t), *who, event.emotion, f"{share:.0%}"]))
+        elif isinstance(event, ClassEvent) and self._class_only:
+            scores = sorted((event.scores or {}).items(), key=lambda score: -score[1])[:3]
+            shares = ", ".join(f"{emotion} {share:.0%}" for emotion, share in scores)
+            typer.echo("  ".join(filter(None, [clock(event.t), f"{event.faces} faces", shares])))
         elif isinstance(event, EndEvent):
             why = f" ({event.reason})" if event.reason else ""
             typer.echo(f"{event.status}{why}: {ledger_line(event.ledger)}")
@@ -77,8 +82,16 @@ class PlainLines:
 class Overview:
     """A bar or line on standard error while it lasts; then, on standard output, who was seen with what expressions."""
 
-    def __init__(self, lecture: str, redis: str | None, line: "Bar | Line", names: Names | None = None) -> None:
+    def __init__(
+        self,
+        lecture: str,
+        redis: str | None,
+        line: "Bar | Line",
+        names: Names | None = None,
+        class_only: bool = False,
+    ) -> None:
         self._lecture = lecture
+        self._class_only = class_only
         self._where = f" --redis {redis}" if redis else ""
         self._line = line
         self._summary = Summary()
@@ -103,7 +116,9 @@ class Overview:
     def conclude(self, end: EndEvent) -> None:
         from rich.console import Console
 
-        if self._summary.participants:
+        if self._class_only:
+            typer.echo(self._summary.class_line())
+        elif self._summary.participants:
             Console().print(self._summary.table(self._names))
         else:
             typer.echo("nobody was seen")

@@ -28,6 +28,7 @@ from producer.reading.summary import ledger_line
 from producer.saying import discard_output, say
 from producer.stopping import Stop, exit_code, stoppable
 from worker.contract.messages import EndEvent
+from worker.contract.server import RETENTION_S
 
 # After so long without an event it is worth a look whether any worker is there.
 PATIENCE_S = 10.0
@@ -45,7 +46,8 @@ class Wish(Struct, frozen=True):
     """How to ingest. `lecture` None: named after the source. `participant`: the one person who is seen.
 
     `redis` is the URL given on the command line, as it may be shown: what another command has to be told as well.
-    `roster` is what participants are called in what is printed. `resumed` is the lecture that is to be gone on with.
+    `roster` is what participants are called in what is printed. `class_only`: nothing is told per person, and for
+    `retention_s` seconds is kept what is told. `resumed` is the lecture that is to be gone on with.
     """
 
     lecture: str | None
@@ -55,6 +57,8 @@ class Wish(Struct, frozen=True):
     json: bool
     redis: str | None = None
     roster: Roster | None = None
+    class_only: bool = False
+    retention_s: int = RETENTION_S
     resumed: Interrupted | None = None
 
 
@@ -70,7 +74,8 @@ def ingest(wish: Wish, source: Source, client: redis.Redis, workers: AbstractCon
     lecture, feed = _started(wish, source, client)
     names = Names(wish.roster) if wish.roster is not None else None
     SOURCE_CONNECTED.set_function(lambda: not isinstance(source, LiveSource) or source.trouble is None)
-    display = JsonLines(names) if wish.json else Overview(lecture, wish.redis, _line(lecture, source, feed), names)
+    line = _line(lecture, source, feed)
+    display = JsonLines(names) if wish.json else Overview(lecture, wish.redis, line, names, wish.class_only)
     try:
         with stoppable() as stop, workers as own, Feeding(feed, source, stop) as feeding, display:
             ingestion = Ingestion(client, lecture, source, feeding, stop, own)
@@ -113,6 +118,8 @@ def _started(wish: Wish, source: Source, client: redis.Redis) -> tuple[str, Feed
                 source.height,
                 participant=wish.participant,
                 max_bytes=wish.max_bytes,
+                class_only=wish.class_only,
+                retention_s=wish.retention_s,
             )
         except LectureExists:
             if wish.lecture:
@@ -249,6 +256,8 @@ def _concluded(source: Source, feed: Feed, end: EndEvent, stop: Stop) -> int:
         return exit_code(stop.signal or SIGPIPE)
     if source.shortfall is not None:
         say(f"{source.label.shown}: {source.shortfall}; what was there is in lecture {end.lecture}")
+    if end.status == "done" and end.reason:
+        say(f"lecture {end.lecture}: {end.reason}")
     if end.ledger.failed or end.ledger.dropped:
         say(f"lecture {end.lecture}: {ledger_line(end.ledger)}")
     return 0 if end.status == "done" else 1

@@ -1,5 +1,15 @@
-"""`python -m worker`."""
+"""`python -m worker` is `worker`."""
 
-from worker.cli import app
+from worker.contract.shown import hide_credentials
 
-app(prog_name="worker")
+
+def main() -> None:
+    """Run the command line, once its words are fit to be seen."""
+    hide_credentials()
+    from worker.cli import app
+
+    app(prog_name="worker")
+
+
+if __name__ == "__main__":
+    main()

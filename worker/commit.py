@@ -18,6 +18,7 @@ from redis.client import Pipeline
 
 from worker.affect import valence_and_arousal
 from worker.contract.keys import RUNNING, LectureKeys
+from worker.contract.limits import PARTICIPANTS
 from worker.contract.messages import (
     EMOTIONS,
     EVENT_FIELD,
@@ -35,7 +36,7 @@ from worker.contract.messages import (
     encode,
     ledger_from_hashes,
 )
-from worker.contract.server import RESUME_S, RETENTION_S, STREAM_LENGTH
+from worker.contract.server import RESUME_S, STREAM_LENGTH
 from worker.metrics import COMMIT_CONFLICTS, count_committed, timed
 from worker.observations import Outcome, Reading
 from worker.participants import Roster, Told, advance
@@ -120,11 +121,10 @@ def end_abandoned(client: redis.Redis, lecture: str) -> bool:
         info, state = _hash(pipe, keys.info), cast(bytes | None, pipe.get(keys.state))
         if info.get(b"status") != b"running" or state is None or pipe.exists(keys.in_flight, keys.feeder):
             return False
-        told = list(msgspec.json.decode(state, type=LectureState).spans)
+        reached = msgspec.json.decode(state, type=LectureState)
         ledger, now = ledger_from_hashes(info, {}), _now(pipe)
         pipe.multi()
-        _end(pipe, keys, Ending("stopped", ABANDONED), told, ledger, now)
-        pipe.expire(keys.state, RESUME_S)
+        _end(pipe, keys, Ending("stopped", ABANDONED), reached, ledger, now)
         try:
             pipe.execute()
         except redis.WatchError:
@@ -172,10 +172,9 @@ def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
         _count(pipe, keys, folded)
         pipe.delete(*(key for n in chunks for key in (keys.chunk(n), keys.outcome(n))))
         pipe.hdel(keys.in_flight, *map(str, chunks))
-        pipe.set(keys.state, encode(folded.state), ex=RETENTION_S)
+        pipe.set(keys.state, encode(folded.state), ex=folded.state.retention)
         if folded.ending is not None:
-            _end(pipe, keys, folded.ending, list(folded.state.spans), ledger, now)
-            pipe.expire(keys.state, RESUME_S if folded.ending.status == "stopped" else 0)  # 0: at once
+            _end(pipe, keys, folded.ending, folded.state, ledger, now)
         try:
             pipe.execute()
         except redis.WatchError:
@@ -206,10 +205,18 @@ def _consecutive(stored: list[bytes | None]) -> list[Outcome]:
     for value in stored:
         if value is None:
             break
-        outcomes.append(msgspec.json.decode(value, type=Outcome))
+        outcomes.append(_outcome(value))
         if outcomes[-1].ending is not None:
             break
     return outcomes
+
+
+def _outcome(stored: bytes) -> Outcome:
+    """What was written down for a chunk. If no worker of ours wrote it, the chunk failed and the lecture goes on."""
+    try:
+        return msgspec.json.decode(stored, type=Outcome)
+    except ValueError:
+        return Outcome(failure="foreign")
 
 
 def _tell(pipe: Pipeline, keys: LectureKeys, folded: Folded, known: dict[str, ParticipantSpan]) -> None:
@@ -220,8 +227,8 @@ def _tell(pipe: Pipeline, keys: LectureKeys, folded: Folded, known: dict[str, Pa
     changed = {p: span for p, span in folded.state.spans.items() if known.get(p) != span}
     if changed:
         pipe.hset(keys.participants, mapping={p: encode(span) for p, span in changed.items()})
-    for key in [keys.participants, keys.class_, *(keys.participant(p) for p in changed if p not in known)]:
-        pipe.expire(key, RETENTION_S)
+    for key in [keys.info, keys.participants, keys.class_, *map(keys.participant, changed)]:
+        pipe.expire(key, folded.state.retention)
 
 
 def _publish(pipe: Pipeline, channel: str, event: Event) -> None:
@@ -251,18 +258,22 @@ def _final_ledger(before: Ledger, folded: Folded) -> Ledger:
     )
 
 
-def _end(pipe: Pipeline, keys: LectureKeys, ending: Ending, told: list[str], ledger: Ledger, now: float) -> None:
+def _end(pipe: Pipeline, keys: LectureKeys, ending: Ending, state: LectureState, ledger: Ledger, now: float) -> None:
     status, reason = ending.status, ending.reason
     if status == "done" and ledger.failed:
         status, reason = "failed", f"{ledger.failed} of {ledger.sampled} frames failed"
+    if reason is None and len(state.spans) >= PARTICIPANTS:
+        reason = f"there were {PARTICIPANTS} participants, the most there may be; nobody beyond was told"
     event = EndEvent(keys.lecture, status, reason, ledger)
-    for channel in [keys.class_, *map(keys.participant, told)]:
+    for channel in [keys.class_, *map(keys.participant, state.spans)]:
         _publish(pipe, channel, event)
-        pipe.expire(channel, RETENTION_S)
+        pipe.expire(channel, state.retention)
     pipe.hset(keys.info, mapping={"status": status, "ended": now, **({"reason": reason} if reason else {})})
-    pipe.expire(keys.info, RETENTION_S)
-    pipe.expire(keys.participants, RETENTION_S)
+    pipe.expire(keys.info, state.retention)
+    pipe.expire(keys.participants, state.retention)
     pipe.delete(keys.in_flight)
+    # What was stopped may be gone on with for a while; 0 deletes at once.
+    pipe.expire(keys.state, min(RESUME_S, state.retention) if status == "stopped" else 0)
 
 
 def _emotion_event(lecture: str, told: Told, model_version: str) -> EmotionEvent:

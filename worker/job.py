@@ -24,7 +24,7 @@ from worker.contract.messages import Chunk, LectureProgress, encode
 from worker.contract.server import JOB, JOB_TIMEOUT_S, RETENTION_S
 from worker.limit import time_limit
 from worker.manifest import MODELS, EnsembleMode
-from worker.metrics import JOB_SECONDS, count_retry, timed
+from worker.metrics import JOB_SECONDS, JOBS_REFUSED, count_retry, timed
 from worker.observations import Outcome
 from worker.perception import Perception
 
@@ -78,8 +78,11 @@ def fail(job: Job, failure: BaseException) -> None:
     """The outcome of the job's chunk, if it has none, is its failure, and the lecture moves on."""
     if chunk := _chunk_of(job):
         keys, number = chunk
-        _write_down(job.connection, keys, number, Outcome(failure=_reason(failure)))
-        commit(job.connection, keys.lecture)
+        try:
+            _write_down(job.connection, keys, number, Outcome(failure=_reason(failure)))
+            commit(job.connection, keys.lecture)
+        except ValueError:  # the lecture's state is not what a worker of ours wrote: no chunk of it can be committed
+            JOBS_REFUSED.labels("foreign_state").inc()
 
 
 def make_room(client: redis.Redis) -> bool:
@@ -131,7 +134,7 @@ def _has_its_turn_before(client: redis.Redis, keys: LectureKeys, number: int) ->
 def _fetch(client: redis.Redis, keys: LectureKeys, number: int) -> Chunk:
     fields = cast(dict[bytes, bytes], client.hgetall(keys.chunk(number)))
     if not fields:
-        raise ChunkGone(f"chunk {number} of lecture {keys.lecture} is gone")
+        raise ChunkGone(f"chunk {number} is gone")
     return Chunk.from_hash(fields)
 
 

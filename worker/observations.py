@@ -1,13 +1,20 @@
 """What a worker saw in a chunk: written beside the chunk, until the ordered commit folds it in."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from worker.contract.messages import Ending, FrameStamp
+from worker.contract.limits import CHUNK_PICTURES, FACES_A_FRAME
+from worker.contract.messages import Ending, FrameStamp, NonNegative
 
-Reading = tuple[float, float, float, float, float, float, float]
+Share = Annotated[float, Meta(ge=-0.001, le=1.001)]  # single precision may overshoot a little
+Reading = tuple[Share, Share, Share, Share, Share, Share, Share]
 """Probabilities in the contract's order of emotions."""
+
+# Every bound here is one that what a worker saw keeps by itself. They are for what somebody else wrote in its place.
+Pixels = Annotated[float, Meta(ge=-(2**20), le=2**20)]
+Look = Annotated[bytes, Meta(min_length=256, max_length=256)]
+Label = Annotated[str, Meta(max_length=64)]
 
 
 class FaceSeen(Struct, frozen=True, array_like=True):
@@ -17,18 +24,18 @@ class FaceSeen(Struct, frozen=True, array_like=True):
     participants apart; it never leaves the lecture's state.
     """
 
-    box: tuple[float, float, float, float]
-    detection: float
+    box: tuple[Pixels, Pixels, Pixels, Pixels]
+    detection: Share
     scores: Reading
-    models: dict[str, str]
-    look: bytes
+    models: Annotated[dict[Label, Label], Meta(max_length=16)]
+    look: Look
 
 
 class FrameSeen(Struct, frozen=True, array_like=True):
     """All faces of one frame."""
 
     stamp: FrameStamp
-    faces: list[FaceSeen]
+    faces: Annotated[list[FaceSeen], Meta(max_length=FACES_A_FRAME)]
 
 
 class Outcome(Struct, frozen=True):
@@ -39,10 +46,10 @@ class Outcome(Struct, frozen=True):
     that could are among `frames`. `taken` is the chunk's (`ChunkHead`).
     """
 
-    frames: list[FrameSeen] = []
-    failed: dict[int, str] = {}
-    failure: str | None = None
+    frames: Annotated[list[FrameSeen], Meta(max_length=CHUNK_PICTURES)] = []
+    failed: dict[NonNegative, Label] = {}
+    failure: Label | None = None
     ending: Ending | None = None
-    model_version: str = ""
+    model_version: Label = ""
     taken: float | None = None
     v: Literal[1] = 1

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from scipy.optimize import linear_sum_assignment
 
 from worker.appearance import mixed, unlike
+from worker.contract.limits import PARTICIPANTS
 from worker.observations import FaceSeen, FrameSeen, Reading
 from worker.smoothing import smoothed_scores
 
@@ -111,8 +112,11 @@ def advance(roster: Roster, seen: FrameSeen) -> tuple[Roster, list[Told]]:
     for face, index, doubtful in zip(faces, known, doubts, strict=True):
         track = _seen(tracks[index], face, seen) if index is not None else _first_seen(face, seen, doubtful)
         if not track.name and (roster.only or _is_somebody(track)):
-            named += 1
-            track = replace(track, name=roster.only or f"p{named:02d}")
+            if named < PARTICIPANTS:
+                named += 1
+                track = replace(track, name=roster.only or f"p{named:02d}")
+            else:
+                track = replace(track, waiting=[])  # one too many: will never be told
         if track.name:
             told += [Told(track.name, sighting) for sighting in track.waiting]
             track = replace(track, waiting=[])

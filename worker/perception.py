@@ -10,6 +10,7 @@ import numpy as np
 from PIL.JpegImagePlugin import JpegImageFile
 
 from worker.appearance import look
+from worker.contract.limits import FACES_A_FRAME
 from worker.contract.messages import Chunk, FrameStamp
 from worker.emotions import Ensemble
 from worker.faces import Face, FaceFinder
@@ -89,7 +90,7 @@ class Perception:
         for recording in {stamp.participant for stamp in stamps}:
             mine = [i for i, stamp in enumerate(stamps) if stamp.participant == recording]
             found.update(zip(mine, self._finder.find_in_frames([pictures[i] for i in mine]), strict=True))
-        return [_in_reading_order(found[i]) for i in range(len(pictures))]
+        return [_in_reading_order(_surest(found[i])) for i in range(len(pictures))]
 
 
 def _seen(
@@ -137,6 +138,10 @@ def _picture(jpeg: bytes) -> Image:
     if picture is None:
         raise BadPicture("bad_picture")
     return np.asarray(picture, np.uint8)
+
+
+def _surest(faces: list[Face]) -> list[Face]:
+    return sorted(faces, key=lambda face: -face.detection)[:FACES_A_FRAME]
 
 
 def _in_reading_order(faces: list[Face]) -> list[Face]:

@@ -24,7 +24,9 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
 
 from worker import limit
-from worker.contract.server import ANSWER_TIMEOUT_S, JOB, JOB_TIMEOUT_S, QUEUE, Patience, pool
+from worker.admission import ChunkJob, ChunkQueue
+from worker.contract.server import ANSWER_TIMEOUT_S, JOB_TIMEOUT_S, QUEUE, Patience, pool
+from worker.discretion import speak_discreetly
 from worker.job import give_up, load_perception, make_room
 from worker.leases import LEASE_S, RENEW_EVERY_S, renew, withdraw
 from worker.manifest import EnsembleMode
@@ -39,20 +41,6 @@ WORKER_TTL_S = 20
 
 # Told to stop, a process finishes the job in hand; one that takes longer than a job may is killed.
 DRAIN_S = JOB_TIMEOUT_S + 10.0
-
-
-class ForeignJob(Exception):
-    """A job that names something else than this project's one function."""
-
-
-class ChunkJob(Job):
-    """A job that can only be a chunk's: whatever else somebody put into the queue is never imported, let alone run."""
-
-    @property
-    def func(self) -> Any:
-        if self.func_name != JOB:
-            raise ForeignJob(f"job {self.id} names another function than {JOB}")
-        return super().func
 
 
 class NoLimit(BaseDeathPenalty):
@@ -72,6 +60,7 @@ class ChunkWorker(SimpleWorker):
     supervisors (`worker.sweep`), not by workers, and nobody commands it through Redis.
     """
 
+    queue_class = ChunkQueue
     death_penalty_class = NoLimit
     should_run_maintenance_tasks = False
 
@@ -169,6 +158,9 @@ class ChunkWorker(SimpleWorker):
     def subscribe(self) -> None:
         """Nobody commands workers through Redis: that takes a connection, and anybody could."""
 
+    def clean_group_registries(self) -> None:
+        """There are no groups of jobs, and what a stranger calls one is not read."""
+
     def procline(self, message: str) -> None:
         """Leave the process title alone: RQ would put what comes from Redis into it."""
 
@@ -179,6 +171,7 @@ def serve(url: str, name: str, mode: EnsembleMode, ready: c_bool) -> None:
     However long Redis is away or full: when to give up is for the supervisor to say. `ready` is set once there is
     nothing left that may be missing.
     """
+    speak_discreetly()
     _stop_with_parent()
     load_perception(mode)  # before the first job, so that no job's time is spent on it
     ready.value = True

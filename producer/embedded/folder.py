@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import stat
 import tempfile
 from pathlib import Path
@@ -52,6 +53,19 @@ def last_line(log: Path) -> str:
         file.seek(max(0, log.stat().st_size - 4096))
         lines = [line for line in file.read(4096).decode(errors="replace").splitlines() if line.strip()]
     return lines[-1].strip() if lines else f"{log} is empty"
+
+
+def erase_from_logs(word: str) -> None:
+    """Take every line that holds `word`, as a word of its own, out of the logs in the data folder."""
+    named = re.compile(rb"(?<![A-Za-z0-9_-])" + re.escape(word.encode()) + rb"(?![A-Za-z0-9_])")
+    for log in data_folder().glob("*.log"):
+        with log.open("r+b") as file:  # in place, for those that have it open and go on writing
+            lines = file.readlines()
+            kept = [line for line in lines if not named.search(line)]
+            if len(kept) < len(lines):
+                file.seek(0)
+                file.writelines(kept)
+                file.truncate()
 
 
 def _private(folder: Path) -> Path:

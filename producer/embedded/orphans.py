@@ -42,12 +42,13 @@ def _end(keys: LectureKeys, pipe: Pipeline) -> None:
     if info.get(b"status") != b"running":
         return
     done = ledger_from_hashes(info, {})
+    retention = int(info.get(b"retention", RETENTION_S))
     committed = done.published + done.dropped + done.failed
     ledger = ledger_from_hashes({**info, b"sampled": str(committed).encode()}, {})
     event = encode(EndEvent(keys.lecture, "stopped", REASON, ledger))
     for stream in (keys.class_, *(keys.participant(each.decode()) for each in seen)):
         pipe.xadd(stream, {EVENT_FIELD: event}, maxlen=STREAM_LENGTH)
-        pipe.expire(stream, RETENTION_S)
+        pipe.expire(stream, retention)
     pipe.hset(keys.info, mapping={"status": "stopped", "ended": time.time(), "reason": REASON, "sampled": committed})
-    pipe.expire(keys.state, RESUME_S)
+    pipe.expire(keys.state, min(RESUME_S, retention))
     pipe.delete(keys.in_flight, keys.feeder)

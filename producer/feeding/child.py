@@ -52,6 +52,8 @@ class DecoderProcess:
                 stderr=subprocess.DEVNULL,
                 pass_fds=[writing],
                 start_new_session=True,
+                # It reads what strangers made, and needs to know nothing of our Redis.
+                env={name: value for name, value in os.environ.items() if name != "REDIS_URL"},
                 bufsize=0,
             )
         except BaseException:

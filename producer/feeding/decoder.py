@@ -4,6 +4,7 @@
 """
 
 import os
+import resource
 import sys
 import threading
 import time
@@ -38,11 +39,17 @@ LONGEST_SIDE = 1920
 JPEG_QUALITY = 90
 ALIVE_EVERY_S = 1.0
 
+# What a file can make a codec ask for is bounded by this, whatever else fails. H.264 of 8192 x 8192 with 4 reference
+# pictures took 1.25 GB (PyAV 18.1); with 16, the most there can be, it is another 1.2.
+ADDRESS_SPACE_BYTES = 4 * 2**30
+
 Send = Callable[[bytes], None]
 
 
 def main() -> None:
     """Read the order from standard input, decode, answer. When standard input ends, so does the process, at once."""
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump would hold the address, with its password
     order = decode_order(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     answers = Connection(order.answers, readable=False)

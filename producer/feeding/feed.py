@@ -28,6 +28,7 @@ from producer.metrics import (
 )
 from producer.saying import say
 from worker.contract.keys import RUNNING, LectureKeys, checked_id
+from worker.contract.limits import LECTURES_RUNNING
 from worker.contract.messages import Chunk, ChunkHead, Ending, FinalStatus, InFlight, LectureChoices, encode
 from worker.contract.server import FEEDER_TTL_S, FRAMES_TTL_S, RETENTION_S, enqueue_chunk, frame_queue, room_for_feeding
 
@@ -58,6 +59,10 @@ Fields = Mapping[FieldT, EncodableT]
 
 class LectureExists(Exception):
     """The lecture's id is taken; the message says what to do."""
+
+
+class TooManyLectures(Exception):
+    """There is no room for another lecture; the message says what to do."""
 
 
 class LectureGone(Exception):
@@ -92,7 +97,16 @@ class Feed:
     be written again without harm, so a reply lost on the way does not unbalance the ledger.
     """
 
-    def __init__(self, client: redis.Redis, lecture: str, fps: float, width: int, height: int, max_bytes: int) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        lecture: str,
+        fps: float,
+        width: int,
+        height: int,
+        max_bytes: int,
+        retention_s: int = RETENTION_S,
+    ) -> None:
         self._client = client
         self._queue = frame_queue(client)
         self._lecture = lecture
@@ -104,6 +118,7 @@ class Feed:
         # Kept with the lecture. It tells whether a transaction was done whose answer was lost on the way, and has
         # whoever slept for hours not go on feeding what somebody else has taken over.
         self._token = uuid4().hex.encode()
+        self._retention_s = retention_s
         self._next_chunk = 0
         self._finished = False
         self._said_full = False
@@ -121,15 +136,19 @@ class Feed:
         height: int,
         participant: str | None = None,
         max_bytes: int = MAX_BYTES,
+        class_only: bool = False,
+        retention_s: int = RETENTION_S,
     ) -> "Feed":
-        """Create the lecture in Redis. `source_name` is kept with it as it is.
+        """Create the lecture in Redis. `source_name` is kept with it as it is, results for `retention_s` seconds.
 
-        Raises LectureExists if there is one of that id, ValueError if an id is not well formed.
+        Raises LectureExists if there is one of that id, TooManyLectures if so many run that there is no room for
+        another, ValueError if an id is not well formed.
         """
         if participant is not None:
             checked_id(participant, "participant id")
-        feed = cls(client, lecture, fps, width, height, max_bytes)
-        client.transaction(lambda pipe: feed._create(pipe, source_name, participant), feed._keys.info)
+        feed = cls(client, lecture, fps, width, height, max_bytes, retention_s)
+        choices = LectureChoices(participant, class_only, retention_s)
+        client.transaction(lambda pipe: feed._create(pipe, source_name, choices), feed._keys.info)
         feed._enlist()
         return feed
 
@@ -140,7 +159,8 @@ class Feed:
         What of that is still in flight is committed before what follows. Raises LectureNotResumable if the lecture is
         not as it was when that was read.
         """
-        feed = cls(client, lecture, interrupted.fps, interrupted.width, interrupted.height, max_bytes)
+        width, height = interrupted.width, interrupted.height
+        feed = cls(client, lecture, interrupted.fps, width, height, max_bytes, interrupted.retention_s)
         keys = feed._keys
         client.transaction(lambda pipe: feed._take_over(pipe, interrupted), keys.info, keys.state, keys.feeder)
         feed._enlist()
@@ -183,7 +203,11 @@ class Feed:
 
     @PUSH_SECONDS.time()
     def push(self, chunk: Chunk) -> None:
-        """Hand the next chunk to the workers; where Redis is full, wait until it is not. Raises LectureGone."""
+        """Hand the next chunk to the workers; where Redis is full, wait until it is not.
+
+        Raises LectureGone, and TooMuch for a chunk that no worker would take.
+        """
+        chunk.check()
         number = self._next_chunk
         self._when_not_full(lambda: self._hand_over(number, chunk))
         self._when_not_full(lambda: enqueue_chunk(self._queue, self._lecture, number))
@@ -303,7 +327,8 @@ class Feed:
         with self._client.pipeline() as pipe:
             pipe.delete(key, self._keys.outcome(number))
             pipe.hset(key, mapping=cast(Fields, chunk.to_hash()))
-            pipe.expire(key, FRAMES_TTL_S if chunk.jpegs else RETENTION_S)  # the ending has no pixels, and must arrive
+            # An ending has no pixels, and must arrive.
+            pipe.expire(key, FRAMES_TTL_S if chunk.jpegs else self._retention_s)
             pipe.execute()
         try:
             self._client.transaction(lambda pipe: self._account(pipe, number, chunk), self._keys.info)
@@ -332,13 +357,17 @@ class Feed:
         with suppress(redis.OutOfMemoryError):  # the next renewal does it
             self._client.sadd(RUNNING, self._lecture)
 
-    def _create(self, pipe: Pipeline, source: str, participant: str | None) -> None:
+    def _create(self, pipe: Pipeline, source: str, choices: LectureChoices) -> None:
         if pipe.hget(self._keys.info, "feed") == self._token:
             return  # done before, and only the answer was lost
         if pipe.exists(self._keys.info):
             raise LectureExists(
                 f"lecture {self._lecture} exists already: run `producer forget {self._lecture}` first, "
                 "or choose another id with --lecture"
+            )
+        if pipe.scard(RUNNING) >= LECTURES_RUNNING:
+            raise TooManyLectures(
+                f"{LECTURES_RUNNING} lectures are running on this Redis, the most there may be; wait until one is over"
             )
         pipe.multi()
         fields = {
@@ -350,12 +379,13 @@ class Feed:
             "started": time.time(),
             "feed": self._token,
             "chunks": 0,
-            "retention": RETENTION_S,
+            "retention": choices.retention,
+            "class_only": int(choices.class_only),
             **dict.fromkeys(("sampled", "published", "dropped", "failed"), 0),
         }
         pipe.hset(self._keys.info, mapping=cast(Fields, fields))
-        pipe.expire(self._keys.info, RETENTION_S)
-        pipe.set(self._keys.state, encode(LectureChoices(participant)), ex=RETENTION_S)
+        pipe.expire(self._keys.info, choices.retention)
+        pipe.set(self._keys.state, encode(choices), ex=choices.retention)
         pipe.set(self._keys.feeder, 1, ex=FEEDER_TTL_S)
 
     def _account(self, pipe: Pipeline, number: int, chunk: Chunk) -> None:
@@ -371,7 +401,7 @@ class Feed:
         in_flight = InFlight(chunk.head.frame_count, chunk.size)
         pipe.multi()
         pipe.hset(self._keys.in_flight, str(number), encode(in_flight))
-        pipe.expire(self._keys.in_flight, RETENTION_S)
+        pipe.expire(self._keys.in_flight, self._retention_s)
         # The total and not an increment, which a repeated transaction would count twice.
         sampled = self.progress.frames + self.progress.dropped + in_flight.frames
         pipe.hset(self._keys.info, mapping={"sampled": sampled, "chunks": number + 1})
@@ -399,7 +429,7 @@ class Feed:
         for stream, position in ends:
             pipe.xdel(stream, position)
         for key in (self._keys.info, self._keys.state):
-            pipe.expire(key, RETENTION_S)
+            pipe.expire(key, self._retention_s)
         pipe.set(self._keys.feeder, 1, ex=FEEDER_TTL_S)
 
     def _must_be_ours(self, client: redis.Redis) -> None:

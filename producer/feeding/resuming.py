@@ -27,6 +27,7 @@ class Interrupted(Struct, frozen=True):
     participant: str | None
     frames: int
     next_chunk: int
+    retention_s: int
 
     def check(self, lecture: str, source: str, fps: float, width: int, height: int, participant: str | None) -> None:
         """Raise LectureNotResumable unless the lecture is gone on with as it was begun."""
@@ -76,6 +77,7 @@ def read_interrupted(client: redis.Redis, lecture: str) -> Interrupted:
         participant=progress.participant,
         frames=info.sampled,
         next_chunk=max([progress.next_chunk, *(int(number) + 1 for number in in_flight)]),
+        retention_s=progress.retention,
     )
 
 

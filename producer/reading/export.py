@@ -12,6 +12,7 @@ from typing import IO, Any
 import redis
 
 from producer.reading.follow import replay
+from producer.reading.lectures import read_lecture
 from producer.reading.roster import Names, Roster, encode_named, names_in
 from worker.contract.messages import EMOTIONS, EmotionEvent, EndEvent, Event
 
@@ -44,6 +45,11 @@ def export(client: redis.Redis, lecture: str, path: Path, roster: Roster | None 
     cannot be written to, LectureUnknown where there is no such lecture, RosterRefused where the roster does not fit it.
     """
     check_path(path)
+    if path.suffix != ".jsonl" and read_lecture(client, lecture).info.class_only:
+        raise ExportRefused(
+            f"cannot export to {str(path)!r}: it has a row a participant, and lecture {lecture} was ingested with "
+            "--class-only; export to a .jsonl"
+        )
     names = names_in(client, lecture, roster) if roster is not None else None
     over = False
 

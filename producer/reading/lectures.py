@@ -2,18 +2,15 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import redis
 from redis.client import Pipeline
-from rq.exceptions import NoSuchJobError
-from rq.job import Job
-from rq.serializers import JSONSerializer
 
 from worker.contract.keys import LECTURES, RUNNING, LectureKeys, lecture_of_info_key
 from worker.contract.messages import LectureInfo, Ledger, ParticipantSpan, ledger_from_hashes
-from worker.contract.server import job_id
+from worker.contract.server import QUEUE_KEY, REGISTRIES, chunk_of_job_id, discard_job
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -128,7 +125,7 @@ def participants(client: redis.Redis, name: str) -> dict[str, ParticipantSpan]:
 
 
 def forget(client: redis.Redis, name: str) -> None:
-    """Erase every key of the lecture `name` and what the queue still holds of it.
+    """Erase every key of the lecture `name` and whatever the queue holds of it, failed jobs with their traces included.
 
     Raises LectureFed while a producer feeds it and LectureUnknown where nothing of it is there. Called again after it
     was cut short, it finishes the work.
@@ -137,12 +134,11 @@ def forget(client: redis.Redis, name: str) -> None:
     seconds = client.ttl(keys.feeder)
     if seconds != _NO_SUCH_KEY:
         raise LectureFed(name, max(seconds, 1))
-    chunks = [int(number) for number in client.hkeys(keys.in_flight)]
     # First what a commit cannot do without, so that a worker that is at it this moment writes nothing afterwards.
     erased = client.unlink(keys.info, keys.state)
     client.srem(RUNNING, name)
-    for chunk in chunks:
-        _delete_job(client, job_id(name, chunk))
+    for job in _jobs(client, name):
+        discard_job(client, job)
     while rest := list(client.scan_iter(keys.everything, count=SCAN_STEP)):
         erased += client.unlink(*rest)
     if not erased:
@@ -165,8 +161,11 @@ def _answers(client: redis.Redis, ask: Callable[[Pipeline], None]) -> list[Any]:
 _NO_SUCH_KEY = -2  # what TTL answers
 
 
-def _delete_job(client: redis.Redis, job: str) -> None:
-    try:
-        Job.fetch(job, connection=client, serializer=JSONSerializer).delete()
-    except NoSuchJobError:
-        return
+def _jobs(client: redis.Redis, name: str) -> set[bytes]:
+    """The ids of all jobs for chunks of a lecture, wherever the queue has noted them."""
+    found = {part for key in client.scan_iter(f"*:{name}-*", count=SCAN_STEP) for part in key.split(b":")}
+    for waiting in (QUEUE_KEY, f"{QUEUE_KEY}:intermediate"):
+        found |= set(cast(list[bytes], client.lrange(waiting, 0, -1)))
+    for registry in REGISTRIES:
+        found |= {member.split(b":")[0] for member, _ in client.zscan_iter(registry, f"{name}-*", count=SCAN_STEP)}
+    return {job for job in found if (chunk := chunk_of_job_id(job)) and chunk[0] == name}

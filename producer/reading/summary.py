@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from producer.clock import clock
 from producer.reading.roster import Names
-from worker.contract.messages import EmotionEvent, Event, Ledger
+from worker.contract.messages import ClassEvent, EmotionEvent, Event, Ledger
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,12 +40,24 @@ class Summary:
 
     def __init__(self) -> None:
         self.participants: dict[str, Seen] = {}
+        self._class: Counter[str] = Counter()
+        self._class_frames = 0
 
     def add(self, event: Event) -> None:
+        if isinstance(event, ClassEvent) and event.scores is not None:
+            self._class.update(event.scores)
+            self._class_frames += 1
         if isinstance(event, EmotionEvent):
             seen = self.participants.setdefault(event.participant, Seen(event.t, event.t))
             seen.last = event.t
             seen.emotions[event.emotion] += 1
+
+    def class_line(self) -> str:
+        """The class in one line: the mean share of each displayed expression, the strongest first."""
+        if not self._class_frames:
+            return "nobody was seen"
+        means = [(emotion, total / self._class_frames) for emotion, total in self._class.most_common()]
+        return "class: " + ", ".join(f"{emotion} {mean:.0%}" for emotion, mean in means if mean > LEAST_SHARE)
 
     def table(self, names: Names | None = None) -> "Table":
         """A row a participant: id, with `names` the name, seen from and to, frames, share of each emotion."""

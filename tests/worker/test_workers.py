@@ -23,10 +23,9 @@ from tests.processes import eventually, workers
 from tests.worker.linear_network import write_linear_models
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Event
-from worker.contract.server import JOB, QUEUE, enqueue_chunk, frame_queue
+from worker.contract.server import QUEUE, enqueue_chunk, frame_queue
 from worker.manifest import MODELS, Adaptive, write_manifest
 from worker.perception import Perception
-from worker.process import chunk_worker
 
 PAGES = list(gallery_pages(4, 12, fps=2, size=(640, 360)))
 
@@ -115,29 +114,6 @@ def test_frames_that_are_no_pictures_fail_and_the_others_are_published(client: r
     end = events_of(client, keys)["class"][-1]
     assert isinstance(end, EndEvent)
     assert (end.status, end.ledger.published, end.ledger.reasons) == ("failed", 5, {"failed:bad_picture": 1})
-
-
-def test_a_job_that_names_another_function_runs_nothing(client: redis.Redis, redis_url: str, tmp_path: Path) -> None:
-    witness = tmp_path / "ran"
-    stranger = Queue(QUEUE, connection=client, serializer=JSONSerializer)
-    job = stranger.enqueue_call("pathlib.Path.touch", (str(witness),), failure_ttl=60)
-    keys = feed_lecture(client, "l", chunks_of(PAGES[:2], 2))
-    with workers(redis_url, 1):
-        await_end(client, keys)
-        eventually(lambda: job.get_status(refresh=True) == "failed")
-    assert not witness.exists()
-
-
-@pytest.mark.parametrize("arguments", [("no{such}lecture", 1), ("l", "1"), ("l",), (["l"], 1), ("", -1)])
-def test_a_job_with_arguments_that_make_no_sense_fails_and_leaves_nothing(
-    client: redis.Redis, arguments: tuple[object, ...]
-) -> None:
-    begin_lecture(client, "l")
-    job = frame_queue(client).enqueue_call(JOB, arguments)
-    kept = set(client.scan_iter("lecture:*"))
-    chunk_worker(client, "w").work(max_jobs=1)
-    assert job.get_status(refresh=True) == "failed"
-    assert set(client.scan_iter("lecture:*")) == kept
 
 
 def test_told_to_stop_workers_finish_the_job_in_hand_and_leave(client: redis.Redis, redis_url: str) -> None:

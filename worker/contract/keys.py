@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 
 ID_FORM = "1 to 64 letters, digits, dashes or underscores"
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+ID_PATTERN = r"\A[A-Za-z0-9_-]{1,64}\Z"
+_ID = re.compile(ID_PATTERN)
 
 
 def checked_id(value: str, what: str) -> str:

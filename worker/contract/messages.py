@@ -5,6 +5,10 @@ from typing import Annotated, Literal, cast
 import msgspec
 from msgspec import Meta, Struct
 
+from worker.contract.keys import ID_PATTERN
+from worker.contract.limits import CHUNK_BYTES, CHUNK_PICTURES, FRAME_PIXELS, LONGEST_RETENTION_S, TooMuch
+from worker.contract.server import RETENTION_S
+
 VERSION = 1
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
@@ -16,8 +20,10 @@ Scores = dict[str, float]
 Status = Literal["running", "done", "failed", "stopped"]
 FinalStatus = Literal["done", "failed", "stopped"]
 
-NonNegative = Annotated[int, Meta(ge=0)]
-PixelCount = Annotated[int, Meta(ge=1)]
+NonNegative = Annotated[int, Meta(ge=0, le=2**53)]  # beyond which not every reader of JSON counts exactly
+PixelCount = Annotated[int, Meta(ge=1, le=2**16)]
+Id = Annotated[str, Meta(pattern=ID_PATTERN)]
+Seconds = Annotated[float, Meta(ge=0, le=2**40)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 PixelBox = tuple[int, int, int, int]
 """x, y, width, height in pixels of the source frame."""
@@ -27,10 +33,12 @@ class LectureChoices(Struct, frozen=True):
     """What was chosen for a lecture at its beginning, the first value of `LectureKeys.state`.
 
     `participant` is the one person of the recording, if its user named one; `class_only` tells nothing per person.
+    `retention` is for how many seconds results are kept after their last change.
     """
 
-    participant: str | None = None
+    participant: Id | None = None
     class_only: bool = False
+    retention: Annotated[int, Meta(ge=1, le=LONGEST_RETENTION_S)] = RETENTION_S
 
 
 class LectureProgress(LectureChoices, frozen=True):
@@ -52,8 +60,8 @@ class FrameStamp(Struct, frozen=True, omit_defaults=True):
     """
 
     frame: NonNegative
-    t: Annotated[float, Meta(ge=0)]
-    participant: str | None = None
+    t: Seconds
+    participant: Id | None = None
     size: tuple[PixelCount, PixelCount] | None = None
 
 
@@ -72,7 +80,7 @@ class ChunkHead(Struct, frozen=True):
     frames.
     """
 
-    frames: list[FrameStamp]
+    frames: Annotated[list[FrameStamp], Meta(max_length=CHUNK_PICTURES)]
     width: PixelCount
     height: PixelCount
     ending: Ending | None = None
@@ -98,13 +106,22 @@ class Chunk(Struct, frozen=True):
 
     @classmethod
     def from_hash(cls, fields: dict[bytes, bytes]) -> "Chunk":
-        """The chunk out of its Redis hash; ValueError where the fields are not those of one."""
+        """The chunk out of its Redis hash; ValueError where the fields are not those of one, or it is too much."""
         try:
             head = msgspec.json.decode(fields[b"head"], type=ChunkHead)
             jpegs = [fields[str(i).encode()] for i in range(len(head.frames))]
         except KeyError as missing:
             raise ValueError(f"the chunk lacks its field {missing}") from None
-        return cls(head, jpegs)
+        chunk = cls(head, jpegs)
+        chunk.check()
+        return chunk
+
+    def check(self) -> None:
+        """TooMuch where the chunk is larger than `limits` allow."""
+        if self.head.width * self.head.height > FRAME_PIXELS:
+            raise TooMuch(f"{self.head.width}x{self.head.height} pixels; no frame may have more than {FRAME_PIXELS}")
+        if self.size > CHUNK_BYTES:
+            raise TooMuch(f"{self.size} bytes of pictures in one chunk; there may be no more than {CHUNK_BYTES}")
 
     @property
     def size(self) -> int:
@@ -213,6 +230,7 @@ class LectureInfo(Struct, frozen=True):
     ended: float | None = None
     reason: str | None = None
     retention: int = 0
+    class_only: bool = False
     sampled: int = 0
     published: int = 0
     dropped: int = 0

@@ -1,18 +1,21 @@
 """How both sides speak to Redis: what is asked of a server, and the queue that carries the work."""
 
 import math
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, cast
 
 import redis
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 from rq import Queue
 from rq import Retry as JobRetry
+from rq.defaults import RQ_KEY_PREFIX
 from rq.serializers import JSONSerializer
+
+from worker.contract.shown import without_credentials as without_credentials
 
 QUEUE = "frames"
 JOB = "worker.job.process"
@@ -48,7 +51,7 @@ FRAMES_TTL_S = 600
 """Seconds that pixels may wait in Redis. A feeder that lives renews it; when it dies they go by themselves."""
 
 RETENTION_S = 30 * 24 * 3600
-"""Seconds that a lecture's results are kept after their last change."""
+"""Seconds that a lecture's results are kept after their last change, unless its user chose otherwise."""
 
 FEEDER_TTL_S = 30
 """Seconds that a feeder's sign of life lasts: it outlasts two missed renewals."""
@@ -189,19 +192,6 @@ def room_for_feeding(client: redis.Redis) -> float:
     return float(limit - min(limit * WORKERS_SHARE, WORKERS_SHARE_MAX) - memory["used_memory"])
 
 
-def without_credentials(url: str) -> str:
-    """`url` as it may be shown: without user, password and query; only its scheme where they cannot be told apart."""
-    try:
-        parts = urlsplit(url)
-        if "@" not in parts.path + parts.query + parts.fragment and (parts.port is None or parts.port):
-            # Not by urlunsplit, which makes unix:/path of unix:///path.
-            scheme = f"{parts.scheme}://" if parts.scheme else ""
-            return scheme + parts.netloc.rpartition("@")[2] + parts.path
-    except ValueError:
-        pass
-    return f"{url.partition('://')[0][:10]}://..." if "://" in url else "..."
-
-
 def frame_queue(client: redis.Redis) -> Queue:
     return Queue(QUEUE, connection=client, serializer=JSONSerializer, default_timeout=JOB_TIMEOUT_S)
 
@@ -209,6 +199,16 @@ def frame_queue(client: redis.Redis) -> Queue:
 def job_id(lecture: str, chunk: int) -> str:
     """One id for one chunk, so that pushing it twice leaves one job."""
     return f"{lecture}-{chunk}"
+
+
+def chunk_of_job_id(job: str | bytes) -> tuple[str, int] | None:
+    """The lecture and the chunk that a job's id was made of; None where it is of another form."""
+    text = job.decode(errors="replace") if isinstance(job, bytes) else job
+    found = _JOB_ID.fullmatch(text)
+    return (found[1], int(found[2])) if found else None
+
+
+_JOB_ID = re.compile(r"([A-Za-z0-9_-]{1,64})-([0-9]{1,9})")
 
 
 def enqueue_chunk(queue: Queue, lecture: str, chunk: int) -> None:
@@ -223,3 +223,35 @@ def enqueue_chunk(queue: Queue, lecture: str, chunk: int) -> None:
         retry=JobRetry(max=JOB_RETRIES, enqueue_at_front=True),  # the whole lecture waits for it
         description=f"lecture {lecture}, chunk {chunk}",
     )
+
+
+QUEUE_KEY = f"{RQ_KEY_PREFIX}:queue:{QUEUE}"
+"""List: the ids of the jobs that wait; with `:intermediate` behind it, of those that are being taken."""
+
+REGISTRIES = [f"{RQ_KEY_PREFIX}:{kind}:{QUEUE}" for kind in ("finished", "failed", "deferred", "scheduled", "canceled")]
+"""Sorted sets: the ids of jobs that RQ keeps beside the queue. Those at work are in one of its own, run by run."""
+
+
+def discard_job(client: redis.Redis, job: str | bytes) -> None:
+    """Leave nothing of a job in Redis, whatever it is: no hash, no result, no entry in any list of RQ's."""
+    name = job if isinstance(job, bytes) else job.encode()
+    executions = _rq_key("executions", name)
+    with client.pipeline(transaction=False) as pipe:
+        pipe.zrange(executions, 0, -1)
+        for waiting in (QUEUE_KEY, f"{QUEUE_KEY}:intermediate"):
+            pipe.lrem(waiting, 0, cast(str, name))
+        for registry in REGISTRIES:
+            pipe.zrem(registry, name)
+        key = _rq_key("job", name)
+        pipe.unlink(key, key + b":dependents", key + b":dependencies", _rq_key("results", name), executions)
+        pipe.unlink(_rq_key(f"queue:{QUEUE}:intermediate:first_seen", name))
+        # What a stranger put there may be of another type, and is left to be; there is nothing of this job in it.
+        runs, *_ = pipe.execute(raise_on_error=False)
+    for run in runs if isinstance(runs, list) else []:
+        whole = run if run.startswith(name + b":") else name + b":" + run
+        client.zrem(f"{RQ_KEY_PREFIX}:wip:{QUEUE}", whole)
+        client.unlink(_rq_key("execution", whole))
+
+
+def _rq_key(kind: str, name: bytes) -> bytes:
+    return f"{RQ_KEY_PREFIX}:{kind}:".encode() + name

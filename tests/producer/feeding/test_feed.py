@@ -114,7 +114,8 @@ def test_while_it_is_fed_a_lecture_has_its_feeder_and_afterwards_not(client: red
 @pytest.mark.parametrize("participant", ["alice", None])
 def test_the_workers_are_told_who_is_to_be_seen(client: redis.Redis, participant: str | None) -> None:
     started(client, participant=participant)
-    assert json.loads(client.get(KEYS.state) or b"") == {"participant": participant, "class_only": False}
+    chosen = {"participant": participant, "class_only": False, "retention": RETENTION_S}
+    assert json.loads(client.get(KEYS.state) or b"") == chosen
 
 
 def test_a_lecture_that_exists_is_left_alone_and_the_way_out_named(client: redis.Redis) -> None:

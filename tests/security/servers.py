@@ -1,0 +1,86 @@
+"""A redis-server with the users of `deploy/redis/users.acl` and, if asked for, TLS alone: Debian's, of version 7."""
+
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+import pytest
+import redis
+import trustme
+
+from tests.streams import free_port
+
+ACL = Path(__file__).parents[2] / "deploy" / "redis" / "users.acl"
+USERS = ("producer", "worker", "subscriber")
+
+
+class Guarded(NamedTuple):
+    """A server: user -> the URL with that user's password, and a client that may do anything."""
+
+    urls: dict[str, str]
+    admin: redis.Redis
+    port: int
+    ca: Path
+
+
+def password(user: str) -> str:
+    return f"SECRET/{user}@?#"  # whatever a URL has to escape
+
+
+@contextmanager
+def guarded_redis() -> Iterator[Guarded]:
+    """The server, reached by TLS and password only, its certificate signed by an authority of its own."""
+    server = shutil.which("redis-server")
+    if server is None or "v=7" not in subprocess.run([server, "--version"], capture_output=True, text=True).stdout:
+        pytest.skip("needs a redis-server 7 on PATH, built with TLS (Debian's is)")
+    with tempfile.TemporaryDirectory(prefix="lp-") as name:
+        folder = Path(name)
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(folder / "ca.pem")
+        certificate = authority.issue_cert("localhost", "127.0.0.1")
+        certificate.private_key_pem.write_to_path(folder / "key.pem")
+        certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+        (folder / "users.acl").write_text(rules())
+        port = free_port()
+        settings = f"--port 0 --tls-port {port} --bind 127.0.0.1 --tls-auth-clients no --save --dir {folder}".split()
+        settings += ["--tls-cert-file", f"{folder}/cert.pem", "--tls-key-file", f"{folder}/key.pem"]
+        settings += ["--tls-ca-cert-file", f"{folder}/ca.pem", "--aclfile", f"{folder}/users.acl"]
+        settings += ["--unixsocket", f"{folder}/redis.sock"]
+        with subprocess.Popen([server, *settings], stdout=subprocess.DEVNULL) as running:
+            admin = redis.Redis(unix_socket_path=f"{folder}/redis.sock", username="admin", password="admin")
+            _await(admin)
+            yield Guarded({user: url(user, port, folder / "ca.pem") for user in USERS}, admin, port, folder / "ca.pem")
+            admin.close()
+            running.terminate()
+
+
+def url(user: str, port: int, ca: Path) -> str:
+    return f"rediss://{user}:{quote(password(user), safe='')}@localhost:{port}?ssl_ca_certs={ca}"
+
+
+def rules() -> str:
+    """The file as a server takes it: without comments, with passwords, and with somebody for the tests to look by."""
+    lines = [line for line in ACL.read_text().splitlines() if line.startswith("user ")]
+    with_passwords = [re.sub(r"^user (\w+) off resetpass", _on, line) for line in lines]
+    return "\n".join([*with_passwords, "user admin on >admin ~* &* +@all", ""])
+
+
+def _on(rule: "re.Match[str]") -> str:
+    return rule[0] if rule[1] == "default" else f"user {rule[1]} on >{password(rule[1])}"
+
+
+def _await(admin: redis.Redis) -> None:
+    for _ in range(200):
+        try:
+            admin.ping()
+            return
+        except redis.ConnectionError:
+            time.sleep(0.05)
+    pytest.fail("redis-server does not start; was it built with TLS?")

@@ -1,0 +1,172 @@
+"""Credentials are planted wherever a URL may hold them, and looked for wherever anything can be read."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.processes import eventually
+from tests.security.contents import contents
+from tests.security.servers import Guarded, guarded_redis
+from tests.streams import free_port, rtsp_server
+
+PLANTED = "SECRET"
+# RTSP's user is `me`, Redis' are named by what they do; what is planted is in every password and query.
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Guarded]:
+    with guarded_redis() as running:
+        yield running
+
+
+class Watcher:
+    """Reads the titles of a process and all that it started, over and over, from `settled` on."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.titles: set[bytes] = set()
+        self.pids: set[int] = set()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.05):
+            for pid in {self._pid, *descendants(self._pid)}:
+                self.pids.add(pid)
+                self.titles |= {title(pid, "cmdline"), title(pid, "comm")}
+
+
+def title(pid: int, which: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{which}").read_bytes()
+    except OSError:
+        return b""
+
+
+def descendants(pid: int) -> set[int]:
+    parents = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        fields = title(int(process.name), "stat").rpartition(b")")[2].split()
+        if fields:
+            parents[int(process.name)] = int(fields[1])
+    found = {child for child, parent in parents.items() if parent == pid}
+    return found.union(*map(descendants, found)) if found else found
+
+
+@contextmanager
+def watched(*words: str) -> Iterator[tuple["subprocess.Popen[str]", Watcher]]:
+    """A command, and what can be seen of it once it has had the time to hide what it was told."""
+    command = [sys.executable, "-m", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
+        eventually(lambda: "".join(words[:1]).encode() in title(running.pid, "cmdline"))  # it is no fork any more
+        eventually(lambda: PLANTED.encode() not in title(running.pid, "cmdline"))
+        watcher = Watcher(running.pid)
+        watcher.start()
+        try:
+            yield running, watcher
+        finally:
+            watcher.stop()
+            running.terminate()
+
+
+def test_nothing_that_was_planted_comes_out_anywhere(server: Guarded, tmp_path: Path) -> None:
+    lecture = ["--lecture", "l", "--fps", "2"]
+    with (
+        watched("worker", "run", "--redis", server.urls["worker"], "--processes", "1") as (worker, worker_seen),
+        rtsp_server() as camera,
+        watched("producer", "ingest", f"{camera}?token={PLANTED}", *lecture, "--redis", server.urls["producer"]) as (
+            ingest,
+            ingest_seen,
+        ),
+    ):
+        eventually(lambda: server.admin.hget("lecture:{l}", "published") not in (None, b"0"), patience=120)
+        in_redis = repr(contents(server.admin)).encode()
+        clients = repr(server.admin.client_list()).encode()
+        ingest.terminate()
+        said = ingest.communicate(timeout=120)[0]
+        assert ingest.returncode == 143, said
+        in_redis += repr(contents(server.admin)).encode()
+        worker.terminate()
+        said += worker.communicate(timeout=60)[0]
+    assert len(ingest_seen.pids) >= 2, "with its decoder"
+    assert len(worker_seen.pids) >= 2, "with its worker process"
+    source: Any = server.admin.hget("lecture:{l}", "source")
+    assert source.startswith(b"rtsp://127.0.0.1:")
+    for place in (in_redis, clients, said.encode(), *ingest_seen.titles, *worker_seen.titles):
+        assert PLANTED.encode() not in place
+    assert b"me:" not in in_redis + said.encode()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["producer", "ingest", "rtsp://me:SECRET@127.0.0.1:{port}/x?t=SECRET"],
+        ["producer", "ingest", "http://me:SECRET@127.0.0.1:{port}/x?t=SECRET"],
+        ["producer", "ingest", "https://me:SECRET@127.0.0.1:{port}/x.m3u8?t=SECRET", "--json"],
+        ["producer", "ingest", "rtmp://me:SECRET@127.0.0.1:{port}/x/SECRET_is_a_path", "--give-up", "1"],
+        ["producer", "ingest", "a=http://me:SECRET@127.0.0.1:{port}/x", "b=http://me:SECRET@127.0.0.1:{port}/y"],
+        ["producer", "ingest", "http://me:SECRET@/x"],
+        ["producer", "ingest", "ftp://me:SECRET@h/x"],
+        ["producer", "list", "--redis", "redis://me:SECRET@127.0.0.1:{port}/0?x=SECRET"],
+        ["producer", "watch", "l", "--redis", "redis://me:SECRET@127.0.0.1:{port}/SECRETS"],
+        ["producer", "export", "l", "-o", "l.csv", "--redis", "rediss://:SECRET@127.0.0.1:{port}"],
+        ["producer", "list", "--redis", "nonsense://me:SECRET@h"],
+        ["worker", "run", "--redis", "redis://me:SECRET@127.0.0.1:{port}?x=SECRET"],
+        ["worker", "run", "--redis", "redis://me:SECR ET@127.0.0.1:port"],
+    ],
+    ids=lambda words: " ".join(words)[:60],
+)
+def test_no_error_tells_what_was_planted(words: list[str], tmp_path: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", *(word.format(port=port) for word in words)]
+    environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    said = done.stdout + done.stderr
+    # What follows the host is a name of a place, and shown; nobody can tell a key from it.
+    assert PLANTED not in said.replace("SECRET_is_a_path", "").replace("/SECRETS", "")
+    assert "SECR ET" not in said
+
+
+def test_the_decoder_is_not_told_where_redis_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from producer.feeding.source import open_source
+    from tests.producer.feeding.films import film
+
+    monkeypatch.setenv("REDIS_URL", f"redis://:{PLANTED}@h")
+    with open_source(str(film(tmp_path / "a.mp4")), 2) as opened:
+        assert PLANTED.encode() not in Path(f"/proc/{opened.decoder_pid}/environ").read_bytes()
+        limits = Path(f"/proc/{opened.decoder_pid}/limits").read_text()
+    assert any(line.split()[:5] == ["Max", "core", "file", "size", "0"] for line in limits.splitlines())
+
+
+def test_a_title_is_changed_only_where_there_is_something_to_hide() -> None:
+    code = "import sys, json; from worker.contract.shown import hide_credentials as hide; hide();"
+    code += "print(json.dumps(open('/proc/self/cmdline').read()))"
+    for url, shown in (
+        ("redis://h:1/0", "redis://h:1/0"),
+        ("redis://me:SECRET@h:1/0?a=SECRET", "redis://h:1/0"),
+        ("--redis=rediss://:SECRET@h", "--redis=rediss://h"),
+        ("alice=rtsp://me:SECRET@h/x", "alice=rtsp://h/x"),
+        ("redis://me:SEC/RET@h", "redis://..."),
+    ):
+        begun = time.monotonic()
+        said = subprocess.run([sys.executable, "-c", code, url], capture_output=True, text=True, check=True).stdout
+        words = json.loads(said).replace("\0", " ").strip()
+        assert words.endswith(f" {shown}"), time.monotonic() - begun

@@ -1,0 +1,95 @@
+"""Whatever lies in Redis, reading it gives a message or a ValueError."""
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.security.decoders import DECODERS, decode_all
+from worker.contract.messages import (
+    Chunk,
+    ChunkHead,
+    ClassEvent,
+    EmotionEvent,
+    EndEvent,
+    Ending,
+    FrameStamp,
+    InFlight,
+    LectureChoices,
+    Ledger,
+    ParticipantSpan,
+    encode,
+)
+from worker.observations import FaceSeen, FrameSeen, Outcome
+
+SCORES = dict.fromkeys(("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"), 1 / 7)
+FACE = FaceSeen((1.0, 2.0, 3.0, 4.0), 0.5, (1 / 7,) * 7, {"mobilenetv2": "neutral"}, bytes(256))
+STAMP = FrameStamp(3, 1.5, "alice", (640, 360))
+MESSAGES = [
+    EmotionEvent("l", "p01", 3, 1.5, (1, 2, 3, 4), 0.5, "neutral", SCORES, SCORES, 0.1, 0.2, {"m": "neutral"}, "v"),
+    ClassEvent("l", 3, 1.5, 0, None, None, None, "v"),
+    EndEvent("l", "failed", "why", Ledger(3, 1, 1, 1, 0, {"failed:error": 1})),
+    ChunkHead([STAMP], 640, 360, Ending("stopped", "why"), 1.0),
+    Outcome([FrameSeen(STAMP, [FACE])], model_version="v"),
+    InFlight(3, 1000),
+    ParticipantSpan(0.0, 1.5, 3),
+    LectureChoices("alice", True, 86400),
+]
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@given(st.binary(max_size=200) | JSON.map(msgspec.json.encode) | st.sampled_from(MESSAGES).map(encode))
+def test_whatever_bytes_there_are_they_are_a_message_or_refused(data: bytes) -> None:
+    decode_all(data)
+
+
+@given(st.sampled_from(MESSAGES), st.data())
+def test_a_message_with_something_else_in_it_is_a_message_or_refused(
+    message: msgspec.Struct, data: st.DataObject
+) -> None:
+    built = msgspec.to_builtins(message, str_keys=True)
+    name = data.draw(st.sampled_from(sorted(built)))
+    built[name] = data.draw(JSON)
+    decode_all(msgspec.json.encode(built))
+
+
+@given(st.sampled_from(MESSAGES), st.integers(0, 400), st.integers(0, 255))
+def test_a_message_with_another_byte_in_it_is_a_message_or_refused(message: msgspec.Struct, at: int, byte: int) -> None:
+    damaged = bytearray(encode(message))
+    damaged[at % len(damaged)] = byte
+    decode_all(bytes(damaged))
+
+
+@given(st.dictionaries(st.binary(max_size=20), st.binary(max_size=80), max_size=6))
+def test_whatever_fields_a_hash_has_they_are_a_chunk_a_lecture_a_ledger_or_refused(fields: dict[bytes, bytes]) -> None:
+    for decode in DECODERS["hash"]:
+        _refused_at_most(decode, fields)
+        _refused_at_most(decode, {**fields, b"head": b'{"frames":[],"width":1,"height":1}', b"source": b"x"})
+
+
+def _refused_at_most(decode: Callable[[dict[bytes, bytes]], object], fields: dict[bytes, bytes]) -> None:
+    try:
+        decode(fields)
+    except ValueError:
+        return
+
+
+def test_numbers_that_nobody_means_are_refused() -> None:
+    for head in (
+        '{"frames":[{"frame":1e300,"t":0}],"width":1,"height":1}',
+        '{"frames":[{"frame":9007199254740993,"t":0}],"width":1,"height":1}',
+        '{"frames":[{"frame":0,"t":-1}],"width":1,"height":1}',
+        '{"frames":[{"frame":0,"t":1e300}],"width":1,"height":1}',
+        '{"frames":[{"frame":0,"t":NaN}],"width":1,"height":1}',
+        '{"frames":[],"width":65537,"height":1}',
+        '{"frames":[],"width":1,"height":1,"v":2}',
+    ):
+        with pytest.raises(ValueError):  # noqa: PT011  # any of msgspec's, which are ValueErrors
+            Chunk.from_hash({b"head": head.encode()})

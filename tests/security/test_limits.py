@@ -1,0 +1,184 @@
+"""What is too much is refused in one line that says what the most is; on the side of the workers, too."""
+
+import threading
+import zlib
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+import redis
+
+from producer.feeding import container, recording, source
+from producer.feeding.address import SourceError, address_of
+from producer.feeding.container import Unreadable, open_file, video_in
+from producer.feeding.feed import Feed, TooManyLectures
+from producer.feeding.source import open_source
+from producer.feeding.wire import FileTarget
+from tests.producer.feeding.films import film
+from tests.streams import served_folder
+from tests.worker.test_commit import SAD
+from worker import commit, participants, perception
+from worker.contract.keys import RUNNING, LectureKeys
+from worker.contract.limits import CHUNK_BYTES, FRAME_PIXELS, LECTURES_RUNNING, RECORDING_BYTES, TooMuch
+from worker.contract.messages import Chunk, ChunkHead, Ending, FrameStamp, Ledger
+from worker.faces import Face
+from worker.observations import FaceSeen, FrameSeen, Outcome
+from worker.participants import Roster, advance
+
+NEVER = threading.Event()
+
+
+def test_a_source_of_too_many_pixels_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = film(tmp_path / "a.mp4", size=(320, 240))
+    monkeypatch.setattr(container, "FRAME_PIXELS", 320 * 240 - 1)
+    with path.open("rb") as file, pytest.raises(Unreadable, match=r"has 320x240 pixels; the most is 76799 .*scale it"):
+        video_in(open_file(file))
+
+
+def test_pixels_that_no_file_should_claim_are_refused_by_the_real_limit(tmp_path: Path) -> None:
+    path = tmp_path / "huge.png"
+    path.write_bytes(claiming(20_000, 20_000))
+    with pytest.raises(SourceError, match=r"holds no picture that can be decoded|has 20000x20000 pixels"):
+        open_source(str(path), 2)
+
+
+def claiming(width: int, height: int) -> bytes:
+    """A PNG whose header tells another size than it has."""
+    data = bytearray(cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
+    data[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    return bytes(data)
+
+
+def test_pictures_that_grow_beyond_the_limit_on_the_way_are_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, large = film(tmp_path / "s.ts", size=(64, 64)), film(tmp_path / "l.ts", size=(640, 480))
+    path = tmp_path / "grows.ts"
+    path.write_bytes(small.read_bytes() + large.read_bytes())
+    monkeypatch.setattr(container, "FRAME_PIXELS", 320 * 240)
+    sizes = set()
+    with path.open("rb") as file, open_file(file) as opened:
+        stream = video_in(opened)
+        for packet in opened.demux(stream):
+            try:
+                sizes |= {(frame.width, frame.height) for frame in packet.decode()}
+            except av.FFmpegError:
+                continue
+    assert sizes == {(64, 64)}
+
+
+def test_a_recording_that_is_too_long_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = film(tmp_path / "a.mp4", times_ms=[0, 500, 90_000])
+    monkeypatch.setattr(source, "RECORDING_S", 60.0)
+    with pytest.raises(SourceError, match=r"is 0:01:30 long; the longest a recording may be is 0:01:00; cut it"):
+        open_source(str(path), 2)
+
+
+def test_a_recording_whose_clock_runs_away_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "centuries.mkv"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=25, options={"preset": "ultrafast", "g": "1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for pts in (0, 1, 2, 40 * 10**9):
+            frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), "bgr24")
+            frame.pts, frame.time_base = pts, Fraction(1, 25)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode())
+    with pytest.raises(SourceError, match=r"the longest a recording may be is 24:00:00; cut it"):
+        open_source(str(path), 0.01)
+
+
+def test_a_recording_that_goes_on_for_longer_than_it_says_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "RECORDING_S", 1.0)
+    with open_source(str(film(tmp_path / "a.mp4")), 5) as opened:
+        assert len(list(opened.frames(NEVER))) == 6
+        assert opened.shortfall == "is longer than 0:00:01, the longest a recording may be"
+
+
+def test_a_file_of_too_many_bytes_is_refused_unread(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4")
+    with path.open("r+b") as file:
+        file.truncate(RECORDING_BYTES + 1)  # which takes no room
+    with pytest.raises(SourceError, match=f"has {RECORDING_BYTES + 1} bytes; the most is {RECORDING_BYTES}; cut it"):
+        address_of(str(path))
+
+
+def test_a_served_file_of_too_many_bytes_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film(tmp_path / "a.mp4")
+    monkeypatch.setattr(container, "RECORDING_BYTES", 1000)
+    with served_folder(tmp_path) as url:
+        target = address_of(f"{url}/a.mp4").target
+        assert not isinstance(target, FileTarget)
+        with pytest.raises(Unreadable, match=r"has \d+ bytes; the most is 1000; cut it"):
+            container.is_recording(container.open_stream(target))
+
+
+def head(frames: int = 1, width: int = 640, height: int = 360) -> ChunkHead:
+    return ChunkHead([FrameStamp(n, n / 2) for n in range(frames)], width, height)
+
+
+def test_a_chunk_of_too_many_bytes_or_pixels_is_neither_fed_nor_read(client: redis.Redis) -> None:
+    feed = Feed.start(client, "l", "a.mp4", 2, 640, 360)
+    before = set(client.scan_iter())
+    for chunk in (
+        Chunk(head(2), [bytes(CHUNK_BYTES), b"x"]),
+        Chunk(head(width=8193, height=8192), [b"x"]),
+    ):
+        with pytest.raises(TooMuch, match=r"there may be no more than|no frame may have more than"):
+            feed.push(chunk)
+        with pytest.raises(TooMuch):
+            Chunk.from_hash({name.encode(): value for name, value in chunk.to_hash().items()})
+    assert set(client.scan_iter()) == before
+    assert FRAME_PIXELS == 8192 * 8192
+
+
+def test_of_a_crowd_the_surest_faces_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = [Face((n, 0, 1, 1), n / 300) for n in range(300)]
+    assert [face.box[0] for face in perception._surest(crowd)] == list(range(299, 49, -1))
+
+
+def seen(frame: int, xs: Iterable[float]) -> FrameSeen:
+    """People side by side who do not look alike, seen for certain."""
+    faces = [FaceSeen((x, 0.0, 10.0, 10.0), 0.99, SAD, {}, bytes([int(x / 50) % 128]) * 256) for x in xs]
+    return FrameSeen(FrameStamp(frame, frame / 2), faces)
+
+
+def test_nobody_is_told_beyond_the_most_participants_and_the_lecture_says_so(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(participants, "PARTICIPANTS", 3)
+    monkeypatch.setattr(commit, "PARTICIPANTS", 3)
+    roster = Roster()
+    for frame in range(40):
+        roster, told = advance(roster, seen(frame, [500.0 * n for n in range(5)]))
+        assert {one.participant for one in told} == {"p01", "p02", "p03"}
+    assert sum(len(track.waiting) for track in roster.tracks) <= 2, "what is never told is not kept"
+    state = commit.LectureState()
+    folded = commit.fold(
+        "l", state, [Outcome([seen(0, [0.0, 500.0, 1000.0, 1500.0])]), Outcome(ending=Ending("done"))], [1, 0]
+    )
+    assert list(folded.state.spans) == ["p01", "p02", "p03"]
+    keys = LectureKeys("l")
+    with client.pipeline() as pipe:
+        commit._end(pipe, keys, Ending("done"), folded.state, Ledger(), 0.0)
+        pipe.execute()
+    assert client.hget(keys.info, "status") == b"done"
+    assert b"there were 3 participants, the most there may be" in (client.hget(keys.info, "reason") or b"")
+
+
+def test_no_more_lectures_begin_than_a_redis_is_for(client: redis.Redis) -> None:
+    client.sadd(RUNNING, *range(LECTURES_RUNNING))
+    with pytest.raises(TooManyLectures, match="1000 lectures are running on this Redis, the most there may be; wait"):
+        Feed.start(client, "l", "a.mp4", 2, 640, 360)
+    client.spop(RUNNING)
+    Feed.start(client, "l", "a.mp4", 2, 640, 360)
+    assert client.exists("lecture:{l}")

@@ -1,0 +1,208 @@
+"""What is kept of people: no pixels, nothing after `forget` or the retention time, nothing per person if so wished."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import redis
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producer.cli import _days
+from producer.embedded.folder import data_folder, erase_from_logs
+from producer.embedded.server import private_redis
+from producer.feeding.feed import Feed
+from producer.reading.lectures import forget
+from tests.gallery import gallery_pages, render_gallery
+from tests.lectures import chunks_of, feed_lecture
+from tests.processes import eventually
+from tests.producer.committing import FACE, work_on
+from tests.security.contents import contents
+from tests.security.test_strangers import work
+from tests.worker.test_commit import SAD
+from worker.contract.keys import LectureKeys
+from worker.contract.messages import FrameStamp
+from worker.contract.server import FRAMES_TTL_S, connect, frame_queue
+from worker.observations import FaceSeen, FrameSeen
+from worker.participants import Roster, advance
+
+NAME = "Geheimnis-7"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A user's data folder, with a lecture in it and one told for the class alone."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(home))
+        patch.delenv("REDIS_URL", raising=False)
+        video = home / f"{NAME}.mp4"
+        render_gallery(video, people=2, seconds=2, size=(640, 360))
+        assert producer("ingest", video, "--workers", "1")[0] == 0
+        video = video.rename(home / "other.mp4")
+        code, out, _ = producer(
+            "ingest", video, "--lecture", "class", "--class-only", "--retention", "7.5", "--json", "--workers", "1"
+        )
+        assert code == 0
+        assert {json.loads(line)["type"] for line in out.splitlines()} == {"class", "end"}
+        video.unlink()
+        yield home
+
+
+def producer(*words: object) -> tuple[int, str, str]:
+    command = [sys.executable, "-m", "producer", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def pictures_in(data: bytes) -> list[int]:
+    """Where in `data` something begins that decodes as a JPEG or PNG."""
+    found = []
+    for magic in (b"\xff\xd8\xff", b"\x89PNG\r\n"):
+        at = data.find(magic)
+        while at >= 0:
+            if cv2.imdecode(np.frombuffer(data[at : at + 2**20], np.uint8), cv2.IMREAD_COLOR) is not None:
+                found.append(at)
+            at = data.find(magic, at + 1)
+    return found
+
+
+def holding(folder: Path, word: bytes) -> list[str]:
+    """The files whose name or content holds `word`."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return [path.name for path in files if word in path.read_bytes() or word in os.fsencode(path.name)]
+
+
+def test_after_the_end_nothing_in_redis_or_on_disk_decodes_as_a_picture(home: Path) -> None:
+    picture = cv2.imencode(".jpg", np.zeros((90, 160, 3), np.uint8))[1].tobytes()
+    assert pictures_in(b"some" + picture + b"thing") == [4], "what is looked for can be found"
+    with private_redis() as url, connect(url) as client:
+        kept = contents(client)
+    assert f"lecture:{{{NAME}}}:participant:p01".encode() in kept
+    assert {key: pictures_in(value) for key, value in kept.items() if pictures_in(value)} == {}
+    for file in home.rglob("*"):
+        assert not file.is_file() or pictures_in(file.read_bytes()) == [], file
+
+
+def test_pixels_in_flight_have_a_time_to_live(client: redis.Redis) -> None:
+    feed = Feed.start(client, "l", "a.mp4", 2, 640, 360)
+    feed.push(chunks_of(list(gallery_pages(1, 1)), 1)[0])
+    with_pixels = [key for key, value in contents(client).items() if pictures_in(value)]
+    assert with_pixels == [b"lecture:{l}:chunk:0"]
+    assert 0 < client.ttl("lecture:{l}:chunk:0") <= FRAMES_TTL_S
+
+
+def test_of_a_class_alone_nobody_is_told(home: Path, tmp_path: Path) -> None:
+    with private_redis() as url, connect(url) as client:
+        keys = sorted(client.scan_iter("lecture:{class}*"))
+        whole = b"".join(contents(client)[key] for key in keys)
+        assert keys == [b"lecture:{class}", b"lecture:{class}:class"]
+        assert client.hget("lecture:{class}", "retention") == b"648000"
+        assert {648000 - 600 < client.ttl(key) <= 648000 for key in keys} == {True}
+    assert b"p01" not in whole
+    code, out, _ = producer("watch", "class", "--from-start")
+    assert code == 0
+    assert out.splitlines()[0].startswith("0:00:00  2 faces  ")
+    code, _, err = producer("export", "class", "-o", tmp_path / "class.csv")
+    assert (code, "was ingested with --class-only; export to a .jsonl" in err) == (2, True)
+    assert producer("export", "class", "-o", tmp_path / "class.jsonl")[0] == 0
+    assert "participant" not in (tmp_path / "class.jsonl").read_text()
+
+
+def test_what_was_forgotten_is_in_no_key_and_no_file(home: Path) -> None:
+    folder = data_folder()
+    with (folder / "worker.log").open("a") as log:
+        log.write(f"a line about {NAME} and\none about {NAME}-2, which is another\nchunk of {NAME}-17 failed\n")
+    (folder / "temp-4711.rdb").write_text(f"what a killed server left of {NAME}")
+    assert holding(home, NAME.encode())
+    assert producer("forget", NAME)[0] == 0
+    with private_redis() as url, connect(url) as client:
+        assert [key for key in contents(client) if NAME.encode() in key] == []
+        assert client.exists("lecture:{class}")
+    (folder / "worker.log").write_bytes((folder / "worker.log").read_bytes().replace(f"{NAME}-2".encode(), b""))
+    assert holding(home, NAME.encode()) == []
+
+
+def test_forgetting_takes_along_what_the_queue_noted_of_failed_and_waiting_jobs(client: redis.Redis) -> None:
+    kept = feed_lecture(client, "l-1", chunks_of(list(gallery_pages(1, 1)), 1))
+    others = {key for key in client.scan_iter() if b"l-1" in key}
+    keys = feed_lecture(client, "l", chunks_of(list(gallery_pages(1, 2)), 1))
+    frame_queue(client).remove("l-1-0")  # it stays in flight, and is nothing that this test waits for
+    frame_queue(client).remove("l-1-1")
+    client.hset(keys.chunk(0), "head", "no head")
+    client.hset(keys.chunk(1), "head", "no head")
+    work(client, 7)  # each three times, and the ending
+    assert client.zcard("rq:failed:frames") == 2
+    client.lpush("rq:queue:frames:intermediate", "l-2")
+    forget(client, "l")
+    assert [key for key in client.scan_iter() if b"{l}" in key or b":l-0" in key or b":l-2" in key] == []
+    assert not any(b"lecture l," in value for value in contents(client).values())
+    assert {key for key in client.scan_iter() if b"l-1" in key} == others
+    assert client.zcard("rq:failed:frames") == client.llen("rq:queue:frames:intermediate") == 0
+    assert client.exists(kept.info)
+
+
+def test_results_go_by_themselves_when_their_time_is_over(client: redis.Redis) -> None:
+    feed = Feed.start(client, "l", "a.mp4", 2, 640, 360, retention_s=2)
+    for chunk in chunks_of(list(gallery_pages(1, 2)), 1)[:-1]:
+        feed.push(chunk)
+        work_on(client, LectureKeys("l"))
+    for key in [key for key in client.scan_iter("lecture:{l}*") if b"chunk" not in key and b"feeder" not in key]:
+        assert 0 < client.pttl(key) <= 2000, key
+    feed.finish("done")
+    work_on(client, LectureKeys("l"))
+    kept = set(client.scan_iter("lecture:{l}*"))
+    assert {b"lecture:{l}", b"lecture:{l}:participants", b"lecture:{l}:participant:p01", b"lecture:{l}:class"} == kept
+    eventually(lambda: not list(client.scan_iter("lecture:{l}*")))
+
+
+def test_a_time_that_is_none_is_refused() -> None:
+    for days in ("0", "0.5", "-1", "3651", "nan", "inf", "a month"):
+        with pytest.raises(ValueError, match=f"'{days}' is not a number"):
+            _days(days)
+    code, out, err = producer("ingest", "no.mp4", "--retention", "0")
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert "'0' is not a number of days from 1 to 3650" in err
+
+
+def test_nobody_is_named_where_nothing_is_told_per_person() -> None:
+    code, _, err = producer("ingest", "alice=a.mp4", "bob=b.mp4", "--class-only")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "leave out NAME= and --participant" in err
+
+
+def test_lines_are_taken_out_of_a_log_that_somebody_writes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    path = data_folder() / "worker.log"
+    with path.open("ab", buffering=0) as log:
+        log.write(b"first\nof l\nof l-3\nof all\n")
+        erase_from_logs("l")
+        log.write(b"last\n")
+    assert path.read_bytes() == b"first\nof all\nlast\n"
+
+
+def looking(looks: list[bytes]) -> FrameSeen:
+    faces = [FaceSeen((200.0 * n, 0.0, 90.0, 90.0), 0.99, SAD, {}, look) for n, look in enumerate(looks)]
+    return FrameSeen(FrameStamp(0, 0.0), faces)
+
+
+@given(st.lists(st.binary(min_size=256, max_size=256), min_size=1, max_size=5))
+def test_a_pseudonym_tells_the_order_of_sight_and_nothing_of_the_looks(looks: list[bytes]) -> None:
+    _, told = advance(Roster(), looking(looks))
+    assert [one.participant for one in told] == [f"p{n + 1:02d}" for n in range(len(looks))]
+
+
+def test_no_event_and_no_span_holds_a_look(client: redis.Redis) -> None:
+    look = b"\x07LOOK" * 51 + b"."
+    feed = Feed.start(client, "l", "a.mp4", 2, 640, 360)
+    feed.push(chunks_of(list(gallery_pages(1, 1)), 1)[0])
+    work_on(client, LectureKeys("l"))
+    assert FACE.look == bytes(256) != look
+    published = [value for key, value in contents(client).items() if not key.endswith((b":state", b":0"))]
+    assert not any(b"AAAAAAAA" in value for value in published), "which is what zeros are in base64"

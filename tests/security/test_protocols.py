@@ -1,0 +1,193 @@
+"""What SOURCE opens is what it says: no list, no redirection and no file leads anywhere else."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote
+
+import av
+import pytest
+
+from producer.feeding.address import SourceError, address_of
+from producer.feeding.container import Unreadable, open_file, open_stream, video_in
+from producer.feeding.wire import FileTarget
+from tests.producer.feeding.films import film
+from tests.streams import served_folder
+
+GOOD, SECRET = (160, 120), (64, 64)
+"""What is served, and what must not be read, can be told by their sizes."""
+
+HEAD = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n"
+DASH = """<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT2S"
+ minBufferTime="PT1S" profiles="urn:mpeg:dash:profile:isoff-on-demand:2011"><Period><AdaptationSet mimeType="video/mp4">
+ <Representation id="1" bandwidth="1000"><BaseURL>{there}</BaseURL></Representation></AdaptationSet></Period></MPD>"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """What a stranger's web server holds."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    film(folder / "good.ts", size=GOOD)
+    return folder
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """A video on this machine that nobody asked for."""
+    return film(tmp_path / "secret.ts", size=SECRET)
+
+
+@contextmanager
+def witness() -> Iterator[tuple[int, list[bytes]]]:
+    """A port at which nobody should knock, and what those said who did."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def listen() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    with listening.accept()[0] as knocking:
+                        knocking.settimeout(2)
+                        heard.append(knocking.recv(100))
+
+        threading.Thread(target=listen, daemon=True).start()
+        yield listening.getsockname()[1], heard
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def sizes_seen(source: str) -> set[tuple[int, int]]:
+    """Of what pictures of a source are, as its decoder opens it; none where it is refused."""
+    seen = set()
+    with contextlib.suppress(SourceError, Unreadable, av.FFmpegError):
+        target = address_of(source).target
+        if isinstance(target, FileTarget):
+            with open(target.path, "rb") as file, open_file(file) as container:
+                seen |= {(frame.width, frame.height) for frame in container.decode(video_in(container))}
+        else:
+            with open_stream(target) as container:
+                for frame in container.decode(video_in(container)):
+                    seen.add((frame.width, frame.height))
+    return seen
+
+
+def ways_to(path: Path) -> list[str]:
+    """How a list might name a file of this machine."""
+    names = ["file://{0}", "file:{0}", "{0}", "../secret.ts", "concat:{0}", "concat:good.ts|{0}", "crypto:{0}"]
+    names += ["crypto:file://{0}", "subfile,,start,0,end,999999,,:{0}", "cache:{0}", "async:{0}", "FILE://{0}"]
+    names += [
+        "data:video/mp2t;base64,AAAA",
+        "pipe:0",
+        "fd:0",
+        "unix:{0}",
+        "ftp://127.0.0.1{0}",
+        "gopher://127.0.0.1{0}",
+    ]
+    return [name.format(path) for name in names]
+
+
+@pytest.mark.parametrize("way", range(18))
+def test_a_served_list_leads_to_no_file_of_this_machine(folder: Path, secret: Path, way: int) -> None:
+    there = ways_to(secret)[way]
+    lists = {
+        "segment": f"{HEAD}#EXTINF:2,\n{there}\n#EXT-X-ENDLIST\n",
+        "map": f'{HEAD}#EXT-X-MAP:URI="{there}"\n#EXTINF:2,\ngood.ts\n#EXT-X-ENDLIST\n',
+        "variant": f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{there}\n",
+        "nested": "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nsegment.m3u8\n",
+    }
+    for name, content in lists.items():
+        (folder / f"{name}.m3u8").write_text(content)
+    with served_folder(folder) as url:
+        seen = {name: sizes_seen(f"{url}/{name}.m3u8") for name in lists}
+    assert all(SECRET not in sizes for sizes in seen.values()), there
+
+
+def test_a_list_whose_first_segment_is_good_ends_at_the_one_that_is_not(folder: Path, secret: Path) -> None:
+    assert sizes_seen(str(secret)) == {SECRET}
+    content = f"{HEAD}#EXTINF:2,\ngood.ts\n#EXT-X-DISCONTINUITY\n#EXTINF:2,\nfile://{secret}\n#EXT-X-ENDLIST\n"
+    (folder / "l.m3u8").write_text(content)
+    with served_folder(folder) as url:
+        assert sizes_seen(f"{url}/l.m3u8") == {GOOD}
+
+
+def test_a_served_list_knocks_at_no_port_that_speaks_another_protocol(folder: Path) -> None:
+    with witness() as (port, heard), served_folder(folder) as url:
+        for scheme in ("tcp", "udp", "rtmp", "rtsp", "rtp", "srt", "tls", "ftp", "gopher", "redis", "mmsh", "icecast"):
+            (folder / "l.m3u8").write_text(f"{HEAD}#EXTINF:2,\n{scheme}://127.0.0.1:{port}/x.ts\n#EXT-X-ENDLIST\n")
+            assert sizes_seen(f"{url}/l.m3u8") == set()
+    assert heard == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("list.mpd", DASH),
+        ("list.ffconcat", "ffconcat version 1.0\nfile {there}\n"),
+        ("list.txt", "ffconcat version 1.0\nfile {there}\n"),
+        ("list.m3u", "#EXTM3U\n#EXTINF:2,\n{there}\n"),
+        ("list.m3u8", HEAD + "#EXTINF:2,\n{there}\n#EXT-X-ENDLIST\n"),
+        ("list.mp4", HEAD + "#EXTINF:2,\n{there}\n#EXT-X-ENDLIST\n"),
+        ("list.sdp", "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 33\n"),
+        ("list.ism", '<SmilDocument><video src="{there}"/></SmilDocument>'),
+        ("list.avs", 'FFmpegSource2("{there}")'),
+        ("list.asx", '<asx version="3.0"><entry><ref href="{there}"/></entry></asx>'),
+        ("list.imf", "<AssetMap><Path>{there}</Path></AssetMap>"),
+    ],
+)
+def test_lists_of_any_kind_are_opened_neither_here_nor_there(
+    folder: Path, secret: Path, name: str, content: str
+) -> None:
+    for there in (str(secret), f"file://{secret}", "good.ts"):
+        (folder / name).write_text(content.replace("{there}", there))
+        assert sizes_seen(str(folder / name)) == set(), "as a file"
+        with served_folder(folder) as url:
+            assert SECRET not in sizes_seen(f"{url}/{name}")
+
+
+@contextmanager
+def redirecting(*to: str) -> Iterator[str]:
+    """A web server that sends everybody elsewhere: the n-th request to the n-th of `to`."""
+    left = list(to)
+
+    class Elsewhere(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", left.pop(0) if len(left) > 1 else left[0])
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/x.ts"
+        server.shutdown()
+
+
+def test_a_redirection_leads_to_the_web_and_nowhere_else(folder: Path, secret: Path) -> None:
+    for there in ways_to(secret):
+        with redirecting(there) as url:
+            assert SECRET not in sizes_seen(url), there
+    with witness() as (port, heard), redirecting(f"tcp://127.0.0.1:{port}") as url:
+        assert sizes_seen(url) == set()
+        assert not heard or heard[0].startswith(b"GET "), "http at most, which is what the web speaks"
+    with served_folder(folder) as web, redirecting(f"{web}/good.ts") as url:
+        assert sizes_seen(url) == {GOOD}
+
+
+def test_a_key_of_an_encrypted_list_is_read_from_the_web_alone(folder: Path, secret: Path) -> None:
+    (folder / "l.m3u8").write_text(
+        f'{HEAD}#EXT-X-KEY:METHOD=AES-128,URI="file://{secret}"\n#EXTINF:2,\ngood.ts\n#EXT-X-ENDLIST\n'
+    )
+    with served_folder(folder) as url:
+        assert sizes_seen(f"{url}/l.m3u8") == set()
+
+
+def test_a_name_with_a_pattern_or_protocol_in_it_is_a_name(tmp_path: Path, secret: Path) -> None:
+    for name in ("a%03d.ts", "*.ts", "concat:a|b.ts", "http:%2F%2Fx.ts", "-i.ts"):
+        path = film(tmp_path / unquote(name).replace("/", "_"), size=GOOD)
+        assert sizes_seen(str(path)) == {GOOD}

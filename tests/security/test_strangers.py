@@ -1,0 +1,298 @@
+"""What strangers put into Redis: it is thrown away and counted, runs nothing, ends no worker, and stays nowhere."""
+
+import itertools
+import json
+import pickle
+import re
+import threading
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import redis
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import REGISTRY
+from rq.command import send_shutdown_command
+from rq.serializers import JSONSerializer
+
+from tests.gallery import gallery_pages
+from tests.lectures import await_end, begin_lecture, chunks_of, events_of, feed_lecture, ledger_of, push_chunk
+from tests.processes import eventually, workers
+from worker.admission import Refused, check_call
+from worker.contract.keys import LectureKeys
+from worker.contract.messages import Chunk, ChunkHead, EndEvent, Ending
+from worker.contract.server import JOB, QUEUE, enqueue_chunk, frame_queue
+from worker.process import chunk_worker
+
+QUEUE_KEY = f"rq:queue:{QUEUE}"
+RQ_S_OWN = re.compile(rb"rq:(queues|workers|workers:frames|worker:[a-z0-9-]+|clean_registries:frames)")
+PAGES = list(gallery_pages(2, 6, fps=2, size=(640, 360)))
+
+NUMBERS = itertools.count()
+
+Put = Callable[[redis.Redis, Path], object]
+
+
+class Trap:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, witness: Path) -> None:
+        self._witness = witness
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self._witness,))
+
+
+def call(function: object = JOB, arguments: object = ("l", 7), instance: object = None, named: object = None) -> bytes:
+    return zlib.compress(json.dumps([function, instance, arguments, named or {}]).encode())
+
+
+def put(client: redis.Redis, job: str | bytes | None = None, **fields: Any) -> None:
+    """A job in the queue, its fields as RQ would store them but for those given."""
+    name = new_id().encode() if job is None else job if isinstance(job, bytes) else job.encode()
+    usual: Any = {"created_at": "2026-11-24T00:00:00.000000Z", "origin": QUEUE, "status": "queued", "data": call()}
+    client.hset(cast_key(b"rq:job:" + name), mapping=usual | fields)
+    client.rpush(QUEUE_KEY, cast_key(name))
+
+
+def cast_key(key: bytes) -> Any:
+    return key
+
+
+def new_id() -> str:
+    return f"stranger_{next(NUMBERS)}"
+
+
+def put_text(client: redis.Redis, _: Path) -> None:
+    job = new_id()
+    client.set(f"rq:job:{job}", "no hash")
+    client.rpush(QUEUE_KEY, job)
+
+
+def put_without_data(client: redis.Redis, _: Path) -> None:
+    job = new_id()
+    client.hset(f"rq:job:{job}", "status", "queued")
+    client.rpush(QUEUE_KEY, job)
+
+
+STRANGERS: dict[str, tuple[str, Put]] = {
+    "another function": ("function", lambda c, w: put(c, data=call("pathlib.Path.touch", [str(w)]))),
+    "a method of a value": ("function", lambda c, w: put(c, data=call("touch", [], str(w)))),
+    "our function of a value": ("function", lambda c, w: put(c, data=call(JOB, ["l", 7], {"a": 1}))),
+    "a callback": ("function", lambda c, w: put(c, success_callback_name="os.abort")),
+    "a callback for failures": ("function", lambda c, w: put(c, failure_callback_name="os.abort")),
+    "a callback for stopping": ("function", lambda c, w: put(c, stopped_callback_name="os.abort")),
+    "a webhook": ("function", lambda c, w: put(c, webhooks='[{"url": "http://127.0.0.1:1"}]')),
+    "a dependency": ("function", lambda c, w: put(c, dependency_ids='["x"]')),
+    "a repetition": ("function", lambda c, w: put(c, repeats_left="1000000")),
+    "a rate limit": ("function", lambda c, w: put(c, rate_limit_key="k")),
+    "a pickle": ("unreadable", lambda c, w: put(c, data=zlib.compress(pickle.dumps(Trap(w))))),
+    "a bare pickle": ("unreadable", lambda c, w: put(c, data=pickle.dumps((Trap(w), None, (), {})))),
+    "a bomb": ("unreadable", lambda c, w: put(c, data=zlib.compress(b'["' + b"a" * 2**24 + b'"]'))),
+    "a deep nest": ("unreadable", lambda c, w: put(c, data=b"[" * 4000)),
+    "no call": ("unreadable", lambda c, w: put(c, data=b"7")),
+    "no data": ("unreadable", put_without_data),
+    "no hash": ("unreadable", put_text),
+    "a nonsensical status": ("unreadable", lambda c, w: put(c, status="glorious")),
+    "a nonsensical date": ("unreadable", lambda c, w: put(c, created_at="yesterday")),
+    "a nonsensical time limit": ("unreadable", lambda c, w: put(c, timeout="for ever")),
+    "nonsensical retries": ("unreadable", lambda c, w: put(c, retries_left="\x00")),
+    "no text": ("unreadable", lambda c, w: put(c, description=b"\xff\xfe")),
+    "another queue": ("unreadable", lambda c, w: put(c, origin="default")),
+    "an id in braces": ("unreadable", lambda c, w: put(c, "lecture:{l}")),
+    "an id of two lines": ("unreadable", lambda c, w: put(c, "l\nworker died")),
+    "an id that is no text": ("unreadable", lambda c, w: put(c, b"\xff\xfe")),
+    "an empty id": ("unreadable", lambda c, w: put(c, "")),
+    "an endless id": ("unreadable", lambda c, w: put(c, "a" * 100_000)),
+    "a lecture in braces": ("arguments", lambda c, w: put(c, data=call(arguments=["no{such}lecture", 1]))),
+    "a lecture of two lines": ("arguments", lambda c, w: put(c, data=call(arguments=["l\n", 1]))),
+    "a number as text": ("arguments", lambda c, w: put(c, data=call(arguments=["l", "1"]))),
+    "a broken number": ("arguments", lambda c, w: put(c, data=call(arguments=["l", 1.5]))),
+    "a truth for a number": ("arguments", lambda c, w: put(c, data=call(arguments=["l", True]))),
+    "a negative number": ("arguments", lambda c, w: put(c, data=call(arguments=["l", -1]))),
+    "a huge number": ("arguments", lambda c, w: put(c, data=call(arguments=["l", 10**300]))),
+    "no number": ("arguments", lambda c, w: put(c, data=call(arguments=["l"]))),
+    "a list for a lecture": ("arguments", lambda c, w: put(c, data=call(arguments=[["l"], 1]))),
+    "a third argument": ("arguments", lambda c, w: put(c, data=call(arguments=["l", 1, 2]))),
+    "a named argument": ("arguments", lambda c, w: put(c, data=call(named={"lecture": "l"}))),
+    "an unknown lecture": ("unknown_lecture", lambda c, w: put(c, data=call(arguments=["nobody", 0]))),
+    "a chunk that nobody fed": ("not_in_flight", lambda c, w: put(c, data=call(arguments=["l", 7]))),
+}
+
+
+def refused(reason: str) -> float:
+    return REGISTRY.get_sample_value("lecturepulse_jobs_refused_total", {"reason": reason}) or 0.0
+
+
+def other_keys(client: redis.Redis) -> set[bytes]:
+    """All but those that RQ keeps whatever it works on."""
+    return {key for key in client.scan_iter() if not RQ_S_OWN.fullmatch(key)}
+
+
+def feed_ending(client: redis.Redis, lecture: str) -> LectureKeys:
+    """A lecture of which only the end is left to be told, which needs no networks."""
+    return feed_lecture(client, lecture, [Chunk(ChunkHead([], 640, 360, Ending("done")), [])])
+
+
+def work(client: redis.Redis, jobs: int) -> None:
+    """Have so many jobs done in this process. It stops for want of jobs, too: RQ takes pytest's alarm clock away."""
+    worker = chunk_worker(client, "w")
+    timer = threading.Timer(30, worker._shutdown)
+    timer.start()
+    worker.work(max_jobs=jobs, logging_level="CRITICAL")
+    timer.cancel()
+
+
+@pytest.mark.parametrize(("reason", "put"), STRANGERS.values(), ids=STRANGERS)
+def test_a_strangers_job_is_thrown_away_and_counted_and_the_next_one_is_done(
+    client: redis.Redis, tmp_path: Path, reason: str, put: Put
+) -> None:
+    witness, before = tmp_path / "ran", refused(reason)
+    begin_lecture(client, "l")
+    kept = set(client.keys("lecture:{l}*"))
+    put(client, witness)
+    ours = feed_ending(client, "ours")
+    work(client, 1)
+    assert refused(reason) == before + 1
+    assert not witness.exists()
+    assert client.hget(ours.info, "status") == b"done"
+    assert {key for key in other_keys(client) if b"ours" not in key} == kept
+
+
+def test_a_job_may_not_take_more_time_or_stay_for_longer_than_ours(client: redis.Redis) -> None:
+    keys = begin_lecture(client, "l")
+    push_chunk(client, keys, 0, Chunk(ChunkHead([], 640, 360, Ending("done")), []))
+    put(client, data=call(arguments=["l", 0]), timeout="-1", result_ttl="-1", failure_ttl="-1", retries_left="1000000")
+    work(client, 1)
+    assert client.hget(keys.info, "status") == b"done"
+    assert not [key for key in client.keys("rq:*") if b"stranger" in key]
+
+
+def test_a_job_of_ours_that_was_overwritten_is_asked_for_anew(client: redis.Redis, tmp_path: Path) -> None:
+    keys = feed_ending(client, "l")
+    client.hset("rq:job:l-0", "data", zlib.compress(pickle.dumps(Trap(tmp_path / "ran"))))
+    work(client, 1)
+    assert client.hget(keys.info, "status") == b"done"
+    assert not (tmp_path / "ran").exists()
+
+
+def test_real_workers_live_through_all_of_it_and_a_running_lecture_is_not_disturbed(
+    client: redis.Redis, redis_url: str, tmp_path: Path
+) -> None:
+    witness = tmp_path / "ran"
+    alone = feed_lecture(client, "alone", chunks_of(PAGES, 2))
+    with workers(redis_url, 1) as supervisor:
+        await_end(client, alone)
+        names: Any = client.smembers("rq:workers")
+        (worker,) = names
+        for stranger in range(2):
+            for _, put_one in STRANGERS.values():
+                put_one(client, witness)
+            client.publish("rq:pubsub:" + worker.decode().removeprefix("rq:worker:"), b"\xff no command")
+            send_shutdown_command(client, worker.decode().removeprefix("rq:worker:"))
+            if stranger == 0:
+                keys = feed_lecture(client, "l", chunks_of(PAGES, 2))
+        await_end(client, keys)
+        eventually(lambda: not client.llen(QUEUE_KEY))
+        assert client.smembers("rq:workers") == {worker}, "the same process did all of it"
+        assert supervisor.poll() is None
+    expected = json.loads(msgspec.json.encode(events_of(client, alone)).replace(b'"alone"', b'"l"'))
+    assert json.loads(msgspec.json.encode(events_of(client, keys))) == expected
+    assert not witness.exists()
+    assert {key for key in other_keys(client) if not key.startswith((b"lecture:{alone}", b"lecture:{l}"))} == set()
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        b"",
+        b"\x80\x04N.",
+        b"7",
+        b'{"v": 2}',
+        b'{"frames": [[{"frame": 0, "t": 0, "participant": "{x}"}, []]]}',
+        b'{"frames": [[{"frame": 0, "t": 0}, [[[0, 0, 1, 1], 2e9, [0,0,0,0,0,0,1], {}, ""]]]]}',
+        b'{"failure": "%s"}' % (b"a" * 1000),
+        b'{"frames": [[{"frame": 1e99, "t": 0}, []]]}',
+    ],
+)
+def test_an_outcome_that_no_worker_wrote_fails_its_chunk_and_the_lecture_goes_on(
+    client: redis.Redis, foreign: bytes
+) -> None:
+    chunks = chunks_of(PAGES[:2], 2)
+    keys = feed_lecture(client, "l", chunks)
+    client.set(keys.outcome(0), foreign)
+    work(client, 2)
+    end = events_of(client, keys)["class"][-1]
+    assert isinstance(end, EndEvent)
+    assert (end.status, end.ledger.reasons, end.ledger.balances) == ("failed", {"failed:foreign": 2}, True)
+    assert ledger_of(client, keys).balances
+
+
+@pytest.mark.parametrize("foreign", [b"", b"[]", b'{"next_chunk": "seven"}', b'{"next_chunk": -1}', b"\xff"])
+def test_a_state_that_is_not_ours_stops_its_lecture_and_no_other_and_no_worker(
+    client: redis.Redis, foreign: bytes
+) -> None:
+    before = refused("foreign_state")
+    keys = feed_ending(client, "l")
+    client.set(keys.state, foreign)
+    other = feed_ending(client, "other")
+    work(client, 4)  # the first, its two retries, the other
+    assert (client.hget(keys.info, "status"), client.hget(other.info, "status")) == (b"running", b"done")
+    assert refused("foreign_state") == before + 1
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b'{"frames": [{"frame": 0, "t": 0, "participant": "a}b"}], "width": 9, "height": 9}',
+        b'{"frames": [], "width": 60000, "height": 60000}',
+        b'{"frames": [], "width": 1e9, "height": 1}',
+        b'{"frames": [' + b",".join([b'{"frame": 0, "t": 0}'] * 1001) + b'], "width": 9, "height": 9}',
+    ],
+)
+def test_a_chunk_with_a_head_that_makes_no_sense_fails_and_the_others_are_published(
+    client: redis.Redis, redis_url: str, head: bytes
+) -> None:
+    keys = feed_lecture(client, "l", [chunks_of(PAGES[:2], 2)[0], chunks_of(PAGES[:2], 2)[1]])
+    client.hset(keys.chunk(0), "head", head)
+    work(client, 4)
+    end = events_of(client, keys)["class"][-1]
+    assert isinstance(end, EndEvent)
+    assert (end.status, end.ledger.published, end.ledger.failed) == ("failed", 0, 2)
+
+
+@given(st.binary(max_size=300))
+def test_whatever_bytes_a_call_is_it_is_let_in_or_refused(data: bytes) -> None:
+    for stored in (data, zlib.compress(data)):
+        with pytest.raises(Refused):
+            check_call(stored)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+
+
+@given(st.lists(JSON, min_size=3, max_size=5) | st.tuples(st.just(JOB), st.none(), JSON, JSON))
+def test_whatever_json_a_call_is_it_is_a_chunk_of_a_lecture_or_refused(values: Any) -> None:
+    try:
+        lecture, number = check_call(json.dumps(values).encode())
+    except Refused:
+        return
+    assert LectureKeys(lecture).chunk(number)
+
+
+def test_the_call_that_we_make_is_let_in(client: redis.Redis) -> None:
+    enqueue_chunk(frame_queue(client), "l-1", 3)
+    stored: Any = client.hget("rq:job:l-1-3", "data")
+    assert check_call(stored) == ("l-1", 3)
+    assert JSONSerializer.loads(zlib.decompress(stored))[0] == JOB

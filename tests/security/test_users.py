@@ -1,0 +1,167 @@
+"""Redis over TLS with the users of `deploy/redis/users.acl`: each can do its work, and not the others'."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from redis.exceptions import NoPermissionError
+
+from tests.gallery import render_gallery
+from tests.processes import workers
+from tests.security.servers import Guarded, guarded_redis, url
+from worker.contract.server import RedisUnusable, connect
+
+Deed = Callable[[redis.Redis], Any]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Guarded]:
+    with guarded_redis() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def ingested(server: Guarded, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The events of a lecture that producer and worker made together, each as its own user."""
+    video = tmp_path_factory.mktemp("video") / "g.mp4"
+    render_gallery(video, people=2, seconds=3, size=(640, 360))
+    with workers(server.urls["worker"], 1):
+        code, out, err = producer(server, "producer", "ingest", video, "--lecture", "g", "--json")
+    assert (code, err) == (0, "")
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def producer(server: Guarded, user: str, *words: object) -> tuple[int, str, str]:
+    command = [sys.executable, "-m", "producer", *map(str, words), "--redis", server.urls[user]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=170, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_lecture_is_ingested_over_tls_and_nobody_asked_for_what_it_may_not(
+    server: Guarded, ingested: list[dict[str, Any]]
+) -> None:
+    assert [event["frame"] for event in ingested if event["type"] == "class"] == list(range(6))
+    assert {event["participant"] for event in ingested if event["type"] == "emotion"} == {"p01", "p02"}
+    assert ingested[-1]["status"] == "done"
+    refused: Any = server.admin.acl_log()
+    # redis-py tells its own name to whatever server; a server that does not take that is none the worse.
+    assert [(entry["username"], entry["object"]) for entry in refused if "client|setinfo" not in entry["object"]] == []
+
+
+def test_a_subscriber_reads_the_lecture_with_the_commands_for_reading(
+    server: Guarded, ingested: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    code, out, _ = producer(server, "subscriber", "watch", "g", "--from-start", "--json")
+    assert (code, [json.loads(line) for line in out.splitlines()]) == (0, ingested)
+    assert producer(server, "subscriber", "export", "g", "-o", tmp_path / "g.csv")[0] == 0
+    code, out, _ = producer(server, "subscriber", "list")
+    assert (code, "done" in out) == (0, True)
+    with connect(server.urls["subscriber"]) as client, client.pubsub() as listening:
+        listening.subscribe("lecture:{g}:class", "lecture:{g}:participant:p01")
+        assert listening.get_message(timeout=5) is not None
+
+
+CHUNK, OUTCOME, STATE, STREAM = (f"lecture:{{g}}:{rest}" for rest in ("chunk:9", "outcome:9", "state", "class"))
+FORBIDDEN: dict[str, list[Deed]] = {
+    "subscriber": [
+        lambda c: c.hgetall(CHUNK),
+        lambda c: c.get(STATE),
+        lambda c: c.get(OUTCOME),
+        lambda c: c.hset("lecture:{g}", "status", "done"),
+        lambda c: c.xadd(STREAM, {"event": "{}"}),
+        lambda c: c.publish(STREAM, "{}"),
+        lambda c: c.delete("lecture:{g}"),
+        lambda c: c.expire("lecture:{g}", 1),
+        lambda c: c.rpush("rq:queue:frames", "x"),
+        lambda c: c.lrange("rq:queue:frames", 0, -1),
+        lambda c: c.hgetall("rq:job:g-0"),
+        lambda c: c.get("other"),
+    ],
+    "producer": [
+        lambda c: c.hgetall(CHUNK),
+        lambda c: c.hget(CHUNK, "0"),
+        lambda c: c.get(OUTCOME),
+        lambda c: c.set(OUTCOME, "{}"),
+        lambda c: c.xadd(STREAM, {"event": "{}"}),
+        lambda c: c.xadd("lecture:{g}:participant:p01", {"event": "{}"}),
+        lambda c: c.set("lecture:{g}:participant:p02", "{}"),
+        lambda c: c.hset("lecture:{g}:participants", "p03", "{}"),
+        lambda c: c.publish(STREAM, "{}"),
+        lambda c: c.lmove("rq:queue:frames", "rq:queue:frames:intermediate"),
+        lambda c: c.hset("rq:worker:w", "state", "idle"),
+        lambda c: c.eval("return 1", 0),
+        lambda c: c.get("other"),
+    ],
+    "worker": [
+        lambda c: c.hset(CHUNK, "0", b"pixels"),
+        lambda c: c.expire(CHUNK, 99),
+        lambda c: c.set("lecture:{g}:feeder", 1),
+        lambda c: c.publish("other", "{}"),
+        lambda c: c.set("other", 1),
+        lambda c: c.eval("return redis.call('GET', 'other')", 0),
+        lambda c: c.eval("return redis.call('HSET', KEYS[1], '0', 'pixels')", 1, CHUNK),
+        lambda c: c.scan(),
+    ],
+}
+DANGEROUS: list[Deed] = [
+    lambda c: c.flushall(),
+    lambda c: c.flushdb(),
+    lambda c: c.keys(),
+    lambda c: c.config_get("dir"),
+    lambda c: c.config_set("dir", "/tmp"),
+    lambda c: c.acl_list(),
+    lambda c: c.acl_setuser("me", enabled=True),
+    lambda c: c.client_list(),
+    lambda c: c.client_kill("127.0.0.1:1"),
+    lambda c: c.save(),
+    lambda c: c.shutdown(),
+    lambda c: c.slaveof("127.0.0.1", 1),
+    lambda c: c.bgrewriteaof(),
+    lambda c: c.execute_command("MIGRATE", "127.0.0.1", "1", "lecture:{g}", "0", "1"),
+    lambda c: c.execute_command("FUNCTION", "LIST"),
+    lambda c: c.swapdb(0, 1),
+]
+
+
+@pytest.mark.parametrize("user", FORBIDDEN)
+def test_nobody_can_do_the_work_of_others_or_what_is_nobodys(server: Guarded, user: str) -> None:
+    with connect(server.urls[user]) as client:
+        for number, deed in enumerate([*FORBIDDEN[user], *DANGEROUS]):
+            assert _refused(client, deed), f"{user} could do number {number}"
+
+
+def _refused(client: redis.Redis, deed: Deed) -> bool:
+    try:
+        deed(client)
+    except redis.ResponseError as refusal:
+        return isinstance(refusal, NoPermissionError) or "permission" in str(refusal) or "can't access" in str(refusal)
+    return False
+
+
+def test_without_a_user_nothing_can_be_done(server: Guarded) -> None:
+    with pytest.raises(RedisUnusable, match="refuses user or password"):
+        connect(f"rediss://localhost:{server.port}?ssl_ca_certs={server.ca}")
+
+
+def test_a_wrong_password_and_a_foreign_authority_are_one_line_without_the_password(server: Guarded) -> None:
+    wrong = url("producer", server.port, server.ca).replace("SECRET", "SECRETS")
+    no_authority = url("producer", server.port, server.ca).partition("?")[0]
+    for given, said in ((wrong, "refuses user or password"), (no_authority, "cannot reach Redis")):
+        for program, command in (("producer", ["list"]), ("worker", ["run"])):
+            words = [sys.executable, "-m", program, *command, "--redis", given]
+            done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+            assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+            assert said in done.stderr
+            assert "SECRET" not in done.stderr + done.stdout
+
+
+def test_forgetting_as_the_producer_leaves_nothing(server: Guarded, ingested: list[dict[str, Any]]) -> None:
+    assert ingested
+    assert producer(server, "subscriber", "forget", "g")[0] != 0
+    assert producer(server, "producer", "forget", "g")[0] == 0
+    assert [key for key in server.admin.scan_iter() if b"{g}" in key or b"g-" in key] == []
