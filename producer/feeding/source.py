@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Sequence
 
-from producer.clock import clock
 from producer.feeding.address import Address, SourceError, address_of
 from producer.feeding.child import DecoderProcess, Gone, Silence
 from producer.feeding.live import GIVE_UP_S, LiveSource
@@ -13,7 +12,6 @@ from producer.feeding.recordings import Recordings
 from producer.feeding.request import SourceRequest
 from producer.feeding.sampling import checked_fps
 from producer.feeding.wire import FileTarget, Opened, Refused
-from worker.contract.limits import RECORDING_S
 
 # Start of the process and first picture take 0.5 s on a machine with nothing else to do.
 FILE_OPENING_S = 10.0
@@ -85,8 +83,5 @@ def _opened(address: Address, decoder: DecoderProcess, file_patience: float) -> 
     except Gone as how:
         raise SourceError(f"{address.shown}: the decoder crashed on it ({how}); {damaged}") from None
     if isinstance(answer, Opened):
-        if (answer.duration or 0) > RECORDING_S:
-            whole, most = clock(answer.duration or 0), clock(RECORDING_S)
-            raise SourceError(f"{address.shown}: is {whole} long; the longest a recording may be is {most}; cut it")
         return answer
     raise SourceError(f"{address.shown}: {answer.reason if isinstance(answer, Refused) else 'no picture came'}")

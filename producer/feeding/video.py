@@ -13,6 +13,7 @@ from producer.feeding.container import Unreadable, video_in
 from producer.feeding.sampling import TimedPicture
 from producer.feeding.skipping import Stamp, first_needed
 from producer.feeding.thinning import followed, shown
+from worker.contract.limits import RECORDING_S
 
 # A recording is cut short if it ends this much before what its header declares; a rounded header or the end of the
 # last sound need less. In seconds and as a share of the duration; the larger counts.
@@ -109,6 +110,12 @@ class Video:
         What cannot be decoded is passed over and remembered for `shortfall`. Raises Unreadable if nothing can be.
         """
         usual = 0.0 if self._still or not self._stream.average_rate else float(1 / self._stream.average_rate)
+        declared = self.duration if self._formats & DECLARING else None
+        if declared is not None and declared > RECORDING_S:
+            longest = clock(RECORDING_S)
+            raise Unreadable(
+                f"is {clock(declared)} long; the longest a recording may be is {longest}; cut it into parts"
+            )
         for frame in self._decoded():
             tick = float(frame.time_base or self._stream.time_base or 0)
             stamp = frame.dts if self._formats & WITHOUT_TIMES else frame.pts
