@@ -17,7 +17,7 @@ from tests.lectures import await_end, begin_lecture, events_of, feed_lecture, le
 from tests.processes import eventually, workers
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import Event
-from worker.contract.server import JOB_RETRIES, enqueue_chunk, frame_queue
+from worker.contract.server import JOB_RETRIES, enqueue_chunk, frame_queue, job_id
 from worker.leases import LEASE_S
 from worker.sweep import SWEEP_EVERY_S
 
@@ -101,6 +101,7 @@ def test_a_worker_that_stood_still_for_longer_than_its_lease_tells_nothing_twice
     keys = feed_lecture(client, "l", chunks())
     with altered(redis_url, 1, late, {"_seen": ["stop"]}, SHORT_LEASE):
         stopped = pid_of(late, "_seen.0")
+        eventually(lambda: frame_queue(client).get_job_ids()[0] == job_id("l", 0))
         with altered(redis_url, 1, other, {"_seen": ["go on", "hold"]}, SHORT_LEASE) as supervisor:
             holding = pid_of(other, "_seen.1")
             assert ledger_of(client, keys).published == 3
