@@ -125,7 +125,8 @@ class Overview:
         typer.echo(ledger_line(end.ledger))
         self._check_names()
         program = _program()
-        typer.echo(f"look closer:  {program} watch {self._lecture} --from-start{self._where}")
+        typer.echo(f"look closer:  {program} report {self._lecture} -o {self._lecture}.html{self._where}")
+        typer.echo(f"              {program} watch {self._lecture} --from-start{self._where}")
         typer.echo(f"              {program} export {self._lecture} -o {self._lecture}.csv{self._where}")
 
     def _check_names(self) -> None:
