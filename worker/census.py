@@ -24,7 +24,7 @@ from worker.contract.messages import (
     ParticipantSpan,
     decode_event,
 )
-from worker.contract.server import QUEUE
+from worker.contract.server import QUEUE_KEY
 from worker.metrics import PREFIX
 
 MOST_LECTURES = 100
@@ -144,12 +144,11 @@ class Census(Collector):
 
 def count_all(client: redis.Redis) -> Count:
     """Look at the queue, the memory and all running lectures, in three round trips. Raises redis.RedisError."""
-    queue = f"rq:queue:{QUEUE}"
     with client.pipeline(transaction=False) as pipe:
         pipe.info("memory")
         pipe.time()
-        pipe.llen(queue)
-        pipe.lrange(queue, 0, HEAD - 1)
+        pipe.llen(QUEUE_KEY)
+        pipe.lrange(QUEUE_KEY, 0, HEAD - 1)
         pipe.srandmember(RUNNING, MOST_IDS)
         memory, (seconds, _), queued, head, ids = pipe.execute()
     known = _keys_of(ids)
