@@ -11,7 +11,7 @@ VIDEO ?= $(SAMPLE)
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help install training demo test check format lock clean
+.PHONY: help install training demo test services check format lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -25,6 +25,10 @@ demo: $(VENV)/.demo $(if $(filter $(SAMPLE),$(VIDEO)),$(SAMPLE))  ## run a sampl
 
 test: check  ## the whole suite, and what it needs
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+services:  ## Debian's packages for the tests that skip without them (as root)
+	@{ command -v redis-server && command -v chromium && command -v promtool; } >/dev/null || { apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends redis-server chromium prometheus >/dev/null; }
 
 check: $(VENV)/.dev  ## style, types, import directions, known dangers, and packages that do not fit together
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -127,7 +127,7 @@ def test_a_job_that_hangs_is_ended_at_its_time_limit_also_where_no_exception_rea
     keys = begin_lecture(client, "l")
     for number, chunk in enumerate(chunks()):
         push_chunk(client, keys, number, chunk)
-        enqueue_limited(client, keys, number, seconds=3)
+        enqueue_limited(client, keys, number, seconds=8)
     befall = {"_seen": ["hang", "hang deaf"]}
     with altered(redis_url, 1, tmp_path, befall, {"worker.limit.STUCK_S": 0.5, **AT_ONCE}) as supervisor:
         deaf = pid_of(tmp_path, "_seen.1")
@@ -135,7 +135,7 @@ def test_a_job_that_hangs_is_ended_at_its_time_limit_also_where_no_exception_rea
         await_end(client, keys)
         supervisor.terminate()
         said, _ = supervisor.communicate(timeout=60)
-    assert "Timeout (0:00:03.500000)!" in said, "the process says where it hung"
+    assert "Timeout (0:00:08.500000)!" in said, "the process says where it hung"
     assert events_of(client, keys) == expected
 
 
