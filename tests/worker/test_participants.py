@@ -20,7 +20,7 @@ TILES = [(300 * column + 50, 200 * row + 50) for row in range(3) for column in r
 
 
 @cache
-def look_of(person: int, glance: int = 0, change: float = 3.0) -> bytes:
+def look_of(person: int, glance: int = 0, change: float = 2.0) -> bytes:
     """What a person looks like, a little different at every glance."""
     looks = np.random.default_rng(person).normal(0, 25, 4 * GRID * GRID)
     looks += np.random.default_rng([person, glance]).normal(0, change, 4 * GRID * GRID)
