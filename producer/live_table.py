@@ -149,15 +149,17 @@ class Picture:
         affect = ""
         if event.valence is not None and event.arousal is not None:
             affect = f", valence {event.valence:+.2f}, arousal {event.arousal:+.2f}"
-        said = _line(Text(f"class  {event.faces} face{'' if event.faces == 1 else 's'} in view{affect}"))
+        faces = _line(Text(f"class  {event.faces} face{'' if event.faces == 1 else 's'} in view{affect}"))
         if event.scores is None:
-            return [said]
+            return [faces]
         strongest = sorted(event.scores.items(), key=lambda item: -item[1])
         shares = Text("       ")
         for emotion, share in strongest:
-            if share >= 0.05:
-                shares.append_text(self._swatch(emotion)).append(f"{emotion} {share:.0%}  ")
-        return [said, self._bar(event.scores, max(width - 7, FEWEST_BLOCKS)), _line(shares)]
+            said = self._swatch(emotion).append(f"{emotion} {share:.0%}")
+            if share < 0.05 or shares.cell_len + said.cell_len > width:
+                break  # what is cut in half might be read as another number
+            shares.append_text(said).append("  ")
+        return [faces, self._bar(event.scores, max(width - 7, FEWEST_BLOCKS)), _line(shares)]
 
     def _people_table(self, width: int, rows: int) -> list[RenderableType]:
         if not self._people:

@@ -52,6 +52,17 @@ def test_the_class_is_on_top_then_participants_then_the_frames() -> None:
     assert lines[-1] == "done: 9 frames sampled: 9 published"
 
 
+@pytest.mark.parametrize("width", [24, 40, 62, 80])
+def test_a_share_of_the_class_is_told_whole_or_not_at_all(width: int) -> None:
+    picture = Picture("l")
+    scores = {"happiness": 0.2, "surprise": 0.19, "neutral": 0.18, "anger": 0.17, "disgust": 0.16, "sadness": 0.1}
+    picture.add(ClassEvent("l", 0, 0.0, 9, scores, 0.5, -0.25, "m1"))
+    (line,) = [line for line in drawn(picture, width) if re.match(r" +█ ", line)]
+    told = re.findall(r"█ (\w+) (\d+)%", line)
+    assert told == [(emotion, f"{100 * share:.0f}") for emotion, share in scores.items()][: len(told)] != []
+    assert line.count("█") == len(told)
+
+
 def test_a_history_has_a_block_a_second_and_points_where_somebody_was_not_seen() -> None:
     picture = shown([["p01"]] * 4 + [[]] * 4 + [["p01"]] * 2)
     (line,) = [line for line in drawn(picture) if line.startswith("p01")]

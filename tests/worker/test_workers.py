@@ -178,7 +178,8 @@ def test_the_ensemble_that_was_chosen_is_that_of_every_worker_also_of_those_that
 
 def test_perception_counts_its_faces_and_those_that_all_networks_were_asked_about(tmp_path: Path) -> None:
     def counted() -> tuple[float, ...]:
-        return tuple(REGISTRY.get_sample_value(f"lecturepulse_{name}_total") or 0.0 for name in ("faces", "escalations"))
+        names = "lecturepulse_faces_total", "lecturepulse_escalations_total"
+        return tuple(REGISTRY.get_sample_value(name) or 0.0 for name in names)
 
     chunk = chunks_of(PAGES[:2], 2)[0]
     for threshold, escalated in ((0.0, 0), (1.0, 8)):
