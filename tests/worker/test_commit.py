@@ -126,14 +126,14 @@ def test_whoever_was_outrun_tries_again_and_that_is_counted(
     def fold_while_another_commits(*words: Any) -> Any:
         monkeypatch.setattr("worker.commit.fold", fold)
         with connect(redis_url) as faster:
-            arrive(faster, keys, 1, given[1])
+            arrive(faster, keys, 1, chunks[1])
             commit(faster, "l")
         return fold(*words)
 
-    given, before = outcomes(count=3), conflicts()
+    chunks, before = outcomes(count=3), conflicts()
     keys = begin_lecture(client, "l")
-    announce(client, keys, given)
-    arrive(client, keys, 0, given[0])
+    announce(client, keys, chunks)
+    arrive(client, keys, 0, chunks[0])
     monkeypatch.setattr("worker.commit.fold", fold_while_another_commits)
     commit(client, "l")
     assert conflicts() == before + 1
