@@ -151,7 +151,6 @@ class Bar:
             BarColumn(),
             TextColumn("{task.fields[frames]} frames, {task.fields[at]}, {task.fields[speed]}"),
             TimeRemainingColumn(),
-            TextColumn("left"),
             console=Console(stderr=True),
             refresh_per_second=4,
         )

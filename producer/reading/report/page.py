@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from producer.clock import clock
 from producer.reading.lectures import Lecture
-from producer.reading.moments import Moment, in_words
+from producer.reading.moments import BEFORE_AND_AFTER_S, Moment, in_words
 from producer.reading.report.caution import CAUTION
 from producer.reading.report.palette import COLOURS, STACK
 from producer.reading.report.pictures import pictures
@@ -222,6 +222,9 @@ def _moment(moment: Moment) -> dict[str, Any]:
 def _moment_words(content: Content) -> str:
     if content.timeline.mean_scores is None:
         return "Nobody was seen, so nothing changed."
+    shortest = min(BEFORE_AND_AFTER_S)
+    if content.timeline.seconds < 2 * shortest:
+        return f"The lecture is too short: {_span(shortest)} before a moment are compared with as many after it."
     who = (
         "those in view before and after are compared with themselves, so that coming and going do not count"
         if content.timeline.certainty.sightings

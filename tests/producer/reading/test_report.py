@@ -133,6 +133,7 @@ def test_the_moment_and_the_summary_are_told_in_words() -> None:
 
 def test_nothing_stands_out_of_an_even_lecture_and_the_report_says_so() -> None:
     assert "No change stood out" in told(content(timeline(3, 60, lambda *_: "neutral"))).text
+    assert "10 s before a moment" in told(content(timeline(3, 39, half_happy))).text, "too short to have any"
 
 
 def test_where_moments_do_not_stand_out_the_report_says_so() -> None:
