@@ -183,9 +183,14 @@ def test_nothing_is_wider_than_the_window(page: Page, width: int) -> None:
         box = page.locator(part).bounding_box()
         assert box is not None
         assert 0 <= box["x"] <= box["x"] + box["width"] <= width
+    short = page.locator(".who b", has_text="p02")
+    assert short.evaluate("element => element.scrollWidth <= element.clientWidth"), "an id is whole"
     labels = [label.bounding_box() for label in page.locator("[data-axis] span:not(.unsaid)").all()]
     places = [(box["x"], box["x"] + box["width"]) for box in labels if box]
     assert len(places) >= 2
+    strip = page.locator(".track").first.bounding_box()
+    assert strip is not None
+    assert abs(places[0][0] - strip["x"]) < 1, "the time zero stands where the strips begin"
     assert all(behind <= next_ for (_, behind), (next_, _) in pairwise(places)), "times above the strips overlap"
 
 

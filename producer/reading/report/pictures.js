@@ -12,6 +12,7 @@ globalThis.LecturePulse = (() => {
   const LEVELS = [45, 65, 85]; // percent, where a stronger tone begins; as the legend says
   const PAPER_PX = 620; // what lies between the margins of A4, less the labels
   const AXIS_GAP_PX = 8; // between two times on the axis of the strips
+  const LETTER_REM = 0.75, NAME_REM = 0.6; // width of a bold letter, no less than fonts have, and of what is beside them
   const views = {};
   const strips = new Map(); // participant -> the elements of the strip
   let shown = { emotions: [], class: [], margins: [], moments: [], strips: [], lookedAt: [], ticks: [], step: 1, steps: 0, seconds: 0 };
@@ -200,9 +201,9 @@ globalThis.LecturePulse = (() => {
       made.track.setAttribute("aria-valuemax", Math.max(0, shown.steps - 1));
       draw(made.svg, strip);
     });
-    // As wide as the names, so that strips are as long as they can be; a bold letter is somewhat wider than a digit.
+    // As wide as the names, so that strips are as long as they can be. In rem: strips and axis differ in their fonts.
     const longest = Math.max(0, ...shown.strips.map(({ id, name }) => (name ? [...name].length + id.length + 1 : id.length)));
-    one("[data-strips]").style.setProperty("--named", `${Math.ceil(1.15 * longest)}ch`);
+    one("[data-strips]").style.setProperty("--named", `${(NAME_REM + LETTER_REM * longest).toFixed(2)}rem`);
   }
 
   function makeStrip(id) {
