@@ -368,7 +368,7 @@ def _watch_live(
         table.tick()
 
     read_lecture(client, lecture)  # where there is none, before anything is drawn
-    with LiveTable(lecture, lambda: read_lecture(client, lecture), names) as table:
+    with LiveTable(lecture, lambda: read_lecture(client, lecture), names, whole=participant is None) as table:
         for event in follow(client, lecture, participant, from_start, while_waiting=while_waiting):
             table.show(event)
 
