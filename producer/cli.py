@@ -50,6 +50,9 @@ from worker.contract.server import RETENTION_S, RedisUnusable, connect, without_
 
 DAY_S = 24 * 3600
 
+# Columns of what is written to no terminal: more than the longest source and name take.
+LINE_OF_A_FILE = 1000
+
 
 class RedisLost(Exception):
     """Redis went, or refused, in the middle of the work."""
@@ -365,7 +368,7 @@ def _watch_live(
         table.tick()
 
     read_lecture(client, lecture)  # where there is none, before anything is drawn
-    with LiveTable(lecture, lambda: read_lecture(client, lecture), names) as table:
+    with LiveTable(lecture, lambda: read_lecture(client, lecture), names, whole=participant is None) as table:
         for event in follow(client, lecture, participant, from_start, while_waiting=while_waiting):
             table.show(event)
 
@@ -446,7 +449,8 @@ def list_command(redis: Redis = None) -> None:
         return
     from rich.console import Console
 
-    Console().print(lectures_table(lectures))
+    width = None if sys.stdout.isatty() else LINE_OF_A_FILE  # who reads lines wants them whole
+    Console(width=width).print(lectures_table(lectures))
 
 
 @app.command("forget")

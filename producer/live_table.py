@@ -50,15 +50,18 @@ LETTERS = dict(zip(EMOTIONS, "ADFHSUN", strict=True))
 
 
 class LiveTable:
-    """A context manager that is shown every event. `ask` tells how the lecture stands."""
+    """A context manager that is shown every event, `whole` lectures or one participant's. `ask` tells how it stands."""
 
-    def __init__(self, lecture: str, ask: Callable[[], Lecture], names: Names | None = None) -> None:
+    def __init__(
+        self, lecture: str, ask: Callable[[], Lecture], names: Names | None = None, whole: bool = True
+    ) -> None:
         self._console = Console()
         colours = self._console.color_system is not None and not self._console.no_color
         self._picture = Picture(lecture, names, colours)
+        self._whole = whole
         self._ask = ask
         self._asked = self._drawn = -STANDING_S
-        # It draws when it is told to, from the thread that tells it of events: no picture is ever half of one.
+        # It draws when it is told to, from the thread that tells it of events.
         self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
 
     def __enter__(self) -> "LiveTable":
@@ -79,7 +82,9 @@ class LiveTable:
     def show(self, event: Event) -> None:
         """Take an event into the picture; it is drawn when it is time to."""
         self._picture.add(event)
-        self.tick()
+        # The class comes last of a frame: before, those who were not told of yet would look as if they were gone.
+        if not (self._whole and isinstance(event, EmotionEvent)):
+            self.tick()
 
     def tick(self) -> None:
         """Draw the picture anew, if the last one is old enough. To be called while nothing comes, too."""
@@ -149,15 +154,17 @@ class Picture:
         affect = ""
         if event.valence is not None and event.arousal is not None:
             affect = f", valence {event.valence:+.2f}, arousal {event.arousal:+.2f}"
-        said = _line(Text(f"class  {event.faces} face{'' if event.faces == 1 else 's'} in view{affect}"))
+        faces = _line(Text(f"class  {event.faces} face{'' if event.faces == 1 else 's'} in view{affect}"))
         if event.scores is None:
-            return [said]
+            return [faces]
         strongest = sorted(event.scores.items(), key=lambda item: -item[1])
-        shares = Text("       ")
+        shares = Text("     ")
         for emotion, share in strongest:
-            if share >= 0.05:
-                shares.append_text(self._swatch(emotion)).append(f"{emotion} {share:.0%}  ")
-        return [said, self._bar(event.scores, max(width - 7, FEWEST_BLOCKS)), _line(shares)]
+            said = Text("  ").append_text(self._swatch(emotion)).append(f"{emotion} {share:.0%}")
+            if share < 0.05 or shares.cell_len + said.cell_len > width:
+                break  # what is cut in half might be read as another number
+            shares.append_text(said)
+        return [faces, self._bar(event.scores, max(width - 7, FEWEST_BLOCKS)), _line(shares)]
 
     def _people_table(self, width: int, rows: int) -> list[RenderableType]:
         if not self._people:

@@ -19,6 +19,7 @@ from rq.job_lifecycle import record_job_failure
 from rq.timeouts import JobTimeoutException
 
 from worker.job import fail
+from worker.metrics import count_retry
 
 log = structlog.get_logger()
 
@@ -116,6 +117,8 @@ def _take_back(queue: Queue, execution: Execution) -> None:
             pipe.execute()
         except redis.WatchError:
             return
+    if job is not None and again:
+        count_retry("timeout" if stuck else "worker_died")
     if job is not None:
         log.warning("job taken back" if again else "job given up", job=execution.job_id, lost_workers=deaths)
 

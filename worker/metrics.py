@@ -82,7 +82,7 @@ def count_committed(published: int, failed: Mapping[str, int], taken: Iterable[f
 
 
 def count_retry(reason: str) -> None:
-    """Count a job that failed for that reason and is put back."""
+    """Count a job that came to nothing for that reason and is put back."""
     JOB_RETRIES.labels(_known(reason)).inc()
 
 

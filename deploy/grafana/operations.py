@@ -45,7 +45,7 @@ def _keeping_up(into: dashboard.Dashboard) -> None:
             "ten minutes if their producer is gone.",
             "max(lecturepulse_queue_oldest_seconds)",
             "s",
-            [(30, AMBER), (120, RED)],
+            [(60, AMBER), (180, RED)],
         ),
         number(
             "Chunks waiting",

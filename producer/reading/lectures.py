@@ -98,10 +98,11 @@ def lectures_table(lectures: list[Lecture]) -> "Table":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    table.add_column("lecture", no_wrap=True, overflow="fold")  # whole on any terminal: it is what to ask for
+    longest = max((len(each.id) for each in lectures), default=0)
+    table.add_column("lecture", no_wrap=True, min_width=longest)  # whole on any terminal: it is what to ask for
     for heading in ("status", "started", "participants", "frames"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("source", no_wrap=True)
+    table.add_column("source", overflow="fold")  # what is broken into lines first, where there is no room
     for each in lectures:
         started = datetime.fromtimestamp(each.info.started).strftime("%Y-%m-%d %H:%M")
         status = "abandoned" if each.abandoned else each.info.status

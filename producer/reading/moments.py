@@ -3,7 +3,8 @@
 At every step of the timeline, the participants seen both before and after it are compared with themselves, so that
 somebody who comes or goes is no change of expression. Looked for are short changes and lasting ones
 (BEFORE_AND_AFTER_S). A moment has to be large enough to be worth a look, and to stand out from how much the class
-changes, or the models flicker, anyway. The largest come first, and none lies within a look of another.
+changes, or the models flicker, anyway. None lies within a look of another. Where none stands out of a class that
+changes all the time, the few largest are told all the same, and that they do not.
 """
 
 from dataclasses import dataclass
@@ -29,6 +30,11 @@ FEW = 3
 # value is 0.32 of them); and a quarter of the steps is quiet, however many moments there are.
 STANDS_OUT = 16.0
 
+# What does not stand out has to be larger still to be worth a look: chance alone makes changes of LEAST_CHANGE.
+LEAST_AMONG_OTHERS = 0.2
+LEAST_AMONG_OTHERS_OF_FEW = 0.4
+MOST_AMONG_OTHERS = 3
+
 # Who is seen in less of a look than this is not compared in it.
 LEAST_SEEN = 0.5
 
@@ -48,7 +54,8 @@ class Moment:
 
     `change` is emotion -> change of its share, -1 to 1, the largest first; `size`, 0 to 1, is the
     largest that stands out. `look_s` is how many seconds before were compared with as many after, `compared` counts the
-    participants seen in both; None where only the class is known.
+    participants seen in both; None where only the class is known. `stands_out` is false for all moments of a lecture
+    in which none does.
     """
 
     t: float
@@ -56,11 +63,16 @@ class Moment:
     change: dict[str, float]
     look_s: float
     compared: int | None
+    stands_out: bool = True
 
 
 def moments(timeline: Timeline, most: int = MOST_MOMENTS) -> list[Moment]:
     """The `most` largest changes of a lecture, in the order of time."""
-    candidates = [moment for look_s in BEFORE_AND_AFTER_S for moment in _candidates(timeline, look_s)]
+    return _chosen(timeline, True, most) or _chosen(timeline, False, min(most, MOST_AMONG_OTHERS))
+
+
+def _chosen(timeline: Timeline, standing_out: bool, most: int) -> list[Moment]:
+    candidates = [moment for look_s in BEFORE_AND_AFTER_S for moment in _candidates(timeline, look_s, standing_out)]
     chosen: list[Moment] = []
     for moment in sorted(candidates, key=lambda each: (-each.size, each.t)):
         if len(chosen) == most:
@@ -78,8 +90,8 @@ def in_words(moment: Moment) -> str:
     return ", ".join([f"{words[0]} points", *words[1:]])
 
 
-def _candidates(timeline: Timeline, look_s: float) -> list[Moment]:
-    """The changes that stand out, and are larger than all others within a look."""
+def _candidates(timeline: Timeline, look_s: float, standing_out: bool) -> list[Moment]:
+    """The changes that are large enough, and larger than all others within a look."""
     look = max(2, round(look_s / timeline.bin_s))
     if timeline.bins < 2 * look:
         return []
@@ -93,8 +105,11 @@ def _candidates(timeline: Timeline, look_s: float) -> list[Moment]:
     n = compared.sum(axis=0)
     change = of_each.sum(axis=1) / np.maximum(n, 1)
     several = (n >= FEW) & bool(timeline.participants)
-    flicker = np.quantile(np.abs(change), 0.25, axis=1, keepdims=True)
-    least = np.maximum(np.where(several, LEAST_CHANGE, LEAST_CHANGE_OF_FEW), STANDS_OUT * flicker)
+    if standing_out:
+        flicker = np.quantile(np.abs(change), 0.25, axis=1, keepdims=True)
+        least = np.maximum(np.where(several, LEAST_CHANGE, LEAST_CHANGE_OF_FEW), STANDS_OUT * flicker)
+    else:
+        least = np.where(several, LEAST_AMONG_OTHERS, LEAST_AMONG_OTHERS_OF_FEW)
     size = np.where(np.abs(change) >= least, np.abs(change), 0.0).max(axis=0)
     peaks = (size > 0) & (size == maximum_filter1d(size, 2 * look + 1)) & (n >= LEAST_OF_CLASS * usual)
     return [
@@ -104,6 +119,7 @@ def _candidates(timeline: Timeline, look_s: float) -> list[Moment]:
             change=_by_size(change[:, step]),
             look_s=look * timeline.bin_s,
             compared=int(n[step]) if timeline.participants else None,
+            stands_out=standing_out,
         )
         for step in np.flatnonzero(peaks)
     ]

@@ -106,6 +106,7 @@ def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redi
     expect(page.locator("#readout")).to_contain_text(
         "happiness 60 %, neutral 40 %; valence +0.49, arousal +0.31; 2 faces"
     )
+    expect(page.locator("#moments-note")).to_have_text("None so far.")
     areas = page.locator("#class-chart path").first.get_attribute("d")
 
     second = ClassEvent("l", 2, 1.0, 1, shares(sadness=1.0), -0.63, -0.27, "m1")
@@ -125,6 +126,7 @@ def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redi
     end(client, "l")
     expect(status).to_have_text("over: done")
     expect(page.locator("#now-heading")).to_have_text("The class at the end, 0:00:01")
+    expect(page.locator("#moments-note")).to_have_text("None.")
     expect(page.locator("#ledger")).to_contain_text("published")
     assert complaints == []
 

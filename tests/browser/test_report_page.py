@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,15 @@ def test_nothing_is_wider_than_the_window(page: Page, width: int) -> None:
         box = page.locator(part).bounding_box()
         assert box is not None
         assert 0 <= box["x"] <= box["x"] + box["width"] <= width
+    short = page.locator(".who b", has_text="p02")
+    assert short.evaluate("element => element.scrollWidth <= element.clientWidth"), "an id is whole"
+    labels = [label.bounding_box() for label in page.locator("[data-axis] span:not(.unsaid)").all()]
+    places = [(box["x"], box["x"] + box["width"]) for box in labels if box]
+    assert len(places) >= 2
+    strip = page.locator(".track").first.bounding_box()
+    assert strip is not None
+    assert abs(places[0][0] - strip["x"]) < 1, "the time zero stands where the strips begin"
+    assert all(behind <= next_ for (_, behind), (next_, _) in pairwise(places)), "times above the strips overlap"
 
 
 def test_dark_is_dark_in_the_page_and_in_its_pictures(page: Page) -> None:
@@ -205,6 +215,20 @@ def test_on_paper_there_is_nothing_to_click_and_no_picture_is_cut(page: Page) ->
     pdf = page.pdf(format="A4")
     assert pdf.startswith(b"%PDF")
     assert 1 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 8
+
+
+def test_on_paper_the_legend_has_the_shares_of_the_whole_lecture_whatever_was_pointed_at(page: Page) -> None:
+    happiness = page.locator('[data-share="happiness"]')
+    whole = happiness.inner_text()
+    page.locator("[data-time]").fill("3")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    expect(happiness).to_be_visible()
+    expect(happiness).to_have_text(whole)
+    expect(page.locator("[data-when]")).to_have_text("whole lecture")
+    page.emulate_media(media="screen")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    expect(page.locator("[data-when]")).to_have_text("at 0:00:03")
 
 
 def test_without_scripts_the_tables_are_still_there(browser: Browser, file: Path) -> None:

@@ -157,6 +157,8 @@ def _inside(
         "mount -t tmpfs -o size=1m,mode=755 tmpfs $root/dev",
         "mknod -m 666 $root/dev/null c 1 3",
         "mknod -m 666 $root/dev/urandom c 1 9",
+        "mkdir $root/dev/shm",
+        "mount -t tmpfs -o size=64m,mode=1777 tmpfs $root/dev/shm",  # which container engines give by themselves
         "mount -t tmpfs -o size=1m tmpfs $root/mnt",
         "touch $root/mnt/lecture",
         "mount --bind $video $root/mnt/lecture",

@@ -6,6 +6,7 @@ What they ask is asked in test_running_lecture. Grafana cannot be installed here
 import pytest
 import yaml
 
+from producer.reading.report.palette import COLOURS
 from tests.deploy.manifests import DEPLOY
 from tests.deploy.queries import BOARDS, JSON, board, panels
 from worker.contract.messages import EMOTIONS
@@ -44,10 +45,9 @@ def test_panels_say_what_they_show_lie_side_by_side_and_ask_a_source_that_is_pro
 
 
 def test_emotions_have_the_reports_colours_on_every_dashboard() -> None:
-    palette = pytest.importorskip("producer.reading.report.palette", reason="there is no report yet")
     for name, title in (("lecture", "Displayed expression of the class"), ("participant", "Displayed expression")):
         (panel,) = [panel for panel in panels(name) if panel["title"] == title]
         overrides = panel["fieldConfig"]["overrides"]
         colours = {each["matcher"]["options"]: each["properties"][0]["value"]["fixedColor"] for each in overrides}
         assert tuple(colours) == EMOTIONS
-        assert colours == palette.COLOURS
+        assert colours == COLOURS

@@ -52,7 +52,8 @@ def running_lecture(redis_server: str, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_every_panel_of_every_dashboard_shows_data(running_lecture: Prometheus) -> None:
-    queries = dict(promql(LECTURE))
+    # Where there is no series, zeros are drawn; of one that is spelled wrong they would be drawn for ever.
+    queries = {place: expr.replace(" or vector(0)", "") for place, expr in promql(LECTURE)}
     assert len(queries) >= 45
     empty: list[str] = []
 

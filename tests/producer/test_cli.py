@@ -441,8 +441,11 @@ def test_list_export_and_forget_work_on_the_same_lecture(client: redis.Redis, re
     assert ran("list", "--redis", redis_url) == (0, "no lectures\n", "")
     begin(client, "l")
     commit(client, "l", frame_events("l", 0, ["p01"]))
+    source = "a-recording-with-a-name-as-long-as-cameras-give-them-2026-11-26T07-15-52.mp4"
+    client.hset("lecture:{l}", "source", source)
     code, out, err = ran("list", "--redis", redis_url)
-    assert (code, err, out.splitlines()[1].split()[:2]) == (0, "", ["l", "abandoned"])
+    (line,) = out.splitlines()[1:]
+    assert (code, err, line.split()[:2], line.split()[-1]) == (0, "", ["l", "abandoned"], source)
     file = tmp_path / "l.csv"
     code, out, err = ran("export", "l", "-o", file, "--redis", redis_url)
     assert (code, out, err) == (0, "", f"producer: lecture l is not over: {file} holds what was there\n")

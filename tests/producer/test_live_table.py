@@ -13,12 +13,13 @@ import pytest
 import redis
 from rich.console import Console
 
-from producer.live_table import Picture
+from producer import live_table
+from producer.live_table import NOT_SEEN, LiveTable, Picture
 from producer.reading.lectures import read_lecture
 from producer.reading.roster import Names, Roster
 from tests.processes import eventually
 from tests.producer.reading.writing import begin, class_, commit, emotion, end, frame_events, write
-from worker.contract.messages import ClassEvent, EndEvent, Ledger
+from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Ledger
 
 
 def drawn(picture: Picture, width: int = 100, height: int = 40) -> list[str]:
@@ -50,6 +51,18 @@ def test_the_class_is_on_top_then_participants_then_the_frames() -> None:
     assert lines[3].split() == ["█", "happiness", "75%", "█", "neutral", "21%"]
     assert lines[5].split() == ["p01", "····█", "█", "happiness", "76%"]
     assert lines[-1] == "done: 9 frames sampled: 9 published"
+
+
+def test_a_share_of_the_class_is_told_whole_or_not_at_all() -> None:
+    picture = Picture("l")
+    scores = {"happiness": 0.2, "surprise": 0.19, "neutral": 0.18, "anger": 0.17, "disgust": 0.16, "sadness": 0.1}
+    picture.add(ClassEvent("l", 0, 0.0, 9, scores, 0.5, -0.25, "m1"))
+    for width in range(24, 110):
+        (line,) = [line for line in drawn(picture, width) if re.match(r" +█ ", line)]
+        told = re.findall(r"█ (\w+) (\d+)%", line)
+        assert told == [(emotion, f"{100 * share:.0f}") for emotion, share in scores.items()][: len(told)] != []
+        assert line.count("█") == len(told)
+        assert "…" not in line
 
 
 def test_a_history_has_a_block_a_second_and_points_where_somebody_was_not_seen() -> None:
@@ -115,6 +128,21 @@ def test_before_anything_came_it_says_that_it_waits(client: redis.Redis) -> None
     lines = drawn(picture)
     assert lines[0] == "l  0:00:00  waiting for what comes"
     assert lines[-1] == "0 frames sampled: 0 published"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_no_picture_is_half_of_a_frame(monkeypatch: pytest.MonkeyPatch, client: redis.Redis, whole: bool) -> None:
+    begin(client, "l")
+    pictures: list[str] = []
+    monkeypatch.setattr(live_table, "REFRESH_S", 0)
+    monkeypatch.setattr(LiveTable, "_draw", lambda table: pictures.append("\n".join(drawn(table._picture))))
+    with LiveTable("l", lambda: read_lecture(client, "l"), whole=whole) as table:
+        for frame in range(0, 8, 2):
+            for event in frame_events("l", frame, ["p01", "p02"] if whole else ["p01"]):
+                if whole or isinstance(event, EmotionEvent):
+                    table.show(event)
+    assert len(pictures) == 6, "at the beginning, after every frame, at the end"
+    assert not any(NOT_SEEN in picture for picture in pictures)
 
 
 class Watching:

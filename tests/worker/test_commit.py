@@ -1,11 +1,13 @@
 """The ordered commit against a real Redis: once, in order, whoever comes when and how often."""
 
 import threading
+from typing import Any
 
 import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from tests.lectures import begin_lecture, events_of, ledger_of
 from worker.commit import LectureState, commit, fold
@@ -113,6 +115,29 @@ def test_many_who_commit_at_once_publish_every_event_once(client: redis.Redis, r
     assert [e.frame for e in events[:-1] if isinstance(e, ClassEvent)] == list(range(80))
     assert isinstance(events[-1], EndEvent)
     assert events[-1].ledger.published == 80
+
+
+def test_whoever_was_outrun_tries_again_and_that_is_counted(
+    client: redis.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def conflicts() -> float:
+        return REGISTRY.get_sample_value("lecturepulse_commit_conflicts_total") or 0.0
+
+    def fold_while_another_commits(*words: Any) -> Any:
+        monkeypatch.setattr("worker.commit.fold", fold)
+        with connect(redis_url) as faster:
+            arrive(faster, keys, 1, chunks[1])
+            commit(faster, "l")
+        return fold(*words)
+
+    chunks, before = outcomes(count=3), conflicts()
+    keys = begin_lecture(client, "l")
+    announce(client, keys, chunks)
+    arrive(client, keys, 0, chunks[0])
+    monkeypatch.setattr("worker.commit.fold", fold_while_another_commits)
+    commit(client, "l")
+    assert conflicts() == before + 1
+    assert [e.frame for e in events_of(client, keys)["class"] if isinstance(e, ClassEvent)] == [0, 1, 2, 3]
 
 
 def test_a_failed_chunk_lets_the_lecture_move_on_and_the_ledger_says_so(client: redis.Redis) -> None:

@@ -12,8 +12,11 @@ import altair as alt
 
 from producer.reading.report.palette import STACK
 
-PARAMETERS: dict[str, Any] = {"seconds": 1, "ticks": [], "affectLow": -0.25, "affectHigh": 0.25, "faces": 1}
+PARAMETERS: dict[str, Any] = {"seconds": 1, "step": 1, "ticks": [], "affectLow": -0.25, "affectHigh": 0.25, "faces": 1}
 """What the pictures need to know beside their data sets: how far their axes go, and where time is marked."""
+
+# Pixels between two areas. Where steps are not much wider than that, borders would be all that one sees.
+BORDER = alt.ExprRef("min(0.75, 0.25 * width * step / seconds)")
 
 # Pixels that the labels beside every picture take, so that their time axes lie below each other.
 LABELS_PX = 40
@@ -46,7 +49,7 @@ def _shares() -> tuple[Any, ...]:
     areas = [
         _of("class")
         .mark_area(
-            interpolate="step-after", fill=f"var(--{emotion})", stroke="var(--paper)", strokeWidth=0.75, clip=True
+            interpolate="step-after", fill=f"var(--{emotion})", stroke="var(--paper)", strokeWidth=BORDER, clip=True
         )
         .encode(
             x=_time(),
@@ -99,7 +102,7 @@ def _affect() -> tuple[Any, ...]:
 def _faces() -> tuple[Any, ...]:
     area = _of("class").mark_area(interpolate="step-after", fill="var(--soft)", fillOpacity=0.45, clip=True)
     scale = alt.Scale(domain=[0, alt.ExprRef("faces")], nice=False)
-    axis = alt.Axis(tickCount=3, labelExpr="datum.value == floor(datum.value) ? datum.label : ''")
+    axis = alt.Axis(tickCount=3, format="d", labelExpr="datum.value == floor(datum.value) ? datum.label : ''")
     return 6, 90, area.encode(x=_time(), y=alt.Y("faces:Q", scale=scale, axis=axis, stack=None), detail="run:N")
 
 

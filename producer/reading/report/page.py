@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from producer.clock import clock
 from producer.reading.lectures import Lecture
-from producer.reading.moments import Moment, in_words
+from producer.reading.moments import BEFORE_AND_AFTER_S, Moment, in_words
 from producer.reading.report.caution import CAUTION
 from producer.reading.report.palette import COLOURS, STACK
 from producer.reading.report.pictures import pictures
@@ -70,6 +70,7 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str) -> st
     return environment.get_template("report.html.jinja").render(
         facts=_facts(content),
         tiles=_tiles(timeline),
+        looked_at=timeline.looked_at,
         headings=HEADINGS,
         sections=sections,
         stack=STACK,
@@ -219,15 +220,22 @@ def _moment(moment: Moment) -> dict[str, Any]:
 
 
 def _moment_words(content: Content) -> str:
+    if content.timeline.mean_scores is None:
+        return "Nobody was seen, so nothing changed."
+    shortest = min(BEFORE_AND_AFTER_S)
+    if content.timeline.seconds < 2 * shortest:
+        return f"The lecture is too short: {_span(shortest)} before a moment are compared with as many after it."
     who = (
         "those in view before and after are compared with themselves, so that coming and going do not count"
         if content.timeline.certainty.sightings
         else "single participants are not known, so a change may also be that of who was in view"
     )
     how = f"Where the class changed most at once: {who}. Points are percentage points of the share of an expression."
-    if content.moments:
-        return how
-    return f"{how} No change stood out from what participants and models vary by themselves."
+    if not content.moments:
+        return f"{how} No change stood out from what participants and models vary by themselves."
+    if not content.moments[0].stands_out:
+        return f"{how} None stands out from how much this class changed all the time; these are the largest."
+    return how
 
 
 def _parts(timeline: Timeline) -> list[tuple[int, int]]:
@@ -270,11 +278,12 @@ def _part(person: Participant, first: int, behind: int) -> str:
 def _coverage_words(timeline: Timeline, ledger: Ledger) -> list[str]:
     if not timeline.bins:
         return ["No frame has been looked at."]
-    words = (
-        f"{timeline.looked_at} frames were looked at. On average {timeline.mean_faces:.1f} faces were in view, at most "
-        f"{timeline.most_faces}."
-    )
-    words += f" In {timeline.empty / timeline.looked_at:.0%} of them nobody was." if timeline.empty else ""
+    words = f"{timeline.looked_at} frames were looked at."
+    if timeline.most_faces:
+        words += f" On average {timeline.mean_faces:.1f} faces were in view, at most {timeline.most_faces}."
+        words += f" In {timeline.empty / timeline.looked_at:.0%} of the frames nobody was." if timeline.empty else ""
+    else:
+        words += " In none of them a face was found."
     lost = ledger.dropped + ledger.failed
     words += f" {lost} more were sampled, but dropped or failed: of these nothing is known." if lost else ""
     if not timeline.participants:
@@ -291,7 +300,7 @@ def _certainty_words(content: Content) -> list[str]:
     timeline = content.timeline
     sure = timeline.certainty
     versions = ", ".join(f"{version or 'unknown'}" for version, _ in timeline.versions.most_common())
-    words = []
+    words = [] if timeline.bins else ["No frame was looked at, so no model was asked."]
     if sure.sightings:
         words.append(
             f"In {sure.sightings} sightings the strongest expression had a share of {sure.confidence:.0%} on average. "

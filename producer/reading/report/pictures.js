@@ -11,6 +11,8 @@ globalThis.LecturePulse = (() => {
   const LANES = 7;
   const LEVELS = [45, 65, 85]; // percent, where a stronger tone begins; as the legend says
   const PAPER_PX = 620; // what lies between the margins of A4, less the labels
+  const AXIS_GAP_PX = 8; // between two times on the axis of the strips
+  const LETTER_REM = 0.75, NAME_REM = 0.6; // width of a bold letter, no less than fonts have, and of what is beside them
   const views = {};
   const strips = new Map(); // participant -> the elements of the strip
   let shown = { emotions: [], class: [], margins: [], moments: [], strips: [], lookedAt: [], ticks: [], step: 1, steps: 0, seconds: 0 };
@@ -46,6 +48,8 @@ globalThis.LecturePulse = (() => {
     document.addEventListener("keydown", (event) => { if (event.key === "Escape") clear(); });
     addEventListener("beforeprint", drawForPaper);
     addEventListener("afterprint", drawForScreen);
+    const axis = one("[data-axis]");
+    if (axis) new ResizeObserver(thinAxis).observe(axis);
     for (const button of all("[data-go]")) {
       button.addEventListener("click", () => {
         go(Math.floor(Number(button.dataset.go) / shown.step + 1e-6));
@@ -138,8 +142,12 @@ globalThis.LecturePulse = (() => {
     return sum / (plain ? shown.frames : weight);
   }
 
-  // A sheet is narrower than most windows: drawn for its width, the labels stay readable. Nobody points at paper.
+  // A sheet is narrower than most windows: drawn for its width, the labels stay readable. Nobody points at paper, so it
+  // tells of the whole lecture.
   function drawForPaper() {
+    const before = at;
+    clear();
+    at = before;
     for (const view of Object.values(views)) view.data("cursor", []).width(PAPER_PX).resize().run();
   }
 
@@ -163,6 +171,17 @@ globalThis.LecturePulse = (() => {
       tick.classList.toggle("last", place > 0.97);
       return tick;
     }));
+    thinAxis();
+  }
+
+  // Of the times above the strips every one, every second, ...: as many as do not touch each other.
+  function thinAxis() {
+    const ticks = [...(one("[data-axis]")?.children ?? [])];
+    const places = ticks.map((tick) => tick.getBoundingClientRect());
+    const touch = (every) => places.some((place, n) => n >= every && n % every === 0 && place.left < places[n - every].right + AXIS_GAP_PX);
+    let every = 1;
+    while (every < ticks.length && touch(every)) every += 1;
+    ticks.forEach((tick, n) => tick.classList.toggle("unsaid", n % every !== 0));
   }
 
   function drawStrips() {
@@ -182,6 +201,9 @@ globalThis.LecturePulse = (() => {
       made.track.setAttribute("aria-valuemax", Math.max(0, shown.steps - 1));
       draw(made.svg, strip);
     });
+    // As wide as the names, so that strips are as long as they can be. In rem: strips and axis differ in their fonts.
+    const longest = Math.max(0, ...shown.strips.map(({ id, name }) => (name ? [...name].length + id.length + 1 : id.length)));
+    one("[data-strips]").style.setProperty("--named", `${(NAME_REM + LETTER_REM * longest).toFixed(2)}rem`);
   }
 
   function makeStrip(id) {

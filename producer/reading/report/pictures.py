@@ -20,6 +20,9 @@ MOST_TICKS = 9
 # The axis of valence and arousal ends at a multiple of this above zero, and one below: a calm lecture is to look calm.
 AFFECT_STEP = 0.25
 
+# A line on the very border of the picture would be cut in half: it is to keep away by this part of a step.
+CLEARANCE = 0.05
+
 # Two numbers nearer than this share of the lecture would lie on each other on a narrow page.
 NEAR = 0.08
 
@@ -78,9 +81,10 @@ def _parameters(timeline: Timeline) -> dict[str, Any]:
     most = np.nan_to_num(timeline.faces).max(initial=1.0)
     return {
         "seconds": max(timeline.seconds, 1e-3),
+        "step": timeline.bin_s,
         "ticks": ticks(timeline.seconds),
-        "affectLow": max(-1.0, min(-1, math.floor(low)) * AFFECT_STEP),
-        "affectHigh": min(1.0, max(1, math.ceil(high)) * AFFECT_STEP),
+        "affectLow": max(-1.0, min(-1, math.floor(low - CLEARANCE)) * AFFECT_STEP),
+        "affectHigh": min(1.0, max(1, math.ceil(high + CLEARANCE)) * AFFECT_STEP),
         "faces": math.ceil(most),
     }
 

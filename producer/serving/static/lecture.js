@@ -209,6 +209,8 @@ function showPerson({ line, strip, cells }, person) {
 
 function showMoments() {
   const said = view.moments.map(({ t, words }) => `${clock(t)} ${words}`);
+  const far = view.standing.phase === "over" ? "" : " so far";
+  write("moments-note", said.length ? `Where what the class displayed changed most${far}.` : `None${far}.`);
   if (said.join() === showMoments.said) return; // or a button would lose the focus
   showMoments.said = said.join();
   byId("moments").replaceChildren(...view.moments.map(({ t, words }) => {
@@ -218,7 +220,6 @@ function showMoments() {
     entry.append(there, ` ${words}`);
     return entry;
   }));
-  write("moments-note", said.length ? "Where what the class displayed changed most, so far." : "None so far.");
 }
 
 function showLedger() {

@@ -1,7 +1,10 @@
 """Which lectures there are, and being rid of one."""
 
+from io import StringIO
+
 import pytest
 import redis
+from rich.console import Console
 
 from producer.reading.lectures import (
     LectureFed,
@@ -64,6 +67,18 @@ def test_participants_are_listed_with_when_they_were_seen(client: redis.Redis) -
     }
     with pytest.raises(LectureUnknown):
         participants(client, "k")
+
+
+@pytest.mark.parametrize("width", [66, 80, 200])
+def test_the_name_of_a_lecture_is_whole_on_every_terminal(client: redis.Redis, width: int) -> None:
+    names = ["monday-" + "x" * length for length in (1, 20, 57)]
+    for name in names:
+        write(client, name, [{"p01"}])
+        client.hset(LectureKeys(name).info, "source", "a-recording-with-a-name-as-cameras-give-them.mp4")
+    console = Console(file=StringIO(), width=width)
+    with console.capture() as captured:
+        console.print(lectures_table(list_lectures(client)))
+    assert all(name in captured.get() for name in names)
 
 
 def test_forgetting_leaves_no_key_and_no_job_and_touches_no_other_lecture(client: redis.Redis) -> None:

@@ -94,6 +94,20 @@ def test_moments_are_at_most_so_many_the_largest_in_the_order_of_time_and_apart(
     assert min(moment.size for moment in several) > 0.45
 
 
+def test_of_a_class_that_changes_all_the_time_the_largest_changes_are_told_and_that_none_stands_out() -> None:
+    random = np.random.default_rng(3)
+    parts = random.integers(7, size=(9, 60))
+
+    def shows(person: int, frame: int) -> str:  # everybody something else every 6 s, each at another time
+        return EMOTIONS[parts[person, (frame + 5 * person) // 12]]
+
+    largest = found(9, 300, shows)
+    assert 1 <= len(largest) <= 3
+    assert not any(moment.stands_out for moment in largest)
+    assert min(moment.size for moment in largest) >= 0.2
+    assert all(moment.stands_out for moment in found(9, 300, lambda _, frame: "anger" if frame > 300 else "fear"))
+
+
 def test_a_lecture_too_short_to_compare_has_none() -> None:
     assert found(5, 10, lambda _, frame: "fear" if frame > 10 else "neutral") == []
     assert found(0, 0, lambda *_: None) == []

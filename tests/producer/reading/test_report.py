@@ -133,6 +133,14 @@ def test_the_moment_and_the_summary_are_told_in_words() -> None:
 
 def test_nothing_stands_out_of_an_even_lecture_and_the_report_says_so() -> None:
     assert "No change stood out" in told(content(timeline(3, 60, lambda *_: "neutral"))).text
+    assert "10 s before a moment" in told(content(timeline(3, 39, half_happy))).text, "too short to have any"
+
+
+def test_where_moments_do_not_stand_out_the_report_says_so() -> None:
+    given = content(timeline(5, 120, half_happy))
+    restless = replace(given, moments=[replace(moment, stands_out=False) for moment in given.moments])
+    assert "None stands out" in told(restless).text
+    assert "stand" not in told(given).text.partition("Participants")[0].partition("Moments worth looking at")[2]
 
 
 def test_every_report_says_what_its_figures_do_not_say() -> None:
@@ -169,6 +177,14 @@ def test_a_lecture_without_a_face_says_so_and_draws_nothing() -> None:
     assert "No face was found in any frame" in Text(made).text
     assert "<script" not in made
     assert "Participants" not in Text(made).text
+    assert "In none of them a face was found." in Text(made).text
+
+
+def test_a_lecture_without_a_frame_says_so_in_every_part() -> None:
+    said = told(content(timeline(0, 0, lambda *_: None))).text
+    for words in ("No frame was looked at, so there is", "No frame has been looked at", "so no model was asked"):
+        assert words in said
+    assert "No face was found" not in said
 
 
 def test_one_frame_of_one_participant_makes_a_report() -> None:
