@@ -1,5 +1,8 @@
 """Is each person one participant? IDF1, switches and smoothing on galleries whose truth is known.
 
+Of smoothing it tells how often scores and smoothed scores are right, and how many of the changes that scores show
+within 1.5 s smoothed scores show within 1.5 s too.
+
     python -m tests.benchmarks.participants GALLERY.mp4...
 
 Each GALLERY.truth.jsonl lies beside its video, as ../shared/tools/gallery.py writes them (rows of t0, t1, person, tile,
@@ -13,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +31,10 @@ from worker.manifest import MODELS, load_manifest
 
 RESULTS = Path(__file__).parent / "results"
 
-FIGURES = ("idf1", "num_switches", "people", "participants", "scores", "smoothed")
+FIGURES = ("idf1", "num_switches", "people", "participants", "scores", "smoothed", "changes", "followed")
+
+FOLLOWED_S = 1.5
+FADE_S = 0.5  # from the end of a row of the truth to the change, and from the change to the next row
 
 
 def measure(video: Path) -> dict[str, Any]:
@@ -36,6 +43,7 @@ def measure(video: Path) -> dict[str, Any]:
     accumulator = motmetrics.MOTAccumulator()
     participants: set[str] = set()
     right: dict[str, list[bool]] = defaultdict(list)
+    shows: dict[str, list[tuple[float, str, str]]] = defaultdict(list)  # person -> when, by scores, and smoothed
     number_of: dict[str, int] = defaultdict(lambda: len(number_of))  # motmetrics wants numbers
     for number, (t, seen) in sorted(_frames(_events(video)).items()):
         shown = [row for row in truth if row["t0"] <= t < row["t1"]]
@@ -53,7 +61,12 @@ def measure(video: Path) -> dict[str, Any]:
         for row, held in zip(shown, inside, strict=True):
             for event in (event for event, is_held in zip(seen, held, strict=True) if is_held):
                 for kind in ("scores", "smoothed"):
-                    right[kind].append(max(event[kind], key=event[kind].get) == row["emotion"])
+                    right[kind].append(_foremost(event[kind]) == row["emotion"])
+        for event in seen:
+            # Between two rows of one tile, where a face changes, it is still whose tile it is.
+            around = [row for row in truth if row["t0"] - 2 * FADE_S <= t < row["t1"] + 2 * FADE_S]
+            for person in {row["person"] for row in around if Tile(*row["tile"]).holds(event["box"])}:
+                shows[person].append((t, _foremost(event["scores"]), _foremost(event["smoothed"])))
     summary = motmetrics.metrics.create().compute(accumulator, metrics=["idf1", "num_switches"]).iloc[0]
     return {
         "video": video.stem,
@@ -62,7 +75,29 @@ def measure(video: Path) -> dict[str, Any]:
         "people": len({row["person"] for row in truth}),
         "participants": len(participants),
         **{kind: float(np.mean(of_kind)) for kind, of_kind in right.items()},
+        **_followed(truth, shows),
     }
+
+
+def _followed(truth: list[dict[str, Any]], shows: dict[str, list[tuple[float, str, str]]]) -> dict[str, int]:
+    """How many changes of expression scores show in time, and how many of these smoothed scores show in time."""
+    changes = followed = 0
+    rows = sorted(truth, key=lambda row: (row["person"], row["t0"]))
+    for before, after in pairwise(rows):
+        change = after["t0"] - FADE_S
+        if before["person"] != after["person"] or before["tile"] != after["tile"]:
+            continue
+        if before["emotion"] == after["emotion"] or change - before["t1"] > 2 * FADE_S:
+            continue
+        shown = [(raw, smoothed) for t, raw, smoothed in shows[after["person"]] if change <= t <= change + FOLLOWED_S]
+        if any(raw == after["emotion"] for raw, _ in shown):
+            changes += 1
+            followed += any(smoothed == after["emotion"] for _, smoothed in shown)
+    return {"changes": changes, "followed": followed}
+
+
+def _foremost(scores: dict[str, float]) -> str:
+    return max(scores, key=lambda emotion: scores[emotion])
 
 
 def _events(video: Path) -> list[dict[str, Any]]:
