@@ -25,11 +25,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.ruler import write_down
 from tests.gallery import Tile
-from training.provenance import provenance
-from worker.manifest import MODELS, load_manifest
-
-RESULTS = Path(__file__).parent / "results"
 
 FIGURES = ("idf1", "num_switches", "people", "participants", "scores", "smoothed", "changes", "followed")
 
@@ -122,12 +119,8 @@ def main() -> None:
     table = Table("gallery", *FIGURES)
     for one in measured:
         table.add_row(one["video"], *(f"{one[f]:.4f}" if isinstance(one[f], float) else str(one[f]) for f in FIGURES))
-    Console().print(table)
-    origin = provenance(load_manifest(MODELS).digest)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{origin['date']}-participants.json").write_text(
-        json.dumps({"galleries": measured, "provenance": origin}, indent=2) + "\n"
-    )
+    Console(width=110).print(table)
+    write_down("participants", {"galleries": measured})
 
 
 if __name__ == "__main__":

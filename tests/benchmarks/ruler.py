@@ -101,16 +101,18 @@ def conclude(name: str, result: Result, terms: Terms) -> None:
     console = Console(width=110)
     console.print(table)
     console.print(result.verdict, "\n")
+    write_down(name, {"verdict": result.verdict, "terms": terms._asdict(), **result.measured})
+
+
+def write_down(name: str, measured: dict[str, Any]) -> None:
+    """Leave a dated file of what was measured, with where and by what."""
     origin = provenance(load_manifest(MODELS).digest)
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{origin['date'].replace(':', '')}-{name}.json"
-    written = {
-        "verdict": result.verdict,
-        "terms": terms._asdict(),
-        **result.measured,
-        "provenance": {**origin, "versions": {**origin["versions"], "av": version("av"), "redis": _redis_version()}},
-    }
-    file.write_text(json.dumps(written, indent=2, default=str) + "\n")
+    versions = {**origin["versions"], "av": version("av"), "redis": _redis_version()}
+    file.write_text(
+        json.dumps({**measured, "provenance": {**origin, "versions": versions}}, indent=2, default=str) + "\n"
+    )
 
 
 def medians(contestants: dict[str, Callable[[], float]], repeats: int) -> tuple[dict[str, float], dict[str, Any]]:
