@@ -157,11 +157,12 @@ def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
         numbers = range(state.next_chunk, state.next_chunk + CHUNKS_AT_ONCE)
         in_flight = _hash(pipe, keys.in_flight)
         fed = list(takewhile(lambda n: str(n).encode() in in_flight, numbers))
-        outcomes = _consecutive(cast(list[bytes | None], pipe.mget([keys.outcome(n) for n in fed]))) if fed else []
+        frames = [_frames(in_flight[str(n).encode()]) for n in fed]
+        stored_outcomes = cast(list[bytes | None], pipe.mget([keys.outcome(n) for n in fed])) if fed else []
+        outcomes = _consecutive(stored_outcomes, frames)
         if not outcomes:
             return False
-        chunks = numbers[: len(outcomes)]
-        frames = [_frames(in_flight.pop(str(n).encode(), None)) for n in chunks]
+        chunks, frames = numbers[: len(outcomes)], frames[: len(outcomes)]
         folded = fold(keys.lecture, state, outcomes, frames)
         if folded.ending is not None:
             ledger = _final_ledger(ledger_from_hashes(_hash(pipe, keys.info), {}), folded)  # it was the last chunk
@@ -196,27 +197,38 @@ def _hash(pipe: Pipeline, key: str) -> dict[bytes, bytes]:
     return cast(dict[bytes, bytes], pipe.hgetall(key))
 
 
-def _frames(in_flight: bytes | None) -> int:
-    return 0 if in_flight is None else msgspec.json.decode(in_flight, type=InFlight).frames
+def _frames(in_flight: bytes) -> int:
+    return msgspec.json.decode(in_flight, type=InFlight).frames
 
 
-def _consecutive(stored: list[bytes | None]) -> list[Outcome]:
+def _consecutive(stored: list[bytes | None], frames: list[int]) -> list[Outcome]:
     outcomes = []
-    for value in stored:
+    for value, count in zip(stored, frames, strict=True):
         if value is None:
             break
-        outcomes.append(_outcome(value))
+        outcomes.append(_outcome(value, count))
         if outcomes[-1].ending is not None:
             break
     return outcomes
 
 
-def _outcome(stored: bytes) -> Outcome:
-    """What was written down for a chunk. If no worker of ours wrote it, the chunk failed and the lecture goes on."""
+def _outcome(stored: bytes, frames: int) -> Outcome:
+    """What was written down for a chunk of so many frames. If no worker of ours can have written it, the chunk failed
+    and the lecture goes on."""
     try:
-        return msgspec.json.decode(stored, type=Outcome)
+        outcome = msgspec.json.decode(stored, type=Outcome)
     except ValueError:
         return Outcome(failure="foreign")
+    return outcome if _accounts_for(outcome, frames) else Outcome(failure="foreign")
+
+
+def _accounts_for(outcome: Outcome, frames: int) -> bool:
+    """Whether it tells of each of so many frames what became of it, once: or the ledger would not balance."""
+    seen = [frame for frame, _ in groupby(outcome.frames, key=lambda picture: picture.stamp.frame)]
+    told = {*seen, *outcome.failed}
+    if outcome.failure is not None:
+        return not told and outcome.ending is None
+    return len(seen) == len(set(seen)) and len(told) == frames and (outcome.ending is None or frames == 0)
 
 
 def _tell(pipe: Pipeline, keys: LectureKeys, folded: Folded, known: dict[str, ParticipantSpan]) -> None:
