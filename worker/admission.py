@@ -28,6 +28,7 @@ from worker.contract.server import (
     discard_job,
     enqueue_chunk,
     frame_queue,
+    job_id,
 )
 from worker.metrics import JOBS_REFUSED
 
@@ -93,6 +94,8 @@ class ChunkJob(Job):
         assert connection is not None
         try:
             job = cast(ChunkJob, super().fetch(id, connection, serializer))
+            if id != job_id(*job.args):
+                raise Refused("arguments")
             _check_in_flight(connection, *job.args)
         except Refused as refusal:
             refuse(connection, id, refusal.reason)
@@ -115,7 +118,7 @@ class ChunkJob(Job):
         if self.origin != QUEUE:
             raise Refused("unreadable")
         # A job gets the time and the tries that ours have, whatever it asks for.
-        self.timeout = min(self.timeout, JOB_TIMEOUT_S) if self.timeout and self.timeout > 0 else JOB_TIMEOUT_S
+        self.timeout = JOB_TIMEOUT_S
         self.retries_left = min(max(self.retries_left or 0, 0), JOB_RETRIES)
         self.result_ttl = 0
         self.failure_ttl = FAILED_JOB_TTL_S
