@@ -6,7 +6,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 import typer
@@ -19,12 +19,27 @@ from worker.contract.server import (
     connect,
     without_credentials,
 )
+from worker.contract.shown import masked
 from worker.manifest import MODELS, EnsembleMode, ManifestError, load_manifest
 
 METRICS_PORT = 9108
 """Where metrics are served unless somebody wishes otherwise."""
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+# typer has brought a click of its own since 0.20; this is the parent of all its usage errors, in that one or the other.
+UsageError: Any = typer.BadParameter.__base__
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def main() -> None:
+    """Run the command line. What is wrong with its words is one line on standard error, without what is secret."""
+    try:
+        code = app(standalone_mode=False, prog_name="worker")
+    except UsageError as wrong:
+        command = wrong.ctx.command_path if wrong.ctx else "worker"
+        typer.echo(f"worker: {masked(wrong.format_message())} (see `{command} --help`)", err=True)
+        code = 2
+    sys.exit(code)
 
 
 @app.callback()
