@@ -133,6 +133,12 @@ def end_abandoned(client: redis.Redis, lecture: str) -> bool:
     return True
 
 
+def has_outcome(client: redis.Redis, keys: LectureKeys, number: int) -> bool:
+    """Whether it is written down what a worker made of a chunk. What is no string is a stranger's, and counts as none,
+    as for the commit."""
+    return bool(client.type(keys.outcome(number)) == b"string")
+
+
 def strike_off(client: redis.Redis, lecture: str) -> None:
     """Take a lecture that is over, or gone, off the list of those that run."""
     keys = LectureKeys(lecture)

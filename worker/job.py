@@ -18,7 +18,7 @@ from rq.exceptions import AbandonedJobError
 from rq.job import Job
 from rq.timeouts import JobTimeoutException
 
-from worker.commit import commit
+from worker.commit import commit, has_outcome
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.messages import Chunk, LectureProgress, encode
 from worker.contract.server import JOB, JOB_TIMEOUT_S, RETENTION_S, job_id
@@ -57,7 +57,7 @@ def process(lecture: str, number: int) -> None:
     if _chunk_of(job) is None:
         raise ValueError("a job that is for no chunk")
     client, keys = job.connection, LectureKeys(lecture)
-    if _has_its_turn_before(client, keys, number) and not client.exists(keys.outcome(number)):
+    if _has_its_turn_before(client, keys, number) and not has_outcome(client, keys, number):
         chunk, head = _fetch(client, keys, number)
         with time_limit(int(job.timeout or JOB_TIMEOUT_S)):
             outcome = _seen(chunk, carefully=not job.retries_left)
@@ -181,6 +181,7 @@ _REPLACE_PIXELS = """
 local head = redis.call('HGET', KEYS[1], 'head')
 if head and ARGV[3] and head ~= ARGV[3] then return end
 redis.call('DEL', KEYS[1])
+if redis.call('TYPE', KEYS[2]).ok ~= 'string' then redis.call('DEL', KEYS[2]) end
 return redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2], 'NX')
 """
 

@@ -266,6 +266,16 @@ def test_an_outcome_that_no_worker_wrote_fails_its_chunk_and_the_lecture_goes_on
     assert ledger_of(client, keys).balances
 
 
+@pytest.mark.parametrize("key", ["lecture:{l}:outcome:0", "rq:executions:l-0"])
+def test_a_value_of_another_kind_in_the_place_of_ours_is_removed(client: redis.Redis, key: str) -> None:
+    keys = feed_lecture(client, "l", chunks_of(PAGES[:2], 2))
+    client.hset(key, "a", "stranger's")
+    work(client, 2)
+    assert client.hget(keys.info, "status") == b"done"
+    assert ledger_of(client, keys).published == 2
+    assert not client.exists(key)
+
+
 @pytest.mark.parametrize("foreign", [b"", b"[]", b'{"next_chunk": "seven"}', b'{"next_chunk": -1}', b"\xff"])
 def test_a_state_that_is_not_ours_stops_its_lecture_and_no_other_and_no_worker(
     client: redis.Redis, foreign: bytes
