@@ -74,8 +74,12 @@ class Folded:
 @timed("commit")
 def commit(client: redis.Redis, lecture: str) -> None:
     """Fold in every chunk whose turn has come. Does nothing where there is none, or no such lecture."""
-    while _commit_some(client, LectureKeys(lecture)):
-        pass
+    more = True
+    while more:
+        try:
+            more = _commit_some(client, LectureKeys(lecture))
+        except redis.WatchError:  # somebody else was faster, or the connection was lost: look again at what is left
+            COMMIT_CONFLICTS.inc()
 
 
 def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: list[int]) -> Folded:
@@ -182,11 +186,7 @@ def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
         pipe.set(keys.state, encode(folded.state), ex=folded.state.retention)
         if folded.ending is not None:
             _end(pipe, keys, folded.ending, folded.state, ledger, now)
-        try:
-            pipe.execute()
-        except redis.WatchError:
-            COMMIT_CONFLICTS.inc()
-            return True  # somebody else was faster: look again at what is left
+        pipe.execute()
     count_committed(folded.published, folded.failed, [outcome.taken for outcome in outcomes])
     if folded.ending is not None:
         strike_off(client, keys.lecture)
