@@ -10,6 +10,9 @@ from typing import Annotated, Any
 
 import structlog
 import typer
+from redis import Redis
+from redis.exceptions import NoPermissionError, RedisError
+from rq.worker_registration import REDIS_WORKER_KEYS
 
 from worker.contract.server import (
     EMBEDDED,
@@ -69,6 +72,7 @@ def run(
     try:
         load_manifest(MODELS, ensemble)
         client = connect(redis, Patience(OUTAGE_S, hurried=stop.is_set))
+        _check_rights(client, redis)
     except (ManifestError, RedisUnusable) as refusal:
         typer.echo(f"worker: {refusal}", err=True)
         raise typer.Exit(2) from None
@@ -91,6 +95,17 @@ def run(
         shown = without_credentials(redis)
         typer.echo(f"worker: Redis at {shown} was away for {OUTAGE_S:.0f} s, giving up: {failure}", err=True)
         raise typer.Exit(1) from None
+
+
+def _check_rights(client: Redis, url: str) -> None:
+    """RedisUnusable where this user is not allowed to work: its processes would die, one after the other, for ever."""
+    try:
+        client.srem(REDIS_WORKER_KEYS, "")  # of what only workers may write, and changes nothing
+    except NoPermissionError:
+        shown = without_credentials(url)
+        raise RedisUnusable(f"Redis at {shown} does not let this user work; give the user of workers") from None
+    except RedisError:
+        pass  # whatever else is the matter shows when the work begins
 
 
 def _tallies() -> AbstractContextManager[object]:

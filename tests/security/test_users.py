@@ -161,6 +161,14 @@ def test_a_wrong_password_and_a_foreign_authority_are_one_line_without_the_passw
             assert "SECRET" not in done.stderr + done.stdout
 
 
+@pytest.mark.parametrize("user", ["producer", "subscriber"])
+def test_workers_of_a_user_who_may_not_work_end_at_their_start_with_one_line(server: Guarded, user: str) -> None:
+    words = [sys.executable, "-m", "worker", "run", "--redis", server.urls[user]]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "does not let this user work" in done.stderr
+
+
 def test_a_lecture_outlives_a_restart_of_redis_with_its_append_only_file(
     server: Guarded, ingested: list[dict[str, Any]]
 ) -> None:
