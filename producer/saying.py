@@ -1,17 +1,16 @@
 """What is said on standard error, beside the results on standard output."""
 
 import os
-import re
 import sys
 
-_CREDENTIALS = re.compile(r"(?<=://)\S*@")
+from worker.contract.shown import masked
 
 
 def say(message: object) -> None:
     """One line on standard error. Whatever it quotes, user names and passwords of URLs are taken out."""
     line = " ".join(str(message).splitlines())
     # Not by typer.echo, which gets past what a moving line does in order to stay below.
-    sys.stderr.write("producer: " + _CREDENTIALS.sub("", line) + "\n")
+    sys.stderr.write("producer: " + masked(line) + "\n")
     sys.stderr.flush()
 
 

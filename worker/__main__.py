@@ -6,9 +6,9 @@ from worker.contract.shown import hide_credentials
 def main() -> None:
     """Run the command line, once its words are fit to be seen."""
     hide_credentials()
-    from worker.cli import app
+    from worker.cli import main
 
-    app(prog_name="worker")
+    main()
 
 
 if __name__ == "__main__":

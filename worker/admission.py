@@ -14,6 +14,7 @@ import msgspec
 import redis
 from rq import Queue
 from rq.exceptions import NoSuchJobError
+from rq.executions import ExecutionRegistry
 from rq.job import Job
 
 from worker.contract.keys import LectureKeys
@@ -28,6 +29,7 @@ from worker.contract.server import (
     discard_job,
     enqueue_chunk,
     frame_queue,
+    job_id,
 )
 from worker.metrics import JOBS_REFUSED
 
@@ -93,7 +95,10 @@ class ChunkJob(Job):
         assert connection is not None
         try:
             job = cast(ChunkJob, super().fetch(id, connection, serializer))
+            if id != job_id(*job.args):
+                raise Refused("arguments")
             _check_in_flight(connection, *job.args)
+            _clear_the_way(connection, id)
         except Refused as refusal:
             refuse(connection, id, refusal.reason)
         except (redis.exceptions.ResponseError, ValueError):  # no hash, or an id that RQ does not take
@@ -115,7 +120,7 @@ class ChunkJob(Job):
         if self.origin != QUEUE:
             raise Refused("unreadable")
         # A job gets the time and the tries that ours have, whatever it asks for.
-        self.timeout = min(self.timeout, JOB_TIMEOUT_S) if self.timeout and self.timeout > 0 else JOB_TIMEOUT_S
+        self.timeout = JOB_TIMEOUT_S
         self.retries_left = min(max(self.retries_left or 0, 0), JOB_RETRIES)
         self.result_ttl = 0
         self.failure_ttl = FAILED_JOB_TTL_S
@@ -180,3 +185,10 @@ def _check_in_flight(client: redis.Redis, lecture: str, number: int) -> None:
     keys = LectureKeys(lecture)
     if not client.hexists(keys.in_flight, str(number)):
         raise Refused("not_in_flight" if client.exists(keys.info) else "unknown_lecture")
+
+
+def _clear_the_way(client: redis.Redis, job: str) -> None:
+    """Remove what a stranger put where RQ notes the job's runs: it would end every worker that begins the job."""
+    runs = ExecutionRegistry.key_template.format(job)
+    if client.type(runs) not in (b"none", b"zset"):
+        client.unlink(runs)

@@ -6,10 +6,13 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 import typer
+from redis import Redis
+from redis.exceptions import NoPermissionError, RedisError
+from rq.worker_registration import REDIS_WORKER_KEYS
 
 from worker.contract.server import (
     EMBEDDED,
@@ -19,12 +22,27 @@ from worker.contract.server import (
     connect,
     without_credentials,
 )
+from worker.contract.shown import masked
 from worker.manifest import MODELS, EnsembleMode, ManifestError, load_manifest
 
 METRICS_PORT = 9108
 """Where metrics are served unless somebody wishes otherwise."""
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+# typer has brought a click of its own since 0.20; this is the parent of all its usage errors, in that one or the other.
+UsageError: Any = typer.BadParameter.__base__
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def main() -> None:
+    """Run the command line. What is wrong with its words is one line on standard error, without what is secret."""
+    try:
+        code = app(standalone_mode=False, prog_name="worker")
+    except UsageError as wrong:
+        command = wrong.ctx.command_path if wrong.ctx else "worker"
+        typer.echo(f"worker: {masked(wrong.format_message())} (see `{command} --help`)", err=True)
+        code = 2
+    sys.exit(code)
 
 
 @app.callback()
@@ -54,6 +72,7 @@ def run(
     try:
         load_manifest(MODELS, ensemble)
         client = connect(redis, Patience(OUTAGE_S, hurried=stop.is_set))
+        _check_rights(client, redis)
     except (ManifestError, RedisUnusable) as refusal:
         typer.echo(f"worker: {refusal}", err=True)
         raise typer.Exit(2) from None
@@ -76,6 +95,17 @@ def run(
         shown = without_credentials(redis)
         typer.echo(f"worker: Redis at {shown} was away for {OUTAGE_S:.0f} s, giving up: {failure}", err=True)
         raise typer.Exit(1) from None
+
+
+def _check_rights(client: Redis, url: str) -> None:
+    """RedisUnusable where this user is not allowed to work: its processes would die, one after the other, for ever."""
+    try:
+        client.srem(REDIS_WORKER_KEYS, "")  # of what only workers may write, and changes nothing
+    except NoPermissionError:
+        shown = without_credentials(url)
+        raise RedisUnusable(f"Redis at {shown} does not let this user work; give the user of workers") from None
+    except RedisError:
+        pass  # whatever else is the matter shows when the work begins
 
 
 def _tallies() -> AbstractContextManager[object]:

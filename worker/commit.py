@@ -74,8 +74,12 @@ class Folded:
 @timed("commit")
 def commit(client: redis.Redis, lecture: str) -> None:
     """Fold in every chunk whose turn has come. Does nothing where there is none, or no such lecture."""
-    while _commit_some(client, LectureKeys(lecture)):
-        pass
+    more = True
+    while more:
+        try:
+            more = _commit_some(client, LectureKeys(lecture))
+        except redis.WatchError:  # somebody else was faster, or the connection was lost: look again at what is left
+            COMMIT_CONFLICTS.inc()
 
 
 def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: list[int]) -> Folded:
@@ -133,6 +137,12 @@ def end_abandoned(client: redis.Redis, lecture: str) -> bool:
     return True
 
 
+def has_outcome(client: redis.Redis, keys: LectureKeys, number: int) -> bool:
+    """Whether it is written down what a worker made of a chunk. What is no string is a stranger's, and counts as none,
+    as for the commit."""
+    return bool(client.type(keys.outcome(number)) == b"string")
+
+
 def strike_off(client: redis.Redis, lecture: str) -> None:
     """Take a lecture that is over, or gone, off the list of those that run."""
     keys = LectureKeys(lecture)
@@ -157,11 +167,12 @@ def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
         numbers = range(state.next_chunk, state.next_chunk + CHUNKS_AT_ONCE)
         in_flight = _hash(pipe, keys.in_flight)
         fed = list(takewhile(lambda n: str(n).encode() in in_flight, numbers))
-        outcomes = _consecutive(cast(list[bytes | None], pipe.mget([keys.outcome(n) for n in fed]))) if fed else []
+        frames = [_frames(in_flight[str(n).encode()]) for n in fed]
+        stored_outcomes = cast(list[bytes | None], pipe.mget([keys.outcome(n) for n in fed])) if fed else []
+        outcomes = _consecutive(stored_outcomes, frames)
         if not outcomes:
             return False
-        chunks = numbers[: len(outcomes)]
-        frames = [_frames(in_flight.pop(str(n).encode(), None)) for n in chunks]
+        chunks, frames = numbers[: len(outcomes)], frames[: len(outcomes)]
         folded = fold(keys.lecture, state, outcomes, frames)
         if folded.ending is not None:
             ledger = _final_ledger(ledger_from_hashes(_hash(pipe, keys.info), {}), folded)  # it was the last chunk
@@ -175,11 +186,7 @@ def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
         pipe.set(keys.state, encode(folded.state), ex=folded.state.retention)
         if folded.ending is not None:
             _end(pipe, keys, folded.ending, folded.state, ledger, now)
-        try:
-            pipe.execute()
-        except redis.WatchError:
-            COMMIT_CONFLICTS.inc()
-            return True  # somebody else was faster: look again at what is left
+        pipe.execute()
     count_committed(folded.published, folded.failed, [outcome.taken for outcome in outcomes])
     if folded.ending is not None:
         strike_off(client, keys.lecture)
@@ -196,27 +203,38 @@ def _hash(pipe: Pipeline, key: str) -> dict[bytes, bytes]:
     return cast(dict[bytes, bytes], pipe.hgetall(key))
 
 
-def _frames(in_flight: bytes | None) -> int:
-    return 0 if in_flight is None else msgspec.json.decode(in_flight, type=InFlight).frames
+def _frames(in_flight: bytes) -> int:
+    return msgspec.json.decode(in_flight, type=InFlight).frames
 
 
-def _consecutive(stored: list[bytes | None]) -> list[Outcome]:
+def _consecutive(stored: list[bytes | None], frames: list[int]) -> list[Outcome]:
     outcomes = []
-    for value in stored:
+    for value, count in zip(stored, frames, strict=True):
         if value is None:
             break
-        outcomes.append(_outcome(value))
+        outcomes.append(_outcome(value, count))
         if outcomes[-1].ending is not None:
             break
     return outcomes
 
 
-def _outcome(stored: bytes) -> Outcome:
-    """What was written down for a chunk. If no worker of ours wrote it, the chunk failed and the lecture goes on."""
+def _outcome(stored: bytes, frames: int) -> Outcome:
+    """What was written down for a chunk of so many frames. If no worker of ours can have written it, the chunk failed
+    and the lecture goes on."""
     try:
-        return msgspec.json.decode(stored, type=Outcome)
+        outcome = msgspec.json.decode(stored, type=Outcome)
     except ValueError:
         return Outcome(failure="foreign")
+    return outcome if _accounts_for(outcome, frames) else Outcome(failure="foreign")
+
+
+def _accounts_for(outcome: Outcome, frames: int) -> bool:
+    """Whether it tells of each of so many frames what became of it, once: or the ledger would not balance."""
+    seen = [frame for frame, _ in groupby(outcome.frames, key=lambda picture: picture.stamp.frame)]
+    told = {*seen, *outcome.failed}
+    if outcome.failure is not None:
+        return not told and outcome.ending is None
+    return len(seen) == len(set(seen)) and len(told) == frames and (outcome.ending is None or frames == 0)
 
 
 def _tell(pipe: Pipeline, keys: LectureKeys, folded: Folded, known: dict[str, ParticipantSpan]) -> None:

@@ -18,10 +18,10 @@ from rq.exceptions import AbandonedJobError
 from rq.job import Job
 from rq.timeouts import JobTimeoutException
 
-from worker.commit import commit
+from worker.commit import commit, has_outcome
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.messages import Chunk, LectureProgress, encode
-from worker.contract.server import JOB, JOB_TIMEOUT_S, RETENTION_S
+from worker.contract.server import JOB, JOB_TIMEOUT_S, RETENTION_S, job_id
 from worker.limit import time_limit
 from worker.manifest import MODELS, EnsembleMode
 from worker.metrics import JOB_SECONDS, JOBS_REFUSED, count_retry, timed
@@ -57,11 +57,11 @@ def process(lecture: str, number: int) -> None:
     if _chunk_of(job) is None:
         raise ValueError("a job that is for no chunk")
     client, keys = job.connection, LectureKeys(lecture)
-    if _has_its_turn_before(client, keys, number) and not client.exists(keys.outcome(number)):
-        chunk = _fetch(client, keys, number)
+    if _has_its_turn_before(client, keys, number) and not has_outcome(client, keys, number):
+        chunk, head = _fetch(client, keys, number)
         with time_limit(int(job.timeout or JOB_TIMEOUT_S)):
             outcome = _seen(chunk, carefully=not job.retries_left)
-        _write_down(client, keys, number, outcome)
+        _write_down(client, keys, number, outcome, head)
     commit(client, lecture)
 
 
@@ -102,9 +102,10 @@ def make_room(client: redis.Redis) -> bool:
         if not with_pixels:
             return False
         keys, number = choice(with_pixels)  # any will do  # nosec B311
+        chunk, head = _fetch(client, keys, number)
         with time_limit(JOB_TIMEOUT_S):
-            outcome = _seen(_fetch(client, keys, number), carefully=False)
-        _write_down(client, keys, number, outcome)
+            outcome = _seen(chunk, carefully=False)
+        _write_down(client, keys, number, outcome, head)
     except Exception as failure:  # the chunk's own job will see what becomes of it
         log.error("could not make room in Redis", error=_described(failure))
         return False
@@ -113,7 +114,7 @@ def make_room(client: redis.Redis) -> bool:
 
 def _chunk_of(job: Job) -> tuple[LectureKeys, int] | None:
     """The lecture and the chunk that a job is for; None for a stranger's job, which just fails."""
-    if job.func_name != JOB or list(map(type, job.args)) != [str, int]:
+    if job.func_name != JOB or list(map(type, job.args)) != [str, int] or job.id != job_id(*job.args):
         return None
     try:
         return LectureKeys(job.args[0]), job.args[1]
@@ -131,11 +132,12 @@ def _has_its_turn_before(client: redis.Redis, keys: LectureKeys, number: int) ->
 
 
 @timed("fetch")
-def _fetch(client: redis.Redis, keys: LectureKeys, number: int) -> Chunk:
+def _fetch(client: redis.Redis, keys: LectureKeys, number: int) -> tuple[Chunk, bytes]:
+    """The chunk, and its head as it is stored, by which it is told from any other of that number."""
     fields = cast(dict[bytes, bytes], client.hgetall(keys.chunk(number)))
     if not fields:
         raise ChunkGone(f"chunk {number} is gone")
-    return Chunk.from_hash(fields)
+    return Chunk.from_hash(fields), fields[b"head"]
 
 
 def _seen(chunk: Chunk, carefully: bool) -> Outcome:
@@ -173,17 +175,25 @@ def _part(chunk: Chunk, pictures: list[int]) -> Chunk:
 
 # One step, so that what was seen is safe before the pixels go, and they go as soon as it is. A script may write to a
 # Redis at its `maxmemory` once it has deleted something, a transaction may not: this is how room comes back. The first
-# outcome counts.
+# outcome counts. If the pixels there are not those that were looked at, the lecture was forgotten and another begun by
+# its name, while whoever looked stood still: then nothing happens.
 _REPLACE_PIXELS = """
+local head = redis.call('HGET', KEYS[1], 'head')
+if head and ARGV[3] and head ~= ARGV[3] then return end
 redis.call('DEL', KEYS[1])
+if redis.call('TYPE', KEYS[2]).ok ~= 'string' then redis.call('DEL', KEYS[2]) end
 return redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2], 'NX')
 """
 
 
 @timed("write")
-def _write_down(client: redis.Redis, keys: LectureKeys, number: int, outcome: Outcome) -> None:
+def _write_down(
+    client: redis.Redis, keys: LectureKeys, number: int, outcome: Outcome, head: bytes | None = None
+) -> None:
+    """Put an outcome in the place of a chunk's pixels; with `head`, only of those of the chunk that has it."""
     replace = client.register_script(_REPLACE_PIXELS)
-    replace(keys=[keys.chunk(number), keys.outcome(number)], args=[encode(outcome), RETENTION_S])
+    looked_at = [] if head is None else [head]
+    replace(keys=[keys.chunk(number), keys.outcome(number)], args=[encode(outcome), RETENTION_S, *looked_at])
     if not _has_its_turn_before(client, keys, number):
         client.delete(keys.outcome(number))  # too late: the lecture was forgotten or has moved on, leave nothing behind
 

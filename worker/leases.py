@@ -39,7 +39,8 @@ def renew(client: redis.Redis, execution: Execution) -> bool:
     with client.pipeline(transaction=False) as pipe:
         pipe.zscore(registry, this)
         pipe.expire(execution.key, LEASE_S)  # allowed also where Redis is full
-        pipe.hset(execution.key, "last_heartbeat", time.time())
+        # Whole: if the lease was over, a part of it would be one that RQ cannot read.
+        pipe.hset(execution.key, mapping={**execution.serialize(), "last_heartbeat": time.time()})
         pipe.expire(execution.key, LEASE_S)
         pipe.zadd(registry, {this: time.time() + LEASE_S}, xx=True)  # RQ's form; tells how long the run has gone on
         listed, *_ = pipe.execute(raise_on_error=False)

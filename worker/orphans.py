@@ -13,7 +13,7 @@ import structlog
 from msgspec import json
 from rq import Queue
 
-from worker.commit import end_abandoned, strike_off
+from worker.commit import end_abandoned, has_outcome, strike_off
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.messages import LectureProgress
 from worker.contract.server import ABANDONED_S, FEEDER_TTL_S, enqueue_chunk, frame_queue, job_id
@@ -82,7 +82,7 @@ class Orphans:
             if job_id(lecture.name, number) not in at_work
         }
         for name, number in sorted(jobless & self._jobless):
-            if not self._client.exists(LectureKeys(name).outcome(number)):
+            if not has_outcome(self._client, LectureKeys(name), number):
                 log.warning("chunk has no job, asked for again", lecture=name, chunk=number)
                 enqueue_chunk(self._queue, name, number)
         self._jobless = jobless - self._jobless

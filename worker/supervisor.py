@@ -89,7 +89,7 @@ class Supervisor:
             self._drain()
 
     def _start(self) -> None:
-        name = f"{gethostname()}-{uuid4().hex[:8]}"
+        name = worker_name()
         ready = multiprocessing.RawValue(c_bool, False)
         process = self._spawn.Process(target=serve, args=(self._url, name, self._mode, ready), name=name)
         process.start()
@@ -140,6 +140,11 @@ class Supervisor:
                 process.kill()
                 process.join()
         self._running.clear()
+
+
+def worker_name() -> str:
+    """A name for a new process; never of a job's form (a dash and digits), which is left out of logs."""
+    return f"{gethostname()}-w{uuid4().hex[:8]}"
 
 
 def stop_on_signals(stop: threading.Event) -> None:

@@ -21,6 +21,13 @@ def stall(proxy: Proxy) -> None:
     proxy.go_on()
 
 
+def test_a_first_connection_that_is_reset_is_made_again() -> None:
+    with running_redis() as (url, _), proxied(url) as proxy:
+        for answer in range(3):
+            proxy.lose_answer(answer)
+            connect(proxy.url).close()
+
+
 def test_everybody_comes_through_and_tells_everything_once(
     lecture_video: Path, told_undisturbed: dict[str, list[Event]]
 ) -> None:

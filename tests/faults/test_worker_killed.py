@@ -9,15 +9,17 @@ from typing import cast
 
 import pytest
 import redis
+from msgspec import structs
 
+from producer.reading.lectures import forget
 from tests.conftest import running_redis
 from tests.faults.altered import environment, happened
 from tests.faults.undisturbed import chunks, undisturbed
-from tests.lectures import await_end, begin_lecture, events_of, feed_lecture, ledger_of, push_chunk
+from tests.gallery import gallery_pages
+from tests.lectures import await_end, chunks_of, events_of, feed_lecture, ledger_of
 from tests.processes import eventually, workers
-from worker.contract.keys import LectureKeys
-from worker.contract.messages import Event
-from worker.contract.server import JOB_RETRIES, enqueue_chunk, frame_queue, job_id
+from worker.contract.messages import Chunk, Event
+from worker.contract.server import JOB_RETRIES, frame_queue, job_id
 from worker.leases import LEASE_S
 from worker.sweep import SWEEP_EVERY_S
 
@@ -116,20 +118,34 @@ def test_a_worker_that_stood_still_for_longer_than_its_lease_tells_nothing_twice
     assert events_of(client, keys) == expected
 
 
-def enqueue_limited(client: redis.Redis, keys: LectureKeys, number: int, seconds: int) -> None:
-    enqueue_chunk(frame_queue(client), keys.lecture, number)
-    client.hset(f"rq:job:{keys.lecture}-{number}", "timeout", seconds)
+def test_a_worker_that_stood_still_while_its_lecture_was_forgotten_tells_nothing_of_it_in_the_next_of_that_name(
+    client: redis.Redis, redis_url: str, expected: dict[str, list[Event]], tmp_path: Path
+) -> None:
+    """What it saw is of other pictures, but of a chunk with the same number."""
+    feed_lecture(
+        client, "l", [taken(1.0, chunk) for chunk in chunks_of(list(gallery_pages(1, 12, size=(640, 360))), 3)]
+    )
+    with altered(redis_url, 1, tmp_path, {"_seen": ["stop"]}):
+        stopped = pid_of(tmp_path, "_seen.0")
+        forget(client, "l")
+        keys = feed_lecture(client, "l", [taken(2.0, chunk) for chunk in chunks()])
+        os.kill(stopped, signal.SIGCONT)
+        await_end(client, keys)
+        eventually(lambda: nothing_left_of_jobs(client))
+    assert events_of(client, keys) == expected
+
+
+def taken(at: float, chunk: Chunk) -> Chunk:
+    return structs.replace(chunk, head=structs.replace(chunk.head, taken=at))
 
 
 def test_a_job_that_hangs_is_ended_at_its_time_limit_also_where_no_exception_reaches_it(
     client: redis.Redis, redis_url: str, expected: dict[str, list[Event]], tmp_path: Path
 ) -> None:
-    keys = begin_lecture(client, "l")
-    for number, chunk in enumerate(chunks()):
-        push_chunk(client, keys, number, chunk)
-        enqueue_limited(client, keys, number, seconds=8)
+    keys = feed_lecture(client, "l", chunks())
     befall = {"_seen": ["hang", "hang deaf"]}
-    with altered(redis_url, 1, tmp_path, befall, {"worker.limit.STUCK_S": 0.5, **AT_ONCE}) as supervisor:
+    short = {"worker.admission.JOB_TIMEOUT_S": 8, "worker.limit.STUCK_S": 0.5}
+    with altered(redis_url, 1, tmp_path, befall, {**short, **AT_ONCE}) as supervisor:
         deaf = pid_of(tmp_path, "_seen.1")
         eventually(lambda: ended(deaf))
         await_end(client, keys)

@@ -52,7 +52,7 @@ def guarded_redis() -> Iterator[Guarded]:
         settings = f"--port 0 --tls-port {port} --bind 127.0.0.1 --tls-auth-clients no --save --dir {folder}".split()
         settings += ["--tls-cert-file", f"{folder}/cert.pem", "--tls-key-file", f"{folder}/key.pem"]
         settings += ["--tls-ca-cert-file", f"{folder}/ca.pem", "--aclfile", f"{folder}/users.acl"]
-        settings += ["--unixsocket", f"{folder}/redis.sock"]
+        settings += ["--unixsocket", f"{folder}/redis.sock", "--appendonly", "yes", "--enable-debug-command", "local"]
         with subprocess.Popen([server, *settings], stdout=subprocess.DEVNULL) as running:
             admin = redis.Redis(unix_socket_path=f"{folder}/redis.sock", username="admin", password="admin")
             _await(admin)

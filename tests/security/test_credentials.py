@@ -124,7 +124,11 @@ def test_nothing_that_was_planted_comes_out_anywhere(server: Guarded, tmp_path: 
         ["producer", "list", "--redis", "redis://me:SECRET@127.0.0.1:{port}/0?x=SECRET"],
         ["producer", "export", "l", "-o", "l.csv", "--redis", "rediss://:SECRET@127.0.0.1:{port}"],
         ["producer", "list", "--redis", "nonsense://me:SECRET@h"],
+        ["producer", "ingest", "rtsp://127.0.0.1:{port}/user=me&password=SECRET/x"],
+        ["producer", "ingest", "rtsp:/me:SECRET@127.0.0.1/x"],
+        ["producer", "export", "l", "-o", "redis://me:SECRET@h"],
         ["worker", "run", "--redis", "redis://me:SECRET@127.0.0.1:{port}?x=SECRET"],
+        ["worker", "run", "--redis", "redis://127.0.0.1:{port}", "rtsp://me:SECRET@h"],
         ["worker", "run", "--redis", "redis://me:SECR ET@127.0.0.1:port"],
     ],
     ids=lambda words: " ".join(words)[:60],
@@ -162,6 +166,7 @@ def test_a_title_is_changed_only_where_there_is_something_to_hide() -> None:
         ("--redis=rediss://:SECRET@h", "--redis=rediss://h"),
         ("alice=rtsp://me:SECRET@h/x", "alice=rtsp://h/x"),
         ("redis://me:SEC/RET@h", "redis://..."),
+        ("redis:/me:SECRET@h", "redis:/h"),
     ):
         begun = time.monotonic()
         said = subprocess.run([sys.executable, "-c", code, url], capture_output=True, text=True, check=True).stdout

@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+from uuid import UUID
 
+import pytest
 import redis
 
 from tests.gallery import gallery_pages
 from tests.lectures import await_end, chunks_of, feed_lecture
 from tests.processes import workers
+from worker.contract.server import chunk_of_job_id
+from worker.supervisor import worker_name
 
 NAME = "Geheimnis-7"
 
@@ -42,3 +46,8 @@ logging.getLogger("rq.worker").info("not a word")
     assert "deaths=3" in done.stdout
     assert "job chunk 12 of me: Error: chunk 12 is bad" in done.stderr
     assert "not a word" not in said
+
+
+def test_a_worker_is_called_what_no_job_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.supervisor.uuid4", lambda: UUID("12345678-1234-4234-8234-123456789012"))
+    assert chunk_of_job_id(worker_name()) is None

@@ -7,6 +7,7 @@ import re
 import threading
 import zlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from tests.processes import eventually, workers
 from worker.admission import Refused, check_call
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import Chunk, ChunkHead, EndEvent, Ending
-from worker.contract.server import JOB, QUEUE, enqueue_chunk, frame_queue
+from worker.contract.server import JOB, JOB_TIMEOUT_S, QUEUE, enqueue_chunk, frame_queue
 from worker.process import chunk_worker
 
 QUEUE_KEY = f"rq:queue:{QUEUE}"
@@ -119,8 +120,9 @@ STRANGERS: dict[str, tuple[str, Put]] = {
     "a list for a lecture": ("arguments", lambda c, w: put(c, data=call(arguments=[["l"], 1]))),
     "a third argument": ("arguments", lambda c, w: put(c, data=call(arguments=["l", 1, 2]))),
     "a named argument": ("arguments", lambda c, w: put(c, data=call(named={"lecture": "l"}))),
-    "an unknown lecture": ("unknown_lecture", lambda c, w: put(c, data=call(arguments=["nobody", 0]))),
-    "a chunk that nobody fed": ("not_in_flight", lambda c, w: put(c, data=call(arguments=["l", 7]))),
+    "the job of another chunk": ("arguments", lambda c, w: put(c, "l-8", data=call(arguments=["l", 7]))),
+    "an unknown lecture": ("unknown_lecture", lambda c, w: put(c, "nobody-0", data=call(arguments=["nobody", 0]))),
+    "a chunk that nobody fed": ("not_in_flight", lambda c, w: put(c, "l-7")),
 }
 
 
@@ -163,13 +165,39 @@ def test_a_strangers_job_is_thrown_away_and_counted_and_the_next_one_is_done(
     assert {key for key in other_keys(client) if b"ours" not in key} == kept
 
 
-def test_a_job_may_not_take_more_time_or_stay_for_longer_than_ours(client: redis.Redis) -> None:
-    keys = begin_lecture(client, "l")
-    push_chunk(client, keys, 0, Chunk(ChunkHead([], 640, 360, Ending("done")), []))
-    put(client, data=call(arguments=["l", 0]), timeout="-1", result_ttl="-1", failure_ttl="-1", retries_left="1000000")
-    work(client, 1)
+def test_a_job_gets_the_time_that_ours_have_and_stays_no_longer(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times: list[int] = []
+
+    def time_limit(seconds: int) -> AbstractContextManager[None]:
+        times.append(seconds)
+        return nullcontext()
+
+    monkeypatch.setattr("worker.job.time_limit", time_limit)
+    for asked in ("-1", "1", "1000000"):
+        client.flushall()
+        keys = begin_lecture(client, "l")
+        push_chunk(client, keys, 0, Chunk(ChunkHead([], 640, 360, Ending("done")), []))
+        call_of_ours = call(arguments=["l", 0])
+        put(client, "l-0", data=call_of_ours, timeout=asked, result_ttl="-1", failure_ttl="-1", retries_left=asked)
+        work(client, 1)
+        assert client.hget(keys.info, "status") == b"done"
+        assert not [key for key in client.keys("rq:*") if b"l-0" in key]
+    assert times == [JOB_TIMEOUT_S] * 3
+
+
+def test_a_strangers_job_for_a_chunk_in_flight_fails_nothing(client: redis.Redis) -> None:
+    """It would have no second try, and so fail the chunk in the place of ours."""
+    before = refused("arguments")
+    keys = feed_lecture(client, "l", chunks_of(PAGES[:2], 2))
+    put(client, data=call(arguments=["l", 0]), timeout="1", retries_left="0")
+    client.hset("rq:job:l-1", "data", call(arguments=["l", 0]))
+    work(client, 2)
+    assert ledger_of(client, keys).published == 2
     assert client.hget(keys.info, "status") == b"done"
-    assert not [key for key in client.keys("rq:*") if b"stranger" in key]
+    assert refused("arguments") == before + 2
+    assert other_keys(client) - set(client.keys("lecture:{l}*")) == set()
 
 
 def test_a_job_of_ours_that_was_overwritten_is_asked_for_anew(client: redis.Redis, tmp_path: Path) -> None:
@@ -217,6 +245,12 @@ def test_real_workers_live_through_all_of_it_and_a_running_lecture_is_not_distur
         b'{"frames": [[{"frame": 0, "t": 0}, [[[0, 0, 1, 1], 2e9, [0,0,0,0,0,0,1], {}, ""]]]]}',
         b'{"failure": "%s"}' % (b"a" * 1000),
         b'{"frames": [[{"frame": 1e99, "t": 0}, []]]}',
+        b"{}",
+        b'{"ending": {"status": "done"}}',
+        b'{"frames": [[{"frame": 0, "t": 0}, []]]}',
+        b'{"frames": [[{"frame": 0, "t": 0}, []], [{"frame": 1, "t": 0}, []], [{"frame": 0, "t": 0}, []]]}',
+        b'{"frames": [[{"frame": 0, "t": 0}, []]], "failed": {"7": "x", "8": "x"}}',
+        b'{"failure": "x", "failed": {"0": "x", "1": "x"}}',
     ],
 )
 def test_an_outcome_that_no_worker_wrote_fails_its_chunk_and_the_lecture_goes_on(
@@ -230,6 +264,16 @@ def test_an_outcome_that_no_worker_wrote_fails_its_chunk_and_the_lecture_goes_on
     assert isinstance(end, EndEvent)
     assert (end.status, end.ledger.reasons, end.ledger.balances) == ("failed", {"failed:foreign": 2}, True)
     assert ledger_of(client, keys).balances
+
+
+@pytest.mark.parametrize("key", ["lecture:{l}:outcome:0", "rq:executions:l-0"])
+def test_a_value_of_another_kind_in_the_place_of_ours_is_removed(client: redis.Redis, key: str) -> None:
+    keys = feed_lecture(client, "l", chunks_of(PAGES[:2], 2))
+    client.hset(key, "a", "stranger's")
+    work(client, 2)
+    assert client.hget(keys.info, "status") == b"done"
+    assert ledger_of(client, keys).published == 2
+    assert not client.exists(key)
 
 
 @pytest.mark.parametrize("foreign", [b"", b"[]", b'{"next_chunk": "seven"}', b'{"next_chunk": -1}', b"\xff"])

@@ -13,6 +13,7 @@ from redis.exceptions import NoPermissionError
 
 from tests.gallery import render_gallery
 from tests.processes import workers
+from tests.security.contents import contents
 from tests.security.servers import Guarded, guarded_redis, url
 from worker.contract.server import RedisUnusable, connect
 
@@ -158,6 +159,27 @@ def test_a_wrong_password_and_a_foreign_authority_are_one_line_without_the_passw
             assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
             assert said in done.stderr
             assert "SECRET" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("user", ["producer", "subscriber"])
+def test_workers_of_a_user_who_may_not_work_end_at_their_start_with_one_line(server: Guarded, user: str) -> None:
+    words = [sys.executable, "-m", "worker", "run", "--redis", server.urls[user]]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "does not let this user work" in done.stderr
+
+
+def test_a_lecture_outlives_a_restart_of_redis_with_its_append_only_file(
+    server: Guarded, ingested: list[dict[str, Any]]
+) -> None:
+    """Redis replays the transactions in it as `default`, and asks whether that user may do what is in them."""
+    assert ingested
+    before = contents(server.admin)
+    server.admin.execute_command("DEBUG", "LOADAOF")  # what it does at its start
+    after = contents(server.admin)
+    of_lecture = [key for key in before if key.startswith(b"lecture")]
+    assert len(of_lecture) >= 5
+    assert {key: after.get(key) for key in of_lecture} == {key: before[key] for key in of_lecture}
 
 
 def test_forgetting_as_the_producer_leaves_nothing(server: Guarded, ingested: list[dict[str, Any]]) -> None:

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
+from tests.faults.proxy import proxied
 from tests.lectures import begin_lecture, events_of, ledger_of
 from worker.commit import LectureState, commit, fold
 from worker.contract.keys import LectureKeys
@@ -22,7 +23,7 @@ from worker.contract.messages import (
     decode_event,
     encode,
 )
-from worker.contract.server import connect
+from worker.contract.server import Patience, connect
 from worker.observations import FaceSeen, FrameSeen, Outcome, Reading
 
 SAD: Reading = (0.0, 0.0, 0.0, 0.0, 0.75, 0.0, 0.25)
@@ -71,6 +72,25 @@ def test_in_whatever_order_chunks_finish_the_events_are_those_of_the_lecture_in_
         assert [e.frame for e in events[who][:-1] if isinstance(e, EmotionEvent)] == list(range(10))
     assert all(isinstance(stream[-1], EndEvent) for stream in events.values())
     assert set(events) == {"class", "participant:p01", "participant:p02"}
+
+
+def test_whichever_answer_is_lost_a_commit_is_done_once(client: redis.Redis, redis_url: str) -> None:
+    given = outcomes(count=2)
+    told = {}
+    with proxied(redis_url) as proxy:
+        for lost in range(-1, 9):  # none, each of those that there are, and some behind them
+            client.flushall()
+            keys = begin_lecture(client, "l")
+            announce(client, keys, given)
+            for number, outcome in enumerate(given):
+                arrive(client, keys, number, outcome)
+            with connect(proxy.url, Patience(30)) as committing:
+                proxy.lose_answer(lost)
+                commit(committing, "l")
+            told[lost] = events_of(client, keys)
+            assert ledger_of(client, keys).balances
+    assert len(told[-1]["class"]) == 2 * FRAMES_A_CHUNK + 1
+    assert all(events == told[-1] for events in told.values())
 
 
 def test_a_chunk_that_arrives_twice_is_published_once(client: redis.Redis) -> None:

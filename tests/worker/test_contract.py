@@ -103,6 +103,8 @@ def test_no_two_chunks_share_a_job() -> None:
         ("unix:///run/redis.sock?password=secret", "unix:///run/redis.sock"),
         ("redis://:sec/ret@host", "redis://..."),
         ("redis://:secret@[bad", "redis://..."),
+        ("rtsp://camera/user=me&password=secret&channel=1/live", "rtsp://camera/.../live"),
+        ("https://host/hdnts=exp=1~hmac=secret/live.m3u8", "https://host/.../live.m3u8"),
     ],
 )
 def test_a_shown_url_holds_no_secret(url: str, shown: str) -> None:

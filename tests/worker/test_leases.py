@@ -76,9 +76,10 @@ def test_a_job_with_a_lease_is_left_alone_and_one_without_goes_to_the_front_of_t
 def test_a_lease_that_ran_out_unnoticed_can_still_be_renewed_and_one_that_was_taken_back_cannot(
     client: redis.Redis, keys: LectureKeys
 ) -> None:
-    _, _, execution = begin_job(client)
+    _, job, execution = begin_job(client)
     expire_lease(client, execution)
     assert renew(client, execution)
+    assert [each.id for each in job.get_executions()] == [execution.id], "RQ can read it"
     take_back_expired(frame_queue(client))
     assert frame_queue(client).count == 0
     expire_lease(client, execution)

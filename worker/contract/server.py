@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 import redis
-from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 from rq import Queue
 from rq import Retry as JobRetry
@@ -147,10 +147,11 @@ def connect(url: str, patience: Retry | None = None) -> redis.Redis:
     """
     shown = without_credentials(url)
     try:
-        # One try that may not hang; the pool itself tries again, so as to outlast a restart, and waits for answers.
-        with _pool(url, Retry(NoBackoff(), 0), CONNECT_TIMEOUT_S) as probe:
+        # It may not hang, but is tried again for a moment, in which a connection was reset or a restarted Redis still
+        # reads its files; the pool itself tries for longer, and waits for answers.
+        with _pool(url, _for_a_moment(redis.ConnectionError), CONNECT_TIMEOUT_S) as probe:
             version = str(probe.info("server")["redis_version"])
-        client = pool(url, patience or Retry(ExponentialBackoff(cap=1, base=0.05), 3))
+        client = pool(url, patience or _for_a_moment(redis.ConnectionError, redis.TimeoutError))
     except ValueError as wrong:
         # What could not be read may be part of a password.
         unread = "no URL that can be read; write / ? # @ in a password as %2F %3F %23 %40"
@@ -172,6 +173,11 @@ def connect(url: str, patience: Retry | None = None) -> redis.Redis:
 def pool(url: str, patience: Retry) -> redis.Redis:
     """Like `connect`, for a `url` that was tried out before: nothing is asked of Redis yet."""
     return _pool(url, patience, ANSWER_TIMEOUT_S)
+
+
+def _for_a_moment(*failures: type[Exception]) -> Retry:
+    """Three more tries within less than a second, after these failures."""
+    return Retry(ExponentialBackoff(cap=1, base=0.05), 3, failures)
 
 
 def _pool(url: str, retry: Retry, socket_timeout: float) -> redis.Redis:
