@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple, Protocol, TypeVar, cast
 from uuid import uuid4
 
@@ -122,7 +123,7 @@ class Feed:
         self._next_chunk = 0
         self._finished = False
         self._said_full = False
-        self._renew_at = time.monotonic() + RENEW_EVERY_S
+        self._renew_at = math.inf  # until there is a lecture
         self.progress = Progress(0, 0.0, 0.0)
 
     @classmethod
@@ -148,8 +149,9 @@ class Feed:
             checked_id(participant, "participant id")
         feed = cls(client, lecture, fps, width, height, max_bytes, retention_s)
         choices = LectureChoices(participant, class_only, retention_s)
-        client.transaction(lambda pipe: feed._create(pipe, source_name, choices), feed._keys.info)
-        feed._enlist()
+        create = partial(client.transaction, lambda pipe: feed._create(pipe, source_name, choices), feed._keys.info)
+        feed._when_not_full(create)
+        feed._begin()
         return feed
 
     @classmethod
@@ -162,8 +164,9 @@ class Feed:
         width, height = interrupted.width, interrupted.height
         feed = cls(client, lecture, interrupted.fps, width, height, max_bytes, interrupted.retention_s)
         keys = feed._keys
-        client.transaction(lambda pipe: feed._take_over(pipe, interrupted), keys.info, keys.state, keys.feeder)
-        feed._enlist()
+        watched = keys.info, keys.state, keys.feeder
+        feed._when_not_full(partial(client.transaction, lambda pipe: feed._take_over(pipe, interrupted), *watched))
+        feed._begin()
         feed._next_chunk = interrupted.next_chunk
         frames = interrupted.frames
         feed.progress = Progress(frames, frames / feed._fps, max(0, frames - 1) / feed._fps)
@@ -351,7 +354,11 @@ class Feed:
     def _say_full(self) -> None:
         if not self._said_full:
             self._said_full = True
-            say("Redis is full (its maxmemory); waiting until there is room again")
+            say("Redis is full (its maxmemory); waiting until workers, `producer forget` or more memory make room")
+
+    def _begin(self) -> None:
+        self._renew_at = time.monotonic() + RENEW_EVERY_S
+        self._enlist()
 
     def _enlist(self) -> None:
         with suppress(redis.OutOfMemoryError):  # the next renewal does it

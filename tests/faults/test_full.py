@@ -1,6 +1,7 @@
 """No room: Redis at its maxmemory, and a disk that is full. And a clock that jumps, which is room of another kind."""
 
 import itertools
+import signal
 import threading
 import time
 from pathlib import Path
@@ -33,7 +34,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return said
 
 
-FULL = "Redis is full (its maxmemory); waiting until there is room again"
+FULL = "Redis is full (its maxmemory); waiting until workers, `producer forget` or more memory make room"
 
 
 def fill(client: redis.Redis) -> None:
@@ -129,17 +130,37 @@ def test_what_a_live_source_shows_while_redis_is_full_is_dropped_and_counted(
     assert ledger.dropped > 100
 
 
-def test_a_redis_that_is_full_before_a_lecture_begins_is_one_line_and_exit_code_1(
+def test_a_lecture_begins_when_a_full_redis_has_room_again(client: redis.Redis, said: list[object]) -> None:
+    expected = undisturbed(client, 20)
+    fill(client)
+
+    def make_room() -> None:
+        eventually(lambda: said)
+        empty(client)
+
+    meanwhile = threading.Thread(target=make_room)
+    meanwhile.start()
+    begin(client, "l").run(Slides(20), NEVER)
+    meanwhile.join()
+    work_on(client, KEYS)
+    assert said == [FULL]
+    assert told(client, "l") == expected
+
+
+def test_a_producer_that_waits_for_a_full_redis_says_so_and_can_be_stopped(
     client: redis.Redis, redis_url: str, lecture_video: Path
 ) -> None:
     fill(client)
     try:
         with producing("ingest", lecture_video, "--redis", redis_url) as ingest:
-            code, _, said = finished(ingest)
+            assert ingest.stderr is not None
+            line = ingest.stderr.readline()
+            ingest.send_signal(signal.SIGINT)
+            code, _, _ = finished(ingest)
     finally:
         empty(client)
-    assert code == 1
-    assert said == [f"producer: Redis at {redis_url} is full (its maxmemory); forget lectures there, or give it more"]
+    assert line.strip() == f"producer: {FULL}"
+    assert code == 130
 
 
 def fill_disk(folder: Path, server: int) -> None:
