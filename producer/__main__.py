@@ -6,8 +6,10 @@ from worker.contract.shown import hide_credentials
 def main() -> None:
     """Run the command line, once its words are fit to be seen."""
     hide_credentials()
-    from producer.cli import main
-
+    try:
+        from producer.cli import main
+    except KeyboardInterrupt:  # loading takes a second
+        raise SystemExit(130) from None
     main()
 
 

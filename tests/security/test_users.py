@@ -184,6 +184,8 @@ def test_a_lecture_outlives_a_restart_of_redis_with_its_append_only_file(
 
 def test_forgetting_as_the_producer_leaves_nothing(server: Guarded, ingested: list[dict[str, Any]]) -> None:
     assert ingested
-    assert producer(server, "subscriber", "forget", "g")[0] != 0
+    code, _, said = producer(server, "subscriber", "forget", "g")
+    assert (code, len(said.splitlines())) == (2, 1)
+    assert "does not let this user do that" in said
     assert producer(server, "producer", "forget", "g")[0] == 0
     assert [key for key in server.admin.scan_iter() if b"{g}" in key or b"g-" in key] == []
