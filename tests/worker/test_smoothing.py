@@ -21,7 +21,7 @@ def test_a_clear_change_of_expression_is_followed_at_once() -> None:
 
 def test_a_small_difference_is_averaged_away() -> None:
     after = smoothed_scores(CALM, seen(SAME_TO_A_HAIR), 0.5)
-    assert 0.05 < after[0] < 0.06
+    assert 0.05 < after[0] < 0.075  # less than half of the way
 
 
 def test_a_face_hardly_seen_moves_little() -> None:
