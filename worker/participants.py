@@ -32,6 +32,14 @@ SAME_MOVED = 5.0
 SAME_HERE = 6.0
 HERE_FADES_S = 3.0
 
+# Who looks different all the time, such as a lecturer who walks before a wall full of things, may come back as
+# different as that: this many times as unlike as each sighting was what was remembered then (a mean over the last ones,
+# in which each makes up RESTLESS_MIXES), up to SAME_MOVED. It leaves those 50 galleries as they are; 3.0 takes more
+# newcomers for who is missing. Four made lecturers, before a wall of patches and often turned away, had 4, 12, 9 and 5
+# ids in five minutes without it, and have 4, 5, 5 and 4.
+RESTLESS = 2.5
+RESTLESS_MIXES = 0.1
+
 # Up to so unlike it may still turn out to be who is missing: somebody new has to be seen longer first.
 IN_DOUBT = 7.0
 
@@ -61,7 +69,8 @@ MOST = 250
 class Track(Struct, frozen=True):
     """Somebody, or something that may become somebody (`name` empty, sightings `waiting`).
 
-    `doubtful`: when it was first seen, it might have been somebody who was missing.
+    `doubtful`: when it was first seen, it might have been somebody who was missing. `restless`: how unlike what is
+    remembered it is from sighting to sighting.
     """
 
     name: str
@@ -71,6 +80,7 @@ class Track(Struct, frozen=True):
     looks: list[bytes]
     waiting: list["Sighting"] = []
     doubtful: bool = False
+    restless: float = 0.0
 
 
 class Sighting(Struct, frozen=True, array_like=True):
@@ -147,16 +157,19 @@ def _seen(track: Track, face: FaceSeen, seen: FrameSeen) -> Track:
     t = seen.stamp.t
     smoothed = smoothed_scores(track.smoothed, face, t - track.t)
     sighting = Sighting(seen.stamp.frame, t, face, smoothed)
-    looks = _remembered(track.looks, face.look)
-    return Track(track.name, face.box, t, smoothed, looks, [*track.waiting, sighting], track.doubtful)
+    looks, difference = _remembered(track.looks, face.look)
+    restless = track.restless + RESTLESS_MIXES * (difference - track.restless)
+    return Track(track.name, face.box, t, smoothed, looks, [*track.waiting, sighting], track.doubtful, restless)
 
 
-def _remembered(looks: list[bytes], look: bytes) -> list[bytes]:
+def _remembered(looks: list[bytes], look: bytes) -> tuple[list[bytes], float]:
+    """The looks that are remembered from now on, and how unlike them this one was."""
     differences = unlike([look], looks)[0]
     nearest = int(differences.argmin())
-    if differences[nearest] > ANOTHER_LOOK:
-        return [*looks, look][-LOOKS:]
-    return [*looks[:nearest], mixed(looks[nearest], look, LOOK_MIXES), *looks[nearest + 1 :]]
+    difference = float(differences[nearest])
+    if difference > ANOTHER_LOOK:
+        return [*looks, look][-LOOKS:], difference
+    return [*looks[:nearest], mixed(looks[nearest], look, LOOK_MIXES), *looks[nearest + 1 :]], difference
 
 
 def _assigned(tracks: list[Track], faces: list[FaceSeen], now: float) -> tuple[list[int | None], list[bool]]:
@@ -170,7 +183,8 @@ def _assigned(tracks: list[Track], faces: list[FaceSeen], now: float) -> tuple[l
     cost = ELSEWHERE * (fresh * away + (1 - fresh) / 2) + unlikeness / UNLIKE + np.where(named, 0, NAMELESS)
     recently = np.exp(-gap / HERE_FADES_S)
     here = (1 - away) * recently
-    possible = unlikeness < SAME_ELSEWHERE + (SAME_MOVED - SAME_ELSEWHERE) * recently + (SAME_HERE - SAME_MOVED) * here
+    later = np.clip([RESTLESS * track.restless for track in tracks], SAME_ELSEWHERE, SAME_MOVED)
+    possible = unlikeness < later + (SAME_MOVED - later) * recently + (SAME_HERE - SAME_MOVED) * here
     # Rather anybody possible than somebody new, rather somebody new than anybody impossible.
     new = ELSEWHERE + SAME_HERE / UNLIKE + NAMELESS
     columns = np.hstack([np.where(possible, cost, 2 * new), np.full((len(faces), len(faces)), new)])

@@ -155,6 +155,16 @@ def test_who_stays_in_place_may_look_quite_different_for_a_while() -> None:
     assert {one.participant for one in told} == {"p01"}
 
 
+def test_who_walks_before_a_changing_wall_comes_back_as_who_they_were() -> None:
+    there, later = range(20), range(40, 60)  # turned away for ten seconds, back at another place
+    walk = [frame(n, face(100 + 15 * n, 100, look=look_of(1, n, change=4.0))) for n in [*there, *later]]
+    _, told = watch(walk)
+    assert {one.participant for one in told} == {"p01"}
+    still = [frame(n, face(100, 100, look=look_of(1, n, change=0.5))) for n in there]
+    _, told = watch([*still, *(frame(n, face(700, 100, look=look_of(1, n, change=4.0))) for n in later)])
+    assert {one.participant for one in told} > {"p01"}, "who never changed is somebody else when so unlike"
+
+
 def test_who_is_shown_where_somebody_else_was_a_moment_ago_is_somebody_else() -> None:
     speakers = [1, 2, 1, 3]
     frames = [frame(n, face(100, 100, look=look_of(speakers[n // 10], n))) for n in range(40)]
