@@ -480,10 +480,6 @@ def _redis(url: str | None) -> Iterator[tuple[redis.Redis, str]]:
     with connect(url, SpokenPatience(shown)) as client:
         try:
             yield client, url
-        except redis.OutOfMemoryError:
-            raise RedisLost(
-                f"Redis at {shown} is full (its maxmemory); forget lectures there, or give it more"
-            ) from None
         except redis.exceptions.NoPermissionError as failure:
             raise RedisUnusable(f"Redis at {shown} does not let this user do that: {failure}") from None
         except redis.RedisError as failure:

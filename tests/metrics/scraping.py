@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 Series = tuple[str, frozenset[tuple[str, str]]]
@@ -40,6 +41,11 @@ class Scrape(dict[Series, float]):
     def counts(self) -> Mapping[Series, float]:
         """All that must never go down: counters, and histograms' counts and buckets."""
         return {series: value for series, value in self.items() if self.types[series[0]] in ("counter", "histogram")}
+
+
+def counted(name: str, **labels: str) -> float:
+    """What this very process has counted as lecturepulse_`name`_total."""
+    return REGISTRY.get_sample_value(f"lecturepulse_{name}_total", labels) or 0.0
 
 
 def scrape(port: int) -> Scrape:

@@ -15,12 +15,11 @@ from pathlib import Path
 import pytest
 import redis
 from msgspec import structs
-from prometheus_client import REGISTRY
 from prometheus_client.openmetrics import parser as openmetrics
 
 from tests.gallery import gallery_pages
 from tests.lectures import await_end, begin_lecture, chunks_of, push_chunk
-from tests.metrics.scraping import Scrape, check_with_promtool, get, listening_hosts, scrape, serves
+from tests.metrics.scraping import Scrape, check_with_promtool, counted, get, listening_hosts, scrape, serves
 from tests.processes import eventually, workers
 from tests.streams import free_port
 from worker import census
@@ -170,16 +169,13 @@ def test_who_has_no_process_or_has_long_had_no_redis_is_not_well_but_still_tells
 
 
 def test_a_job_that_is_tried_again_counts_as_such_until_its_frames_are_given_up(client: redis.Redis) -> None:
-    def counted(name: str) -> float:
-        return REGISTRY.get_sample_value(f"lecturepulse_{name}_total", {"reason": "expired"}) or 0.0
-
-    retries, failed = counted("job_retries"), counted("frames_failed")
+    retries, failed = (counted(name, reason="expired") for name in ("job_retries", "frames_failed"))
     keys = lecture(client, "l", chunks_of(PAGES[:3], 3)[:1])
     client.delete(keys.chunk(0))
     enqueue_chunk(frame_queue(client), "l", 0)
     chunk_worker(client, "w").work(max_jobs=1 + JOB_RETRIES)
-    assert counted("job_retries") == retries + JOB_RETRIES
-    assert counted("frames_failed") == failed + 3
+    assert counted("job_retries", reason="expired") == retries + JOB_RETRIES
+    assert counted("frames_failed", reason="expired") == failed + 3
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "", "a..b", "192.0.2.1"])

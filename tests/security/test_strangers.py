@@ -16,12 +16,12 @@ import pytest
 import redis
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import REGISTRY
 from rq.command import send_shutdown_command
 from rq.serializers import JSONSerializer
 
 from tests.gallery import gallery_pages
 from tests.lectures import await_end, begin_lecture, chunks_of, events_of, feed_lecture, ledger_of, push_chunk
+from tests.metrics.scraping import counted
 from tests.processes import eventually, workers
 from worker.admission import Refused, check_call
 from worker.contract.keys import LectureKeys
@@ -127,7 +127,7 @@ STRANGERS: dict[str, tuple[str, Put]] = {
 
 
 def refused(reason: str) -> float:
-    return REGISTRY.get_sample_value("lecturepulse_jobs_refused_total", {"reason": reason}) or 0.0
+    return counted("jobs_refused", reason=reason)
 
 
 def other_keys(client: redis.Redis) -> set[bytes]:

@@ -7,10 +7,10 @@ import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from prometheus_client import REGISTRY
 
 from tests.faults.proxy import proxied
 from tests.lectures import begin_lecture, events_of, ledger_of
+from tests.metrics.scraping import counted
 from worker.commit import LectureState, commit, fold
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import (
@@ -140,9 +140,6 @@ def test_many_who_commit_at_once_publish_every_event_once(client: redis.Redis, r
 def test_whoever_was_outrun_tries_again_and_that_is_counted(
     client: redis.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def conflicts() -> float:
-        return REGISTRY.get_sample_value("lecturepulse_commit_conflicts_total") or 0.0
-
     def fold_while_another_commits(*words: Any) -> Any:
         monkeypatch.setattr("worker.commit.fold", fold)
         with connect(redis_url) as faster:
@@ -150,13 +147,13 @@ def test_whoever_was_outrun_tries_again_and_that_is_counted(
             commit(faster, "l")
         return fold(*words)
 
-    chunks, before = outcomes(count=3), conflicts()
+    chunks, before = outcomes(count=3), counted("commit_conflicts")
     keys = begin_lecture(client, "l")
     announce(client, keys, chunks)
     arrive(client, keys, 0, chunks[0])
     monkeypatch.setattr("worker.commit.fold", fold_while_another_commits)
     commit(client, "l")
-    assert conflicts() == before + 1
+    assert counted("commit_conflicts") == before + 1
     assert [e.frame for e in events_of(client, keys)["class"] if isinstance(e, ClassEvent)] == [0, 1, 2, 3]
 
 

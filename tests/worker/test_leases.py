@@ -6,11 +6,11 @@ from uuid import uuid4
 
 import pytest
 import redis
-from prometheus_client import REGISTRY
 from rq.executions import Execution
 from rq.job import Job
 
 from tests.lectures import begin_lecture, chunks_of, ledger_of, push_chunk
+from tests.metrics.scraping import counted
 from tests.worker.test_workers import PAGES
 from worker.contract.keys import LectureKeys
 from worker.contract.server import JOB_RETRIES, JOB_TIMEOUT_S, enqueue_chunk, frame_queue
@@ -105,13 +105,9 @@ def test_of_two_who_take_a_job_back_at_once_one_does(
     assert queue.get_job_ids() == ["l-0"]
 
 
-def counted(name: str, reason: str) -> float:
-    return REGISTRY.get_sample_value(f"lecturepulse_{name}_total", {"reason": reason}) or 0.0
-
-
 def test_a_chunk_that_kills_whoever_looks_at_it_fails_in_the_end(client: redis.Redis, keys: LectureKeys) -> None:
     queue = frame_queue(client)
-    retries, failed = (counted(name, "worker_died") for name in ("job_retries", "frames_failed"))
+    retries, failed = (counted(name, reason="worker_died") for name in ("job_retries", "frames_failed"))
     for _ in range(DEATHS + 1):
         _, _, execution = begin_job(client)
         expire_lease(client, execution)
@@ -119,8 +115,8 @@ def test_a_chunk_that_kills_whoever_looks_at_it_fails_in_the_end(client: redis.R
     assert queue.count == 0
     assert job_now(client).get_status() == "failed"
     assert ledger_of(client, keys).reasons == {"failed:worker_died": 2}
-    assert counted("job_retries", "worker_died") == retries + DEATHS
-    assert counted("frames_failed", "worker_died") == failed + 2
+    assert counted("job_retries", reason="worker_died") == retries + DEATHS
+    assert counted("frames_failed", reason="worker_died") == failed + 2
 
 
 def test_a_job_that_was_at_work_up_to_its_limit_was_stuck_and_counts_as_failed(

@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 import pytest
 import redis
-from prometheus_client import REGISTRY
 from rq import Queue
 from rq.serializers import JSONSerializer
 from typer.testing import CliRunner
@@ -20,6 +19,7 @@ import worker.cli
 from tests.conftest import running_redis
 from tests.gallery import gallery_pages
 from tests.lectures import await_end, begin_lecture, chunks_of, events_of, feed_lecture, push_chunk
+from tests.metrics.scraping import counted
 from tests.processes import eventually, workers
 from tests.worker.linear_network import write_linear_models
 from worker.contract.keys import LectureKeys
@@ -177,19 +177,15 @@ def test_the_ensemble_that_was_chosen_is_that_of_every_worker_also_of_those_that
 
 
 def test_perception_counts_its_faces_and_those_that_all_networks_were_asked_about(tmp_path: Path) -> None:
-    def counted() -> tuple[float, ...]:
-        names = "lecturepulse_faces_total", "lecturepulse_escalations_total"
-        return tuple(REGISTRY.get_sample_value(name) or 0.0 for name in names)
-
     chunk = chunks_of(PAGES[:2], 2)[0]
     for threshold, escalated in ((0.0, 0), (1.0, 8)):
-        faces, escalations = counted()
+        faces, escalations = counted("faces"), counted("escalations")
         models = worker_package(tmp_path / str(threshold), "mobilenetv2", threshold) / "worker" / "models"
         perception = Perception(models, "adaptive")
         frames = perception.look(chunk).frames
         assert [len(frame.faces) for frame in frames] == [4, 4]
         assert (perception.faces, perception.escalations) == (8, escalated)
-        assert counted() == (faces + 8, escalations + escalated)
+        assert (counted("faces"), counted("escalations")) == (faces + 8, escalations + escalated)
         assert {len(face.models) for frame in frames for face in frame.faces} == {2 if escalated else 1}
 
 
