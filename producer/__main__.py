@@ -1,6 +1,6 @@
 """`python -m producer` is `producer`."""
 
-from worker.contract.shown import hide_credentials
+from worker.contract.credentials import hide_credentials
 
 
 def main() -> None:

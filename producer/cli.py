@@ -44,9 +44,11 @@ from producer.reading.lectures import (
 from producer.reading.roster import Names, Roster, RosterRefused, names_in, read_roster
 from producer.saying import discard_output, say
 from producer.stopping import exit_code
+from worker.contract.connection import RedisUnusable, connect
+from worker.contract.credentials import without_credentials
 from worker.contract.keys import checked_id
-from worker.contract.limits import LONGEST_RETENTION_S, TooMuch
-from worker.contract.server import RETENTION_S, RedisUnusable, connect, without_credentials
+from worker.contract.lifetimes import RETENTION_S
+from worker.contract.limits import MAX_RETENTION_S, LimitExceeded
 
 DAY_S = 24 * 3600
 
@@ -74,7 +76,7 @@ NOTHING_DONE = (
 )
 """What ends a command before it did anything: exit code 2."""
 
-CUT_SHORT = (LectureGone, LectureForgotten, RedisLost, ResultsUnsaved, TooMuch, redis.RedisError)
+CUT_SHORT = (LectureGone, LectureForgotten, RedisLost, ResultsUnsaved, LimitExceeded, redis.RedisError)
 """What ends one in the middle: exit code 1."""
 
 # typer has brought a click of its own since 0.20; this is the parent of all its usage errors, in that one or the other.
@@ -173,8 +175,8 @@ def _count(text: str) -> int:
 
 def _days(text: str) -> float:
     days = _number(text)
-    if not 1 <= days <= LONGEST_RETENTION_S / DAY_S:
-        raise ValueError(f"{text!r} is not a number of days from 1 to {LONGEST_RETENTION_S // DAY_S}")
+    if not 1 <= days <= MAX_RETENTION_S / DAY_S:
+        raise ValueError(f"{text!r} is not a number of days from 1 to {MAX_RETENTION_S // DAY_S}")
     return days
 
 

@@ -27,8 +27,8 @@ from producer.reading.roster import Names, Roster
 from producer.reading.summary import ledger_line
 from producer.saying import discard_output, say
 from producer.stopping import Stop, exit_code, stoppable
+from worker.contract.lifetimes import RETENTION_S
 from worker.contract.messages import EndEvent
-from worker.contract.server import RETENTION_S
 
 # After so long without an event it is worth a look whether any worker is there.
 PATIENCE_S = 10.0

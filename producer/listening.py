@@ -5,7 +5,7 @@ from typing import Any
 import redis
 from rq import Worker
 
-from worker.contract.server import frame_queue
+from worker.contract.queue import frame_queue
 
 
 def workers_listen(client: redis.Redis) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from producer.saying import say
-from worker.contract.server import OUTAGE_S, Patience
+from worker.contract.connection import Patience
+from worker.contract.lifetimes import OUTAGE_S
 
 # A restart takes a second or two, and nobody needs to hear of it.
 QUIET_S = 5.0

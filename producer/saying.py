@@ -3,7 +3,7 @@
 import os
 import sys
 
-from worker.contract.shown import masked
+from worker.contract.credentials import masked
 
 
 def say(message: object) -> None:

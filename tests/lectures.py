@@ -9,19 +9,9 @@ import redis
 
 from tests.gallery import Picture
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import (
-    Chunk,
-    ChunkHead,
-    Ending,
-    Event,
-    FrameStamp,
-    InFlight,
-    Ledger,
-    decode_event,
-    encode,
-    ledger_from_hashes,
-)
-from worker.contract.server import enqueue_chunk, frame_queue
+from worker.contract.lecture_hash import ledger_from_hashes
+from worker.contract.messages import Chunk, ChunkHead, Ending, Event, FrameStamp, InFlight, Ledger, decode_event, encode
+from worker.contract.queue import enqueue_chunk, frame_queue
 
 
 def chunks_of(pictures: Sequence[Picture], per_chunk: int, fps: float = 2.0) -> list[Chunk]:

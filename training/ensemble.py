@@ -35,9 +35,17 @@ from training.evaluate import FindFace, adaptively, labelled_crops, left_out, me
 from training.metrics import Figures, Labels, Shares, measure, of_truth
 from training.quantize import TEMPERATURES, fit_temperature
 from training.recipe import RunError
-from worker.emotions import SMALLEST, Ensemble, Probabilities, calibrate, combine, first_alone, together
-from worker.manifest import Adaptive, Manifest, load_manifest, write_manifest
-from worker.preprocessing import Image
+from worker.perception.emotions import (
+    SMALLEST,
+    Ensemble,
+    Probabilities,
+    calibrate,
+    combine,
+    first_alone,
+    together,
+)
+from worker.perception.manifest import Adaptive, Manifest, load_manifest, write_manifest
+from worker.perception.preprocessing import Image
 
 FIRST = "mobilenetv2"
 """The model that the adaptive ensemble asks first: by far the cheapest of the three."""
@@ -436,6 +444,6 @@ def _ms_per_face(ensemble: Ensemble, faces: Sequence[Image]) -> float:
     best = float("inf")
     for _ in range(TIMED_RUNS):
         started = process_time()
-        ensemble.read(faces)
+        ensemble.predict(faces)
         best = min(best, process_time() - started)
     return best * 1000 / len(faces)

@@ -14,9 +14,9 @@ from rich.table import Table
 from training.datasets import Dataset, DatasetError, Picture, pixel_digest
 from training.metrics import Figures, Labels, measure
 from worker.contract.messages import EMOTIONS
-from worker.emotions import Ensemble, Probabilities, Readings, first_alone
-from worker.manifest import Adaptive
-from worker.preprocessing import CROP_RISE, CROP_SCALE, Box, Image, face_crop
+from worker.perception.emotions import Ensemble, Predictions, Probabilities, first_alone
+from worker.perception.manifest import Adaptive
+from worker.perception.preprocessing import CROP_RISE, CROP_SCALE, Box, Image, face_crop
 
 # Pictures held in memory at once; some sets come in megapixels.
 BLOCK = 64
@@ -144,7 +144,7 @@ def evaluate(
     )
 
 
-def read_pictures(ensemble: Ensemble, dataset: Dataset, find: FindFace | None = None) -> tuple[Readings, Labels]:
+def read_pictures(ensemble: Ensemble, dataset: Dataset, find: FindFace | None = None) -> tuple[Predictions, Labels]:
     """What the ensemble makes of every readable picture, and their labels, [n]; the others are counted as skipped.
 
     Raises DatasetError where no picture can be read.
@@ -159,12 +159,12 @@ def read_framings(
     framings: Sequence[Framing],
     find: FindFace | None = None,
     without: Container[bytes] = (),
-) -> tuple[list[Readings], Labels]:
+) -> tuple[list[Predictions], Labels]:
     """As `read_pictures`, for every framing: each picture is decoded, and its face looked for, once."""
     labels: list[int] = []
-    blocks: list[list[Readings]] = []
+    blocks: list[list[Predictions]] = []
     for block in _blocks(labelled_crops(dataset, framings, find, without)):
-        blocks.append([ensemble.read(crops) for crops in zip(*(crops for crops, _ in block), strict=True)])
+        blocks.append([ensemble.predict(crops) for crops in zip(*(crops for crops, _ in block), strict=True)])
         labels.extend(label for _, label in block)
     if not blocks:
         raise DatasetError(f"{dataset.name}: none of its pictures can be used" + left_out(dataset.skipped))
@@ -184,9 +184,9 @@ def adaptively(
 
 def face_finder() -> FindFace:
     """The worker's own way to a picture's face, the biggest where it has several."""
-    from worker.faces import FaceFinder
+    from worker.perception.faces import FaceDetector
 
-    return biggest_face(FaceFinder().find_in_picture)
+    return biggest_face(FaceDetector().detect_in_picture)
 
 
 def pixel_digests(datasets: Sequence[Dataset]) -> frozenset[bytes]:
@@ -196,7 +196,7 @@ def pixel_digests(datasets: Sequence[Dataset]) -> frozenset[bytes]:
 
 
 def biggest_face(find: Callable[[Image], Iterable[Any]]) -> FindFace:
-    """The box of the biggest of the faces that `find` (`FaceFinder.find_in_picture`) finds."""
+    """The box of the biggest of the faces that `find` (`FaceDetector.detect_in_picture`) finds."""
 
     def biggest(image: Image) -> Box | None:
         boxes: list[Box] = [face.box for face in find(image)]
@@ -220,7 +220,7 @@ def labelled_crops(
             yield crops, picture.label
 
 
-def accuracies(readings: Readings, labels: Labels) -> dict[str, float]:
+def accuracies(readings: Predictions, labels: Labels) -> dict[str, float]:
     """The share of pictures that each model and the ensemble read rightly."""
     said = {**readings.by_model, "ensemble": readings.scores}
     return {name: float((scores.argmax(axis=1) == labels).mean()) for name, scores in said.items()}
@@ -282,8 +282,8 @@ def _blocks(crops: Iterator[tuple[list[Image], int]]) -> Iterator[list[tuple[lis
         yield block
 
 
-def _joined(blocks: Sequence[Readings]) -> Readings:
-    return Readings(
+def _joined(blocks: Sequence[Predictions]) -> Predictions:
+    return Predictions(
         np.concatenate([block.scores for block in blocks]),
         {name: np.concatenate([block.by_model[name] for block in blocks]) for name in blocks[0].by_model},
         np.concatenate([block.escalated for block in blocks]),

@@ -33,8 +33,8 @@ from training.recipe import (
 )
 from training.teaching import taught
 from worker.contract.messages import EMOTIONS
-from worker.emotions import softmax
-from worker.preprocessing import CHANNELS
+from worker.perception.emotions import softmax
+from worker.perception.preprocessing import CHANNELS
 
 # Pictures shown to the network once so that batch norm learns its statistics (see load_folded_imagenet).
 STATISTICS_SAMPLE = 256

@@ -7,7 +7,7 @@ import numpy as np
 
 from training.datasets import Faces
 from training.recipe import fitted_network, read_recipe, read_standardization
-from worker.emotions import Probabilities, softmax
+from worker.perception.emotions import Probabilities, softmax
 
 PREDICTED_AT_ONCE = 256
 

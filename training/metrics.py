@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.contract.messages import EMOTIONS
-from worker.emotions import SMALLEST, Probabilities
+from worker.perception.emotions import SMALLEST, Probabilities
 
 ECE_BINS = 15
 

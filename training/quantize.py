@@ -28,8 +28,18 @@ from training.metrics import Labels, Shares, measure, negative_log_likelihood
 from training.recipe import FIXED, Recipe, RunError, Standardization, fitted_network, read_recipe, read_standardization
 from training.silence import tensorflow_silenced
 from worker.contract.messages import EMOTIONS
-from worker.emotions import Ensemble, Probabilities, calibrate
-from worker.manifest import MANIFEST, VERSION, Form, Input, Manifest, Model, file_sha256, load_manifest, write_manifest
+from worker.perception.emotions import Ensemble, Probabilities, calibrate
+from worker.perception.manifest import (
+    MANIFEST,
+    VERSION,
+    Form,
+    Input,
+    Manifest,
+    Model,
+    file_sha256,
+    load_manifest,
+    write_manifest,
+)
 
 FORMS: tuple[Form, ...] = get_args(Form)
 REFERENCE: Form = "float32"
@@ -264,10 +274,10 @@ def _short(path: str) -> str:
 
 def _ms_per_face(ensemble: Ensemble, dataset: Dataset) -> float:
     images = [image for picture in dataset.pictures[:TIMED_FACES] if (image := picture.pixels()) is not None]
-    ensemble.read(images)
+    ensemble.predict(images)
     best = float("inf")
     for _ in range(TIMED_RUNS):
         started = time.process_time()
-        ensemble.read(images)
+        ensemble.predict(images)
         best = min(best, time.process_time() - started)
     return best * 1000 / len(images)

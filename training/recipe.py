@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Meta
 
-from worker.preprocessing import Colour
+from worker.perception.preprocessing import Colour
 
 RECIPE = "recipe.json"
 STANDARDIZATION = "standardization.json"

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from training.datasets import Faces
 from training.fitted import read_faces
 from training.recipe import Recipe, RunError, fitted_network, read_recipe
-from worker.emotions import Probabilities
+from worker.perception.emotions import Probabilities
 
 TAUGHT = 0.7
 """How much of the target comes from the teachers; the rest from labels and votes."""

@@ -1,6 +1,6 @@
 """`python -m worker` is `worker`."""
 
-from worker.contract.shown import hide_credentials
+from worker.contract.credentials import hide_credentials
 
 
 def main() -> None:

@@ -14,16 +14,11 @@ from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError
 from rq.worker_registration import REDIS_WORKER_KEYS
 
-from worker.contract.server import (
-    EMBEDDED,
-    OUTAGE_S,
-    Patience,
-    RedisUnusable,
-    connect,
-    without_credentials,
-)
-from worker.contract.shown import masked
-from worker.manifest import MODELS, EnsembleMode, ManifestError, load_manifest
+from worker.contract.connection import Patience, RedisUnusable, connect
+from worker.contract.credentials import masked, without_credentials
+from worker.contract.environment import EMBEDDED
+from worker.contract.lifetimes import OUTAGE_S
+from worker.perception.manifest import MODELS, EnsembleMode, ManifestError, load_manifest
 
 METRICS_PORT = 9108
 """Where metrics are served unless somebody wishes otherwise."""
@@ -77,8 +72,8 @@ def run(
         typer.echo(f"worker: {refusal}", err=True)
         raise typer.Exit(2) from None
     tallies = _tallies()
-    from worker.discretion import speak_discreetly
-    from worker.supervisor import KeepsDying, RedisGone, Supervisor, stop_on_signals  # loads what workers need
+    from worker.running.discretion import speak_discreetly
+    from worker.running.supervisor import KeepsDying, RedisGone, Supervisor, stop_on_signals  # loads what workers need
 
     speak_discreetly()
     stop_on_signals(stop)
@@ -130,7 +125,7 @@ def _metrics(redis: str, host: str, port: int | None, processes: Callable[[], in
     if os.environ.get(EMBEDDED):
         yield
         return
-    from worker.exposition import PortRefused, exposed
+    from worker.metrics.exposition import PortRefused, exposed
 
     with ExitStack() as serving:
         try:

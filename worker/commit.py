@@ -1,159 +1,84 @@
-"""The ordered commit: what workers saw, folded in chunk by chunk, told once and in order.
+"""The ordered commit: the outcomes of chunks become events, each published exactly once and in order.
 
-Whoever has finished a chunk tries to commit. All that the lecture carries from chunk to chunk is one value in Redis,
-under WATCH: if somebody else moved the lecture on meanwhile, the transaction fails, nothing happened, and it is tried
-again. If the lecture was forgotten meanwhile, the same check leaves it forgotten.
+The worker that finishes a chunk tries to commit it. All that a lecture carries from chunk to chunk is one value in
+Redis, under WATCH. If another worker changed it meanwhile, the transaction fails without effect and is tried again. The
+same check keeps a lecture forgotten that was forgotten meanwhile.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
-from itertools import groupby, takewhile
+from itertools import takewhile
 from typing import cast
 
 import msgspec
-import numpy as np
 import redis
 from msgspec import structs
 from redis.client import Pipeline
 
-from worker.affect import valence_and_arousal
 from worker.contract.keys import RUNNING, LectureKeys
-from worker.contract.limits import PARTICIPANTS
-from worker.contract.messages import (
-    EMOTIONS,
-    EVENT_FIELD,
-    ClassEvent,
-    EmotionEvent,
-    EndEvent,
-    Ending,
-    Event,
-    FrameStamp,
-    InFlight,
-    LectureProgress,
-    Ledger,
-    ParticipantSpan,
-    Scores,
-    encode,
-    ledger_from_hashes,
-)
-from worker.contract.server import RESUME_S, STREAM_LENGTH
-from worker.metrics import COMMIT_CONFLICTS, count_committed, timed
-from worker.observations import Outcome, Reading
-from worker.participants import Roster, Told, advance
+from worker.contract.lecture_hash import ledger_from_hashes
+from worker.contract.limits import MAX_PARTICIPANTS
+from worker.contract.messages import EndEvent, Ending, InFlight, Ledger, ParticipantSpan, encode
+from worker.contract.streams import end_lecture, publish
+from worker.folding.fold import Folded, LectureState, accounts_for, fold
+from worker.metrics.counters import COMMIT_CONFLICTS, count_committed, timed
+from worker.outcome import Outcome
 
-# Chunks folded in by one transaction: bounds what is held in memory when many piled up behind a slow one.
+# The most chunks of one transaction. It bounds the memory when many chunks waited for a slow one.
 CHUNKS_AT_ONCE = 8
-
-SCORE_DIGITS = 4
 
 ABANDONED = "its producer is gone"
 
 
-class LectureState(LectureProgress, frozen=True):
-    """What a lecture carries from chunk to chunk. The producer writes the first one: the choices, and nothing yet.
-
-    `rosters` has one for every recording that shows one named person, and one under "" for galleries.
-    """
-
-    rosters: dict[str, Roster] = msgspec.field(default_factory=dict)
-    spans: dict[str, ParticipantSpan] = msgspec.field(default_factory=dict)
-
-
-@dataclass
-class Folded:
-    """What a few chunks come to: the new state, and everything to be told."""
-
-    state: LectureState
-    emotions: list[EmotionEvent] = field(default_factory=list)
-    class_: list[ClassEvent] = field(default_factory=list)
-    published: int = 0
-    failed: Counter[str] = field(default_factory=Counter)
-    ending: Ending | None = None
-
-
 @timed("commit")
 def commit(client: redis.Redis, lecture: str) -> None:
-    """Fold in every chunk whose turn has come. Does nothing where there is none, or no such lecture."""
+    """Commit every chunk whose turn has come. Does nothing if there is none, or no such lecture."""
     more = True
     while more:
         try:
             more = _commit_some(client, LectureKeys(lecture))
-        except redis.WatchError:  # somebody else was faster, or the connection was lost: look again at what is left
+        except redis.WatchError:  # another worker was faster, or the connection was lost: read the state again
             COMMIT_CONFLICTS.inc()
 
 
-def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: list[int]) -> Folded:
-    """Fold the outcomes of consecutive chunks into a lecture. `frames` tells how many frames each chunk has.
-
-    Every frame is published or failed. One of which a picture could not be looked at failed and has no class event, as
-    the class was not seen whole; the other recordings' participants in it are told all the same.
-    """
-    folded = Folded(state)
-    rosters, spans = dict(state.rosters), dict(state.spans)
-    for outcome, count in zip(outcomes, frames, strict=True):
-        if outcome.failure is not None:
-            folded.failed[outcome.failure] += count
-        folded.failed.update(outcome.failed.values())
-        for frame, pictures in groupby(outcome.frames, key=lambda seen: seen.stamp.frame):
-            told: list[Told] = []
-            for seen in pictures:
-                only = seen.stamp.participant or state.participant
-                roster, more = advance(rosters.get(only or "", Roster(only=only)), seen)
-                rosters[only or ""] = roster
-                told += more
-            if frame not in outcome.failed:
-                folded.class_.append(_class_event(lecture, seen.stamp, told, outcome.model_version))
-                folded.published += 1
-            if not state.class_only:
-                folded.emotions += [_emotion_event(lecture, one, outcome.model_version) for one in told]
-                for one in told:
-                    spans[one.participant] = _stretched(spans.get(one.participant), one.sighting.t)
-        folded.ending = outcome.ending or folded.ending
-    next_chunk = state.next_chunk + len(outcomes)
-    folded.state = structs.replace(state, next_chunk=next_chunk, rosters=rosters, spans=spans)
-    return folded
-
-
 def end_abandoned(client: redis.Redis, lecture: str) -> bool:
-    """End a lecture as stopped, where nobody feeds it any more and all that was fed is committed; whether that was so.
+    """End a lecture as stopped if nobody feeds it and all its fed chunks are committed; whether it was ended.
 
-    Its producer may be back, or somebody may forget it, at any moment: then nothing happens.
+    Nothing happens if its producer comes back, or somebody forgets the lecture, at the same moment.
     """
     keys = LectureKeys(lecture)
     with client.pipeline() as pipe:
         pipe.watch(keys.info, keys.state, keys.in_flight, keys.feeder)
-        info, state = _hash(pipe, keys.info), cast(bytes | None, pipe.get(keys.state))
-        if info.get(b"status") != b"running" or state is None or pipe.exists(keys.in_flight, keys.feeder):
+        info, stored = _hash(pipe, keys.info), cast(bytes | None, pipe.get(keys.state))
+        if info.get(b"status") != b"running" or stored is None or pipe.exists(keys.in_flight, keys.feeder):
             return False
-        reached = msgspec.json.decode(state, type=LectureState)
+        state = msgspec.json.decode(stored, type=LectureState)
         ledger, now = ledger_from_hashes(info, {}), _now(pipe)
         pipe.multi()
-        _end(pipe, keys, Ending("stopped", ABANDONED), reached, ledger, now)
+        _end(pipe, keys, Ending("stopped", ABANDONED), state, ledger, now)
         try:
             pipe.execute()
         except redis.WatchError:
             return False
-    strike_off(client, lecture)
+    remove_from_running(client, lecture)
     return True
 
 
 def has_outcome(client: redis.Redis, keys: LectureKeys, number: int) -> bool:
-    """Whether it is written down what a worker made of a chunk. What is no string is a stranger's, and counts as none,
-    as for the commit."""
+    """Whether a chunk's outcome is stored. A key of another type is a stranger's; the commit ignores it too."""
     return bool(client.type(keys.outcome(number)) == b"string")
 
 
-def strike_off(client: redis.Redis, lecture: str) -> None:
-    """Take a lecture that is over, or gone, off the list of those that run."""
+def remove_from_running(client: redis.Redis, lecture: str) -> None:
+    """Remove a lecture from the set of running ones, if it has ended or is gone."""
     keys = LectureKeys(lecture)
 
-    def if_over(pipe: Pipeline) -> None:
+    def if_ended(pipe: Pipeline) -> None:
         running = pipe.hget(keys.info, "status") == b"running"
         pipe.multi()
         if not running:
             pipe.srem(RUNNING, lecture)
 
-    client.transaction(if_over, keys.info)  # it may be gone on with this moment
+    client.transaction(if_ended, keys.info)  # under WATCH: it may be resumed at this moment
 
 
 def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
@@ -179,7 +104,7 @@ def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
             now = _now(pipe)
 
         pipe.multi()
-        _tell(pipe, keys, folded, known=state.spans)
+        _publish_all(pipe, keys, folded, known=state.spans)
         _count(pipe, keys, folded)
         pipe.delete(*(key for n in chunks for key in (keys.chunk(n), keys.outcome(n))))
         pipe.hdel(keys.in_flight, *map(str, chunks))
@@ -189,7 +114,7 @@ def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
         pipe.execute()
     count_committed(folded.published, folded.failed, [outcome.taken for outcome in outcomes])
     if folded.ending is not None:
-        strike_off(client, keys.lecture)
+        remove_from_running(client, keys.lecture)
     return folded.ending is None
 
 
@@ -208,6 +133,7 @@ def _frames(in_flight: bytes) -> int:
 
 
 def _consecutive(stored: list[bytes | None], frames: list[int]) -> list[Outcome]:
+    """The outcomes up to the first missing one, or up to the lecture's end."""
     outcomes = []
     for value, count in zip(stored, frames, strict=True):
         if value is None:
@@ -219,41 +145,24 @@ def _consecutive(stored: list[bytes | None], frames: list[int]) -> list[Outcome]
 
 
 def _outcome(stored: bytes, frames: int) -> Outcome:
-    """What was written down for a chunk of so many frames. If no worker of ours can have written it, the chunk failed
-    and the lecture goes on."""
+    """The stored outcome of a chunk of `frames` frames. If no worker of ours can have written it, the chunk fails."""
     try:
         outcome = msgspec.json.decode(stored, type=Outcome)
     except ValueError:
         return Outcome(failure="foreign")
-    return outcome if _accounts_for(outcome, frames) else Outcome(failure="foreign")
+    return outcome if accounts_for(outcome, frames) else Outcome(failure="foreign")
 
 
-def _accounts_for(outcome: Outcome, frames: int) -> bool:
-    """Whether it tells of each of so many frames what became of it, once: or the ledger would not balance."""
-    seen = [frame for frame, _ in groupby(outcome.frames, key=lambda picture: picture.stamp.frame)]
-    told = {*seen, *outcome.failed}
-    if outcome.failure is not None:
-        return not told and outcome.ending is None
-    return len(seen) == len(set(seen)) and len(told) == frames and (outcome.ending is None or frames == 0)
-
-
-def _tell(pipe: Pipeline, keys: LectureKeys, folded: Folded, known: dict[str, ParticipantSpan]) -> None:
+def _publish_all(pipe: Pipeline, keys: LectureKeys, folded: Folded, known: dict[str, ParticipantSpan]) -> None:
     for emotion in folded.emotions:
-        _publish(pipe, keys.participant(emotion.participant), emotion)
+        publish(pipe, keys.participant(emotion.participant), emotion)
     for event in folded.class_:
-        _publish(pipe, keys.class_, event)
+        publish(pipe, keys.class_, event)
     changed = {p: span for p, span in folded.state.spans.items() if known.get(p) != span}
     if changed:
         pipe.hset(keys.participants, mapping={p: encode(span) for p, span in changed.items()})
     for key in [keys.info, keys.participants, keys.class_, *map(keys.participant, changed)]:
         pipe.expire(key, folded.state.retention)
-
-
-def _publish(pipe: Pipeline, channel: str, event: Event) -> None:
-    """To the stream, for replay, and to the channel of the same name, for those who listen now."""
-    body = encode(event)
-    pipe.xadd(channel, {EVENT_FIELD: body}, maxlen=STREAM_LENGTH)
-    pipe.publish(channel, body)
 
 
 def _count(pipe: Pipeline, keys: LectureKeys, folded: Folded) -> None:
@@ -265,7 +174,7 @@ def _count(pipe: Pipeline, keys: LectureKeys, folded: Folded) -> None:
 
 
 def _final_ledger(before: Ledger, folded: Folded) -> Ledger:
-    """The ledger as it will stand after this transaction. The lecture is fed, so nobody else changes it."""
+    """The ledger after this transaction. Nothing is fed any more, so nobody else changes it."""
     reasons = Counter(before.reasons)
     reasons.update({f"failed:{reason}": frames for reason, frames in folded.failed.items()})
     return structs.replace(
@@ -280,62 +189,6 @@ def _end(pipe: Pipeline, keys: LectureKeys, ending: Ending, state: LectureState,
     status, reason = ending.status, ending.reason
     if status == "done" and ledger.failed:
         status, reason = "failed", f"{ledger.failed} of {ledger.sampled} frames failed"
-    if reason is None and len(state.spans) >= PARTICIPANTS:
-        reason = f"there were {PARTICIPANTS} participants, the most there may be; nobody beyond was told"
-    event = EndEvent(keys.lecture, status, reason, ledger)
-    for channel in [keys.class_, *map(keys.participant, state.spans)]:
-        _publish(pipe, channel, event)
-        pipe.expire(channel, state.retention)
-    pipe.hset(keys.info, mapping={"status": status, "ended": now, **({"reason": reason} if reason else {})})
-    pipe.expire(keys.info, state.retention)
-    pipe.expire(keys.participants, state.retention)
-    pipe.delete(keys.in_flight)
-    # What was stopped may be gone on with for a while; 0 deletes at once.
-    pipe.expire(keys.state, min(RESUME_S, state.retention) if status == "stopped" else 0)
-
-
-def _emotion_event(lecture: str, told: Told, model_version: str) -> EmotionEvent:
-    sighting = told.sighting
-    face = sighting.face
-    x, y, w, h = map(round, face.box)
-    valence, arousal = valence_and_arousal(face.scores)
-    return EmotionEvent(
-        lecture=lecture,
-        participant=told.participant,
-        frame=sighting.frame,
-        t=sighting.t,
-        box=(x, y, w, h),
-        detection=round(face.detection, SCORE_DIGITS),
-        emotion=EMOTIONS[int(np.argmax(face.scores))],
-        scores=_scores(face.scores),
-        smoothed=_scores(sighting.smoothed),
-        valence=round(valence, SCORE_DIGITS),
-        arousal=round(arousal, SCORE_DIGITS),
-        models=face.models,
-        model_version=model_version,
-    )
-
-
-def _class_event(lecture: str, stamp: FrameStamp, told: list[Told], model_version: str) -> ClassEvent:
-    """The mean over those who were told for this very frame: late sightings belong to frames that are gone."""
-    present = [one.sighting.face.scores for one in told if one.sighting.frame == stamp.frame]
-    mean: Reading | None = tuple(np.mean(present, axis=0).tolist()) if present else None
-    valence, arousal = valence_and_arousal(mean) if mean else (None, None)
-    return ClassEvent(
-        lecture=lecture,
-        frame=stamp.frame,
-        t=stamp.t,
-        faces=len(present),
-        scores=_scores(mean) if mean else None,
-        valence=None if valence is None else round(valence, SCORE_DIGITS),
-        arousal=None if arousal is None else round(arousal, SCORE_DIGITS),
-        model_version=model_version,
-    )
-
-
-def _scores(values: Reading) -> Scores:
-    return {emotion: round(value, SCORE_DIGITS) for emotion, value in zip(EMOTIONS, values, strict=True)}
-
-
-def _stretched(span: ParticipantSpan | None, t: float) -> ParticipantSpan:
-    return ParticipantSpan(t, t, 1) if span is None else ParticipantSpan(span.first, max(span.last, t), span.frames + 1)
+    if reason is None and len(state.spans) >= MAX_PARTICIPANTS:
+        reason = f"the limit of {MAX_PARTICIPANTS} participants was reached; further people have no events"
+    end_lecture(pipe, keys, EndEvent(keys.lecture, status, reason, ledger), state.spans, now, state.retention)

@@ -8,8 +8,11 @@ import redis
 from redis.client import Pipeline
 
 from worker.contract.keys import RUNNING, LectureKeys
-from worker.contract.messages import EVENT_FIELD, EndEvent, encode, ledger_from_hashes
-from worker.contract.server import RESUME_S, RETENTION_S, STREAM_LENGTH
+from worker.contract.lecture_hash import ledger_from_hashes
+from worker.contract.lifetimes import RESUME_S, RETENTION_S
+from worker.contract.limits import MAX_STREAM_EVENTS
+from worker.contract.messages import EndEvent, encode
+from worker.contract.streams import EVENT_FIELD
 
 REASON = "its producer is gone"
 
@@ -47,7 +50,7 @@ def _end(keys: LectureKeys, pipe: Pipeline) -> None:
     ledger = ledger_from_hashes({**info, b"sampled": str(committed).encode()}, {})
     event = encode(EndEvent(keys.lecture, "stopped", REASON, ledger))
     for stream in (keys.class_, *(keys.participant(each.decode()) for each in seen)):
-        pipe.xadd(stream, {EVENT_FIELD: event}, maxlen=STREAM_LENGTH)
+        pipe.xadd(stream, {EVENT_FIELD: event}, maxlen=MAX_STREAM_EVENTS)
         pipe.expire(stream, retention)
     pipe.hset(keys.info, mapping={"status": "stopped", "ended": time.time(), "reason": REASON, "sampled": committed})
     pipe.expire(keys.state, min(RESUME_S, retention))

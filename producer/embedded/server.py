@@ -24,8 +24,8 @@ from redis.retry import Retry
 
 from producer.embedded.folder import EmbeddedError, data_folder, last_line, socket_path
 from producer.embedded.orphans import stop_orphans
+from worker.contract.connection import OLDEST_REDIS
 from worker.contract.keys import CHUNKS
-from worker.contract.server import OLDEST_REDIS
 
 # Loading or writing a few hundred megabytes of results takes seconds on a slow disk. Longer is a hang.
 PATIENCE_S = 60.0

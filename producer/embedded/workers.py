@@ -11,7 +11,7 @@ from types import TracebackType
 
 import worker.contract
 from producer.embedded.folder import data_folder, last_line
-from worker.contract.server import EMBEDDED
+from worker.contract.environment import EMBEDDED
 
 # Nothing is left to do when a lecture is over, so that workers leave at once; a job in hand takes some seconds.
 STOP_S = 20.0

@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from producer.feeding.wire import FileTarget, StreamTarget, Target
-from worker.contract.limits import RECORDING_BYTES
-from worker.contract.server import without_credentials
+from worker.contract.credentials import without_credentials
+from worker.contract.limits import MAX_RECORDING_BYTES
 
 # What a stream of these protocols may be made of. FFmpeg looks at what comes and would else take it for a playlist of
 # any kind, and open what that names.
@@ -172,8 +172,10 @@ def _recording(source: str, path: Path) -> Address:
             raise SourceError(f"{source}: is no file but a device or a pipe; give a file")
         if found.st_size == 0:
             raise SourceError(f"{source}: the file is empty; copy or record it again")
-        if found.st_size > RECORDING_BYTES:
-            raise SourceError(f"{source}: has {found.st_size} bytes; the most is {RECORDING_BYTES}; cut it into parts")
+        if found.st_size > MAX_RECORDING_BYTES:
+            raise SourceError(
+                f"{source}: has {found.st_size} bytes; the most is {MAX_RECORDING_BYTES}; cut it into parts"
+            )
         path.open("rb").close()
     except FileNotFoundError:
         raise SourceError(f"{source}: no such file; check the path") from None

@@ -10,7 +10,7 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from producer.feeding.wire import StreamTarget
-from worker.contract.limits import FRAME_PIXELS, RECORDING_BYTES
+from worker.contract.limits import MAX_FRAME_PIXELS, MAX_RECORDING_BYTES
 
 # For a connection and the answer to it, and once more to see what comes. A camera that sends one key frame in ten
 # seconds, the rarest in use, shows its first picture within it.
@@ -64,8 +64,8 @@ def is_recording(container: InputContainer) -> bool:
 
     Raises Unreadable if these are too many.
     """
-    if container.size > RECORDING_BYTES:
-        raise Unreadable(f"has {container.size} bytes; the most is {RECORDING_BYTES}; cut it into parts")
+    if container.size > MAX_RECORDING_BYTES:
+        raise Unreadable(f"has {container.size} bytes; the most is {MAX_RECORDING_BYTES}; cut it into parts")
     if container.duration is not None and container.duration > LEAST_RECORDING_S * av.time_base:
         return True
     return container.format.name != "hls" and container.size > 0  # what a running HLS stream has is its list's size
@@ -79,11 +79,11 @@ def video_in(container: InputContainer) -> VideoStream:
     if stream.codec_context is None:
         raise Unreadable("holds video in a format that is not known here; convert it to H.264")
     context = stream.codec_context
-    if context.width * context.height > FRAME_PIXELS:
+    if context.width * context.height > MAX_FRAME_PIXELS:
         raise Unreadable(
-            f"has {context.width}x{context.height} pixels; the most is {FRAME_PIXELS} (8192x8192); scale it down"
+            f"has {context.width}x{context.height} pixels; the most is {MAX_FRAME_PIXELS} (8192x8192); scale it down"
         )
-    context.options = {**context.options, "max_pixels": str(FRAME_PIXELS)}  # should it grow on the way
+    context.options = {**context.options, "max_pixels": str(MAX_FRAME_PIXELS)}  # should it grow on the way
     # One thread decodes 1350 frames of 720p H.264 in a CPU second, FFmpeg's own choice of threads 1150 (PyAV 18.1,
     # 2 cores); the other cores are the workers'.
     context.thread_count = 1

@@ -28,10 +28,12 @@ from producer.metrics import (
     WAITING_SECONDS,
 )
 from producer.saying import say
+from worker.contract.connection import room_for_feeding
 from worker.contract.keys import RUNNING, LectureKeys, checked_id
-from worker.contract.limits import LECTURES_RUNNING
+from worker.contract.lifetimes import FEEDER_TTL_S, FRAMES_TTL_S, RETENTION_S
+from worker.contract.limits import MAX_RUNNING_LECTURES
 from worker.contract.messages import Chunk, ChunkHead, Ending, FinalStatus, InFlight, LectureChoices, encode
-from worker.contract.server import FEEDER_TTL_S, FRAMES_TTL_S, RETENTION_S, enqueue_chunk, frame_queue, room_for_feeding
+from worker.contract.queue import enqueue_chunk, frame_queue
 
 # Sixteen chunks of the largest kind: enough to keep as many workers busy, small beside what a Redis has.
 MAX_BYTES = 64 * 2**20
@@ -208,7 +210,7 @@ class Feed:
     def push(self, chunk: Chunk) -> None:
         """Hand the next chunk to the workers; where Redis is full, wait until it is not.
 
-        Raises LectureGone, and TooMuch for a chunk that no worker would take.
+        Raises LectureGone, and LimitExceeded for a chunk that no worker would take.
         """
         chunk.check()
         number = self._next_chunk
@@ -372,9 +374,10 @@ class Feed:
                 f"lecture {self._lecture} exists already: run `producer forget {self._lecture}` first, "
                 "or choose another id with --lecture"
             )
-        if pipe.scard(RUNNING) >= LECTURES_RUNNING:
+        if pipe.scard(RUNNING) >= MAX_RUNNING_LECTURES:
             raise TooManyLectures(
-                f"{LECTURES_RUNNING} lectures are running on this Redis, the most there may be; wait until one is over"
+                f"{MAX_RUNNING_LECTURES} lectures are running on this Redis, the most there may be; "
+                "wait until one is over"
             )
         pipe.multi()
         fields = {

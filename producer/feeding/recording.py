@@ -9,7 +9,7 @@ from producer.feeding.child import DecoderProcess, Gone, Silence
 from producer.feeding.closing import Closing
 from producer.feeding.frame import SampledFrame
 from producer.feeding.wire import Ended, Opened, Picture, Refused
-from worker.contract.limits import RECORDING_S
+from worker.contract.limits import MAX_RECORDING_S
 
 # A decoder at work reports every second; what is silent for so long is not slow but stuck.
 SILENCE_S = 60.0
@@ -51,8 +51,8 @@ class Recording(Closing):
                     self.shortfall = message.shortfall
                     return
                 if isinstance(message, Picture):
-                    if message.t > RECORDING_S:
-                        self.shortfall = f"is longer than {clock(RECORDING_S)}, the longest a recording may be"
+                    if message.t > MAX_RECORDING_S:
+                        self.shortfall = f"is longer than {clock(MAX_RECORDING_S)}, the longest a recording may be"
                         return
                     if message.fresh:
                         jpeg = self._decoder.receive_bytes()

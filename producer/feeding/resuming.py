@@ -6,7 +6,9 @@ import redis
 from msgspec import Struct, ValidationError, json
 
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import EVENT_FIELD, EndEvent, InFlight, LectureInfo, LectureProgress, decode_event
+from worker.contract.lecture_hash import LectureInfo
+from worker.contract.messages import EndEvent, InFlight, LectureProgress, decode_event
+from worker.contract.streams import EVENT_FIELD
 
 
 class LectureNotResumable(Exception):

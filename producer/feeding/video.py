@@ -13,7 +13,7 @@ from producer.feeding.container import Unreadable, video_in
 from producer.feeding.sampling import TimedPicture
 from producer.feeding.skipping import Stamp, first_needed
 from producer.feeding.thinning import followed, shown
-from worker.contract.limits import RECORDING_S
+from worker.contract.limits import MAX_RECORDING_S
 
 # A recording is cut short if it ends this much before what its header declares; a rounded header or the end of the
 # last sound need less. In seconds and as a share of the duration; the larger counts.
@@ -111,8 +111,8 @@ class Video:
         """
         usual = 0.0 if self._still or not self._stream.average_rate else float(1 / self._stream.average_rate)
         declared = self.duration if self._formats & DECLARING else None
-        if declared is not None and declared > RECORDING_S:
-            longest = clock(RECORDING_S)
+        if declared is not None and declared > MAX_RECORDING_S:
+            longest = clock(MAX_RECORDING_S)
             raise Unreadable(
                 f"is {clock(declared)} long; the longest a recording may be is {longest}; cut it into parts"
             )

@@ -13,7 +13,8 @@ import redis
 
 from producer.reading.lectures import LectureForgotten, LectureUnknown
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import EVENT_FIELD, EmotionEvent, EndEvent, Event, decode_event
+from worker.contract.messages import EmotionEvent, EndEvent, Event, decode_event
+from worker.contract.streams import EVENT_FIELD
 
 # Frames read at once: few round trips, and the most that is held in memory of each participant is two pages.
 PAGE = 32

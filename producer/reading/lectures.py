@@ -8,9 +8,11 @@ import msgspec
 import redis
 from redis.client import Pipeline
 
+from worker.contract.jobs import chunk_of_job_id
 from worker.contract.keys import LECTURES, RUNNING, LectureKeys, lecture_of_info_key
-from worker.contract.messages import LectureInfo, Ledger, ParticipantSpan, ledger_from_hashes
-from worker.contract.server import QUEUE_KEY, REGISTRIES, chunk_of_job_id, discard_job
+from worker.contract.lecture_hash import LectureInfo, ledger_from_hashes
+from worker.contract.messages import Ledger, ParticipantSpan
+from worker.contract.queue import QUEUE_KEY, REGISTRIES, discard_job
 
 if TYPE_CHECKING:
     from rich.table import Table

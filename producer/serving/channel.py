@@ -10,7 +10,8 @@ import redis
 from msgspec import Struct
 from starlette.concurrency import run_in_threadpool
 
-from worker.contract.messages import EVENT_FIELD, EndEvent, Event, decode_event
+from worker.contract.messages import EndEvent, Event, decode_event
+from worker.contract.streams import EVENT_FIELD
 
 START = "0"
 """The position before a stream's first event."""

@@ -19,7 +19,8 @@ from producer.reading.lectures import Lecture, LectureUnknown, read_lecture
 from producer.reading.roster import Roster
 from producer.serving.board import Board
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import EVENT_FIELD, ClassEvent, Event, decode_event, encode
+from worker.contract.messages import ClassEvent, Event, decode_event, encode
+from worker.contract.streams import EVENT_FIELD
 
 # How often Redis is asked: while a lecture goes on, when it is over or not there yet, and when Redis did not answer.
 # The first is also how often pages are told of changes; more could not be read.

@@ -6,7 +6,7 @@ How often they are right is known for galleries of KDEF pictures only. No goal b
 """
 
 from tests.benchmarks.ruler import Result, Skipped, Terms, lecture, main, medians, two_cores, warm_workers, work
-from worker.manifest import MODELS, load_manifest
+from worker.perception.manifest import MODELS, load_manifest
 
 
 def benchmark(terms: Terms) -> Result:

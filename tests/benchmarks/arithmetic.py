@@ -19,10 +19,10 @@ import numpy as np
 
 from tests.benchmarks.ruler import Result, Terms, lecture, main, medians, two_cores, warm_workers, work
 from worker.contract.messages import Chunk
-from worker.emotions import Ensemble
-from worker.faces import FaceFinder
-from worker.manifest import MODELS
-from worker.preprocessing import Image, face_crop
+from worker.perception.emotions import Ensemble
+from worker.perception.faces import FaceDetector
+from worker.perception.manifest import MODELS
+from worker.perception.preprocessing import Image, face_crop
 
 GOAL = 0.85
 
@@ -58,14 +58,14 @@ def benchmark(terms: Terms) -> Result:
 class BareLoop:
     """The loop, in a process of its own that has loaded everything before it is timed."""
 
-    finder: FaceFinder
+    finder: FaceDetector
     ensemble: Ensemble
 
     @classmethod
     def start(cls, cores: Sequence[int]) -> None:
         os.sched_setaffinity(0, cores)
         cv2.setNumThreads(1)
-        cls.finder, cls.ensemble = FaceFinder(), Ensemble.load(MODELS)
+        cls.finder, cls.ensemble = FaceDetector(), Ensemble.load(MODELS)
 
     @classmethod
     def run(cls, chunks: Sequence[Chunk], form: str) -> tuple[float, int]:
@@ -76,12 +76,12 @@ class BareLoop:
             pictures = [cls._decoded(jpeg) for jpeg in chunk.jpegs]
             crops = [
                 face_crop(picture, face.box)
-                for picture, found in zip(pictures, cls.finder.find_in_frames(pictures), strict=True)
+                for picture, found in zip(pictures, cls.finder.detect_in_frames(pictures), strict=True)
                 for face in found
             ]
             faces += len(crops)
             for some in [[crop] for crop in crops] if form == "one by one" else [crops]:
-                cls.ensemble.read(some)
+                cls.ensemble.predict(some)
         return time.perf_counter() - begun, faces
 
     @staticmethod

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.ruler import CORES, Result, Skipped, Terms, Worked, lecture, main, medians, warm_workers, work
-from worker.manifest import MODELS, load_manifest
+from worker.perception.manifest import MODELS, load_manifest
 
 GOAL = 3.0
 

@@ -29,10 +29,11 @@ from tests.gallery import Tile, render_gallery
 from tests.lectures import begin_lecture, events_of, push_chunk
 from tests.processes import eventually, workers
 from training.provenance import provenance
+from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import Chunk, ChunkHead, ClassEvent, EmotionEvent, Ending
-from worker.contract.server import connect, enqueue_chunk, frame_queue
-from worker.manifest import MODELS, load_manifest
+from worker.contract.queue import enqueue_chunk, frame_queue
+from worker.perception.manifest import MODELS, load_manifest
 
 FPS = 2.0
 SIZE = (1280, 720)

@@ -30,8 +30,8 @@ from producer.reading.lectures import forget
 from tests.benchmarks.ruler import CORES, FPS, Result, Terms, conclude, warm_workers
 from tests.gallery import render_gallery
 from tests.lectures import await_end, ledger_of
+from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
-from worker.contract.server import connect
 
 SIZE = (320, 180)
 PEOPLE = 2

@@ -19,35 +19,36 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import redis
+from prometheus_client import REGISTRY
 
-import worker.appearance
-import worker.emotions
-import worker.faces
 import worker.job
-import worker.perception
-import worker.process
+import worker.perception.appearance
+import worker.perception.emotions
+import worker.perception.faces
+import worker.perception.perception
+import worker.running.process
 from tests.benchmarks.ruler import Lecture, Result, Terms, forget, lecture, main, on_cores, two_cores
 from tests.conftest import running_redis
 from tests.lectures import feed_lecture
-from worker.contract.server import connect
-from worker.process import chunk_worker
+from worker.contract.connection import connect
+from worker.running.process import chunk_worker
 
 # The first is the whole of a job; what is left of it and of the time between two jobs is RQ.
 JOB = "RQ, between and around jobs"
 STEPS: tuple[tuple[str, Any, str], ...] = (
-    (JOB, worker.process.ChunkWorker, "execute_job"),
+    (JOB, worker.running.process.ChunkWorker, "execute_job"),
     ("job, the rest", worker.job, "process"),
     ("fetch", worker.job, "_fetch"),
-    ("JPEG", worker.perception, "_decoded"),
-    ("faces: thumbnails, merging", worker.perception.Perception, "_find"),
-    ("faces: windows", worker.faces.FaceFinder, "_look"),
-    ("faces: second look", worker.faces.FaceFinder, "_look_again"),
-    ("crops", worker.perception, "face_crop"),
-    ("scaling to the networks' sizes", worker.emotions, "_scaled"),
-    ("ensemble, the rest", worker.emotions.Ensemble, "read"),
-    ("looks of faces", worker.perception, "look"),
-    ("observations", worker.perception.Perception, "look"),
-    ("writing the outcome", worker.job, "_write_down"),
+    ("JPEG", worker.perception.perception, "_decoded"),
+    ("faces: thumbnails, merging", worker.perception.perception.Perception, "_detect"),
+    ("faces: windows", worker.perception.faces.FaceDetector, "_look"),
+    ("faces: second look", worker.perception.faces.FaceDetector, "_look_again"),
+    ("crops", worker.perception.perception, "face_crop"),
+    ("scaling to the networks' sizes", worker.perception.emotions, "_scaled"),
+    ("ensemble, the rest", worker.perception.emotions.Ensemble, "predict"),
+    ("appearance of faces", worker.perception.perception, "descriptor"),
+    ("observations", worker.perception.perception.Perception, "observe"),
+    ("writing the outcome", worker.job, "_store"),
     ("commit", worker.job, "commit"),
 )
 
@@ -59,6 +60,10 @@ class Spent(NamedTuple):
     clock: float
 
 
+def _faces_read() -> float:
+    return REGISTRY.get_sample_value("lecturepulse_faces_total") or 0.0
+
+
 def benchmark(terms: Terms) -> Result:
     core, other = two_cores()
     os.sched_setaffinity(0, {other})
@@ -66,7 +71,7 @@ def benchmark(terms: Terms) -> Result:
         worker.job.load_perception()
         _run(client, film, "warm-up")
         runs = [_run(client, film, f"run{n}") for n in range(terms.repeats)]
-        faces = worker.job.perception().faces / (terms.repeats + 1)
+        faces = _faces_read() / (terms.repeats + 1)
     steps = {
         step: Spent(*(statistics.median(getattr(run[step], kind) for run in runs) for kind in Spent._fields))
         for step in runs[0]

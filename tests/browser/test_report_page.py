@@ -14,7 +14,7 @@ from producer.reading.report.palette import STACK
 from producer.reading.report.writing import report
 from producer.reading.roster import Roster
 from tests.producer.reading.lessons import lesson, write_lesson
-from worker.contract.server import connect
+from worker.contract.connection import connect
 
 CHROMIUM = shutil.which("chromium")
 

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from tests.deploy.manifests import DEPLOY, KUBERNETES, ROOT, compose, objects, pod_of, workloads
-from worker.contract.server import QUEUE
-from worker.process import DRAIN_S
+from worker.contract.jobs import QUEUE
+from worker.running.process import DRAIN_S
 
 KEDAS = ("ScaledObject", "TriggerAuthentication")
 

@@ -15,9 +15,12 @@ SHORT_ANSWER_S = 2.0
 
 @contextmanager
 def producing(*words: object, **constants: float) -> Iterator[subprocess.Popen[str]]:
-    """`producer WORDS`, with these constants of `worker.contract.server`."""
+    """`producer WORDS`, with these constants of `worker.contract.connection` and `worker.contract.lifetimes`."""
     given = {"ANSWER_TIMEOUT_S": SHORT_ANSWER_S, **constants}
-    code = f"import worker.contract.server as server; vars(server).update({given}); "
+    code = (
+        "from worker.contract import connection, lifetimes\n"
+        f"for module in (connection, lifetimes): vars(module).update({given})\n"
+    )
     command = [sys.executable, "-c", code + "from producer.cli import main; main()", *map(str, words)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:

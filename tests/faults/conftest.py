@@ -9,8 +9,8 @@ from tests.faults.commands import finished, producing
 from tests.faults.slides import told
 from tests.gallery import render_gallery
 from tests.processes import workers
+from worker.contract.connection import connect
 from worker.contract.messages import Event
-from worker.contract.server import connect
 
 
 @pytest.fixture(autouse=True)

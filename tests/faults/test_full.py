@@ -20,9 +20,10 @@ from tests.faults.test_redis_restart import Camera
 from tests.lectures import ledger_of
 from tests.processes import eventually
 from tests.producer.committing import work_on
+from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
+from worker.contract.lifetimes import FEEDER_TTL_S
 from worker.contract.messages import Event
-from worker.contract.server import FEEDER_TTL_S, connect
 
 KEYS = LectureKeys("l")
 

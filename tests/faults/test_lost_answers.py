@@ -15,9 +15,11 @@ from tests.faults.proxy import Proxy, proxied
 from tests.faults.slides import NEVER, SIZE, Slides, begin, told, undisturbed
 from tests.lectures import ledger_of
 from tests.producer.committing import work_on
+from worker.contract.connection import Patience, connect
+from worker.contract.jobs import job_id
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.messages import Chunk, ChunkHead, Ending
-from worker.contract.server import Patience, connect, frame_queue, job_id
+from worker.contract.queue import frame_queue
 
 FRAMES = 24
 CHUNKS = 3

@@ -10,9 +10,9 @@ from tests.faults.proxy import Proxy, proxied
 from tests.faults.slides import as_printed, told
 from tests.faults.test_redis_restart import has_told
 from tests.processes import eventually, workers
+from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import Event
-from worker.contract.server import connect
 
 
 def stall(proxy: Proxy) -> None:

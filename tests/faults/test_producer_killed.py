@@ -16,9 +16,10 @@ from tests.faults.slides import NEVER, Slides, as_printed, begin, told, undistur
 from tests.lectures import ledger_of
 from tests.processes import eventually
 from tests.producer.committing import work_on
+from worker.contract.connection import connect
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.messages import EndEvent, Event, Ledger
-from worker.contract.server import connect, frame_queue
+from worker.contract.queue import frame_queue
 
 KEYS = LectureKeys("l")
 

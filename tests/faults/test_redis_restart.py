@@ -19,9 +19,9 @@ from tests.faults.slides import FPS, NEVER, SIZE, Slides, as_printed, begin, tol
 from tests.lectures import ledger_of
 from tests.processes import eventually, workers
 from tests.producer.committing import work_on
+from worker.contract.connection import Patience, connect
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import Event
-from worker.contract.server import Patience, connect
 
 KEYS = LectureKeys("l")
 

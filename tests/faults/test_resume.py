@@ -17,9 +17,9 @@ from tests.gallery import render_gallery
 from tests.lectures import ledger_of
 from tests.processes import eventually, workers
 from tests.producer.committing import committing, work_on
+from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import EndEvent, Event
-from worker.contract.server import connect
 
 KEYS = LectureKeys("l")
 

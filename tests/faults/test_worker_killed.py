@@ -18,14 +18,19 @@ from tests.faults.undisturbed import chunks, undisturbed
 from tests.gallery import gallery_pages
 from tests.lectures import await_end, chunks_of, events_of, feed_lecture, ledger_of
 from tests.processes import eventually, workers
+from worker.contract.jobs import MAX_JOB_RETRIES, job_id
 from worker.contract.messages import Chunk, Event
-from worker.contract.server import JOB_RETRIES, frame_queue, job_id
-from worker.leases import LEASE_S
-from worker.sweep import SWEEP_EVERY_S
+from worker.contract.queue import frame_queue
+from worker.running.leases import LEASE_S
+from worker.running.sweep import SWEEP_EVERY_S
 
 # Far shorter than in earnest, so that tests need not wait for long; renewals come more often in the same measure.
-SHORT_LEASE = {"worker.leases.LEASE_S": 4, "worker.process.LEASE_S": 4, "worker.process.RENEW_EVERY_S": 0.5}
-AT_ONCE = {"worker.supervisor.RESTART_PAUSE_S": 0.05}
+SHORT_LEASE = {
+    "worker.running.leases.LEASE_S": 4,
+    "worker.running.process.LEASE_S": 4,
+    "worker.running.process.RENEW_EVERY_S": 0.5,
+}
+AT_ONCE = {"worker.running.supervisor.RESTART_PAUSE_S": 0.05}
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +82,7 @@ def test_a_worker_killed_again_and_again_at_every_step_of_a_job_changes_nothing(
         await_end(client, keys)
         eventually(lambda: nothing_left_of_jobs(client))
     assert happened(tmp_path) == ["_fetch.0", "_seen.0", "_seen.1", "_write_down.0", "commit.0"]
-    assert len(happened(tmp_path)) > JOB_RETRIES + 1
+    assert len(happened(tmp_path)) > MAX_JOB_RETRIES + 1
     assert events_of(client, keys) == expected
 
 
@@ -144,7 +149,7 @@ def test_a_job_that_hangs_is_ended_at_its_time_limit_also_where_no_exception_rea
 ) -> None:
     keys = feed_lecture(client, "l", chunks())
     befall = {"_seen": ["hang", "hang deaf"]}
-    short = {"worker.admission.JOB_TIMEOUT_S": 8, "worker.limit.STUCK_S": 0.5}
+    short = {"worker.running.admission.JOB_TIMEOUT_S": 8, "worker.time_limit.STUCK_S": 0.5}
     with altered(redis_url, 1, tmp_path, befall, {**short, **AT_ONCE}) as supervisor:
         deaf = pid_of(tmp_path, "_seen.1")
         eventually(lambda: ended(deaf))

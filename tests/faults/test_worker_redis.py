@@ -16,9 +16,10 @@ from tests.faults.altered import environment
 from tests.faults.undisturbed import chunks, undisturbed
 from tests.lectures import await_end, begin_lecture, chunks_of, events_of, ledger_of, push_chunk
 from tests.processes import eventually, workers
+from worker.contract.connection import RedisUnusable, connect, room_for_feeding
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.messages import Chunk, ClassEvent, EndEvent, Event
-from worker.contract.server import RedisUnusable, connect, enqueue_chunk, frame_queue, room_for_feeding
+from worker.contract.queue import enqueue_chunk, frame_queue
 
 
 @pytest.fixture(scope="module")

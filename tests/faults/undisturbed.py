@@ -7,7 +7,7 @@ import redis
 from tests.gallery import Picture, gallery_pages
 from tests.lectures import await_end, chunks_of, events_of, feed_lecture
 from worker.contract.messages import Chunk, Event
-from worker.process import chunk_worker
+from worker.running.process import chunk_worker
 
 FRAMES = 12
 

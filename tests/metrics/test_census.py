@@ -15,8 +15,7 @@ from tests.conftest import running_redis
 from tests.lectures import begin_lecture, push_chunk
 from tests.metrics.scraping import Scrape, check_with_promtool
 from tests.streams import free_port, silent_server
-from worker import census
-from worker.census import MOST_LECTURES, Census
+from worker.contract.connection import connect
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.messages import (
     EMOTIONS,
@@ -29,7 +28,9 @@ from worker.contract.messages import (
     ParticipantSpan,
     encode,
 )
-from worker.contract.server import connect, enqueue_chunk, frame_queue
+from worker.contract.queue import enqueue_chunk, frame_queue
+from worker.metrics import census
+from worker.metrics.census import MOST_LECTURES, Census
 
 HALF_HAPPY = {emotion: 0.5 if emotion in ("happiness", "neutral") else 0.0 for emotion in EMOTIONS}
 SAD = {emotion: 1.0 if emotion == "sadness" else 0.0 for emotion in EMOTIONS}

@@ -8,11 +8,11 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from tests.metrics.scraping import Scrape
-from worker.tallies import FOLDER, Tallies, bury
+from worker.metrics.tallies import FOLDER, Tallies, bury
 
 COUNTS = """
 import sys
-from worker.metrics import FACES, STEP_SECONDS, WORKER_PROCESSES
+from worker.metrics.counters import FACES, STEP_SECONDS, WORKER_PROCESSES
 FACES.inc(3)
 STEP_SECONDS.labels("faces").observe(0.3)
 WORKER_PROCESSES.set(1)

@@ -22,15 +22,17 @@ from tests.lectures import await_end, begin_lecture, chunks_of, push_chunk
 from tests.metrics.scraping import Scrape, check_with_promtool, counted, get, listening_hosts, scrape, serves
 from tests.processes import eventually, workers
 from tests.streams import free_port
-from worker import census
 from worker.cli import METRICS_PORT
+from worker.contract.environment import EMBEDDED
+from worker.contract.jobs import MAX_JOB_RETRIES
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.messages import Chunk
-from worker.contract.server import EMBEDDED, JOB_RETRIES, enqueue_chunk, frame_queue
-from worker.exposition import PortRefused, exposed
-from worker.metrics import STEPS
-from worker.process import chunk_worker
-from worker.tallies import FOLDER
+from worker.contract.queue import enqueue_chunk, frame_queue
+from worker.metrics import census
+from worker.metrics.counters import STEPS
+from worker.metrics.exposition import PortRefused, exposed
+from worker.metrics.tallies import FOLDER
+from worker.running.process import chunk_worker
 
 PAGES = list(gallery_pages(4, 12, fps=2, size=(640, 360)))
 
@@ -173,8 +175,8 @@ def test_a_job_that_is_tried_again_counts_as_such_until_its_frames_are_given_up(
     keys = lecture(client, "l", chunks_of(PAGES[:3], 3)[:1])
     client.delete(keys.chunk(0))
     enqueue_chunk(frame_queue(client), "l", 0)
-    chunk_worker(client, "w").work(max_jobs=1 + JOB_RETRIES)
-    assert counted("job_retries", reason="expired") == retries + JOB_RETRIES
+    chunk_worker(client, "w").work(max_jobs=1 + MAX_JOB_RETRIES)
+    assert counted("job_retries", reason="expired") == retries + MAX_JOB_RETRIES
     assert counted("frames_failed", reason="expired") == failed + 3
 
 

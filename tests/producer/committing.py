@@ -8,12 +8,14 @@ from typing import Any
 import redis
 
 from worker.commit import commit
+from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys, lecture_of_info_key
 from worker.contract.messages import Chunk, encode
-from worker.contract.server import connect
-from worker.observations import FaceSeen, FrameSeen, Outcome
+from worker.outcome import FaceObservation, FrameObservation, Outcome
 
-FACE = FaceSeen((40.0, 30.0, 60.0, 60.0), 0.9, (0.0, 0.0, 0.0, 0.75, 0.0, 0.0, 0.25), {"m": "happiness"}, bytes(256))
+FACE = FaceObservation(
+    (40.0, 30.0, 60.0, 60.0), 0.9, (0.0, 0.0, 0.0, 0.75, 0.0, 0.0, 0.25), {"m": "happiness"}, bytes(256)
+)
 
 
 @contextmanager
@@ -44,7 +46,7 @@ def work_on(client: redis.Redis, keys: LectureKeys, fail: bool = False) -> None:
         fields: Any = client.hgetall(keys.chunk(number))
         if fields:
             head = Chunk.from_hash(fields).head
-            frames = [FrameSeen(stamp, [FACE]) for stamp in head.frames]
+            frames = [FrameObservation(stamp, [FACE]) for stamp in head.frames]
             failed = fail and head.ending is None
             outcome = Outcome(failure="error") if failed else Outcome(frames, ending=head.ending, model_version="m1")
             client.set(keys.outcome(number), encode(outcome))

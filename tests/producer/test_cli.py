@@ -25,8 +25,8 @@ from tests.processes import eventually
 from tests.producer.committing import committing, work_on
 from tests.producer.feeding.films import cut
 from tests.producer.reading.writing import begin, commit, frame_events, write
+from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
-from worker.contract.server import connect
 
 
 @pytest.fixture(autouse=True)
@@ -318,7 +318,7 @@ def test_a_redis_that_dies_is_one_line_and_exit_code_1(
     own_redis: tuple[str, subprocess.Popen[bytes]], video: Path
 ) -> None:
     url, server = own_redis
-    impatient = "import worker.contract.server as s; s.OUTAGE_S = 1; from producer.cli import main; main()"
+    impatient = "import worker.contract.lifetimes as s; s.OUTAGE_S = 1; from producer.cli import main; main()"
     command = [sys.executable, "-c", impatient, "ingest", str(video), "--redis", url, "--lecture", "l", "--json"]
     with (
         connect(url) as client,

@@ -15,7 +15,7 @@ from producer.embedded.folder import EmbeddedError, data_folder, socket_path
 from producer.embedded.server import private_redis
 from producer.embedded.workers import Workers, WorkersEnded
 from tests.processes import eventually
-from worker.contract.server import connect
+from worker.contract.connection import connect
 
 
 @pytest.fixture(autouse=True)

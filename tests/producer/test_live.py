@@ -14,7 +14,8 @@ from tests.processes import eventually
 from tests.producer.committing import committing
 from tests.streams import Publisher, free_port, rtsp_server, served_stream
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import Ledger, ledger_from_hashes
+from worker.contract.lecture_hash import ledger_from_hashes
+from worker.contract.messages import Ledger
 
 KEYS = LectureKeys("l")
 

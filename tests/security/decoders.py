@@ -5,21 +5,14 @@ from typing import Any
 
 import msgspec
 
-from worker.admission import Refused, check_call
-from worker.commit import LectureState
+from worker.contract.credentials import without_credentials
+from worker.contract.jobs import chunk_of_job_id
 from worker.contract.keys import LectureKeys, checked_id, lecture_of_info_key
-from worker.contract.messages import (
-    Chunk,
-    ChunkHead,
-    InFlight,
-    LectureChoices,
-    LectureInfo,
-    ParticipantSpan,
-    decode_event,
-    ledger_from_hashes,
-)
-from worker.contract.server import chunk_of_job_id, without_credentials
-from worker.observations import Outcome
+from worker.contract.lecture_hash import LectureInfo, ledger_from_hashes
+from worker.contract.messages import Chunk, ChunkHead, InFlight, LectureChoices, ParticipantSpan, decode_event
+from worker.folding.fold import LectureState
+from worker.outcome import Outcome
+from worker.running.admission import Refused, check_call
 
 JSON_TYPES = (ChunkHead, InFlight, LectureChoices, LectureState, ParticipantSpan, Outcome)
 

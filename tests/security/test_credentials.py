@@ -158,7 +158,7 @@ def test_the_decoder_is_not_told_where_redis_is(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_a_title_is_changed_only_where_there_is_something_to_hide() -> None:
-    code = "import sys, json; from worker.contract.shown import hide_credentials as hide; hide();"
+    code = "import sys, json; from worker.contract.credentials import hide_credentials as hide; hide();"
     code += "print(json.dumps(open('/proc/self/cmdline').read()))"
     for url, shown in (
         ("redis://h:1/0", "redis://h:1/0"),

@@ -10,8 +10,8 @@ import redis
 from tests.gallery import gallery_pages
 from tests.lectures import await_end, chunks_of, feed_lecture
 from tests.processes import workers
-from worker.contract.server import chunk_of_job_id
-from worker.supervisor import worker_name
+from worker.contract.jobs import chunk_of_job_id
+from worker.running.supervisor import worker_name
 
 NAME = "Geheimnis-7"
 
@@ -33,7 +33,7 @@ def test_a_lecture_whose_job_failed_is_not_named_in_the_log(client: redis.Redis,
 def test_lectures_and_jobs_are_taken_out_of_whatever_is_logged() -> None:
     code = """
 import logging, structlog
-from worker.discretion import speak_discreetly
+from worker.running.discretion import speak_discreetly
 speak_discreetly()
 structlog.get_logger().warning("job given up", lecture="Geheimnis-7", job="Geheimnis-7-12", deaths=3)
 logging.getLogger("rq.worker").error("job %s of %s: %s", "Geheimnis-7-12", "me", "Error: Geheimnis-7-12 is bad")
@@ -49,5 +49,5 @@ logging.getLogger("rq.worker").info("not a word")
 
 
 def test_a_worker_is_called_what_no_job_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.supervisor.uuid4", lambda: UUID("12345678-1234-4234-8234-123456789012"))
+    monkeypatch.setattr("worker.running.supervisor.uuid4", lambda: UUID("12345678-1234-4234-8234-123456789012"))
     assert chunk_of_job_id(worker_name()) is None

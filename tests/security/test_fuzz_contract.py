@@ -22,17 +22,17 @@ from worker.contract.messages import (
     ParticipantSpan,
     encode,
 )
-from worker.observations import FaceSeen, FrameSeen, Outcome
+from worker.outcome import FaceObservation, FrameObservation, Outcome
 
 SCORES = dict.fromkeys(("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"), 1 / 7)
-FACE = FaceSeen((1.0, 2.0, 3.0, 4.0), 0.5, (1 / 7,) * 7, {"mobilenetv2": "neutral"}, bytes(256))
+FACE = FaceObservation((1.0, 2.0, 3.0, 4.0), 0.5, (1 / 7,) * 7, {"mobilenetv2": "neutral"}, bytes(256))
 STAMP = FrameStamp(3, 1.5, "alice", (640, 360))
 MESSAGES = [
     EmotionEvent("l", "p01", 3, 1.5, (1, 2, 3, 4), 0.5, "neutral", SCORES, SCORES, 0.1, 0.2, {"m": "neutral"}, "v"),
     ClassEvent("l", 3, 1.5, 0, None, None, None, "v"),
     EndEvent("l", "failed", "why", Ledger(3, 1, 1, 1, 0, {"failed:error": 1})),
     ChunkHead([STAMP], 640, 360, Ending("stopped", "why"), 1.0),
-    Outcome([FrameSeen(STAMP, [FACE])], model_version="v"),
+    Outcome([FrameObservation(STAMP, [FACE])], model_version="v"),
     InFlight(3, 1000),
     ParticipantSpan(0.0, 1.5, 3),
     LectureChoices("alice", True, 86400),

@@ -21,13 +21,22 @@ from producer.feeding.wire import FileTarget
 from tests.producer.feeding.films import film
 from tests.streams import served_folder
 from tests.worker.test_commit import SAD
-from worker import commit, participants, perception
+from worker import commit
 from worker.contract.keys import RUNNING, LectureKeys
-from worker.contract.limits import CHUNK_BYTES, FRAME_PIXELS, LECTURES_RUNNING, RECORDING_BYTES, TooMuch
+from worker.contract.limits import (
+    MAX_CHUNK_BYTES,
+    MAX_FRAME_PIXELS,
+    MAX_RECORDING_BYTES,
+    MAX_RUNNING_LECTURES,
+    LimitExceeded,
+)
 from worker.contract.messages import Chunk, ChunkHead, Ending, FrameStamp, Ledger
-from worker.faces import Face
-from worker.observations import FaceSeen, FrameSeen, Outcome
-from worker.participants import Roster, advance
+from worker.folding import participants
+from worker.folding.fold import LectureState, fold
+from worker.folding.participants import TrackerState, advance
+from worker.outcome import FaceObservation, FrameObservation, Outcome
+from worker.perception import perception
+from worker.perception.faces import Detection
 
 NEVER = threading.Event()
 
@@ -36,7 +45,7 @@ def test_a_source_of_too_many_pixels_is_refused_before_it_is_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = film(tmp_path / "a.mp4", size=(320, 240))
-    monkeypatch.setattr(container, "FRAME_PIXELS", 320 * 240 - 1)
+    monkeypatch.setattr(container, "MAX_FRAME_PIXELS", 320 * 240 - 1)
     with path.open("rb") as file, pytest.raises(Unreadable, match=r"has 320x240 pixels; the most is 76799 .*scale it"):
         video_in(open_file(file))
 
@@ -62,7 +71,7 @@ def test_pictures_that_grow_beyond_the_limit_on_the_way_are_not_decoded(
     small, large = film(tmp_path / "s.ts", size=(64, 64)), film(tmp_path / "l.ts", size=(640, 480))
     path = tmp_path / "grows.ts"
     path.write_bytes(small.read_bytes() + large.read_bytes())
-    monkeypatch.setattr(container, "FRAME_PIXELS", 320 * 240)
+    monkeypatch.setattr(container, "MAX_FRAME_PIXELS", 320 * 240)
     sizes = set()
     with path.open("rb") as file, open_file(file) as opened:
         stream = video_in(opened)
@@ -97,7 +106,7 @@ def test_a_recording_whose_clock_runs_away_is_refused(tmp_path: Path) -> None:
 def test_a_recording_that_goes_on_for_longer_than_it_says_is_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording, "RECORDING_S", 1.0)
+    monkeypatch.setattr(recording, "MAX_RECORDING_S", 1.0)
     with open_source(str(film(tmp_path / "a.mp4")), 5) as opened:
         assert len(list(opened.frames(NEVER))) == 6
         assert opened.shortfall == "is longer than 0:00:01, the longest a recording may be"
@@ -106,14 +115,14 @@ def test_a_recording_that_goes_on_for_longer_than_it_says_is_cut_off(
 def test_a_file_of_too_many_bytes_is_refused_unread(tmp_path: Path) -> None:
     path = film(tmp_path / "a.mp4")
     with path.open("r+b") as file:
-        file.truncate(RECORDING_BYTES + 1)  # which takes no room
-    with pytest.raises(SourceError, match=f"has {RECORDING_BYTES + 1} bytes; the most is {RECORDING_BYTES}; cut it"):
+        file.truncate(MAX_RECORDING_BYTES + 1)  # which takes no room
+    with pytest.raises(SourceError, match=f"has {MAX_RECORDING_BYTES + 1} bytes; the most is"):
         address_of(str(path))
 
 
 def test_a_served_file_of_too_many_bytes_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     film(tmp_path / "a.mp4")
-    monkeypatch.setattr(container, "RECORDING_BYTES", 1000)
+    monkeypatch.setattr(container, "MAX_RECORDING_BYTES", 1000)
     with served_folder(tmp_path) as url:
         target = address_of(f"{url}/a.mp4").target
         assert not isinstance(target, FileTarget)
@@ -129,40 +138,40 @@ def test_a_chunk_of_too_many_bytes_or_pixels_is_neither_fed_nor_read(client: red
     feed = Feed.start(client, "l", "a.mp4", 2, 640, 360)
     before = set(client.scan_iter())
     for chunk in (
-        Chunk(head(2), [bytes(CHUNK_BYTES), b"x"]),
+        Chunk(head(2), [bytes(MAX_CHUNK_BYTES), b"x"]),
         Chunk(head(width=8193, height=8192), [b"x"]),
     ):
-        with pytest.raises(TooMuch, match=r"there may be no more than|no frame may have more than"):
+        with pytest.raises(LimitExceeded, match=r"there may be no more than|no frame may have more than"):
             feed.push(chunk)
-        with pytest.raises(TooMuch):
+        with pytest.raises(LimitExceeded):
             Chunk.from_hash({name.encode(): value for name, value in chunk.to_hash().items()})
     assert set(client.scan_iter()) == before
-    assert FRAME_PIXELS == 8192 * 8192
+    assert MAX_FRAME_PIXELS == 8192 * 8192
 
 
 def test_of_a_crowd_the_surest_faces_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    crowd = [Face((n, 0, 1, 1), n / 300) for n in range(300)]
-    assert [face.box[0] for face in perception._surest(crowd)] == list(range(299, 49, -1))
+    crowd = [Detection((n, 0, 1, 1), n / 300) for n in range(300)]
+    assert [face.box[0] for face in perception._most_certain(crowd)] == list(range(299, 49, -1))
 
 
-def seen(frame: int, xs: Iterable[float]) -> FrameSeen:
+def seen(frame: int, xs: Iterable[float]) -> FrameObservation:
     """People side by side who do not look alike, seen for certain."""
-    faces = [FaceSeen((x, 0.0, 10.0, 10.0), 0.99, SAD, {}, bytes([int(x / 50) % 128]) * 256) for x in xs]
-    return FrameSeen(FrameStamp(frame, frame / 2), faces)
+    faces = [FaceObservation((x, 0.0, 10.0, 10.0), 0.99, SAD, {}, bytes([int(x / 50) % 128]) * 256) for x in xs]
+    return FrameObservation(FrameStamp(frame, frame / 2), faces)
 
 
 def test_nobody_is_told_beyond_the_most_participants_and_the_lecture_says_so(
     client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(participants, "PARTICIPANTS", 3)
-    monkeypatch.setattr(commit, "PARTICIPANTS", 3)
-    roster = Roster()
+    monkeypatch.setattr(participants, "MAX_PARTICIPANTS", 3)
+    monkeypatch.setattr(commit, "MAX_PARTICIPANTS", 3)
+    roster = TrackerState()
     for frame in range(40):
         roster, told = advance(roster, seen(frame, [500.0 * n for n in range(5)]))
         assert {one.participant for one in told} == {"p01", "p02", "p03"}
     assert sum(len(track.waiting) for track in roster.tracks) <= 2, "what is never told is not kept"
-    state = commit.LectureState()
-    folded = commit.fold(
+    state = LectureState()
+    folded = fold(
         "l", state, [Outcome([seen(0, [0.0, 500.0, 1000.0, 1500.0])]), Outcome(ending=Ending("done"))], [1, 0]
     )
     assert list(folded.state.spans) == ["p01", "p02", "p03"]
@@ -175,7 +184,7 @@ def test_nobody_is_told_beyond_the_most_participants_and_the_lecture_says_so(
 
 
 def test_no_more_lectures_begin_than_a_redis_is_for(client: redis.Redis) -> None:
-    client.sadd(RUNNING, *range(LECTURES_RUNNING))
+    client.sadd(RUNNING, *range(MAX_RUNNING_LECTURES))
     with pytest.raises(TooManyLectures, match="1000 lectures are running on this Redis, the most there may be; wait"):
         Feed.start(client, "l", "a.mp4", 2, 640, 360)
     client.spop(RUNNING)

@@ -26,11 +26,13 @@ from tests.producer.committing import FACE, work_on
 from tests.security.contents import contents
 from tests.security.test_strangers import work
 from tests.worker.test_commit import SAD
+from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
+from worker.contract.lifetimes import FRAMES_TTL_S
 from worker.contract.messages import FrameStamp
-from worker.contract.server import FRAMES_TTL_S, connect, frame_queue
-from worker.observations import FaceSeen, FrameSeen
-from worker.participants import Roster, advance
+from worker.contract.queue import frame_queue
+from worker.folding.participants import TrackerState, advance
+from worker.outcome import FaceObservation, FrameObservation
 
 NAME = "Geheimnis-7"
 
@@ -187,14 +189,14 @@ def test_lines_are_taken_out_of_a_log_that_somebody_writes_on(tmp_path: Path, mo
     assert path.read_bytes() == b"first\nof all\nlast\n"
 
 
-def looking(looks: list[bytes]) -> FrameSeen:
-    faces = [FaceSeen((200.0 * n, 0.0, 90.0, 90.0), 0.99, SAD, {}, look) for n, look in enumerate(looks)]
-    return FrameSeen(FrameStamp(0, 0.0), faces)
+def looking(looks: list[bytes]) -> FrameObservation:
+    faces = [FaceObservation((200.0 * n, 0.0, 90.0, 90.0), 0.99, SAD, {}, look) for n, look in enumerate(looks)]
+    return FrameObservation(FrameStamp(0, 0.0), faces)
 
 
 @given(st.lists(st.binary(min_size=256, max_size=256), min_size=1, max_size=5))
 def test_a_pseudonym_tells_the_order_of_sight_and_nothing_of_the_looks(looks: list[bytes]) -> None:
-    _, told = advance(Roster(), looking(looks))
+    _, told = advance(TrackerState(), looking(looks))
     assert [one.participant for one in told] == [f"p{n + 1:02d}" for n in range(len(looks))]
 
 
@@ -203,6 +205,6 @@ def test_no_event_and_no_span_holds_a_look(client: redis.Redis) -> None:
     feed = Feed.start(client, "l", "a.mp4", 2, 640, 360)
     feed.push(chunks_of(list(gallery_pages(1, 1)), 1)[0])
     work_on(client, LectureKeys("l"))
-    assert FACE.look == bytes(256) != look
+    assert FACE.appearance == bytes(256) != look
     published = [value for key, value in contents(client).items() if not key.endswith((b":state", b":0"))]
     assert not any(b"AAAAAAAA" in value for value in published), "which is what zeros are in base64"

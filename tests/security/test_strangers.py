@@ -23,11 +23,12 @@ from tests.gallery import gallery_pages
 from tests.lectures import await_end, begin_lecture, chunks_of, events_of, feed_lecture, ledger_of, push_chunk
 from tests.metrics.scraping import counted
 from tests.processes import eventually, workers
-from worker.admission import Refused, check_call
+from worker.contract.jobs import JOB, JOB_TIMEOUT_S, QUEUE
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import Chunk, ChunkHead, EndEvent, Ending
-from worker.contract.server import JOB, JOB_TIMEOUT_S, QUEUE, enqueue_chunk, frame_queue
-from worker.process import chunk_worker
+from worker.contract.queue import enqueue_chunk, frame_queue
+from worker.running.admission import Refused, check_call
+from worker.running.process import chunk_worker
 
 QUEUE_KEY = f"rq:queue:{QUEUE}"
 RQ_S_OWN = re.compile(rb"rq:(queues|workers|workers:frames|worker:[a-z0-9-]+|clean_registries:frames)")

@@ -15,7 +15,7 @@ from tests.gallery import render_gallery
 from tests.processes import workers
 from tests.security.contents import contents
 from tests.security.servers import Guarded, guarded_redis, url
-from worker.contract.server import RedisUnusable, connect
+from worker.contract.connection import RedisUnusable, connect
 
 Deed = Callable[[redis.Redis], Any]
 

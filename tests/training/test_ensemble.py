@@ -32,9 +32,9 @@ from training.evaluate import evaluate, read_pictures
 from training.metrics import negative_log_likelihood
 from training.quantize import fit_temperature, install, measure_forms
 from worker.contract.messages import EMOTIONS
-from worker.emotions import Ensemble, calibrate, combine, softmax
-from worker.manifest import MANIFEST, load_manifest, write_manifest
-from worker.preprocessing import network_pixels
+from worker.perception.emotions import Ensemble, calibrate, combine, softmax
+from worker.perception.manifest import MANIFEST, load_manifest, write_manifest
+from worker.perception.preprocessing import network_pixels
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

@@ -20,9 +20,9 @@ from training.evaluate import AS_SERVED, FRAMINGS, labelled_crops, read_pictures
 from training.metrics import measure
 from training.provenance import commit_of
 from worker.contract.messages import EMOTIONS
-from worker.emotions import Ensemble
-from worker.manifest import Adaptive, load_manifest, write_manifest
-from worker.preprocessing import Box, Image, network_pixels
+from worker.perception.emotions import Ensemble
+from worker.perception.manifest import Adaptive, load_manifest, write_manifest
+from worker.perception.preprocessing import Box, Image, network_pixels
 
 FIGURES = {"accuracy", "macro_recall", "recall", "ece", "nll", "confusion"}
 

@@ -21,7 +21,7 @@ from training.cli import app
 from training.datasets import Faces, load_faces, read_dataset
 from training.quantize import FormFigures
 from training.recipe import Recipe, RunError, Standardization, read_recipe, read_standardization, write_whole
-from worker.manifest import Form, Input, Model, load_manifest
+from worker.perception.manifest import Form, Input, Model, load_manifest
 
 pytest.importorskip("tensorflow")
 

@@ -27,8 +27,8 @@ from training.preparation import Preparation, prepare
 from training.preparation.cropping import choose_face, make_finder
 from training.preparation.face import LARGEST_SIDE
 from worker.contract.messages import EMOTIONS
-from worker.faces import FaceFinder
-from worker.preprocessing import face_crop
+from worker.perception.faces import FaceDetector
+from worker.perception.preprocessing import face_crop
 
 ROOT = Path(__file__).parents[2]
 
@@ -259,7 +259,7 @@ def test_the_crop_that_serving_makes_is_the_crop_that_training_sees(
     assert removed(tmp_path / "set") == {"portraits/happy/2.png": ("no face", "")}
     (row,) = index(tmp_path / "set" / "train")
     original = astronaut_bgr if row["origin"].endswith("0.png") else admiral_bgr
-    (face,) = FaceFinder().find_in_picture(original)
+    (face,) = FaceDetector().detect_in_picture(original)
     served = face_crop(original, face.box)
     kept = cv2.imread(str(tmp_path / "set" / "train" / row["file"]))
     assert kept is not None

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.training.drawn_faces import distinct_face
 from training.preparation.likeness import MOST_BITS, Likeness, alike_pairs, likeness
-from worker.preprocessing import padded_square
+from worker.perception.preprocessing import padded_square
 
 Pixels = npt.NDArray[np.uint8]
 

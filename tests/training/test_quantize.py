@@ -21,8 +21,8 @@ from training.quantize import (
     refuse_loss,
     representative_set,
 )
-from worker.emotions import calibrate, softmax
-from worker.manifest import Form, Manifest, ManifestError, Model, load_manifest
+from worker.perception.emotions import calibrate, softmax
+from worker.perception.manifest import Form, Manifest, ManifestError, Model, load_manifest
 
 
 def figures(accuracy: float) -> FormFigures:

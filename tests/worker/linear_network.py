@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from worker.contract.messages import EMOTIONS
-from worker.manifest import VERSION, Input, Manifest, Model, write_manifest
+from worker.perception.manifest import VERSION, Input, Manifest, Model, write_manifest
 
 SIDE = 8
 

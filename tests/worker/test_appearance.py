@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from tests.gallery import portraits
-from worker.appearance import GRID, look, mixed, unlike
-from worker.participants import SAME_ELSEWHERE
-from worker.preprocessing import Box, Image
+from worker.folding.appearance_distance import blended, distances
+from worker.folding.participants import MAX_DISTANCE_LATER
+from worker.perception.appearance import GRID, descriptor
+from worker.perception.preprocessing import Box, Image
 
 ROOM = (1.0, 0.9, 1.1)
 
@@ -23,7 +24,7 @@ def tile(person: int, size: int = 240, light: float = 1.0, shift: int = 0) -> tu
 
 
 def test_a_look_is_small() -> None:
-    assert len(look(*tile(0))) == 4 * GRID * GRID
+    assert len(descriptor(*tile(0))) == 4 * GRID * GRID
 
 
 @pytest.mark.parametrize("person", [0, 1])
@@ -33,19 +34,20 @@ def test_a_look_is_small() -> None:
 def test_one_person_looks_alike_in_another_size_light_and_place(
     person: int, size: int, light: float, shift: int
 ) -> None:
-    here, there, other = look(*tile(person)), look(*tile(person, size, light, shift)), look(*tile(1 - person))
-    assert unlike([here], [there]) < SAME_ELSEWHERE
-    assert unlike([there], [other]) > SAME_ELSEWHERE  # anywhere else, that is somebody new
+    here, there = descriptor(*tile(person)), descriptor(*tile(person, size, light, shift))
+    other = descriptor(*tile(1 - person))
+    assert distances([here], [there]) < MAX_DISTANCE_LATER
+    assert distances([there], [other]) > MAX_DISTANCE_LATER  # anywhere else, that is somebody new
 
 
 def test_a_look_that_is_mixed_with_another_comes_nearer_to_it() -> None:
-    one, other = look(*tile(0)), look(*tile(1))
-    between = mixed(one, other, 0.3)
-    assert unlike([between], [other]) < unlike([one], [other])
-    assert unlike([between], [one]) < unlike([between], [other])
+    one, other = descriptor(*tile(0)), descriptor(*tile(1))
+    between = blended(one, other, 0.3)
+    assert distances([between], [other]) < distances([one], [other])
+    assert distances([between], [one]) < distances([between], [other])
 
 
 def test_a_face_at_the_edge_or_a_grey_picture_has_a_look_too() -> None:
     page = np.full((40, 40, 3), 128, np.uint8)
-    assert len(look(page, (-10.0, -10.0, 30.0, 30.0))) == 4 * GRID * GRID
-    assert len(look(page, (38.0, 38.0, 1.0, 1.0))) == 4 * GRID * GRID
+    assert len(descriptor(page, (-10.0, -10.0, 30.0, 30.0))) == 4 * GRID * GRID
+    assert len(descriptor(page, (38.0, 38.0, 1.0, 1.0))) == 4 * GRID * GRID

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.faults.proxy import proxied
 from tests.lectures import begin_lecture, events_of, ledger_of
 from tests.metrics.scraping import counted
-from worker.commit import LectureState, commit, fold
+from worker.commit import commit
+from worker.contract.connection import Patience, connect
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import (
     ClassEvent,
@@ -23,20 +24,23 @@ from worker.contract.messages import (
     decode_event,
     encode,
 )
-from worker.contract.server import Patience, connect
-from worker.observations import FaceSeen, FrameSeen, Outcome, Reading
+from worker.folding.fold import LectureState, fold
+from worker.outcome import FaceObservation, FrameObservation, Outcome, ScoreVector
 
-SAD: Reading = (0.0, 0.0, 0.0, 0.0, 0.75, 0.0, 0.25)
+SAD: ScoreVector = (0.0, 0.0, 0.0, 0.0, 0.75, 0.0, 0.25)
 FRAMES_A_CHUNK = 2
 
 
 def outcomes(count: int, people: int = 2) -> list[Outcome]:
     """A lecture of `count` chunks and its ending."""
     faces = [
-        FaceSeen((300.0 * i, 100.0, 90.0, 90.0), 0.95, SAD, {"m": "sadness"}, bytes([i]) * 256) for i in range(people)
+        FaceObservation((300.0 * i, 100.0, 90.0, 90.0), 0.95, SAD, {"m": "sadness"}, bytes([i]) * 256)
+        for i in range(people)
     ]
     chunks = [
-        Outcome([FrameSeen(FrameStamp(n, n / 2), faces) for n in range(k * FRAMES_A_CHUNK, (k + 1) * FRAMES_A_CHUNK)])
+        Outcome(
+            [FrameObservation(FrameStamp(n, n / 2), faces) for n in range(k * FRAMES_A_CHUNK, (k + 1) * FRAMES_A_CHUNK)]
+        )
         for k in range(count)
     ]
     return [*chunks, Outcome(ending=Ending("done"))]
@@ -226,9 +230,9 @@ def test_scores_are_told_in_the_contracts_order_with_valence_and_arousal() -> No
 
 
 def test_several_recordings_of_one_lecture_are_one_class_and_each_person_is_who_their_recording_says() -> None:
-    def pictures(n: int, *who: str) -> list[FrameSeen]:
-        face = FaceSeen((50.0, 50.0, 90.0, 90.0), 0.95, SAD, {"m": "sadness"}, bytes(256))
-        return [FrameSeen(FrameStamp(n, n / 2, participant=one, size=(640, 360)), [face]) for one in who]
+    def pictures(n: int, *who: str) -> list[FrameObservation]:
+        face = FaceObservation((50.0, 50.0, 90.0, 90.0), 0.95, SAD, {"m": "sadness"}, bytes(256))
+        return [FrameObservation(FrameStamp(n, n / 2, participant=one, size=(640, 360)), [face]) for one in who]
 
     frames = [*pictures(0, "alice", "bob"), *pictures(1, "alice", "bob"), *pictures(2, "alice")]
     folded = fold("l", LectureState(), [Outcome(frames[:2]), Outcome(frames[2:])], [1, 2])

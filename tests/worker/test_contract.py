@@ -8,8 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.contract import server
+from worker.contract import connection
+from worker.contract.connection import RedisUnusable, connect
+from worker.contract.credentials import without_credentials
+from worker.contract.jobs import job_id
 from worker.contract.keys import LectureKeys, checked_id, lecture_of_info_key
+from worker.contract.lecture_hash import ledger_from_hashes
 from worker.contract.messages import (
     Chunk,
     ChunkHead,
@@ -20,9 +24,7 @@ from worker.contract.messages import (
     Ledger,
     decode_event,
     encode,
-    ledger_from_hashes,
 )
-from worker.contract.server import RedisUnusable, connect, job_id, without_credentials
 
 IDS = st.from_regex(re.compile(r"[A-Za-z0-9_-]{1,64}"), fullmatch=True)
 
@@ -118,6 +120,6 @@ def test_an_unreachable_redis_is_told_without_its_password() -> None:
 
 
 def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as mute, pytest.raises(RedisUnusable, match="cannot reach Redis"):
         connect(f"redis://127.0.0.1:{mute.getsockname()[1]}")

@@ -13,10 +13,17 @@ from hypothesis.extra.numpy import arrays
 
 from tests.worker.linear_network import SIDE, linear_network, linear_weights, write_linear_models
 from worker.contract.messages import EMOTIONS
-from worker.emotions import BATCH, Ensemble, calibrate, combine, softmax
-from worker.interpreter import Network
-from worker.manifest import Adaptive, Input, Manifest, ManifestError, load_manifest, write_manifest
-from worker.preprocessing import Image, network_pixels
+from worker.perception.emotions import BATCH, Ensemble, calibrate, combine, softmax
+from worker.perception.interpreter import Network
+from worker.perception.manifest import (
+    Adaptive,
+    Input,
+    Manifest,
+    ManifestError,
+    load_manifest,
+    write_manifest,
+)
+from worker.perception.preprocessing import Image, network_pixels
 
 Rows = npt.NDArray[np.float32]
 
@@ -99,7 +106,7 @@ def truth(faces: list[Image], seed: int) -> Rows:
 def test_one_model_alone_is_the_ensemble_and_is_what_its_weights_say(tmp_path: Path) -> None:
     write_linear_models(tmp_path, {"only": 3})
     faces = crops(BATCH + 2)
-    readings = Ensemble.load(tmp_path).read(faces)
+    readings = Ensemble.load(tmp_path).predict(faces)
     assert np.allclose(readings.by_model["only"], truth(faces, 3), atol=1e-5)
     assert np.allclose(readings.scores, readings.by_model["only"], atol=1e-6)
     assert readings.scores.dtype == np.float32
@@ -110,18 +117,18 @@ def test_several_models_are_averaged_and_calibrated(tmp_path: Path) -> None:
     faces = crops(5)
     roots = np.sqrt((truth(faces, 1) + truth(faces, 2)) / 2)  # softmax(log(p) / 2)
     expected = roots / roots.sum(axis=1, keepdims=True)
-    assert np.allclose(Ensemble.load(tmp_path).read(faces).scores, expected, atol=1e-5)
+    assert np.allclose(Ensemble.load(tmp_path).predict(faces).scores, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("n", [0, 1, BATCH - 1, BATCH, BATCH + 1, 2 * BATCH])
 def test_a_face_is_read_alike_in_whatever_company(tmp_path: Path, n: int) -> None:
     write_linear_models(tmp_path, {"first": 1, "second": 2})
     ensemble, faces = Ensemble.load(tmp_path), crops(n)
-    together = ensemble.read(faces)
+    together = ensemble.predict(faces)
     assert together.scores.shape == (n, 7)
     assert set(together.by_model) == {"first", "second"}
     for i, face in enumerate(faces):
-        assert np.allclose(together.scores[i], ensemble.read([face]).scores[0], atol=1e-6)
+        assert np.allclose(together.scores[i], ensemble.predict([face]).scores[0], atol=1e-6)
 
 
 def with_adaptive(folder: Path, threshold: float) -> Manifest:
@@ -146,7 +153,7 @@ def threshold_that_escalates(n: int, faces: list[Image]) -> float:
 
 def test_nobody_is_nobody_to_the_adaptive_ensemble_too(tmp_path: Path) -> None:
     with_adaptive(tmp_path, 0.5)
-    readings = Ensemble.load(tmp_path, mode="adaptive").read([])
+    readings = Ensemble.load(tmp_path, mode="adaptive").predict([])
     assert readings.scores.shape == readings.by_model["second"].shape == (0, 7)
     assert readings.escalated.shape == (0,)
 
@@ -160,9 +167,9 @@ def test_who_the_first_model_is_sure_of_is_its_own_and_all_others_are_the_full_e
     with_adaptive(tmp_path, threshold)
     sure = confidence(faces) >= threshold
     assert (~sure).sum() == n // 2
-    full = Ensemble.load(tmp_path).read(faces)
+    full = Ensemble.load(tmp_path).predict(faces)
 
-    adaptive = Ensemble.load(tmp_path, mode="adaptive").read(faces)
+    adaptive = Ensemble.load(tmp_path, mode="adaptive").predict(faces)
 
     assert np.array_equal(adaptive.escalated, ~sure)
     assert adaptive.scores.shape == (n, 7)
@@ -180,7 +187,7 @@ def test_who_the_first_model_is_sure_of_is_its_own_and_all_others_are_the_full_e
 
 def test_the_full_ensemble_asks_all_about_every_face_and_escalates_none(tmp_path: Path) -> None:
     with_adaptive(tmp_path, 0.5)
-    readings = Ensemble.load(tmp_path).read(crops(5))
+    readings = Ensemble.load(tmp_path).predict(crops(5))
     assert not readings.escalated.any()
     assert [set(labels) for labels in readings.labels()] == [{"first", "second", "other"}] * 5
 
@@ -190,7 +197,7 @@ def test_at_the_ends_of_the_threshold_nobody_or_everybody_is_escalated(
     tmp_path: Path, threshold: float, escalated: int
 ) -> None:
     with_adaptive(tmp_path, threshold)
-    assert Ensemble.load(tmp_path, mode="adaptive").read(crops(3 * BATCH)).escalated.sum() == escalated
+    assert Ensemble.load(tmp_path, mode="adaptive").predict(crops(3 * BATCH)).escalated.sum() == escalated
 
 
 def test_only_faces_that_need_it_are_run_through_the_other_networks_and_those_in_batches(
@@ -207,7 +214,7 @@ def test_only_faces_that_need_it_are_run_through_the_other_networks_and_those_in
         return run(network, batch)
 
     monkeypatch.setattr(Network, "__call__", counted)
-    assert ensemble.read(faces).escalated.sum() == BATCH
+    assert ensemble.predict(faces).escalated.sum() == BATCH
     assert batches == [BATCH] * 3 + [BATCH] + [BATCH]  # three of the first, one of each other
 
 
@@ -241,7 +248,8 @@ def test_a_network_that_wants_another_input_than_the_manifest_says_is_refused(tm
 
 def test_reading_emotions_loads_neither_mediapipe_nor_tensorflow() -> None:
     program = (
-        "import sys, worker.emotions; print([m for m in ('mediapipe', 'tensorflow', 'keras') if m in sys.modules])"
+        "import sys, worker.perception.emotions\n"
+        "print([m for m in ('mediapipe', 'tensorflow', 'keras') if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

@@ -7,58 +7,66 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.gallery import gallery_pages, portraits, tiles
-from worker.faces import FOLLOW_MARGIN, FOLLOW_SHARE, Face, FaceFinder, Window, windows, windows_around
-from worker.preprocessing import Box, Image
+from worker.perception.faces import (
+    FOLLOW_MARGIN,
+    FOLLOW_SHARE,
+    Detection,
+    FaceDetector,
+    Window,
+    windows,
+    windows_around,
+)
+from worker.perception.preprocessing import Box, Image
 
 
 @pytest.fixture(scope="module")
-def finder() -> FaceFinder:
-    return FaceFinder()
+def finder() -> FaceDetector:
+    return FaceDetector()
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)])
 @pytest.mark.parametrize("people", [1, 2, 4, 9, 25, 49])
 def test_every_face_of_a_gallery_is_found_and_nothing_else(
-    finder: FaceFinder, people: int, size: tuple[int, int]
+    finder: FaceDetector, people: int, size: tuple[int, int]
 ) -> None:
     (page,) = gallery_pages(people, 1, size=size)
-    faces = finder.find_in_picture(page)
+    faces = finder.detect_in_picture(page)
     assert len(faces) == people
     for tile in tiles(people, *size):
         assert sum(tile.holds(face.box) for face in faces) == 1
 
 
 @pytest.mark.parametrize("size", [(640, 480), (480, 640), (200, 200), (1920, 200)])
-def test_a_single_webcam_picture_has_one_face(finder: FaceFinder, size: tuple[int, int]) -> None:
+def test_a_single_webcam_picture_has_one_face(finder: FaceDetector, size: tuple[int, int]) -> None:
     (page,) = gallery_pages(1, 1, size=size)
-    assert len(finder.find_in_picture(page)) == 1
+    assert len(finder.detect_in_picture(page)) == 1
 
 
-def test_noise_flat_colour_and_text_have_no_face(finder: FaceFinder) -> None:
+def test_noise_flat_colour_and_text_have_no_face(finder: FaceDetector) -> None:
     rng = np.random.default_rng(1)
     slide = np.full((720, 1280, 3), 255, np.uint8)
     for line in range(12):
         at = (60, 60 + 54 * line)
         cv2.putText(slide, "Bayes' theorem o(n) :-) 0o8", at, cv2.FONT_HERSHEY_SIMPLEX, 1.6, (20, 20, 20), 3)
     for picture in (rng.integers(0, 255, (720, 1280, 3), np.uint8), np.full((480, 640, 3), 90, np.uint8), slide):
-        assert finder.find_in_picture(picture) == []
+        assert finder.detect_in_picture(picture) == []
 
 
-def test_frames_that_follow_each_other_find_what_single_pictures_find(finder: FaceFinder) -> None:
+def test_frames_that_follow_each_other_find_what_single_pictures_find(finder: FaceDetector) -> None:
     pages = list(gallery_pages(9, 6, fps=2))
-    followed = list(finder.find_in_frames(pages))
+    followed = list(finder.detect_in_frames(pages))
     assert [len(faces) for faces in followed] == [9] * 6
 
 
-def test_who_joins_in_the_middle_of_a_chunk_is_found_in_that_frame(finder: FaceFinder) -> None:
+def test_who_joins_in_the_middle_of_a_chunk_is_found_in_that_frame(finder: FaceDetector) -> None:
     two, four = next(gallery_pages(2, 1)), next(gallery_pages(4, 1))
     empty = np.full_like(two, 24)
-    assert [len(faces) for faces in finder.find_in_frames([empty, two, two, four, four, empty])] == [0, 2, 2, 4, 4, 0]
+    assert [len(faces) for faces in finder.detect_in_frames([empty, two, two, four, four, empty])] == [0, 2, 2, 4, 4, 0]
 
 
 @pytest.mark.parametrize("people", [1, 25])
 def test_following_faces_takes_far_fewer_looks_than_searching(
-    finder: FaceFinder, monkeypatch: pytest.MonkeyPatch, people: int
+    finder: FaceDetector, monkeypatch: pytest.MonkeyPatch, people: int
 ) -> None:
     look_through = finder._look_through
     looks: list[Window] = []
@@ -70,14 +78,14 @@ def test_following_faces_takes_far_fewer_looks_than_searching(
     monkeypatch.setattr(finder, "_look_through", counted)
     pages = list(gallery_pages(people, 8, fps=2))
     for page in pages:
-        finder.find_in_picture(page)
+        finder.detect_in_picture(page)
     searching = len(looks)
-    found = list(finder.find_in_frames(pages))
+    found = list(finder.detect_in_frames(pages))
     assert [len(faces) for faces in found] == [people] * 8
     assert len(looks) - searching < searching / 2
 
 
-def test_who_gets_up_and_sits_down_elsewhere_is_found_in_that_frame(finder: FaceFinder) -> None:
+def test_who_gets_up_and_sits_down_elsewhere_is_found_in_that_frame(finder: FaceDetector) -> None:
     astronaut, _ = portraits()
     height, width = astronaut.shape[:2]
     pages = []
@@ -85,7 +93,7 @@ def test_who_gets_up_and_sits_down_elsewhere_is_found_in_that_frame(finder: Face
         page = np.full((720, 1280, 3), 24, np.uint8)
         page[200 : 200 + height, left : left + width] = astronaut
         pages.append(page)
-    found = list(finder.find_in_frames(pages))
+    found = list(finder.detect_in_frames(pages))
     assert [len(faces) for faces in found] == [1] * 5
     first = found[0][0].box[0] - 40
     for left, (face,) in zip((40, 60, 700, 900, 80), found, strict=True):
@@ -98,7 +106,7 @@ squares = st.tuples(st.floats(-50, 1900), st.floats(-50, 1000), st.floats(8, 400
 @settings(deadline=None)
 @given(st.lists(squares, max_size=30))
 def test_every_face_is_followed_through_a_window_that_shows_it_large_enough_with_room_to_move(boxes: list[Box]) -> None:
-    around = windows_around([Face(box, 0.9) for box in boxes])
+    around = windows_around([Detection(box, 0.9) for box in boxes])
     assert len(around) <= len(boxes)
     for x, y, w, h in boxes:
         room = FOLLOW_MARGIN * w - 1  # windows are whole pixels
@@ -124,8 +132,8 @@ def test_windows_cover_the_picture_and_stay_inside() -> None:
         assert seen.all()
 
 
-def test_a_face_cut_by_the_edge_does_not_break_the_second_look(finder: FaceFinder) -> None:
+def test_a_face_cut_by_the_edge_does_not_break_the_second_look(finder: FaceDetector) -> None:
     astronaut, _ = portraits()
     for cut in range(40, 200, 20):
-        finder.find_in_picture(np.ascontiguousarray(astronaut[:, cut:]))
-        finder.find_in_picture(np.ascontiguousarray(astronaut[cut:]))
+        finder.detect_in_picture(np.ascontiguousarray(astronaut[:, cut:]))
+        finder.detect_in_picture(np.ascontiguousarray(astronaut[cut:]))

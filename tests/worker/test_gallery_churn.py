@@ -8,9 +8,9 @@ import pytest
 
 from tests.gallery import gallery_page, tiles
 from worker.contract.messages import Chunk, ChunkHead, FrameStamp
-from worker.manifest import MODELS
-from worker.participants import Roster, Told, advance
-from worker.perception import Perception
+from worker.folding.participants import IdentifiedSighting, TrackerState, advance
+from worker.perception.manifest import MODELS
+from worker.perception.perception import Perception
 
 SIZE = (1280, 720)
 SEATED = [
@@ -23,22 +23,22 @@ SEATED = [
 
 
 @pytest.fixture(scope="module")
-def told() -> list[Told]:
+def told() -> list[IdentifiedSighting]:
     return list(_told(Perception(MODELS)))
 
 
-def _told(perception: Perception) -> Iterator[Told]:
-    roster = Roster()
+def _told(perception: Perception) -> Iterator[IdentifiedSighting]:
+    roster = TrackerState()
     for first in range(0, len(SEATED), 10):
         stamps = [FrameStamp(n, n / 2) for n in range(first, first + 10)]
         pages = [gallery_page(SEATED[stamp.frame], stamp.t, SIZE) for stamp in stamps]
         jpegs = [cv2.imencode(".jpg", page, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes() for page in pages]
-        for seen in perception.look(Chunk(ChunkHead(stamps, *SIZE), jpegs)).frames:
+        for seen in perception.observe(Chunk(ChunkHead(stamps, *SIZE), jpegs)).frames:
             roster, some = advance(roster, seen)
             yield from some
 
 
-def test_everybody_keeps_one_id_and_nobody_shares_one(told: list[Told]) -> None:
+def test_everybody_keeps_one_id_and_nobody_shares_one(told: list[IdentifiedSighting]) -> None:
     ids: dict[int, set[str]] = defaultdict(set)
     for one in told:
         seated = SEATED[one.sighting.frame]
@@ -52,5 +52,5 @@ def test_everybody_keeps_one_id_and_nobody_shares_one(told: list[Told]) -> None:
     assert len(set.union(*ids.values())) == 4
 
 
-def test_everybody_is_told_of_in_every_frame_that_shows_them(told: list[Told]) -> None:
+def test_everybody_is_told_of_in_every_frame_that_shows_them(told: list[IdentifiedSighting]) -> None:
     assert len(told) == sum(map(len, SEATED))

@@ -12,11 +12,12 @@ from rq.job import Job
 from tests.lectures import begin_lecture, chunks_of, ledger_of, push_chunk
 from tests.metrics.scraping import counted
 from tests.worker.test_workers import PAGES
+from worker.contract.jobs import JOB_TIMEOUT_S, MAX_JOB_RETRIES
 from worker.contract.keys import LectureKeys
-from worker.contract.server import JOB_RETRIES, JOB_TIMEOUT_S, enqueue_chunk, frame_queue
-from worker.leases import DEATHS, LEASE_S, renew, take_back_expired, take_back_from
-from worker.process import ChunkWorker, chunk_worker
-from worker.sweep import STRANDED_S, Sweep
+from worker.contract.queue import enqueue_chunk, frame_queue
+from worker.running.leases import DEATHS, LEASE_S, renew, take_back_expired, take_back_from
+from worker.running.process import ChunkWorker, chunk_worker
+from worker.running.sweep import STRANDED_S, Sweep
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_a_job_with_a_lease_is_left_alone_and_one_without_goes_to_the_front_of_t
     take_back_expired(queue)
     assert queue.get_job_ids() == ["l-0", "l-1"]
     assert job_now(client).get_status() == "queued"
-    assert job_now(client).retries_left == JOB_RETRIES, "its worker's death is no failure of the job"
+    assert job_now(client).retries_left == MAX_JOB_RETRIES, "its worker's death is no failure of the job"
     assert not queue.started_job_registry.get_job_ids(cleanup=False)
 
 
@@ -123,7 +124,7 @@ def test_a_job_that_was_at_work_up_to_its_limit_was_stuck_and_counts_as_failed(
     client: redis.Redis, keys: LectureKeys
 ) -> None:
     queue = frame_queue(client)
-    for retries in range(JOB_RETRIES, -1, -1):
+    for retries in range(MAX_JOB_RETRIES, -1, -1):
         assert job_now(client).retries_left == retries
         _, job, execution = begin_job(client)
         registry = job.started_job_registry.key
@@ -195,7 +196,7 @@ def test_a_job_lost_on_the_way_to_its_worker_is_put_back(
     sweep.run()
     assert queue.count == 0
     later = time.monotonic() + STRANDED_S + 1
-    monkeypatch.setattr("worker.sweep.time.monotonic", lambda: later)
+    monkeypatch.setattr("worker.running.sweep.time.monotonic", lambda: later)
     sweep.run()
     assert queue.get_job_ids() == ["l-0"]
     assert client.llen(queue.intermediate_queue_key) == 0

@@ -10,7 +10,7 @@ import pytest
 
 from tests.worker.linear_network import write_linear_models
 from worker.contract.messages import EMOTIONS
-from worker.manifest import MANIFEST, Adaptive, ManifestError, load_manifest, write_manifest
+from worker.perception.manifest import MANIFEST, Adaptive, ManifestError, load_manifest, write_manifest
 
 
 @pytest.fixture

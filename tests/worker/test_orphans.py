@@ -11,10 +11,12 @@ from tests.worker.test_commit import announce, arrive, outcomes
 from tests.worker.test_workers import PAGES
 from worker.commit import ABANDONED, commit, end_abandoned
 from worker.contract.keys import RUNNING, LectureKeys
-from worker.contract.messages import EndEvent, Ending, InFlight, LectureInfo, LectureProgress, encode
-from worker.contract.server import ABANDONED_S, FEEDER_TTL_S, RESUME_S, enqueue_chunk, frame_queue
-from worker.observations import Outcome
-from worker.orphans import Orphans
+from worker.contract.lecture_hash import LectureInfo
+from worker.contract.lifetimes import ABANDONED_S, FEEDER_TTL_S, RESUME_S
+from worker.contract.messages import EndEvent, Ending, InFlight, LectureProgress, encode
+from worker.contract.queue import enqueue_chunk, frame_queue
+from worker.outcome import Outcome
+from worker.running.orphans import Orphans
 
 
 class Clock:

@@ -7,13 +7,21 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.appearance import GRID
 from worker.contract.messages import FrameStamp
-from worker.observations import FaceSeen, FrameSeen, Reading
-from worker.participants import LOOKS, MOST, PATIENCE_S, SIGHTINGS, Roster, Told, advance
+from worker.folding.participants import (
+    MAX_DESCRIPTORS,
+    MAX_TRACKS,
+    PATIENCE_S,
+    SIGHTINGS,
+    IdentifiedSighting,
+    TrackerState,
+    advance,
+)
+from worker.outcome import FaceObservation, FrameObservation, ScoreVector
+from worker.perception.appearance import GRID
 
-CALM: Reading = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
-HAPPY: Reading = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
+CALM: ScoreVector = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+HAPPY: ScoreVector = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 
 TILES = [(300 * column + 50, 200 * row + 50) for row in range(3) for column in range(3)]
@@ -32,18 +40,18 @@ def face(
     y: float,
     size: float = 100,
     detection: float = 0.95,
-    scores: Reading = CALM,
+    scores: ScoreVector = CALM,
     look: bytes = look_of(0),
-) -> FaceSeen:
-    return FaceSeen((x, y, size, size), detection, scores, {}, look)
+) -> FaceObservation:
+    return FaceObservation((x, y, size, size), detection, scores, {}, look)
 
 
-def gallery(number: int, seated: dict[int, int], size: float = 100) -> FrameSeen:
+def gallery(number: int, seated: dict[int, int], size: float = 100) -> FrameObservation:
     """Frame `number` of a gallery: tile -> person."""
     return frame(number, *(face(*TILES[tile], size, look=look_of(who, number)) for tile, who in seated.items()))
 
 
-def ids(told: list[Told], seating: dict[int, dict[int, int]]) -> dict[int, set[str]]:
+def ids(told: list[IdentifiedSighting], seating: dict[int, dict[int, int]]) -> dict[int, set[str]]:
     """Person -> the ids that they were told under. `seating` says who sat where in each frame."""
     found: dict[int, set[str]] = {}
     for one in told:
@@ -52,12 +60,14 @@ def ids(told: list[Told], seating: dict[int, dict[int, int]]) -> dict[int, set[s
     return found
 
 
-def frame(number: int, *faces: FaceSeen, fps: float = 2) -> FrameSeen:
-    return FrameSeen(FrameStamp(number, number / fps), list(faces))
+def frame(number: int, *faces: FaceObservation, fps: float = 2) -> FrameObservation:
+    return FrameObservation(FrameStamp(number, number / fps), list(faces))
 
 
-def watch(frames: list[FrameSeen], roster: Roster | None = None) -> tuple[Roster, list[Told]]:
-    roster, everything = roster or Roster(), []
+def watch(
+    frames: list[FrameObservation], roster: TrackerState | None = None
+) -> tuple[TrackerState, list[IdentifiedSighting]]:
+    roster, everything = roster or TrackerState(), []
     for seen in frames:
         roster, told = advance(roster, seen)
         everything += told
@@ -162,7 +172,7 @@ def test_who_walks_before_a_changing_wall_comes_back_as_who_they_were() -> None:
     assert {one.participant for one in told} == {"p01"}
     still = [frame(n, face(100, 100, look=look_of(1, n, change=0.5))) for n in there]
     _, told = watch([*still, *(frame(n, face(700, 100, look=look_of(1, n, change=4.0))) for n in later)])
-    assert {one.participant for one in told} > {"p01"}, "who never changed is somebody else when so unlike"
+    assert {one.participant for one in told} > {"p01"}, "who never changed is somebody else when so distances"
 
 
 def test_who_is_shown_where_somebody_else_was_a_moment_ago_is_somebody_else() -> None:
@@ -200,25 +210,25 @@ def test_the_roster_stays_bounded_and_small_when_faces_never_stay() -> None:
     ]
     roster, _ = watch(crowd)
     assert roster.named == 540
-    assert len(roster.tracks) == MOST
+    assert len(roster.tracks) == MAX_TRACKS
 
 
 def test_a_participant_takes_little_room_in_the_state_however_long_the_lecture() -> None:
     roster, _ = watch([frame(n, face(100, 100, look=look_of(1, n, change=5.0))) for n in range(200)])
-    assert len(roster.tracks[0].looks) == LOOKS
+    assert len(roster.tracks[0].descriptors) == MAX_DESCRIPTORS
     assert len(msgspec.json.encode(roster)) < 2000
 
 
 def test_the_state_survives_its_way_through_redis() -> None:
     frames = [gallery(n, {0: n % 3, 4: 3 + n % 2}) for n in range(30)]
     roster = watch(frames[:15])[0]
-    stored = msgspec.json.decode(msgspec.json.encode(roster), type=Roster)
+    stored = msgspec.json.decode(msgspec.json.encode(roster), type=TrackerState)
     assert watch(frames[15:], stored) == watch(frames[15:], roster)
 
 
 def test_in_a_recording_of_one_person_the_largest_face_is_that_person_wherever_it_is() -> None:
     frames = [frame(0, face(0, 0, 200), face(600, 0, 60)), frame(1, face(900, 500, 220)), frame(2, face(0, 300, 80))]
-    _, told = watch(frames, Roster(only="alice"))
+    _, told = watch(frames, TrackerState(only="alice"))
     assert [(one.participant, one.sighting.face.box[0]) for one in told] == [("alice", 0), ("alice", 900), ("alice", 0)]
 
 

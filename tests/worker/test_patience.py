@@ -9,16 +9,16 @@ import pytest
 import redis
 
 from tests.conftest import running_redis
-from worker.contract import server
-from worker.contract.server import Patience, connect, pool, takes_no_writes
+from worker.contract import connection
+from worker.contract.connection import Patience, connect, pool, takes_no_writes
 
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """A clock that only pauses move; the pauses that were made."""
     made: list[float] = []
-    monkeypatch.setattr("worker.contract.server.time.monotonic", lambda: sum(made))
-    monkeypatch.setattr("worker.contract.server.time.sleep", made.append)
+    monkeypatch.setattr("worker.contract.connection.time.monotonic", lambda: sum(made))
+    monkeypatch.setattr("worker.contract.connection.time.sleep", made.append)
     return made
 
 
@@ -41,13 +41,13 @@ def test_what_fails_for_a_while_is_tried_again_with_growing_pauses(pauses: list[
     away = [redis.ConnectionError()] * 4 + [redis.TimeoutError()] * 4
     assert Patience(60).call_with_retry(failing(*away), fine) == "done"
     assert pauses == sorted(pauses)
-    assert (pauses[0], pauses[-1]) == (server.FIRST_PAUSE_S, server.LONGEST_PAUSE_S)
+    assert (pauses[0], pauses[-1]) == (connection.FIRST_PAUSE_S, connection.LONGEST_PAUSE_S)
 
 
 def test_after_so_many_seconds_without_redis_patience_is_over(pauses: list[float]) -> None:
     with pytest.raises(redis.ConnectionError, match="away"):
         Patience(60).call_with_retry(failing(*[redis.ConnectionError("away")] * 1000), fine)
-    assert 60 <= sum(pauses) <= 60 + server.LONGEST_PAUSE_S
+    assert 60 <= sum(pauses) <= 60 + connection.LONGEST_PAUSE_S
 
 
 def test_who_is_in_a_hurry_does_not_wait(pauses: list[float]) -> None:
@@ -109,7 +109,7 @@ def test_a_command_waits_for_a_redis_that_starts_later(tmp_path_factory: pytest.
 
 
 def test_one_try_is_enough_to_say_that_nobody_is_there() -> None:
-    with pytest.raises(server.RedisUnusable, match="cannot reach Redis"):
+    with pytest.raises(connection.RedisUnusable, match="cannot reach Redis"):
         connect("redis://127.0.0.1:1", Patience(60))
     with pytest.raises(redis.ConnectionError), pool("redis://127.0.0.1:1", Patience(0)) as client:
         client.ping()

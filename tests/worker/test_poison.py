@@ -14,17 +14,18 @@ from msgspec import structs
 import worker.job
 from tests.gallery import gallery_pages
 from tests.lectures import begin_lecture, chunks_of, events_of, feed_lecture, push_chunk
-from worker.commit import LectureState, fold
+from worker.contract.jobs import MAX_JOB_RETRIES
 from worker.contract.messages import Chunk, ChunkHead, ClassEvent, EndEvent, Event, FrameStamp
-from worker.contract.server import JOB_RETRIES, enqueue_chunk, frame_queue
-from worker.observations import FaceSeen, FrameSeen, Outcome
-from worker.perception import MAX_PIXELS, Perception
-from worker.process import chunk_worker
+from worker.contract.queue import enqueue_chunk, frame_queue
+from worker.folding.fold import LectureState, fold
+from worker.outcome import FaceObservation, FrameObservation, Outcome
+from worker.perception.perception import MAX_PIXELS, Perception
+from worker.running.process import chunk_worker
 
 PAGES = list(gallery_pages(4, 8, fps=2, size=(640, 360)))
 JPEG = cv2.imencode(".jpg", PAGES[0])[1].tobytes()
 SMALL = cv2.imencode(".jpg", cv2.resize(PAGES[0], (64, 36)))[1].tobytes()
-FACE = FaceSeen((50.0, 50.0, 90.0, 90.0), 0.95, (0.0,) * 6 + (1.0,), {"m": "neutral"}, bytes(256))
+FACE = FaceObservation((50.0, 50.0, 90.0, 90.0), 0.95, (0.0,) * 6 + (1.0,), {"m": "neutral"}, bytes(256))
 
 
 def claiming(width: int, height: int) -> bytes:
@@ -64,7 +65,7 @@ def test_a_picture_that_is_none_fails_alone_before_it_is_decoded(
     monkeypatch.setattr(cv2, "imdecode", noting)
     chunk = chunks_of(PAGES[:3], 3)[0]
     chunk.jpegs[1] = poison
-    sight = perception.look(chunk)
+    sight = perception.observe(chunk)
     assert sight.failed == {1: reason}
     assert [seen.stamp.frame for seen in sight.frames] == [0, 2]
     assert [len(seen.faces) for seen in sight.frames] == [4, 4]
@@ -75,7 +76,7 @@ def test_a_picture_that_is_none_fails_alone_before_it_is_decoded(
 @given(where=st.integers(0, len(SMALL) - 1), what=st.binary(min_size=1, max_size=40))
 def test_whatever_is_changed_in_a_picture_it_is_seen_or_its_frame_failed(where: int, what: bytes) -> None:
     changed = SMALL[:where] + what + SMALL[where + len(what) :]
-    sight = worker.job.perception().look(Chunk(ChunkHead([FrameStamp(7, 3.5)], 64, 36), [changed]))
+    sight = worker.job.perception().observe(Chunk(ChunkHead([FrameStamp(7, 3.5)], 64, 36), [changed]))
     assert len(sight.frames) + len(sight.failed) == 1
     assert set(sight.failed.values()) <= {"bad_picture", "picture_too_large"}
 
@@ -88,14 +89,14 @@ def test_every_frame_of_a_lecture_with_poison_is_accounted_and_the_others_are_to
     good = [0, 2, 4, 6, 7]
     head = structs.replace(chunk.head, frames=[chunk.head.frames[n] for n in good])
     without = worked_on(client, [Chunk(head, [chunk.jpegs[n] for n in good]), ending])
-    look = Perception.look
+    look = Perception.observe
 
     def raising(self: Perception, chunk: Chunk) -> object:
         if any(stamp.frame == 5 for stamp in chunk.head.frames):
             raise RuntimeError("frame 5")
         return look(self, chunk)
 
-    monkeypatch.setattr(Perception, "look", raising)
+    monkeypatch.setattr(Perception, "observe", raising)
     chunk.jpegs[1], chunk.jpegs[3] = b"not a picture", claiming(30_000, 30_000)
     poisoned = worked_on(client, [chunk, ending])
 
@@ -123,19 +124,19 @@ def test_a_chunk_that_raises_is_tried_again_before_any_of_its_frames_is_given_up
     client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries = []
-    look = Perception.look
+    look = Perception.observe
 
     def raising_twice(self: Perception, chunk: Chunk) -> object:
         tries.append(len(chunk.jpegs))
-        if len(tries) <= JOB_RETRIES:
+        if len(tries) <= MAX_JOB_RETRIES:
             raise RuntimeError
         return look(self, chunk)
 
-    monkeypatch.setattr(Perception, "look", raising_twice)
+    monkeypatch.setattr(Perception, "observe", raising_twice)
     end = worked_on(client, chunks_of(PAGES[:2], 2))["class"][-1]
     assert isinstance(end, EndEvent)
     assert (end.status, end.ledger.published) == ("done", 2)
-    assert tries == [2] * JOB_RETRIES + [1, 1, 2]
+    assert tries == [2] * MAX_JOB_RETRIES + [1, 1, 2]
 
 
 def test_a_chunk_whose_pixels_are_gone_fails_whole(client: redis.Redis) -> None:
@@ -162,8 +163,8 @@ def test_pixels_are_gone_as_soon_as_what_was_seen_is_safe(client: redis.Redis) -
 
 
 def test_of_several_recordings_one_bad_picture_fails_the_frame_and_silences_nobody_else() -> None:
-    def seen(frame: int, *who: str) -> list[FrameSeen]:
-        return [FrameSeen(FrameStamp(frame, frame / 2, one, (640, 360)), [FACE]) for one in who]
+    def seen(frame: int, *who: str) -> list[FrameObservation]:
+        return [FrameObservation(FrameStamp(frame, frame / 2, one, (640, 360)), [FACE]) for one in who]
 
     outcome = Outcome([*seen(0, "alice", "bob"), *seen(1, "bob"), *seen(3, "alice", "bob")], {1: "error", 2: "error"})
     folded = fold("l", LectureState(), [outcome], [4])
@@ -181,7 +182,7 @@ def test_the_ledger_counts_every_frame_once(frames: list[str], chunks: int) -> N
     parts = [list(enumerate(frames))[n::chunks] for n in range(chunks)]
     outcomes = [
         Outcome(
-            [FrameSeen(FrameStamp(n, n / 2, "bob", (9, 9)), [FACE]) for n, kind in part if kind != "failed"],
+            [FrameObservation(FrameStamp(n, n / 2, "bob", (9, 9)), [FACE]) for n, kind in part if kind != "failed"],
             {n: "error" for n, kind in part if kind != "seen"},
         )
         for part in parts

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.preprocessing import CROP_RISE, CROP_SCALE, Image, face_crop, network_pixels, padded_square
+from worker.perception.preprocessing import (
+    CROP_RISE,
+    CROP_SCALE,
+    Image,
+    face_crop,
+    network_pixels,
+    padded_square,
+)
 
 
 def numbered(width: int, height: int) -> Image:

@@ -3,16 +3,16 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.observations import FaceSeen, Reading
-from worker.smoothing import smoothed_scores
+from worker.folding.smoothing import smoothed_scores
+from worker.outcome import FaceObservation, ScoreVector
 
-CALM: Reading = (0.05, 0.0, 0.0, 0.05, 0.0, 0.0, 0.9)
-HAPPY: Reading = (0.0, 0.0, 0.0, 0.9, 0.0, 0.05, 0.05)
-SAME_TO_A_HAIR: Reading = (0.1, 0.0, 0.0, 0.05, 0.0, 0.0, 0.85)
+CALM: ScoreVector = (0.05, 0.0, 0.0, 0.05, 0.0, 0.0, 0.9)
+HAPPY: ScoreVector = (0.0, 0.0, 0.0, 0.9, 0.0, 0.05, 0.05)
+SAME_TO_A_HAIR: ScoreVector = (0.1, 0.0, 0.0, 0.05, 0.0, 0.0, 0.85)
 
 
-def seen(scores: Reading, width: float = 90.0, detection: float = 0.95) -> FaceSeen:
-    return FaceSeen((0.0, 0.0, width, width), detection, scores, {}, b"")
+def seen(scores: ScoreVector, width: float = 90.0, detection: float = 0.95) -> FaceObservation:
+    return FaceObservation((0.0, 0.0, width, width), detection, scores, {}, b"")
 
 
 def test_a_clear_change_of_expression_is_followed_at_once() -> None:

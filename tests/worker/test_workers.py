@@ -22,11 +22,12 @@ from tests.lectures import await_end, begin_lecture, chunks_of, events_of, feed_
 from tests.metrics.scraping import counted
 from tests.processes import eventually, workers
 from tests.worker.linear_network import write_linear_models
+from worker.contract.jobs import QUEUE
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Event
-from worker.contract.server import QUEUE, enqueue_chunk, frame_queue
-from worker.manifest import MODELS, Adaptive, write_manifest
-from worker.perception import Perception
+from worker.contract.queue import enqueue_chunk, frame_queue
+from worker.perception.manifest import MODELS, Adaptive, write_manifest
+from worker.perception.perception import Perception
 
 PAGES = list(gallery_pages(4, 12, fps=2, size=(640, 360)))
 
@@ -182,9 +183,10 @@ def test_perception_counts_its_faces_and_those_that_all_networks_were_asked_abou
         faces, escalations = counted("faces"), counted("escalations")
         models = worker_package(tmp_path / str(threshold), "mobilenetv2", threshold) / "worker" / "models"
         perception = Perception(models, "adaptive")
-        frames = perception.look(chunk).frames
+        observations = perception.observe(chunk)
+        frames = observations.frames
         assert [len(frame.faces) for frame in frames] == [4, 4]
-        assert (perception.faces, perception.escalations) == (8, escalated)
+        assert (observations.faces, observations.escalated) == (8, escalated)
         assert (counted("faces"), counted("escalations")) == (faces + 8, escalations + escalated)
         assert {len(face.models) for frame in frames for face in frame.faces} == {2 if escalated else 1}
 

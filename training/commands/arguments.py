@@ -11,7 +11,7 @@ from rich.console import Console
 
 from training.datasets import Dataset, DatasetError, read_dataset
 from training.recipe import RunError
-from worker.manifest import ManifestError
+from worker.perception.manifest import ManifestError
 
 Data = Annotated[
     list[Path],

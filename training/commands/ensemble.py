@@ -9,7 +9,7 @@ import typer
 from training.commands.arguments import Data, Validation, errors_in_one_line, read_datasets, table_console
 from training.datasets import Dataset, by_source
 from training.recipe import RunError
-from worker.manifest import MODELS
+from worker.perception.manifest import MODELS
 
 
 def ensemble(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from training.commands.arguments import Data, errors_in_one_line, read_datasets, table_console
-from worker.manifest import MODELS
+from worker.perception.manifest import MODELS
 
 
 def evaluate(
@@ -30,7 +30,7 @@ def evaluate(
     from training.evaluate import FRAMINGS, face_finder, pixel_digests
     from training.evaluate import evaluate as evaluate_ensemble
     from training.provenance import provenance
-    from worker.emotions import Ensemble
+    from worker.perception.emotions import Ensemble
 
     with errors_in_one_line("training evaluate"):
         datasets, known = read_datasets(data), pixel_digests(read_datasets(without or []))

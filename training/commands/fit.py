@@ -19,7 +19,7 @@ from training.recipe import (
     RunError,
     Schedule,
 )
-from worker.preprocessing import Colour
+from worker.perception.preprocessing import Colour
 
 
 def fit(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from training.commands.arguments import Data, Validation, as_one, errors_in_one_line, read_datasets, table_console
-from worker.manifest import MODELS, Form
+from worker.perception.manifest import MODELS, Form
 
 
 def quantize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from worker.preprocessing import Image
+from worker.perception.preprocessing import Image
 
 
 class DatasetError(Exception):

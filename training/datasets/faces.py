@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from training.datasets.dataset import Dataset, DatasetError, Picture
 from worker.contract.messages import EMOTIONS
-from worker.preprocessing import CHANNELS, Colour, Image, network_pixels
+from worker.perception.preprocessing import CHANNELS, Colour, Image, network_pixels
 
 
 @dataclass(frozen=True)

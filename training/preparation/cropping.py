@@ -7,7 +7,7 @@ import cv2
 import cv2.data
 
 from training.silence import tensorflow_silenced
-from worker.preprocessing import Box, Image
+from worker.perception.preprocessing import Box, Image
 
 Detector = Literal["mediapipe", "haar"]
 
@@ -42,13 +42,13 @@ def choose_face(boxes: Iterable[Box], labelled: Box | None) -> Box | None:
 
 class _BlazeFace:
     def __init__(self) -> None:
-        from worker.faces import FaceFinder
+        from worker.perception.faces import FaceDetector
 
         with tensorflow_silenced():
-            self._finder = FaceFinder()
+            self._finder = FaceDetector()
 
     def boxes(self, image: Image) -> list[Box]:
-        return [face.box for face in self._finder.find_in_picture(image)]
+        return [face.box for face in self._finder.detect_in_picture(image)]
 
 
 class _Haar:

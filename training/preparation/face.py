@@ -10,7 +10,7 @@ from training.datasets import DatasetError
 from training.preparation.cropping import Finder, choose_face
 from training.preparation.likeness import Likeness, likeness
 from training.preparation.record import Record, Removal
-from worker.preprocessing import Box, Image, face_crop
+from worker.perception.preprocessing import Box, Image, face_crop
 
 # The set keeps no more pixels than a network could want: ours see 96, and the published ones up to 299 of what was
 # enlarged to that.

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.datasets import pixel_digest
-from worker.preprocessing import Image
+from worker.perception.preprocessing import Image
 
 SMALL_SIDE = 32
 FREQUENCIES = 8  # both ways: 63 bits, as the mean has no sign worth keeping

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import cv2
 import numpy as np
 
-from worker.preprocessing import Box, Image
+from worker.perception.preprocessing import Box, Image
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)

@@ -114,7 +114,7 @@ def _starting_weights(phase: Phase, model: ModelName, data: Path, run: Path) -> 
         return str(file)
     with tensorflow_silenced():
         from training.networks import NETWORKS, load_imagenet
-        from worker.preprocessing import CHANNELS
+        from worker.perception.preprocessing import CHANNELS
 
         try:
             load_imagenet(NETWORKS[model](SIZE, CHANNELS[phase.colour]))

@@ -15,7 +15,7 @@ from training.preparation import Preparation, prepare
 from training.recipe import Recipe, fitted_network, write_whole
 from training.reproduce.fits import fit_once, limited
 from training.reproduce.sources import find_sources, find_votes, find_weights
-from worker.manifest import file_sha256
+from worker.perception.manifest import file_sha256
 
 SOURCES = ("fer2013", "rafdb", "kdef", "ckplus")
 

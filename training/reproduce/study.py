@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from training.recipe import ModelName, Optimizer, Recipe
-from worker.preprocessing import Colour
+from worker.perception.preprocessing import Colour
 
 MODELS: tuple[ModelName, ...] = ("mobilenetv2", "resnet50v2", "inceptionv3")  # 4
 

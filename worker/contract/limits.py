@@ -1,40 +1,41 @@
-"""What is too much. Far above any lecture, and low enough that one sender cannot take a machine or a Redis.
+"""The largest sizes that are accepted. No lecture comes near them, and no sender can exhaust a machine or a Redis.
 
-Both sides hold to them: the producer so that it can say what is wrong, the worker because anybody might have written
-what it reads.
+Both sides check them: the producer to say what is wrong, the worker because anybody may have written what it reads.
 """
 
+MAX_FRAME_PIXELS = 8192 * 8192
+"""Width times height of a source. 8K video has half of it; decoding one picture of it takes 200 MB."""
 
-class TooMuch(ValueError):
-    """Something is beyond a limit; the message says what and which."""
+MAX_RECORDING_S = 24 * 3600.0
+"""Seconds of a recording: one day. A wrong time stamp in a few bytes can claim centuries."""
 
+MAX_RECORDING_BYTES = 256 * 2**30
+"""Bytes of a recording: one day of 4K at 24 Mbit/s."""
 
-FRAME_PIXELS = 8192 * 8192
-"""Width times height of a source: 8K video has half of it, and a picture of it takes 200 MB to decode."""
+MAX_CHUNK_BYTES = 64 * 2**20
+"""Bytes of all JPEGs of one chunk. The producer packs 16 times less, except for one frame of many recordings."""
 
-RECORDING_S = 24 * 3600.0
-"""Seconds of a recording: a day. A time stamp gone wrong makes centuries of a few bytes."""
+MAX_CHUNK_PICTURES = 1000
+"""Pictures of one chunk: one frame of as many recordings as a lecture has participants."""
 
-RECORDING_BYTES = 256 * 2**30
-"""Bytes of a recording: a day of 4K at 24 Mbit/s."""
-
-CHUNK_BYTES = 64 * 2**20
-"""Bytes of the pictures of one chunk: 16 times what the producer packs, for one frame of many recordings."""
-
-CHUNK_PICTURES = 1000
-"""Pictures of one chunk: those of one frame of as many recordings as a lecture has participants."""
-
-CHUNKS_A_LECTURE = 10**9
+MAX_CHUNKS = 10**9
 """Chunks of a lecture: thirty years of a live stream."""
 
-FACES_A_FRAME = 250
-"""Faces looked at in one picture, the surest: five times a gallery of 49."""
+MAX_FACES = 250
+"""Faces that are read in one picture, those with the highest detection scores: five times a gallery of 49."""
 
-PARTICIPANTS = 1000
-"""Participants of a lecture, each of whom has a stream of events: what the largest meetings admit."""
+MAX_PARTICIPANTS = 1000
+"""Participants of a lecture, each with a stream of events. The largest meetings admit this many."""
 
-LECTURES_RUNNING = 1000
-"""Lectures that run at once on one Redis, each with up to 64 MiB of frames in flight."""
+MAX_RUNNING_LECTURES = 1000
+"""Lectures that run at the same time on one Redis, each with up to 64 MiB of frames in flight."""
 
-LONGEST_RETENTION_S = 3650 * 24 * 3600
+MAX_RETENTION_S = 3650 * 24 * 3600
 """Seconds for which results may be kept: ten years."""
+
+MAX_STREAM_EVENTS = 100_000
+"""Events kept in one stream: thirteen hours at 2 frames per second."""
+
+
+class LimitExceeded(ValueError):
+    """Something is larger than a limit; the message gives the value and the limit."""

@@ -6,8 +6,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from worker.contract.keys import ID_PATTERN
-from worker.contract.limits import CHUNK_BYTES, CHUNK_PICTURES, FRAME_PIXELS, LONGEST_RETENTION_S, TooMuch
-from worker.contract.server import RETENTION_S
+from worker.contract.lifetimes import RETENTION_S
+from worker.contract.limits import MAX_CHUNK_BYTES, MAX_CHUNK_PICTURES, MAX_FRAME_PIXELS, MAX_RETENTION_S, LimitExceeded
 
 VERSION = 1
 
@@ -38,7 +38,7 @@ class LectureChoices(Struct, frozen=True):
 
     participant: Id | None = None
     class_only: bool = False
-    retention: Annotated[int, Meta(ge=1, le=LONGEST_RETENTION_S)] = RETENTION_S
+    retention: Annotated[int, Meta(ge=1, le=MAX_RETENTION_S)] = RETENTION_S
 
 
 class LectureProgress(LectureChoices, frozen=True):
@@ -80,7 +80,7 @@ class ChunkHead(Struct, frozen=True):
     frames.
     """
 
-    frames: Annotated[list[FrameStamp], Meta(max_length=CHUNK_PICTURES)]
+    frames: Annotated[list[FrameStamp], Meta(max_length=MAX_CHUNK_PICTURES)]
     width: PixelCount
     height: PixelCount
     ending: Ending | None = None
@@ -117,11 +117,15 @@ class Chunk(Struct, frozen=True):
         return chunk
 
     def check(self) -> None:
-        """TooMuch where the chunk is larger than `limits` allow."""
-        if self.head.width * self.head.height > FRAME_PIXELS:
-            raise TooMuch(f"{self.head.width}x{self.head.height} pixels; no frame may have more than {FRAME_PIXELS}")
-        if self.size > CHUNK_BYTES:
-            raise TooMuch(f"{self.size} bytes of pictures in one chunk; there may be no more than {CHUNK_BYTES}")
+        """LimitExceeded where the chunk is larger than `limits` allow."""
+        if self.head.width * self.head.height > MAX_FRAME_PIXELS:
+            raise LimitExceeded(
+                f"{self.head.width}x{self.head.height} pixels; no frame may have more than {MAX_FRAME_PIXELS}"
+            )
+        if self.size > MAX_CHUNK_BYTES:
+            raise LimitExceeded(
+                f"{self.size} bytes of pictures in one chunk; there may be no more than {MAX_CHUNK_BYTES}"
+            )
 
     @property
     def size(self) -> int:
@@ -204,9 +208,6 @@ class EndEvent(Struct, frozen=True, tag_field="type", tag="end"):
 
 Event = EmotionEvent | ClassEvent | EndEvent
 
-EVENT_FIELD = "event"
-"""The field of a stream's entry that holds the event's JSON."""
-
 
 def encode(message: Struct) -> bytes:
     """The JSON form of a message."""
@@ -216,41 +217,3 @@ def encode(message: Struct) -> bytes:
 def decode_event(data: bytes | str) -> Event:
     """An event out of its JSON; msgspec.ValidationError (a ValueError) where it is none of version 1."""
     return cast(Event, msgspec.json.decode(data, type=Event))
-
-
-class LectureInfo(Struct, frozen=True):
-    """The lecture's hash, read. `started` and `ended` are seconds since 1970; sizes in pixels."""
-
-    source: str
-    status: Status
-    fps: float
-    width: int
-    height: int
-    started: float
-    ended: float | None = None
-    reason: str | None = None
-    retention: int = 0
-    class_only: bool = False
-    sampled: int = 0
-    published: int = 0
-    dropped: int = 0
-    failed: int = 0
-
-    @classmethod
-    def from_hash(cls, fields: dict[bytes, bytes]) -> "LectureInfo":
-        """The lecture out of its Redis hash; ValueError where the fields are not those of one."""
-        return msgspec.convert({k.decode(): v.decode() for k, v in fields.items()}, cls, strict=False)
-
-
-REASON_FIELDS = ("dropped:", "failed:")
-"""Prefixes of the hash fields that count frames by reason."""
-
-
-def ledger_from_hashes(info: dict[bytes, bytes], in_flight: dict[bytes, bytes]) -> Ledger:
-    """The ledger out of the hashes `LectureKeys.info` and `LectureKeys.in_flight`, read in one transaction."""
-    fields = {k.decode(): v for k, v in info.items()}
-    return Ledger(
-        **{name: int(fields.get(name, 0)) for name in ("sampled", "published", "dropped", "failed")},
-        in_flight=sum(msgspec.json.decode(value, type=InFlight).frames for value in in_flight.values()),
-        reasons={name: int(value) for name, value in fields.items() if name.startswith(REASON_FIELDS)},
-    )

@@ -17,9 +17,12 @@ from producer.feeding.frame import SampledFrame
 from producer.feeding.packing import packed
 from producer.feeding.source import open_source
 from tests.producer.feeding.films import cut, film, number_of
+from worker.contract.jobs import job_id
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import Chunk, Ending, InFlight, LectureInfo, Ledger, ledger_from_hashes
-from worker.contract.server import FEEDER_TTL_S, FRAMES_TTL_S, RETENTION_S, frame_queue, job_id
+from worker.contract.lecture_hash import LectureInfo, ledger_from_hashes
+from worker.contract.lifetimes import FEEDER_TTL_S, FRAMES_TTL_S, RETENTION_S
+from worker.contract.messages import Chunk, Ending, InFlight, Ledger
+from worker.contract.queue import frame_queue
 
 KEYS = LectureKeys("l1")
 NEVER = threading.Event()

@@ -18,7 +18,7 @@ from producer.reading.lectures import (
 from tests.producer.reading.writing import begin, commit, frame_events, write
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import InFlight, encode
-from worker.contract.server import enqueue_chunk, frame_queue
+from worker.contract.queue import enqueue_chunk, frame_queue
 
 
 def in_flight(client: redis.Redis, keys: LectureKeys, chunk: int) -> None:

@@ -31,7 +31,8 @@ from producer.reading.timeline import Tally, Timeline
 from tests.producer.reading.lessons import Shows, lesson, write_lesson
 from tests.producer.reading.writing import begin, end
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import EMOTIONS, LectureInfo, Ledger
+from worker.contract.lecture_hash import LectureInfo
+from worker.contract.messages import EMOTIONS, Ledger
 
 SHIPPED = Path(__file__).parents[3] / "worker" / "models" / "manifest.json"
 

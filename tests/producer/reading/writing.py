@@ -8,7 +8,6 @@ import redis
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import (
     EMOTIONS,
-    EVENT_FIELD,
     ClassEvent,
     EmotionEvent,
     EndEvent,
@@ -18,6 +17,7 @@ from worker.contract.messages import (
     ParticipantSpan,
     encode,
 )
+from worker.contract.streams import EVENT_FIELD
 
 SCORES = dict.fromkeys(EMOTIONS, 0.04) | {"happiness": 0.76}
 

@@ -12,7 +12,8 @@ from producer.reading.roster import Roster, Tile
 from producer.serving.board import Board
 from tests.producer.reading.writing import class_, emotion, frame_events
 from tests.producer.serving.server import Page
-from worker.contract.messages import ClassEvent, EmotionEvent, LectureInfo, Ledger
+from worker.contract.lecture_hash import LectureInfo
+from worker.contract.messages import ClassEvent, EmotionEvent, Ledger
 
 INFO = LectureInfo("a.mp4", "running", 2, 640, 360, 1000.0)
 

@@ -22,9 +22,9 @@ from tests.conftest import running_redis
 from tests.processes import eventually
 from tests.producer.reading.writing import begin, class_, commit, emotion, end, frame_events, write
 from tests.producer.serving.server import Page, listening, serving
+from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import encode
-from worker.contract.server import connect
 
 
 def frames(client: redis.Redis, lecture: str, numbers: range, present: tuple[str, ...] = ("p01", "p02")) -> None:

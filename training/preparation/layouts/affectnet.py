@@ -14,7 +14,7 @@ from typing import NamedTuple
 from training.datasets import DatasetError
 from training.preparation.record import Listing, Record, Removal, Split, origin
 from worker.contract.messages import EMOTIONS
-from worker.preprocessing import Box
+from worker.perception.preprocessing import Box
 
 _COLUMNS = (
     *("subDirectory_filePath", "face_x", "face_y", "face_width", "face_height"),

@@ -11,7 +11,7 @@ import numpy as np
 
 from training.datasets import DatasetError
 from training.preparation.record import Listing, Record, Removal, Split
-from worker.preprocessing import Image
+from worker.perception.preprocessing import Image
 
 _EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 _SPLITS: dict[str, Split] = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}

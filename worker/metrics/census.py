@@ -15,17 +15,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from worker.contract.keys import RUNNING, LectureKeys
-from worker.contract.messages import (
-    EMOTIONS,
-    EVENT_FIELD,
-    ClassEvent,
-    InFlight,
-    LectureInfo,
-    ParticipantSpan,
-    decode_event,
-)
-from worker.contract.server import QUEUE_KEY
-from worker.metrics import PREFIX
+from worker.contract.lecture_hash import LectureInfo
+from worker.contract.messages import EMOTIONS, ClassEvent, InFlight, ParticipantSpan, decode_event
+from worker.contract.queue import QUEUE_KEY
+from worker.contract.streams import EVENT_FIELD
+from worker.metrics.counters import PREFIX
 
 MOST_LECTURES = 100
 """Running lectures that have series of their own, the newest ones: some twenty series each."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from worker.contract.server import chunk_of_job_id
+from worker.contract.jobs import chunk_of_job_id
 
 
 def speak_discreetly() -> None:

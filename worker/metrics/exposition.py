@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import structlog
 from prometheus_client import CollectorRegistry, MetricsHandler
 
-from worker.census import Census
-from worker.tallies import FOLDER, Tallies
+from worker.metrics.census import Census
+from worker.metrics.tallies import FOLDER, Tallies
 
 log = structlog.get_logger()
 

@@ -19,7 +19,7 @@ from rq.job_lifecycle import record_job_failure
 from rq.timeouts import JobTimeoutException
 
 from worker.job import fail
-from worker.metrics import count_retry
+from worker.metrics.counters import count_retry
 
 log = structlog.get_logger()
 

@@ -1,4 +1,4 @@
-"""Valence and arousal of a mixture of displayed emotions."""
+"""Valence and arousal of a mixture of displayed emotions: a fixed linear map of the scores, not a measurement."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,6 @@ AROUSAL = np.array([0.59, 0.35, 0.60, 0.51, -0.27, 0.67, 0.0])
 
 
 def valence_and_arousal(scores: npt.ArrayLike) -> tuple[float, float]:
-    """The expected pleasure and arousal, -1 to 1 each, under probabilities [7] in the contract's order."""
+    """The expected pleasure and arousal, -1 to 1 each, of probabilities [7] in the contract's order."""
     p = np.asarray(scores, float)
     return float(p @ VALENCE), float(p @ AROUSAL)

@@ -23,13 +23,14 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
 
-from worker import limit
-from worker.admission import ChunkJob, ChunkQueue
-from worker.contract.server import ANSWER_TIMEOUT_S, JOB_TIMEOUT_S, QUEUE, Patience, pool
-from worker.discretion import speak_discreetly
+from worker import time_limit
+from worker.contract.connection import ANSWER_TIMEOUT_S, Patience, pool
+from worker.contract.jobs import JOB_TIMEOUT_S, QUEUE
 from worker.job import give_up, load_perception, make_room
-from worker.leases import LEASE_S, RENEW_EVERY_S, renew, withdraw
-from worker.manifest import EnsembleMode
+from worker.perception.manifest import EnsembleMode
+from worker.running.admission import ChunkJob, ChunkQueue
+from worker.running.discretion import speak_discreetly
+from worker.running.leases import LEASE_S, RENEW_EVERY_S, renew, withdraw
 
 log = structlog.get_logger()
 
@@ -44,7 +45,7 @@ DRAIN_S = JOB_TIMEOUT_S + 10.0
 
 
 class NoLimit(BaseDeathPenalty):
-    """RQ's time limit, which is not needed: `worker.limit` has one that leaves waiting for Redis out."""
+    """RQ's time limit, which is not needed: `worker.time_limit` has one that leaves waiting for Redis out."""
 
     def setup_death_penalty(self) -> None:
         pass
@@ -57,7 +58,7 @@ class ChunkWorker(SimpleWorker):
     """RQ's worker that runs jobs in its own process: no fork a job, so the networks are loaded once.
 
     While Redis is away or full, its connection waits (see `serve`). What is left of dead workers is swept up by
-    supervisors (`worker.sweep`), not by workers, and nobody commands it through Redis.
+    supervisors (`worker.running.sweep`), not by workers, and nobody commands it through Redis.
     """
 
     queue_class = ChunkQueue
@@ -136,7 +137,7 @@ class ChunkWorker(SimpleWorker):
                 pipe.expire(self.key, WORKER_TTL_S + 60)
                 worker_registration.register(self, pipe)
                 pipe.execute(raise_on_error=False)
-        if not limit.exceeded():
+        if not time_limit.exceeded():
             for execution in list(self.executions.values()):
                 renew(client, execution)
 

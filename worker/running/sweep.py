@@ -8,10 +8,10 @@ from rq.job import Job
 from rq.registry import FailedJobRegistry
 from rq.worker_registration import clean_worker_registry
 
-from worker.contract.server import frame_queue
-from worker.leases import take_back_expired, take_back_from
-from worker.orphans import Orphans
-from worker.process import chunk_worker
+from worker.contract.queue import frame_queue
+from worker.running.leases import take_back_expired, take_back_from
+from worker.running.orphans import Orphans
+from worker.running.process import chunk_worker
 
 # How often a supervisor sweeps, which with a lease is how long a lost machine's job waits; and how often it looks at
 # all lectures and lists, where nothing is urgent.

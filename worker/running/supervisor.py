@@ -14,11 +14,11 @@ from uuid import uuid4
 import redis
 import structlog
 
-from worker.manifest import EnsembleMode
-from worker.metrics import WORKER_PROCESSES, WORKER_RESTARTS
-from worker.process import DRAIN_S, serve
-from worker.sweep import SWEEP_EVERY_S, Sweep
-from worker.tallies import bury
+from worker.metrics.counters import WORKER_PROCESSES, WORKER_RESTARTS
+from worker.metrics.tallies import bury
+from worker.perception.manifest import EnsembleMode
+from worker.running.process import DRAIN_S, serve
+from worker.running.sweep import SWEEP_EVERY_S, Sweep
 
 log = structlog.get_logger()
 

@@ -17,21 +17,11 @@ from rq.exceptions import NoSuchJobError
 from rq.executions import ExecutionRegistry
 from rq.job import Job
 
+from worker.contract.jobs import FAILED_JOB_TTL_S, JOB, JOB_TIMEOUT_S, MAX_JOB_RETRIES, QUEUE, chunk_of_job_id, job_id
 from worker.contract.keys import LectureKeys
-from worker.contract.limits import CHUNKS_A_LECTURE
-from worker.contract.server import (
-    FAILED_JOB_TTL_S,
-    JOB,
-    JOB_RETRIES,
-    JOB_TIMEOUT_S,
-    QUEUE,
-    chunk_of_job_id,
-    discard_job,
-    enqueue_chunk,
-    frame_queue,
-    job_id,
-)
-from worker.metrics import JOBS_REFUSED
+from worker.contract.limits import MAX_CHUNKS
+from worker.contract.queue import discard_job, enqueue_chunk, frame_queue
+from worker.metrics.counters import JOBS_REFUSED
 
 Reason = Literal["unreadable", "function", "arguments", "unknown_lecture", "not_in_flight", "foreign_state"]
 """Why a job is thrown away, or (`foreign_state`) came to nothing.
@@ -121,7 +111,7 @@ class ChunkJob(Job):
             raise Refused("unreadable")
         # A job gets the time and the tries that ours have, whatever it asks for.
         self.timeout = JOB_TIMEOUT_S
-        self.retries_left = min(max(self.retries_left or 0, 0), JOB_RETRIES)
+        self.retries_left = min(max(self.retries_left or 0, 0), MAX_JOB_RETRIES)
         self.result_ttl = 0
         self.failure_ttl = FAILED_JOB_TTL_S
 
@@ -157,7 +147,7 @@ def check_call(data: bytes) -> tuple[str, int]:
         LectureKeys(lecture)
     except ValueError:
         raise Refused("arguments") from None
-    if named or not 0 <= number < CHUNKS_A_LECTURE:
+    if named or not 0 <= number < MAX_CHUNKS:
         raise Refused("arguments")
     return lecture, number
 

@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from worker.contract.messages import EMOTIONS
-from worker.preprocessing import Colour
+from worker.perception.preprocessing import Colour
 
-MODELS = Path(__file__).parent / "models"
+MODELS = Path(__file__).parent.parent / "models"
 """The folder of the models that come with the worker."""
 
 MANIFEST = "manifest.json"

@@ -13,10 +13,12 @@ import structlog
 from msgspec import json
 from rq import Queue
 
-from worker.commit import end_abandoned, has_outcome, strike_off
+from worker.commit import end_abandoned, has_outcome, remove_from_running
+from worker.contract.jobs import job_id
 from worker.contract.keys import RUNNING, LectureKeys
+from worker.contract.lifetimes import ABANDONED_S, FEEDER_TTL_S
 from worker.contract.messages import LectureProgress
-from worker.contract.server import ABANDONED_S, FEEDER_TTL_S, enqueue_chunk, frame_queue, job_id
+from worker.contract.queue import enqueue_chunk, frame_queue
 
 log = structlog.get_logger()
 
@@ -63,7 +65,7 @@ class Orphans:
             pipe.get(keys.state)
             status, fed, fields, state = pipe.execute()
         if status != b"running" or state is None:
-            strike_off(self._client, name)
+            remove_from_running(self._client, name)
             return None
         next_chunk = json.decode(state, type=LectureProgress).next_chunk
         in_flight = [int(number) for number in fields]

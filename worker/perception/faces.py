@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from worker.interpreter import Network
-from worker.preprocessing import Box, Image, padded_square
+from worker.perception.interpreter import Network
+from worker.perception.preprocessing import Box, Image, padded_square
 
 Floats = npt.NDArray[np.float32]
 
@@ -64,11 +64,11 @@ BODY_BELOW = 3.0
 
 
 @dataclass(frozen=True)
-class Face:
+class Detection:
     """A face: its box in pixels of the picture (it may reach beyond the edge), and BlazeFace's confidence, 0 to 1."""
 
     box: Box
-    detection: float
+    score: float
 
 
 class Window(NamedTuple):
@@ -86,28 +86,28 @@ class Thumbnail(NamedTuple):
     unknown: npt.NDArray[np.uint8]
 
 
-class _Sight(NamedTuple):
+class _Candidates(NamedTuple):
     """What was seen through some windows: boxes [n, 4] in pixels of the picture, and scores [n]."""
 
     boxes: Floats
     scores: Floats
 
-    def and_also(self, other: "_Sight") -> "_Sight":
-        return _Sight(np.concatenate([self.boxes, other.boxes]), np.concatenate([self.scores, other.scores]))
+    def and_also(self, other: "_Candidates") -> "_Candidates":
+        return _Candidates(np.concatenate([self.boxes, other.boxes]), np.concatenate([self.scores, other.scores]))
 
 
-class FaceFinder:
+class FaceDetector:
     """Finds faces in pictures and in frames that follow each other. Holds one interpreter; not for several threads."""
 
     def __init__(self) -> None:
         self._blazeface = Network(_model_file())
         self._anchors = _anchors()
 
-    def find_in_picture(self, image: Image) -> list[Face]:
+    def detect_in_picture(self, image: Image) -> list[Detection]:
         """All faces of a picture, looked for everywhere."""
-        return next(self.find_in_frames([image]))
+        return next(self.detect_in_frames([image]))
 
-    def find_in_frames(self, images: Iterable[Image]) -> Iterator[list[Face]]:
+    def detect_in_frames(self, images: Iterable[Image]) -> Iterator[list[Detection]]:
         """The faces of each frame of a short stretch of video.
 
         The first frame is looked at everywhere; the others only around the faces of the one before and where something
@@ -116,7 +116,7 @@ class FaceFinder:
         everywhere: list[Window] = []
         fine: list[Window] = []
         seen: dict[Window, Thumbnail] = {}  # what a window showed when it was last looked through
-        before: list[Face] = []
+        before: list[Detection] = []
         shape: tuple[int, ...] = ()
         for image in images:
             if image.shape != shape:
@@ -125,28 +125,28 @@ class FaceFinder:
                 seen, before = {}, []
             now = _thumbnails(image, [*everywhere, *fine], before)
             chosen = [w for w in everywhere if w not in seen or _changed(seen[w], now[w])]
-            sight = self._look(image, [*windows_around(before), *chosen])
-            faces = self._settle(image, sight)
+            candidates = self._look(image, [*windows_around(before), *chosen])
+            faces = self._settle(image, candidates)
             small = fine and any(face.box[2] < SMALL * everywhere[-1].side for face in faces)
             if small:
                 everywhere, fine = everywhere + fine, []
             rest = [w for w in everywhere if w not in chosen]
             if rest and (small or not _seen_again(before, faces)):
-                faces = self._settle(image, sight.and_also(self._look(image, rest)))
+                faces = self._settle(image, candidates.and_also(self._look(image, rest)))
                 chosen = everywhere
             seen.update({w: now[w] for w in chosen})
             before = faces
             yield faces
 
-    def _look(self, image: Image, chosen: list[Window]) -> _Sight:
+    def _look(self, image: Image, chosen: list[Window]) -> _Candidates:
         """Candidates through every chosen window, not yet merged."""
-        sights = [self._look_through(image, window) for window in chosen]
-        return _Sight(
-            np.concatenate([np.empty((0, 4), np.float32), *(sight.boxes for sight in sights)]),
-            np.concatenate([np.empty(0, np.float32), *(sight.scores for sight in sights)]),
+        per_window = [self._look_through(image, window) for window in chosen]
+        return _Candidates(
+            np.concatenate([np.empty((0, 4), np.float32), *(found.boxes for found in per_window)]),
+            np.concatenate([np.empty(0, np.float32), *(found.scores for found in per_window)]),
         )
 
-    def _look_through(self, image: Image, window: Window) -> _Sight:
+    def _look_through(self, image: Image, window: Window) -> _Candidates:
         x, y, side = window
         how = cv2.INTER_AREA if side > SIDE else cv2.INTER_LINEAR
         view = cv2.resize(padded_square(image, x, y, side), (SIDE, SIDE), interpolation=how)
@@ -158,18 +158,18 @@ class FaceFinder:
         centres = self._anchors[likely] + raw_boxes[0, likely, :2] / SIDE
         sizes = raw_boxes[0, likely, 2:4] / SIDE
         boxes = np.concatenate([centres - sizes / 2, sizes], axis=1) * side + np.array([x, y, 0, 0])
-        return _Sight(boxes.astype(np.float32), scores.astype(np.float32))
+        return _Candidates(boxes.astype(np.float32), scores.astype(np.float32))
 
-    def _settle(self, image: Image, sight: _Sight) -> list[Face]:
+    def _settle(self, image: Image, candidates: _Candidates) -> list[Detection]:
         """Merge what several windows saw, and look again where it is not sure."""
-        faces: list[Face] = []
-        for box, score in _merged(sight):
-            face = Face(box, score) if score >= SURE else self._look_again(image, box)
+        faces: list[Detection] = []
+        for box, score in _merged(candidates):
+            face = Detection(box, score) if score >= SURE else self._look_again(image, box)
             if face is not None and not _taken(face, faces):
                 faces.append(face)
         return faces
 
-    def _look_again(self, image: Image, box: Box) -> Face | None:
+    def _look_again(self, image: Image, box: Box) -> Detection | None:
         x, y, w, h = box
         side = round(max(w, h) * LOOK_AGAIN)
         window = Window(round(x + w / 2 - side / 2), round(y + h / 2 - side / 2), side)
@@ -178,7 +178,7 @@ class FaceFinder:
         if not len(scores) or scores.max() < SURE_AT_SECOND_LOOK:
             return None
         best = int(scores.argmax())
-        return Face(_as_box(boxes[best]), float(scores[best]))
+        return Detection(_as_box(boxes[best]), float(scores[best]))
 
 
 def windows(width: int, height: int, shares: Sequence[float] = COARSE_SHARES) -> list[Window]:
@@ -191,7 +191,7 @@ def windows(width: int, height: int, shares: Sequence[float] = COARSE_SHARES) ->
     ]
 
 
-def windows_around(faces: Sequence[Face]) -> list[Window]:
+def windows_around(faces: Sequence[Detection]) -> list[Window]:
     """Windows through which these faces can be found again, as few as a greedy choice comes to."""
     if not faces:
         return []
@@ -226,10 +226,10 @@ def _starts(length: int, side: int) -> list[int]:
     return [round(i * (length - side) / steps) for i in range(steps + 1)] if steps else [0]
 
 
-def _merged(sight: _Sight) -> Iterator[tuple[Box, float]]:
+def _merged(candidates: _Candidates) -> Iterator[tuple[Box, float]]:
     """Non-maximum suppression in which a face's box is the mean, by score, of the boxes that agree on it."""
-    order = np.argsort(-sight.scores, kind="stable")
-    boxes, scores = sight.boxes[order], sight.scores[order]
+    order = np.argsort(-candidates.scores, kind="stable")
+    boxes, scores = candidates.boxes[order], candidates.scores[order]
     left = np.ones(len(scores), bool)
     for i in range(len(scores)):
         if not left[i]:
@@ -252,23 +252,23 @@ def _overlap(some: Floats, others: Floats) -> tuple[Floats, Floats]:
     return iou, inside
 
 
-def _boxes(faces: Sequence[Face]) -> Floats:
+def _boxes(faces: Sequence[Detection]) -> Floats:
     return np.asarray([face.box for face in faces], np.float32).reshape(-1, 4)
 
 
-def _taken(face: Face, faces: list[Face]) -> bool:
+def _taken(face: Detection, faces: list[Detection]) -> bool:
     """A second look can slip from a shadow of a face to the face itself, which is there already."""
     iou, inside = _overlap(_boxes([face]), _boxes(faces))
     return bool(((iou >= SAME_FACE_IOU) | (inside >= INSIDE_SHARE)).any())
 
 
-def _seen_again(before: list[Face], now: list[Face]) -> bool:
+def _seen_again(before: list[Detection], now: list[Detection]) -> bool:
     """Whether each of those who were seen before is seen now, about where it was."""
     iou, _ = _overlap(_boxes(before)[:, np.newaxis], _boxes(now))
     return bool((iou >= SAME_FACE_IOU / 2).any(axis=1).all())
 
 
-def _thumbnails(image: Image, chosen: list[Window], people: list[Face]) -> dict[Window, Thumbnail]:
+def _thumbnails(image: Image, chosen: list[Window], people: list[Detection]) -> dict[Window, Thumbnail]:
     """What every window shows, small and grey, and where in it there are no people."""
     height, width = image.shape[:2]
     k = THUMBNAIL_SCALE

@@ -1,0 +1,157 @@
+"""Connections to Redis: try one out, retry commands while Redis is away, and say how much memory is free."""
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from worker.contract.credentials import without_credentials
+
+OLDEST_REDIS = (6, 2)
+"""The oldest server that works. RQ's safe dequeue needs LMOVE, which came with 6.2."""
+
+CONNECT_TIMEOUT_S = 5.0
+
+ANSWER_TIMEOUT_S = 10.0
+"""Seconds of silence after which a connection counts as broken. No command waits in Redis for more than a second (XREAD
+BLOCK, BLMOVE), so a longer silence means that the server or the network is gone."""
+
+# The pause between two attempts to reach an absent Redis doubles from the first to the longest.
+FIRST_PAUSE_S = 0.05
+LONGEST_PAUSE_S = 2.0
+
+# The part of Redis' `maxmemory` that producers leave to the workers. Outcomes, events, the queue and answers that carry
+# pixels need room; without it no memory would ever become free again.
+WORKERS_SHARE = 0.25
+WORKERS_SHARE_MAX = 64 * 2**20
+
+
+class RedisUnusable(Exception):
+    """A Redis that cannot be used; the message says why and what to do, and holds no password."""
+
+
+class Patience(Retry):
+    """Retries a command that failed because Redis was away, for `seconds` from its first attempt.
+
+    With `when_full`, it also retries, without a time limit, a write that Redis refuses for now: Redis is at its
+    `maxmemory`, cannot save, or is not yet the master. `when_full` is called before each such retry. As soon as
+    `hurried` returns true, every failure is raised at once.
+
+    A command whose answer was lost is sent twice, so every write must be safe to repeat. A transaction under WATCH is
+    not repeated: redis-py makes it fail, and its caller reads the state again.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        hurried: Callable[[], bool] = lambda: False,
+        when_full: Callable[[], object] | None = None,
+    ) -> None:
+        super().__init__(ExponentialBackoff(LONGEST_PAUSE_S, FIRST_PAUSE_S / 2), retries=-1)
+        self._seconds = seconds
+        self._hurried = hurried
+        self._when_full = when_full
+
+    def __deepcopy__(self, _: Any) -> "Patience":
+        return self  # holds nothing that changes, and redis-py copies it into every connection
+
+    def call_with_retry(
+        self,
+        do: Callable[[], Any],
+        fail: Callable[..., Any],
+        is_retryable: Callable[[Exception], bool] | None = None,
+        with_failure_count: bool = False,
+    ) -> Any:
+        until = time.monotonic() + self._seconds
+        failures = 0
+        while True:
+            try:
+                return do()
+            except Exception as failure:
+                refused = self._when_full is not None and takes_no_writes(failure)
+                if not refused and not isinstance(failure, self._supported_errors):
+                    raise
+                failures += 1
+                over = not refused and time.monotonic() >= until
+                last = over or self._hurried() or (is_retryable is not None and not is_retryable(failure))
+                if refused and not last and self._when_full is not None:
+                    self._when_full()
+                if not last:  # pause first: `fail` makes the caller of a transaction under WATCH continue
+                    time.sleep(self._backoff.compute(failures))
+                with suppress(*((redis.WatchError,) if last else ())):
+                    fail(failure, failures) if with_failure_count else fail(failure)
+                if last:
+                    raise
+
+
+def takes_no_writes(failure: BaseException) -> bool:
+    """Whether Redis refuses every write for now."""
+    return isinstance(failure, redis.OutOfMemoryError | redis.ReadOnlyError) or str(failure).startswith("MISCONF")
+
+
+def connect(url: str, patience: Retry | None = None) -> redis.Redis:
+    """A connection pool for `url`, after one successful connection.
+
+    A command that gets no answer is retried: by default for less than a second, with `Patience(OUTAGE_S)` for that
+    long. Then it raises redis.ConnectionError or redis.TimeoutError; both mean that Redis is away.
+
+    Raises RedisUnusable if `url` is not a Redis URL, nothing answers within CONNECT_TIMEOUT_S, the password is wrong,
+    or the server is older than OLDEST_REDIS.
+    """
+    shown = without_credentials(url)
+    try:
+        # The probe must not hang, so its timeout is short. Its few retries cover a reset connection and a restarted
+        # Redis that still loads its files. The pool waits and retries for longer.
+        with _pool(url, _for_a_moment(redis.ConnectionError), CONNECT_TIMEOUT_S) as probe:
+            version = str(probe.info("server")["redis_version"])
+        client = pool(url, patience or _for_a_moment(redis.ConnectionError, redis.TimeoutError))
+    except ValueError as wrong:
+        # The unreadable part may belong to a password.
+        unread = "not a URL that can be read; write / ? # @ in a password as %2F %3F %23 %40"
+        raise RedisUnusable(f"--redis {shown}: {unread if shown.endswith('...') else wrong}") from None
+    except TypeError:
+        raise RedisUnusable(f"--redis {shown}: its query has an option that redis-py does not know") from None
+    except redis.AuthenticationError:
+        raise RedisUnusable(f"Redis at {shown} refuses user or password; put the right ones before the host") from None
+    except redis.exceptions.NoPermissionError:
+        raise RedisUnusable(f"Redis at {shown} does not let this user call INFO; grant it") from None
+    except (redis.RedisError, OSError) as failure:
+        raise RedisUnusable(f"cannot reach Redis at {shown}: {failure}") from None
+    if tuple(map(int, version.split(".")[:2])) < OLDEST_REDIS:
+        oldest = ".".join(map(str, OLDEST_REDIS))
+        raise RedisUnusable(f"Redis at {shown} is {version}; LecturePulse needs {oldest} or newer")
+    return client
+
+
+def pool(url: str, patience: Retry) -> redis.Redis:
+    """Like `connect`, for a `url` that already worked: nothing is sent to Redis yet."""
+    return _pool(url, patience, ANSWER_TIMEOUT_S)
+
+
+def _for_a_moment(*failures: type[Exception]) -> Retry:
+    """Three more attempts within less than a second, after these failures."""
+    return Retry(ExponentialBackoff(cap=1, base=0.05), 3, failures)
+
+
+def _pool(url: str, retry: Retry, socket_timeout: float) -> redis.Redis:
+    return redis.Redis.from_url(
+        url, protocol=2, socket_connect_timeout=CONNECT_TIMEOUT_S, socket_timeout=socket_timeout, retry=retry
+    )
+
+
+def room_for_feeding(client: redis.Redis) -> float:
+    """Bytes that producers may still put into Redis: its free memory less the workers' share.
+
+    Below 0 if the workers' share is already in use, infinite if Redis has no `maxmemory`. Call it before sending a
+    chunk's pixels.
+    """
+    memory: Any = client.info("memory")
+    limit = memory["maxmemory"]
+    if not limit:
+        return math.inf
+    return float(limit - min(limit * WORKERS_SHARE, WORKERS_SHARE_MAX) - memory["used_memory"])

@@ -1,0 +1,75 @@
+"""The lecture's hash (`LectureKeys.info`): its fields, as they are written and as they are read. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, TypedDict, cast
+
+import msgspec
+from msgspec import Struct
+
+from worker.contract.messages import InFlight, Ledger, Status
+
+REASON_PREFIXES = ("dropped:", "failed:")
+"""Prefixes of the fields that count frames by reason."""
+
+
+class LectureFields(TypedDict, total=False):
+    """The fields of the hash. Times are seconds since 1970, sizes pixels, `retention` seconds.
+
+    `feed` is the token of the feed that may write to the lecture, `chunks` the number of chunks that were fed.
+    """
+
+    source: str
+    status: Status
+    fps: float
+    width: int
+    height: int
+    started: float
+    ended: float
+    reason: str
+    retention: int
+    class_only: int
+    feed: bytes
+    chunks: int
+    sampled: int
+    published: int
+    dropped: int
+    failed: int
+
+
+def as_hash(fields: LectureFields) -> Mapping[Any, Any]:
+    """`fields` as the mapping that redis-py's `hset` takes."""
+    return cast(Mapping[Any, Any], fields)
+
+
+class LectureInfo(Struct, frozen=True):
+    """The hash, read. `started` and `ended` are seconds since 1970; sizes in pixels."""
+
+    source: str
+    status: Status
+    fps: float
+    width: int
+    height: int
+    started: float
+    ended: float | None = None
+    reason: str | None = None
+    retention: int = 0
+    class_only: bool = False
+    sampled: int = 0
+    published: int = 0
+    dropped: int = 0
+    failed: int = 0
+
+    @classmethod
+    def from_hash(cls, fields: dict[bytes, bytes]) -> "LectureInfo":
+        """The lecture from its Redis hash; ValueError if the fields are not those of a lecture."""
+        return msgspec.convert({k.decode(): v.decode() for k, v in fields.items()}, cls, strict=False)
+
+
+def ledger_from_hashes(info: dict[bytes, bytes], in_flight: dict[bytes, bytes]) -> Ledger:
+    """The ledger from the hashes `LectureKeys.info` and `LectureKeys.in_flight`, read in one transaction."""
+    fields = {k.decode(): v for k, v in info.items()}
+    return Ledger(
+        **{name: int(fields.get(name, 0)) for name in ("sampled", "published", "dropped", "failed")},
+        in_flight=sum(msgspec.json.decode(value, type=InFlight).frames for value in in_flight.values()),
+        reasons={name: int(value) for name, value in fields.items() if name.startswith(REASON_PREFIXES)},
+    )

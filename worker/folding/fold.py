@@ -1,0 +1,139 @@
+"""Folding: the outcomes of consecutive chunks become events and the lecture's next state."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import msgspec
+import numpy as np
+from msgspec import structs
+
+from worker.contract.messages import (
+    EMOTIONS,
+    ClassEvent,
+    EmotionEvent,
+    Ending,
+    FrameStamp,
+    LectureProgress,
+    ParticipantSpan,
+    Scores,
+)
+from worker.folding.affect import valence_and_arousal
+from worker.folding.participants import IdentifiedSighting, TrackerState, advance
+from worker.outcome import Outcome, ScoreVector
+
+SCORE_DIGITS = 4
+
+
+class LectureState(LectureProgress, frozen=True):
+    """All that a lecture carries from chunk to chunk. The producer writes the first: its choices alone.
+
+    `trackers` has one for each recording of one named person, and one under "" for galleries.
+    """
+
+    # The stored name differs, because lectures may run across an upgrade.
+    trackers: dict[str, TrackerState] = msgspec.field(default_factory=dict, name="rosters")
+    spans: dict[str, ParticipantSpan] = msgspec.field(default_factory=dict)
+
+
+@dataclass
+class Folded:
+    """The result of folding a few chunks: the new state, and everything to publish and to count."""
+
+    state: LectureState
+    emotions: list[EmotionEvent] = field(default_factory=list)
+    class_: list[ClassEvent] = field(default_factory=list)
+    published: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    ending: Ending | None = None
+
+
+def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: list[int]) -> Folded:
+    """Fold the outcomes of consecutive chunks into a lecture; `frames` is the number of frames of each chunk.
+
+    Every frame is either published or failed. If one picture of a frame failed, the frame failed: it has no class
+    event, because part of the class was not seen. Participants seen in its other pictures still get their events.
+    """
+    folded = Folded(state)
+    trackers, spans = dict(state.trackers), dict(state.spans)
+    for outcome, count in zip(outcomes, frames, strict=True):
+        if outcome.failure is not None:
+            folded.failed[outcome.failure] += count
+        folded.failed.update(outcome.failed.values())
+        for number, pictures in groupby(outcome.frames, key=lambda picture: picture.stamp.frame):
+            sightings: list[IdentifiedSighting] = []
+            for picture in pictures:
+                only = picture.stamp.participant or state.participant
+                tracker, more = advance(trackers.get(only or "", TrackerState(only=only)), picture)
+                trackers[only or ""] = tracker
+                sightings += more
+            if number not in outcome.failed:
+                folded.class_.append(_class_event(lecture, picture.stamp, sightings, outcome.model_version))
+                folded.published += 1
+            if not state.class_only:
+                folded.emotions += [_emotion_event(lecture, one, outcome.model_version) for one in sightings]
+                for one in sightings:
+                    spans[one.participant] = _extended(spans.get(one.participant), one.sighting.t)
+        folded.ending = outcome.ending or folded.ending
+    next_chunk = state.next_chunk + len(outcomes)
+    folded.state = structs.replace(state, next_chunk=next_chunk, trackers=trackers, spans=spans)
+    return folded
+
+
+def accounts_for(outcome: Outcome, frames: int) -> bool:
+    """Whether the outcome publishes or fails each of the chunk's frames exactly once, as the ledger needs."""
+    observed = [frame for frame, _ in groupby(outcome.frames, key=lambda picture: picture.stamp.frame)]
+    accounted = {*observed, *outcome.failed}
+    if outcome.failure is not None:
+        return not accounted and outcome.ending is None
+    once = len(observed) == len(set(observed))
+    return once and len(accounted) == frames and (outcome.ending is None or frames == 0)
+
+
+def _emotion_event(lecture: str, identified: IdentifiedSighting, model_version: str) -> EmotionEvent:
+    sighting = identified.sighting
+    face = sighting.face
+    x, y, w, h = map(round, face.box)
+    valence, arousal = valence_and_arousal(face.scores)
+    return EmotionEvent(
+        lecture=lecture,
+        participant=identified.participant,
+        frame=sighting.frame,
+        t=sighting.t,
+        box=(x, y, w, h),
+        detection=round(face.detection, SCORE_DIGITS),
+        emotion=EMOTIONS[int(np.argmax(face.scores))],
+        scores=_scores(face.scores),
+        smoothed=_scores(sighting.smoothed),
+        valence=round(valence, SCORE_DIGITS),
+        arousal=round(arousal, SCORE_DIGITS),
+        models=face.models,
+        model_version=model_version,
+    )
+
+
+def _class_event(
+    lecture: str, stamp: FrameStamp, sightings: list[IdentifiedSighting], model_version: str
+) -> ClassEvent:
+    """The mean over the participants sighted in this frame. Late sightings of earlier frames do not count."""
+    present = [one.sighting.face.scores for one in sightings if one.sighting.frame == stamp.frame]
+    mean: ScoreVector | None = tuple(np.mean(present, axis=0).tolist()) if present else None
+    valence, arousal = valence_and_arousal(mean) if mean else (None, None)
+    return ClassEvent(
+        lecture=lecture,
+        frame=stamp.frame,
+        t=stamp.t,
+        faces=len(present),
+        scores=_scores(mean) if mean else None,
+        valence=None if valence is None else round(valence, SCORE_DIGITS),
+        arousal=None if arousal is None else round(arousal, SCORE_DIGITS),
+        model_version=model_version,
+    )
+
+
+def _scores(values: ScoreVector) -> Scores:
+    return {emotion: round(value, SCORE_DIGITS) for emotion, value in zip(EMOTIONS, values, strict=True)}
+
+
+def _extended(span: ParticipantSpan | None, t: float) -> ParticipantSpan:
+    return ParticipantSpan(t, t, 1) if span is None else ParticipantSpan(span.first, max(span.last, t), span.frames + 1)

@@ -1,0 +1,211 @@
+"""Multi-face tracking: a pure function from (tracker state, a frame's faces) to (tracker state, sightings).
+
+Faces are matched to tracks one to one, at the lowest total cost over the frame. The cost combines appearance and place:
+appearance follows a participant who changes tiles, place follows one who changes expression, light or posture.
+docs/tracking.md explains each constant and has its measurements.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct, field
+from msgspec.structs import replace
+from scipy.optimize import linear_sum_assignment
+
+from worker.contract.limits import MAX_PARTICIPANTS
+from worker.folding.appearance_distance import blended, distances
+from worker.folding.smoothing import smoothed_scores
+from worker.outcome import FaceObservation, FrameObservation, ScoreVector
+
+# Cost of a match: appearance distance divided by APPEARANCE_SCALE, plus up to PLACE_COST for a face that is one face
+# width or more away from the track.
+APPEARANCE_SCALE = 5.0
+PLACE_COST = 0.2
+
+# The largest appearance distance of a match. It depends on where and when the track was last seen:
+# - MAX_DISTANCE_LATER: after a while. A participant who comes back must look alike.
+# - MAX_DISTANCE_MOVED: a moment ago at another place. People trade tiles, and are seldom replaced at the same moment.
+# - MAX_DISTANCE_SAME_PLACE: a moment ago at the same place. Light may have changed, or a hand covers the face.
+MAX_DISTANCE_LATER = 2.25
+MAX_DISTANCE_MOVED = 5.0
+MAX_DISTANCE_SAME_PLACE = 6.0
+RECENT_S = 3.0  # time constant of "a moment ago"
+
+# A participant whose appearance varies all the time, such as a lecturer who walks, may come back at RESTLESS times the
+# mean distance of their own recent sightings, up to MAX_DISTANCE_MOVED. RESTLESS_SHARE is the weight of the newest one.
+RESTLESS = 2.5
+RESTLESS_SHARE = 0.1
+
+# Up to this distance a new face may belong to a missing participant. It then needs several sightings to get an id.
+MAX_DISTANCE_IN_DOUBT = 7.0
+
+# Extra cost of matching a track that has no id yet. It makes a known participant in changed light the cheaper match.
+UNNAMED_COST = 1.0
+
+# Time constant with which the last known place loses its weight.
+PLACE_FADES_S = 60.0
+
+# Descriptors kept per track. A descriptor further than NEW_DESCRIPTOR from all of them is added; a nearer one is
+# blended into the nearest, with weight DESCRIPTOR_SHARE.
+MAX_DESCRIPTORS = 4
+NEW_DESCRIPTOR = 1.5
+DESCRIPTOR_SHARE = 0.1
+
+# A face with at least this detection score gets an id at once. If it resembles a missing participant, or has a lower
+# score, it needs SIGHTINGS sightings within PATIENCE_S. Its sightings wait in the state until it has an id.
+SURE = 0.85
+SIGHTINGS = 3
+PATIENCE_S = 5.0
+
+# The number of tracks that are kept. The track that was not seen for the longest time is dropped first.
+MAX_TRACKS = 250
+
+
+class Sighting(Struct, frozen=True, array_like=True):
+    """A face in a frame, with its scores smoothed over time."""
+
+    frame: int
+    t: float
+    face: FaceObservation
+    smoothed: ScoreVector
+
+
+class Track(Struct, frozen=True):
+    """A face over time: a participant (`name` is the id), or a face without an id yet (`name` empty).
+
+    The sightings of a face without an id are `waiting`. `doubtful`: at its first sighting it resembled a missing
+    participant. `restless`: mean appearance distance between recent sightings and the descriptors known before them.
+    """
+
+    name: str
+    box: tuple[float, float, float, float]
+    t: float
+    smoothed: ScoreVector
+    descriptors: list[bytes] = field(name="looks")  # the stored name; lectures may run across an upgrade
+    waiting: list[Sighting] = field(default_factory=list)
+    doubtful: bool = False
+    restless: float = 0.0
+
+
+class TrackerState(Struct, frozen=True):
+    """All tracks of one picture source. `only` is the participant of a recording that shows one known person."""
+
+    tracks: list[Track] = field(default_factory=list)
+    named: int = 0
+    only: str | None = None
+
+
+class IdentifiedSighting(Struct, frozen=True):
+    """A sighting of a participant with an id."""
+
+    participant: str
+    sighting: Sighting
+
+
+def advance(state: TrackerState, frame: FrameObservation) -> tuple[TrackerState, list[IdentifiedSighting]]:
+    """Fold one frame: the new state, and the sightings to publish, oldest first for each participant.
+
+    A sighting from an earlier frame is published late if its face needed several sightings to get an id.
+    """
+    faces = frame.faces
+    if state.only is not None:
+        faces = sorted(faces, key=lambda face: face.box[2] * face.box[3])[-1:]  # the largest sits at the camera
+    tracks = [track for track in state.tracks if track.name or frame.stamp.t - track.t <= PATIENCE_S]
+    named = state.named
+    sightings: list[IdentifiedSighting] = []
+    matched, doubts = _matched(tracks, faces, frame.stamp.t)
+    if state.only is not None and tracks:
+        matched = [0] * len(faces)
+    for face, index, doubtful in zip(faces, matched, doubts, strict=True):
+        track = _continued(tracks[index], face, frame) if index is not None else _begun(face, frame, doubtful)
+        if not track.name and (state.only or _deserves_id(track)):
+            if named < MAX_PARTICIPANTS:
+                named += 1
+                track = replace(track, name=state.only or f"p{named:02d}")
+            else:
+                track = replace(track, waiting=[])  # beyond the limit: never published
+        if track.name:
+            sightings += [IdentifiedSighting(track.name, sighting) for sighting in track.waiting]
+            track = replace(track, waiting=[])
+        if index is None:
+            tracks.append(track)
+        else:
+            tracks[index] = track
+    sightings.sort(key=lambda one: (one.sighting.frame, one.participant))
+    if len(tracks) > MAX_TRACKS:
+        tracks = sorted(tracks, key=lambda track: track.t)[-MAX_TRACKS:]
+    return TrackerState(tracks, named, state.only), sightings
+
+
+def _deserves_id(track: Track) -> bool:
+    sure = any(sighting.face.detection >= SURE for sighting in track.waiting)
+    return len(track.waiting) >= SIGHTINGS or (sure and not track.doubtful)
+
+
+def _begun(face: FaceObservation, frame: FrameObservation, doubtful: bool) -> Track:
+    sighting = Sighting(frame.stamp.frame, frame.stamp.t, face, face.scores)
+    return Track("", face.box, frame.stamp.t, face.scores, [face.appearance], [sighting], doubtful)
+
+
+def _continued(track: Track, face: FaceObservation, frame: FrameObservation) -> Track:
+    """The track after this sighting, which is the last of those that wait to be published."""
+    t = frame.stamp.t
+    smoothed = smoothed_scores(track.smoothed, face, t - track.t)
+    sighting = Sighting(frame.stamp.frame, t, face, smoothed)
+    descriptors, distance = _remembered(track.descriptors, face.appearance)
+    restless = track.restless + RESTLESS_SHARE * (distance - track.restless)
+    return Track(track.name, face.box, t, smoothed, descriptors, [*track.waiting, sighting], track.doubtful, restless)
+
+
+def _remembered(descriptors: list[bytes], newest: bytes) -> tuple[list[bytes], float]:
+    """The descriptors to keep, and the distance of the newest one from the nearest of those kept before."""
+    from_kept = distances([newest], descriptors)[0]
+    nearest = int(from_kept.argmin())
+    distance = float(from_kept[nearest])
+    if distance > NEW_DESCRIPTOR:
+        return [*descriptors, newest][-MAX_DESCRIPTORS:], distance
+    update = blended(descriptors[nearest], newest, DESCRIPTOR_SHARE)
+    return [*descriptors[:nearest], update, *descriptors[nearest + 1 :]], distance
+
+
+def _matched(tracks: list[Track], faces: list[FaceObservation], now: float) -> tuple[list[int | None], list[bool]]:
+    """For each face the index of its track (None for a new face), and whether it may be a missing participant."""
+    chosen: list[int | None] = [None] * len(faces)
+    if not tracks or not faces:
+        return chosen, [False] * len(faces)
+    appearance, place, gap = _track_distances(tracks, faces, now)
+    fresh = np.exp(-gap / PLACE_FADES_S)
+    named = np.asarray([bool(track.name) for track in tracks])
+    place_cost = PLACE_COST * (fresh * place + (1 - fresh) / 2)
+    cost = place_cost + appearance / APPEARANCE_SCALE + np.where(named, 0, UNNAMED_COST)
+    recent = np.exp(-gap / RECENT_S)
+    same_place = (1 - place) * recent
+    later = np.clip([RESTLESS * track.restless for track in tracks], MAX_DISTANCE_LATER, MAX_DISTANCE_MOVED)
+    elsewhere = later + (MAX_DISTANCE_MOVED - later) * recent
+    possible = appearance < elsewhere + (MAX_DISTANCE_SAME_PLACE - MAX_DISTANCE_MOVED) * same_place
+    # A possible match is always cheaper than a new track, and a new track is cheaper than an impossible match.
+    new = PLACE_COST + MAX_DISTANCE_SAME_PLACE / APPEARANCE_SCALE + UNNAMED_COST
+    columns = np.hstack([np.where(possible, cost, 2 * new), np.full((len(faces), len(faces)), new)])
+    for row, column in zip(*linear_sum_assignment(columns), strict=True):
+        if column < len(tracks) and possible[row, column]:
+            chosen[row] = int(column)
+    missing = named & ~np.isin(np.arange(len(tracks)), [index for index in chosen if index is not None])
+    doubts = (((appearance < MAX_DISTANCE_IN_DOUBT) | (same_place > 0.5)) & missing).any(axis=1)
+    return chosen, [bool(doubt) for doubt in doubts]
+
+
+def _track_distances(
+    tracks: list[Track], faces: list[FaceObservation], now: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Distances of faces from tracks: appearance [faces, tracks], place [faces, tracks] (0 to 1), seconds [tracks]."""
+    there = np.asarray([track.box for track in tracks], float)[np.newaxis]
+    here = np.asarray([face.box for face in faces], float)[:, np.newaxis]
+    width = np.maximum((there[..., 2] + here[..., 2]) / 2, 1e-6)
+    centres = there[..., :2] + there[..., 2:] / 2 - here[..., :2] - here[..., 2:] / 2
+    moved = np.hypot(centres[..., 0], centres[..., 1]) / width
+    growth = np.abs(np.log(np.maximum(here[..., 2], 1e-6) / np.maximum(there[..., 2], 1e-6)))
+    starts = np.cumsum([0, *(len(track.descriptors) for track in tracks[:-1])])
+    from_all = distances(
+        [face.appearance for face in faces], [descriptor for track in tracks for descriptor in track.descriptors]
+    )
+    gap = now - np.asarray([track.t for track in tracks])
+    return np.minimum.reduceat(from_all, starts, axis=1).astype(float), np.minimum(moved + growth, 1), gap

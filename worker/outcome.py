@@ -1,0 +1,60 @@
+"""The outcome of a chunk: what perception observed in it, stored beside the chunk until the ordered commit folds it.
+
+Here perception and folding meet; neither knows the other.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from worker.contract.limits import MAX_CHUNK_PICTURES, MAX_FACES
+from worker.contract.messages import Ending, FrameStamp, NonNegative
+
+# Every bound here holds for all that a worker of ours writes. The bounds are for what anybody else may write to Redis.
+Share = Annotated[float, Meta(ge=-0.001, le=1.001)]  # float32 may exceed 0 to 1 a little
+ScoreVector = tuple[Share, Share, Share, Share, Share, Share, Share]
+"""Seven probabilities in the contract's order of emotions."""
+
+Pixels = Annotated[float, Meta(ge=-(2**20), le=2**20)]
+Descriptor = Annotated[bytes, Meta(min_length=256, max_length=256)]
+"""An appearance descriptor: 256 int8 values as bytes (`perception.appearance` makes them)."""
+Label = Annotated[str, Meta(max_length=64)]
+
+
+class FaceObservation(Struct, frozen=True, array_like=True):
+    """One face in one frame.
+
+    `box` is x, y, width, height in pixels of the source frame, `detection` the detection score. `models` holds the most
+    likely emotion according to each network that read this face. `appearance` tells participants apart; it never
+    leaves the lecture's state.
+    """
+
+    box: tuple[Pixels, Pixels, Pixels, Pixels]
+    detection: Share
+    scores: ScoreVector
+    models: Annotated[dict[Label, Label], Meta(max_length=16)]
+    appearance: Descriptor
+
+
+class FrameObservation(Struct, frozen=True, array_like=True):
+    """All faces of one frame."""
+
+    stamp: FrameStamp
+    faces: Annotated[list[FaceObservation], Meta(max_length=MAX_FACES)]
+
+
+class Outcome(Struct, frozen=True):
+    """The observations of one chunk, or the reason why there are none.
+
+    `frames` is empty if the whole chunk failed (`failure` is the reason), and in the last chunk, which has an `ending`.
+    `failed` maps the number of each frame that failed by itself to its reason. If such a frame has pictures of several
+    recordings, those that could be read are among `frames`. `taken` is copied from the chunk (`ChunkHead`).
+    """
+
+    frames: Annotated[list[FrameObservation], Meta(max_length=MAX_CHUNK_PICTURES)] = field(default_factory=list)
+    failed: dict[NonNegative, Label] = field(default_factory=dict)
+    failure: Label | None = None
+    ending: Ending | None = None
+    model_version: Label = ""
+    taken: float | None = None
+    v: Literal[1] = 1

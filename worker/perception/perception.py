@@ -1,0 +1,170 @@
+"""From the JPEGs of a chunk to observations: decode, find faces, read the emotions that they display, describe them."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from PIL.JpegImagePlugin import JpegImageFile
+
+from worker.contract.limits import MAX_FACES
+from worker.contract.messages import Chunk, FrameStamp
+from worker.outcome import FaceObservation, FrameObservation, ScoreVector
+from worker.perception.appearance import descriptor
+from worker.perception.emotions import Ensemble
+from worker.perception.faces import Detection, FaceDetector
+from worker.perception.manifest import EnsembleMode
+from worker.perception.preprocessing import Image, face_crop
+
+Step = Literal["decode", "faces", "emotions", "appearance"]
+
+# Sixteen million: twice a 4K frame, eight times what the producer sends (it shrinks to Full HD). A JPEG of a few
+# kilobytes can claim 4 billion pixels, 12 GB after decoding.
+MAX_PIXELS = 2**24
+
+# The detector's windows are as high as the picture, so a strip of a million pixels would take a minute.
+MAX_ASPECT = 16
+
+
+class BadPicture(Exception):
+    """Bytes that are not a picture, or a picture that is too large; `reason` is the ledger's word."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Observations:
+    """What was observed in a chunk, and what that took.
+
+    `frames` are the pictures that could be read, in their order; `failed` maps the numbers of the other frames to their
+    reasons. `faces` were read, `escalated` of them by further networks because the first one was not certain.
+    `step_s` has seconds per step, `inference_s` seconds per network that read at least one face.
+    """
+
+    frames: list[FrameObservation]
+    failed: dict[int, str]
+    faces: int
+    escalated: int
+    step_s: dict[Step, float]
+    inference_s: dict[str, float]
+
+
+class Perception:
+    """The networks of one worker process, loaded once and kept."""
+
+    def __init__(self, models: Path, mode: EnsembleMode = "full") -> None:
+        """Load BlazeFace and the networks in the folder `models`; ManifestError if the folder cannot be used."""
+        cv2.setNumThreads(1)  # one process per core is faster than threads (docs/design.md, measurements)
+        self._detector = FaceDetector()
+        self._ensemble = Ensemble.load(models, mode=mode)
+
+    @property
+    def model_version(self) -> str:
+        return self._ensemble.manifest.digest
+
+    def observe(self, chunk: Chunk) -> Observations:
+        """The faces in every readable picture of a chunk."""
+        source_size = (chunk.head.width, chunk.head.height)
+        step_s: dict[Step, float] = {}
+        with _timed(step_s, "decode"):
+            stamps, pictures, failed = _decoded(chunk)
+        with _timed(step_s, "faces"):
+            detected = self._detect(stamps, pictures)
+        with _timed(step_s, "emotions"):
+            pairs = zip(pictures, detected, strict=True)
+            crops = [face_crop(picture, face.box) for picture, faces in pairs for face in faces]
+            # All crops of the chunk together: networks are faster in full batches, and one frame seldom fills one.
+            predictions = self._ensemble.predict(crops)
+        per_face = zip(map(tuple, predictions.scores.tolist()), predictions.labels(), strict=True)
+        with _timed(step_s, "appearance"):
+            frames = [
+                FrameObservation(stamp, _face_observations(picture, faces, per_face, stamp.size or source_size))
+                for stamp, picture, faces in zip(stamps, pictures, detected, strict=True)
+            ]
+        escalated = int(predictions.escalated.sum())
+        return Observations(frames, failed, len(crops), escalated, step_s, predictions.inference_s)
+
+    def _detect(self, stamps: list[FrameStamp], pictures: list[Image]) -> list[list[Detection]]:
+        """The faces of each picture in reading order. Recordings are searched one by one, because the detector looks
+        first where faces were in the frame before."""
+        found: dict[int, list[Detection]] = {}
+        for recording in {stamp.participant for stamp in stamps}:
+            own = [i for i, stamp in enumerate(stamps) if stamp.participant == recording]
+            found.update(zip(own, self._detector.detect_in_frames([pictures[i] for i in own]), strict=True))
+        return [_in_reading_order(_most_certain(found[i])) for i in range(len(pictures))]
+
+
+@contextmanager
+def _timed(step_s: dict[Step, float], step: Step) -> Iterator[None]:
+    begun = time.perf_counter()
+    yield
+    step_s[step] = time.perf_counter() - begun
+
+
+def _face_observations(
+    picture: Image,
+    faces: list[Detection],
+    per_face: Iterator[tuple[ScoreVector, dict[str, str]]],
+    size: tuple[int, int],
+) -> list[FaceObservation]:
+    """Observations of one picture's faces. `per_face` continues with their scores, `size` is the source's in pixels."""
+    across, down = size[0] / picture.shape[1], size[1] / picture.shape[0]
+    observations = []
+    for face, (scores, labels) in zip(faces, per_face, strict=False):  # `faces` first, so that it ends the loop
+        x, y, w, h = face.box
+        box = x * across, y * down, w * across, h * down
+        observations.append(FaceObservation(box, face.score, scores, labels, descriptor(picture, face.box)))
+    return observations
+
+
+def _decoded(chunk: Chunk) -> tuple[list[FrameStamp], list[Image], dict[int, str]]:
+    """The stamps and the pictures that decode; and frames with a picture that does not, with the reason."""
+    stamps, pictures = [], []
+    failed: dict[int, str] = {}
+    for stamp, jpeg in zip(chunk.head.frames, chunk.jpegs, strict=True):
+        try:
+            pictures.append(_picture(jpeg))
+        except BadPicture as bad:
+            failed.setdefault(stamp.frame, bad.reason)
+        else:
+            stamps.append(stamp)
+    return stamps, pictures, failed
+
+
+def _picture(jpeg: bytes) -> Image:
+    """The decoded JPEG, [height, width, 3]; BadPicture if it is none, or its header gives an unusable size."""
+    try:
+        with JpegImageFile(BytesIO(jpeg)) as header:  # reads the header only
+            width, height = header.size
+    except Exception:  # any kind: anybody may have written these bytes
+        raise BadPicture("bad_picture") from None
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise BadPicture("bad_picture")
+    if width * height > MAX_PIXELS:
+        raise BadPicture("picture_too_large")
+    try:
+        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        picture = None
+    if picture is None:
+        raise BadPicture("bad_picture")
+    return np.asarray(picture, np.uint8)
+
+
+def _most_certain(faces: list[Detection]) -> list[Detection]:
+    return sorted(faces, key=lambda face: -face.score)[:MAX_FACES]
+
+
+def _in_reading_order(faces: list[Detection]) -> list[Detection]:
+    """Row by row, and from left to right in a row, so that p01 is at the top left of a gallery."""
+    if not faces:
+        return faces
+    row = float(np.median([face.box[3] for face in faces]))
+    return sorted(faces, key=lambda face: (round((face.box[1] + face.box[3] / 2) / row / 1.5), face.box[0]))

@@ -1,0 +1,1 @@
+"""Processes: the supervisor, its worker processes, their leases on jobs, and the sweep that repairs what is left."""
