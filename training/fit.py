@@ -120,9 +120,10 @@ def _train(
 
 
 class Pictures(keras.utils.PyDataset):  # type: ignore[misc]  # Keras comes without types
-    """Batches of the training pictures, in an order that follows from the recipe's seed and the epoch.
+    """Batches of the training pictures: [n, size, size, channels] uint8, targets [n, 7] and weights [n] float32.
 
-    Keras would shuffle arrays by itself, but after a restart not as it would have without one.
+    Their order, and what is mixed with what, follow from the recipe's seed and the epoch. Keras would shuffle arrays by
+    itself, but after a restart not as it would have without one.
     """
 
     def __init__(self, faces: Faces, recipe: Recipe) -> None:
@@ -135,6 +136,7 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]  # Keras comes with
 
     def shuffle(self, epoch: int) -> None:
         """Put the pictures into the order of `epoch`."""
+        self._epoch = epoch
         self._order = np.random.default_rng((self.recipe.seed, epoch)).permutation(len(self._faces.labels))
 
     def __len__(self) -> int:
@@ -142,7 +144,33 @@ class Pictures(keras.utils.PyDataset):  # type: ignore[misc]  # Keras comes with
 
     def __getitem__(self, index: int) -> tuple[npt.NDArray[Any], ...]:
         chosen = self._order[index * self.recipe.batch :][: self.recipe.batch]
-        return self._faces.pixels[chosen], self._targets[chosen], self._faces.weights[chosen]
+        pixels, targets, weights = self._faces.pixels[chosen], self._targets[chosen], self._faces.weights[chosen]
+        if not self.recipe.mixup:
+            return pixels, targets, weights
+        random = np.random.default_rng((self.recipe.seed, self._epoch, index))
+        return mixed(pixels, targets, weights, self.recipe.mixup, random)
+
+
+def mixed(
+    pixels: npt.NDArray[np.uint8],
+    targets: npt.NDArray[np.float32],
+    weights: npt.NDArray[np.float32],
+    alpha: float,
+    random: np.random.Generator,
+) -> tuple[npt.NDArray[Any], ...]:
+    """Mixup: each picture of a batch with another one of it, pixels, targets and weights alike.
+
+    The share of the picture itself is drawn from Beta(alpha, alpha), for each picture anew. Zhang et al., mixup:
+    Beyond Empirical Risk Minimization, 2018, section 2.
+    """
+    others = random.permutation(len(pixels))
+    share = random.beta(alpha, alpha, len(pixels)).astype(np.float32)
+
+    def mix(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        shares = share.reshape(-1, *[1] * (values.ndim - 1))
+        return np.asarray(shares * values + (1 - shares) * values[others], np.float32)
+
+    return np.rint(mix(pixels)).astype(np.uint8), mix(targets), mix(weights)
 
 
 class Drawing(keras.callbacks.Callback):  # type: ignore[misc]  # Keras comes without types

@@ -32,6 +32,9 @@ _INCEPTION_BLOCKS = (
 )
 _INCEPTION_STEM = 5
 
+# The end of the name of the norm that a block of ResNet50V2 begins with.
+_PREACTIVATION = "_preact_bn"
+
 # Pictures whose every activation is in memory at once: 5 MB each at 96 pixels.
 STATISTICS_BLOCK = 32
 
@@ -153,15 +156,18 @@ def _with_quicker_statistics(network: keras.Model) -> keras.Model:
 def load_folded_imagenet(network: keras.Model, path: Path, sample: npt.NDArray[np.float32]) -> int:
     """Load ImageNet kernels whose batch norm was folded away, then give batch norm its statistics back.
 
-    `path` is an .npz of `LAYER/kernel` and `LAYER/bias` arrays. `sample` ([n, size, size, channels], normalised)
-    is run through the network once: each batch norm takes the mean and variance it sees as its moving statistics,
-    with gamma and beta chosen so that the function stays what it was. Otherwise training would start by dividing
-    every channel by a scale that the folded kernels already have. Returns how many kernels were loaded;
-    raises ValueError where none fits.
+    `path` is an .npz of `LAYER/kernel` and `LAYER/bias` arrays. A layer that has a bias of its own takes the array;
+    otherwise the batch norm after the layer does. A ResNet50V2 block normalizes its input first, a folded block does
+    not: that norm starts as the identity. `sample` ([n, size, size, channels], normalised) is run through the network
+    once: each of these batch norms takes the mean and variance it sees as its moving statistics, with gamma and beta
+    chosen so that the function stays the same. Otherwise training would start by dividing every channel by a scale
+    that the folded kernels already have. Returns the number of loaded kernels; raises ValueError where none fits.
     """
     arrays = np.load(path)
     names = _inception_names(network) if network.name == "inceptionv3" else {}
-    loaded = []
+    norms = _norm_of_tensor(network)
+    loaded = 0
+    folded: list[tuple[keras.layers.BatchNormalization, npt.NDArray[np.float32]]] = []
     for layer in network.layers:
         name = names.get(layer.name, layer.name)
         if f"{name}/kernel" not in arrays:
@@ -171,12 +177,26 @@ def load_folded_imagenet(network: keras.Model, path: Path, sample: npt.NDArray[n
         if kernel.shape != tuple(wanted):
             raise ValueError(f"{path.name}: {name} has shape {kernel.shape}, the network wants {tuple(wanted)}")
         layer.weights[0].assign(kernel)
-        loaded.append((layer, arrays[f"{name}/bias"].astype(np.float32)))
+        loaded += 1
+        bias = arrays[f"{name}/bias"].astype(np.float32)
+        if len(layer.weights) > 1:
+            layer.weights[1].assign(bias)
+        else:
+            folded.append((norms[id(layer.output)], bias))
     if not loaded:
         raise ValueError(f"{path.name}: no layer of {network.name} in it; is it the file for another network?")
 
-    _give_statistics_back(network, loaded, sample)
-    return len(loaded)
+    for layer in network.layers:
+        block = str(layer.name).removesuffix(_PREACTIVATION)
+        if block != layer.name and f"{block}_1_conv/kernel" in arrays:
+            folded.append((layer, np.zeros(layer.beta.shape, np.float32)))
+    _give_statistics_back(network, folded, sample)
+    return loaded
+
+
+def _norm_of_tensor(network: keras.Model) -> dict[int, keras.layers.BatchNormalization]:
+    """The batch norm that reads each tensor, by the tensor's id."""
+    return {id(norm.input): norm for norm in network.layers if isinstance(norm, keras.layers.BatchNormalization)}
 
 
 def _inception_names(network: keras.Model) -> dict[str, str]:
@@ -202,17 +222,18 @@ def _numbered(name: str, count: int) -> list[str]:
 
 
 def _give_statistics_back(
-    network: keras.Model, loaded: list[tuple[keras.Layer, npt.NDArray[np.float32]]], sample: npt.NDArray[np.float32]
+    network: keras.Model,
+    folded: list[tuple[keras.layers.BatchNormalization, npt.NDArray[np.float32]]],
+    sample: npt.NDArray[np.float32],
 ) -> None:
-    norm_after = {id(norm.input): norm for norm in network.layers if isinstance(norm, keras.layers.BatchNormalization)}
-    pairs = [(layer, norm_after[id(layer.output)], bias) for layer, bias in loaded]
-    for _, norm, bias in pairs:
+    """Give each norm the statistics of the sample, so that it adds its bias [channels] and does nothing else."""
+    for norm, bias in folded:
         norm.gamma.assign(np.ones_like(bias))
         norm.beta.assign(bias)
         norm.moving_mean.assign(np.zeros_like(bias))
         norm.moving_variance.assign(np.full_like(bias, 1 - norm.epsilon))
-    statistics = _channel_statistics(keras.Model(network.input, [layer.output for layer, _, _ in pairs]), sample)
-    for (_, norm, bias), (mean, variance) in zip(pairs, statistics, strict=True):
+    statistics = _channel_statistics(keras.Model(network.input, [norm.input for norm, _ in folded]), sample)
+    for (norm, bias), (mean, variance) in zip(folded, statistics, strict=True):
         norm.moving_mean.assign(mean)
         norm.moving_variance.assign(variance)
         norm.gamma.assign(np.sqrt(variance + norm.epsilon))
@@ -220,12 +241,12 @@ def _give_statistics_back(
 
 
 def _channel_statistics(
-    convolutions: keras.Model, sample: npt.NDArray[np.float32]
+    given: keras.Model, sample: npt.NDArray[np.float32]
 ) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
     """Mean and variance of every channel of every output over the sample, a few pictures at a time."""
     of_blocks = []
     for start in range(0, len(sample), STATISTICS_BLOCK):
-        outputs = convolutions(sample[start : start + STATISTICS_BLOCK], training=False)
+        outputs = given(sample[start : start + STATISTICS_BLOCK], training=False)
         values = [keras.ops.convert_to_numpy(output).astype(np.float64) for output in outputs]
         of_blocks.append([(v.mean(axis=(1, 2)), (v**2).mean(axis=(1, 2))) for v in values])
     statistics = []

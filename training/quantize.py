@@ -251,6 +251,7 @@ def _entry(form: Form, path: Path, recipe: Recipe, standardization: Standardizat
     train = made_of.pop("train") or [dataset.name for dataset in data]
     made_of["validation"] = [_short(folder) for folder in recipe.validation]
     made_of["teachers"] = [_short(run) for run in recipe.teachers]
+    made_of["targets"] = _short(recipe.targets) if recipe.targets else None
     made_of["weights"] = _short(recipe.weights) if recipe.weights else None
     return Model(
         name=form,

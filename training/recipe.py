@@ -68,9 +68,11 @@ class Recipe:
     stops. `weight_decay` is adamw's. `tune` says which layers learn: all, the head alone, or the head and so many of
     the last layers before it. `vote_share` is how much of the target comes from what annotators voted, the rest from
     the label. `ema` is the momentum of an average over the weights of all steps, which is then what is measured and
-    kept. `teachers` are folders of earlier fits, whose networks say what most of the target is (see
-    training.teaching). `weights` is what to start from: "imagenet", a file (.npz of folded ImageNet kernels, .keras of
-    an earlier fit) or an earlier fit's folder. `train` and `validation` name the folders that the pictures came from.
+    kept. `teachers` are folders of earlier fits and `targets` is a file of soft targets; most of the target is their
+    mean (see training.teaching). `mixup` is the alpha of the beta distribution that the shares of two mixed pictures
+    are drawn from; 0 mixes none. `weights` is what to start from: "imagenet", a file (.npz of folded ImageNet kernels,
+    .keras of an earlier fit) or an earlier fit's folder. `train` and `validation` name the folders that the pictures
+    came from.
     """
 
     model: ModelName
@@ -90,6 +92,8 @@ class Recipe:
     standardization: Literal["fixed", "featurewise"] = "fixed"
     tune: Literal["all", "head"] | int = "all"
     teachers: list[str] = field(default_factory=list)
+    targets: str | None = None
+    mixup: float = 0.0
     ema: float | None = None
     precision: Precision = "float32"
     seed: int = 1

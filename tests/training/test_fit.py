@@ -235,6 +235,89 @@ def test_a_teacher_that_cannot_teach_is_named(
     assert line.startswith(f"training fit: --teacher {teacher}: {complaint}")
 
 
+def soft_targets(path: Path, **arrays: object) -> Path:
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    return path
+
+
+def four_faces() -> Faces:
+    """Pictures of one pixel each, whose value is their number."""
+    labels = np.array([0, 1, 2, 6])
+    votes, weights = np.eye(7, dtype=np.float32)[labels], np.ones(4, np.float32)
+    return Faces(np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1), labels, [], votes, weights, ["a", "b", "c", None])
+
+
+def test_soft_targets_are_learned_by_the_origin_of_a_picture(tmp_path: Path) -> None:
+    from training.fit import Pictures
+    from training.teaching import TAUGHT
+
+    one, other = np.full((2, 7), 1 / 7), np.eye(7)[[3, 4]]
+    file = soft_targets(tmp_path / "soft.npz", origin=["b", "a"], one=one, other=other, validation=[True, False])
+    pixels, targets, _ = Pictures(four_faces(), Recipe("mobilenetv2", batch=4, targets=str(file)))[0]
+    of = dict(zip(pixels[:, 0, 0, 0].tolist(), targets, strict=True))
+    assert of[0] == pytest.approx((1 - TAUGHT) * np.eye(7)[0] + TAUGHT * (one[1] + other[1]) / 2)
+    assert of[1] == pytest.approx((1 - TAUGHT) * np.eye(7)[1] + TAUGHT * (one[0] + other[0]) / 2)
+    assert of[2] == pytest.approx(np.eye(7)[2]), "a picture without soft target keeps its label"
+    assert of[3] == pytest.approx(np.eye(7)[6]), "a picture without origin keeps its label"
+
+
+@pytest.mark.parametrize(
+    ("arrays", "complaint"),
+    [
+        ({"origin": ["a"]}, "needs `origin` [n] and at least one array [n, 7]"),
+        ({"teacher": np.full((1, 7), 1 / 7)}, "needs `origin` [n] and at least one array [n, 7]"),
+        ({"origin": ["a"], "teacher": np.full((1, 7), 0.2)}, "the rows of `teacher` are not probabilities that sum"),
+        ({"origin": ["z"], "teacher": np.eye(7)[:1]}, "knows none of the 4 training pictures; train on the prepared"),
+        (None, "cannot be read ("),
+    ],
+)
+def test_soft_targets_that_cannot_be_used_are_named(
+    tmp_path: Path, arrays: dict[str, object] | None, complaint: str
+) -> None:
+    from training.teaching import taught
+
+    file = tmp_path / "soft.npz"
+    file.write_text("no archive") if arrays is None else soft_targets(file, **arrays)
+    with pytest.raises(RunError) as refused:
+        taught(Recipe("mobilenetv2", targets=str(file)), np.eye(7, dtype=np.float32)[:4], four_faces())
+    assert str(refused.value).startswith(f"--targets {file}: {complaint}")
+
+
+def test_a_prepared_set_is_fitted_with_soft_targets_and_mixup(data: Path, tmp_path: Path) -> None:
+    prepared = training("prepare", data / "train", "--out", tmp_path / "set", "--validation-share", "0.2")
+    assert prepared.exit_code == 0, prepared.output
+    with (tmp_path / "set" / "train" / "index.csv").open(newline="") as file:
+        origins = [row["origin"] for row in csv.DictReader(file)]
+    soft = soft_targets(tmp_path / "soft.npz", origin=origins, teacher=np.full((len(origins), 7), 1 / 7))
+    arguments = fit_arguments(
+        data, tmp_path / "run", "--targets", str(soft), "--mixup", "0.2", "--label-smoothing", "0"
+    )
+    arguments[1] = str(tmp_path / "set" / "train")
+    fitted = training(*arguments)
+    assert fitted.exit_code == 0, fitted.output
+    recipe = read_recipe(tmp_path / "run")
+    assert (recipe.targets, recipe.mixup, recipe.label_smoothing) == (str(soft), 0.2, 0.0)
+
+
+def test_mixup_mixes_pixels_targets_and_weights_in_the_same_shares() -> None:
+    from training.fit import Pictures
+
+    labels = np.arange(64) % 7
+    votes, weights = np.eye(7, dtype=np.float32)[labels], np.linspace(1, 2, 64, dtype=np.float32)
+    pixels = np.zeros((64, 1, 1, 7), np.uint8)
+    pixels[np.arange(64), 0, 0, labels] = 200
+    pictures = Pictures(Faces(pixels, labels, [], votes, weights), Recipe("mobilenetv2", batch=64, mixup=0.4))
+    mixed, targets, mixed_weights = pictures[0]
+    assert mixed.dtype == np.uint8
+    assert mixed[:, 0, 0, :] / 200 == pytest.approx(targets, abs=1 / 200)
+    assert targets.sum(axis=1) == pytest.approx(1)
+    assert (np.count_nonzero(targets, axis=1) == 2).sum() > 32
+    assert ((mixed_weights >= 1) & (mixed_weights <= 2)).all()
+    assert all(np.array_equal(a, b) for a, b in zip(pictures[0], (mixed, targets, mixed_weights), strict=True))
+    pictures.shuffle(1)
+    assert not np.array_equal(pictures[0][1], targets)
+
+
 def test_an_epoch_that_cannot_be_read_is_named(plateau: Path, data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(plateau, run)

@@ -61,6 +61,44 @@ def test_folded_kernels_give_a_network_the_function_of_the_folded_one(tmp_path: 
     assert np.allclose(as_in_training, grey.predict(sample, verbose=0), atol=1e-3)
 
 
+def test_a_block_that_normalizes_first_begins_with_a_norm_that_changes_nothing(tmp_path: Path) -> None:
+    """A small ResNet50V2: a stem, and a block whose outer convolutions have biases and whose inner ones have norms."""
+
+    def network(channels: int, folded: bool) -> Any:
+        def norm(x: Any, name: str) -> Any:
+            return keras.layers.ReLU()(x if folded else keras.layers.BatchNormalization(name=name)(x))
+
+        given = keras.Input((12, 12, channels))
+        stem = keras.layers.Conv2D(6, 3, name="conv1_conv")(given)
+        x = norm(stem, "block1_preact_bn")
+        shortcut = keras.layers.Conv2D(8, 1, name="block1_0_conv")(x)
+        x = norm(keras.layers.Conv2D(4, 1, use_bias=folded, name="block1_1_conv")(x), "block1_1_bn")
+        x = keras.layers.Add()([shortcut, keras.layers.Conv2D(8, 1, name="block1_3_conv")(x)])
+        x = x if folded else keras.layers.BatchNormalization(name="block2_preact_bn")(x)
+        return keras.Model(given, keras.layers.GlobalAveragePooling2D()(x), name="resnet50v2")
+
+    random = np.random.default_rng(7)
+    folded = network(channels=3, folded=True)
+    folded.set_weights([random.normal(0, 0.5, array.shape) for array in folded.get_weights()])
+    arrays = {
+        f"{layer.name}/{name}": array
+        for layer in folded.layers
+        for name, array in zip(("kernel", "bias"), layer.get_weights(), strict=False)
+    }
+    np.savez(tmp_path / "folded.npz", **arrays)
+    grey = network(channels=1, folded=False)
+
+    sample = random.uniform(-1, 1, (40, 12, 12, 1)).astype(np.float32)
+    assert load_folded_imagenet(grey, tmp_path / "folded.npz", sample) == 4
+    assert not np.allclose(grey.get_layer("block1_preact_bn").moving_mean, 0)
+    assert np.allclose(grey.get_layer("block2_preact_bn").moving_mean, 0), "its block is not in the file"
+
+    faces = random.uniform(-1, 1, (5, 12, 12, 1)).astype(np.float32)
+    expected = folded.predict(np.repeat(faces, 3, axis=-1), verbose=0)
+    assert np.ptp(expected) > 0.1
+    assert np.allclose(grey.predict(faces, verbose=0), expected, atol=2e-3)
+
+
 @pytest.mark.parametrize(("name", "size", "channels"), [("inceptionv3", 75, 1), ("mobilenetv2", 32, 3)])
 def test_a_network_does_with_imagenet_weights_what_the_one_they_are_of_does(
     name: ModelName, size: int, channels: int

@@ -61,6 +61,18 @@ def fit(
     teacher: Annotated[
         list[str] | None, typer.Option(help="RUN of a finished fit to learn from; may be given several times.")
     ] = None,
+    targets: Annotated[
+        Path | None,
+        typer.Option(
+            help="FILE.npz of soft targets to learn from: origin, and [n, 7] probabilities.", show_default=False
+        ),
+    ] = None,
+    label_smoothing: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="Share of every target that is spread evenly over the emotions.")
+    ] = Recipe.label_smoothing,
+    mixup: Annotated[
+        float, typer.Option(min=0.0, help="Alpha of the shares in which pictures are mixed in pairs; 0 mixes none.")
+    ] = Recipe.mixup,
     ema: Annotated[
         float | None, typer.Option(min=0.0, max=0.99999, help="Momentum of averaged weights.", show_default="none")
     ] = Recipe.ema,
@@ -82,6 +94,9 @@ def fit(
             patience=patience,
             vote_share=vote_share,
             teachers=teacher or [],
+            targets=None if targets is None else str(targets),
+            label_smoothing=label_smoothing,
+            mixup=mixup,
             augmentation=augmentation,
             standardization=standardization,
             tune=_tune(tune),

@@ -20,8 +20,8 @@ class Picture:
     """One labelled picture: `label` indexes `EMOTIONS`.
 
     `person` is `SET:PERSON` where the person is known, `source` names the set that a prepared picture came from,
-    `votes` are the shares of people who voted for each emotion (seven, summing to one) where somebody did, and `weight`
-    is how much the picture counts in training.
+    `votes` are the shares of people who voted for each emotion (seven, summing to one) where somebody did, `weight`
+    is how much the picture counts in training, and `origin` is the file that a prepared picture was made of.
     """
 
     path: Path
@@ -30,6 +30,7 @@ class Picture:
     source: str | None = None
     votes: tuple[float, ...] | None = None
     weight: float = 1.0
+    origin: str | None = None
 
     def pixels(self) -> Image | None:
         """The picture as [height, width, 3] BGR, or None where the file does not decode."""

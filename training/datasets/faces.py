@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,8 @@ class Faces:
 
     `digests[i]` is the same for two pictures whose files decode to the same pixels, and for no others.
     `votes` [n, 7] float32 are the shares of people who voted for each emotion, rows sum to one: all for the label
-    where nobody voted. `weights` [n] float32 say how much a picture counts.
+    where nobody voted. `weights` [n] float32 say how much a picture counts. `origins` name the files that prepared
+    pictures were made of; None for other pictures.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -27,6 +28,7 @@ class Faces:
     digests: list[bytes]
     votes: npt.NDArray[np.float32]
     weights: npt.NDArray[np.float32]
+    origins: list[str | None] = field(default_factory=list)
 
 
 def load_faces(datasets: Sequence[Dataset], size: int, colour: Colour, without: Container[bytes] = ()) -> Faces:
@@ -58,6 +60,7 @@ def load_faces(datasets: Sequence[Dataset], size: int, colour: Colour, without: 
         digests=digests,
         votes=np.stack([_votes(picture) for picture in used]),
         weights=np.asarray([picture.weight for picture in used], np.float32),
+        origins=[picture.origin for picture in used],
     )
 
 

@@ -43,7 +43,7 @@ def picture_files(folder: Path) -> Iterator[Path]:
 def _indexed_picture(folder: Path, entry: Entry) -> Picture:
     votes = None if entry.votes is None else tuple(count / sum(entry.votes) for count in entry.votes)
     label = EMOTIONS.index(entry.emotion)
-    return Picture(folder / entry.file, label, entry.person, entry.source, votes, entry.weight)
+    return Picture(folder / entry.file, label, entry.person, entry.source, votes, entry.weight, entry.origin)
 
 
 def _read_names(folder: Path, dataset: Dataset) -> None:
