@@ -72,10 +72,10 @@ def run(
         typer.echo(f"worker: {refusal}", err=True)
         raise typer.Exit(2) from None
     tallies = _tallies()
-    from worker.running.discretion import speak_discreetly
+    from worker.running.log_privacy import configure_logging
     from worker.running.supervisor import KeepsDying, RedisGone, Supervisor, stop_on_signals  # loads what workers need
 
-    speak_discreetly()
+    configure_logging()
     stop_on_signals(stop)
     if os.environ.get(EMBEDDED):
         threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()

@@ -21,8 +21,8 @@ from rq.serializers import JSONSerializer
 
 from tests.gallery import gallery_pages
 from tests.lectures import await_end, begin_lecture, chunks_of, events_of, feed_lecture, ledger_of, push_chunk
-from tests.metrics.scraping import counted
 from tests.processes import eventually, workers
+from tests.scraping import counted
 from worker.contract.jobs import JOB, JOB_TIMEOUT_S, QUEUE
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import Chunk, ChunkHead, EndEvent, Ending

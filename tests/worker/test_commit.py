@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.faults.proxy import proxied
 from tests.lectures import begin_lecture, events_of, ledger_of
-from tests.metrics.scraping import counted
+from tests.scraping import counted
 from worker.commit import commit
 from worker.contract.connection import Patience, connect
 from worker.contract.keys import LectureKeys

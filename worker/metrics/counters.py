@@ -1,4 +1,4 @@
-"""Counters and histograms of a worker process, for Prometheus. All other names on `/metrics` are in `census`.
+"""Counters and histograms of a worker process, for Prometheus. All other names on `/metrics` are in `redis_collector`.
 
 Label values come from closed lists; none of them ever names a lecture or a participant.
 """

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import structlog
 from prometheus_client import CollectorRegistry, MetricsHandler
 
-from worker.metrics.census import Census
-from worker.metrics.tallies import FOLDER, Tallies
+from worker.metrics.redis_collector import RedisCollector
+from worker.metrics.workers_collector import FOLDER, WorkersCollector
 
 log = structlog.get_logger()
 
@@ -40,15 +40,15 @@ def exposed(host: str, port: int, url: str, processes: Callable[[], int]) -> Ite
 
     Raises PortRefused.
     """
-    with closing(Census(url)) as census:
+    with closing(RedisCollector(url)) as in_redis:
         registry = CollectorRegistry()
-        registry.register(Tallies(Path(os.environ[FOLDER])))
-        registry.register(census)
+        registry.register(WorkersCollector(Path(os.environ[FOLDER])))
+        registry.register(in_redis)
 
         def ailment() -> str | None:
             if not processes():
                 return "no worker process runs"
-            return None if census.answers() else "Redis does not answer"
+            return None if in_redis.answers() else "Redis does not answer"
 
         with _serving(host, port, partial(_Handler, registry, ailment)):
             log.info("metrics served", host=host, port=port)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.contract.messages import EMOTIONS
-from worker.perception.interpreter import Network
+from worker.perception.interpreter import TFLiteModel
 from worker.perception.manifest import Adaptive, EnsembleMode, Manifest, ManifestError, Model, load_manifest
 from worker.perception.preprocessing import CHANNELS, Colour, Image, network_pixels
 
@@ -173,7 +173,7 @@ class _LoadedModel:
         self.name, self._input = model.name, model.input
         shape = (model.input.size, model.input.size, CHANNELS[model.input.colour])
         try:
-            self._batch, self._one = Network(path, BATCH, threads), Network(path, 1, threads)
+            self._batch, self._one = TFLiteModel(path, BATCH, threads), TFLiteModel(path, 1, threads)
             (logits,) = self._one(np.zeros((1, *shape), np.float32))
         except (ValueError, RuntimeError) as failure:
             reason = str(failure).splitlines()[0]

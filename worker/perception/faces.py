@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from worker.perception.interpreter import Network
+from worker.perception.interpreter import TFLiteModel
 from worker.perception.preprocessing import Box, Image, padded_square
 
 Floats = npt.NDArray[np.float32]
@@ -100,7 +100,7 @@ class FaceDetector:
     """Finds faces in pictures and in frames that follow each other. Holds one interpreter; not for several threads."""
 
     def __init__(self) -> None:
-        self._blazeface = Network(_model_file())
+        self._blazeface = TFLiteModel(_model_file())
         self._anchors = _anchors()
 
     def detect_in_picture(self, image: Image) -> list[Detection]:

@@ -13,7 +13,7 @@ except ImportError:  # a device that only has the older runtime
 Array = npt.NDArray[np.float32]
 
 
-class Network:
+class TFLiteModel:
     """A TFLite network with a fixed batch size: resizing a live interpreter would set up its delegate anew."""
 
     def __init__(self, file: Path, batch: int = 1, threads: int = 1) -> None:

@@ -29,8 +29,8 @@ from worker.contract.jobs import JOB_TIMEOUT_S, QUEUE
 from worker.job import give_up, load_perception, make_room
 from worker.perception.manifest import EnsembleMode
 from worker.running.admission import ChunkJob, ChunkQueue
-from worker.running.discretion import speak_discreetly
 from worker.running.leases import LEASE_S, RENEW_EVERY_S, renew, withdraw
+from worker.running.log_privacy import configure_logging
 
 log = structlog.get_logger()
 
@@ -172,7 +172,7 @@ def serve(url: str, name: str, mode: EnsembleMode, ready: c_bool) -> None:
     However long Redis is away or full: when to give up is for the supervisor to say. `ready` is set once there is
     nothing left that may be missing.
     """
-    speak_discreetly()
+    configure_logging()
     _stop_with_parent()
     load_perception(mode)  # before the first job, so that no job's time is spent on it
     ready.value = True

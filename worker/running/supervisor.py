@@ -15,7 +15,7 @@ import redis
 import structlog
 
 from worker.metrics.counters import WORKER_PROCESSES, WORKER_RESTARTS
-from worker.metrics.tallies import bury
+from worker.metrics.workers_collector import bury
 from worker.perception.manifest import EnsembleMode
 from worker.running.process import DRAIN_S, serve
 from worker.running.sweep import SWEEP_EVERY_S, Sweep

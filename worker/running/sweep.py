@@ -10,7 +10,7 @@ from rq.worker_registration import clean_worker_registry
 
 from worker.contract.queue import frame_queue
 from worker.running.leases import take_back_expired, take_back_from
-from worker.running.orphans import Orphans
+from worker.running.lecture_repair import LectureRepair
 from worker.running.process import chunk_worker
 
 # How often a supervisor sweeps, which with a lease is how long a lost machine's job waits; and how often it looks at
@@ -29,7 +29,7 @@ class Sweep:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._queue = frame_queue(client)
-        self._orphans = Orphans(client)
+        self._repair = LectureRepair(client)
         self._stranded: dict[bytes, float] = {}  # job -> since when it may be
         self._look_after_at = time.monotonic()
 
@@ -39,7 +39,7 @@ class Sweep:
         self._rescue_stranded()
         if time.monotonic() >= self._look_after_at:
             self._look_after_at = time.monotonic() + LOOK_AFTER_EVERY_S
-            self._orphans.look_after()
+            self._repair.run()
             FailedJobRegistry(queue=self._queue).cleanup()
             clean_worker_registry(self._queue)
 

@@ -19,9 +19,9 @@ import worker.cli
 from tests.conftest import running_redis
 from tests.gallery import gallery_pages
 from tests.lectures import await_end, begin_lecture, chunks_of, events_of, feed_lecture, push_chunk
-from tests.metrics.scraping import counted
 from tests.processes import eventually, workers
-from tests.worker.linear_network import write_linear_models
+from tests.scraping import counted
+from tests.worker.perception.linear_network import write_linear_models
 from worker.contract.jobs import QUEUE
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Event

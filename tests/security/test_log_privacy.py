@@ -33,8 +33,8 @@ def test_a_lecture_whose_job_failed_is_not_named_in_the_log(client: redis.Redis,
 def test_lectures_and_jobs_are_taken_out_of_whatever_is_logged() -> None:
     code = """
 import logging, structlog
-from worker.running.discretion import speak_discreetly
-speak_discreetly()
+from worker.running.log_privacy import configure_logging
+configure_logging()
 structlog.get_logger().warning("job given up", lecture="Geheimnis-7", job="Geheimnis-7-12", deaths=3)
 logging.getLogger("rq.worker").error("job %s of %s: %s", "Geheimnis-7-12", "me", "Error: Geheimnis-7-12 is bad")
 logging.getLogger("rq.worker").info("not a word")

@@ -26,7 +26,7 @@ DEAD = "dead"
 _files = threading.Lock()
 
 
-class Tallies(Collector):
+class WorkersCollector(Collector):
     """What the processes whose files are in `folder` have counted, for a registry."""
 
     def __init__(self, folder: Path) -> None:

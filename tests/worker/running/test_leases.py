@@ -10,8 +10,8 @@ from rq.executions import Execution
 from rq.job import Job
 
 from tests.lectures import begin_lecture, chunks_of, ledger_of, push_chunk
-from tests.metrics.scraping import counted
-from tests.worker.test_workers import PAGES
+from tests.scraping import counted
+from tests.worker.running.test_workers import PAGES
 from worker.contract.jobs import JOB_TIMEOUT_S, MAX_JOB_RETRIES
 from worker.contract.keys import LectureKeys
 from worker.contract.queue import enqueue_chunk, frame_queue

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tests.worker.linear_network import SIDE, linear_network, linear_weights, write_linear_models
+from tests.worker.perception.linear_network import SIDE, linear_network, linear_weights, write_linear_models
 from worker.contract.messages import EMOTIONS
 from worker.perception.emotions import BATCH, Ensemble, calibrate, combine, softmax
-from worker.perception.interpreter import Network
+from worker.perception.interpreter import TFLiteModel
 from worker.perception.manifest import (
     Adaptive,
     Input,
@@ -207,13 +207,13 @@ def test_only_faces_that_need_it_are_run_through_the_other_networks_and_those_in
     with_adaptive(tmp_path, threshold_that_escalates(BATCH, faces))
     ensemble = Ensemble.load(tmp_path, mode="adaptive")
     batches: list[int] = []
-    run = Network.__call__
+    run = TFLiteModel.__call__
 
-    def counted(network: Network, batch: Rows) -> list[Rows]:
+    def counted(network: TFLiteModel, batch: Rows) -> list[Rows]:
         batches.append(len(batch))
         return run(network, batch)
 
-    monkeypatch.setattr(Network, "__call__", counted)
+    monkeypatch.setattr(TFLiteModel, "__call__", counted)
     assert ensemble.predict(faces).escalated.sum() == BATCH
     assert batches == [BATCH] * 3 + [BATCH] + [BATCH]  # three of the first, one of each other
 

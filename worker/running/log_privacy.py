@@ -13,7 +13,7 @@ import structlog
 from worker.contract.jobs import chunk_of_job_id
 
 
-def speak_discreetly() -> None:
+def configure_logging() -> None:
     """Set up this process' log so. What RQ and other libraries say goes the same way, warnings and errors only."""
     structlog.configure(processors=[_discreet_event, *structlog.get_config()["processors"]])
     handler = logging.StreamHandler()

@@ -1,4 +1,4 @@
-"""Orphans: chunks that nobody was asked to work on, and lectures that nobody feeds any more.
+"""LectureRepair: chunks that nobody was asked to work on, and lectures that nobody feeds any more.
 
 Both come of producers that die. A chunk that was accounted and not asked for any more gets its job; a lecture is ended
 as stopped once all that was fed is committed. What counts is in Redis; how long it has been so is noted here.
@@ -23,7 +23,7 @@ from worker.contract.queue import enqueue_chunk, frame_queue
 log = structlog.get_logger()
 
 
-class Orphans:
+class LectureRepair:
     """Looks after all lectures that run. `clock` gives seconds."""
 
     def __init__(self, client: redis.Redis, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,7 +33,7 @@ class Orphans:
         self._unfed_since: dict[str, float] = {}
         self._jobless: set[tuple[str, int]] = set()
 
-    def look_after(self) -> None:
+    def run(self) -> None:
         """Do what is due. To be called every few seconds; the longer between two calls, the later what it does."""
         lectures = self._running()
         self._find_jobless(lectures)

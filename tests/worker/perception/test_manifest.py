@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.worker.linear_network import write_linear_models
+from tests.worker.perception.linear_network import write_linear_models
 from worker.contract.messages import EMOTIONS
 from worker.perception.manifest import MANIFEST, Adaptive, ManifestError, load_manifest, write_manifest
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from tests.metrics.scraping import Scrape
-from worker.metrics.tallies import FOLDER, Tallies, bury
+from tests.scraping import Scrape
+from worker.metrics.workers_collector import FOLDER, WorkersCollector, bury
 
 COUNTS = """
 import sys
@@ -34,7 +34,7 @@ def counted() -> int:
 
 def merged(folder: Path) -> Scrape:
     registry = CollectorRegistry()
-    registry.register(Tallies(folder))
+    registry.register(WorkersCollector(folder))
     return Scrape(generate_latest(registry).decode())
 
 

@@ -19,8 +19,8 @@ from prometheus_client.openmetrics import parser as openmetrics
 
 from tests.gallery import gallery_pages
 from tests.lectures import await_end, begin_lecture, chunks_of, push_chunk
-from tests.metrics.scraping import Scrape, check_with_promtool, counted, get, listening_hosts, scrape, serves
 from tests.processes import eventually, workers
+from tests.scraping import Scrape, check_with_promtool, counted, get, listening_hosts, scrape, serves
 from tests.streams import free_port
 from worker.cli import METRICS_PORT
 from worker.contract.environment import EMBEDDED
@@ -28,10 +28,10 @@ from worker.contract.jobs import MAX_JOB_RETRIES
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.messages import Chunk
 from worker.contract.queue import enqueue_chunk, frame_queue
-from worker.metrics import census
+from worker.metrics import redis_collector
 from worker.metrics.counters import STEPS
 from worker.metrics.exposition import PortRefused, exposed
-from worker.metrics.tallies import FOLDER
+from worker.metrics.workers_collector import FOLDER
 from worker.running.process import chunk_worker
 
 PAGES = list(gallery_pages(4, 12, fps=2, size=(640, 360)))
@@ -159,7 +159,7 @@ def test_who_has_no_process_or_has_long_had_no_redis_is_not_well_but_still_tells
     redis_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(FOLDER, str(tmp_path))
-    monkeypatch.setattr(census, "LATELY_S", 0.1)
+    monkeypatch.setattr(redis_collector, "LATELY_S", 0.1)
     processes, port = [1], free_port()
     with exposed("127.0.0.1", port, redis_url, lambda: len(processes)):
         assert get(port, "/healthz") == (200, "ok\n")

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from tests.conftest import running_redis
 from tests.lectures import begin_lecture, push_chunk
-from tests.metrics.scraping import Scrape, check_with_promtool
+from tests.scraping import Scrape, check_with_promtool
 from tests.streams import free_port, silent_server
 from worker.contract.connection import connect
 from worker.contract.keys import RUNNING, LectureKeys
@@ -29,8 +29,8 @@ from worker.contract.messages import (
     encode,
 )
 from worker.contract.queue import enqueue_chunk, frame_queue
-from worker.metrics import census
-from worker.metrics.census import MOST_LECTURES, Census
+from worker.metrics import redis_collector
+from worker.metrics.redis_collector import MOST_LECTURES, RedisCollector
 
 HALF_HAPPY = {emotion: 0.5 if emotion in ("happiness", "neutral") else 0.0 for emotion in EMOTIONS}
 SAD = {emotion: 1.0 if emotion == "sadness" else 0.0 for emotion in EMOTIONS}
@@ -38,12 +38,12 @@ SAD = {emotion: 1.0 if emotion == "sadness" else 0.0 for emotion in EMOTIONS}
 
 @pytest.fixture(autouse=True)
 def look_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(census, "KEPT_S", 0.0)
+    monkeypatch.setattr(redis_collector, "KEPT_S", 0.0)
 
 
 def seen(url: str) -> Scrape:
     registry = CollectorRegistry()
-    registry.register(Census(url))
+    registry.register(RedisCollector(url))
     return Scrape(generate_latest(registry).decode())
 
 
@@ -182,7 +182,7 @@ def test_a_redis_that_stands_still_or_is_gone_is_told_of_soon(own_redis: tuple[s
     url, server = own_redis
     with connect(url) as client:
         lecture(client, "l")
-    looking = Census(url)
+    looking = RedisCollector(url)
     registry = CollectorRegistry()
     registry.register(looking)
 
@@ -203,10 +203,10 @@ def test_a_redis_that_stands_still_or_is_gone_is_told_of_soon(own_redis: tuple[s
 
 
 def test_one_look_answers_all_who_ask_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(census, "KEPT_S", 60.0)
+    monkeypatch.setattr(redis_collector, "KEPT_S", 60.0)
     with silent_server() as (port, heard):
         registry = CollectorRegistry()
-        registry.register(Census(f"redis://me:SECRET@127.0.0.1:{port}"))
+        registry.register(RedisCollector(f"redis://me:SECRET@127.0.0.1:{port}"))
         answers: list[str] = []
         asking = [threading.Thread(target=lambda: answers.append(generate_latest(registry).decode())) for _ in range(8)]
         for thread in asking:
@@ -220,5 +220,5 @@ def test_one_look_answers_all_who_ask_at_once(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_redis_that_was_not_reached_for_long_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(census, "LATELY_S", 0.0)
-    assert not Census(f"redis://127.0.0.1:{free_port()}").answers()
+    monkeypatch.setattr(redis_collector, "LATELY_S", 0.0)
+    assert not RedisCollector(f"redis://127.0.0.1:{free_port()}").answers()

@@ -7,8 +7,8 @@ import pytest
 import redis
 
 from tests.lectures import begin_lecture, chunks_of, events_of, ledger_of, push_chunk
+from tests.worker.running.test_workers import PAGES
 from tests.worker.test_commit import announce, arrive, outcomes
-from tests.worker.test_workers import PAGES
 from worker.commit import ABANDONED, commit, end_abandoned
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lecture_hash import LectureInfo
@@ -16,7 +16,7 @@ from worker.contract.lifetimes import ABANDONED_S, FEEDER_TTL_S, RESUME_S
 from worker.contract.messages import EndEvent, Ending, InFlight, LectureProgress, encode
 from worker.contract.queue import enqueue_chunk, frame_queue
 from worker.outcome import Outcome
-from worker.running.orphans import Orphans
+from worker.running.lecture_repair import LectureRepair
 
 
 class Clock:
@@ -33,8 +33,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def orphans(client: redis.Redis, clock: Clock) -> Orphans:
-    return Orphans(client, clock)
+def repair(client: redis.Redis, clock: Clock) -> LectureRepair:
+    return LectureRepair(client, clock)
 
 
 @pytest.fixture
@@ -50,13 +50,13 @@ def keys(client: redis.Redis) -> LectureKeys:
     return keys
 
 
-def wait(orphans: Orphans, clock: Clock, seconds: float) -> None:
-    """Have `orphans` look every ten seconds for so long."""
+def wait(repair: LectureRepair, clock: Clock, seconds: float) -> None:
+    """Have `repair` look every ten seconds for so long."""
     until = clock.now + seconds
     while clock.now < until:
-        orphans.look_after()
+        repair.run()
         clock.now += 10
-    orphans.look_after()
+    repair.run()
 
 
 def info_of(client: redis.Redis, keys: LectureKeys) -> LectureInfo:
@@ -74,11 +74,11 @@ def progress(client: redis.Redis, keys: LectureKeys) -> LectureProgress:
 
 
 def test_a_lecture_whose_producer_is_gone_for_long_is_stopped(
-    client: redis.Redis, keys: LectureKeys, orphans: Orphans, clock: Clock
+    client: redis.Redis, keys: LectureKeys, repair: LectureRepair, clock: Clock
 ) -> None:
-    wait(orphans, clock, ABANDONED_S - FEEDER_TTL_S - 10)
+    wait(repair, clock, ABANDONED_S - FEEDER_TTL_S - 10)
     assert status(client, keys) == "running"
-    wait(orphans, clock, 10)
+    wait(repair, clock, 10)
     info = info_of(client, keys)
     assert (info.status, info.reason, info.ended is not None) == ("stopped", ABANDONED, True)
     for stream in events_of(client, keys).values():
@@ -88,25 +88,29 @@ def test_a_lecture_whose_producer_is_gone_for_long_is_stopped(
     assert not client.sismember(RUNNING, "l")
 
 
-def test_a_lecture_that_is_fed_goes_on(client: redis.Redis, keys: LectureKeys, orphans: Orphans, clock: Clock) -> None:
-    wait(orphans, clock, 20)
+def test_a_lecture_that_is_fed_goes_on(
+    client: redis.Redis, keys: LectureKeys, repair: LectureRepair, clock: Clock
+) -> None:
+    wait(repair, clock, 20)
     client.set(keys.feeder, 1)
-    wait(orphans, clock, 20)
+    wait(repair, clock, 20)
     client.delete(keys.feeder)
-    wait(orphans, clock, 20)
+    wait(repair, clock, 20)
     assert status(client, keys) == "running", "the seconds before its producer came back do not count"
 
 
-def test_what_was_fed_is_finished_first(client: redis.Redis, keys: LectureKeys, orphans: Orphans, clock: Clock) -> None:
+def test_what_was_fed_is_finished_first(
+    client: redis.Redis, keys: LectureKeys, repair: LectureRepair, clock: Clock
+) -> None:
     third = Outcome(outcomes(count=3)[2].frames)
     announce(client, keys, [third])
     client.hdel(keys.in_flight, "0")
     client.hset(keys.in_flight, "2", b'{"frames":2,"size":9}')
-    wait(orphans, clock, 2 * ABANDONED_S)
+    wait(repair, clock, 2 * ABANDONED_S)
     assert status(client, keys) == "running"
     arrive(client, keys, 2, third)
     commit(client, "l")
-    wait(orphans, clock, 0)
+    wait(repair, clock, 0)
     assert status(client, keys) == "stopped"
     assert ledger_of(client, keys).published == 6
 
@@ -160,24 +164,24 @@ def test_what_comes_late_for_a_stopped_lecture_changes_nothing(client: redis.Red
 
 
 def test_a_lecture_that_is_over_or_gone_is_no_longer_listed(
-    client: redis.Redis, keys: LectureKeys, orphans: Orphans
+    client: redis.Redis, keys: LectureKeys, repair: LectureRepair
 ) -> None:
     client.sadd(RUNNING, "gone", "no{such}lecture", b"\xff")
     client.hset(keys.info, "status", "done")
-    orphans.look_after()
+    repair.run()
     assert client.smembers(RUNNING) == set()
 
 
 def test_a_chunk_that_was_counted_again_after_its_commit_is_in_flight_no_more(
-    client: redis.Redis, keys: LectureKeys, orphans: Orphans, clock: Clock
+    client: redis.Redis, keys: LectureKeys, repair: LectureRepair, clock: Clock
 ) -> None:
     client.hset(keys.in_flight, "0", encode(InFlight(2, 9)))
-    wait(orphans, clock, ABANDONED_S)
+    wait(repair, clock, ABANDONED_S)
     assert status(client, keys) == "stopped"
     assert ledger_of(client, keys).balances
 
 
-def test_a_chunk_that_was_counted_and_never_asked_for_is_asked_for(client: redis.Redis, orphans: Orphans) -> None:
+def test_a_chunk_that_was_counted_and_never_asked_for_is_asked_for(client: redis.Redis, repair: LectureRepair) -> None:
     keys = begin_lecture(client, "l")
     client.sadd(RUNNING, "l")
     client.set(keys.feeder, 1)
@@ -185,10 +189,10 @@ def test_a_chunk_that_was_counted_and_never_asked_for_is_asked_for(client: redis
         push_chunk(client, keys, number, chunk)
     enqueue_chunk(frame_queue(client), "l", 0)
     arrive(client, keys, 2, outcomes(count=1)[0])
-    orphans.look_after()
+    repair.run()
     assert frame_queue(client).get_job_ids() == ["l-0"], "it may just be on its way"
-    orphans.look_after()
+    repair.run()
     assert sorted(frame_queue(client).get_job_ids()) == ["l-0", "l-1", "l-3"]
-    orphans.look_after()
-    orphans.look_after()
+    repair.run()
+    repair.run()
     assert frame_queue(client).count == 3

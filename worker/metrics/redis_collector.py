@@ -90,7 +90,7 @@ class Count:
     lectures: list[LectureCount]
 
 
-class Census(Collector):
+class RedisCollector(Collector):
     """Looks into the Redis at `url`, for a registry. Never waits longer than a few ANSWER_S, and never raises."""
 
     def __init__(self, url: str) -> None:
