@@ -12,7 +12,7 @@ from worker.contract.lecture_hash import LectureInfo, ledger_from_hashes
 from worker.contract.messages import Chunk, ChunkHead, InFlight, LectureChoices, ParticipantSpan, decode_event
 from worker.folding.fold import LectureState
 from worker.outcome import Outcome
-from worker.running.admission import Refused, check_call
+from worker.running.admission import JobRefused, check_call
 
 JSON_TYPES = (ChunkHead, InFlight, LectureChoices, LectureState, ParticipantSpan, Outcome)
 
@@ -40,5 +40,5 @@ def decode_all(data: bytes) -> None:
         for decode in DECODERS[decoders]:
             try:
                 decode(given)
-            except (ValueError, Refused):
+            except (ValueError, JobRefused):
                 continue

@@ -180,7 +180,7 @@ def test_nobody_is_told_beyond_the_most_participants_and_the_lecture_says_so(
         commit._end(pipe, keys, Ending("done"), folded.state, Ledger(), 0.0)
         pipe.execute()
     assert client.hget(keys.info, "status") == b"done"
-    assert b"there were 3 participants, the most there may be" in (client.hget(keys.info, "reason") or b"")
+    assert b"the limit of 3 participants was reached" in (client.hget(keys.info, "reason") or b"")
 
 
 def test_no_more_lectures_begin_than_a_redis_is_for(client: redis.Redis) -> None:

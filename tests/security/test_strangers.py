@@ -27,7 +27,7 @@ from worker.contract.jobs import JOB, JOB_TIMEOUT_S, QUEUE
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import Chunk, ChunkHead, EndEvent, Ending
 from worker.contract.queue import enqueue_chunk, frame_queue
-from worker.running.admission import Refused, check_call
+from worker.running.admission import JobRefused, check_call
 from worker.running.process import chunk_worker
 
 QUEUE_KEY = f"rq:queue:{QUEUE}"
@@ -316,7 +316,7 @@ def test_a_chunk_with_a_head_that_makes_no_sense_fails_and_the_others_are_publis
 @given(st.binary(max_size=300))
 def test_whatever_bytes_a_call_is_it_is_let_in_or_refused(data: bytes) -> None:
     for stored in (data, zlib.compress(data)):
-        with pytest.raises(Refused):
+        with pytest.raises(JobRefused):
             check_call(stored)
 
 
@@ -331,7 +331,7 @@ JSON = st.recursive(
 def test_whatever_json_a_call_is_it_is_a_chunk_of_a_lecture_or_refused(values: Any) -> None:
     try:
         lecture, number = check_call(json.dumps(values).encode())
-    except Refused:
+    except JobRefused:
         return
     assert LectureKeys(lecture).chunk(number)
 

@@ -35,6 +35,11 @@ def enqueue_chunk(queue: Queue, lecture: str, chunk: int) -> None:
     )
 
 
+def job_key(job: bytes) -> bytes:
+    """RQ's hash of a job."""
+    return _rq_key("job", job)
+
+
 def discard_job(client: redis.Redis, job: str | bytes) -> None:
     """Remove every trace of a job from Redis: its hash, its results, and its entries in all of RQ's lists."""
     name = job if isinstance(job, bytes) else job.encode()
@@ -45,7 +50,7 @@ def discard_job(client: redis.Redis, job: str | bytes) -> None:
             pipe.lrem(waiting, 0, cast(str, name))
         for registry in REGISTRIES:
             pipe.zrem(registry, name)
-        key = _rq_key("job", name)
+        key = job_key(name)
         pipe.unlink(key, key + b":dependents", key + b":dependencies", _rq_key("results", name), executions)
         pipe.unlink(_rq_key(f"queue:{QUEUE}:intermediate:first_seen", name))
         # A key that a stranger wrote may be of another type. Its command fails, and it holds nothing of this job.

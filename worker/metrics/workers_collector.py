@@ -1,8 +1,8 @@
-"""What all processes of a supervisor have counted, in one: also what those counted that are dead.
+"""The counters of all processes of a supervisor added up, including those of dead processes.
 
-In prometheus_client's multiprocess mode every process keeps its numbers in files of its own, by its pid, in the folder
-that FOLDER names. The numbers of a process that died are added to those of all others that did, so that counters never
-go down and there are never more files than processes, and one set.
+In prometheus_client's multiprocess mode every process counts in files of its own, named by its pid, in the folder
+METRICS_FOLDER. The counts of dead processes are merged into one set of files. So counters never go down, and there are
+never more files than for the running processes and one more.
 """
 
 import os
@@ -16,54 +16,53 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable that names the folder. prometheus_client looks for it once, when it is first imported."""
+from worker.contract.environment import METRICS_FOLDER
 
-# In place of the pid, in the names of the files that hold what dead processes counted.
+# Replaces the pid in the names of the files with the counts of dead processes.
 DEAD = "dead"
 
-# Held while files are read or replaced: in between, the dead would be counted twice or not at all.
+# Held while files are read or replaced. A scrape in between would count the dead twice or not at all.
 _files = threading.Lock()
 
 
 class WorkersCollector(Collector):
-    """What the processes whose files are in `folder` have counted, for a registry."""
+    """The counts of all processes whose files are in `folder`, for a registry."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def collect(self) -> Iterable[Metric]:
         with _files:
-            # A file is empty for a moment after it was made, and then cannot be read.
+            # A new file is empty for a moment and cannot be read.
             files = [str(path) for path in self._folder.glob("*.db") if path.stat().st_size]
             return list(MultiProcessCollector.merge(files))
 
 
-def bury(pid: int) -> None:
-    """Add what the dead process `pid` counted to what other dead ones did. Where nobody counts, do nothing."""
-    if FOLDER not in os.environ:
+def merge_dead(pid: int) -> None:
+    """Merge the counts of the dead process `pid` into those of all dead ones. Does nothing without METRICS_FOLDER."""
+    if METRICS_FOLDER not in os.environ:
         return
-    for path in Path(os.environ[FOLDER]).glob(f"*_{pid}.db"):
-        kind = path.name.partition("_")[0]
-        if kind == "gauge":  # says how things are, and for a dead process they are not
-            path.unlink()
-        else:
-            _add(path, path.with_name(f"{kind}_{DEAD}.db"))
-
-
-def _add(path: Path, dead: Path) -> None:
-    """Move the counts of one file into another, which need not be there."""
-    counts: defaultdict[str, float] = defaultdict(float)
     with _files:
-        for each in (path, dead):
-            if each.exists() and each.stat().st_size:
-                for key, value, _, _ in MmapedDict.read_all_values_from_file(str(each)):
-                    counts[key] += value
-        both = dead.with_suffix(".new")  # which no scrape looks at
-        both.unlink(missing_ok=True)
-        file = MmapedDict(str(both))
-        for key, value in counts.items():
-            file.write_value(key, value, 0.0)
-        file.close()
-        both.replace(dead)
-        path.unlink()
+        for path in Path(os.environ[METRICS_FOLDER]).glob(f"*_{pid}.db"):
+            kind = path.name.partition("_")[0]
+            if kind == "gauge":  # the state of a process, and a dead one has none
+                path.unlink()
+            else:
+                _move(path, path.with_name(f"{kind}_{DEAD}.db"))
+
+
+def _move(path: Path, dead: Path) -> None:
+    """Add the counts of one file to another, which need not exist yet, and delete it."""
+    counts: defaultdict[str, float] = defaultdict(float)
+    for each in (path, dead):
+        if each.exists() and each.stat().st_size:
+            for key, value, _, _ in MmapedDict.read_all_values_from_file(str(each)):
+                counts[key] += value
+    merged = dead.with_suffix(".new")  # a name that no scrape reads
+    merged.unlink(missing_ok=True)
+    file = MmapedDict(str(merged))
+    for key, value in counts.items():
+        file.write_value(key, value, 0.0)
+    file.close()
+    merged.replace(dead)
+    path.unlink()

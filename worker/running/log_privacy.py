@@ -1,7 +1,6 @@
-"""What workers write to their log: nothing that tells a lecture, because `forget` does not reach into logs.
+"""Keeps lecture ids out of workers' logs, because `producer forget` cannot erase them there.
 
-A lecture's id is mostly made of a file's name, and a job's id of the lecture's. What is left of both is the chunk's
-number.
+A lecture's id often is a file name, and a job's id contains the lecture's id. Only the chunk's number is logged.
 """
 
 import logging
@@ -14,28 +13,28 @@ from worker.contract.jobs import chunk_of_job_id
 
 
 def configure_logging() -> None:
-    """Set up this process' log so. What RQ and other libraries say goes the same way, warnings and errors only."""
-    structlog.configure(processors=[_discreet_event, *structlog.get_config()["processors"]])
+    """Set up this process' log, also for RQ and other libraries (warnings and errors only)."""
+    structlog.configure(processors=[_event_without_ids, *structlog.get_config()["processors"]])
     handler = logging.StreamHandler()
     handler.setLevel(logging.WARNING)
-    handler.addFilter(_discreet_record)
+    handler.addFilter(_remove_ids_from_record)
     handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
 
 
-def _discreet_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _event_without_ids(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     event.pop("lecture", None)
-    return {name: _without_jobs(value, [value]) for name, value in event.items()}
+    return {name: _without_job_ids(value, [value]) for name, value in event.items()}
 
 
-def _discreet_record(record: logging.LogRecord) -> bool:
+def _remove_ids_from_record(record: logging.LogRecord) -> bool:
     if isinstance(record.args, tuple):
-        record.args = tuple(_without_jobs(value, record.args) for value in record.args)
+        record.args = tuple(_without_job_ids(value, record.args) for value in record.args)
     return True
 
 
-def _without_jobs(value: Any, beside: Any) -> Any:
-    """`value`, with the ids of jobs that are said `beside` it, or that it is, replaced by their chunk's number."""
+def _without_job_ids(value: Any, beside: Any) -> Any:
+    """`value` with every job id that is among the values `beside` it replaced by the chunk's number."""
     if not isinstance(value, str):
         return value
     for each in beside:

@@ -23,7 +23,7 @@ from tests.processes import eventually, workers
 from tests.scraping import Scrape, check_with_promtool, counted, get, listening_hosts, scrape, serves
 from tests.streams import free_port
 from worker.cli import METRICS_PORT
-from worker.contract.environment import EMBEDDED
+from worker.contract.environment import EMBEDDED, METRICS_FOLDER
 from worker.contract.jobs import MAX_JOB_RETRIES
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.messages import Chunk
@@ -31,7 +31,6 @@ from worker.contract.queue import enqueue_chunk, frame_queue
 from worker.metrics import redis_collector
 from worker.metrics.counters import STEPS
 from worker.metrics.exposition import PortRefused, exposed
-from worker.metrics.workers_collector import FOLDER
 from worker.running.process import chunk_worker
 
 PAGES = list(gallery_pages(4, 12, fps=2, size=(640, 360)))
@@ -139,7 +138,7 @@ def test_the_counts_of_all_processes_are_those_of_the_ledger_and_never_go_down_w
 def test_only_what_is_meant_to_be_is_served_and_only_where(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv(FOLDER, str(tmp_path))
+    monkeypatch.setenv(METRICS_FOLDER, str(tmp_path))
     port = free_port()
     with exposed("127.0.0.1", port, redis_url, lambda: 1):
         assert listening_hosts(port) == {"0100007F"}
@@ -158,8 +157,8 @@ def test_only_what_is_meant_to_be_is_served_and_only_where(
 def test_who_has_no_process_or_has_long_had_no_redis_is_not_well_but_still_tells_metrics(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv(FOLDER, str(tmp_path))
-    monkeypatch.setattr(redis_collector, "LATELY_S", 0.1)
+    monkeypatch.setenv(METRICS_FOLDER, str(tmp_path))
+    monkeypatch.setattr(redis_collector, "OUTAGE_S", 0.1)
     processes, port = [1], free_port()
     with exposed("127.0.0.1", port, redis_url, lambda: len(processes)):
         assert get(port, "/healthz") == (200, "ok\n")
@@ -184,7 +183,7 @@ def test_a_job_that_is_tried_again_counts_as_such_until_its_frames_are_given_up(
 def test_an_address_that_cannot_be_listened_at_is_refused(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str
 ) -> None:
-    monkeypatch.setenv(FOLDER, str(tmp_path))
+    monkeypatch.setenv(METRICS_FOLDER, str(tmp_path))
     with pytest.raises(PortRefused, match="cannot serve metrics at ") as refusal, exposed(host, 9108, redis_url, int):
         pass
     assert not refusal.value.taken

@@ -30,7 +30,7 @@ from worker.contract.messages import (
 )
 from worker.contract.queue import enqueue_chunk, frame_queue
 from worker.metrics import redis_collector
-from worker.metrics.redis_collector import MOST_LECTURES, RedisCollector
+from worker.metrics.redis_collector import MAX_LECTURES, RedisCollector
 
 HALF_HAPPY = {emotion: 0.5 if emotion in ("happiness", "neutral") else 0.0 for emotion in EMOTIONS}
 SAD = {emotion: 1.0 if emotion == "sadness" else 0.0 for emotion in EMOTIONS}
@@ -38,7 +38,7 @@ SAD = {emotion: 1.0 if emotion == "sadness" else 0.0 for emotion in EMOTIONS}
 
 @pytest.fixture(autouse=True)
 def look_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_collector, "KEPT_S", 0.0)
+    monkeypatch.setattr(redis_collector, "CACHE_S", 0.0)
 
 
 def seen(url: str) -> Scrape:
@@ -146,9 +146,9 @@ def test_however_many_lectures_and_participants_there_are_series_are_bounded(
     found = seen(redis_url)
     assert found.value("redis_up") == 1
     assert found.value("lectures_running") == 2000
-    newest = {f"l{n}" for n in range(2000 - MOST_LECTURES, 2000)}
+    newest = {f"l{n}" for n in range(2000 - MAX_LECTURES, 2000)}
     assert found.by("lecture", "lecture_participants") == dict.fromkeys(newest, 300)
-    assert len(found) <= 20 + 20 * MOST_LECTURES
+    assert len(found) <= 20 + 20 * MAX_LECTURES
 
 
 def test_what_strangers_put_into_redis_does_not_reach_the_metrics(client: redis.Redis, redis_url: str) -> None:
@@ -203,7 +203,7 @@ def test_a_redis_that_stands_still_or_is_gone_is_told_of_soon(own_redis: tuple[s
 
 
 def test_one_look_answers_all_who_ask_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_collector, "KEPT_S", 60.0)
+    monkeypatch.setattr(redis_collector, "CACHE_S", 60.0)
     with silent_server() as (port, heard):
         registry = CollectorRegistry()
         registry.register(RedisCollector(f"redis://me:SECRET@127.0.0.1:{port}"))
@@ -220,5 +220,5 @@ def test_one_look_answers_all_who_ask_at_once(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_redis_that_was_not_reached_for_long_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_collector, "LATELY_S", 0.0)
+    monkeypatch.setattr(redis_collector, "OUTAGE_S", 0.0)
     assert not RedisCollector(f"redis://127.0.0.1:{free_port()}").answers()

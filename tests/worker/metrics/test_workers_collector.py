@@ -8,7 +8,8 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from tests.scraping import Scrape
-from worker.metrics.workers_collector import FOLDER, WorkersCollector, bury
+from worker.contract.environment import METRICS_FOLDER
+from worker.metrics.workers_collector import WorkersCollector, merge_dead
 
 COUNTS = """
 import sys
@@ -21,7 +22,7 @@ WORKER_PROCESSES.set(1)
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(FOLDER, str(tmp_path))
+    monkeypatch.setenv(METRICS_FOLDER, str(tmp_path))
     return tmp_path
 
 
@@ -53,34 +54,34 @@ def test_what_the_dead_counted_stays_and_what_they_were_does_not(folder: Path) -
     pids = [counted(), counted()]
     before = merged(folder)
     for pid in pids:
-        bury(pid)
+        merge_dead(pid)
         assert merged(folder).counts == before.counts
     assert merged(folder).value("worker_processes") is None
 
 
 def test_however_many_die_two_files_are_left_of_them(folder: Path) -> None:
     for _ in range(3):
-        bury(counted())
+        merge_dead(counted())
     assert sorted(path.name for path in folder.iterdir()) == ["counter_dead.db", "histogram_dead.db"]
     assert merged(folder).value("faces_total") == 9
 
 
 def test_a_process_that_got_the_pid_of_a_dead_one_counts_on_its_own(folder: Path) -> None:
     pid = counted()
-    bury(pid)
+    merge_dead(pid)
     for path in list(folder.glob("*_dead.db")):  # what such a process would have written
         path.with_name(path.name.replace("dead", str(pid))).write_bytes(path.read_bytes())
-    bury(pid)
+    merge_dead(pid)
     assert merged(folder).value("faces_total") == 6
 
 
 def test_a_file_that_is_just_being_made_is_passed_over(folder: Path) -> None:
     (folder / "counter_1.db").touch()
     assert merged(folder) == {}
-    bury(1)
+    merge_dead(1)
     assert merged(folder) == {}
 
 
 def test_where_nobody_counts_in_files_there_is_nobody_to_bury(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(FOLDER)
-    bury(1)
+    monkeypatch.delenv(METRICS_FOLDER)
+    merge_dead(1)

@@ -227,7 +227,7 @@ def with_file(manifest: Manifest, content: bytes, folder: Path) -> None:
 
 def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
     with_file(write_linear_models(tmp_path, {"only": 1}), b"not a network", tmp_path)
-    with pytest.raises(ManifestError, match=r"only\.tflite: not a network"):
+    with pytest.raises(ManifestError, match=r"only\.tflite: not a model"):
         Ensemble.load(tmp_path)
 
 
@@ -242,7 +242,7 @@ def test_a_network_that_wants_another_input_than_the_manifest_says_is_refused(tm
     model = manifest.models[0]
     wrong = msgspec.structs.replace(model, input=msgspec.structs.replace(model.input, colour="rgb"))
     write_manifest(msgspec.structs.replace(manifest, models=[wrong]), tmp_path)
-    with pytest.raises(ManifestError, match=r"only\.tflite: not a network that takes \(8, 8, 3\)"):
+    with pytest.raises(ManifestError, match=r"only\.tflite: not a model that takes \(8, 8, 3\)"):
         Ensemble.load(tmp_path)
 
 

@@ -68,14 +68,14 @@ def test_who_joins_in_the_middle_of_a_chunk_is_found_in_that_frame(finder: FaceD
 def test_following_faces_takes_far_fewer_looks_than_searching(
     finder: FaceDetector, monkeypatch: pytest.MonkeyPatch, people: int
 ) -> None:
-    look_through = finder._look_through
+    look_through = finder._search_window
     looks: list[Window] = []
 
     def counted(image: Image, window: Window) -> object:
         looks.append(window)
         return look_through(image, window)
 
-    monkeypatch.setattr(finder, "_look_through", counted)
+    monkeypatch.setattr(finder, "_search_window", counted)
     pages = list(gallery_pages(people, 8, fps=2))
     for page in pages:
         finder.detect_in_picture(page)

@@ -15,7 +15,7 @@ from tests.worker.running.test_workers import PAGES
 from worker.contract.jobs import JOB_TIMEOUT_S, MAX_JOB_RETRIES
 from worker.contract.keys import LectureKeys
 from worker.contract.queue import enqueue_chunk, frame_queue
-from worker.running.leases import DEATHS, LEASE_S, renew, take_back_expired, take_back_from
+from worker.running.leases import LEASE_S, MAX_WORKER_DEATHS, renew, requeue_expired, requeue_jobs_of
 from worker.running.process import ChunkWorker, chunk_worker
 from worker.running.sweep import STRANDED_S, Sweep
 
@@ -63,11 +63,11 @@ def test_a_job_with_a_lease_is_left_alone_and_one_without_goes_to_the_front_of_t
     queue = frame_queue(client)
     _, _, execution = begin_job(client)
     enqueue_chunk(queue, "l", 1)
-    take_back_expired(queue)
+    requeue_expired(queue)
     assert queue.get_job_ids() == ["l-1"]
     expire_lease(client, execution)
-    take_back_expired(queue)
-    take_back_expired(queue)
+    requeue_expired(queue)
+    requeue_expired(queue)
     assert queue.get_job_ids() == ["l-0", "l-1"]
     assert job_now(client).get_status() == "queued"
     assert job_now(client).retries_left == MAX_JOB_RETRIES, "its worker's death is no failure of the job"
@@ -81,10 +81,10 @@ def test_a_lease_that_ran_out_unnoticed_can_still_be_renewed_and_one_that_was_ta
     expire_lease(client, execution)
     assert renew(client, execution)
     assert [each.id for each in job.get_executions()] == [execution.id], "RQ can read it"
-    take_back_expired(frame_queue(client))
+    requeue_expired(frame_queue(client))
     assert frame_queue(client).count == 0
     expire_lease(client, execution)
-    take_back_expired(frame_queue(client))
+    requeue_expired(frame_queue(client))
     assert not renew(client, execution)
 
 
@@ -98,25 +98,25 @@ def test_of_two_who_take_a_job_back_at_once_one_does(
 
     def while_another_sweeps(job_id: str) -> Any:
         monkeypatch.setattr(queue, "fetch_job", fetch)
-        take_back_expired(frame_queue(client))
+        requeue_expired(frame_queue(client))
         return fetch(job_id)
 
     monkeypatch.setattr(queue, "fetch_job", while_another_sweeps)
-    take_back_expired(queue)
+    requeue_expired(queue)
     assert queue.get_job_ids() == ["l-0"]
 
 
 def test_a_chunk_that_kills_whoever_looks_at_it_fails_in_the_end(client: redis.Redis, keys: LectureKeys) -> None:
     queue = frame_queue(client)
     retries, failed = (counted(name, reason="worker_died") for name in ("job_retries", "frames_failed"))
-    for _ in range(DEATHS + 1):
+    for _ in range(MAX_WORKER_DEATHS + 1):
         _, _, execution = begin_job(client)
         expire_lease(client, execution)
-        take_back_expired(queue)
+        requeue_expired(queue)
     assert queue.count == 0
     assert job_now(client).get_status() == "failed"
     assert ledger_of(client, keys).reasons == {"failed:worker_died": 2}
-    assert counted("job_retries", reason="worker_died") == retries + DEATHS
+    assert counted("job_retries", reason="worker_died") == retries + MAX_WORKER_DEATHS
     assert counted("frames_failed", reason="worker_died") == failed + 2
 
 
@@ -130,7 +130,7 @@ def test_a_job_that_was_at_work_up_to_its_limit_was_stuck_and_counts_as_failed(
         registry = job.started_job_registry.key
         client.zadd(registry, {execution.composite_key: time.time() + JOB_TIMEOUT_S + LEASE_S}, xx=True)
         expire_lease(client, execution)
-        take_back_expired(queue)
+        requeue_expired(queue)
     assert queue.count == 0
     assert ledger_of(client, keys).reasons == {"failed:timeout": 2}
 
@@ -141,7 +141,7 @@ def test_a_late_worker_does_not_touch_a_job_that_waits_for_another(
 ) -> None:
     worker, job, execution = begin_job(client)
     expire_lease(client, execution)
-    take_back_expired(frame_queue(client))
+    requeue_expired(frame_queue(client))
     before = client.hgetall(job.key)
     if failure is None:
         worker._finalize_success(job, frame_queue(client), execution, None)
@@ -156,7 +156,7 @@ def test_a_late_worker_does_not_touch_a_job_that_waits_for_another(
 def test_a_late_worker_leaves_nothing_of_a_job_that_is_done(client: redis.Redis, keys: LectureKeys) -> None:
     worker, job, execution = begin_job(client)
     expire_lease(client, execution)
-    take_back_expired(frame_queue(client))
+    requeue_expired(frame_queue(client))
     chunk_worker(client, "other").work(max_jobs=1)
     assert ledger_of(client, keys).published == 2
     client.hset(job.key, "last_heartbeat", "something of the late one's")
@@ -172,16 +172,16 @@ def test_what_is_no_run_of_a_job_keeps_nobody_from_sweeping(client: redis.Redis,
     registry = frame_queue(client).started_job_registry.key
     for stranger in (b"\xff", b"no:job"):
         client.zadd(registry, {stranger: 0})
-    take_back_expired(frame_queue(client))
+    requeue_expired(frame_queue(client))
     assert frame_queue(client).get_job_ids() == ["l-0"]
     assert not client.exists(registry)
 
 
 def test_of_a_process_that_was_seen_to_die_the_job_comes_back_at_once(client: redis.Redis, keys: LectureKeys) -> None:
     begin_job(client, "dead")
-    take_back_from(frame_queue(client), "alive")
+    requeue_jobs_of(frame_queue(client), "alive")
     assert frame_queue(client).count == 0
-    Sweep(client).bury("dead")
+    Sweep(client).requeue_from("dead")
     assert frame_queue(client).get_job_ids() == ["l-0"]
     assert not client.smembers("rq:workers")
 
