@@ -1,4 +1,4 @@
-"""A set of models with a known truth: each is one fully connected layer, written as a TFLite file by hand."""
+"""A set of models with known answers: each is one fully connected layer, written as a TFLite file."""
 
 import hashlib
 from pathlib import Path
@@ -16,7 +16,7 @@ SIDE = 8
 
 
 def write_linear_models(folder: Path, seeds: dict[str, int], temperature: float = 1.0) -> Manifest:
-    """Write a model for every name, its weights drawn by its seed, and the manifest of all, equally weighted."""
+    """Write a model per name, with weights from its seed, and their manifest with equal weights."""
     models = []
     for name, seed in seeds.items():
         content = linear_network(*linear_weights(seed))
