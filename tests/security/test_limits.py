@@ -20,7 +20,7 @@ from producer.feeding.source import open_source
 from producer.feeding.wire import FileTarget
 from tests.producer.feeding.films import film
 from tests.streams import served_folder
-from tests.worker.test_commit import SAD
+from tests.worker.outcomes import SAD
 from worker import commit
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.limits import (

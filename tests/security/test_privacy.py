@@ -25,7 +25,7 @@ from tests.processes import eventually
 from tests.producer.committing import FACE, work_on
 from tests.security.contents import contents
 from tests.security.test_strangers import work
-from tests.worker.test_commit import SAD
+from tests.worker.outcomes import SAD
 from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
 from worker.contract.lifetimes import FRAMES_TTL_S

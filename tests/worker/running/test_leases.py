@@ -1,4 +1,4 @@
-"""Leases on jobs, with a real Redis and RQ's own notes, and no clock but Redis'."""
+"""Leases on jobs, on a real Redis with RQ's own data, and only Redis' clock."""
 
 import time
 from typing import Any
@@ -9,9 +9,9 @@ import redis
 from rq.executions import Execution
 from rq.job import Job
 
+from tests.gallery import gallery_pages
 from tests.lectures import begin_lecture, chunks_of, ledger_of, push_chunk
 from tests.scraping import counted
-from tests.worker.running.test_workers import PAGES
 from worker.contract.jobs import JOB_TIMEOUT_S, MAX_JOB_RETRIES
 from worker.contract.keys import LectureKeys
 from worker.contract.queue import enqueue_chunk, frame_queue
@@ -22,15 +22,15 @@ from worker.running.sweep import STRANDED_S, Sweep
 
 @pytest.fixture
 def keys(client: redis.Redis) -> LectureKeys:
-    """A lecture whose first chunk is asked for."""
+    """A lecture with one chunk, which is enqueued."""
     keys = begin_lecture(client, "l")
-    push_chunk(client, keys, 0, chunks_of(PAGES[:2], 2)[0])
+    push_chunk(client, keys, 0, chunks_of(list(gallery_pages(4, 2, fps=2, size=(640, 360))), 2)[0])
     enqueue_chunk(frame_queue(client), "l", 0)
     return keys
 
 
 def begin_job(client: redis.Redis, name: str = "") -> tuple[ChunkWorker, Job, Execution]:
-    """What a worker does up to the moment when the job's function is called."""
+    """All steps of a worker before it calls the job's function."""
     worker = chunk_worker(client, name or uuid4().hex)
     worker.register_birth()  # type: ignore[no-untyped-call]
     found = worker.dequeue_job_and_maintain_ttl(1)
@@ -42,14 +42,14 @@ def begin_job(client: redis.Redis, name: str = "") -> tuple[ChunkWorker, Job, Ex
 
 
 def expire_lease(client: redis.Redis, execution: Execution) -> None:
-    client.delete(execution.key)  # what Redis does when its time is over
+    client.delete(execution.key)  # as Redis does when its time is over
 
 
 def job_now(client: redis.Redis) -> Any:
     return frame_queue(client).fetch_job("l-0")
 
 
-def test_a_lease_lasts_for_seconds_whatever_the_jobs_time_limit(client: redis.Redis, keys: LectureKeys) -> None:
+def test_a_lease_lasts_for_seconds_and_can_be_renewed(client: redis.Redis, keys: LectureKeys) -> None:
     _, _, execution = begin_job(client)
     assert 0 < client.ttl(execution.key) <= LEASE_S
     client.expire(execution.key, 1)
@@ -57,7 +57,7 @@ def test_a_lease_lasts_for_seconds_whatever_the_jobs_time_limit(client: redis.Re
     assert client.ttl(execution.key) > 1
 
 
-def test_a_job_with_a_lease_is_left_alone_and_one_without_goes_to_the_front_of_the_queue(
+def test_a_job_without_a_lease_goes_to_the_front_of_the_queue_and_one_with_a_lease_stays(
     client: redis.Redis, keys: LectureKeys
 ) -> None:
     queue = frame_queue(client)
@@ -70,13 +70,11 @@ def test_a_job_with_a_lease_is_left_alone_and_one_without_goes_to_the_front_of_t
     requeue_expired(queue)
     assert queue.get_job_ids() == ["l-0", "l-1"]
     assert job_now(client).get_status() == "queued"
-    assert job_now(client).retries_left == MAX_JOB_RETRIES, "its worker's death is no failure of the job"
+    assert job_now(client).retries_left == MAX_JOB_RETRIES, "a worker's death does not count as a failure of the job"
     assert not queue.started_job_registry.get_job_ids(cleanup=False)
 
 
-def test_a_lease_that_ran_out_unnoticed_can_still_be_renewed_and_one_that_was_taken_back_cannot(
-    client: redis.Redis, keys: LectureKeys
-) -> None:
+def test_an_expired_lease_can_be_renewed_until_its_job_is_requeued(client: redis.Redis, keys: LectureKeys) -> None:
     _, job, execution = begin_job(client)
     expire_lease(client, execution)
     assert renew(client, execution)
@@ -88,7 +86,7 @@ def test_a_lease_that_ran_out_unnoticed_can_still_be_renewed_and_one_that_was_ta
     assert not renew(client, execution)
 
 
-def test_of_two_who_take_a_job_back_at_once_one_does(
+def test_of_two_concurrent_sweeps_one_requeues_a_job(
     client: redis.Redis, keys: LectureKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, _, execution = begin_job(client)
@@ -106,7 +104,7 @@ def test_of_two_who_take_a_job_back_at_once_one_does(
     assert queue.get_job_ids() == ["l-0"]
 
 
-def test_a_chunk_that_kills_whoever_looks_at_it_fails_in_the_end(client: redis.Redis, keys: LectureKeys) -> None:
+def test_a_chunk_that_kills_every_worker_fails_in_the_end(client: redis.Redis, keys: LectureKeys) -> None:
     queue = frame_queue(client)
     retries, failed = (counted(name, reason="worker_died") for name in ("job_retries", "frames_failed"))
     for _ in range(MAX_WORKER_DEATHS + 1):
@@ -120,7 +118,7 @@ def test_a_chunk_that_kills_whoever_looks_at_it_fails_in_the_end(client: redis.R
     assert counted("frames_failed", reason="worker_died") == failed + 2
 
 
-def test_a_job_that_was_at_work_up_to_its_limit_was_stuck_and_counts_as_failed(
+def test_a_job_whose_lease_was_renewed_until_its_time_limit_was_stuck_and_loses_a_retry(
     client: redis.Redis, keys: LectureKeys
 ) -> None:
     queue = frame_queue(client)
@@ -153,20 +151,20 @@ def test_a_late_worker_does_not_touch_a_job_that_waits_for_another(
     assert not list(client.scan_iter("rq:execution*"))
 
 
-def test_a_late_worker_leaves_nothing_of_a_job_that_is_done(client: redis.Redis, keys: LectureKeys) -> None:
+def test_a_late_worker_leaves_no_data_of_a_job_that_is_done(client: redis.Redis, keys: LectureKeys) -> None:
     worker, job, execution = begin_job(client)
     expire_lease(client, execution)
     requeue_expired(frame_queue(client))
     chunk_worker(client, "other").work(max_jobs=1)
     assert ledger_of(client, keys).published == 2
-    client.hset(job.key, "last_heartbeat", "something of the late one's")
+    client.hset(job.key, "last_heartbeat", "written by the late worker")
     worker._finalize_success(job, frame_queue(client), execution, None)
     worker.teardown()
     assert not list(client.scan_iter("rq:job*"))
     assert not list(client.scan_iter("rq:execution*"))
 
 
-def test_what_is_no_run_of_a_job_keeps_nobody_from_sweeping(client: redis.Redis, keys: LectureKeys) -> None:
+def test_entries_of_strangers_do_not_stop_the_sweep(client: redis.Redis, keys: LectureKeys) -> None:
     _, _, execution = begin_job(client)
     expire_lease(client, execution)
     registry = frame_queue(client).started_job_registry.key
@@ -177,7 +175,7 @@ def test_what_is_no_run_of_a_job_keeps_nobody_from_sweeping(client: redis.Redis,
     assert not client.exists(registry)
 
 
-def test_of_a_process_that_was_seen_to_die_the_job_comes_back_at_once(client: redis.Redis, keys: LectureKeys) -> None:
+def test_the_job_of_a_dead_process_is_requeued_at_once(client: redis.Redis, keys: LectureKeys) -> None:
     begin_job(client, "dead")
     requeue_jobs_of(frame_queue(client), "alive")
     assert frame_queue(client).count == 0
@@ -186,7 +184,7 @@ def test_of_a_process_that_was_seen_to_die_the_job_comes_back_at_once(client: re
     assert not client.smembers("rq:workers")
 
 
-def test_a_job_lost_on_the_way_to_its_worker_is_put_back(
+def test_a_job_that_was_lost_while_it_was_dequeued_is_requeued(
     client: redis.Redis, keys: LectureKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue, sweep = frame_queue(client), Sweep(client)

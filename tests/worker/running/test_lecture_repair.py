@@ -1,4 +1,4 @@
-"""Lectures whose producer is gone, and chunks that nobody was asked to work on."""
+"""Lectures whose producer is gone, and chunks without a job."""
 
 from typing import cast
 
@@ -6,9 +6,9 @@ import msgspec
 import pytest
 import redis
 
+from tests.gallery import gallery_pages
 from tests.lectures import begin_lecture, chunks_of, events_of, ledger_of, push_chunk
-from tests.worker.running.test_workers import PAGES
-from tests.worker.test_commit import announce, arrive, outcomes
+from tests.worker.outcomes import outcomes, put_in_flight, store
 from worker.commit import ABANDONED, commit, end_abandoned
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lecture_hash import LectureInfo
@@ -39,19 +39,19 @@ def repair(client: redis.Redis, clock: Clock) -> LectureRepair:
 
 @pytest.fixture
 def keys(client: redis.Redis) -> LectureKeys:
-    """A lecture with two chunks that are committed, and nobody who feeds it."""
+    """A lecture without a producer, whose two chunks are committed."""
     keys = begin_lecture(client, "l")
     client.sadd(RUNNING, "l")
-    given = outcomes(count=2)[:-1]
-    announce(client, keys, given)
-    for number, outcome in enumerate(given):
-        arrive(client, keys, number, outcome)
+    lecture = outcomes(count=2)[:-1]
+    put_in_flight(client, keys, lecture)
+    for number, outcome in enumerate(lecture):
+        store(client, keys, number, outcome)
     commit(client, "l")
     return keys
 
 
 def wait(repair: LectureRepair, clock: Clock, seconds: float) -> None:
-    """Have `repair` look every ten seconds for so long."""
+    """Run `repair` every ten seconds for this long."""
     until = clock.now + seconds
     while clock.now < until:
         repair.run()
@@ -96,19 +96,19 @@ def test_a_lecture_that_is_fed_goes_on(
     wait(repair, clock, 20)
     client.delete(keys.feeder)
     wait(repair, clock, 20)
-    assert status(client, keys) == "running", "the seconds before its producer came back do not count"
+    assert status(client, keys) == "running", "the time before its producer came back does not count"
 
 
-def test_what_was_fed_is_finished_first(
+def test_all_fed_chunks_are_committed_before_the_lecture_is_stopped(
     client: redis.Redis, keys: LectureKeys, repair: LectureRepair, clock: Clock
 ) -> None:
     third = Outcome(outcomes(count=3)[2].frames)
-    announce(client, keys, [third])
+    put_in_flight(client, keys, [third])
     client.hdel(keys.in_flight, "0")
     client.hset(keys.in_flight, "2", b'{"frames":2,"size":9}')
     wait(repair, clock, 2 * ABANDONED_S)
     assert status(client, keys) == "running"
-    arrive(client, keys, 2, third)
+    store(client, keys, 2, third)
     commit(client, "l")
     wait(repair, clock, 0)
     assert status(client, keys) == "stopped"
@@ -116,7 +116,7 @@ def test_what_was_fed_is_finished_first(
 
 
 @pytest.mark.parametrize("change", ["feeder", "in_flight", "state", "info"])
-def test_whatever_happens_to_the_lecture_at_the_last_moment_counts(
+def test_a_lecture_that_changes_at_the_last_moment_is_not_stopped(
     client: redis.Redis, keys: LectureKeys, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def at_the_last_moment(*_: object) -> float:
@@ -135,7 +135,7 @@ def test_whatever_happens_to_the_lecture_at_the_last_moment_counts(
     assert not any(isinstance(stream[-1], EndEvent) for stream in events_of(client, keys).values())
 
 
-def test_a_stopped_lecture_can_be_gone_on_with_for_a_day_from_the_number_that_comes_next(
+def test_a_stopped_lecture_can_be_resumed_for_a_day_with_the_next_chunk_number(
     client: redis.Redis, keys: LectureKeys
 ) -> None:
     assert end_abandoned(client, "l")
@@ -143,10 +143,10 @@ def test_a_stopped_lecture_can_be_gone_on_with_for_a_day_from_the_number_that_co
     assert progress(client, keys) == LectureProgress(next_chunk=2)
 
     client.hset(keys.info, "status", "running")
-    given = [Outcome(outcomes(count=3)[2].frames), Outcome(ending=Ending("stopped", "Ctrl-C"))]
-    for number, outcome in enumerate(given, start=2):
+    lecture = [Outcome(outcomes(count=3)[2].frames), Outcome(ending=Ending("stopped", "Ctrl-C"))]
+    for number, outcome in enumerate(lecture, start=2):
         client.hset(keys.in_flight, str(number), encode(InFlight(len(outcome.frames), 9)))
-        arrive(client, keys, number, outcome)
+        store(client, keys, number, outcome)
     commit(client, "l")
     assert progress(client, keys).next_chunk == 4, "an ending has a number too"
     assert not client.exists(keys.in_flight)
@@ -155,10 +155,10 @@ def test_a_stopped_lecture_can_be_gone_on_with_for_a_day_from_the_number_that_co
     )
 
 
-def test_what_comes_late_for_a_stopped_lecture_changes_nothing(client: redis.Redis, keys: LectureKeys) -> None:
+def test_a_late_outcome_for_a_stopped_lecture_changes_nothing(client: redis.Redis, keys: LectureKeys) -> None:
     assert end_abandoned(client, "l")
     before = events_of(client, keys)
-    arrive(client, keys, 2, outcomes(count=1)[0])
+    store(client, keys, 2, outcomes(count=1)[0])
     commit(client, "l")
     assert events_of(client, keys) == before
 
@@ -172,7 +172,7 @@ def test_a_lecture_that_is_over_or_gone_is_no_longer_listed(
     assert client.smembers(RUNNING) == set()
 
 
-def test_a_chunk_that_was_counted_again_after_its_commit_is_in_flight_no_more(
+def test_a_chunk_that_was_stored_again_after_its_commit_is_no_longer_in_flight(
     client: redis.Redis, keys: LectureKeys, repair: LectureRepair, clock: Clock
 ) -> None:
     client.hset(keys.in_flight, "0", encode(InFlight(2, 9)))
@@ -181,16 +181,16 @@ def test_a_chunk_that_was_counted_again_after_its_commit_is_in_flight_no_more(
     assert ledger_of(client, keys).balances
 
 
-def test_a_chunk_that_was_counted_and_never_asked_for_is_asked_for(client: redis.Redis, repair: LectureRepair) -> None:
+def test_a_chunk_that_is_in_flight_without_a_job_gets_one(client: redis.Redis, repair: LectureRepair) -> None:
     keys = begin_lecture(client, "l")
     client.sadd(RUNNING, "l")
     client.set(keys.feeder, 1)
-    for number, chunk in enumerate(chunks_of(PAGES[:6], 2)):
+    for number, chunk in enumerate(chunks_of(list(gallery_pages(1, 6, fps=2, size=(320, 240))), 2)):
         push_chunk(client, keys, number, chunk)
     enqueue_chunk(frame_queue(client), "l", 0)
-    arrive(client, keys, 2, outcomes(count=1)[0])
+    store(client, keys, 2, outcomes(count=1)[0])
     repair.run()
-    assert frame_queue(client).get_job_ids() == ["l-0"], "it may just be on its way"
+    assert frame_queue(client).get_job_ids() == ["l-0"], "its job may just be on its way"
     repair.run()
     assert sorted(frame_queue(client).get_job_ids()) == ["l-0", "l-1", "l-3"]
     repair.run()
