@@ -31,7 +31,7 @@ def test_a_worker_process_and_evaluation_load_neither_tensorflow_nor_mediapipe()
 
 
 def test_the_pure_middle_of_the_worker_loads_no_redis_metrics_pixels_or_runtime() -> None:
-    contract = "keys messages lecture_hash streams jobs lifetimes limits environment".split()
+    contract = ["keys", "messages", "lecture_hash", "streams", "jobs", "lifetimes", "limits", "environment"]
     modules = [f"worker.contract.{name}" for name in contract] + ["worker.outcome", "worker.folding.fold"]
     assert _loaded_by(f"import {', '.join(modules)}").isdisjoint((*HEAVY, "redis", "rq", "prometheus_client", "cv2"))
 

@@ -67,13 +67,7 @@ def run(
     ] = "full",
     metrics_port: Annotated[
         int | None,
-        typer.Option(
-            min=1,
-            max=65535,
-            metavar="PORT",
-            show_default=str(METRICS_PORT),
-            help="Port of /metrics (for Prometheus) and /healthz.",
-        ),
+        typer.Option(min=1, max=65535, metavar="PORT", show_default=str(METRICS_PORT), help="Port of the metrics."),
     ] = None,
     metrics_host: Annotated[str, typer.Option(metavar="HOST", help="Address of /metrics and /healthz.")] = "127.0.0.1",
 ) -> None:

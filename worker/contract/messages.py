@@ -117,14 +117,11 @@ class Chunk(Struct, frozen=True):
 
     def check(self) -> None:
         """Raise LimitExceeded if the chunk is larger than `limits` allow."""
-        if self.head.width * self.head.height > MAX_FRAME_PIXELS:
-            raise LimitExceeded(
-                f"{self.head.width}x{self.head.height} pixels; no frame may have more than {MAX_FRAME_PIXELS}"
-            )
+        width, height = self.head.width, self.head.height
+        if width * height > MAX_FRAME_PIXELS:
+            raise LimitExceeded(f"{width}x{height} pixels; no frame may have more than {MAX_FRAME_PIXELS}")
         if self.size > MAX_CHUNK_BYTES:
-            raise LimitExceeded(
-                f"{self.size} bytes of pictures in one chunk; there may be no more than {MAX_CHUNK_BYTES}"
-            )
+            raise LimitExceeded(f"{self.size} bytes of pictures; no chunk may have more than {MAX_CHUNK_BYTES}")
 
     @property
     def size(self) -> int:

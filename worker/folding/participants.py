@@ -153,16 +153,11 @@ def _continued(track: Track, face: FaceObservation, frame: FrameObservation) -> 
     """The track after this sighting, which is added to `waiting`."""
     t = frame.stamp.t
     smoothed = smoothed_scores(track.smoothed, face, t - track.t)
-    sighting = Sighting(frame.stamp.frame, t, face, smoothed)
     descriptors, distance = _remembered(track.descriptors, face.appearance)
+    restless = track.restless + RESTLESS_SHARE * (distance - track.restless)
+    waiting = [*track.waiting, Sighting(frame.stamp.frame, t, face, smoothed)]
     return replace(
-        track,
-        box=face.box,
-        t=t,
-        smoothed=smoothed,
-        descriptors=descriptors,
-        waiting=[*track.waiting, sighting],
-        restless=track.restless + RESTLESS_SHARE * (distance - track.restless),
+        track, box=face.box, t=t, smoothed=smoothed, descriptors=descriptors, waiting=waiting, restless=restless
     )
 
 

@@ -17,7 +17,7 @@ from redis.retry import Retry
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lecture_hash import LectureInfo
 from worker.contract.messages import EMOTIONS, ClassEvent, InFlight, ParticipantSpan
-from worker.contract.queue import QUEUE_KEY, job_key
+from worker.contract.queue import QUEUE_KEY, rq_key
 from worker.contract.streams import entry_event
 from worker.metrics.counters import PREFIX
 
@@ -148,7 +148,7 @@ def snapshot(client: redis.Redis) -> Snapshot:
     known = _keys_of(ids)
     with client.pipeline(transaction=False) as pipe:
         for job in head:
-            pipe.hget(cast(str, job_key(job)), "created_at")
+            pipe.hget(cast(str, rq_key("job", job)), "created_at")
         for keys in known:
             pipe.hgetall(keys.info)
             pipe.hvals(keys.in_flight)

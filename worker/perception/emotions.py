@@ -83,14 +83,14 @@ class Ensemble:
             return self._predict_adaptively(crops, self._adaptive)
         inference_s: dict[str, float] = {}
         by_model = self._predict_by_model(self.manifest.models, crops, {}, inference_s)
-        return Predictions(together(by_model, self.manifest), by_model, np.zeros(len(crops), bool), inference_s)
+        return Predictions(ensemble_scores(by_model, self.manifest), by_model, np.zeros(len(crops), bool), inference_s)
 
     def _predict_adaptively(self, crops: Sequence[Image], adaptive: Adaptive) -> Predictions:
         views: dict[View, Pixels] = {}
         inference_s: dict[str, float] = {}
         first = [model for model in self.manifest.models if model.name == adaptive.first]
         by_model = self._predict_by_model(first, crops, views, inference_s)
-        scores, confident = first_alone(by_model[adaptive.first], adaptive)
+        scores, confident = first_model_scores(by_model[adaptive.first], adaptive)
         rest = np.flatnonzero(~confident)
         others = self._predict_by_model(
             [model for model in self.manifest.models if model.name != adaptive.first],
@@ -98,7 +98,7 @@ class Ensemble:
             {view: pixels[rest] for view, pixels in views.items()},
             inference_s,
         )
-        scores[rest] = together({adaptive.first: by_model[adaptive.first][rest], **others}, self.manifest)
+        scores[rest] = ensemble_scores({adaptive.first: by_model[adaptive.first][rest], **others}, self.manifest)
         for name, predicted in others.items():
             by_model[name] = np.full_like(scores, np.nan)
             by_model[name][rest] = predicted
@@ -125,13 +125,13 @@ class Ensemble:
         return by_model
 
 
-def together(by_model: Mapping[str, Probabilities], manifest: Manifest) -> Probabilities:
+def ensemble_scores(by_model: Mapping[str, Probabilities], manifest: Manifest) -> Probabilities:
     """The scores of the full ensemble, [n, 7], from the probabilities of all models of the manifest."""
     combined = combine(by_model, {model.name: model.weight for model in manifest.models})
     return calibrate(combined, manifest.temperature)
 
 
-def first_alone(probabilities: Probabilities, adaptive: Adaptive) -> tuple[Probabilities, npt.NDArray[np.bool_]]:
+def first_model_scores(probabilities: Probabilities, adaptive: Adaptive) -> tuple[Probabilities, npt.NDArray[np.bool_]]:
     """The calibrated scores of the first model, [n, 7], and whether its confidence is high enough, [n]."""
     scores = calibrate(probabilities, adaptive.temperature)
     return scores, scores.max(axis=1, initial=0) >= np.float32(adaptive.threshold)
@@ -177,9 +177,7 @@ class _LoadedModel:
             reason = str(failure).splitlines()[0]
             raise ManifestError(f"{path}: not a model that takes {shape} ({reason}); correct the manifest") from None
         if logits.shape != (1, len(EMOTIONS)):
-            raise ManifestError(
-                f"{path}: gives {logits.shape[1:]}, not {len(EMOTIONS)} logits; train it on the seven emotions"
-            )
+            raise ManifestError(f"{path}: {logits.shape[1:]} instead of {len(EMOTIONS)} logits; train it on all labels")
 
     def logits(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """[n, size, size, channels] -> [n, 7]."""

@@ -139,9 +139,7 @@ def file_sha256(path: Path) -> str:
 
 def _check_version(version: int, path: Path) -> None:
     if version != VERSION:
-        raise ManifestError(
-            f"{path}: version {version}, but this worker reads version {VERSION}; use matching versions"
-        )
+        raise ManifestError(f"{path}: version {version}, but this worker reads version {VERSION}; use one version")
 
 
 def _check(manifest: Manifest, path: Path) -> None:
@@ -163,9 +161,7 @@ def _check(manifest: Manifest, path: Path) -> None:
 def _check_adaptive(adaptive: Adaptive, names: list[str], path: Path) -> None:
     remedy = "fit it again with `training ensemble`"
     if adaptive.first not in names:
-        raise ManifestError(
-            f"{path}: the first model of the adaptive ensemble, {adaptive.first!r}, is not among {names}; {remedy}"
-        )
+        raise ManifestError(f"{path}: adaptive ensemble begins with {adaptive.first!r}, not among {names}; {remedy}")
     if not 0 <= adaptive.threshold <= 1:
         raise ManifestError(f"{path}: the adaptive threshold {adaptive.threshold:g} is not between 0 and 1; {remedy}")
 

@@ -28,8 +28,8 @@ log = structlog.get_logger()
 LEASE_S = 12
 RENEW_EVERY_S = 3.0
 
-# Worker deaths after which a job fails. More than its retries, because most deaths have nothing to do with the job (a
-# machine goes, a network stalls). But a picture that kills every worker must not stay in the queue for ever.
+# Worker deaths after which a job is still requeued; the next one fails it. More than its retries, because most deaths
+# have other causes (a machine goes, a network stalls). But a picture that kills every worker must fail in the end.
 MAX_WORKER_DEATHS = 9
 
 
@@ -55,10 +55,8 @@ def drop_run(job: Job, execution: Execution) -> None:
         _remove_run(pipe, job.started_job_registry.key, execution)
         pipe.srem(execution.worker_executions_key, execution.composite_key)
         pipe.execute()
-    if not job.connection.hexists(job.key, "data"):
-        job.connection.delete(
-            job.key
-        )  # the other worker has finished the job; this run's updates created the key again
+    if not job.connection.hexists(job.key, "data"):  # the other worker has finished the job
+        job.connection.delete(job.key)  # what is left are this run's updates
 
 
 def requeue_expired(queue: Queue) -> None:

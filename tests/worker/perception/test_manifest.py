@@ -83,7 +83,7 @@ def test_unknown_fields_are_ignored(folder: Path) -> None:
         (lambda m: m["models"][0].pop("sha256"), "sha256"),
         (lambda m: m.update(version=2, models={"first": "laid out otherwise"}), "version 2, but .* version 1"),
         (lambda m: m.pop("version"), "version"),
-        (lambda m: m.update(adaptive=adaptive(first="third")), r"'third'.* is not among \['first', 'second'\]"),
+        (lambda m: m.update(adaptive=adaptive(first="third")), r"'third', not among \['first', 'second'\]"),
         (lambda m: m.update(adaptive=adaptive(threshold=1.2)), r"threshold 1\.2 is not between 0 and 1"),
         (lambda m: m.update(adaptive=adaptive(threshold=-0.1)), r"threshold -0\.1 is not between 0 and 1"),
         (lambda m: m.update(adaptive=adaptive(temperature=0)), "temperature"),
