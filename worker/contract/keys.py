@@ -7,13 +7,13 @@ import re
 from dataclasses import dataclass
 
 ID_FORM = "1 to 64 letters, digits, dashes or underscores"
-ID_PATTERN = r"\A[A-Za-z0-9_-]{1,64}\Z"
-_ID = re.compile(ID_PATTERN)
+ID = "[A-Za-z0-9_-]{1,64}"
+"""A regular expression for the ids of lectures and participants."""
 
 
 def checked_id(value: str, kind: str) -> str:
     """`value` if it can be the id of a lecture or a participant; otherwise ValueError, which names it by `kind`."""
-    if not _ID.fullmatch(value):
+    if not re.fullmatch(ID, value):
         raise ValueError(f"{kind} {value[:80]!r} is not {ID_FORM}")
     return value
 
@@ -92,10 +92,8 @@ LECTURES = "lecture:{*}"
 CHUNKS = "lecture:{*}:chunk:*"
 """A SCAN pattern that matches every chunk of every lecture: all pixels in Redis."""
 
-_INFO_KEY = re.compile(r"lecture:\{([A-Za-z0-9_-]{1,64})\}")
-
 
 def lecture_of_info_key(key: str) -> str | None:
     """The lecture's id if `key` is an `info` key, else None."""
-    found = _INFO_KEY.fullmatch(key)
+    found = re.fullmatch(rf"lecture:\{{({ID})\}}", key)
     return found[1] if found else None

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, cast
 import msgspec
 from msgspec import Meta, Struct
 
-from worker.contract.keys import ID_PATTERN
+from worker.contract import keys
 from worker.contract.lifetimes import RETENTION_S
 from worker.contract.limits import MAX_CHUNK_BYTES, MAX_CHUNK_PICTURES, MAX_FRAME_PIXELS, MAX_RETENTION_S, LimitExceeded
 
@@ -23,7 +23,7 @@ FinalStatus = Literal["done", "failed", "stopped"]
 
 NonNegative = Annotated[int, Meta(ge=0, le=2**53)]  # larger integers are not exact for every reader of JSON
 PixelCount = Annotated[int, Meta(ge=1, le=2**16)]
-Id = Annotated[str, Meta(pattern=ID_PATTERN)]
+Id = Annotated[str, Meta(pattern=rf"\A{keys.ID}\Z")]
 Seconds = Annotated[float, Meta(ge=0, le=2**40)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 PixelBox = tuple[int, int, int, int]

@@ -48,7 +48,7 @@ def discard_job(client: redis.Redis, job: str | bytes) -> None:
         key = rq_key("job", name)
         pipe.unlink(key, key + b":dependents", key + b":dependencies", rq_key("results", name), executions)
         pipe.unlink(rq_key(f"queue:{QUEUE}:intermediate:first_seen", name))
-        # A key that a stranger wrote may be of another type. Its command fails, and it holds nothing of this job.
+        # If a stranger wrote one of these keys with another type, its command fails. It then holds nothing of this job.
         runs, *_ = pipe.execute(raise_on_error=False)
     for run in runs if isinstance(runs, list) else []:
         execution = run if run.startswith(name + b":") else name + b":" + run

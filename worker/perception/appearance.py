@@ -1,4 +1,4 @@
-"""Appearance descriptors: what a face and its surroundings look like, in 256 bytes.
+"""Appearance descriptors: the appearance of a face and its surroundings, in 256 bytes.
 
 Descriptors of different participants of a gallery differ, and hardly change with the expression. A descriptor consists
 of a grid of mean colours over the face and the room beside it, and a coarse relief of the face. It is not biometric:

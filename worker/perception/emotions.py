@@ -74,7 +74,7 @@ class Ensemble:
 
     @classmethod
     def load(cls, folder: Path, threads: int = 1, mode: EnsembleMode = "full") -> "Ensemble":
-        """The ensemble of a folder. ManifestError if a file differs from what the manifest says."""
+        """The ensemble of a folder. ManifestError if a file does not match the manifest."""
         return cls(load_manifest(folder, mode), folder, threads, mode)
 
     def predict(self, crops: Sequence[Image]) -> Predictions:

@@ -34,7 +34,7 @@ MAX_WORKER_DEATHS = 9
 
 
 def renew(client: redis.Redis, execution: Execution) -> bool:
-    """Renew the lease. Returns False if the job was requeued meanwhile. (An expired lease can still be renewed.)"""
+    """Renew the lease. Returns False if the job was requeued. (An expired lease can still be renewed.)"""
     registry, this = execution.job.started_job_registry.key, execution.composite_key
     with client.pipeline(transaction=False) as pipe:
         pipe.zscore(registry, this)
@@ -56,7 +56,7 @@ def drop_run(job: Job, execution: Execution) -> None:
         pipe.srem(execution.worker_executions_key, execution.composite_key)
         pipe.execute()
     if not job.connection.hexists(job.key, "data"):  # the other worker has finished the job
-        job.connection.delete(job.key)  # what is left are this run's updates
+        job.connection.delete(job.key)  # it only holds this run's late updates
 
 
 def requeue_expired(queue: Queue) -> None:

@@ -75,7 +75,7 @@ class LectureRepair:
         return _Lecture(name, bool(fed), [number for number in in_flight if number >= next_chunk])
 
     def _enqueue_jobless(self, lectures: list["_Lecture"]) -> None:
-        """Enqueue chunks in flight that were without outcome and job twice in a row. Once may be chance."""
+        """Enqueue chunks in flight without outcome and job, at the second check in a row: a job may be on its way."""
         jobs = _jobs(self._queue)
         jobless = {
             (lecture.name, number)

@@ -13,7 +13,7 @@ from worker.running.leases import requeue_expired, requeue_jobs_of
 from worker.running.lecture_repair import LectureRepair
 from worker.running.process import chunk_worker
 
-# Seconds between two sweeps. A lease and a sweep is the time that a lost machine's job waits.
+# Seconds between two sweeps. The job of a lost machine waits for one lease and one sweep.
 SWEEP_EVERY_S = 1.0
 
 # Seconds between two repairs of lectures and of RQ's registries, which are not urgent.
@@ -25,7 +25,7 @@ STRANDED_S = 3.0
 
 
 class Sweep:
-    """The sweep of one supervisor. Redis' errors are raised; the next sweep does what this one did not do."""
+    """The sweep of one supervisor. It raises Redis' errors; the next sweep repeats the work."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
