@@ -40,7 +40,7 @@ CACHE_S = 1.0
 COMMAND_TIMEOUT_S = 2.0
 
 # Redis may be away for this long, as in a restart or a failover, before this process counts as unhealthy.
-OUTAGE_S = 30.0
+REDIS_AWAY_S = 30.0
 
 # Jobs at the head of the queue among which the oldest one is. Requeued jobs stand before it.
 QUEUE_HEAD = 10
@@ -114,14 +114,14 @@ class RedisCollector(Collector):
             return self._cached[1]
 
     def answers(self) -> bool:
-        """Whether Redis has answered within the last OUTAGE_S."""
+        """Whether Redis has answered within the last REDIS_AWAY_S."""
         with self._lock:
             try:
                 self._client.ping()
                 self._answered_at = time.monotonic()
             except redis.RedisError:
                 pass
-            return time.monotonic() - self._answered_at < OUTAGE_S
+            return time.monotonic() - self._answered_at < REDIS_AWAY_S
 
     def close(self) -> None:
         self._client.close()

@@ -163,7 +163,7 @@ def test_without_processes_or_redis_health_is_503_and_metrics_are_still_served(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(METRICS_FOLDER, str(tmp_path))
-    monkeypatch.setattr(redis_collector, "OUTAGE_S", 0.1)
+    monkeypatch.setattr(redis_collector, "REDIS_AWAY_S", 0.1)
     processes, port = [1], free_port()
     with exposed("127.0.0.1", port, redis_url, lambda: len(processes)):
         assert get(port, "/healthz") == (200, "ok\n")

@@ -222,5 +222,5 @@ def test_concurrent_scrapes_read_redis_once(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_redis_that_was_away_for_long_counts_as_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_collector, "OUTAGE_S", 0.0)
+    monkeypatch.setattr(redis_collector, "REDIS_AWAY_S", 0.0)
     assert not RedisCollector(f"redis://127.0.0.1:{free_port()}").answers()
