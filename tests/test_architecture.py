@@ -10,7 +10,14 @@ HEAVY = ("ai_edge_litert", "tflite_runtime", "mediapipe", "tensorflow", "keras",
 
 
 @pytest.mark.parametrize(
-    "module", ["worker.contract", "worker.contract.server", "producer", "producer.cli", "producer.feeding.decoder"]
+    "module",
+    [
+        "worker.contract",
+        "worker.contract.connection, worker.contract.queue",
+        "producer",
+        "producer.cli",
+        "producer.feeding.decoder",
+    ],
 )
 def test_the_contract_and_the_producer_load_no_model_runtime(module: str) -> None:
     loaded = _loaded_by(f"import {module}")
@@ -21,6 +28,12 @@ def test_a_worker_process_and_evaluation_load_neither_tensorflow_nor_mediapipe()
     loaded = _loaded_by("import worker.running.process, worker.running.supervisor, training.cli, training.evaluate")
     assert "ai_edge_litert" in loaded, "the check would see a heavy module"
     assert loaded.isdisjoint(("mediapipe", "tensorflow", "keras", "jax", "torch"))
+
+
+def test_the_pure_middle_of_the_worker_loads_no_redis_metrics_pixels_or_runtime() -> None:
+    contract = ["keys", "messages", "lecture_hash", "streams", "jobs", "lifetimes", "limits", "environment"]
+    modules = [f"worker.contract.{name}" for name in contract] + ["worker.outcome", "worker.folding.fold"]
+    assert _loaded_by(f"import {', '.join(modules)}").isdisjoint((*HEAVY, "redis", "rq", "prometheus_client", "cv2"))
 
 
 def test_imports_run_one_way() -> None:

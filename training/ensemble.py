@@ -41,8 +41,8 @@ from worker.perception.emotions import (
     Probabilities,
     calibrate,
     combine,
-    first_alone,
-    together,
+    ensemble_scores,
+    first_model_scores,
 )
 from worker.perception.manifest import Adaptive, Manifest, load_manifest, write_manifest
 from worker.perception.preprocessing import Image
@@ -391,8 +391,8 @@ def _adaptive(manifest: Manifest, models: Path, pooled: _Pooled, timed: Sequence
     """The adaptive ensemble of `manifest`: threshold and figures."""
     first = pooled.by_model[FIRST]
     unlimited = Adaptive(FIRST, round(fit_temperature(first, pooled.labels, pooled.shares), DIGITS), 1.0)
-    alone, _ = first_alone(first, unlimited)
-    full = together(pooled.by_model, manifest)
+    alone, _ = first_model_scores(first, unlimited)
+    full = ensemble_scores(pooled.by_model, manifest)
     threshold = fit_threshold(
         alone.max(axis=1), alone.argmax(axis=1) == pooled.labels, full.argmax(axis=1) == pooled.labels, pooled.shares
     )
@@ -415,7 +415,7 @@ def _measured(role: Role, answers: _Answers, compared: Mapping[str, Weighing], m
     adaptive, escalated = None, None
     if manifest.adaptive is not None:
         by_model = answers.by_model
-        scores, asked = adaptively(by_model, together(by_model, manifest), manifest.adaptive)
+        scores, asked = adaptively(by_model, ensemble_scores(by_model, manifest), manifest.adaptive)
         adaptive, escalated = measure(scores, answers.labels), float(asked.mean())
     return Measured(
         role,

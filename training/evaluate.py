@@ -14,7 +14,7 @@ from rich.table import Table
 from training.datasets import Dataset, DatasetError, Picture, pixel_digest
 from training.metrics import Figures, Labels, measure
 from worker.contract.messages import EMOTIONS
-from worker.perception.emotions import Ensemble, Predictions, Probabilities, first_alone
+from worker.perception.emotions import Ensemble, Predictions, Probabilities, first_model_scores
 from worker.perception.manifest import Adaptive
 from worker.perception.preprocessing import CROP_RISE, CROP_SCALE, Box, Image, face_crop
 
@@ -178,7 +178,7 @@ def adaptively(
 
     `by_model` is what each model says, and `full` the full ensemble.
     """
-    scores, sure = first_alone(by_model[adaptive.first], adaptive)
+    scores, sure = first_model_scores(by_model[adaptive.first], adaptive)
     return np.where(sure[:, np.newaxis], scores, full), ~sure
 
 

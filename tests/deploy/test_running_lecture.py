@@ -1,4 +1,4 @@
-"""A lecture in the middle of its run: every query of dashboards and rules finds what it asks for.
+"""A running lecture: every query of the dashboards and rules finds data.
 
 A real Redis, worker and producer, and a real Prometheus that scrapes them.
 """
@@ -21,7 +21,7 @@ from tests.streams import free_port
 
 LECTURE = "monday-9"
 
-# Long enough that it is not over before every series was scraped several times: it is stopped then.
+# So long that every series is scraped several times before the end. The lecture is stopped then.
 SECONDS = 240.0
 LOOK_BACK_S = 8.0
 
@@ -43,7 +43,7 @@ def running_lecture(redis_server: str, tmp_path_factory: pytest.TempPathFactory)
     with ExitStack() as stack:
         client = stack.enter_context(redis.Redis.from_url(redis_server))
         client.flushall()
-        client.config_set("maxmemory", "256mb")  # without a limit there is no share of it
+        client.config_set("maxmemory", "256mb")  # without a limit there is no share of it to show
         stack.callback(client.config_set, "maxmemory", 0)
         stack.enter_context(workers(redis_server, 1, "--metrics-port", str(worker)))
         feeding = stack.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL))
@@ -52,7 +52,7 @@ def running_lecture(redis_server: str, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_every_panel_of_every_dashboard_shows_data(running_lecture: Prometheus) -> None:
-    # Where there is no series, zeros are drawn; of one that is spelled wrong they would be drawn for ever.
+    # Without a series, these panels draw zeros. They would hide a misspelled name.
     queries = {place: expr.replace(" or vector(0)", "") for place, expr in promql(LECTURE)}
     assert len(queries) >= 45
     empty: list[str] = []
@@ -67,7 +67,7 @@ def test_every_panel_of_every_dashboard_shows_data(running_lecture: Prometheus) 
         pytest.fail(f"no data: {', '.join(empty)}")
 
 
-def test_the_choice_of_lectures_holds_the_one_that_runs(running_lecture: Prometheus) -> None:
+def test_the_choice_of_lectures_contains_the_running_one(running_lecture: Prometheus) -> None:
     found = running_lecture.ask("query", query="count by (lecture) (lecturepulse_lecture_faces)")["result"]
     assert [each["metric"]["lecture"] for each in found] == [LECTURE]
 
@@ -81,8 +81,8 @@ def test_every_rule_evaluates_every_series_is_there_and_no_alert_fires(running_l
     assert [rule["name"] for rule in rules if rule["type"] == "alerting" and rule["state"] != "inactive"] == []
 
 
-def test_what_the_participant_dashboard_reads_of_redis_is_there(running_lecture: Prometheus, redis_server: str) -> None:
-    """Its variable and its queries, asked as Grafana's Redis data source asks them."""
+def test_every_query_of_the_participant_dashboard_finds_data(running_lecture: Prometheus, redis_server: str) -> None:
+    """Its variable and its queries, sent as by Grafana's Redis data source."""
     with redis.Redis.from_url(redis_server) as client:
         (variable,) = [each for each in board("participant")["templating"]["list"] if each["name"] == "participant"]
         choice = filled_in(variable["query"], LECTURE, "").split()

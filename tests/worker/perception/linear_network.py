@@ -1,4 +1,4 @@
-"""A set of models with a known truth: each is one fully connected layer, written as a TFLite file by hand."""
+"""A set of models with known answers: each is one fully connected layer, written as a TFLite file."""
 
 import hashlib
 from pathlib import Path
@@ -8,15 +8,16 @@ import flatbuffers
 import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
+from msgspec import structs
 
 from worker.contract.messages import EMOTIONS
-from worker.perception.manifest import VERSION, Input, Manifest, Model, write_manifest
+from worker.perception.manifest import VERSION, Adaptive, Input, Manifest, Model, write_manifest
 
 SIDE = 8
 
 
 def write_linear_models(folder: Path, seeds: dict[str, int], temperature: float = 1.0) -> Manifest:
-    """Write a model for every name, its weights drawn by its seed, and the manifest of all, equally weighted."""
+    """Write a model per name, with weights from its seed, and their manifest with equal weights."""
     models = []
     for name, seed in seeds.items():
         content = linear_network(*linear_weights(seed))
@@ -26,6 +27,12 @@ def write_linear_models(folder: Path, seeds: dict[str, int], temperature: float 
     manifest = Manifest(VERSION, list(EMOTIONS), temperature, models)
     write_manifest(manifest, folder)
     return manifest
+
+
+def write_adaptive_models(folder: Path, first: str, threshold: float) -> None:
+    """Write two models, of which `first` is the first of the adaptive ensemble, with this threshold."""
+    manifest = write_linear_models(folder, {"mobilenetv2": 1, "resnet50v2": 2})
+    write_manifest(structs.replace(manifest, adaptive=Adaptive(first, 1.0, threshold)), folder)
 
 
 def linear_weights(seed: int, outputs: int = len(EMOTIONS)) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

@@ -1,3 +1,5 @@
+"""Reading and writing the manifest of a set of models."""
+
 import errno
 import hashlib
 import json
@@ -8,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.worker.linear_network import write_linear_models
+from tests.worker.perception.linear_network import write_linear_models
 from worker.contract.messages import EMOTIONS
 from worker.perception.manifest import MANIFEST, Adaptive, ManifestError, load_manifest, write_manifest
 
@@ -30,7 +32,7 @@ def rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path.write_text(json.dumps(written))
 
 
-def test_what_is_written_is_what_is_loaded(folder: Path) -> None:
+def test_a_written_manifest_is_loaded(folder: Path) -> None:
     manifest = load_manifest(folder)
     assert [model.name for model in manifest.models] == ["first", "second"]
     assert tuple(manifest.labels) == EMOTIONS
@@ -41,13 +43,13 @@ def test_the_digest_is_the_beginning_of_the_files_sha256(folder: Path) -> None:
     assert load_manifest(folder).digest == hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()[:12]
 
 
-def test_the_digest_is_not_written_into_the_file_it_names(folder: Path) -> None:
+def test_the_digest_is_not_written_into_the_manifest(folder: Path) -> None:
     manifest = load_manifest(folder)
     write_manifest(manifest, folder)
     assert load_manifest(folder) == manifest
 
 
-def test_what_was_fitted_to_the_models_is_written_and_loaded(folder: Path) -> None:
+def test_the_weights_and_the_threshold_are_written_and_loaded(folder: Path) -> None:
     manifest = msgspec.structs.replace(
         load_manifest(folder), ensemble={"method": "learned"}, adaptive=Adaptive("second", 1.2, 0.75, {"loss": 0.002})
     )
@@ -56,12 +58,12 @@ def test_what_was_fitted_to_the_models_is_written_and_loaded(folder: Path) -> No
     assert (loaded.ensemble, loaded.adaptive) == (manifest.ensemble, manifest.adaptive)
 
 
-def test_who_asks_for_the_adaptive_ensemble_of_a_set_without_threshold_is_told_how_to_get_one(folder: Path) -> None:
+def test_without_a_threshold_the_adaptive_ensemble_is_refused_with_what_to_do(folder: Path) -> None:
     with pytest.raises(ManifestError, match=r"manifest\.json: no threshold .*`training ensemble`"):
         load_manifest(folder, "adaptive")
 
 
-def test_what_serving_does_not_know_is_ignored(folder: Path) -> None:
+def test_unknown_fields_are_ignored(folder: Path) -> None:
     rewrite(folder, lambda written: written.update(card="MobileNetV2 and friends"))
     assert len(load_manifest(folder).models) == 2
 
@@ -75,20 +77,20 @@ def test_what_serving_does_not_know_is_ignored(folder: Path) -> None:
         (lambda m: m.update(models=[]), "models"),
         (lambda m: [model.update(weight=0) for model in m["models"]], "weight 0"),
         (lambda m: m["models"][0].update(weight=-1), "weight"),
-        (lambda m: m["models"][0].update(name="second"), "one name"),
+        (lambda m: m["models"][0].update(name="second"), "the same name"),
         (lambda m: m["models"][0].update(file="../first.tflite"), "beside the manifest"),
         (lambda m: m["models"][0]["input"].update(colour="sepia"), "colour"),
         (lambda m: m["models"][0].pop("sha256"), "sha256"),
         (lambda m: m.update(version=2, models={"first": "laid out otherwise"}), "version 2, but .* version 1"),
         (lambda m: m.pop("version"), "version"),
-        (lambda m: m.update(adaptive=adaptive(first="third")), r"'third' first, none of \['first', 'second'\]"),
-        (lambda m: m.update(adaptive=adaptive(threshold=1.2)), r"threshold 1\.2 is not within 0 and 1"),
-        (lambda m: m.update(adaptive=adaptive(threshold=-0.1)), r"threshold -0\.1 is not within 0 and 1"),
+        (lambda m: m.update(adaptive=adaptive(first="third")), r"'third', not among \['first', 'second'\]"),
+        (lambda m: m.update(adaptive=adaptive(threshold=1.2)), r"threshold 1\.2 is not between 0 and 1"),
+        (lambda m: m.update(adaptive=adaptive(threshold=-0.1)), r"threshold -0\.1 is not between 0 and 1"),
         (lambda m: m.update(adaptive=adaptive(temperature=0)), "temperature"),
         (lambda m: m.update(adaptive={"first": "first"}), "adaptive"),
     ],
 )
-def test_a_manifest_that_makes_no_sense_is_refused_in_one_line(
+def test_an_invalid_manifest_is_refused_in_one_line(
     folder: Path, change: Callable[[dict[str, Any]], object], complaint: str
 ) -> None:
     rewrite(folder, change)
@@ -103,7 +105,7 @@ def test_a_folder_without_manifest_is_refused(tmp_path: Path) -> None:
         load_manifest(tmp_path)
 
 
-def test_a_manifest_that_is_no_json_is_refused(folder: Path) -> None:
+def test_a_manifest_that_is_not_json_is_refused(folder: Path) -> None:
     (folder / MANIFEST).write_text("version 1")
     with pytest.raises(ManifestError, match="training quantize"):
         load_manifest(folder)

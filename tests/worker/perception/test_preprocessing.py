@@ -1,4 +1,4 @@
-"""The pixels a network sees, in training and in serving."""
+"""The input of a network, in training and in serving."""
 
 import numpy as np
 import pytest
@@ -16,13 +16,13 @@ from worker.perception.preprocessing import (
 
 
 def numbered(width: int, height: int) -> Image:
-    """A picture in which every pixel tells its column and its row."""
+    """A picture in which every pixel holds its column and its row."""
     rows, columns = np.mgrid[:height, :width]
     return np.asarray(np.stack([columns, rows, np.zeros_like(rows)], axis=-1), np.uint8)
 
 
 @given(st.integers(-30, 100), st.integers(-30, 80), st.integers(1, 90))
-def test_a_square_repeats_the_edge_where_it_leaves_the_picture(left: int, top: int, side: int) -> None:
+def test_outside_the_picture_a_square_repeats_the_edge(left: int, top: int, side: int) -> None:
     picture = numbered(100, 80)
     if left + side <= 0 or top + side <= 0 or left >= 100 or top >= 80:
         with pytest.raises(ValueError, match="lies outside a picture of 100x80"):
@@ -34,7 +34,7 @@ def test_a_square_repeats_the_edge_where_it_leaves_the_picture(left: int, top: i
     assert list(square[:, 0, 1]) == [min(max(y, 0), 79) for y in range(top, top + side)]
 
 
-def test_a_face_is_framed_as_the_training_pictures_are() -> None:
+def test_a_face_is_cropped_like_the_training_pictures() -> None:
     crop = face_crop(numbered(200, 200), (50, 60, 80, 80))
     side = round(80 * CROP_SCALE)
     assert crop.shape == (side, side, 3)

@@ -1,7 +1,7 @@
-"""Orphans: chunks that nobody was asked to work on, and lectures that nobody feeds any more.
+"""Repair of lectures whose producer died: chunks without a job, and abandoned lectures.
 
-Both come of producers that die. A chunk that was accounted and not asked for any more gets its job; a lecture is ended
-as stopped once all that was fed is committed. What counts is in Redis; how long it has been so is noted here.
+A chunk that is in flight without a job gets one. A lecture that no producer feeds is ended as stopped, once all fed
+chunks are committed. All facts are in Redis, except how long a lecture has had no producer, which is kept here.
 """
 
 import time
@@ -23,8 +23,8 @@ from worker.contract.queue import enqueue_chunk, frame_queue
 log = structlog.get_logger()
 
 
-class Orphans:
-    """Looks after all lectures that run. `clock` gives seconds."""
+class LectureRepair:
+    """Repairs all running lectures. `clock` returns seconds."""
 
     def __init__(self, client: redis.Redis, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
@@ -33,10 +33,10 @@ class Orphans:
         self._unfed_since: dict[str, float] = {}
         self._jobless: set[tuple[str, int]] = set()
 
-    def look_after(self) -> None:
-        """Do what is due. To be called every few seconds; the longer between two calls, the later what it does."""
+    def run(self) -> None:
+        """Check all running lectures, and repair them. Call it every few seconds."""
         lectures = self._running()
-        self._find_jobless(lectures)
+        self._enqueue_jobless(lectures)
         self._end_abandoned(lectures)
 
     def _running(self) -> list["_Lecture"]:
@@ -45,7 +45,7 @@ class Orphans:
             try:
                 found = self._lecture(name.decode())
             except ValueError as failure:
-                log.warning("what is listed as a lecture is none", name=name[:80], error=str(failure))
+                log.warning("not a lecture, removed from the running ones", name=name[:80], error=str(failure))
                 self._client.srem(RUNNING, name)
                 continue
             if found is not None:
@@ -56,9 +56,9 @@ class Orphans:
         return lectures
 
     def _lecture(self, name: str) -> "_Lecture | None":
-        """None where it does not run; it is then no longer listed. ValueError where what is there is none of ours."""
+        """The lecture; None if it does not run, and then it is no longer listed. ValueError if a stranger wrote it."""
         keys = LectureKeys(name)
-        with self._client.pipeline(transaction=False) as pipe:  # a full Redis refuses transactions, also to read
+        with self._client.pipeline(transaction=False) as pipe:  # a full Redis refuses transactions, even to read
             pipe.hget(keys.info, "status")
             pipe.exists(keys.feeder)
             pipe.hkeys(keys.in_flight)
@@ -70,35 +70,34 @@ class Orphans:
         next_chunk = json.decode(state, type=LectureProgress).next_chunk
         in_flight = [int(number) for number in fields]
         if stale := [number for number in in_flight if number < next_chunk]:
-            # Its producer never heard that it had been counted, and counted it again when it was committed already.
+            # The producer got no answer when it stored the chunk, and stored it again after the commit.
             self._client.hdel(keys.in_flight, *map(str, stale))
         return _Lecture(name, bool(fed), [number for number in in_flight if number >= next_chunk])
 
-    def _find_jobless(self, lectures: list["_Lecture"]) -> None:
-        """Ask for chunks that are in flight, have no outcome and no job; the second time, as all of that is moving."""
-        at_work = _jobs(self._queue)
+    def _enqueue_jobless(self, lectures: list["_Lecture"]) -> None:
+        """Enqueue chunks in flight without outcome and job, at the second check in a row: a job may be on its way."""
+        jobs = _jobs(self._queue)
         jobless = {
             (lecture.name, number)
             for lecture in lectures
             for number in lecture.in_flight
-            if job_id(lecture.name, number) not in at_work
+            if job_id(lecture.name, number) not in jobs
         }
         for name, number in sorted(jobless & self._jobless):
             if not has_outcome(self._client, LectureKeys(name), number):
-                log.warning("chunk has no job, asked for again", lecture=name, chunk=number)
+                log.warning("chunk has no job, enqueued again", lecture=name, chunk=number)
                 enqueue_chunk(self._queue, name, number)
         self._jobless = jobless - self._jobless
 
     def _end_abandoned(self, lectures: list["_Lecture"]) -> None:
         for name in [each.name for each in lectures if not each.fed and not each.in_flight]:
-            if self._clock() - self._unfed_since[name] >= ABANDONED_S - FEEDER_TTL_S and end_abandoned(
-                self._client, name
-            ):
-                log.warning("lecture ended: nobody feeds it any more", lecture=name)
+            unfed_s = self._clock() - self._unfed_since[name]
+            if unfed_s >= ABANDONED_S - FEEDER_TTL_S and end_abandoned(self._client, name):
+                log.warning("lecture ended: its producer is gone", lecture=name)
 
 
 class _Lecture(NamedTuple):
-    """A lecture that runs: whether it is being fed, and the chunks in flight."""
+    """A running lecture: whether a producer feeds it, and the numbers of its chunks in flight."""
 
     name: str
     fed: bool
@@ -106,11 +105,11 @@ class _Lecture(NamedTuple):
 
 
 def _jobs(queue: Queue) -> set[str]:
-    """The ids of all jobs that wait, are being taken, or are at work."""
-    with queue.connection.pipeline(transaction=False) as pipe:  # in the order in which jobs pass through them
+    """The ids of all jobs that wait, are being dequeued, or run."""
+    with queue.connection.pipeline(transaction=False) as pipe:  # in the order in which a job passes through them
         pipe.lrange(queue.key, 0, -1)
         pipe.lrange(queue.intermediate_queue_key, 0, -1)
         pipe.zrange(queue.started_job_registry.key, 0, -1)
-        waiting, taken, running = pipe.execute()
-    names = [each.decode(errors="replace") for each in [*waiting, *taken]]  # a stranger may have put anything there
+        waiting, dequeued, running = pipe.execute()
+    names = [each.decode(errors="replace") for each in [*waiting, *dequeued]]  # a stranger may have added anything
     return {*names, *(each.decode(errors="replace").rpartition(":")[0] for each in running)}

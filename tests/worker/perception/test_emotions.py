@@ -1,3 +1,5 @@
+"""The models and their ensemble, on small linear models with known answers."""
+
 import hashlib
 import subprocess
 import sys
@@ -11,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tests.worker.linear_network import SIDE, linear_network, linear_weights, write_linear_models
+from tests.worker.perception.linear_network import SIDE, linear_network, linear_weights, write_linear_models
 from worker.contract.messages import EMOTIONS
 from worker.perception.emotions import BATCH, Ensemble, calibrate, combine, softmax
-from worker.perception.interpreter import Network
+from worker.perception.interpreter import TFLiteModel
 from worker.perception.manifest import (
     Adaptive,
     Input,
@@ -44,7 +46,7 @@ def test_softmax_gives_rows_that_sum_to_one(values: Rows) -> None:
 
 @settings(deadline=None)
 @given(logits, st.integers(-100, 100))
-def test_softmax_does_not_care_for_a_constant_added_to_all(values: Rows, constant: int) -> None:
+def test_softmax_is_the_same_after_a_constant_is_added_to_all_logits(values: Rows, constant: int) -> None:
     assert np.allclose(softmax(values), softmax(values + np.float32(constant)), atol=1e-2)
 
 
@@ -73,7 +75,7 @@ def test_only_the_proportion_of_weights_counts(a: Rows, b: Rows) -> None:
 
 @settings(deadline=None)
 @given(probabilities, probabilities)
-def test_a_model_of_weight_nothing_says_nothing(a: Rows, b: Rows) -> None:
+def test_a_model_of_weight_0_has_no_influence(a: Rows, b: Rows) -> None:
     assert np.array_equal(combine({"a": a, "b": b}, {"a": 1, "b": 0}), a)
 
 
@@ -91,37 +93,37 @@ def test_a_higher_temperature_flattens_and_a_lower_one_sharpens(rows: Rows, temp
 
 
 def crops(n: int) -> list[Image]:
-    """Noise of many sizes, as crops have."""
+    """Crops of noise in many sizes."""
     random = np.random.default_rng(7)
     return [random.integers(0, 256, (SIDE + 3 * i, SIDE + 3 * i, 3), np.uint8) for i in range(n)]
 
 
-def truth(faces: list[Image], seed: int) -> Rows:
-    """What the linear network of that seed makes of the faces, worked out by hand."""
+def expected_from(faces: list[Image], seed: int) -> Rows:
+    """The probabilities of the linear model with this seed, calculated here."""
     kernel, bias = linear_weights(seed)
     pixels = [(network_pixels(face, SIDE, "grey").astype(np.float32) - 127.5) / 127.5 for face in faces]
     return softmax(np.stack(pixels).reshape(len(faces), -1) @ kernel.T + bias)
 
 
-def test_one_model_alone_is_the_ensemble_and_is_what_its_weights_say(tmp_path: Path) -> None:
+def test_an_ensemble_of_one_model_predicts_what_its_weights_say(tmp_path: Path) -> None:
     write_linear_models(tmp_path, {"only": 3})
     faces = crops(BATCH + 2)
-    readings = Ensemble.load(tmp_path).predict(faces)
-    assert np.allclose(readings.by_model["only"], truth(faces, 3), atol=1e-5)
-    assert np.allclose(readings.scores, readings.by_model["only"], atol=1e-6)
-    assert readings.scores.dtype == np.float32
+    predictions = Ensemble.load(tmp_path).predict(faces)
+    assert np.allclose(predictions.by_model["only"], expected_from(faces, 3), atol=1e-5)
+    assert np.allclose(predictions.scores, predictions.by_model["only"], atol=1e-6)
+    assert predictions.scores.dtype == np.float32
 
 
 def test_several_models_are_averaged_and_calibrated(tmp_path: Path) -> None:
     write_linear_models(tmp_path, {"first": 1, "second": 2}, temperature=2.0)
     faces = crops(5)
-    roots = np.sqrt((truth(faces, 1) + truth(faces, 2)) / 2)  # softmax(log(p) / 2)
+    roots = np.sqrt((expected_from(faces, 1) + expected_from(faces, 2)) / 2)  # softmax(log(p) / 2)
     expected = roots / roots.sum(axis=1, keepdims=True)
     assert np.allclose(Ensemble.load(tmp_path).predict(faces).scores, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("n", [0, 1, BATCH - 1, BATCH, BATCH + 1, 2 * BATCH])
-def test_a_face_is_read_alike_in_whatever_company(tmp_path: Path, n: int) -> None:
+def test_a_face_has_the_same_scores_alone_and_in_any_batch(tmp_path: Path, n: int) -> None:
     write_linear_models(tmp_path, {"first": 1, "second": 2})
     ensemble, faces = Ensemble.load(tmp_path), crops(n)
     together = ensemble.predict(faces)
@@ -132,7 +134,7 @@ def test_a_face_is_read_alike_in_whatever_company(tmp_path: Path, n: int) -> Non
 
 
 def with_adaptive(folder: Path, threshold: float) -> Manifest:
-    """Three models, the second of which is fed otherwise than the others; the third is asked first."""
+    """Three models, the second with another input. The third is the first model of the adaptive ensemble."""
     manifest = write_linear_models(folder, {"second": 2, "other": 5, "first": 1}, temperature=1.3)
     other = msgspec.structs.replace(manifest.models[1], input=Input(SIDE, "grey", 100.0, 50.0), weight=0.4)
     models = [manifest.models[0], other, manifest.models[2]]
@@ -142,7 +144,7 @@ def with_adaptive(folder: Path, threshold: float) -> Manifest:
 
 
 def confidence(faces: list[Image]) -> Rows:
-    return np.asarray(calibrate(truth(faces, 1), 1.7).max(axis=1), np.float32)
+    return np.asarray(calibrate(expected_from(faces, 1), 1.7).max(axis=1), np.float32)
 
 
 def threshold_that_escalates(n: int, faces: list[Image]) -> float:
@@ -151,102 +153,102 @@ def threshold_that_escalates(n: int, faces: list[Image]) -> float:
     return float(ascending[n] + ascending[n + 1]) / 2
 
 
-def test_nobody_is_nobody_to_the_adaptive_ensemble_too(tmp_path: Path) -> None:
+def test_the_adaptive_ensemble_accepts_no_faces(tmp_path: Path) -> None:
     with_adaptive(tmp_path, 0.5)
-    readings = Ensemble.load(tmp_path, mode="adaptive").predict([])
-    assert readings.scores.shape == readings.by_model["second"].shape == (0, 7)
-    assert readings.escalated.shape == (0,)
+    predictions = Ensemble.load(tmp_path, mode="adaptive").predict([])
+    assert predictions.scores.shape == predictions.by_model["second"].shape == (0, 7)
+    assert predictions.escalated.shape == (0,)
 
 
 @pytest.mark.parametrize("n", [1, BATCH, 3 * BATCH + 1])
-def test_who_the_first_model_is_sure_of_is_its_own_and_all_others_are_the_full_ensembles(
+def test_the_adaptive_scores_are_the_first_models_if_it_is_confident_and_else_the_full_ensembles(
     tmp_path: Path, n: int
 ) -> None:
     faces = crops(n)
     threshold = threshold_that_escalates(n // 2, faces)
     with_adaptive(tmp_path, threshold)
-    sure = confidence(faces) >= threshold
-    assert (~sure).sum() == n // 2
+    confident = confidence(faces) >= threshold
+    assert (~confident).sum() == n // 2
     full = Ensemble.load(tmp_path).predict(faces)
 
     adaptive = Ensemble.load(tmp_path, mode="adaptive").predict(faces)
 
-    assert np.array_equal(adaptive.escalated, ~sure)
+    assert np.array_equal(adaptive.escalated, ~confident)
     assert adaptive.scores.shape == (n, 7)
-    assert np.allclose(adaptive.scores[sure], calibrate(truth(faces, 1), 1.7)[sure], atol=1e-5)
-    assert np.allclose(adaptive.scores[~sure], full.scores[~sure], atol=1e-6)
+    assert np.allclose(adaptive.scores[confident], calibrate(expected_from(faces, 1), 1.7)[confident], atol=1e-5)
+    assert np.allclose(adaptive.scores[~confident], full.scores[~confident], atol=1e-6)
     assert list(adaptive.by_model) == ["second", "other", "first"]
     for name, rows in adaptive.by_model.items():
-        asked = ~sure | (name == "first")
-        assert np.allclose(rows[asked], full.by_model[name][asked], atol=1e-6)
-        assert np.isnan(rows[~asked]).all()
+        ran = ~confident | (name == "first")
+        assert np.allclose(rows[ran], full.by_model[name][ran], atol=1e-6)
+        assert np.isnan(rows[~ran]).all()
     for i, labels in enumerate(adaptive.labels()):
-        assert set(labels) == ({"first"} if sure[i] else {"first", "second", "other"})
+        assert set(labels) == ({"first"} if confident[i] else {"first", "second", "other"})
         assert labels == {name: EMOTIONS[int(full.by_model[name][i].argmax())] for name in labels}
 
 
-def test_the_full_ensemble_asks_all_about_every_face_and_escalates_none(tmp_path: Path) -> None:
+def test_the_full_ensemble_runs_all_models_on_every_face_and_escalates_none(tmp_path: Path) -> None:
     with_adaptive(tmp_path, 0.5)
-    readings = Ensemble.load(tmp_path).predict(crops(5))
-    assert not readings.escalated.any()
-    assert [set(labels) for labels in readings.labels()] == [{"first", "second", "other"}] * 5
+    predictions = Ensemble.load(tmp_path).predict(crops(5))
+    assert not predictions.escalated.any()
+    assert [set(labels) for labels in predictions.labels()] == [{"first", "second", "other"}] * 5
 
 
 @pytest.mark.parametrize(("threshold", "escalated"), [(0.0, 0), (1.0, 3 * BATCH)])
-def test_at_the_ends_of_the_threshold_nobody_or_everybody_is_escalated(
+def test_at_the_extreme_thresholds_no_face_or_every_face_is_escalated(
     tmp_path: Path, threshold: float, escalated: int
 ) -> None:
     with_adaptive(tmp_path, threshold)
     assert Ensemble.load(tmp_path, mode="adaptive").predict(crops(3 * BATCH)).escalated.sum() == escalated
 
 
-def test_only_faces_that_need_it_are_run_through_the_other_networks_and_those_in_batches(
+def test_only_escalated_faces_run_through_the_other_models_and_in_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faces = crops(3 * BATCH)
     with_adaptive(tmp_path, threshold_that_escalates(BATCH, faces))
     ensemble = Ensemble.load(tmp_path, mode="adaptive")
     batches: list[int] = []
-    run = Network.__call__
+    run = TFLiteModel.__call__
 
-    def counted(network: Network, batch: Rows) -> list[Rows]:
+    def counted(network: TFLiteModel, batch: Rows) -> list[Rows]:
         batches.append(len(batch))
         return run(network, batch)
 
-    monkeypatch.setattr(Network, "__call__", counted)
+    monkeypatch.setattr(TFLiteModel, "__call__", counted)
     assert ensemble.predict(faces).escalated.sum() == BATCH
     assert batches == [BATCH] * 3 + [BATCH] + [BATCH]  # three of the first, one of each other
 
 
 def with_file(manifest: Manifest, content: bytes, folder: Path) -> None:
-    """Make `content` the manifest's first file, with a sha256 that fits."""
+    """Make `content` the manifest's first file, with the right sha256."""
     model = msgspec.structs.replace(manifest.models[0], sha256=hashlib.sha256(content).hexdigest())
     (folder / model.file).write_bytes(content)
     write_manifest(msgspec.structs.replace(manifest, models=[model]), folder)
 
 
-def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_refused(tmp_path: Path) -> None:
     with_file(write_linear_models(tmp_path, {"only": 1}), b"not a network", tmp_path)
-    with pytest.raises(ManifestError, match=r"only\.tflite: not a network"):
+    with pytest.raises(ManifestError, match=r"only\.tflite: not a model"):
         Ensemble.load(tmp_path)
 
 
-def test_a_network_with_other_than_seven_outputs_is_refused(tmp_path: Path) -> None:
+def test_a_model_without_seven_outputs_is_refused(tmp_path: Path) -> None:
     with_file(write_linear_models(tmp_path, {"only": 1}), linear_network(*linear_weights(1, outputs=8)), tmp_path)
-    with pytest.raises(ManifestError, match=r"only\.tflite: gives \(8,\)"):
+    with pytest.raises(ManifestError, match=r"only\.tflite: \(8,\) instead of 7"):
         Ensemble.load(tmp_path)
 
 
-def test_a_network_that_wants_another_input_than_the_manifest_says_is_refused(tmp_path: Path) -> None:
+def test_a_model_with_another_input_than_in_the_manifest_is_refused(tmp_path: Path) -> None:
     manifest = write_linear_models(tmp_path, {"only": 1})
     model = manifest.models[0]
     wrong = msgspec.structs.replace(model, input=msgspec.structs.replace(model.input, colour="rgb"))
     write_manifest(msgspec.structs.replace(manifest, models=[wrong]), tmp_path)
-    with pytest.raises(ManifestError, match=r"only\.tflite: not a network that takes \(8, 8, 3\)"):
+    with pytest.raises(ManifestError, match=r"only\.tflite: not a model that takes \(8, 8, 3\)"):
         Ensemble.load(tmp_path)
 
 
-def test_reading_emotions_loads_neither_mediapipe_nor_tensorflow() -> None:
+def test_predicting_emotions_loads_neither_mediapipe_nor_tensorflow() -> None:
     program = (
         "import sys, worker.perception.emotions\n"
         "print([m for m in ('mediapipe', 'tensorflow', 'keras') if m in sys.modules])"

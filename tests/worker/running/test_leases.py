@@ -1,4 +1,4 @@
-"""Leases on jobs, with a real Redis and RQ's own notes, and no clock but Redis'."""
+"""Leases on jobs, on a real Redis with RQ's own data, and only Redis' clock."""
 
 import time
 from typing import Any
@@ -9,28 +9,28 @@ import redis
 from rq.executions import Execution
 from rq.job import Job
 
+from tests.gallery import gallery_pages
 from tests.lectures import begin_lecture, chunks_of, ledger_of, push_chunk
-from tests.metrics.scraping import counted
-from tests.worker.test_workers import PAGES
+from tests.scraping import counted
 from worker.contract.jobs import JOB_TIMEOUT_S, MAX_JOB_RETRIES
 from worker.contract.keys import LectureKeys
 from worker.contract.queue import enqueue_chunk, frame_queue
-from worker.running.leases import DEATHS, LEASE_S, renew, take_back_expired, take_back_from
+from worker.running.leases import LEASE_S, MAX_WORKER_DEATHS, renew, requeue_expired, requeue_jobs_of
 from worker.running.process import ChunkWorker, chunk_worker
 from worker.running.sweep import STRANDED_S, Sweep
 
 
 @pytest.fixture
 def keys(client: redis.Redis) -> LectureKeys:
-    """A lecture whose first chunk is asked for."""
+    """A lecture with one chunk, which is enqueued."""
     keys = begin_lecture(client, "l")
-    push_chunk(client, keys, 0, chunks_of(PAGES[:2], 2)[0])
+    push_chunk(client, keys, 0, chunks_of(list(gallery_pages(4, 2, fps=2, size=(640, 360))), 2)[0])
     enqueue_chunk(frame_queue(client), "l", 0)
     return keys
 
 
 def begin_job(client: redis.Redis, name: str = "") -> tuple[ChunkWorker, Job, Execution]:
-    """What a worker does up to the moment when the job's function is called."""
+    """All steps of a worker before it calls the job's function."""
     worker = chunk_worker(client, name or uuid4().hex)
     worker.register_birth()  # type: ignore[no-untyped-call]
     found = worker.dequeue_job_and_maintain_ttl(1)
@@ -42,14 +42,14 @@ def begin_job(client: redis.Redis, name: str = "") -> tuple[ChunkWorker, Job, Ex
 
 
 def expire_lease(client: redis.Redis, execution: Execution) -> None:
-    client.delete(execution.key)  # what Redis does when its time is over
+    client.delete(execution.key)  # as Redis does when its time is over
 
 
 def job_now(client: redis.Redis) -> Any:
     return frame_queue(client).fetch_job("l-0")
 
 
-def test_a_lease_lasts_for_seconds_whatever_the_jobs_time_limit(client: redis.Redis, keys: LectureKeys) -> None:
+def test_a_lease_lasts_for_seconds_and_can_be_renewed(client: redis.Redis, keys: LectureKeys) -> None:
     _, _, execution = begin_job(client)
     assert 0 < client.ttl(execution.key) <= LEASE_S
     client.expire(execution.key, 1)
@@ -57,38 +57,36 @@ def test_a_lease_lasts_for_seconds_whatever_the_jobs_time_limit(client: redis.Re
     assert client.ttl(execution.key) > 1
 
 
-def test_a_job_with_a_lease_is_left_alone_and_one_without_goes_to_the_front_of_the_queue(
+def test_a_job_without_a_lease_goes_to_the_front_of_the_queue_and_one_with_a_lease_stays(
     client: redis.Redis, keys: LectureKeys
 ) -> None:
     queue = frame_queue(client)
     _, _, execution = begin_job(client)
     enqueue_chunk(queue, "l", 1)
-    take_back_expired(queue)
+    requeue_expired(queue)
     assert queue.get_job_ids() == ["l-1"]
     expire_lease(client, execution)
-    take_back_expired(queue)
-    take_back_expired(queue)
+    requeue_expired(queue)
+    requeue_expired(queue)
     assert queue.get_job_ids() == ["l-0", "l-1"]
     assert job_now(client).get_status() == "queued"
-    assert job_now(client).retries_left == MAX_JOB_RETRIES, "its worker's death is no failure of the job"
+    assert job_now(client).retries_left == MAX_JOB_RETRIES, "a worker's death does not count as a failure of the job"
     assert not queue.started_job_registry.get_job_ids(cleanup=False)
 
 
-def test_a_lease_that_ran_out_unnoticed_can_still_be_renewed_and_one_that_was_taken_back_cannot(
-    client: redis.Redis, keys: LectureKeys
-) -> None:
+def test_an_expired_lease_can_be_renewed_until_its_job_is_requeued(client: redis.Redis, keys: LectureKeys) -> None:
     _, job, execution = begin_job(client)
     expire_lease(client, execution)
     assert renew(client, execution)
     assert [each.id for each in job.get_executions()] == [execution.id], "RQ can read it"
-    take_back_expired(frame_queue(client))
+    requeue_expired(frame_queue(client))
     assert frame_queue(client).count == 0
     expire_lease(client, execution)
-    take_back_expired(frame_queue(client))
+    requeue_expired(frame_queue(client))
     assert not renew(client, execution)
 
 
-def test_of_two_who_take_a_job_back_at_once_one_does(
+def test_of_two_concurrent_sweeps_one_requeues_a_job(
     client: redis.Redis, keys: LectureKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, _, execution = begin_job(client)
@@ -98,29 +96,29 @@ def test_of_two_who_take_a_job_back_at_once_one_does(
 
     def while_another_sweeps(job_id: str) -> Any:
         monkeypatch.setattr(queue, "fetch_job", fetch)
-        take_back_expired(frame_queue(client))
+        requeue_expired(frame_queue(client))
         return fetch(job_id)
 
     monkeypatch.setattr(queue, "fetch_job", while_another_sweeps)
-    take_back_expired(queue)
+    requeue_expired(queue)
     assert queue.get_job_ids() == ["l-0"]
 
 
-def test_a_chunk_that_kills_whoever_looks_at_it_fails_in_the_end(client: redis.Redis, keys: LectureKeys) -> None:
+def test_a_chunk_that_kills_every_worker_fails_in_the_end(client: redis.Redis, keys: LectureKeys) -> None:
     queue = frame_queue(client)
     retries, failed = (counted(name, reason="worker_died") for name in ("job_retries", "frames_failed"))
-    for _ in range(DEATHS + 1):
+    for _ in range(MAX_WORKER_DEATHS + 1):
         _, _, execution = begin_job(client)
         expire_lease(client, execution)
-        take_back_expired(queue)
+        requeue_expired(queue)
     assert queue.count == 0
     assert job_now(client).get_status() == "failed"
     assert ledger_of(client, keys).reasons == {"failed:worker_died": 2}
-    assert counted("job_retries", reason="worker_died") == retries + DEATHS
+    assert counted("job_retries", reason="worker_died") == retries + MAX_WORKER_DEATHS
     assert counted("frames_failed", reason="worker_died") == failed + 2
 
 
-def test_a_job_that_was_at_work_up_to_its_limit_was_stuck_and_counts_as_failed(
+def test_a_job_whose_lease_was_renewed_until_its_time_limit_was_stuck_and_loses_a_retry(
     client: redis.Redis, keys: LectureKeys
 ) -> None:
     queue = frame_queue(client)
@@ -130,7 +128,7 @@ def test_a_job_that_was_at_work_up_to_its_limit_was_stuck_and_counts_as_failed(
         registry = job.started_job_registry.key
         client.zadd(registry, {execution.composite_key: time.time() + JOB_TIMEOUT_S + LEASE_S}, xx=True)
         expire_lease(client, execution)
-        take_back_expired(queue)
+        requeue_expired(queue)
     assert queue.count == 0
     assert ledger_of(client, keys).reasons == {"failed:timeout": 2}
 
@@ -141,7 +139,7 @@ def test_a_late_worker_does_not_touch_a_job_that_waits_for_another(
 ) -> None:
     worker, job, execution = begin_job(client)
     expire_lease(client, execution)
-    take_back_expired(frame_queue(client))
+    requeue_expired(frame_queue(client))
     before = client.hgetall(job.key)
     if failure is None:
         worker._finalize_success(job, frame_queue(client), execution, None)
@@ -153,40 +151,40 @@ def test_a_late_worker_does_not_touch_a_job_that_waits_for_another(
     assert not list(client.scan_iter("rq:execution*"))
 
 
-def test_a_late_worker_leaves_nothing_of_a_job_that_is_done(client: redis.Redis, keys: LectureKeys) -> None:
+def test_a_late_worker_leaves_no_data_of_a_job_that_is_done(client: redis.Redis, keys: LectureKeys) -> None:
     worker, job, execution = begin_job(client)
     expire_lease(client, execution)
-    take_back_expired(frame_queue(client))
+    requeue_expired(frame_queue(client))
     chunk_worker(client, "other").work(max_jobs=1)
     assert ledger_of(client, keys).published == 2
-    client.hset(job.key, "last_heartbeat", "something of the late one's")
+    client.hset(job.key, "last_heartbeat", "written by the late worker")
     worker._finalize_success(job, frame_queue(client), execution, None)
     worker.teardown()
     assert not list(client.scan_iter("rq:job*"))
     assert not list(client.scan_iter("rq:execution*"))
 
 
-def test_what_is_no_run_of_a_job_keeps_nobody_from_sweeping(client: redis.Redis, keys: LectureKeys) -> None:
+def test_entries_of_strangers_do_not_stop_the_sweep(client: redis.Redis, keys: LectureKeys) -> None:
     _, _, execution = begin_job(client)
     expire_lease(client, execution)
     registry = frame_queue(client).started_job_registry.key
     for stranger in (b"\xff", b"no:job"):
         client.zadd(registry, {stranger: 0})
-    take_back_expired(frame_queue(client))
+    requeue_expired(frame_queue(client))
     assert frame_queue(client).get_job_ids() == ["l-0"]
     assert not client.exists(registry)
 
 
-def test_of_a_process_that_was_seen_to_die_the_job_comes_back_at_once(client: redis.Redis, keys: LectureKeys) -> None:
+def test_the_job_of_a_dead_process_is_requeued_at_once(client: redis.Redis, keys: LectureKeys) -> None:
     begin_job(client, "dead")
-    take_back_from(frame_queue(client), "alive")
+    requeue_jobs_of(frame_queue(client), "alive")
     assert frame_queue(client).count == 0
-    Sweep(client).bury("dead")
+    Sweep(client).requeue_from("dead")
     assert frame_queue(client).get_job_ids() == ["l-0"]
     assert not client.smembers("rq:workers")
 
 
-def test_a_job_lost_on_the_way_to_its_worker_is_put_back(
+def test_a_job_that_was_lost_while_it_was_dequeued_is_requeued(
     client: redis.Redis, keys: LectureKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue, sweep = frame_queue(client), Sweep(client)

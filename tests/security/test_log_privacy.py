@@ -1,4 +1,4 @@
-"""A worker's log tells what went wrong and not in whose lecture."""
+"""A worker's log says what went wrong, but not in which lecture."""
 
 import subprocess
 import sys
@@ -30,12 +30,12 @@ def test_a_lecture_whose_job_failed_is_not_named_in_the_log(client: redis.Redis,
     assert NAME not in said
 
 
-def test_lectures_and_jobs_are_taken_out_of_whatever_is_logged() -> None:
+def test_ids_of_lectures_and_jobs_are_removed_from_every_log_line() -> None:
     code = """
 import logging, structlog
-from worker.running.discretion import speak_discreetly
-speak_discreetly()
-structlog.get_logger().warning("job given up", lecture="Geheimnis-7", job="Geheimnis-7-12", deaths=3)
+from worker.running.log_privacy import configure_logging
+configure_logging()
+structlog.get_logger().warning("job failed", lecture="Geheimnis-7", job="Geheimnis-7-12", deaths=3)
 logging.getLogger("rq.worker").error("job %s of %s: %s", "Geheimnis-7-12", "me", "Error: Geheimnis-7-12 is bad")
 logging.getLogger("rq.worker").info("not a word")
 """
@@ -48,6 +48,6 @@ logging.getLogger("rq.worker").info("not a word")
     assert "not a word" not in said
 
 
-def test_a_worker_is_called_what_no_job_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_of_a_worker_never_looks_like_the_id_of_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.running.supervisor.uuid4", lambda: UUID("12345678-1234-4234-8234-123456789012"))
     assert chunk_of_job_id(worker_name()) is None

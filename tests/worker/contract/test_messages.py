@@ -1,15 +1,12 @@
-"""What crosses Redis, read and written; and what is shown of it."""
+"""Keys, messages and the ledger, written and read; and URLs without their credentials."""
 
 import re
-import socket
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.contract import connection
-from worker.contract.connection import RedisUnusable, connect
 from worker.contract.credentials import without_credentials
 from worker.contract.jobs import job_id
 from worker.contract.keys import LectureKeys, checked_id, lecture_of_info_key
@@ -30,7 +27,7 @@ IDS = st.from_regex(re.compile(r"[A-Za-z0-9_-]{1,64}"), fullmatch=True)
 
 
 @given(IDS, IDS)
-def test_all_keys_of_a_lecture_share_its_slot_and_lead_back_to_it(lecture: str, participant: str) -> None:
+def test_all_keys_of_a_lecture_share_its_slot_and_the_info_key_contains_its_id(lecture: str, participant: str) -> None:
     keys = LectureKeys(lecture)
     names = [keys.info, keys.participants, keys.participant(participant), keys.class_, keys.chunk(3), keys.in_flight]
     names += [keys.outcome(3), keys.state, keys.feeder]
@@ -40,7 +37,7 @@ def test_all_keys_of_a_lecture_share_its_slot_and_lead_back_to_it(lecture: str, 
 
 
 @pytest.mark.parametrize("value", ["", "a/b", "a b", "a\n", "ü", "{x}", "*", "a" * 65, "../x"])
-def test_what_could_escape_a_key_names_nothing(value: str) -> None:
+def test_an_id_that_could_escape_a_key_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match="is not 1 to 64 letters"):
         checked_id(value, "lecture id")
     with pytest.raises(ValueError, match="is not 1 to 64 letters"):
@@ -50,7 +47,7 @@ def test_what_could_escape_a_key_names_nothing(value: str) -> None:
 
 
 @given(st.lists(st.binary(max_size=40), max_size=5), st.one_of(st.none(), st.just(Ending("stopped", "why"))))
-def test_a_chunk_comes_back_out_of_redis_as_it_went_in(pictures: list[bytes], ending: Ending | None) -> None:
+def test_a_chunk_is_read_from_its_hash_as_it_was_written(pictures: list[bytes], ending: Ending | None) -> None:
     chunk = Chunk(ChunkHead([FrameStamp(n, n / 2) for n in range(len(pictures))], 640, 360, ending), pictures)
     stored = {field.encode(): value for field, value in chunk.to_hash().items()}
     assert Chunk.from_hash(stored) == chunk
@@ -68,23 +65,23 @@ def test_a_chunk_comes_back_out_of_redis_as_it_went_in(pictures: list[bytes], en
         {b"head": b'{"frames": [{"frame": -1, "t": 0}], "width": 1, "height": 1}', b"0": b""},
     ],
 )
-def test_a_hash_that_is_no_chunk_is_refused(fields: dict[bytes, bytes]) -> None:
+def test_a_hash_that_is_not_a_chunk_is_refused(fields: dict[bytes, bytes]) -> None:
     with pytest.raises((ValueError, msgspec.ValidationError)):
         Chunk.from_hash(fields)
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b'{"type": "joke"}', b'{"type": "end", "v": 2}', b'{"type": "class"}'])
-def test_what_is_no_event_of_this_version_is_refused(data: bytes) -> None:
+def test_an_event_of_another_version_or_type_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # any of msgspec's, which are ValueErrors
         decode_event(data)
 
 
-def test_an_event_that_knows_more_than_this_version_is_still_read() -> None:
+def test_an_event_with_unknown_fields_is_read() -> None:
     event = EndEvent("l", "done", None, Ledger(sampled=3, published=3))
     assert decode_event(encode(event)[:-1] + b', "new": 1}') == event
 
 
-def test_the_ledger_counts_what_is_in_flight_and_balances() -> None:
+def test_the_ledger_counts_frames_in_flight_and_balances() -> None:
     info = {b"sampled": b"10", b"published": b"4", b"failed": b"2", b"failed:timeout": b"2", b"dropped": b"1"}
     ledger = ledger_from_hashes(info, {b"7": encode(InFlight(3, 900))})
     assert (ledger.in_flight, ledger.reasons, ledger.balances) == (3, {"failed:timeout": 2}, True)
@@ -109,17 +106,5 @@ def test_no_two_chunks_share_a_job() -> None:
         ("https://host/hdnts=exp=1~hmac=secret/live.m3u8", "https://host/.../live.m3u8"),
     ],
 )
-def test_a_shown_url_holds_no_secret(url: str, shown: str) -> None:
+def test_a_url_without_credentials_contains_no_secret(url: str, shown: str) -> None:
     assert without_credentials(url) == shown
-
-
-def test_an_unreachable_redis_is_told_without_its_password() -> None:
-    with pytest.raises(RedisUnusable, match=r"cannot reach Redis at redis://127\.0\.0\.1:1:") as refusal:
-        connect("redis://:secret@127.0.0.1:1")
-    assert "secret" not in str(refusal.value)
-
-
-def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as mute, pytest.raises(RedisUnusable, match="cannot reach Redis"):
-        connect(f"redis://127.0.0.1:{mute.getsockname()[1]}")

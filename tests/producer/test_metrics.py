@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.metrics.scraping import check_with_promtool, listening_hosts, scrape, serves
 from tests.processes import eventually
 from tests.producer.committing import committing
 from tests.producer.feeding.films import film
+from tests.scraping import check_with_promtool, listening_hosts, scrape, serves
 from tests.streams import Publisher, free_port
 from worker.contract.keys import RUNNING
 
