@@ -4,7 +4,7 @@ It needs Python 3.10 or newer and nothing else. It writes deploy/secrets/, which
 
 - users.acl for Redis: the rules of deploy/redis/users.acl and deploy/kubernetes/scaler.acl with hashed passwords;
 - worker.env and producer.env: the REDIS_URL of each;
-- grafana.env: the password of Grafana's admin, and the password of the user `subscriber`, as which Grafana reads streams;
+- grafana.env: the passwords of Grafana's admin, and of the user `subscriber`, as which Grafana reads streams;
 - scaler.env: user and password for KEDA.
 
 It writes nothing if that folder exists; delete it to start again.
@@ -34,7 +34,7 @@ def main() -> None:
         sys.exit(2)
     passwords = {user: secrets.token_urlsafe(PASSWORD_BYTES) for user in users(rules)}
     for name, content in files(rules, passwords, secrets.token_urlsafe(PASSWORD_BYTES)).items():
-        (SECRETS / name).write_text(content)  # others cannot enter the folder; the user redis in its container can read the file
+        (SECRETS / name).write_text(content)  # others cannot enter the folder; Redis' container user can read
     sys.stdout.write(f"wrote {SECRETS}\n")
 
 
@@ -44,7 +44,7 @@ def users(rules: Iterable[str]) -> list[str]:
 
 
 def files(rules: Iterable[str], passwords: dict[str, str], admin: str) -> dict[str, str]:
-    """File name -> content. `passwords` maps each Redis user to its password; `admin` is the password of Grafana's admin."""
+    """File name -> content. `passwords` maps each Redis user to its password; `admin` is Grafana's."""
     acl = "".join(f"{_with_password(line, passwords)}\n" for line in rules if line.startswith("user "))
     url = {user: f"REDIS_URL=redis://{user}:{password}@redis:6379/0\n" for user, password in passwords.items()}
     return {
