@@ -55,7 +55,7 @@ class Prometheus:
 
 @contextmanager
 def running_prometheus(targets: dict[str, list[str]], folder: Path) -> Iterator[Prometheus]:
-    """A Prometheus with the rules of deploy/prometheus, that scrapes `targets` (job -> hosts and ports) every second."""
+    """A Prometheus with the rules of deploy/prometheus, which scrapes `targets` (job -> hosts) every second."""
     config = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
     assert {each["job_name"] for each in config["scrape_configs"]} == set(targets)
     config["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
