@@ -19,16 +19,16 @@ from producer.display import JsonLines, PlainLines
 from producer.embedded.folder import EmbeddedError, erase_from_logs
 from producer.embedded.server import ResultsUnsaved, epitaph, private_redis
 from producer.embedded.workers import Workers, WorkersEnded
-from producer.exposition import MetricsRefused, metrics_served
-from producer.feeding.address import PROTOCOLS, SourceError
+from producer.feeding.decoding.sampling import checked_fps
 from producer.feeding.feed import MAX_BYTES, LectureExists, LectureGone, TooManyLectures
-from producer.feeding.live import GIVE_UP_S
-from producer.feeding.request import SourceRequest, source_requests
 from producer.feeding.resuming import LectureNotResumable, read_interrupted
-from producer.feeding.sampling import checked_fps
-from producer.feeding.source import Source, open_sources
-from producer.ingest import Wish, ingest
+from producer.feeding.sources.address import PROTOCOLS, SourceError
+from producer.feeding.sources.live import GIVE_UP_S
+from producer.feeding.sources.opening import Source, open_sources
+from producer.feeding.sources.request import SourceRequest, source_requests
+from producer.ingestion import Wish, ingest
 from producer.listening import workers_listen
+from producer.metrics.exposition import MetricsRefused, metrics_served
 from producer.outage import SpokenPatience
 from producer.reading.export import ExportRefused, check_path, export
 from producer.reading.follow import ParticipantUnknown, follow

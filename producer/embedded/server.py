@@ -22,8 +22,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from producer.embedded.abandoned import stop_abandoned
 from producer.embedded.folder import EmbeddedError, data_folder, last_line, socket_path
-from producer.embedded.orphans import stop_orphans
 from worker.contract.connection import OLDEST_REDIS
 from worker.contract.keys import CHUNKS
 
@@ -57,7 +57,7 @@ def private_redis() -> Iterator[str]:
             server = None if _answers(socket) else _start(folder, socket)
             if alone:
                 with _client(socket) as client:
-                    stop_orphans(client)
+                    stop_abandoned(client)
         try:
             yield f"unix://{quote(str(socket))}"
         finally:

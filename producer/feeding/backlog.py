@@ -5,8 +5,8 @@ import time
 from collections import deque
 from collections.abc import Iterable
 
-from producer.feeding.frame import SampledFrame
 from producer.feeding.packing import CHUNK_BYTES, CHUNK_PICTURES, chunk_of
+from producer.feeding.sources.frame import SampledFrame
 from worker.contract.messages import Chunk
 
 # In media time, of one chunk: what is dropped is dropped by the second, and no event waits for longer than that.

@@ -16,10 +16,10 @@ from redis.typing import EncodableT, FieldT
 
 from producer.clock import clock
 from producer.feeding.backlog import Backlog
-from producer.feeding.frame import SampledFrame
 from producer.feeding.packing import packed
 from producer.feeding.resuming import Interrupted, LectureNotResumable, ends_of, read_interrupted
-from producer.metrics import (
+from producer.feeding.sources.frame import SampledFrame
+from producer.metrics.counters import (
     BYTES_FED,
     FRAMES_DROPPED,
     FRAMES_SAMPLED,
@@ -82,7 +82,7 @@ class Progress(NamedTuple):
 
 
 class FrameSource(Protocol):
-    """What a feed feeds; `producer.feeding.source.Source` is one. If `live`, what is not read in time is lost."""
+    """What a feed feeds; `producer.feeding.sources` has them. If `live`, what is not read in time is lost."""
 
     @property
     def live(self) -> bool: ...

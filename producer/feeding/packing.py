@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from producer.feeding.frame import SampledFrame
+from producer.feeding.sources.frame import SampledFrame
 from worker.contract.messages import Chunk, ChunkHead, FrameStamp
 
 # A job costs about 10 ms of Redis and RQ beside its frames, so a few frames a job; but a worker that dies costs the

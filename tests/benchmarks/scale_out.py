@@ -20,7 +20,7 @@ import cv2
 import redis
 
 from producer.feeding.feed import Feed
-from producer.feeding.frame import SampledFrame
+from producer.feeding.sources.frame import SampledFrame
 from tests.benchmarks.ruler import (
     CORES,
     FPS,

@@ -24,8 +24,8 @@ from typing import Any
 import redis
 
 from producer.feeding.feed import Feed
-from producer.feeding.frame import SampledFrame
-from producer.feeding.source import open_source
+from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.sources.opening import open_source
 from producer.reading.lectures import forget
 from tests.benchmarks.ruler import CORES, FPS, Result, Terms, conclude, warm_workers
 from tests.gallery import render_gallery

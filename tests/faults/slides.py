@@ -7,7 +7,7 @@ import redis
 from msgspec import structs
 
 from producer.feeding.feed import Feed
-from producer.feeding.frame import SampledFrame
+from producer.feeding.sources.frame import SampledFrame
 from tests.lectures import events_of, ledger_of
 from tests.producer.committing import work_on
 from worker.contract.keys import LectureKeys

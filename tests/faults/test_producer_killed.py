@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from producer.embedded.abandoned import stop_abandoned
 from producer.embedded.folder import data_folder, socket_path
-from producer.embedded.orphans import stop_orphans
 from producer.embedded.server import private_redis
 from producer.feeding.feed import Feed
 from producer.feeding.resuming import read_interrupted
@@ -70,7 +70,7 @@ def test_what_was_in_flight_of_an_orphan_is_fed_again_by_whoever_resumes_it() ->
         client.delete(KEYS.chunk(1))  # its worker died with the command, that of the first chunk was done
         work_on(client, KEYS)
         assert ledger_of(client, KEYS).in_flight == 16
-        stop_orphans(client)
+        stop_abandoned(client)
         assert ledger_of(client, KEYS) == Ledger(sampled=16, published=16)
         assert (frame_queue(client).count, client.smembers(RUNNING)) == (0, set())
         interrupted = read_interrupted(client, "l")

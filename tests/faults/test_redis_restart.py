@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from producer.feeding.feed import Feed
-from producer.feeding.frame import SampledFrame
+from producer.feeding.sources.frame import SampledFrame
 from tests.faults.commands import finished, producing
 from tests.faults.durable import durable_redis
 from tests.faults.slides import FPS, NEVER, SIZE, Slides, as_printed, begin, told, undisturbed

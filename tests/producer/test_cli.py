@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 import redis
 
-from producer import ingest as ingesting
+from producer import ingestion as ingesting
 from producer.feeding.feed import MAX_BYTES
-from producer.feeding.source import open_source
+from producer.feeding.sources.opening import open_source
 from tests.conftest import running_redis
 from tests.processes import eventually
 from tests.producer.committing import committing, work_on

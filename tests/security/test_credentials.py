@@ -147,7 +147,7 @@ def test_no_error_tells_what_was_planted(words: list[str], tmp_path: Path) -> No
 
 
 def test_the_decoder_is_not_told_where_redis_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from producer.feeding.source import open_source
+    from producer.feeding.sources.opening import open_source
     from tests.producer.feeding.films import film
 
     monkeypatch.setenv("REDIS_URL", f"redis://:{PLANTED}@h")

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import redis
 
-from producer.feeding import container, recording
-from producer.feeding.address import SourceError, address_of
-from producer.feeding.container import Unreadable, open_file, video_in
+from producer.feeding.decoding import container
+from producer.feeding.decoding.container import Unreadable, open_file, video_in
+from producer.feeding.decoding.wire import FileTarget
 from producer.feeding.feed import Feed, TooManyLectures
-from producer.feeding.source import open_source
-from producer.feeding.wire import FileTarget
+from producer.feeding.sources import recording
+from producer.feeding.sources.address import SourceError, address_of
+from producer.feeding.sources.opening import open_source
 from tests.producer.feeding.films import film
 from tests.streams import served_folder
 from tests.worker.test_commit import SAD

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.feeding.backlog import BACKLOG_S, CHUNK_S, Backlog
-from producer.feeding.frame import SampledFrame
 from producer.feeding.packing import CHUNK_BYTES, CHUNK_PICTURES
+from producer.feeding.sources.frame import SampledFrame
 from tests.processes import eventually
 from worker.contract.messages import Chunk
 

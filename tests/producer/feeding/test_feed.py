@@ -13,9 +13,9 @@ import redis
 from producer.clock import clock
 from producer.feeding import feed as feeding
 from producer.feeding.feed import Feed, LectureExists, LectureGone, Progress
-from producer.feeding.frame import SampledFrame
 from producer.feeding.packing import packed
-from producer.feeding.source import open_source
+from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.sources.opening import open_source
 from tests.producer.feeding.films import cut, film, number_of
 from worker.contract.jobs import job_id
 from worker.contract.keys import LectureKeys

@@ -4,8 +4,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.feeding.frame import SampledFrame
 from producer.feeding.packing import CHUNK_BYTES, CHUNK_PICTURES, CHUNK_S, packed
+from producer.feeding.sources.frame import SampledFrame
 from worker.contract.messages import Chunk
 
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 
-from producer.feeding.address import Label
-from producer.feeding.closing import Closing
-from producer.feeding.frame import SampledFrame
-from producer.feeding.recording import Recording
+from producer.feeding.sources.address import Label
+from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.sources.recording import Recording
+from producer.feeding.sources.source import Closing
 
 
 class Recordings(Closing):

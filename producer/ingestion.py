@@ -16,11 +16,11 @@ from producer.clock import clock
 from producer.display import Bar, Display, JsonLines, Line, Overview
 from producer.embedded.workers import Workers, WorkersEnded
 from producer.feeding.feed import Feed, LectureExists
-from producer.feeding.live import LiveSource
 from producer.feeding.resuming import Interrupted
-from producer.feeding.source import Source
+from producer.feeding.sources.live import LiveSource
+from producer.feeding.sources.opening import Source
 from producer.listening import workers_listen
-from producer.metrics import SOURCE_CONNECTED
+from producer.metrics.counters import SOURCE_CONNECTED
 from producer.reading.follow import follow
 from producer.reading.lectures import forget
 from producer.reading.roster import Names, Roster

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from producer.feeding.wire import FileTarget, StreamTarget, Target
+from producer.feeding.decoding.wire import FileTarget, StreamTarget, Target
 from worker.contract.credentials import without_credentials
 from worker.contract.limits import MAX_RECORDING_BYTES
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from producer.feeding.sampling import ROUNDING_S
+from producer.feeding.decoding.sampling import ROUNDING_S
 
 # H.264 and H.265 show a picture at most 16 others later than it is decoded (max_dec_frame_buffering; 16 in both).
 REORDERED = 17

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from producer.feeding.address import SourceError
-from producer.feeding.frame import SampledFrame
-from producer.feeding.recording import Recording
-from producer.feeding.recordings import Recordings
-from producer.feeding.request import SourceRequest
-from producer.feeding.source import open_source, open_sources
+from producer.feeding.sources.address import SourceError
+from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.sources.opening import open_source, open_sources
+from producer.feeding.sources.recording import Recording
+from producer.feeding.sources.recordings import Recordings
+from producer.feeding.sources.request import SourceRequest
 from tests.producer.feeding.films import cut, film, number_of
 from tests.streams import served_stream
 

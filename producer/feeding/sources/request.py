@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from producer.feeding.address import SourceError, address_of
+from producer.feeding.sources.address import SourceError, address_of
 from worker.contract.keys import checked_id
 
 

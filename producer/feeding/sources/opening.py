@@ -3,15 +3,15 @@
 import threading
 from collections.abc import Sequence
 
-from producer.feeding.address import Address, SourceError, address_of
-from producer.feeding.child import DecoderProcess, Gone, Silence
-from producer.feeding.live import GIVE_UP_S, LiveSource
-from producer.feeding.live import OPENING_S as STREAM_OPENING_S
-from producer.feeding.recording import Recording
-from producer.feeding.recordings import Recordings
-from producer.feeding.request import SourceRequest
-from producer.feeding.sampling import checked_fps
-from producer.feeding.wire import FileTarget, Opened, Refused
+from producer.feeding.decoding.sampling import checked_fps
+from producer.feeding.decoding.wire import FileTarget, Opened, Refused
+from producer.feeding.sources.address import Address, SourceError, address_of
+from producer.feeding.sources.decoder_process import DecoderProcess, Gone, Silence
+from producer.feeding.sources.live import GIVE_UP_S, LiveSource
+from producer.feeding.sources.live import OPENING_S as STREAM_OPENING_S
+from producer.feeding.sources.recording import Recording
+from producer.feeding.sources.recordings import Recordings
+from producer.feeding.sources.request import SourceRequest
 
 # Start of the process and first picture take 0.5 s on a machine with nothing else to do.
 FILE_OPENING_S = 10.0

@@ -12,13 +12,14 @@ from pathlib import Path
 import cv2
 import pytest
 
-from producer.feeding import child, decoder, recording, source
-from producer.feeding.address import SourceError
-from producer.feeding.frame import SampledFrame
-from producer.feeding.live import LiveSource
-from producer.feeding.recording import Recording
-from producer.feeding.source import open_source
-from producer.feeding.wire import FileTarget, Order
+from producer.feeding.decoding import decoder
+from producer.feeding.decoding.wire import FileTarget, Order
+from producer.feeding.sources import decoder_process, opening, recording
+from producer.feeding.sources.address import SourceError
+from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.sources.live import LiveSource
+from producer.feeding.sources.opening import open_source
+from producer.feeding.sources.recording import Recording
 from tests.producer.feeding.conftest import is_decoder
 from tests.producer.feeding.films import cut, film, number_of, numbered, pixels, sound_only, turned
 
@@ -254,15 +255,17 @@ def test_a_recording_whose_pictures_are_all_rubbish_is_refused(tmp_path: Path) -
 
 
 def test_a_file_that_kills_the_decoder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "CHILD", "import os; os.kill(os.getpid(), 11)  # producer.feeding.decoder")
+    monkeypatch.setattr(
+        decoder_process, "CHILD", "import os; os.kill(os.getpid(), 11)  # producer.feeding.decoding.decoder"
+    )
     deadly = film(tmp_path / "deadly.mp4", pictures=2)
     with refusal(deadly, "the decoder crashed on it (SIGSEGV)"):
         open_source(str(deadly), 2)
 
 
 def test_a_file_on_which_the_decoder_hangs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "CHILD", "import time; time.sleep(600)  # producer.feeding.decoder")
-    monkeypatch.setattr(source, "FILE_OPENING_S", 0.2)
+    monkeypatch.setattr(decoder_process, "CHILD", "import time; time.sleep(600)  # producer.feeding.decoding.decoder")
+    monkeypatch.setattr(opening, "FILE_OPENING_S", 0.2)
     sticky = film(tmp_path / "sticky.mp4", pictures=2)
     with refusal(sticky, "no picture within 0.2 s"):
         open_source(str(sticky), 2)
@@ -336,8 +339,11 @@ def test_a_decoder_that_dies_on_the_way_ends_the_frames_with_its_reason(long_fil
 def test_a_decoder_that_hangs_on_the_way_ends_the_frames_with_its_reason(
     long_film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stuck = "from producer.feeding import decoder; decoder.Screen.jpeg = lambda *_: __import__('time').sleep(600); "
-    monkeypatch.setattr(child, "CHILD", child.CHILD.replace("from", stuck + "from", 1))
+    stuck = (
+        "from producer.feeding.decoding import decoder; "
+        "decoder.Screen.jpeg = lambda *_: __import__('time').sleep(600); "
+    )
+    monkeypatch.setattr(decoder_process, "CHILD", decoder_process.CHILD.replace("from", stuck + "from", 1))
     monkeypatch.setattr(recording, "SILENCE_S", 0.2)
     with open_source(str(long_film), 2) as opened:
         assert list(opened.frames(NEVER)) == []
@@ -369,7 +375,7 @@ def test_a_ctrl_c_for_the_producer_does_not_reach_the_decoder(long_film: Path) -
 
 def test_a_decoder_does_not_outlive_its_producer(long_film: Path) -> None:
     program = (
-        "import sys, time; from producer.feeding.source import open_source\n"
+        "import sys, time; from producer.feeding.sources.opening import open_source\n"
         "print(open_source(sys.argv[1], 2).decoder_pid, flush=True); time.sleep(600)"
     )
     here = Path(__file__).parents[3]

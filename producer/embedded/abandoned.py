@@ -19,7 +19,7 @@ REASON = "its producer is gone"
 SCAN_STEP = 1000
 
 
-def stop_orphans(client: redis.Redis) -> None:
+def stop_abandoned(client: redis.Redis) -> None:
     """End every lecture that runs as stopped. Only for who is alone: nobody else may feed one, or work on it.
 
     What was in flight counts as never sampled: whoever resumes the lecture feeds it again, to workers of its own.

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.feeding.container import open_file
-from producer.feeding.sampling import TimedPicture, sampled
-from producer.feeding.thinning import REORDERED, followed, shown
-from producer.feeding.video import Video
+from producer.feeding.decoding.container import open_file
+from producer.feeding.decoding.recorded_video import RecordedVideo
+from producer.feeding.decoding.sampling import TimedPicture, sampled
+from producer.feeding.decoding.thinning import REORDERED, followed, shown
 from tests.producer.feeding.films import film
 
 
@@ -55,7 +55,7 @@ def test_of_25_pictures_a_second_few_may_be_on_display_when_two_are_looked_at() 
 @pytest.mark.parametrize(("codec", "name"), [("libx264", "h264.mp4"), ("libx265", "h265.mkv")])
 def test_pictures_that_no_sample_shows_are_not_decoded(tmp_path: Path, codec: str, name: str) -> None:
     with film(tmp_path / name, codec, pictures=100).open("rb") as file:
-        pictures = list(Video(open_file(file), 2, lambda: None, "").pictures())
+        pictures = list(RecordedVideo(open_file(file), 2, lambda: None, "").pictures())
     assert len(pictures) < 70
     at = {round(picture.t * 25) for picture in pictures}
     assert {0, 12, 25, 37, 50, 62, 75, 87} <= at
@@ -63,5 +63,5 @@ def test_pictures_that_no_sample_shows_are_not_decoded(tmp_path: Path, codec: st
 
 def test_nothing_is_spared_when_every_picture_is_looked_at(tmp_path: Path) -> None:
     with film(tmp_path / "lecture.mp4", pictures=50).open("rb") as file:
-        pictures = list(Video(open_file(file), 25, lambda: None, "").pictures())
+        pictures = list(RecordedVideo(open_file(file), 25, lambda: None, "").pictures())
     assert len(pictures) == 50

@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterable
 from multiprocessing.connection import Connection
 
-from producer.feeding.wire import Alive, Message, Order, Target, decode_message, encode
+from producer.feeding.decoding.wire import Alive, Message, Order, Target, decode_message, encode
 
 # Without the environment's and the working folder's modules in the way; sys.path is the parent's, whole.
-CHILD = "import sys; sys.path[:] = sys.argv[1:]; from producer.feeding.decoder import main; main()"
+CHILD = "import sys; sys.path[:] = sys.argv[1:]; from producer.feeding.decoding.decoder import main; main()"
 
 POLL_S = 0.1
 

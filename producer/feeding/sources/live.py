@@ -5,12 +5,12 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
-from producer.feeding.address import Address, Label
-from producer.feeding.child import DecoderProcess, Gone, Silence
-from producer.feeding.closing import Closing
-from producer.feeding.frame import SampledFrame
-from producer.feeding.wire import Ended, KeyFrame, Opened, Picture, Refused
-from producer.metrics import SOURCE_RECONNECTS
+from producer.feeding.decoding.wire import Ended, KeyFrame, Opened, Picture, Refused
+from producer.feeding.sources.address import Address, Label
+from producer.feeding.sources.decoder_process import DecoderProcess, Gone, Silence
+from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.sources.source import Closing
+from producer.metrics.counters import SOURCE_RECONNECTS
 
 GIVE_UP_S = 60.0
 """Seconds without a frame after which a live source is given up, unless somebody wishes otherwise."""

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from producer.feeding.address import SourceError
-from producer.feeding.request import SourceRequest, source_requests
+from producer.feeding.sources.address import SourceError
+from producer.feeding.sources.request import SourceRequest, source_requests
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from producer.feeding.sampling import ROUNDING_S, Sample
+from producer.feeding.decoding.sampling import ROUNDING_S, Sample
 
 # A step back further than this is no jitter: the stream's clock began anew.
 CLOCK_BACK_S = 1.0

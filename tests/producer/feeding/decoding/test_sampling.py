@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.feeding.sampling import ROUNDING_S, Sample, TimedPicture, checked_fps, sample_count, sampled
+from producer.feeding.decoding.sampling import ROUNDING_S, Sample, TimedPicture, checked_fps, sample_count, sampled
 
 
 @dataclass(frozen=True)

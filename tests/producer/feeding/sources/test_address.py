@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from producer.feeding.address import PROTOCOLS, SourceError, address_of
-from producer.feeding.wire import FileTarget, StreamTarget
-from producer.ingest import lecture_name
+from producer.feeding.decoding.wire import FileTarget, StreamTarget
+from producer.feeding.sources.address import PROTOCOLS, SourceError, address_of
+from producer.ingestion import lecture_name
 
 
 def stream(source: str) -> StreamTarget:

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.feeding.container import open_file
-from producer.feeding.decoder import decode
-from producer.feeding.frame import SampledFrame
-from producer.feeding.request import SourceRequest
-from producer.feeding.skipping import Stamp, first_needed
-from producer.feeding.source import open_sources
-from producer.feeding.video import needed_from
-from producer.feeding.wire import Ended, FileTarget, Order, Picture, Refused, decode_message
+from producer.feeding.decoding.container import open_file
+from producer.feeding.decoding.decoder import decode
+from producer.feeding.decoding.recorded_video import needed_from
+from producer.feeding.decoding.seeking import Stamp, first_needed
+from producer.feeding.decoding.wire import Ended, FileTarget, Order, Picture, Refused, decode_message
+from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.sources.opening import open_sources
+from producer.feeding.sources.request import SourceRequest
 from tests.producer.feeding.films import film
 
 NEVER = threading.Event()

@@ -9,7 +9,7 @@ from av.container import InputContainer
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
-from producer.feeding.wire import StreamTarget
+from producer.feeding.decoding.wire import StreamTarget
 from worker.contract.limits import MAX_FRAME_PIXELS, MAX_RECORDING_BYTES
 
 # For a connection and the answer to it, and once more to see what comes. A camera that sends one key frame in ten

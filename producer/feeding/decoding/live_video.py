@@ -11,11 +11,11 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from producer.feeding.container import Unreadable, discard_all_but, reason_of, video_in
-from producer.feeding.pacing import StreamClock
+from producer.feeding.decoding.container import Unreadable, discard_all_but, reason_of, video_in
+from producer.feeding.decoding.pacing import StreamClock
 
 
-class Broadcast:
+class LiveVideo:
     """The best video stream of a live source, for one connection.
 
     `alive` is called for every packet read. Raises Unreadable if there is no video in it.

@@ -9,10 +9,10 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from producer.clock import clock
-from producer.feeding.container import Unreadable, video_in
-from producer.feeding.sampling import TimedPicture
-from producer.feeding.skipping import Stamp, first_needed
-from producer.feeding.thinning import followed, shown
+from producer.feeding.decoding.container import Unreadable, video_in
+from producer.feeding.decoding.sampling import TimedPicture
+from producer.feeding.decoding.seeking import Stamp, first_needed
+from producer.feeding.decoding.thinning import followed, shown
 from worker.contract.limits import MAX_RECORDING_S
 
 # A recording is cut short if it ends this much before what its header declares; a rounded header or the end of the
@@ -62,7 +62,7 @@ def _stamps(container: InputContainer, stream: VideoStream, alive: Callable[[], 
         )
 
 
-class Video:
+class RecordedVideo:
     """The best video stream of an open container, one pass.
 
     `fps` is how often a second the pictures are to be sampled: some that no sample shows are left out. `alive` is

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.feeding.pacing import CLOCK_FORWARD_S, LATE_S, StreamClock, paced
+from producer.feeding.decoding.pacing import CLOCK_FORWARD_S, LATE_S, StreamClock, paced
 
 PICTURES = [n / 25 for n in range(100)]
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from producer.feeding import child, container, live
-from producer.feeding import source as opening
-from producer.feeding.address import SourceError
-from producer.feeding.frame import SampledFrame
-from producer.feeding.live import LiveSource
-from producer.feeding.recording import Recording
-from producer.feeding.source import open_source
+from producer.feeding.decoding import container
+from producer.feeding.sources import decoder_process, live, opening
+from producer.feeding.sources.address import SourceError
+from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.sources.live import LiveSource
+from producer.feeding.sources.opening import open_source
+from producer.feeding.sources.recording import Recording
 from tests.processes import eventually
 from tests.producer.feeding.films import cut, film, number_of, pixels
 from tests.streams import Publisher, free_port, rtsp_server, served_folder, served_stream, silent_server
@@ -129,8 +129,8 @@ def test_an_hls_stream_whose_list_is_completed_is_over_and_nothing_is_missing(tm
 def test_the_segments_of_an_hls_stream_that_nobody_sends_any_more_are_not_given_again_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    impatient = "from producer.feeding import container; container.READ_S = 2.0; "
-    monkeypatch.setattr(child, "CHILD", child.CHILD.replace("from", impatient + "from", 1))
+    impatient = "from producer.feeding.decoding import container; container.READ_S = 2.0; "
+    monkeypatch.setattr(decoder_process, "CHILD", decoder_process.CHILD.replace("from", impatient + "from", 1))
     monkeypatch.setattr(live, "FIRST_PAUSE_S", 0.05)
     playlist = tmp_path / "live.m3u8"
     with served_folder(tmp_path) as url, Publisher(playlist, "hls", hls_time=1) as publisher:
@@ -205,8 +205,8 @@ def test_a_closed_port_is_one_clear_line_without_the_password(protocol: str) -> 
 def test_a_server_that_says_nothing_is_asked_in_its_language_and_not_waited_for(
     protocol: str, hello: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    impatient = "from producer.feeding import container; container.OPEN_S = 0.5; "
-    monkeypatch.setattr(child, "CHILD", child.CHILD.replace("from", impatient + "from", 1))
+    impatient = "from producer.feeding.decoding import container; container.OPEN_S = 0.5; "
+    monkeypatch.setattr(decoder_process, "CHILD", decoder_process.CHILD.replace("from", impatient + "from", 1))
     with silent_server() as (port, heard), pytest.raises(SourceError, match=r"nothing came within 0.5 s") as refused:
         open_source(f"{protocol}://me:SECRET@127.0.0.1:{port}/a/b?key=SECRET", 2)
     assert heard[0].startswith(hello)

@@ -16,12 +16,12 @@ import av
 import cv2
 import numpy as np
 
-from producer.feeding.broadcast import Broadcast
-from producer.feeding.container import Unreadable, is_recording, open_file, open_stream
-from producer.feeding.pacing import paced
-from producer.feeding.sampling import sample_count, sampled
-from producer.feeding.video import Video, needed_from
-from producer.feeding.wire import (
+from producer.feeding.decoding.container import Unreadable, is_recording, open_file, open_stream
+from producer.feeding.decoding.live_video import LiveVideo
+from producer.feeding.decoding.pacing import paced
+from producer.feeding.decoding.recorded_video import RecordedVideo, needed_from
+from producer.feeding.decoding.sampling import sample_count, sampled
+from producer.feeding.decoding.wire import (
     Alive,
     Ended,
     FileTarget,
@@ -67,20 +67,22 @@ def decode(order: Order, send: Send) -> None:
             with Path(os.fsdecode(order.target.path)).open("rb") as file:
                 begin = needed_from(open_file(file), order.first / order.fps, alive) if order.first else 0
                 file.seek(0)
-                _decode_recording(Video(open_file(file), order.fps, alive, "the file is damaged", begin), order, send)
+                _decode_recording(
+                    RecordedVideo(open_file(file), order.fps, alive, "the file is damaged", begin), order, send
+                )
             return
         container = open_stream(order.target)
         if order.target.may_be_recording and is_recording(container):
-            _decode_recording(Video(container, order.fps, alive, "the connection was lost"), order, send)
+            _decode_recording(RecordedVideo(container, order.fps, alive, "the connection was lost"), order, send)
         else:
-            _decode_live(Broadcast(container, alive, order.target.may_be_recording, order.seen), order, send)
+            _decode_live(LiveVideo(container, alive, order.target.may_be_recording, order.seen), order, send)
     except Unreadable as why:
         send(encode(Refused(str(why))))
     except OSError as failure:
         send(encode(Refused(f"cannot be read: {failure.strerror}")))
 
 
-def _decode_recording(video: Video, order: Order, send: Send) -> None:
+def _decode_recording(video: RecordedVideo, order: Order, send: Send) -> None:
     screen = None
     held = None
     for sample in sampled(video.pictures(), order.fps):
@@ -99,23 +101,23 @@ def _decode_recording(video: Video, order: Order, send: Send) -> None:
     send(encode(Ended(video.shortfall())))
 
 
-def _decode_live(broadcast: Broadcast, order: Order, send: Send) -> None:
+def _decode_live(live_video: LiveVideo, order: Order, send: Send) -> None:
     screen = None
-    for sample in paced(broadcast.pictures(), order.fps):
+    for sample in paced(live_video.pictures(), order.fps):
         if screen is None:
             screen = Screen(sample.picture, order.screen)
             send(encode(Opened(screen.width, screen.height, live=True)))
         jpeg = screen.jpeg(sample.picture)
         send(encode(Picture(sample.frame, sample.t, fresh=True)))
         send(jpeg)
-        _send_marks(broadcast, send)
-    _send_marks(broadcast, send)
-    send(encode(Ended(broadcast.broken_off)))
+        _send_marks(live_video, send)
+    _send_marks(live_video, send)
+    send(encode(Ended(live_video.broken_off)))
 
 
-def _send_marks(broadcast: Broadcast, send: Send) -> None:
-    while broadcast.marks:
-        send(encode(KeyFrame(broadcast.marks.popleft())))
+def _send_marks(live_video: LiveVideo, send: Send) -> None:
+    while live_video.marks:
+        send(encode(KeyFrame(live_video.marks.popleft())))
 
 
 class Screen:
