@@ -1,24 +1,24 @@
-"""Ingesting a lecture: the feed in a thread of its own, its events in the foreground, until the lecture is over."""
+"""Ingest a lecture: the feed runs in a thread, and the foreground shows the events until the lecture is over."""
 
 import re
-import threading
 import time
 import unicodedata
 from contextlib import AbstractContextManager
 from itertools import count
 from signal import SIGPIPE
-from types import TracebackType
 
 import redis
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from producer.clock import clock
 from producer.display import Bar, Display, JsonLines, Line, Overview
 from producer.embedded.workers import Workers, WorkersEnded
-from producer.feeding.feed import Feed, LectureExists
+from producer.feeding.background import BackgroundFeed
+from producer.feeding.feed import Feed
 from producer.feeding.resuming import Interrupted
 from producer.feeding.sources.live import LiveSource
-from producer.feeding.sources.opening import Source
+from producer.feeding.sources.source import Source
+from producer.feeding.starting import LectureExists, NewLecture
 from producer.listening import workers_listen
 from producer.metrics.counters import SOURCE_CONNECTED
 from producer.reading.follow import follow
@@ -28,26 +28,22 @@ from producer.reading.summary import ledger_line
 from producer.saying import discard_output, say
 from producer.stopping import Stop, exit_code, stoppable
 from worker.contract.lifetimes import RETENTION_S
-from worker.contract.messages import EndEvent
+from worker.contract.messages import EndEvent, LectureChoices
 
-# After so long without an event it is worth a look whether any worker is there.
+# Seconds without an event after which the producer checks whether any worker listens.
 PATIENCE_S = 10.0
 
-# A feed ends within one look at Redis; longer only if that does not answer.
-FEED_STOP_S = 10.0
-# After a second Ctrl-C nobody waits for that.
-HURRIED_STOP_S = 1.0
-
-# Of the 64 characters that an id may have, those for the source's name; the rest is for a number behind it.
+# Characters of a lecture id that may come from the name of its source. An id has up to 64; a number may follow.
 LONGEST_NAME = 56
 
 
-class Wish(Struct, frozen=True):
-    """How to ingest. `lecture` None: named after the source. `participant`: the one person who is seen.
+class IngestSettings(Struct, frozen=True):
+    """How to ingest a lecture.
 
-    `redis` is the URL given on the command line, as it may be shown: what another command has to be told as well.
-    `roster` is what participants are called in what is printed. `class_only`: nothing is told per person, and for
-    `retention_s` seconds is kept what is told. `resumed` is the lecture that is to be gone on with.
+    `lecture` None: its id is made from the name of the source. `participant` is the one person in the recording.
+    `redis` is the URL given on the command line, without credentials, for the commands that are suggested at the end.
+    `roster` has names for what is printed. With `class_only` nothing is published per person. Results are kept for
+    `retention` seconds. `resumed` is the lecture to resume.
     """
 
     lecture: str | None
@@ -58,34 +54,35 @@ class Wish(Struct, frozen=True):
     redis: str | None = None
     roster: Roster | None = None
     class_only: bool = False
-    retention_s: int = RETENTION_S
+    retention: int = RETENTION_S
     resumed: Interrupted | None = None
 
 
-def ingest(wish: Wish, source: Source, client: redis.Redis, workers: AbstractContextManager[Workers | None]) -> int:
-    """Feed `source` and show what comes of it; the exit code.
+def ingest(
+    settings: IngestSettings, source: Source, client: redis.Redis, workers: AbstractContextManager[Workers | None]
+) -> int:
+    """Feed `source` and show the events; the exit code.
 
-    That is 0 if the lecture is done, 1 if it ended with failed frames, short of what a file promised or with a live
-    source lost, and 128 plus a signal's number if it was stopped: 130 by Ctrl-C, 143 by SIGTERM, 141 by whoever read
-    its output and left. `workers` are this command's own, None if others do the work. Raises LectureExists,
-    LectureNotResumable, LectureGone, LectureForgotten, WorkersEnded, redis.RedisError, and SystemExit at the second
-    Ctrl-C.
+    0: the lecture is done. 1: frames failed, a file is shorter than declared, or a live source was lost. 128 plus the
+    number of a signal: stopped, 130 by Ctrl-C, 143 by SIGTERM, 141 because the reader of its output left. `workers` are
+    this command's own, None if others do the work. Raises LectureExists, LectureNotResumable, LectureGone,
+    LectureForgotten, WorkersEnded, redis.RedisError, and SystemExit at the second Ctrl-C.
     """
-    lecture, feed = _started(wish, source, client)
-    names = Names(wish.roster) if wish.roster is not None else None
+    lecture, feed = _started(settings, source, client)
+    names = Names(settings.roster) if settings.roster is not None else None
     SOURCE_CONNECTED.set_function(lambda: not isinstance(source, LiveSource) or source.trouble is None)
     line = _line(lecture, source, feed)
-    display = JsonLines(names) if wish.json else Overview(lecture, wish.redis, line, names, wish.class_only)
+    display = JsonLines(names) if settings.json else Overview(lecture, settings.redis, line, names, settings.class_only)
     try:
-        with stoppable() as stop, workers as own, Feeding(feed, source, stop) as feeding, display:
-            ingestion = Ingestion(client, lecture, source, feeding, stop, own)
+        with stoppable() as stop, workers as own, BackgroundFeed(feed, source, stop.event) as background, display:
+            ingestion = _Ingestion(client, lecture, source, background, stop, own)
             end = ingestion.follow(display)
     except WorkersEnded as ended:
-        if ended.refused and wish.resumed is None:  # nothing was ever worked on, so there is nothing to keep
+        if ended.refused and settings.resumed is None:  # no frame was ever processed, so there is nothing to keep
             forget(client, lecture)
         raise
     except SystemExit:
-        say(f"left at once; lecture {lecture} is not finished, `producer forget {lecture}` erases it{_way_on(source)}")
+        say(f"exiting at once; lecture {lecture} is not finished, `producer forget {lecture}` erases it{_hint(source)}")
         raise
     if not ingestion.unread:
         display.conclude(end)
@@ -93,50 +90,37 @@ def ingest(wish: Wish, source: Source, client: redis.Redis, workers: AbstractCon
 
 
 def lecture_name(title: str) -> str:
-    """A lecture id made of what its source is called."""
+    """A lecture id made from the title of its source."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9_-]+", "-", plain).strip("-")[:LONGEST_NAME] or "lecture"
 
 
-def _started(wish: Wish, source: Source, client: redis.Redis) -> tuple[str, Feed]:
-    """The lecture's id and its feed. A name that nobody asked for gets a number if it is taken."""
-    if wish.resumed is not None:
-        assert wish.lecture is not None, "what is resumed was named"
-        source_name, size = source.label.name, (source.width, source.height)
-        wish.resumed.check(wish.lecture, source_name, wish.fps, *size, wish.participant)
-        return wish.lecture, Feed.resume(client, wish.lecture, wish.resumed, wish.max_bytes)
-    name = lecture_name(source.label.title)
-    names = [wish.lecture] if wish.lecture else (name if n == 1 else f"{name}-{n}" for n in count(1))
-    for lecture in names:
+def _started(settings: IngestSettings, source: Source, client: redis.Redis) -> tuple[str, Feed]:
+    """The lecture's id and its feed. An id made from the source's name gets a number if it is taken."""
+    choices = LectureChoices(settings.participant, settings.class_only, settings.retention)
+    name = settings.lecture or lecture_name(source.label.title)
+    new = NewLecture(name, source.label.name, settings.fps, source.width, source.height, choices)
+    if settings.resumed is not None:
+        settings.resumed.check(new)
+        return name, Feed.resume(client, name, settings.resumed, settings.max_bytes)
+    for number in count(1):
+        lecture = name if number == 1 else f"{name}-{number}"
         try:
-            feed = Feed.start(
-                client,
-                lecture,
-                source.label.name,
-                wish.fps,
-                source.width,
-                source.height,
-                participant=wish.participant,
-                max_bytes=wish.max_bytes,
-                class_only=wish.class_only,
-                retention_s=wish.retention_s,
-            )
+            return lecture, Feed.start(client, structs.replace(new, lecture=lecture), settings.max_bytes)
         except LectureExists:
-            if wish.lecture:
+            if settings.lecture:
                 raise
-        else:
-            return lecture, feed
     raise AssertionError("numbers do not end")
 
 
 def _line(lecture: str, source: Source, feed: Feed) -> Bar | Line:
-    """What moves while the lecture is ingested: towards its end, if it has one."""
+    """The progress display: a bar for a recording, a line for a live source."""
     if not isinstance(source, LiveSource):
         return Bar(lecture, source.expected)
     started = time.monotonic()
 
     def text() -> str:
-        frames, _, _, dropped = feed.progress
+        frames, _, dropped = feed.progress
         connection = "" if source.trouble is None else "no connection, "
         counts = f"{frames} frames, {dropped} dropped, reconnects: {source.reconnects}"
         return f"ingesting {lecture}  {clock(time.monotonic() - started)}  {connection}{counts}"
@@ -144,57 +128,22 @@ def _line(lecture: str, source: Source, feed: Feed) -> Bar | Line:
     return Line(text)
 
 
-class Feeding:
-    """The feed at work in a thread of its own, from entering this context; leaving it stops the feed."""
-
-    def __init__(self, feed: Feed, source: Source, stop: Stop) -> None:
-        self._feed = feed
-        self._source = source
-        self._stop = stop
-        self._thread = threading.Thread(target=self._run, name="feeding", daemon=True)
-        self._failure: Exception | None = None
-
-    def __enter__(self) -> "Feeding":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._stop.event.set()
-        self._thread.join(HURRIED_STOP_S if kind is SystemExit else FEED_STOP_S)
-
-    def attend(self) -> None:
-        """To be called often. Raises what the feed ended with, if that was not its work."""
-        if self._thread.is_alive():
-            return
-        if self._failure is not None:
-            raise self._failure
-        self._feed.renew()
-
-    def _run(self) -> None:
-        try:
-            self._feed.run(self._source, self._stop.event)
-        except Exception as failure:
-            self._failure = failure
-
-
-class Ingestion:
-    """A lecture on its way: follows its events, and looks after all that can go wrong meanwhile."""
+class _Ingestion:
+    """A lecture being ingested: it follows the events, and checks everything that can go wrong meanwhile."""
 
     def __init__(
         self,
         client: redis.Redis,
         lecture: str,
         source: Source,
-        feeding: Feeding,
+        background: BackgroundFeed,
         stop: Stop,
         workers: Workers | None,
     ) -> None:
         self._client = client
         self._lecture = lecture
         self._source = source
-        self._feeding = feeding
+        self._background = background
         self._stop = stop
         self._workers = workers
         self._said_stopping = False
@@ -202,13 +151,13 @@ class Ingestion:
         self._said_no_connection = False
         self._last_event = time.monotonic()
         self.unread = False
-        """Whether standard output was closed by whoever read it."""
+        """Whether the reader of standard output has closed it."""
 
     def follow(self, display: Display) -> EndEvent:
-        """Show every event; the last one. When nobody reads them any more, that is a wish to stop."""
+        """Show every event; the last one. If nobody reads the output any more, stop."""
         for event in follow(self._client, self._lecture, while_waiting=self._wait):
             self._last_event = time.monotonic()
-            self._attend()
+            self._check()
             if not self.unread:
                 try:
                     display.show(event)
@@ -221,7 +170,7 @@ class Ingestion:
         raise AssertionError("the last event is the end")
 
     def _wait(self) -> None:
-        self._attend()
+        self._check()
         if self._workers is None and not self._said_nobody_listens and self._waited_long():
             self._said_nobody_listens = True
             say("no worker takes frames from this Redis; start some there with `worker run`; waiting")
@@ -229,18 +178,18 @@ class Ingestion:
     def _waited_long(self) -> bool:
         return time.monotonic() - self._last_event > PATIENCE_S and not workers_listen(self._client)
 
-    def _attend(self) -> None:
+    def _check(self) -> None:
         if self._stop.signal is not None and not self._said_stopping:
             self._said_stopping = True
-            say("stopping; what is in flight is still worked on (Ctrl-C again leaves at once)")
+            say("stopping; workers finish what is in flight (Ctrl-C again exits at once)")
         if isinstance(self._source, LiveSource):
-            self._attend_connection(self._source)
+            self._check_connection(self._source)
         if self._workers is not None:
             self._workers.check()
-        self._feeding.attend()
+        self._background.check()
 
-    def _attend_connection(self, source: LiveSource) -> None:
-        """Say of every loss of the connection, once, why."""
+    def _check_connection(self, source: LiveSource) -> None:
+        """Say once for every loss of the connection why it was lost."""
         trouble = source.trouble
         if trouble is not None and not self._said_no_connection and source.shortfall is None:
             say(f"{source.label.shown}: connection lost: {trouble}; trying again")
@@ -248,14 +197,13 @@ class Ingestion:
 
 
 def _concluded(source: Source, feed: Feed, end: EndEvent, stop: Stop) -> int:
-    """Say what was not as it should be; the exit code."""
+    """Say what was not in order; the exit code."""
     if end.status == "stopped":
         at, frames = clock(feed.progress.t), feed.progress.frames
-        done = f"what was fed is committed to lecture {end.lecture}{_way_on(source)}"
-        say(f"stopped at {at} after {frames} frames; {done}")
+        say(f"stopped at {at} after {frames} frames; they are committed to lecture {end.lecture}{_hint(source)}")
         return exit_code(stop.signal or SIGPIPE)
     if source.shortfall is not None:
-        say(f"{source.label.shown}: {source.shortfall}; what was there is in lecture {end.lecture}")
+        say(f"{source.label.shown}: {source.shortfall}; the rest is in lecture {end.lecture}")
     if end.status == "done" and end.reason:
         say(f"lecture {end.lecture}: {end.reason}")
     if end.ledger.failed or end.ledger.dropped:
@@ -263,5 +211,5 @@ def _concluded(source: Source, feed: Feed, end: EndEvent, stop: Stop) -> int:
     return 0 if end.status == "done" else 1
 
 
-def _way_on(source: Source) -> str:
-    return "" if source.live else "; --resume goes on with it"
+def _hint(source: Source) -> str:
+    return "" if source.live else "; --resume continues it"

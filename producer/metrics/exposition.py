@@ -1,4 +1,4 @@
-"""What a producer shows over HTTP: its metrics at `/metrics`."""
+"""The HTTP endpoint `/metrics` of a producer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,19 +7,19 @@ from prometheus_client import disable_created_metrics, start_http_server
 
 
 class MetricsRefused(Exception):
-    """The address where metrics are to be served cannot be listened at."""
+    """Metrics cannot be served at this address; the message says why."""
 
 
 @contextmanager
 def metrics_served(host: str, port: int) -> Iterator[None]:
-    """Within, serve the metrics of this process at that address. Raises MetricsRefused."""
-    disable_created_metrics()  # as many series again, which tell when counting began
+    """Inside, the metrics of this process are served at this address. Raises MetricsRefused."""
+    disable_created_metrics()  # they would double the number of series
     try:
         server, thread = start_http_server(port, host)
     except (OSError, UnicodeError) as failure:
         why = failure.strerror if isinstance(failure, OSError) else failure
         raise MetricsRefused(
-            f"cannot serve metrics at {host}:{port}: {why}; choose another --metrics-port or host"
+            f"cannot serve metrics at {host}:{port}: {why}; choose another --metrics-port or --metrics-host"
         ) from None
     with server:
         try:

@@ -8,6 +8,7 @@ from msgspec import structs
 
 from producer.feeding.feed import Feed
 from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.starting import NewLecture
 from tests.lectures import events_of, ledger_of
 from tests.producer.committing import work_on
 from worker.contract.keys import LectureKeys
@@ -37,7 +38,7 @@ class Slides:
 
 
 def begin(client: redis.Redis, lecture: str) -> Feed:
-    return Feed.start(client, lecture, "talk.mp4", FPS, *SIZE)
+    return Feed.start(client, NewLecture(lecture, "talk.mp4", FPS, *SIZE))
 
 
 def told(client: redis.Redis, lecture: str) -> dict[str, list[Event]]:

@@ -11,8 +11,9 @@ import redis
 
 from producer.embedded.folder import data_folder
 from producer.embedded.server import ResultsUnsaved, private_redis
-from producer.feeding import feed as feeding
+from producer.feeding import fed_lecture
 from producer.feeding.feed import Feed
+from producer.feeding.starting import NewLecture
 from producer.reading.lectures import list_lectures, participants
 from tests.faults.commands import finished, producing
 from tests.faults.slides import FPS, NEVER, SIZE, Slides, begin, told, undisturbed
@@ -31,7 +32,7 @@ KEYS = LectureKeys("l")
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     said: list[object] = []
-    monkeypatch.setattr(feeding, "say", said.append)
+    monkeypatch.setattr(fed_lecture, "say", said.append)
     return said
 
 
@@ -49,8 +50,9 @@ def empty(client: redis.Redis) -> None:
 
 
 def test_a_feed_waits_while_redis_is_full_says_so_once_and_loses_nothing(
-    client: redis.Redis, said: list[object]
+    client: redis.Redis, said: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(fed_lecture, "RENEW_EVERY_S", 0.0)
     expected = undisturbed(client, 40)
     feed = begin(client, "l")
     fed = threading.Thread(
@@ -60,7 +62,6 @@ def test_a_feed_waits_while_redis_is_full_says_so_once_and_loses_nothing(
     try:
         eventually(lambda: said)
         client.expire(KEYS.feeder, 5)
-        feed._renew_at = 0.0
         eventually(lambda: client.ttl(KEYS.feeder) > 5)  # also now its sign of life does not fade
         assert feed.progress.frames == 16
         assert [(each.id, each.ledger.in_flight) for each in list_lectures(client)][-1] == ("l", 16)
@@ -108,7 +109,7 @@ def test_what_a_live_source_shows_while_redis_is_full_is_dropped_and_counted(
     client: redis.Redis, said: list[object]
 ) -> None:
     camera, stop = Camera(), threading.Event()
-    feed = Feed.start(client, "l", "camera", FPS, *SIZE)
+    feed = Feed.start(client, NewLecture("l", "camera", FPS, *SIZE))
     fed = threading.Thread(target=feed.run, args=(camera, stop))
     fed.start()
     eventually(lambda: feed.progress.frames)
@@ -211,12 +212,12 @@ def test_a_wall_clock_that_jumps_by_hours_changes_nothing(client: redis.Redis, m
     jumps = itertools.cycle([0.0, 5 * 3600.0, -7 * 3600.0])
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + next(jumps))
-    feed = Feed.start(client, "l", "talk.mp4", FPS, *SIZE, max_bytes=1)
+    feed = Feed.start(client, NewLecture("l", "talk.mp4", FPS, *SIZE), max_bytes=1)
     fed = threading.Thread(target=feed.run, args=(Slides(40), NEVER))
     fed.start()
     while fed.is_alive():
         if client.hlen(KEYS.in_flight):
-            assert 0 < client.ttl(KEYS.feeder) <= FEEDER_TTL_S or not fed.is_alive() or feed._finished
+            assert 0 < client.ttl(KEYS.feeder) <= FEEDER_TTL_S or not fed.is_alive() or feed._lecture._released
         work_on(client, KEYS)
     fed.join()
     work_on(client, KEYS)

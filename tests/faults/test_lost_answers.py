@@ -8,11 +8,14 @@ from redis.backoff import NoBackoff
 from redis.client import Pipeline
 from redis.retry import Retry
 
+from producer.feeding import fed_lecture
+from producer.feeding.fed_lecture import FedLecture
 from producer.feeding.feed import Feed
 from producer.feeding.packing import packed
 from producer.feeding.resuming import read_interrupted
+from producer.feeding.starting import NewLecture
 from tests.faults.proxy import Proxy, proxied
-from tests.faults.slides import NEVER, SIZE, Slides, begin, told, undisturbed
+from tests.faults.slides import FPS, NEVER, SIZE, Slides, begin, told, undisturbed
 from tests.lectures import ledger_of
 from tests.producer.committing import work_on
 from worker.contract.connection import Patience, connect
@@ -84,28 +87,27 @@ def ended(client: redis.Redis, keys: LectureKeys) -> bool:
     return b'{"frames":0,"size":0}' in client.hvals(keys.in_flight)
 
 
-def test_a_lecture_that_is_fed_is_listed_as_running(client: redis.Redis) -> None:
+def test_a_lecture_that_is_fed_is_listed_as_running(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fed_lecture, "RENEW_EVERY_S", 0.0)
     feed = begin(client, "l")
     assert client.smembers(RUNNING) == {b"l"}
     client.srem(RUNNING, "l")
-    feed._renew_at = 0
     feed.renew()
     assert client.smembers(RUNNING) == {b"l"}
 
 
 def test_a_chunk_that_is_committed_before_its_feed_hears_of_it_is_not_accounted_again(client: redis.Redis) -> None:
-    feed, keys = begin(client, "l"), LectureKeys("l")
+    fed, keys = FedLecture.start(client, NewLecture("l", "talk.mp4", FPS, *SIZE)), LectureKeys("l")
     ending = Chunk(ChunkHead([], *SIZE, Ending("done")), [])
     for number, chunk in enumerate([*packed(Slides(20).frames(NEVER), *SIZE), ending]):
-        client.transaction(partial(account, feed, number, chunk), keys.info)
+        client.transaction(partial(account, fed, number, chunk), keys.info)
         for field, value in chunk.to_hash().items():
             client.hset(keys.chunk(number), field, value)
         work_on(client, keys)
-        client.transaction(partial(account, feed, number, chunk), keys.info)  # as if the answer had been lost
+        client.transaction(partial(account, fed, number, chunk), keys.info)  # as if the answer had been lost
         assert not client.exists(keys.in_flight)
-        feed._next_chunk += 1
     assert client.hget(keys.info, "status") == b"done"
 
 
-def account(feed: Feed, number: int, chunk: Chunk, pipe: Pipeline) -> None:
-    feed._account(pipe, number, chunk)
+def account(fed: FedLecture, number: int, chunk: Chunk, pipe: Pipeline) -> None:
+    fed._account(pipe, number, chunk, sampled=0)

@@ -13,6 +13,7 @@ import redis
 
 from producer.feeding.feed import Feed
 from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.starting import NewLecture
 from tests.faults.commands import finished, producing
 from tests.faults.durable import durable_redis
 from tests.faults.slides import FPS, NEVER, SIZE, Slides, as_printed, begin, told, undisturbed
@@ -96,7 +97,7 @@ class Camera:
 def test_what_a_live_source_shows_while_redis_is_away_is_dropped_and_counted_and_the_lecture_goes_on() -> None:
     camera, stop = Camera(), threading.Event()
     with durable_redis() as server, connect(server.url, Patience(60)) as client:
-        feed = Feed.start(client, "l", "camera", FPS, *SIZE)
+        feed = Feed.start(client, NewLecture("l", "camera", FPS, *SIZE))
         feeding = threading.Thread(target=feed.run, args=(camera, stop))
         feeding.start()
         eventually(lambda: feed.progress.frames)
@@ -149,4 +150,4 @@ def test_while_redis_is_away_a_second_ctrl_c_leaves_at_once(lecture_video: Path)
         ingest.send_signal(signal.SIGINT)
         code, _, said = finished(ingest, patience=20)
     assert code == 130
-    assert said[-1].startswith("producer: left at once; ")
+    assert said[-1].startswith("producer: exiting at once; ")

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 import redis
+from msgspec import structs
 
-from producer.feeding.feed import Feed, LectureGone
+from producer.feeding.fed_lecture import LectureGone
+from producer.feeding.feed import Feed
 from producer.feeding.resuming import LectureNotResumable, read_interrupted
+from producer.feeding.starting import NewLecture
 from tests.conftest import running_redis
 from tests.faults.commands import finished, producing
 from tests.faults.slides import NEVER, SIZE, Slides, as_printed, begin, told, undisturbed
@@ -19,7 +22,7 @@ from tests.processes import eventually, workers
 from tests.producer.committing import committing, work_on
 from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import EndEvent, Event
+from worker.contract.messages import EndEvent, Event, LectureChoices
 
 KEYS = LectureKeys("l")
 
@@ -38,7 +41,7 @@ def test_a_lecture_in_three_parts_is_told_like_one(
             ingest.send_signal(signal.SIGINT)
             code, _, said = finished(ingest)
             assert code == 130
-            assert said[-1].endswith("; --resume goes on with it")
+            assert said[-1].endswith("; --resume continues it")
         with producing(*words, "--resume") as ingest:
             code, events, said = finished(ingest)
         assert (code, said) == (0, [])
@@ -80,7 +83,7 @@ def test_whoever_was_taken_over_feeds_no_more(client: redis.Redis) -> None:
 def test_whoever_was_given_up_feeds_no_more_and_is_told_how_to_go_on(client: redis.Redis) -> None:
     slept = begin(client, "l")
     client.hset(KEYS.info, "status", "stopped")
-    with pytest.raises(LectureGone, match="was ended while nothing was heard of this producer; --resume goes on"):
+    with pytest.raises(LectureGone, match="was ended because its producer did not answer; --resume continues it"):
         slept.run(Slides(40), NEVER)
 
 
@@ -112,7 +115,7 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-ASKED: dict[str, Any] = {"source": "talk.mp4", "fps": 2.0, "width": 640, "height": 360, "participant": None}
+SAME = NewLecture("l", "talk.mp4", 2.0, 640, 360)
 
 
 @pytest.mark.parametrize(
@@ -121,22 +124,22 @@ ASKED: dict[str, Any] = {"source": "talk.mp4", "fps": 2.0, "width": 640, "height
         ({"source": "other.mp4"}, "source: talk.mp4, not other.mp4"),
         ({"fps": 5.0}, "fps: 2, not 5"),
         ({"width": 1280}, "size in pixels: 640x360, not 1280x360"),
-        ({"participant": "ada"}, "participant: not named, not ada"),
+        ({"choices": LectureChoices("ada")}, "participant: not named, not ada"),
     ],
 )
 def test_a_lecture_goes_on_as_it_was_begun(client: redis.Redis, asked: dict[str, Any], said: str) -> None:
     stopped(client)
     interrupted = read_interrupted(client, "l")
-    interrupted.check("l", **ASKED)
-    with pytest.raises(LectureNotResumable, match=f"^lecture l was begun with another {said}$"):
-        interrupted.check("l", **{**ASKED, **asked})
+    interrupted.check(SAME)
+    with pytest.raises(LectureNotResumable, match=f"^lecture l was started with another {said}$"):
+        interrupted.check(structs.replace(SAME, **asked))
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("status", "done"), "lecture l is done; only one that was stopped can be resumed"),
-        (("dropped", "3"), "lecture l is that of a live source, which cannot be resumed"),
+        (("status", "done"), "lecture l is done; only a stopped lecture can be resumed"),
+        (("dropped", "3"), "lecture l has a live source and cannot be resumed"),
     ],
 )
 def test_what_was_not_interrupted_is_not_resumed(client: redis.Redis, change: tuple[str, str], said: str) -> None:
@@ -155,14 +158,14 @@ def test_while_its_end_is_in_flight_a_lecture_is_not_resumed(client: redis.Redis
 def test_what_stands_against_it_is_one_line_and_exit_code_2(client: redis.Redis, redis_url: str, short: Path) -> None:
     code, said = resumed(redis_url, short)
     assert code == 2
-    assert "name the lecture that is to be gone on with: --lecture ID" in said[0]
+    assert "name the lecture to resume: --lecture ID" in said[0]
     code, said = resumed(redis_url, short, "--lecture", "l")
-    assert (code, said) == (2, ["producer: there is no lecture 'l'; leave out --resume to begin it"])
+    assert (code, said) == (2, ["producer: there is no lecture 'l'; leave out --resume to start it"])
     stopped(client)
     client.delete(KEYS.state)
     code, said = resumed(redis_url, short, "--lecture", "l")
     assert code == 2
-    assert "is gone: it is kept for a day; `producer forget l` and ingest it from the start" in said[0]
+    assert "the state of lecture l is gone, it is kept for a day; run `producer forget l` and ingest" in said[0]
     client.set(KEYS.feeder, 1, ex=20)
     code, said = resumed(redis_url, short, "--lecture", "l")
     assert code == 2

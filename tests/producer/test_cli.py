@@ -95,7 +95,10 @@ def events(out: str) -> list[dict[str, Any]]:
         (["ingest", "no.mp4", "--fps", "often"], "'--fps': 'often' is not a number"),
         (["ingest", "no.mp4", "--lecture", "a/b"], "lecture id 'a/b' is not 1 to 64 letters"),
         (["ingest", "no.mp4", "--workers", "0"], "'--workers': '0' is not a whole number"),
-        (["ingest", "no.mp4", "--redis", "redis://h", "--workers", "2"], "2 workers cannot be started beside"),
+        (
+            ["ingest", "no.mp4", "--redis", "redis://h", "--workers", "2"],
+            "2 workers can only be started beside the private Redis",
+        ),
         (["ingest", "alice=no.mp4", "nobody.mp4"], "nobody.mp4: no such file"),
         (["ingest", "alice=no.mp4", "alice=no.mp4"], "alice names two recordings"),
         (["ingest", "alice=no.mp4", "--participant", "bob"], "--participant bob names the person of a single SOURCE"),
@@ -207,7 +210,7 @@ def test_one_of_several_recordings_that_is_cut_off_is_named_and_the_others_are_f
     assert frames["grace"] == list(range(60))
     assert 10 < len(frames["ada"]) < 50
     assert frames["ada"] == list(range(len(frames["ada"])))
-    assert err == f"producer: 2 recordings: {told[-1]['reason']}; what was there is in lecture {told[-1]['lecture']}\n"
+    assert err == f"producer: 2 recordings: {told[-1]['reason']}; the rest is in lecture {told[-1]['lecture']}\n"
 
 
 def test_if_one_of_several_recordings_cannot_be_opened_nothing_is_created(
@@ -216,7 +219,7 @@ def test_if_one_of_several_recordings_cannot_be_opened_nothing_is_created(
     (tmp_path / "text.mp4").write_text("no video at all")
     code, out, err = ran("ingest", f"ada={video}", f"grace={tmp_path / 'text.mp4'}", "--redis", redis_url)
     assert (code, out, len(err.splitlines())) == (2, "", 1)
-    assert "text.mp4: is no video that can be read" in err
+    assert "text.mp4: is not a readable video" in err
     assert client.dbsize() == 0
 
 
@@ -275,9 +278,8 @@ def test_a_signal_stops_feeding_and_what_was_fed_is_committed(
     assert process.returncode == code
     assert (told[-1]["status"], told[-1]["ledger"]["published"]) == ("stopped", 16)
     assert err.splitlines() == [
-        "producer: stopping; what is in flight is still worked on (Ctrl-C again leaves at once)",
-        "producer: stopped at 0:00:07 after 16 frames; what was fed is committed to lecture l"
-        "; --resume goes on with it",
+        "producer: stopping; workers finish what is in flight (Ctrl-C again exits at once)",
+        "producer: stopped at 0:00:07 after 16 frames; they are committed to lecture l; --resume continues it",
     ]
 
 
@@ -292,7 +294,7 @@ def test_a_second_ctrl_c_leaves_at_once(redis_url: str, video: Path) -> None:
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert err == (
-        "producer: left at once; lecture l is not finished, `producer forget l` erases it; --resume goes on with it\n"
+        "producer: exiting at once; lecture l is not finished, `producer forget l` erases it; --resume continues it\n"
     )
 
 
@@ -357,9 +359,9 @@ def test_who_waits_for_workers_that_are_not_there_is_told_once(
 
     helper = threading.Thread(target=come_to_help)
     helper.start()
-    wish = ingesting.Wish("l", 2.0, None, MAX_BYTES, json=False)
+    settings = ingesting.IngestSettings("l", 2.0, None, MAX_BYTES, json=False)
     with open_source(str(video), 2.0) as source:
-        assert ingesting.ingest(wish, source, client, nullcontext()) == 0
+        assert ingesting.ingest(settings, source, client, nullcontext()) == 0
     helper.join()
     assert said == ["no worker takes frames from this Redis; start some there with `worker run`; waiting"]
 
@@ -448,7 +450,7 @@ def test_list_export_and_forget_work_on_the_same_lecture(client: redis.Redis, re
     assert (code, err, line.split()[:2], line.split()[-1]) == (0, "", ["l", "abandoned"], source)
     file = tmp_path / "l.csv"
     code, out, err = ran("export", "l", "-o", file, "--redis", redis_url)
-    assert (code, out, err) == (0, "", f"producer: lecture l is not over: {file} holds what was there\n")
+    assert (code, out, err) == (0, "", f"producer: lecture l is not over: {file} contains what there is until now\n")
     assert len(file.read_text().splitlines()) == 2
     assert ran("forget", "l", "--redis", redis_url) == (0, "forgot lecture l\n", "")
     assert client.keys() == []

@@ -97,7 +97,7 @@ def test_no_place_with_a_path_short_enough_for_a_socket_is_said_in_one_line(
     there.mkdir()
     monkeypatch.setenv("TMPDIR", str(there))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    with pytest.raises(EmbeddedError, match="too long a path for a socket; set TMPDIR to a shorter one"):
+    with pytest.raises(EmbeddedError, match="is too long for a socket; set TMPDIR to a shorter one"):
         socket_path(data_folder())
 
 
@@ -115,7 +115,7 @@ def test_what_the_first_to_leave_did_is_on_disk_while_the_server_runs_on(data: P
 def test_a_server_left_behind_by_a_killed_command_is_used_and_then_stopped() -> None:
     code = """
 from producer.embedded.server import private_redis
-from worker.contract.server import connect
+from worker.contract.connection import connect
 with private_redis() as url:
     client = connect(url)
     client.set("a", "left")
@@ -178,7 +178,7 @@ def test_a_data_folder_whose_path_is_short_holds_the_socket_itself(monkeypatch: 
 
 def test_a_folder_in_tmp_that_others_can_write_to_is_refused(data: Path) -> None:
     socket_path(data).parent.chmod(0o777)
-    with pytest.raises(EmbeddedError, match="not a folder of yours alone"), private_redis():
+    with pytest.raises(EmbeddedError, match="is open to other users"), private_redis():
         pytest.fail("opened")
 
 

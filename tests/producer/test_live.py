@@ -63,9 +63,7 @@ def test_a_live_lecture_that_is_lost_is_told_as_far_as_it_went_and_exit_code_1(
     assert [event["t"] for event in frames] == sorted(event["t"] for event in frames)
     assert (told[-1]["status"], told[-1]["ledger"]["published"]) == ("failed", len(frames))
     assert told[-1]["reason"].startswith("given up after 1.5 s without a picture: no picture for ")
-    assert err.splitlines()[-1] == (
-        f"producer: udp://127.0.0.1:{port}: {told[-1]['reason']}; what was there is in lecture l"
-    )
+    assert err.splitlines()[-1] == (f"producer: udp://127.0.0.1:{port}: {told[-1]['reason']}; the rest is in lecture l")
 
 
 def test_a_lost_connection_is_said_once_and_counted(client: redis.Redis, redis_url: str) -> None:
@@ -176,7 +174,7 @@ def _parent(status: Path) -> int:
         (["rtsp://me:SECRET@127.0.0.1:1/x"], "rtsp://127.0.0.1:1/x: nobody answers there (connection refused)"),
         (
             ["srt://me:SECRET@127.0.0.1:1"],
-            "srt:// is no protocol that is read; give a file, a camera or one of rtsp://",
+            "srt:// is not supported; give a file, a camera or one of rtsp://",
         ),
         (["/dev/video4711"], "/dev/video4711: no such camera"),
         (["udp://:1", "--give-up", "0"], "'--give-up': '0' is not a number of seconds above 0"),

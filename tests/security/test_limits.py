@@ -1,4 +1,4 @@
-"""What is too much is refused in one line that says what the most is; on the side of the workers, too."""
+"""What is too much is refused in one line that says what the limit is; on the side of the workers, too."""
 
 import threading
 import zlib
@@ -15,10 +15,11 @@ import redis
 from producer.feeding.decoding import container
 from producer.feeding.decoding.container import Unreadable, open_file, video_in
 from producer.feeding.decoding.wire import FileTarget
-from producer.feeding.feed import Feed, TooManyLectures
+from producer.feeding.feed import Feed
 from producer.feeding.sources import recording
 from producer.feeding.sources.address import SourceError, address_of
 from producer.feeding.sources.opening import open_source
+from producer.feeding.starting import NewLecture, TooManyLectures
 from tests.producer.feeding.films import film
 from tests.streams import served_folder
 from tests.worker.test_commit import SAD
@@ -47,14 +48,14 @@ def test_a_source_of_too_many_pixels_is_refused_before_it_is_decoded(
 ) -> None:
     path = film(tmp_path / "a.mp4", size=(320, 240))
     monkeypatch.setattr(container, "MAX_FRAME_PIXELS", 320 * 240 - 1)
-    with path.open("rb") as file, pytest.raises(Unreadable, match=r"has 320x240 pixels; the most is 76799 .*scale it"):
+    with path.open("rb") as file, pytest.raises(Unreadable, match=r"has 320x240 pixels; the limit is 76799 .*scale it"):
         video_in(open_file(file))
 
 
 def test_pixels_that_no_file_should_claim_are_refused_by_the_real_limit(tmp_path: Path) -> None:
     path = tmp_path / "huge.png"
     path.write_bytes(claiming(20_000, 20_000))
-    with pytest.raises(SourceError, match=r"holds no picture that can be decoded|has 20000x20000 pixels"):
+    with pytest.raises(SourceError, match=r"contains no picture that can be decoded|has 20000x20000 pixels"):
         open_source(str(path), 2)
 
 
@@ -86,7 +87,7 @@ def test_pictures_that_grow_beyond_the_limit_on_the_way_are_not_decoded(
 
 def test_a_recording_that_is_too_long_is_refused_at_once(tmp_path: Path) -> None:
     path = film(tmp_path / "a.mkv", times_ms=[0, 500, 25 * 3600 * 1000])
-    with pytest.raises(SourceError, match=r"is 25:00:00 long; the longest a recording may be is 24:00:00; cut it"):
+    with pytest.raises(SourceError, match=r"is 25:00:00 long; the limit of a recording is 24:00:00; cut it"):
         open_source(str(path), 2)
 
 
@@ -100,7 +101,7 @@ def test_a_recording_whose_clock_runs_away_is_refused(tmp_path: Path) -> None:
             frame.pts, frame.time_base = pts, Fraction(1, 25)
             output.mux(stream.encode(frame))
         output.mux(stream.encode())
-    with pytest.raises(SourceError, match=r"the longest a recording may be is 24:00:00; cut it"):
+    with pytest.raises(SourceError, match=r"the limit of a recording is 24:00:00; cut it"):
         open_source(str(path), 0.01)
 
 
@@ -117,7 +118,7 @@ def test_a_file_of_too_many_bytes_is_refused_unread(tmp_path: Path) -> None:
     path = film(tmp_path / "a.mp4")
     with path.open("r+b") as file:
         file.truncate(MAX_RECORDING_BYTES + 1)  # which takes no room
-    with pytest.raises(SourceError, match=f"has {MAX_RECORDING_BYTES + 1} bytes; the most is"):
+    with pytest.raises(SourceError, match=f"has {MAX_RECORDING_BYTES + 1} bytes; the limit is"):
         address_of(str(path))
 
 
@@ -127,7 +128,7 @@ def test_a_served_file_of_too_many_bytes_is_refused_unread(tmp_path: Path, monke
     with served_folder(tmp_path) as url:
         target = address_of(f"{url}/a.mp4").target
         assert not isinstance(target, FileTarget)
-        with pytest.raises(Unreadable, match=r"has \d+ bytes; the most is 1000; cut it"):
+        with pytest.raises(Unreadable, match=r"has \d+ bytes; the limit is 1000; cut it"):
             container.is_recording(container.open_stream(target))
 
 
@@ -136,7 +137,7 @@ def head(frames: int = 1, width: int = 640, height: int = 360) -> ChunkHead:
 
 
 def test_a_chunk_of_too_many_bytes_or_pixels_is_neither_fed_nor_read(client: redis.Redis) -> None:
-    feed = Feed.start(client, "l", "a.mp4", 2, 640, 360)
+    feed = Feed.start(client, NewLecture("l", "a.mp4", 2, 640, 360))
     before = set(client.scan_iter())
     for chunk in (
         Chunk(head(2), [bytes(MAX_CHUNK_BYTES), b"x"]),
@@ -186,8 +187,8 @@ def test_nobody_is_told_beyond_the_most_participants_and_the_lecture_says_so(
 
 def test_no_more_lectures_begin_than_a_redis_is_for(client: redis.Redis) -> None:
     client.sadd(RUNNING, *range(MAX_RUNNING_LECTURES))
-    with pytest.raises(TooManyLectures, match="1000 lectures are running on this Redis, the most there may be; wait"):
-        Feed.start(client, "l", "a.mp4", 2, 640, 360)
+    with pytest.raises(TooManyLectures, match="1000 lectures are running on this Redis, which is the limit; wait"):
+        Feed.start(client, NewLecture("l", "a.mp4", 2, 640, 360))
     client.spop(RUNNING)
-    Feed.start(client, "l", "a.mp4", 2, 640, 360)
+    Feed.start(client, NewLecture("l", "a.mp4", 2, 640, 360))
     assert client.exists("lecture:{l}")

@@ -89,6 +89,12 @@ LECTURES = "lecture:{*}"
 CHUNKS = "lecture:{*}:chunk:*"
 """A SCAN pattern that finds every chunk of every lecture: all the pixels that there are."""
 
+SCAN_STEP = 1000
+"""Keys that one SCAN looks at: few calls, and none that blocks Redis for long."""
+
+NO_SUCH_KEY = -2
+"""The answer of TTL if there is no such key."""
+
 _INFO_KEY = re.compile(r"lecture:\{([A-Za-z0-9_-]{1,64})\}")
 
 

@@ -1,4 +1,4 @@
-"""A live stream, decoded: its pictures as they come. Loads FFmpeg."""
+"""The video of a live stream: its pictures as they come. Loads FFmpeg."""
 
 import time
 from collections import deque
@@ -16,34 +16,37 @@ from producer.feeding.decoding.pacing import StreamClock
 
 
 class LiveVideo:
-    """The best video stream of a live source, for one connection.
+    """The best video stream of a live source, for one connection. Raises Unreadable if there is none.
 
-    `alive` is called for every packet read. Raises Unreadable if there is no video in it.
-
-    A web server gives again what it has: of HLS the last segment, whether or not anything is still being sent. So of
-    what is `remembering` the marks of key frames are kept in `marks`, and it begins with the first not in `seen`.
+    `alive` is called for every packet. A web server sends again what it has, such as the last HLS segment, even when
+    nobody publishes any more. If `remembering`, the marks of key frames are collected in `marks`, and pictures before
+    the first key frame that is not among `known_key_frames` are skipped.
     """
 
     def __init__(
-        self, container: InputContainer, alive: Callable[[], None], remembering: bool = False, seen: Iterable[str] = ()
+        self,
+        container: InputContainer,
+        alive: Callable[[], None],
+        remembering: bool = False,
+        known_key_frames: Iterable[str] = (),
     ) -> None:
         self._container = container
         self._alive = alive
         self._remembering = remembering
-        self._seen = frozenset(seen)
+        self._known_key_frames = frozenset(known_key_frames)
         self.marks: deque[str] = deque()
         self._stream = video_in(container)
         discard_all_but(self._stream)
-        # Pictures are given when they are decoded, not when the codec is sure that none has to go before them.
+        # Each picture comes as soon as it is decoded, not when the codec is sure that none belongs before it.
         self._stream.codec_context.flags |= Flags.low_delay
-        self._repeating = bool(self._seen)
+        self._repeating = bool(self._known_key_frames)
         self.broken_off: str | None = None
-        """After the last picture: what the stream broke off with; None if it ended."""
+        """After the last picture: the error with which the stream broke off; None if it ended."""
 
     def pictures(self) -> Iterator[tuple[float, av.VideoFrame]]:
-        """Every picture, with its time in seconds since the first; what cannot be decoded is passed over.
+        """Every picture, with its time in seconds since the first. Pictures that cannot be decoded are skipped.
 
-        Raises Unreadable if the stream is over before there was one.
+        Raises Unreadable if the stream ends without a picture.
         """
         clock = StreamClock()
         none_yet = True
@@ -71,11 +74,11 @@ class LiveVideo:
             try:
                 frames = self._stream.decode(packet)
             except av.FFmpegError:
-                continue  # what was lost on the way cannot be decoded, nor what depends on it
+                continue  # a packet was lost on the way; pictures that depend on it cannot be decoded
             yield from frames
 
     def _remember(self, packet: "Packet[VideoStream]") -> None:
         mark = f"{packet.pts}:{crc32(bytes(packet)):x}"
-        self._repeating = self._repeating and mark in self._seen
+        self._repeating = self._repeating and mark in self._known_key_frames
         if not self._repeating:
             self.marks.append(mark)

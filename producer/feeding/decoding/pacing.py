@@ -1,4 +1,4 @@
-"""When the pictures of a live stream were taken, and which of them are looked at."""
+"""Live streams: the time of each picture, and which pictures become frames."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -6,21 +6,23 @@ from typing import TypeVar
 
 from producer.feeding.decoding.sampling import ROUNDING_S, Sample
 
-# A step back further than this is no jitter: the stream's clock began anew.
+# A larger step back is not jitter: the stream's clock restarted.
 CLOCK_BACK_S = 1.0
-# A step that is so much longer than the time in which it came is none of time, but of the clock.
+
+# A step that exceeds the time in which it came by more than this is one of the clock, not of time.
 CLOCK_FORWARD_S = 10.0
-# Pictures that come so much later than they say were not delayed on their way: their clock stood still with the sender.
+
+# A picture that comes this much later than its stamp says was not delayed: its clock stood still with the sender.
 LATE_S = 10.0
 
 P = TypeVar("P")
 
 
 class StreamClock:
-    """The time of a picture in seconds since the first, by the stream's own clock for as long as that can be.
+    """The time of a picture in seconds since the first, by the stream's own clock as long as that is plausible.
 
-    That clock, and not when the picture came, because the network delivers in bursts: HLS a whole segment at once.
-    Where it jumps, stands still or is missing, the time goes on by the wall clock. It never goes back.
+    The arrival time is worse, because the network delivers in bursts, HLS a whole segment at once. If the stream's
+    clock jumps, stands still or is missing, the wall clock replaces it. The time never decreases.
     """
 
     def __init__(self) -> None:
@@ -31,7 +33,7 @@ class StreamClock:
         self._t = 0.0
 
     def at(self, stamp: float | None, came: float) -> float:
-        """The time of the picture that the stream stamps so and that came at `came` of a clock that is never set."""
+        """The time of the picture with this `stamp` of the stream, which came at `came` of a monotonic clock."""
         if self._first_came is None:
             self._first_came = self._came = came
             self._stamp = stamp or 0.0
@@ -54,10 +56,10 @@ class StreamClock:
 
 
 def paced(pictures: Iterable[tuple[float, P]], fps: float) -> Iterator[Sample[P]]:
-    """Of pictures with their times, the first at or after every tick of a clock that ticks `fps` times a second.
+    """The first picture at or after every tick of a clock with `fps` ticks per second; `pictures` have their times.
 
-    Unlike `sampled` it neither waits for the following picture nor repeats one that is held, which costs nobody any
-    time; a tick without a picture is passed over. `t` is the picture's own time; numbers have no gaps.
+    Unlike `sampled` it does not wait for the following picture and does not repeat one; ticks without a picture are
+    skipped. `t` is the picture's own time. Numbers have no gaps.
     """
     due, frame = -math.inf, 0
     for t, picture in pictures:

@@ -1,4 +1,4 @@
-"""A recording, decoded: its pictures with their times, and whether all of it is there. Loads FFmpeg."""
+"""The video of a recording: its pictures with their times, and whether all of it is there. Loads FFmpeg."""
 
 from collections.abc import Callable, Iterator
 
@@ -12,40 +12,40 @@ from producer.clock import clock
 from producer.feeding.decoding.container import Unreadable, video_in
 from producer.feeding.decoding.sampling import TimedPicture
 from producer.feeding.decoding.seeking import Stamp, first_needed
-from producer.feeding.decoding.thinning import followed, shown
+from producer.feeding.decoding.thinning import followed, may_be_sampled
 from worker.contract.limits import MAX_RECORDING_S
 
-# A recording is cut short if it ends this much before what its header declares; a rounded header or the end of the
-# last sound need less. In seconds and as a share of the duration; the larger counts.
+# A recording is cut off if it ends this much before the end that its header declares, in seconds and as a share of the
+# duration; the larger one counts. A rounded header and a longer sound track differ by less.
 TOLERANCE_S = 1.0
 TOLERANCE_SHARE = 0.02
 
-# The containers whose header declares the duration of all. Elsewhere FFmpeg guesses it, in MPEG-TS from what is there.
+# Containers whose header declares the whole duration. For others FFmpeg guesses it, in MPEG-TS from the existing data.
 DECLARING = frozenset({"mov", "mp4", "matroska", "webm", "flv", "asf", "hls"})
 
-# A step back further than this is no jitter: recordings were joined, or aired with a break, and the clock began anew.
+# A larger step back is not jitter: recordings were joined, or broadcast with a break, and the clock restarted.
 CLOCK_BACK_S = 1.0
-# Where FFmpeg takes a clock that began anew for one that ran over, the step is forward, by 26 hours. Elsewhere a
-# picture may well be held for long. (10 s is what the ffmpeg program takes for a break: -dts_delta_threshold.)
+
+# In these containers FFmpeg takes a restarted clock for an overflow, which is a step forward by 26 hours. In others a
+# picture may be held for long. The ffmpeg program uses the same 10 s (-dts_delta_threshold).
 CLOCK_FORWARD_S = 10.0
 WITH_BREAKS = frozenset({"mpegts", "mpeg", "hls"})
 
-# The containers that do not tell when a picture is to be displayed.
+# Containers that do not store display times.
 WITHOUT_TIMES = frozenset({"avi"})
 
 
 def needed_from(container: InputContainer, t: float, alive: Callable[[], None]) -> int:
-    """The number of the video's packet with which decoding may begin if only pictures from `t` on are wanted.
+    """The number of the video's packet with which decoding may start, if only pictures from `t` on are wanted.
 
-    `t` is in seconds from the first picture. Where times cannot be told from packets it is the first. Reads the
-    container as far as that.
+    `t` is in seconds from the first picture. 0 if packets do not show their times. Reads the container up to there.
     """
     stream = video_in(container)
     if frozenset(container.format.name.split(",")) & (WITH_BREAKS | WITHOUT_TIMES):
         return 0
     try:
         return first_needed(_stamps(container, stream, alive), t)
-    except (av.FFmpegError, IndexError):  # damaged, or a stream turned up on the way: what is there tells
+    except (av.FFmpegError, IndexError):  # damaged, or a stream appeared later: decoding will show it
         return 0
 
 
@@ -65,10 +65,9 @@ def _stamps(container: InputContainer, stream: VideoStream, alive: Callable[[], 
 class RecordedVideo:
     """The best video stream of an open container, one pass.
 
-    `fps` is how often a second the pictures are to be sampled: some that no sample shows are left out. `alive` is
-    called for every packet read, `damage` is what is wrong where reading fails on the way. After the first picture,
-    what comes before packet number `begin` is not decoded.
-    Raises Unreadable if there is no video in it.
+    `fps` is the sampling rate: some pictures that no sample shows are left out. `alive` is called for every packet.
+    `damage` is the explanation if reading fails later. After the first picture, packets before number `begin` are not
+    decoded. Raises Unreadable if there is no video.
     """
 
     def __init__(
@@ -83,7 +82,7 @@ class RecordedVideo:
         self._stream = video_in(container)
         self._formats = frozenset(self._container.format.name.split(","))
         self._still = any(name.endswith("_pipe") for name in self._formats)
-        # All in seconds on the file's own clock, which `_shift` continues if it begins anew.
+        # All in seconds on the file's own clock; `_shift` continues it when it restarts.
         self._first = 0.0
         self._last = 0.0
         self._pictures_end = 0.0
@@ -95,7 +94,7 @@ class RecordedVideo:
 
     @property
     def duration(self) -> float | None:
-        """Seconds of video as far as the file tells; 0 for a still picture. Exact once the first picture is there."""
+        """Seconds of video, None if the file does not declare it; 0 for a still. Exact after the first picture."""
         if self._still:
             return 0.0
         if self._stream.duration is not None and self._stream.time_base is not None:
@@ -107,15 +106,13 @@ class RecordedVideo:
     def pictures(self) -> Iterator[TimedPicture[av.VideoFrame]]:
         """The pictures in the order of display, `t` in seconds from the first.
 
-        What cannot be decoded is passed over and remembered for `shortfall`. Raises Unreadable if nothing can be.
+        Pictures that cannot be decoded are skipped and counted for `shortfall`. Raises Unreadable if none can be.
         """
         usual = 0.0 if self._still or not self._stream.average_rate else float(1 / self._stream.average_rate)
         declared = self.duration if self._formats & DECLARING else None
         if declared is not None and declared > MAX_RECORDING_S:
             longest = clock(MAX_RECORDING_S)
-            raise Unreadable(
-                f"is {clock(declared)} long; the longest a recording may be is {longest}; cut it into parts"
-            )
+            raise Unreadable(f"is {clock(declared)} long; the limit of a recording is {longest}; cut it into parts")
         for frame in self._decoded():
             tick = float(frame.time_base or self._stream.time_base or 0)
             stamp = frame.dts if self._formats & WITHOUT_TIMES else frame.pts
@@ -123,7 +120,7 @@ class RecordedVideo:
             if self._none_yet:
                 self._first = self._last = t
                 self._none_yet = False
-            elif self._clock_began_anew(t):
+            elif self._clock_restarted(t):
                 self._shift += self._pictures_end - t
                 t = self._packets_end = self._pictures_end
             self._last = max(self._last, t)
@@ -131,7 +128,7 @@ class RecordedVideo:
             self._pictures_end = self._last + duration
             yield TimedPicture(self._last - self._first, duration, frame)
         if self._none_yet:
-            raise Unreadable("holds no picture that can be decoded; see whether a player shows it")
+            raise Unreadable("contains no picture that can be decoded; check whether a player shows it")
 
     def shortfall(self) -> str | None:
         """After the last picture: what is missing of the recording, in one line, or None if all of it was there."""
@@ -144,7 +141,7 @@ class RecordedVideo:
             return f"nothing can be read beyond {clock(reached)}; {self._damage}"
         if self._undecodable and self._clearly_before(self._pictures_end, self._packets_end):
             return f"nothing after {clock(reached)} can be decoded; the file is damaged"
-        # Before the first picture it was but a recording that begins between key frames, after the last but its end.
+        # Before the first picture and after the last one this is normal: a recording may start between key frames.
         inside = [t - self._first for t in self._undecodable if self._first < t < self._last]
         if inside:
             between = f"between {clock(inside[0])} and {clock(inside[-1])}"
@@ -166,29 +163,29 @@ class RecordedVideo:
                     yield frame
 
     def _own_packets(self) -> "Iterator[Packet[Stream]]":
-        """The packets of the video stream, the codec told of each whether it is worth decoding.
+        """The packets of the video stream. For each, the codec is set to skip it if no sample may show it.
 
-        Of 720p25 H.264 with B frames at 2 samples a second that spares 40 % of the time (PyAV 18.1).
+        With 720p25 H.264 with B frames and 2 samples per second this saves 40 % of the time.
         """
-        # Not `stream_index`, which is 0 for every packet that flushes a decoder at the end.
+        # Not `packet.stream_index`, which is 0 for all packets that flush a decoder at the end.
         own = self._needed(packet for packet in self._packets() if packet.stream.index == self._stream.index)
         if self._formats & (WITH_BREAKS | WITHOUT_TIMES):
             yield from own
             return
         for packet, t, following in followed(own, self._begin):
-            spared = not (self._none_yet or t is None or following is None) and not shown(
+            skipped = not (self._none_yet or t is None or following is None) and not may_be_sampled(
                 t - self._first, following - self._first, self._fps
             )
-            self._stream.codec_context.skip_frame = "NONREF" if spared else "DEFAULT"
+            self._stream.codec_context.skip_frame = "NONREF" if skipped else "DEFAULT"
             yield packet
 
     def _needed(self, packets: "Iterator[Packet[Stream]]") -> "Iterator[Packet[Stream]]":
-        passed_over = False
+        any_dropped = False
         for number, packet in enumerate(packets):
             if number < self._needed_from and not self._none_yet:
-                passed_over = True
+                any_dropped = True
                 continue
-            if number == self._needed_from and passed_over:
+            if number == self._needed_from and any_dropped:
                 self._resumed_with = packet
             yield packet
 
@@ -202,7 +199,7 @@ class RecordedVideo:
                 self._reading_failed = True
                 return
             except IndexError:
-                # PyAV 18.1 at the end of a file in which a stream turned up on the way; ours is flushed before.
+                # PyAV 18.1 at the end of a file in which a stream appeared later; ours is flushed before.
                 return
             if packet is None:
                 return
@@ -216,14 +213,14 @@ class RecordedVideo:
         stamp = packet.dts if packet.pts is None else packet.pts
         return None if stamp is None or packet.time_base is None else float(stamp * packet.time_base) + self._shift
 
-    def _clock_began_anew(self, t: float) -> bool:
+    def _clock_restarted(self, t: float) -> bool:
         if t < self._last - CLOCK_BACK_S:
             return True
         return t > self._pictures_end + CLOCK_FORWARD_S and bool(self._formats & WITH_BREAKS)
 
     def _declared_end(self) -> float | None:
         if "avi" in self._formats:
-            # FFmpeg scales the duration of a cut AVI down to its size, but not the count of frames.
+            # FFmpeg scales the duration of a truncated AVI to its size, but not the number of frames.
             rate = self._stream.average_rate
             return float(self._stream.frames / rate) if self._stream.frames and rate else None
         if self._container.duration is None or not self._formats & DECLARING:
@@ -234,5 +231,5 @@ class RecordedVideo:
         return later - end > max(TOLERANCE_S, TOLERANCE_SHARE * (later - self._first))
 
     def _start_time(self) -> int:
-        """When the file's own clock starts, in units of 1 / av.time_base seconds."""
+        """The start of the file's own clock, in units of 1 / av.time_base seconds."""
         return self._container.start_time or 0

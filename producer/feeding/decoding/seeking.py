@@ -1,10 +1,10 @@
-"""Where decoding may begin if a recording is wanted from its middle on."""
+"""Where decoding may start if a recording is wanted from its middle on."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-# Pictures right behind a key frame may lean on some before it (open GOP), and where pictures are refreshed bit by bit
-# (intra refresh) what is marked as a key frame is whole only when the next one comes. So one more than the nearest.
+# Pictures right after a key frame may depend on some before it (open GOP). With intra refresh, a marked key frame is
+# complete only when the next one comes. So decoding starts one key frame earlier than the nearest.
 KEY_FRAMES_BEFORE = 2
 
 
@@ -17,10 +17,10 @@ class Stamp(NamedTuple):
 
 
 def first_needed(packets: Iterable[Stamp], t: float) -> int:
-    """How many of `packets`, in the order of decoding, need no decoding if pictures are wanted from `t` on.
+    """The number of the packet with which decoding may start, if pictures are wanted from `t` on.
 
-    `t` is in seconds from the first picture; the one on display then is among those that are decoded. 0 where that
-    cannot be told: a packet has no times, or the clock began anew on the way.
+    `packets` are in the order of decoding, `t` is in seconds from the first picture. The picture on display at `t` is
+    then decoded too. 0 if the times do not show it: a packet has none, or the clock restarts on the way.
     """
     start, clock = float("inf"), float("-inf")
     keys: list[int] = []

@@ -1,4 +1,4 @@
-"""Which pictures of a recording need no decoding: those that no sample shows, if no other picture depends on them."""
+"""Which pictures of a recording need no decoding: no sample shows them, and no other picture depends on them."""
 
 import math
 from collections import deque
@@ -7,16 +7,16 @@ from typing import TypeVar
 
 from producer.feeding.decoding.sampling import ROUNDING_S
 
-# H.264 and H.265 show a picture at most 16 others later than it is decoded (max_dec_frame_buffering; 16 in both).
+# H.264 and H.265 display a picture at most 16 pictures after it is decoded (max_dec_frame_buffering).
 REORDERED = 17
 
 P = TypeVar("P")
 
 
 def followed(packets: Iterable[P], time: Callable[[P], float | None]) -> Iterator[tuple[P, float | None, float | None]]:
-    """Every packet, in the order of decoding, with its time of display and that of the picture that comes on after it.
+    """Every packet, in the order of decoding, with its display time and that of the picture displayed after it.
 
-    Both are None where `time` tells none, the second also for the last picture. Reads REORDERED packets ahead.
+    Both are None if `time` returns None, the second also for the last picture. Reads REORDERED packets ahead.
     """
     ahead: deque[tuple[P, float | None]] = deque()
     behind: deque[float] = deque(maxlen=REORDERED)
@@ -37,9 +37,9 @@ def followed(packets: Iterable[P], time: Callable[[P], float | None]) -> Iterato
         yield first()
 
 
-def shown(t: float, following: float, fps: float) -> bool:
-    """Whether a sample may show the picture on display from `t` to `following`, seconds from the first picture.
+def may_be_sampled(t: float, following: float, fps: float) -> bool:
+    """Whether a sample may show the picture displayed from `t` to `following`, in seconds from the first picture.
 
-    In doubt, which is ROUNDING_S wide, it may.
+    True also if ROUNDING_S decides it.
     """
     return math.ceil((t - 2 * ROUNDING_S) * fps) / fps < following

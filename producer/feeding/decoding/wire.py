@@ -1,4 +1,4 @@
-"""What the decoder's process and its parent say to each other. JSON, and raw JPEG behind a fresh `Picture`."""
+"""Messages between the decoder's process and its parent: JSON, and a raw JPEG after a fresh `Sampled`."""
 
 from typing import cast
 
@@ -6,16 +6,16 @@ from msgspec import Struct, json
 
 
 class FileTarget(Struct, frozen=True, tag="file"):
-    """A local file. The path is bytes, because not every name of a file is text."""
+    """A local file. The path is bytes, because a file name need not be text."""
 
     path: bytes
 
 
 class StreamTarget(Struct, frozen=True, tag="stream"):
-    """What FFmpeg opens by an address: a URL, or a camera's device, with its options.
+    """What FFmpeg opens by an address: a URL or the device of a camera, with its options.
 
-    The URL may hold a password, which is why it goes this way and not by the command line. `may_be_recording`: what
-    answers may turn out to be finished and whole.
+    The URL may contain a password, so it is sent this way and not on the command line. `may_be_recording`: what answers
+    may turn out to be finished and whole.
     """
 
     url: str
@@ -28,25 +28,25 @@ Target = FileTarget | StreamTarget
 
 
 class Order(Struct, frozen=True):
-    """To the decoder, the one line on its standard input: what to decode, and the descriptor to answer on.
+    """To the decoder, the one line on its standard input: what to decode, and the file descriptor for its answers.
 
-    `screen`, width and height in pixels, is how large the pictures are to be taken for; by default as the first is.
-    `seen` are marks of key frames that a live source gave before and need not give again. `first` is the first sample
-    of a recording that is wanted.
+    `size` is width and height of all pictures in pixels, by default those of the first one. `known_key_frames` are
+    marks of key frames that a live source has sent before; pictures before the first new one are skipped. `first` is
+    the number of the first sample of a recording that is wanted.
     """
 
     target: Target
     fps: float
     answers: int
-    screen: tuple[int, int] | None = None
-    seen: list[str] = []
+    size: tuple[int, int] | None = None
+    known_key_frames: list[str] = []
     first: int = 0
 
 
 class Opened(Struct, frozen=True, tag="opened"):
-    """The first picture is decoded. Size in pixels as displayed, duration in seconds if the file tells it.
+    """The first picture is decoded. Size in pixels as displayed; duration in seconds, if the file declares it.
 
-    `live`: there is no end to be expected, and what is not read in time is lost.
+    `expected` is the number of samples. If it is `live`, pictures that are not read in time are lost.
     """
 
     width: int
@@ -56,14 +56,14 @@ class Opened(Struct, frozen=True, tag="opened"):
     live: bool = False
 
 
-class Refused(Struct, frozen=True, tag="refused"):
-    """Instead of `Opened`: nothing can be decoded here, because of `reason`."""
+class DecodingFailed(Struct, frozen=True, tag="failed"):
+    """Nothing can be decoded, or nothing more, for this `reason`."""
 
     reason: str
 
 
-class Picture(Struct, frozen=True, tag="picture"):
-    """A sample. If `fresh`, its JPEG is the next message; if not, it shows what the one before it shows."""
+class Sampled(Struct, frozen=True, tag="sampled"):
+    """A sampled frame. If it is `fresh`, its JPEG is the next message; otherwise its picture is the previous one."""
 
     frame: int
     t: float
@@ -71,22 +71,22 @@ class Picture(Struct, frozen=True, tag="picture"):
 
 
 class KeyFrame(Struct, frozen=True, tag="key"):
-    """A key frame of a live source that might give it again after a reconnect, and what it can be known by."""
+    """The `mark` of a key frame, by which it is recognized if the live source sends it again after a reconnect."""
 
     mark: str
 
 
 class Alive(Struct, frozen=True, tag="alive"):
-    """Decoding goes on, though no sample is due."""
+    """Decoding continues, but no sample is due."""
 
 
 class Ended(Struct, frozen=True, tag="ended"):
-    """The last word; `shortfall` says what is missing of the recording, or what a live stream broke off with."""
+    """The last message. `shortfall` says what is missing of a recording, or why a live stream broke off."""
 
     shortfall: str | None
 
 
-Message = Opened | Refused | Picture | KeyFrame | Alive | Ended
+Message = Opened | DecodingFailed | Sampled | KeyFrame | Alive | Ended
 
 
 def encode(message: Struct) -> bytes:

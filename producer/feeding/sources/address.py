@@ -1,4 +1,4 @@
-"""What SOURCE names: a recording, a stream or a camera; and what FFmpeg may touch in opening it."""
+"""What SOURCE names: a recording, a stream or a camera, and what FFmpeg may open for it."""
 
 import os
 import re
@@ -13,15 +13,14 @@ from producer.feeding.decoding.wire import FileTarget, StreamTarget, Target
 from worker.contract.credentials import without_credentials
 from worker.contract.limits import MAX_RECORDING_BYTES
 
-# What a stream of these protocols may be made of. FFmpeg looks at what comes and would else take it for a playlist of
-# any kind, and open what that names.
+# Containers that a stream may have. Without this list FFmpeg would also accept any playlist, and open what it names.
 _CONTAINERS = "mpegts,flv,live_flv,mov,matroska"
-# HLS, with what its segments may be.
+# HLS, and the containers of its segments.
 _HTTP_CONTAINERS = f"hls,avi,{_CONTAINERS},aac,ac3,eac3,mp3,webvtt"
-# Redirections lead from one to the other; `crypto` opens the segments of an encrypted HLS stream.
+# Redirections lead from one of them to another; `crypto` opens the segments of an encrypted HLS stream.
 _HTTP_PROTOCOLS = "http,https,httpproxy,tls,tcp,crypto"
 
-# Microseconds in which to find out what comes. By itself FFmpeg waits 5 s for sound that a silent FLV stream has not.
+# Microseconds to find out which streams come. By default FFmpeg waits 5 s for the sound of a silent FLV stream.
 _ANALYZE_US = 2_000_000
 
 # Video4Linux: Linux' Documentation/admin-guide/devices.txt.
@@ -33,7 +32,7 @@ _CAMERA = re.compile(r"/dev/video\d+")
 
 @dataclass(frozen=True)
 class Protocol:
-    """How FFmpeg opens the streams of a protocol: what else it may open for them, and what they may be."""
+    """How FFmpeg opens streams of a protocol: the protocols and containers that it may use, and its options."""
 
     whitelist: str
     formats: str
@@ -51,17 +50,17 @@ class Protocol:
 
 
 def _trusted() -> dict[str, str]:
-    """Whose certificates are taken: those that Python trusts, or SSL_CERT_FILE. FFmpeg by itself takes any."""
+    """Options for certificates: those that Python trusts, or SSL_CERT_FILE. By default FFmpeg accepts any."""
     file = ssl.get_default_verify_paths().cafile
     return {"tls_verify": "1", **({"ca_file": file} if file else {})}
 
 
-# Not `fflags=nobuffer`: it forgets what was read to find out what the stream is, its first key frame included, and so
-# shows nothing until the next one; without it FFmpeg is no later, it only gives the first second at once.
+# Not `fflags=nobuffer`: it forgets what was read to detect the stream, with the first key frame, and waits for the next
+# one. Without it FFmpeg is not later; it only gives the first second at once.
 _HTTP = Protocol(
     _HTTP_PROTOCOLS,
     _HTTP_CONTAINERS,
-    # The newest segment of an HLS stream, not the third before it; and a recording is asked for again where it broke.
+    # Start with the newest segment of an HLS stream, not the third before it. Reconnect where a recording broke off.
     {"live_start_index": "-1", "reconnect": "1", "reconnect_delay_max": "10", **_trusted()},
     may_be_recording=True,
 )
@@ -74,7 +73,7 @@ PROTOCOLS = {
     "udp": Protocol("udp", _CONTAINERS, {"overrun_nonfatal": "1"}, needs_port=True),
     "tcp": Protocol("tcp", _CONTAINERS, needs_port=True),
 }
-"""The protocols that SOURCE may have; nothing else is opened."""
+"""The protocols that SOURCE may have. Nothing else is opened."""
 
 
 class SourceError(Exception):
@@ -82,11 +81,10 @@ class SourceError(Exception):
 
 
 @dataclass(frozen=True)
-class Label:
-    """What a source is called.
+class SourceLabel:
+    """The names of a source: `shown` in messages, `name` in the lecture's hash, `title` as the base of a lecture id.
 
-    `shown` is what messages call it and `name` what the lecture keeps of it: neither holds a password, a query or a
-    folder of the user's. `title` is what a lecture may be called after it.
+    `shown` and `name` contain no password and no query, `name` no folder of the user.
     """
 
     shown: str
@@ -95,8 +93,8 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Address(Label):
-    """Where a source is, and what it is called."""
+class Address(SourceLabel):
+    """Where a source is, and its names."""
 
     target: Target = field(repr=False)
 
@@ -104,8 +102,8 @@ class Address(Label):
 def address_of(source: str) -> Address:
     """The address that `source` names.
 
-    Raises SourceError where there is no such file or camera, no such protocol, or the URL cannot be one. Whether a
-    stream answers is not looked at.
+    Raises SourceError if there is no such file or camera, the protocol is not supported, or the URL is not well formed.
+    It does not check whether a stream answers.
     """
     scheme = _SCHEME.match(source)
     if scheme:
@@ -121,14 +119,14 @@ def _stream(url: str, scheme: str) -> Address:
     protocol = PROTOCOLS.get(scheme)
     if protocol is None:
         known = ", ".join(f"{each}://" for each in PROTOCOLS)
-        raise SourceError(f"{shown}: {scheme}:// is no protocol that is read; give a file, a camera or one of {known}")
+        raise SourceError(f"{shown}: {scheme}:// is not supported; give a file, a camera or one of {known}")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
         url.encode()
     except ValueError:
         raise SourceError(
-            f"{shown}: is no URL that can be read; write / ? # @ in a password as %2F %3F %23 %40"
+            f"{shown}: not a URL that can be read; write / ? # @ in a password as %2F %3F %23 %40"
         ) from None
     if protocol.needs_port and not port:
         raise SourceError(f"{shown}: lacks its port; write {scheme}://HOST:PORT")
@@ -156,7 +154,7 @@ def _camera(path: Path) -> Address:
         there = ", ".join(map(str, sorted(Path("/dev").glob("video*")))) or "none"
         raise SourceError(f"{path}: no such camera; there is {there}") from None
     except PermissionError:
-        raise SourceError(f"{path}: may not be used by you; join the group `video`") from None
+        raise SourceError(f"{path}: you may not use it; join the group `video`") from None
     except OSError as failure:
         raise SourceError(f"{path}: cannot be opened: {failure.strerror}") from None
     options = {"protocol_whitelist": "none", "format_whitelist": "v4l2"}
@@ -169,20 +167,20 @@ def _recording(source: str, path: Path) -> Address:
         if stat.S_ISDIR(found.st_mode):
             raise SourceError(f"{source}: is a folder; name a video file in it")
         if not stat.S_ISREG(found.st_mode):
-            raise SourceError(f"{source}: is no file but a device or a pipe; give a file")
+            raise SourceError(f"{source}: is a device or a pipe; give a file")
         if found.st_size == 0:
             raise SourceError(f"{source}: the file is empty; copy or record it again")
         if found.st_size > MAX_RECORDING_BYTES:
             raise SourceError(
-                f"{source}: has {found.st_size} bytes; the most is {MAX_RECORDING_BYTES}; cut it into parts"
+                f"{source}: has {found.st_size} bytes; the limit is {MAX_RECORDING_BYTES}; cut it into parts"
             )
         path.open("rb").close()
     except FileNotFoundError:
         raise SourceError(f"{source}: no such file; check the path") from None
     except PermissionError:
-        raise SourceError(f"{source}: may not be read by you; ask for the permission (chmod +r)") from None
+        raise SourceError(f"{source}: you may not read it; ask for the permission (chmod +r)") from None
     except (OSError, ValueError) as failure:
         raise SourceError(f"{source!r}: cannot be opened: {failure}") from None
-    # A name need not be text; what is not UTF-8 in it is replaced.
+    # A file name need not be text; bytes that are not UTF-8 are replaced.
     name = os.fsencode(path.name).decode(errors="replace")
     return Address(source, name, path.stem, FileTarget(os.fsencode(path)))

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class SampledFrame:
-    """A frame as it is fed: number from 0 without gaps, seconds from the first one, JPEG upright.
+    """A sampled frame: its number, counted from 0 without gaps, its media time in seconds, and its upright JPEG.
 
-    Of a lecture of several recordings, one recording's picture of the frame, those of a frame one after the other:
-    `participant` is whose recording it is, and `size` how wide and high that is in pixels as displayed. `taken` is when
-    it came from its source, in seconds since 1970.
+    If a lecture has several recordings, this is one recording's picture of the frame, and all pictures of a frame
+    follow each other. `participant` is then the person of that recording, `size` its width and height in pixels as
+    displayed. `taken` is the arrival time from the source, in seconds since 1970.
     """
 
     frame: int

@@ -1,4 +1,4 @@
-"""What SOURCE... on the command line asks for: sources, and whom each of them shows."""
+"""The words SOURCE and NAME=SOURCE of the command line: which sources are asked for, and whom each of them shows."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,23 +9,24 @@ from worker.contract.keys import checked_id
 
 
 class SourceRequest(NamedTuple):
-    """A source as it is written (file, URL or camera), and the id of the one person whom it shows, if that is told."""
+    """A source as written (file, URL or camera), and the id of the one person it shows, if that person is named."""
 
     source: str
     participant: str | None
 
 
 def source_requests(words: Sequence[str], participant: str | None = None) -> list[SourceRequest]:
-    """The sources that `words`, at least one, ask for: each is SOURCE or NAME=SOURCE.
+    """Parse `words`, at least one, each of them SOURCE or NAME=SOURCE.
 
-    A file that exists is a SOURCE, whatever it is called. Of several each has to have a name of its own, a single one
-    may have it from `participant` instead. Raises SourceError where that is not so, or a name cannot be an id.
+    A word that is the path of an existing file is a SOURCE. Each of several sources must have its own name. The person
+    of a single source may also be given as `participant`. Raises SourceError if a name is missing, double or cannot be
+    an id.
     """
     requests = [_request(word) for word in words]
     if participant is not None:
         if len(requests) > 1 or requests[0].participant is not None:
             raise SourceError(
-                f"--participant {participant} names the person of a single SOURCE; leave it out where NAME=SOURCE does"
+                f"--participant {participant} names the person of a single SOURCE; leave it out if you use NAME=SOURCE"
             )
         return [SourceRequest(requests[0].source, participant)]
     if len(requests) > 1:
@@ -46,16 +47,16 @@ def _request(word: str) -> SourceRequest:
 def _exists(word: str) -> bool:
     try:
         return Path(word).exists()
-    except (OSError, ValueError):  # too long for a name, or a zero byte in it
+    except (OSError, ValueError):  # too long for a name, or with a zero byte
         return False
 
 
 def _check_names(requests: Sequence[SourceRequest]) -> None:
-    seen = set()
+    names = set()
     for request in requests:
         if request.participant is None:
             shown = address_of(request.source).shown
-            raise SourceError(f"{shown}: of several recordings each needs the name of its person; write NAME=SOURCE")
-        if request.participant in seen:
-            raise SourceError(f"{request.participant} names two recordings; give each person one, and one name")
-        seen.add(request.participant)
+            raise SourceError(f"{shown}: each of several recordings needs the name of its person; write NAME=SOURCE")
+        if request.participant in names:
+            raise SourceError(f"{request.participant} names two recordings; give each recording its own name")
+        names.add(request.participant)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.feeding.backlog import BACKLOG_S, CHUNK_S, Backlog
-from producer.feeding.packing import CHUNK_BYTES, CHUNK_PICTURES
+from producer.feeding.backlog import BACKLOG_S, LIVE_CHUNK_S, Backlog
+from producer.feeding.packing import PACKED_BYTES, PACKED_PICTURES
 from producer.feeding.sources.frame import SampledFrame
 from tests.processes import eventually
 from worker.contract.messages import Chunk
@@ -68,7 +68,7 @@ def test_the_oldest_chunks_are_dropped_whole_when_there_are_too_many_bytes() -> 
 def test_the_oldest_chunks_are_dropped_when_they_are_too_old() -> None:
     backlog = filled(2, 100)
     assert backlog.dropped + len(numbers(taken(backlog))) == 100
-    assert backlog.dropped >= 100 - 2 * (BACKLOG_S + CHUNK_S)
+    assert backlog.dropped >= 100 - 2 * (BACKLOG_S + LIVE_CHUNK_S)
 
 
 def test_what_is_too_large_for_the_room_stays() -> None:
@@ -97,7 +97,7 @@ def test_what_the_source_fails_with_comes_out_at_the_other_end() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.floats(0, 5), st.sampled_from([0, 1000, 2**20, CHUNK_BYTES + 1])), max_size=60),
+    st.lists(st.tuples(st.floats(0, 5), st.sampled_from([0, 1000, 2**20, PACKED_BYTES + 1])), max_size=60),
     st.sampled_from([1, 10_000, 2**22, PLENTY]),
     st.lists(st.booleans(), max_size=60),
 )
@@ -118,8 +118,8 @@ def test_every_frame_is_taken_once_in_order_or_counted(
     assert len(told) + backlog.dropped == len(steps)
     for chunk in chunks:
         times = [stamp.t for stamp in chunk.head.frames]
-        assert times[-1] - times[0] < CHUNK_S
-        assert len(times) <= CHUNK_PICTURES
-        assert chunk.size <= CHUNK_BYTES or len(times) == 1
+        assert times[-1] - times[0] < LIVE_CHUNK_S
+        assert len(times) <= PACKED_PICTURES
+        assert chunk.size <= PACKED_BYTES or len(times) == 1
     if steps:
         assert told[-1] == len(steps) - 1, "the newest frame is never dropped"

@@ -11,17 +11,19 @@ import pytest
 import redis
 
 from producer.clock import clock
-from producer.feeding import feed as feeding
-from producer.feeding.feed import Feed, LectureExists, LectureGone, Progress
+from producer.feeding import fed_lecture
+from producer.feeding.fed_lecture import LectureGone
+from producer.feeding.feed import LIVE_IN_FLIGHT_S, MAX_BYTES, Feed, FeedProgress
 from producer.feeding.packing import packed
 from producer.feeding.sources.frame import SampledFrame
 from producer.feeding.sources.opening import open_source
+from producer.feeding.starting import LectureExists, NewLecture
 from tests.producer.feeding.films import cut, film, number_of
 from worker.contract.jobs import job_id
 from worker.contract.keys import LectureKeys
 from worker.contract.lecture_hash import LectureInfo, ledger_from_hashes
 from worker.contract.lifetimes import FEEDER_TTL_S, FRAMES_TTL_S, RETENTION_S
-from worker.contract.messages import Chunk, Ending, InFlight, Ledger
+from worker.contract.messages import Chunk, Ending, InFlight, LectureChoices, Ledger
 from worker.contract.queue import frame_queue
 
 KEYS = LectureKeys("l1")
@@ -46,8 +48,8 @@ class Frames:
             yield SampledFrame(number, number / 2, bytes(self.size))
 
 
-def started(client: redis.Redis, max_bytes: int = feeding.MAX_BYTES, participant: str | None = None) -> Feed:
-    return Feed.start(client, "l1", "talk.mp4", 2.0, 640, 360, participant, max_bytes)
+def started(client: redis.Redis, max_bytes: int = MAX_BYTES, participant: str | None = None) -> Feed:
+    return Feed.start(client, NewLecture("l1", "talk.mp4", 2.0, 640, 360, LectureChoices(participant)), max_bytes)
 
 
 def chunks(client: redis.Redis) -> list[Chunk]:
@@ -73,7 +75,7 @@ def ending(client: redis.Redis) -> Ending | None:
 def test_a_recording_lies_in_redis_as_the_contract_says(client: redis.Redis, tmp_path: Path) -> None:
     lecture = film(tmp_path / "lecture.mp4", pictures=100, fps=4)
     with open_source(str(lecture), 4) as source:
-        feed = Feed.start(client, "l1", source.label.name, 4, source.width, source.height)
+        feed = Feed.start(client, NewLecture("l1", source.label.name, 4, source.width, source.height))
         feed.run(source, NEVER)
 
     *fed, last = chunks(client)
@@ -88,7 +90,7 @@ def test_a_recording_lies_in_redis_as_the_contract_says(client: redis.Redis, tmp
     assert (info.source, info.status, info.fps, info.width, info.height) == ("lecture.mp4", "running", 4, 320, 240)
     assert (info.sampled, info.published, info.retention) == (100, 0, RETENTION_S)
     assert ledger_from_hashes(stored(client, KEYS.info), stored(client, KEYS.in_flight)).balances
-    assert feed.progress == Progress(100, 25.0, 24.75)
+    assert feed.progress == FeedProgress(100, 24.75)
 
 
 def test_everything_a_feed_leaves_expires_by_itself(client: redis.Redis) -> None:
@@ -98,12 +100,14 @@ def test_everything_a_feed_leaves_expires_by_itself(client: redis.Redis) -> None
         assert 0 < client.ttl(key) <= (FRAMES_TTL_S if pixels else RETENTION_S)
 
 
-def test_the_end_of_a_lecture_waits_for_workers_longer_than_its_pixels(client: redis.Redis) -> None:
+def test_the_end_of_a_lecture_waits_for_workers_longer_than_its_pixels(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fed_lecture, "RENEW_EVERY_S", 0.0)
     feed = started(client)
     feed.run(Frames(20), NEVER)
-    feed._renew_at = 0
     feed.renew()
-    pixels, end = (client.ttl(feed._keys.chunk(number)) for number in (0, len(chunks(client)) - 1))
+    pixels, end = (client.ttl(KEYS.chunk(number)) for number in (0, len(chunks(client)) - 1))
     assert pixels <= FRAMES_TTL_S < end
 
 
@@ -131,7 +135,7 @@ def test_a_lecture_that_exists_is_left_alone_and_the_way_out_named(client: redis
 
 def test_an_id_that_cannot_name_a_lecture_or_participant_leaves_nothing(client: redis.Redis) -> None:
     with pytest.raises(ValueError, match="lecture id 'a/b'"):
-        Feed.start(client, "a/b", "talk.mp4", 2, 640, 360)
+        Feed.start(client, NewLecture("a/b", "talk.mp4", 2, 640, 360))
     with pytest.raises(ValueError, match="participant id 'a b'"):
         started(client, participant="a b")
     assert client.dbsize() == 0
@@ -174,7 +178,7 @@ def test_without_room_a_feed_waits_and_stop_ends_the_wait(client: redis.Redis) -
     fed.join()
     assert [len(chunk.jpegs) for chunk in chunks(client)] == [16, 0]
     assert ending(client) == Ending("stopped", "stopped at 0:00:07")
-    assert feed.progress == Progress(16, 8.0, 7.5)
+    assert feed.progress == FeedProgress(16, 7.5)
 
 
 def test_stop_leaves_a_chunk_that_is_not_whole_to_whoever_resumes(client: redis.Redis) -> None:
@@ -247,7 +251,7 @@ def test_a_live_source_has_no_more_in_flight_than_what_can_still_be_told_soon(cl
     fed = threading.Thread(target=feed.run, args=(source, stop))
     fed.start()
     fed.join()
-    assert ledger(client).in_flight <= feeding.LIVE_IN_FLIGHT_S * 2 + 1
+    assert ledger(client).in_flight <= LIVE_IN_FLIGHT_S * 2 + 1
     assert ledger(client).balances
 
 
@@ -318,7 +322,7 @@ def test_a_feed_that_waits_for_room_notices_that_its_lecture_is_gone(client: red
 
 
 def test_what_waits_long_is_kept_alive(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeding, "RENEW_EVERY_S", 0.0)
+    monkeypatch.setattr(fed_lecture, "RENEW_EVERY_S", 0.0)
     feed = started(client)
     feed.push(next(iter_chunks(16)))
     client.expire(KEYS.chunk(0), 5)
@@ -357,4 +361,4 @@ def test_a_frame_of_several_recordings_is_one_sampled_frame(client: redis.Redis)
     # Sixteen pictures a chunk: of eight frames, eight, four and then eight more, twelve.
     assert [in_flight(client)[n].frames for n in range(len(fed))] == [8, 8, 12, 12]
     assert ledger(client) == Ledger(sampled=40, in_flight=40)
-    assert feed.progress == Progress(40, 20.0, 19.5)
+    assert feed.progress == FeedProgress(40, 19.5)

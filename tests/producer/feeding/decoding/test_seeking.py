@@ -12,7 +12,7 @@ from producer.feeding.decoding.container import open_file
 from producer.feeding.decoding.decoder import decode
 from producer.feeding.decoding.recorded_video import needed_from
 from producer.feeding.decoding.seeking import Stamp, first_needed
-from producer.feeding.decoding.wire import Ended, FileTarget, Order, Picture, Refused, decode_message
+from producer.feeding.decoding.wire import DecodingFailed, Ended, FileTarget, Order, Sampled, decode_message
 from producer.feeding.sources.frame import SampledFrame
 from producer.feeding.sources.opening import open_sources
 from producer.feeding.sources.request import SourceRequest
@@ -27,9 +27,9 @@ def frames_of(path: Path, first: int = 0, fps: float = 2.0) -> list[SampledFrame
     decode(Order(FileTarget(bytes(path)), fps, 0, first=first), sent.append)
     frames, jpeg, answers = [], b"", iter(sent)
     for message in map(decode_message, answers):
-        assert not isinstance(message, Refused)
+        assert not isinstance(message, DecodingFailed)
         assert not (isinstance(message, Ended) and message.shortfall)
-        if isinstance(message, Picture):
+        if isinstance(message, Sampled):
             jpeg = next(answers) if message.fresh else jpeg
             frames.append(SampledFrame(message.frame, message.t, jpeg))
     return frames

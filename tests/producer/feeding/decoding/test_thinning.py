@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from producer.feeding.decoding.container import open_file
 from producer.feeding.decoding.recorded_video import RecordedVideo
 from producer.feeding.decoding.sampling import TimedPicture, sampled
-from producer.feeding.decoding.thinning import REORDERED, followed, shown
+from producer.feeding.decoding.thinning import REORDERED, followed, may_be_sampled
 from tests.producer.feeding.films import film
 
 
@@ -43,13 +43,13 @@ def test_what_is_spared_changes_no_sample(steps: list[int], fps: float) -> None:
     kept = [
         picture
         for picture, following in zip(every, [*times[1:], None], strict=True)
-        if picture.t == 0 or following is None or shown(picture.t, following, fps)
+        if picture.t == 0 or following is None or may_be_sampled(picture.t, following, fps)
     ]
     assert list(sampled(kept, fps)) == list(sampled(every, fps))
 
 
 def test_of_25_pictures_a_second_few_may_be_on_display_when_two_are_looked_at() -> None:
-    assert sum(shown(n / 25, (n + 1) / 25, 2) for n in range(250)) <= 40
+    assert sum(may_be_sampled(n / 25, (n + 1) / 25, 2) for n in range(250)) <= 40
 
 
 @pytest.mark.parametrize(("codec", "name"), [("libx264", "h264.mp4"), ("libx265", "h265.mkv")])

@@ -222,7 +222,7 @@ def test_a_udp_port_to_which_nobody_sends_is_not_waited_for(monkeypatch: pytest.
 def test_a_page_that_is_no_video_and_one_that_is_not_there_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text("<html>Lecture</html>" * 100)
     with served_folder(tmp_path) as url:
-        with pytest.raises(SourceError, match="sends no video that can be read"):
+        with pytest.raises(SourceError, match="sends no readable video"):
             open_source(f"{url}/page.html", 2)
         with pytest.raises(SourceError, match="there is nothing at this path"):
             open_source(f"{url}/none.m3u8", 2)
@@ -250,7 +250,7 @@ def test_a_playlist_reaches_neither_files_nor_other_protocols(tmp_path: Path, re
 def test_a_list_of_files_is_no_stream(tmp_path: Path) -> None:
     film(tmp_path / "other.ts")
     (tmp_path / "list.ffconcat").write_text("ffconcat version 1.0\nfile 'other.ts'\n")
-    with served_folder(tmp_path) as url, pytest.raises(SourceError, match="sends no video that can be read"):
+    with served_folder(tmp_path) as url, pytest.raises(SourceError, match="sends no readable video"):
         open_source(f"{url}/list.ffconcat", 2)
 
 

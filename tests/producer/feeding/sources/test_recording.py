@@ -58,6 +58,7 @@ def test_a_recording_gives_the_picture_of_every_half_second(
     assert numbers(frames) == [0, 12, 25, 37]
     assert [(frame.frame, frame.t) for frame in frames] == [(0, 0.0), (1, 0.5), (2, 1.0), (3, 1.5)]
     assert (opened.width, opened.height) == size
+    assert isinstance(opened, Recording)
     assert opened.duration == pytest.approx(2.0, abs=0.05)
     assert opened.expected == 4
     assert opened.shortfall is None
@@ -189,7 +190,7 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_device_is_refused() -> None:
-    with refusal("/dev/zero", "is no file but a device or a pipe"):
+    with refusal("/dev/zero", "is a device or a pipe"):
         open_source("/dev/zero", 2)
 
 
@@ -211,7 +212,7 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
             parent.chmod(0o755)
         os.seteuid(65534)
     try:
-        with refusal(secret, "may not be read by you"):
+        with refusal(secret, "you may not read it"):
             open_source(str(secret), 2)
     finally:
         if privileged:
@@ -221,7 +222,7 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
 def test_a_text_called_mp4_is_refused(tmp_path: Path) -> None:
     text = tmp_path / "notes.mp4"
     text.write_text("What was said in the lecture.\n" * 100)
-    with refusal(text, "is no video that can be read; give an mp4"):
+    with refusal(text, "is not a readable video; give an mp4"):
         open_source(str(text), 2)
 
 
@@ -229,7 +230,7 @@ def test_a_playlist_does_not_reach_other_files(tmp_path: Path) -> None:
     film(tmp_path / "other.ts")
     playlist = tmp_path / "list.mp4"
     playlist.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nother.ts\n#EXT-X-ENDLIST\n")
-    with refusal(playlist, "is a playlist, of which nothing is opened"):
+    with refusal(playlist, "is a playlist, and nothing in it is opened"):
         open_source(str(playlist), 2)
 
 
@@ -241,7 +242,7 @@ def test_an_mp4_without_its_index_is_refused_and_told_apart(tmp_path: Path) -> N
 
 def test_a_recording_of_sound_is_refused(tmp_path: Path) -> None:
     sound = sound_only(tmp_path / "podcast.mp4")
-    with refusal(sound, "holds no video"):
+    with refusal(sound, "contains no video"):
         open_source(str(sound), 2)
 
 
@@ -250,7 +251,7 @@ def test_a_recording_whose_pictures_are_all_rubbish_is_refused(tmp_path: Path) -
     data = rubbish.read_bytes()
     pictures = data.index(b"mdat") + 4
     rubbish.write_bytes(data[:pictures] + b"\xff" * (len(data) - pictures))
-    with refusal(rubbish, "holds no picture that can be decoded"):
+    with refusal(rubbish, "contains no picture that can be decoded"):
         open_source(str(rubbish), 2)
 
 
@@ -341,7 +342,7 @@ def test_a_decoder_that_hangs_on_the_way_ends_the_frames_with_its_reason(
 ) -> None:
     stuck = (
         "from producer.feeding.decoding import decoder; "
-        "decoder.Screen.jpeg = lambda *_: __import__('time').sleep(600); "
+        "decoder.JpegEncoder.jpeg = lambda *_: __import__('time').sleep(600); "
     )
     monkeypatch.setattr(decoder_process, "CHILD", decoder_process.CHILD.replace("from", stuck + "from", 1))
     monkeypatch.setattr(recording, "SILENCE_S", 0.2)
@@ -378,7 +379,7 @@ def test_a_decoder_does_not_outlive_its_producer(long_film: Path) -> None:
         "import sys, time; from producer.feeding.sources.opening import open_source\n"
         "print(open_source(sys.argv[1], 2).decoder_pid, flush=True); time.sleep(600)"
     )
-    here = Path(__file__).parents[3]
+    here = Path(__file__).parents[4]
     producer = subprocess.Popen([sys.executable, "-c", program, long_film], cwd=here, stdout=subprocess.PIPE, text=True)
     assert producer.stdout is not None
     decoder_pid = int(producer.stdout.readline())

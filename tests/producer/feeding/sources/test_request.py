@@ -43,7 +43,7 @@ def test_the_name_of_a_single_recording_can_be_given_either_way() -> None:
         (["alice=a.mp4", "alice=b.mp4"], None, "alice names two recordings"),
         (["alice=a.mp4"], "bob", "--participant bob names the person of a single SOURCE"),
         (["alice=a.mp4", "bob=b.mp4"], "bob", "--participant bob names the person of a single SOURCE"),
-        (["alice=a.mp4", "https://me:SECRET@h/b.mp4?key=SECRET"], None, "https://h/b.mp4: of several recordings"),
+        (["alice=a.mp4", "https://me:SECRET@h/b.mp4?key=SECRET"], None, "https://h/b.mp4: each of several recordings"),
     ],
 )
 def test_what_names_nobody_or_somebody_twice_is_refused(words: list[str], participant: str | None, said: str) -> None:
