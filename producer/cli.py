@@ -31,7 +31,7 @@ from producer.reading.lectures import LectureFed, LectureForgotten, LectureUnkno
 from producer.reading.roster import RosterRefused
 from producer.saying import discard_output, say
 from producer.stopping import exit_code
-from worker.contract.command_line import Version, run
+from worker.contract.command_line import Command, Version, run
 from worker.contract.connection import RedisUnusable
 from worker.contract.limits import LimitExceeded
 
@@ -88,9 +88,9 @@ class Commands(TyperGroup):
 
 app = typer.Typer(cls=Commands, rich_markup_mode=None, pretty_exceptions_enable=False)
 for command in (ingest, watch, serve, export, report):
-    app.command()(command)
-app.command("list")(list_lectures)
-app.command()(forget)
+    app.command(cls=Command)(command)
+app.command("list", cls=Command)(list_lectures)
+app.command(cls=Command)(forget)
 
 
 @app.callback()

@@ -39,10 +39,10 @@ def seconds(text: str) -> float:
     return value
 
 
-def port(text: str) -> int:
-    """A TCP port, or 0 for any free one."""
-    if not (str(text).isascii() and str(text).isdecimal() and int(text) < 65536):
-        raise ValueError(f"{text!r} is not a port: a number from 0 to 65535")
+def port(text: str, lowest: int = 0) -> int:
+    """A TCP port; 0 means any free one."""
+    if not (str(text).isascii() and str(text).isdecimal() and lowest <= int(text) < 65536):
+        raise ValueError(f"{text!r} is not a port: a number from {lowest} to 65535")
     return int(text)
 
 

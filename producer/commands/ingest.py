@@ -18,6 +18,7 @@ from producer.commands.arguments import (
     RosterOption,
     days,
     parsed,
+    port,
     positive,
     seconds,
 )
@@ -90,7 +91,10 @@ def ingest(
     metrics_port: Annotated[
         int | None,
         typer.Option(
-            min=1, max=65535, metavar="PORT", show_default=False, help="Serve /metrics on this port, for Prometheus."
+            parser=parsed(lambda text: port(text, lowest=1)),
+            metavar="PORT",
+            show_default=False,
+            help="Serve /metrics on this port, for Prometheus.",
         ),
     ] = None,
     metrics_host: Annotated[str, typer.Option(metavar="HOST", help="Serve /metrics at this address.")] = "127.0.0.1",

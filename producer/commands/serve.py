@@ -15,7 +15,7 @@ def serve(
         str | None,
         typer.Argument(
             parser=LECTURE_ID,
-            metavar="[LECTURE]",
+            metavar="LECTURE",
             show_default=False,
             help="The lecture's id; by default all.",
         ),

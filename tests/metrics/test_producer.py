@@ -89,7 +89,7 @@ def test_a_port_that_is_taken_is_one_line_and_exit_code_2(redis_url: str, tmp_pa
     assert process.returncode == 2
     assert said == (
         f"producer: cannot serve metrics at 127.0.0.1:{port}: Address already in use; "
-        "choose another --metrics-port or host\n"
+        "choose another --metrics-port or --metrics-host\n"
     )
 
 

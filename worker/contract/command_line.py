@@ -1,10 +1,11 @@
-"""What the command lines of producer, worker and training have in common: the form of errors, and `--version`."""
+"""What the command lines of producer, worker and training have in common: form of errors, `--version`, and help."""
 
 import sys
 from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from worker.contract.credentials import masked
 
@@ -27,6 +28,16 @@ def print_error(program: str, message: object) -> None:
     line = " ".join(str(message).splitlines())
     sys.stderr.write(f"{program}: {masked(line)}\n")  # not typer.echo, which a progress display does not notice
     sys.stderr.flush()
+
+
+class Command(TyperCommand):
+    """A command whose help shows an argument as LECTURE; typer 0.29 shows `LECTURE <str>`."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        for parameter in self.params:
+            if parameter.param_type_name == "argument" and parameter.metavar:
+                vars(parameter)["display_type_rich"] = lambda ctx: None
+        super().format_help(ctx, formatter)
 
 
 def _print_version(context: typer.Context, wanted: bool) -> None:
