@@ -27,7 +27,7 @@ def nothing_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 @contextmanager
 def ingesting(*words: object) -> Iterator[subprocess.Popen[str]]:
-    """`producer ingest`, told to leave at once at the end."""
+    """`producer ingest`, killed at the end."""
     command = [sys.executable, "-m", "producer", "ingest", *map(str, words)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         try:

@@ -1,4 +1,4 @@
-"""The command line as its users meet it: real processes, exit codes, and what they print where."""
+"""The command line as real processes: exit codes, standard output and standard error."""
 
 import json
 import os
@@ -31,7 +31,7 @@ from worker.contract.keys import LectureKeys
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of the user who runs the tests."""
+    """Hide the data and the settings of the user who runs the tests."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.delenv("REDIS_URL", raising=False)
     monkeypatch.setenv("COLUMNS", "120")
@@ -39,7 +39,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Thirty seconds of next to nothing."""
+    """Thirty seconds of grey pictures."""
     path = tmp_path_factory.mktemp("videos") / "Vorlesung Über 7.mp4"
     with av.open(str(path), "w") as output:
         stream = output.add_stream("mpeg4", rate=4)
@@ -53,7 +53,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def own_redis() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A Redis to be killed."""
+    """A Redis that a test may kill."""
     with running_redis() as running:
         yield running
 
@@ -71,7 +71,7 @@ def ran(*words: object) -> tuple[int, str, str]:
 
 
 def as_matroska(video: Path, path: Path) -> Path:
-    """The same pictures in a container of which half can be read."""
+    """The same pictures in a container that can be read when it is truncated."""
     with av.open(str(video)) as source, av.open(str(path), "w") as output:
         stream = output.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
@@ -110,7 +110,7 @@ def events(out: str) -> list[dict[str, Any]]:
         (["list", "--redis", "redis://:SEC/RET@localhost:1"], "%2F"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_and_exit_code_2(words: list[str], said: str) -> None:
+def test_a_command_that_cannot_start_prints_one_line_and_has_exit_code_2(words: list[str], said: str) -> None:
     code, out, err = ran(*words)
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert err.startswith("producer: ")
@@ -125,7 +125,7 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_2(words: list[str], said:
         ({b"AUTH": b"-WRONGPASS invalid username-password pair\r\n"}, "refuses user or password"),
     ],
 )
-def test_a_redis_that_will_not_do_is_one_line_and_exit_code_2(answers: dict[bytes, bytes], said: str) -> None:
+def test_an_unusable_redis_is_one_line_and_exit_code_2(answers: dict[bytes, bytes], said: str) -> None:
     class Old(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             for line in self.rfile:
@@ -146,13 +146,13 @@ def test_a_redis_that_will_not_do_is_one_line_and_exit_code_2(answers: dict[byte
 def test_ingest_prints_every_event_as_json_and_nothing_else(redis_url: str, video: Path) -> None:
     with committing(redis_url):
         code, out, err = ran("ingest", video, "--redis", redis_url, "--json", "--participant", "ada")
-    told = events(out)
+    printed = events(out)
     assert (code, err) == (0, "")
-    assert [each["frame"] for each in told if each["type"] == "class"] == list(range(60))
-    assert {each["participant"] for each in told if each["type"] == "emotion"} == {"ada"}
-    assert told[-1] | {"ledger": None} == told[-1] | {"type": "end", "status": "done", "ledger": None}
-    assert told[-1]["ledger"]["published"] == 60
-    assert told[0]["lecture"] == "Vorlesung-Uber-7"
+    assert [each["frame"] for each in printed if each["type"] == "class"] == list(range(60))
+    assert {each["participant"] for each in printed if each["type"] == "emotion"} == {"ada"}
+    assert printed[-1] | {"ledger": None} == printed[-1] | {"type": "end", "status": "done", "ledger": None}
+    assert printed[-1]["ledger"]["published"] == 60
+    assert printed[0]["lecture"] == "Vorlesung-Uber-7"
 
 
 def test_ingest_ends_with_a_table_and_names_a_second_lecture_of_the_same_file(redis_url: str, video: Path) -> None:
@@ -167,7 +167,7 @@ def test_ingest_ends_with_a_table_and_names_a_second_lecture_of_the_same_file(re
     assert "60/60 frames" in err
 
 
-def test_a_lecture_that_exists_is_an_error_if_it_was_asked_for(redis_url: str, video: Path) -> None:
+def test_an_existing_lecture_is_an_error_if_its_id_was_given(redis_url: str, video: Path) -> None:
     with connect(redis_url) as client:
         begin(client, "l")
         before = client.keys()
@@ -178,7 +178,7 @@ def test_a_lecture_that_exists_is_an_error_if_it_was_asked_for(redis_url: str, v
     assert "--lecture" in err
 
 
-def test_several_recordings_are_one_lecture_and_each_person_goes_by_the_name_given(
+def test_several_recordings_are_one_lecture_with_the_given_names(
     client: redis.Redis, redis_url: str, video: Path
 ) -> None:
     with committing(redis_url):
@@ -196,21 +196,21 @@ def test_several_recordings_are_one_lecture_and_each_person_goes_by_the_name_giv
     assert table == {"sampled": 60, "published": 60, "failed": 0, "width": 320}
 
 
-def test_one_of_several_recordings_that_is_cut_off_is_named_and_the_others_are_finished(
+def test_a_truncated_recording_among_several_is_named_and_the_others_are_finished(
     redis_url: str, video: Path, tmp_path: Path
 ) -> None:
     broken = cut(as_matroska(video, tmp_path / "broken.mkv"))
     with committing(redis_url):
         code, out, err = ran("ingest", f"ada={broken}", f"grace={video}", "--redis", redis_url, "--json")
-    told = events(out)
-    frames = {who: [e["frame"] for e in told if e.get("participant") == who] for who in ("ada", "grace")}
+    printed = events(out)
+    frames = {who: [e["frame"] for e in printed if e.get("participant") == who] for who in ("ada", "grace")}
     assert code == 1
-    assert (told[-1]["status"], told[-1]["ledger"]["published"]) == ("failed", 60)
-    assert told[-1]["reason"].startswith("ada=broken.mkv: the file ends at 0:00:1")
+    assert (printed[-1]["status"], printed[-1]["ledger"]["published"]) == ("failed", 60)
+    assert printed[-1]["reason"].startswith("ada=broken.mkv: the file ends at 0:00:1")
     assert frames["grace"] == list(range(60))
     assert 10 < len(frames["ada"]) < 50
     assert frames["ada"] == list(range(len(frames["ada"])))
-    assert err == f"producer: 2 recordings: {told[-1]['reason']}; the rest is in lecture {told[-1]['lecture']}\n"
+    assert err == f"producer: 2 recordings: {printed[-1]['reason']}; the rest is in lecture {printed[-1]['lecture']}\n"
 
 
 def test_if_one_of_several_recordings_cannot_be_opened_nothing_is_created(
@@ -231,15 +231,15 @@ def test_ctrl_c_stops_several_recordings_at_the_same_frame(redis_url: str, video
         eventually(lambda: client.hlen(LectureKeys("l").in_flight) == 2)
         with committing(redis_url):
             out, err = process.communicate(timeout=60)
-    told = events(out)
+    printed = events(out)
     assert process.returncode == 130
     assert "stopped at 0:00:03 after 8 frames" in err
-    assert told[-1]["ledger"]["published"] == 8
+    assert printed[-1]["ledger"]["published"] == 8
     for who in ("ada", "grace"):
-        assert [e["frame"] for e in told if e.get("participant") == who] == list(range(8))
+        assert [e["frame"] for e in printed if e.get("participant") == who] == list(range(8))
 
 
-def test_failed_frames_are_told_of_and_exit_code_1(redis_url: str, video: Path) -> None:
+def test_failed_frames_are_reported_and_exit_code_1(redis_url: str, video: Path) -> None:
     with committing(redis_url, fail=True):
         code, out, err = ran("ingest", video, "--redis", redis_url, "--lecture", "l", "--json")
     assert code == 1
@@ -247,26 +247,26 @@ def test_failed_frames_are_told_of_and_exit_code_1(redis_url: str, video: Path) 
     assert err == "producer: lecture l: 60 frames sampled: 0 published, 60 failed (failed:error 60)\n"
 
 
-def test_a_recording_that_is_cut_off_is_ingested_as_far_as_it_goes_and_exit_code_1(
+def test_a_truncated_recording_is_ingested_to_its_end_and_exit_code_1(
     redis_url: str, video: Path, tmp_path: Path
 ) -> None:
     broken = cut(as_matroska(video, tmp_path / "broken.mkv"))
     with committing(redis_url):
         code, out, err = ran("ingest", broken, "--redis", redis_url, "--lecture", "l", "--json")
-    told = events(out)
+    printed = events(out)
     assert code == 1
-    assert told[-1]["status"] == "failed"
-    assert 10 < told[-1]["ledger"]["published"] < 50
+    assert printed[-1]["status"] == "failed"
+    assert 10 < printed[-1]["ledger"]["published"] < 50
     assert len(err.splitlines()) == 1
     assert f"producer: {broken}: " in err
-    assert told[-1]["reason"] in err
+    assert printed[-1]["reason"] in err
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_feeding_and_what_was_fed_is_committed(
     redis_url: str, video: Path, number: signal.Signals, code: int
 ) -> None:
-    # No room for a second chunk before the first is committed, and nobody commits before the signal.
+    # There is no room for a second chunk until the first is committed, which happens only after the signal.
     words = ["ingest", video, "--redis", redis_url, "--lecture", "l", "--json", "--max-bytes", 1]
     with connect(redis_url) as client, started(*words) as process:
         eventually(lambda: client.hlen(LectureKeys("l").in_flight))
@@ -274,16 +274,16 @@ def test_a_signal_stops_feeding_and_what_was_fed_is_committed(
         eventually(lambda: client.hlen(LectureKeys("l").in_flight) == 2)
         with committing(redis_url):
             out, err = process.communicate(timeout=60)
-    told = events(out)
+    printed = events(out)
     assert process.returncode == code
-    assert (told[-1]["status"], told[-1]["ledger"]["published"]) == ("stopped", 16)
+    assert (printed[-1]["status"], printed[-1]["ledger"]["published"]) == ("stopped", 16)
     assert err.splitlines() == [
         "producer: stopping; workers finish what is in flight (Ctrl-C again exits at once)",
         "producer: stopped at 0:00:07 after 16 frames; they are committed to lecture l; --resume continues it",
     ]
 
 
-def test_a_second_ctrl_c_leaves_at_once(redis_url: str, video: Path) -> None:
+def test_a_second_ctrl_c_exits_at_once(redis_url: str, video: Path) -> None:
     words = ["ingest", video, "--redis", redis_url, "--lecture", "l", "--json"]
     with connect(redis_url) as client, started(*words) as process:
         eventually(lambda: client.hlen(LectureKeys("l").in_flight))
@@ -298,7 +298,7 @@ def test_a_second_ctrl_c_leaves_at_once(redis_url: str, video: Path) -> None:
     )
 
 
-def test_ingest_stops_quietly_when_nobody_reads_its_output(redis_url: str, video: Path) -> None:
+def test_ingest_stops_quietly_when_its_output_is_closed(redis_url: str, video: Path) -> None:
     keys = LectureKeys("l")
     words = ["ingest", video, "--redis", redis_url, "--lecture", "l", "--json", "--max-bytes", 1]
     with connect(redis_url) as client, started(*words) as process:
@@ -345,19 +345,19 @@ def test_a_lecture_that_is_forgotten_while_it_is_ingested_is_one_line_and_exit_c
     assert "forgotten" in err
 
 
-def test_who_waits_for_workers_that_are_not_there_is_told_once(
+def test_missing_workers_are_reported_once(
     client: redis.Redis, redis_url: str, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[object] = []
     monkeypatch.setattr(ingesting, "PATIENCE_S", 0.0)
     monkeypatch.setattr(ingesting, "say", said.append)
 
-    def come_to_help() -> None:
+    def start_working() -> None:
         eventually(lambda: said)
         with committing(redis_url):
             eventually(lambda: client.hget(LectureKeys("l").info, "status") == b"done")
 
-    helper = threading.Thread(target=come_to_help)
+    helper = threading.Thread(target=start_working)
     helper.start()
     settings = ingesting.IngestSettings("l", 2.0, None, MAX_BYTES, json=False)
     with open_source(str(video), 2.0) as source:
@@ -402,7 +402,7 @@ def test_a_roster_names_participants_wherever_they_are_printed(
     assert "Åsa".encode() not in b"".join(client.dump(key) or b"" for key in client.scan_iter("*"))
 
 
-def test_a_roster_that_does_not_fit_is_refused_or_told_of_where_the_work_is_done(
+def test_a_roster_that_does_not_fit_is_refused_except_by_ingest_which_reports_it(
     redis_url: str, video: Path, tmp_path: Path
 ) -> None:
     roster = tmp_path / "roster.yaml"
@@ -428,7 +428,7 @@ def test_watch_ends_with_ctrl_c(client: redis.Redis, redis_url: str) -> None:
     assert (process.returncode, out, err) == (130, "", "")
 
 
-def test_watch_ends_quietly_when_nobody_reads_any_more(client: redis.Redis, redis_url: str) -> None:
+def test_watch_ends_quietly_when_its_output_is_closed(client: redis.Redis, redis_url: str) -> None:
     write(client, "l", [{"p01"}] * 3000, per_commit=500)
     with started("watch", "l", "--from-start", "--json", "--redis", redis_url) as process:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""Live lectures as their users meet them: real processes, streams that are cut and stall, systems that are too slow."""
+"""Live lectures with real processes: streams that are cut or stall, and systems that are overloaded."""
 
 import json
 import signal
@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import redis
 
+from tests.lectures import ledger_of
 from tests.processes import eventually
 from tests.producer.committing import committing
 from tests.streams import Publisher, free_port, rtsp_server, served_stream
 from worker.contract.keys import LectureKeys
-from worker.contract.lecture_hash import ledger_from_hashes
 from worker.contract.messages import Ledger
 
 KEYS = LectureKeys("l")
@@ -35,20 +35,11 @@ def events(out: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.splitlines()]
 
 
-def ledger(client: redis.Redis) -> Ledger:
-    with client.pipeline() as pipe:
-        pipe.hgetall(KEYS.info)
-        pipe.hgetall(KEYS.in_flight)
-        return ledger_from_hashes(*pipe.execute())
-
-
 def published(client: redis.Redis) -> int:
     return int(client.hget(KEYS.info, "published") or 0)
 
 
-def test_a_live_lecture_that_is_lost_is_told_as_far_as_it_went_and_exit_code_1(
-    client: redis.Redis, redis_url: str
-) -> None:
+def test_a_lost_live_lecture_is_published_up_to_the_loss_and_exit_code_1(client: redis.Redis, redis_url: str) -> None:
     port = free_port()
     with Publisher(f"udp://127.0.0.1:{port}?pkt_size=1316", "mpegts") as publisher, committing(redis_url):
         words = [f"udp://127.0.0.1:{port}", "--redis", redis_url, "--lecture", "l", "--give-up", 1.5, "--json"]
@@ -56,17 +47,19 @@ def test_a_live_lecture_that_is_lost_is_told_as_far_as_it_went_and_exit_code_1(
             eventually(lambda: published(client) >= 4)
             publisher.cut()
             out, err = process.communicate(timeout=60)
-    told = events(out)
-    frames = [event for event in told if event["type"] == "class"]
+    printed = events(out)
+    frames = [event for event in printed if event["type"] == "class"]
     assert process.returncode == 1
     assert [event["frame"] for event in frames] == list(range(len(frames)))
     assert [event["t"] for event in frames] == sorted(event["t"] for event in frames)
-    assert (told[-1]["status"], told[-1]["ledger"]["published"]) == ("failed", len(frames))
-    assert told[-1]["reason"].startswith("given up after 1.5 s without a picture: no picture for ")
-    assert err.splitlines()[-1] == (f"producer: udp://127.0.0.1:{port}: {told[-1]['reason']}; the rest is in lecture l")
+    assert (printed[-1]["status"], printed[-1]["ledger"]["published"]) == ("failed", len(frames))
+    assert printed[-1]["reason"].startswith("given up after 1.5 s without a picture: no picture for ")
+    assert err.splitlines()[-1] == (
+        f"producer: udp://127.0.0.1:{port}: {printed[-1]['reason']}; the rest is in lecture l"
+    )
 
 
-def test_a_lost_connection_is_said_once_and_counted(client: redis.Redis, redis_url: str) -> None:
+def test_a_lost_connection_is_reported_once_and_counted(client: redis.Redis, redis_url: str) -> None:
     url = f"tcp://127.0.0.1:{free_port()}"
     with committing(redis_url), Publisher(url + "?listen=1", "mpegts") as publisher:
         eventually(lambda: _listens(url))
@@ -86,7 +79,7 @@ def test_a_lost_connection_is_said_once_and_counted(client: redis.Redis, redis_u
 
 
 def _listens(url: str) -> bool:
-    """Whether somebody listens there, found out without connecting: there is one connection to be had."""
+    """Whether somebody listens there, without connecting: the publisher accepts only one connection."""
     port = int(url.rpartition(":")[2])
     return any(
         line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A"
@@ -117,20 +110,18 @@ def test_ctrl_c_ends_a_live_lecture_properly(client: redis.Redis, redis_url: str
     assert err.splitlines()[-1].startswith("producer: stopped at 0:00:0")
 
 
-def test_a_system_that_is_too_slow_loses_whole_chunks_and_its_ledger_balances(
-    client: redis.Redis, redis_url: str
-) -> None:
+def test_an_overloaded_system_drops_whole_chunks_and_its_ledger_balances(client: redis.Redis, redis_url: str) -> None:
     with served_stream("mpegts") as url:
         words = [url, "--redis", redis_url, "--lecture", "l", "--fps", 10, "--max-bytes", 20_000, "--json"]
         with started(*words) as process:
-            eventually(lambda: _balanced(client).dropped >= 20)  # nobody works
+            eventually(lambda: _balanced(client).dropped >= 20)  # no worker
             with committing(redis_url):
-                eventually(lambda: _balanced(client).published >= 20)  # and then somebody does
+                eventually(lambda: _balanced(client).published >= 20)  # now there is one
                 process.send_signal(signal.SIGINT)
                 out, _ = process.communicate(timeout=60)
-    told = events(out)
-    frames = [event["frame"] for event in told if event["type"] == "class"]
-    final = told[-1]["ledger"]
+    printed = events(out)
+    frames = [event["frame"] for event in printed if event["type"] == "class"]
+    final = printed[-1]["ledger"]
     assert frames == sorted(set(frames))
     assert final["sampled"] == final["published"] + final["dropped"] > frames[-1]
     assert final["published"] == len(frames)
@@ -138,12 +129,12 @@ def test_a_system_that_is_too_slow_loses_whole_chunks_and_its_ledger_balances(
 
 
 def _balanced(client: redis.Redis) -> Ledger:
-    found = ledger(client)
+    found = ledger_of(client, KEYS)
     assert found.balances, found
     return found
 
 
-def test_a_password_is_nowhere_but_where_the_user_wrote_it(client: redis.Redis, redis_url: str) -> None:
+def test_a_password_of_a_source_appears_nowhere(client: redis.Redis, redis_url: str) -> None:
     words = ["--redis", redis_url, "--json"]
     with rtsp_server() as url, committing(redis_url), started(f"{url}?key=SECRET", *words) as process:
         eventually(lambda: list(client.scan_iter("*:class")))
@@ -191,7 +182,7 @@ def test_a_source_that_cannot_be_opened_is_one_line_and_exit_code_2(
     assert "SECRET" not in err
 
 
-def test_ctrl_c_ends_the_wait_for_somebody_who_sends(redis_url: str) -> None:
+def test_ctrl_c_ends_the_wait_for_a_sender(redis_url: str) -> None:
     with started(f"udp://127.0.0.1:{free_port()}", "--redis", redis_url) as process:
         eventually(lambda: _children(process.pid))
         process.send_signal(signal.SIGINT)

@@ -22,7 +22,7 @@ SIZES = {"alice": (640, 360), "bob": (320, 240)}
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One of each person, of different lengths and sizes."""
+    """A recording of each person, with different lengths and sizes."""
     folder = tmp_path_factory.mktemp("recordings")
     return {who: portrait_video(folder / f"{who}.mp4", who, number) for number, who in enumerate(SECONDS)}
 
@@ -52,23 +52,23 @@ def ingested(recordings: dict[str, Path], lecture: str, url: str) -> list[dict[s
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_two_recordings_are_one_lecture_whatever_the_number_of_workers(
+def test_two_recordings_are_one_lecture_with_one_and_with_two_workers(
     recordings: dict[str, Path], redis_url: str, client: redis.Redis
 ) -> None:
     with workers(redis_url, 1):
-        told = ingested(recordings, "l7", redis_url)
+        printed = ingested(recordings, "l7", redis_url)
     kept = client.hgetall("lecture:{l7}")
     client.flushall()
     with workers(redis_url, 2):
-        assert ingested(recordings, "l7", redis_url) == told
+        assert ingested(recordings, "l7", redis_url) == printed
 
-    *_, end = told
+    *_, end = printed
     ledger = end["ledger"]
     assert (end["status"], ledger["sampled"], ledger["published"], ledger["in_flight"]) == ("done", 10, 10, 0)
     assert kept[b"source"] == b"alice=alice.mp4, bob=bob.mp4"
-    faces = [(event["frame"], event["t"], event["faces"]) for event in told if event["type"] == "class"]
+    faces = [(event["frame"], event["t"], event["faces"]) for event in printed if event["type"] == "class"]
     assert faces == [(n, n / FPS, 2 if n < SECONDS["bob"] * FPS else 1) for n in range(10)]
-    emotions = [event for event in told if event["type"] == "emotion"]
+    emotions = [event for event in printed if event["type"] == "emotion"]
     assert {event["participant"] for event in emotions} == {"alice", "bob"}
     for who, seconds in SECONDS.items():
         mine = [event for event in emotions if event["participant"] == who]

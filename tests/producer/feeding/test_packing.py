@@ -1,3 +1,5 @@
+"""Frames to chunks, within the bounds."""
+
 import itertools
 import math
 
@@ -59,6 +61,6 @@ def test_a_slow_rate_does_not_make_a_chunk_wait_for_its_frames() -> None:
     assert [len(chunk.jpegs) for chunk in packed(frames(0.5, [1000] * 10), 640, 360)] == [4, 4, 2]
 
 
-def test_chunks_are_given_as_the_frames_come() -> None:
+def test_a_chunk_comes_as_soon_as_it_is_full() -> None:
     endless = (SampledFrame(number, number / 2, b"jpeg") for number in itertools.count())
     assert math.isclose(next(packed(endless, 640, 360)).head.frames[0].t, 0.0)

@@ -1,3 +1,5 @@
+"""The clock of a live stream, and the pictures that are sampled from it."""
+
 import math
 
 import pytest
@@ -14,25 +16,25 @@ def times(pictures: list[tuple[float | None, float]]) -> list[float]:
     return [clock.at(stamp, came) for stamp, came in pictures]
 
 
-def test_a_segment_that_comes_in_one_go_keeps_its_times() -> None:
+def test_a_segment_that_arrives_at_once_keeps_its_times() -> None:
     assert times([(7000 + t, 50.0) for t in PICTURES]) == pytest.approx(PICTURES)
 
 
-def test_a_delay_on_the_way_is_not_in_the_times() -> None:
+def test_a_network_delay_does_not_change_the_times() -> None:
     delayed = [(t, t if t < 1 else max(t, 3.0)) for t in PICTURES]
     assert times(list(delayed)) == PICTURES
 
 
-def test_a_clock_that_jumps_either_way_goes_on_by_the_wall() -> None:
+def test_a_stream_clock_that_jumps_is_replaced_by_the_wall_clock() -> None:
     assert times([(95443.0, 10.0), (95443.5, 10.5), (0.0, 11.0), (0.5, 11.5)]) == [0.0, 0.5, 1.0, 1.5]
     assert times([(0.0, 10.0), (0.5, 10.5), (95443.0, 11.0), (95443.5, 11.5)]) == [0.0, 0.5, 1.0, 1.5]
 
 
-def test_a_clock_that_stood_still_is_not_believed() -> None:
+def test_a_stream_clock_that_stood_still_is_replaced_by_the_wall_clock() -> None:
     assert times([(0.0, 0.0), (0.04, 60.0), (0.08, 60.04)]) == [0.0, 60.0, 60.04]
 
 
-def test_pictures_without_a_stamp_are_as_old_as_they_come() -> None:
+def test_pictures_without_a_stamp_have_their_arrival_times() -> None:
     assert times([(None, 5.0), (None, 5.5), (None, 7.0)]) == [0.0, 0.5, 2.0]
 
 
@@ -42,7 +44,7 @@ def test_pictures_without_a_stamp_are_as_old_as_they_come() -> None:
         min_size=1,
     )
 )
-def test_whatever_a_stream_says_time_never_goes_back_and_is_never_long_behind(
+def test_whatever_the_stamps_are_time_never_decreases_and_is_never_far_behind(
     steps: list[tuple[float | None, float]],
 ) -> None:
     came, clock, last = 0.0, StreamClock(), 0.0
@@ -55,7 +57,7 @@ def test_whatever_a_stream_says_time_never_goes_back_and_is_never_long_behind(
 
 
 @given(st.lists(st.floats(0, CLOCK_FORWARD_S), max_size=50), st.floats(-1e5, 1e5))
-def test_a_sound_clock_is_kept_to(steps: list[float], start: float) -> None:
+def test_a_plausible_stream_clock_is_used(steps: list[float], start: float) -> None:
     came, stamps = 0.0, [start]
     for step in steps:
         stamps.append(stamps[-1] + step)
@@ -73,14 +75,14 @@ def test_the_first_picture_at_or_after_every_tick_is_taken() -> None:
     assert [sample.t for sample in samples] == [PICTURES[sample.picture] for sample in samples]
 
 
-def test_a_tick_without_a_picture_is_passed_over_and_numbers_have_no_gap() -> None:
+def test_a_tick_without_a_picture_is_skipped_and_numbers_have_no_gap() -> None:
     samples = list(paced([(0.0, "a"), (0.5, "b"), (30.2, "c"), (30.4, "d"), (30.6, "e")], 2))
     assert [(sample.frame, sample.t, sample.picture) for sample in samples] == [
         (0, 0.0, "a"), (1, 0.5, "b"), (2, 30.2, "c"), (3, 30.6, "e"),
     ]  # fmt: skip
 
 
-def test_a_picture_is_taken_when_it_comes_and_not_when_the_next_does() -> None:
+def test_a_picture_is_sampled_when_it_arrives_and_not_when_the_next_one_does() -> None:
     def pictures() -> object:
         yield 0.0, "now"
         raise AssertionError("read ahead")

@@ -1,3 +1,5 @@
+"""Sample and hold on recordings."""
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,7 +12,7 @@ from producer.feeding.decoding.sampling import ROUNDING_S, Sample, TimedPicture,
 
 @dataclass(frozen=True)
 class Recording:
-    """Pictures that come on at `times` and the time when the last goes, in half milliseconds from the first."""
+    """Pictures displayed at `times`, and the `end` of the last one, in half milliseconds from the first."""
 
     start: int
     times: list[int]
@@ -24,8 +26,8 @@ class Recording:
         ]
 
 
-# An odd number of half milliseconds is never where a sample of these rates falls, give or take ROUNDING_S: which
-# side of an edge a float comes to lie is no property of sampling.
+# No sample of these rates falls on an odd number of half milliseconds, even after ROUNDING_S, so rounding of floats
+# does not matter.
 odd = st.integers(0, 10_000).map(lambda n: 2 * n + 1)
 rates = st.sampled_from([0.1, 1.0, 2.0, 3.0, 5.0, 12.5, 25.0, 29.97, 60.0])
 
@@ -38,7 +40,7 @@ def recordings(draw: st.DrawFn) -> Recording:
 
 
 def by_definition(recording: Recording, fps: float) -> list[tuple[int, int]]:
-    """(k, picture on display at k / fps) for every k before the end, looking at all pictures every time."""
+    """(k, picture on display at k / fps) for every k before the end, by searching all pictures each time."""
     samples: list[tuple[int, int]] = []
     while not samples or len(samples) / fps + ROUNDING_S < recording.end / 2000:
         k = len(samples)
@@ -56,7 +58,7 @@ def test_sampling_holds_what_is_on_display_at_every_tick(recording: Recording, f
 
 
 @given(recordings(), rates)
-def test_sampling_looks_one_picture_ahead_and_no_further(recording: Recording, fps: float) -> None:
+def test_sampling_reads_one_picture_ahead_and_no_further(recording: Recording, fps: float) -> None:
     taken: list[int] = []
 
     def watched() -> Iterator[TimedPicture[int]]:
@@ -87,11 +89,11 @@ def test_a_still_picture_gives_one_sample() -> None:
 
 
 @pytest.mark.parametrize("fps", [0, -1, 1000, 60.001, float("nan"), float("inf")])
-def test_a_rate_out_of_range_is_named_and_refused(fps: float) -> None:
+def test_a_rate_out_of_range_is_refused_with_the_range(fps: float) -> None:
     with pytest.raises(ValueError, match=rf"^fps {fps:g} is out of range: give more than 0 and at most 60"):
         checked_fps(fps)
 
 
 @pytest.mark.parametrize("fps", [0.01, 2, 60])
-def test_a_rate_in_range_is_taken(fps: float) -> None:
+def test_a_rate_in_range_is_accepted(fps: float) -> None:
     assert checked_fps(fps) == fps

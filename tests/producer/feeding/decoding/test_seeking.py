@@ -1,4 +1,4 @@
-"""A recording that is wanted from its middle on: its frames are those that it has anyway."""
+"""A recording that is wanted from its middle on has the same frames as the whole recording."""
 
 import threading
 from pathlib import Path
@@ -22,7 +22,7 @@ NEVER = threading.Event()
 
 
 def frames_of(path: Path, first: int = 0, fps: float = 2.0) -> list[SampledFrame]:
-    """What the decoder sends, without a process of its own for each."""
+    """The frames that the decoder sends, without a process."""
     sent: list[bytes] = []
     decode(Order(FileTarget(bytes(path)), fps, 0, first=first), sent.append)
     frames, jpeg, answers = [], b"", iter(sent)
@@ -70,7 +70,7 @@ FILMS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", FILMS)
-def test_from_any_frame_on_the_frames_are_those_of_the_whole(name: str, tmp_path: Path) -> None:
+def test_frames_from_the_middle_on_equal_those_of_the_whole_recording(name: str, tmp_path: Path) -> None:
     file, options = FILMS[name]
     path = film(tmp_path / file, **{"pictures": 150, "noise": 30, **options})
     whole = frames_of(path)
@@ -79,14 +79,14 @@ def test_from_any_frame_on_the_frames_are_those_of_the_whole(name: str, tmp_path
     assert frames_of(path, len(whole)) == []
 
 
-def test_what_lies_clearly_before_is_not_decoded(tmp_path: Path) -> None:
+def test_packets_clearly_before_the_wanted_time_are_not_decoded(tmp_path: Path) -> None:
     path = film(tmp_path / "l.mp4", pictures=200, codec_options=X264)
-    assert needed(path, 6.0) == 120  # the picture is the 150th, the key frames every 20th
+    assert needed(path, 6.0) == 120  # the picture is number 150, every 20th is a key frame
     assert needed(path, 0.5) == 0
     assert needed(film(tmp_path / "l.ts", pictures=200, codec_options=X264), 6.0) == 0
 
 
-def test_recordings_that_belong_together_go_on_together(tmp_path: Path) -> None:
+def test_several_recordings_are_resumed_at_the_same_frame(tmp_path: Path) -> None:
     long, short = film(tmp_path / "a.mp4", pictures=150), film(tmp_path / "b.mp4", pictures=80)
     requests = [SourceRequest(str(long), "ada"), SourceRequest(str(short), "bob")]
 
@@ -104,7 +104,7 @@ def test_recordings_that_belong_together_go_on_together(tmp_path: Path) -> None:
     st.floats(0, 40),
     st.floats(-10, 10),
 )
-def test_decoding_begins_at_a_key_frame_that_is_shown_in_time(
+def test_decoding_starts_at_the_last_but_one_key_frame_before_the_wanted_time(
     steps: list[tuple[int, bool]], t: float, start: float
 ) -> None:
     times = [start + sum(step for step, _ in steps[:n]) / 25 for n in range(len(steps))]
@@ -115,7 +115,7 @@ def test_decoding_begins_at_a_key_frame_that_is_shown_in_time(
 
 
 @pytest.mark.parametrize("broken", [Stamp(None, 3.0, True), Stamp(3.0, None, True), Stamp(0.5, 0.5, True)])
-def test_where_the_times_do_not_tell_all_is_decoded(broken: Stamp) -> None:
+def test_if_the_times_are_unclear_everything_is_decoded(broken: Stamp) -> None:
     packets = [Stamp(float(n), float(n), True) for n in range(10)]
     assert first_needed(packets, 8.0) == 7
     assert first_needed([*packets[:3], broken, *packets[4:]], 8.0) == 0

@@ -1,3 +1,5 @@
+"""SOURCE on the command line: its names, and what FFmpeg may open for it."""
+
 import os
 from pathlib import Path
 
@@ -33,29 +35,29 @@ def may_open(source: str) -> set[str]:
         ("tcp://127.0.0.1:1234?listen=1", "tcp://127.0.0.1:1234", "127-0-0-1-1234"),
     ],
 )
-def test_a_stream_is_shown_kept_and_named_without_what_may_be_secret(source: str, shown: str, lecture: str) -> None:
+def test_no_name_of_a_stream_contains_a_secret(source: str, shown: str, lecture: str) -> None:
     address = address_of(source)
     assert (address.shown, address.name, lecture_name(address.title)) == (shown, shown, lecture)
     assert "SEC" not in repr(address)
     assert stream(source).url == source
 
 
-def test_a_scheme_in_capitals_is_one_all_the_same() -> None:
+def test_a_scheme_in_capitals_is_accepted() -> None:
     assert stream("RTSP://Camera/Hall").url == "rtsp://Camera/Hall"
 
 
-@pytest.mark.parametrize("protocol", ["http", "https", "rtmps"])  # http, for it may lead to https
-def test_certificates_are_looked_at(protocol: str) -> None:
+@pytest.mark.parametrize("protocol", ["http", "https", "rtmps"])  # http may redirect to https
+def test_certificates_are_checked(protocol: str) -> None:
     assert stream(f"{protocol}://host/x").options["tls_verify"] == "1"
 
 
 @pytest.mark.parametrize("source", ["http://me:SEC/RET@host/x", "http://me:SEC?RET@host/x", "http://me:SEC#RET@host/x"])
-def test_a_password_that_cannot_be_told_from_the_rest_is_not_shown_either(source: str) -> None:
+def test_a_url_that_cannot_be_split_is_not_shown_at_all(source: str) -> None:
     with pytest.raises(SourceError, match=r"^http://...: not a URL that can be read; write / \? # @ in a password as"):
         address_of(source)
 
 
-def test_a_file_is_kept_by_its_name_alone(tmp_path: Path) -> None:
+def test_a_lecture_keeps_only_the_name_of_its_file(tmp_path: Path) -> None:
     path = tmp_path / "lecture 7.mp4"
     path.write_bytes(b"x")
     address = address_of(str(path))
@@ -63,7 +65,7 @@ def test_a_file_is_kept_by_its_name_alone(tmp_path: Path) -> None:
     assert (address.shown, address.name, lecture_name(address.title)) == (str(path), "lecture 7.mp4", "lecture-7")
 
 
-def test_no_stream_reaches_files_or_what_joins_them() -> None:
+def test_no_stream_can_open_files() -> None:
     for protocol in PROTOCOLS:
         target = stream(f"{protocol}://host:1/x")
         assert may_open(f"{protocol}://host:1/x").isdisjoint(
@@ -72,7 +74,7 @@ def test_no_stream_reaches_files_or_what_joins_them() -> None:
         assert not set(target.options["format_whitelist"].split(",")) & {"concat", "lavfi", "image2", "dash", "sdp"}
 
 
-def test_a_stream_opens_its_own_protocol_and_those_it_is_made_of() -> None:
+def test_a_stream_opens_its_own_protocol_and_those_below_it() -> None:
     assert may_open("udp://:1") == {"udp"}
     assert may_open("tcp://h:1") == {"tcp"}
     assert may_open("rtmp://h/x") == {"rtmp", "tcp"}
@@ -83,7 +85,7 @@ def test_a_stream_opens_its_own_protocol_and_those_it_is_made_of() -> None:
 @pytest.mark.parametrize(
     "source", ["srt://h:1", "ftp://me:SECRET@h/x", "file:///etc/passwd", "concat://a|b", "gopher://h/x", "x-y.z+1://q"]
 )
-def test_any_other_protocol_is_refused_and_the_known_ones_listed(source: str) -> None:
+def test_any_other_protocol_is_refused_with_a_list_of_the_supported_ones(source: str) -> None:
     with pytest.raises(SourceError, match="is not supported") as refused:
         address_of(source)
     assert all(f"{protocol}://" in str(refused.value) for protocol in PROTOCOLS)
@@ -101,18 +103,18 @@ def test_any_other_protocol_is_refused_and_the_known_ones_listed(source: str) ->
         ("http://h/\udce9", "not a URL that can be read"),
     ],
 )
-def test_what_is_wrong_with_a_url_is_said_before_anything_is_tried(source: str, said: str) -> None:
+def test_a_malformed_url_is_refused_before_anything_is_tried(source: str, said: str) -> None:
     with pytest.raises(SourceError, match=said):
         address_of(source)
 
 
-# What FFmpeg would make of these is no business of a file's name.
+# These words have a meaning for FFmpeg. As a SOURCE they are file names.
 @pytest.mark.parametrize("source", ["concat:a.mp4|b.mp4", "subfile,,start,0,end,9,,:x.mp4", "data:x", "crypto:x.mp4"])
-def test_what_is_no_url_is_the_name_of_a_file(source: str) -> None:
+def test_a_word_without_a_scheme_is_a_file_name(source: str) -> None:
     with pytest.raises(SourceError, match="no such file"):
         address_of(source)
 
 
-def test_a_camera_that_is_not_there_is_one_line() -> None:
+def test_a_missing_camera_is_one_line() -> None:
     with pytest.raises(SourceError, match=r"^/dev/video4711: no such camera; there is "):
         address_of("/dev/video4711")

@@ -1,4 +1,4 @@
-"""Live sources against streams on loopback: every protocol, stalled, cut, refused and resumed."""
+"""Live sources with streams on loopback: all protocols, stalls, cuts, refusals and reconnects."""
 
 import itertools
 import os
@@ -27,17 +27,17 @@ NEVER = threading.Event()
 
 @contextmanager
 def opened(url: str, fps: float = 2, give_up_s: float = 60) -> Iterator[LiveSource]:
-    """The live source at `url`, as soon as somebody sends there."""
+    """The live source at `url`, as soon as there is a sender."""
     found: list[LiveSource] = []
 
-    def somebody_sends() -> bool:
+    def there_is_a_sender() -> bool:
         with suppress(SourceError):
             source = open_source(url, fps, give_up_s)
             assert isinstance(source, LiveSource)
             found.append(source)
         return bool(found)
 
-    eventually(somebody_sends)
+    eventually(there_is_a_sender)
     with found[0] as source:
         yield source
 
@@ -54,7 +54,7 @@ def check(frames: list[SampledFrame]) -> None:
 
 
 def check_undisturbed(frames: list[SampledFrame]) -> None:
-    """Every half second the first picture at or after it, which is as old as it says."""
+    """Check that each frame is the first picture at or after its half second, and has the right time."""
     check(frames)
     begin = number_of(frames[0].jpeg)
     for k, frame in enumerate(frames):
@@ -63,7 +63,7 @@ def check_undisturbed(frames: list[SampledFrame]) -> None:
 
 
 @pytest.mark.parametrize("listens", ["publisher", "producer"])
-def test_a_tcp_stream_is_read_whoever_connects_to_whom(listens: str) -> None:
+def test_a_tcp_stream_is_read_if_either_side_listens(listens: str) -> None:
     url = f"tcp://127.0.0.1:{free_port()}"
     ours, theirs = (url, url + "?listen=1") if listens == "publisher" else (url + "?listen=1", url)
 
@@ -112,7 +112,7 @@ def test_an_hls_stream_is_read_from_its_newest_segment(tmp_path: Path) -> None:
     assert number_of(frames[0].jpeg) >= 50
 
 
-def test_an_hls_stream_whose_list_is_completed_is_over_and_nothing_is_missing(tmp_path: Path) -> None:
+def test_an_hls_stream_with_a_completed_playlist_ends_without_a_shortfall(tmp_path: Path) -> None:
     playlist = tmp_path / "live.m3u8"
     with served_folder(tmp_path) as url, Publisher(playlist, "hls", hls_time=1, hls_list_size=0) as publisher:
         eventually(lambda: (tmp_path / "live3.ts").exists())
@@ -126,7 +126,7 @@ def test_an_hls_stream_whose_list_is_completed_is_over_and_nothing_is_missing(tm
             assert (found.shortfall, found.reconnects) == (None, 0)
 
 
-def test_the_segments_of_an_hls_stream_that_nobody_sends_any_more_are_not_given_again_and_again(
+def test_old_segments_of_an_hls_stream_are_not_read_again_after_a_reconnect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impatient = "from producer.feeding.decoding import container; container.READ_S = 2.0; "
@@ -136,8 +136,8 @@ def test_the_segments_of_an_hls_stream_that_nobody_sends_any_more_are_not_given_
     with served_folder(tmp_path) as url, Publisher(playlist, "hls", hls_time=1) as publisher:
         eventually(lambda: (tmp_path / "live2.ts").exists())
         with opened(f"{url}/live.m3u8", give_up_s=15) as found:
-            told: list[SampledFrame] = []
-            reading = threading.Thread(target=lambda: told.extend(found.frames(NEVER)))
+            read: list[SampledFrame] = []
+            reading = threading.Thread(target=lambda: read.extend(found.frames(NEVER)))
             reading.start()
             publisher.cut()
             eventually(lambda: found.trouble)
@@ -148,10 +148,10 @@ def test_the_segments_of_an_hls_stream_that_nobody_sends_any_more_are_not_given_
     assert found.reconnects == 1
     assert found.shortfall is not None
     assert found.shortfall.startswith("given up after 15 s without a picture: ")
-    check(told)
-    numbers = [number_of(frame.jpeg) for frame in told]
+    check(read)
+    numbers = [number_of(frame.jpeg) for frame in read]
     again = numbers.index(min(numbers))
-    assert again > 0, "the second publisher begins at 0, the first was found later"
+    assert again > 0, "the second publisher starts at 0, the first was opened later"
     for each in (numbers[:again], numbers[again:]):
         assert each == sorted(set(each))
 
@@ -171,7 +171,7 @@ def test_a_finished_recording_behind_a_url_is_a_recording(tmp_path: Path, name: 
     assert found.label.name == f"{url}/{name}"
 
 
-def test_a_recording_behind_a_url_that_is_cut_off_says_so(tmp_path: Path) -> None:
+def test_a_truncated_recording_behind_a_url_has_a_shortfall(tmp_path: Path) -> None:
     cut(film(tmp_path / "lecture.mkv", pictures=200, noise=60))
     with served_folder(tmp_path) as url, open_source(f"{url}/lecture.mkv", 2) as found:
         assert 2 <= len(list(found.frames(NEVER))) < 15
@@ -179,7 +179,7 @@ def test_a_recording_behind_a_url_that_is_cut_off_says_so(tmp_path: Path) -> Non
         assert found.shortfall.endswith("the recording was cut off")
 
 
-# What goes wrong.
+# Errors.
 
 
 @pytest.mark.parametrize("protocol", ["rtsp", "rtmp", "rtmps", "http", "https", "tcp"])
@@ -202,7 +202,7 @@ def test_a_closed_port_is_one_clear_line_without_the_password(protocol: str) -> 
         ("https", b"\x16\x03"),
     ],
 )
-def test_a_server_that_says_nothing_is_asked_in_its_language_and_not_waited_for(
+def test_a_silent_server_gets_a_request_of_its_protocol_and_times_out(
     protocol: str, hello: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impatient = "from producer.feeding.decoding import container; container.OPEN_S = 0.5; "
@@ -213,13 +213,13 @@ def test_a_server_that_says_nothing_is_asked_in_its_language_and_not_waited_for(
     assert "SECRET" not in str(refused.value)
 
 
-def test_a_udp_port_to_which_nobody_sends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_udp_port_without_a_sender_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "STREAM_OPENING_S", 0.3)
     with pytest.raises(SourceError, match=r"no picture within 0.3 s; is it being sent\?"):
         open_source(f"udp://127.0.0.1:{free_port()}", 2)
 
 
-def test_a_page_that_is_no_video_and_one_that_is_not_there_are_told_apart(tmp_path: Path) -> None:
+def test_a_page_without_video_and_a_missing_page_have_different_messages(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text("<html>Lecture</html>" * 100)
     with served_folder(tmp_path) as url:
         with pytest.raises(SourceError, match="sends no readable video"):
@@ -247,14 +247,14 @@ def test_a_playlist_reaches_neither_files_nor_other_protocols(tmp_path: Path, re
         assert heard == []
 
 
-def test_a_list_of_files_is_no_stream(tmp_path: Path) -> None:
+def test_a_list_of_files_is_not_a_stream(tmp_path: Path) -> None:
     film(tmp_path / "other.ts")
     (tmp_path / "list.ffconcat").write_text("ffconcat version 1.0\nfile 'other.ts'\n")
     with served_folder(tmp_path) as url, pytest.raises(SourceError, match="sends no readable video"):
         open_source(f"{url}/list.ffconcat", 2)
 
 
-def test_a_stream_that_is_cut_is_found_again_and_time_went_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_reconnect_the_time_continues_by_the_wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "FIRST_PAUSE_S", 0.05)
     port = free_port()
     sending = Publisher(f"tcp://127.0.0.1:{port}?listen=1", "mpegts")
@@ -272,11 +272,11 @@ def test_a_stream_that_is_cut_is_found_again_and_time_went_on(monkeypatch: pytes
     check([*before, *after])
     gap = before[-1].t - before[-2].t
     assert gap >= 1.0
-    assert gap <= silence + 1.0, "media that came in one go at the beginning"
-    assert number_of(before[-1].jpeg) < 25, "the publisher began anew"
+    assert gap <= silence + 1.0, "the first second of media came at once"
+    assert number_of(before[-1].jpeg) < 25, "the publisher restarted"
 
 
-def test_a_stream_that_comes_back_larger_keeps_the_size_of_its_lecture(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_that_comes_back_larger_is_scaled_to_the_size_of_its_lecture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "FIRST_PAUSE_S", 0.05)
     url = f"tcp://127.0.0.1:{free_port()}"
     with Publisher(url + "?listen=1", "mpegts") as small, opened(url) as found:
@@ -290,31 +290,31 @@ def test_a_stream_that_comes_back_larger_keeps_the_size_of_its_lecture(monkeypat
     assert pixels(frame.jpeg).shape == (240, 320, 3)
 
 
-def test_a_stream_that_stalls_is_connected_to_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stalled_stream_is_reconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "STALLED_S", 1.0)
     with served_stream("mpegts") as url, opened(url) as found:
         frames = found.frames(NEVER)
-        told = [next(frames)]
+        read = [next(frames)]
         os.kill(found.decoder_pid, signal.SIGSTOP)
         while found.reconnects == 0:
-            told.append(next(frames))
-        told.append(next(frames))
-        check(told)
-        assert told[-2].t - told[-3].t >= 1.0
+            read.append(next(frames))
+        read.append(next(frames))
+        check(read)
+        assert read[-2].t - read[-3].t >= 1.0
 
 
 def test_a_decoder_that_crashes_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "FIRST_PAUSE_S", 0.05)
     with served_stream("mpegts") as url, opened(url) as found:
         frames = found.frames(NEVER)
-        told = [next(frames)]
+        read = [next(frames)]
         os.kill(found.decoder_pid, signal.SIGSEGV)
         while found.reconnects == 0:
-            told.append(next(frames))
-        check(told)
+            read.append(next(frames))
+        check(read)
 
 
-def test_a_stream_that_is_gone_for_good_is_given_up_and_the_reason_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_that_does_not_come_back_is_given_up_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "FIRST_PAUSE_S", 0.05)
     url = f"tcp://127.0.0.1:{free_port()}"
     with Publisher(url + "?listen=1", "mpegts") as publisher, opened(url, give_up_s=1.5) as found:
@@ -328,7 +328,7 @@ def test_a_stream_that_is_gone_for_good_is_given_up_and_the_reason_told(monkeypa
     )
 
 
-def test_a_stream_that_stalls_for_good_is_given_up_even_if_the_server_is_there() -> None:
+def test_a_stream_that_stalls_too_long_is_given_up() -> None:
     url = f"udp://127.0.0.1:{free_port()}"
     with Publisher(url + "?pkt_size=1316", "mpegts") as publisher, opened(url, give_up_s=1) as found:
         frames = found.frames(NEVER)
@@ -355,7 +355,7 @@ def test_pauses_grow_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("moment", ["stalled", "reconnecting"])
-def test_stop_is_heeded_at_once_while_there_is_no_stream(moment: str) -> None:
+def test_stop_works_at_once_while_there_is_no_stream(moment: str) -> None:
     stop = threading.Event()
     url = f"tcp://127.0.0.1:{free_port()}"
     with Publisher(url + "?listen=1", "mpegts") as publisher, opened(url) as found:
@@ -396,6 +396,6 @@ def test_a_password_is_in_no_process_list() -> None:
             assert b"SECRET" not in Path(f"/proc/{found.decoder_pid}/{file}").read_bytes()
 
 
-def test_time_outs_leave_the_better_reason_to_the_decoder() -> None:
+def test_the_decoder_times_out_first_because_its_message_says_more() -> None:
     assert container.READ_S < live.STALLED_S
     assert container.OPEN_S * 2 < live.OPENING_S

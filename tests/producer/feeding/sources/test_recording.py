@@ -1,3 +1,5 @@
+"""One recording: what it gives, what is refused, and errors later on."""
+
 import os
 import re
 import signal
@@ -5,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,7 +29,7 @@ NEVER = threading.Event()
 
 
 def feed_of(path: Path | str, fps: float = 2) -> tuple[Recording | LiveSource, list[SampledFrame]]:
-    """The source of a file, closed again, and all its frames."""
+    """The closed source of a file, and all its frames."""
     with open_source(str(path), fps) as opened:
         return opened, list(opened.frames(NEVER))
 
@@ -41,7 +43,7 @@ def numbers(frames: list[SampledFrame]) -> list[int]:
     [
         ("h264.mp4", "libx264", (320, 240)),
         ("h264.mkv", "libx264", (320, 240)),
-        ("h264.avi", "libx264", (320, 240)),  # B frames, of which AVI does not tell when they are shown
+        ("h264.avi", "libx264", (320, 240)),  # B frames, whose display times AVI does not store
         ("h265.mp4", "libx265", (320, 240)),
         ("h265.mov", "libx265", (320, 240)),
         ("vp9.webm", "libvpx-vp9", (321, 239)),
@@ -51,9 +53,7 @@ def numbers(frames: list[SampledFrame]) -> list[int]:
         ("h264.ts", "libx264", (320, 240)),
     ],
 )
-def test_a_recording_gives_the_picture_of_every_half_second(
-    tmp_path: Path, name: str, codec: str, size: tuple[int, int]
-) -> None:
+def test_a_recording_is_sampled_every_half_second(tmp_path: Path, name: str, codec: str, size: tuple[int, int]) -> None:
     opened, frames = feed_of(film(tmp_path / name, codec, size=size))
     assert numbers(frames) == [0, 12, 25, 37]
     assert [(frame.frame, frame.t) for frame in frames] == [(0, 0.0), (1, 0.5), (2, 1.0), (3, 1.5)]
@@ -64,13 +64,13 @@ def test_a_recording_gives_the_picture_of_every_half_second(
     assert opened.shortfall is None
 
 
-def test_every_frame_can_be_had(tmp_path: Path) -> None:
+def test_every_picture_can_be_sampled(tmp_path: Path) -> None:
     _, frames = feed_of(film(tmp_path / "lecture.mkv", fps=30, pictures=45), fps=30)
     assert numbers(frames) == list(range(45))
 
 
 @pytest.mark.parametrize("name", ["screen.mp4", "screen.mkv", "screen.webm"])
-def test_variable_frame_rate_is_sampled_by_time_and_a_long_held_picture_repeated(tmp_path: Path, name: str) -> None:
+def test_a_variable_frame_rate_is_sampled_by_time_and_a_long_picture_is_repeated(tmp_path: Path, name: str) -> None:
     codec = "libvpx-vp9" if name.endswith("webm") else "libx264"
     times = [0, 40, 1040, 1100, 1480, 4020, 4060]
     opened, frames = feed_of(film(tmp_path / name, codec, times_ms=times))
@@ -108,8 +108,8 @@ def test_two_transport_streams_in_one_file_follow_each_other(tmp_path: Path) -> 
     assert numbers(frames) == [0, 12, 25, 37] * 2
 
 
-def test_sound_that_turns_up_on_the_way_is_no_damage_to_a_transport_stream(tmp_path: Path) -> None:
-    # Large enough for FFmpeg to see the sound neither when it looks at the beginning nor at the end.
+def test_sound_that_starts_later_does_not_damage_a_transport_stream(tmp_path: Path) -> None:
+    # So large that FFmpeg finds the sound neither at the beginning nor at the end.
     aired = film(tmp_path / "aired.ts", pictures=200, noise=60)
     pictures = aired.read_bytes()
     aired.write_bytes(pictures + sound_only(tmp_path / "sound.ts").read_bytes() + pictures)
@@ -118,9 +118,9 @@ def test_sound_that_turns_up_on_the_way_is_no_damage_to_a_transport_stream(tmp_p
     assert opened.shortfall is None
 
 
-# Number 1 is a white bar at the left edge; turned clockwise by 90 degrees that is the upper one.
+# The picture of number 1 has a white bar at the left edge. Turned clockwise by 90 degrees, it is at the top.
 @pytest.mark.parametrize(("degrees", "edge"), [(90, "top"), (180, "right"), (270, "bottom")])
-def test_a_recording_of_a_phone_is_turned_as_it_was_held(tmp_path: Path, degrees: int, edge: str) -> None:
+def test_a_phone_recording_is_turned_upright(tmp_path: Path, degrees: int, edge: str) -> None:
     phone = turned(film(tmp_path / "phone.mp4", "mpeg4", pictures=2, times_ms=[0, 40], size=(320, 160)), degrees)
     opened, frames = feed_of(phone, fps=25)
     picture = pixels(frames[1].jpeg)
@@ -135,7 +135,7 @@ def test_a_recording_of_a_phone_is_turned_as_it_was_held(tmp_path: Path, degrees
     assert max(edges, key=lambda name: edges[name]) == edge
 
 
-def test_4k_is_scaled_down_but_keeps_its_size_on_paper(tmp_path: Path) -> None:
+def test_4k_pictures_are_scaled_down_but_the_recorded_size_is_kept(tmp_path: Path) -> None:
     opened, frames = feed_of(film(tmp_path / "4k.mp4", "mpeg4", pictures=2, fps=2, size=(3840, 2160)))
     assert (opened.width, opened.height) == (3840, 2160)
     assert [pixels(frame.jpeg).shape for frame in frames] == [(1080, 1920, 3)] * 2
@@ -143,7 +143,7 @@ def test_4k_is_scaled_down_but_keeps_its_size_on_paper(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sound_s", [1.0, 5.0])
-def test_sound_that_is_shorter_or_longer_than_the_pictures_is_no_cut(tmp_path: Path, sound_s: float) -> None:
+def test_sound_shorter_or_longer_than_the_video_is_not_a_shortfall(tmp_path: Path, sound_s: float) -> None:
     for name in ("talk.mp4", "talk.mkv"):
         opened, frames = feed_of(film(tmp_path / name, sound_s=sound_s), fps=25)
         assert numbers(frames) == list(range(50))
@@ -151,7 +151,7 @@ def test_sound_that_is_shorter_or_longer_than_the_pictures_is_no_cut(tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["50%d.mp4", "a:b.mp4", "-loop.mp4", "http:.mp4", "n[1].mp4", "x%03d.jpg", "*?{.png"])
-def test_a_file_is_opened_whatever_its_name_means_to_ffmpeg(
+def test_a_file_is_opened_even_if_its_name_is_a_pattern_or_protocol_of_ffmpeg(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = film(tmp_path / "plain.mp4", pictures=3)
@@ -179,26 +179,48 @@ def refusal(path: Path | str, message: str) -> Iterator[None]:
     assert "\n" not in line
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with refusal(tmp_path / "none.mp4", "no such file; check the path"):
-        open_source(str(tmp_path / "none.mp4"), 2)
+def empty(folder: Path) -> Path:
+    (folder / "empty.mp4").touch()
+    return folder / "empty.mp4"
 
 
-def test_a_folder_is_refused(tmp_path: Path) -> None:
-    with refusal(tmp_path, "is a folder; name a video file in it"):
-        open_source(str(tmp_path), 2)
+def text(folder: Path) -> Path:
+    (folder / "notes.mp4").write_text("What was said in the lecture.\n" * 100)
+    return folder / "notes.mp4"
 
 
-def test_a_device_is_refused() -> None:
-    with refusal("/dev/zero", "is a device or a pipe"):
-        open_source("/dev/zero", 2)
+def playlist(folder: Path) -> Path:
+    film(folder / "other.ts")
+    (folder / "list.mp4").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nother.ts\n#EXT-X-ENDLIST\n")
+    return folder / "list.mp4"
 
 
-def test_an_empty_file_is_refused(tmp_path: Path) -> None:
-    empty = tmp_path / "empty.mp4"
-    empty.touch()
-    with refusal(empty, "the file is empty"):
-        open_source(str(empty), 2)
+def rubbish(folder: Path) -> Path:
+    path = film(folder / "rubbish.mp4", mux_options={"movflags": "faststart"})
+    data = path.read_bytes()
+    pictures = data.index(b"mdat") + 4
+    path.write_bytes(data[:pictures] + b"\xff" * (len(data) - pictures))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda folder: folder / "none.mp4", "no such file; check the path"),
+        (lambda folder: folder, "is a folder; name a video file in it"),
+        (lambda _: Path("/dev/zero"), "is a device or a pipe"),
+        (empty, "the file is empty"),
+        (text, "is not a readable video; give an mp4"),
+        (playlist, "is a playlist, and nothing in it is opened"),
+        (lambda folder: cut(film(folder / "unfinished.mp4")), "its index (moov) is missing"),
+        (lambda folder: sound_only(folder / "podcast.mp4"), "contains no video"),
+        (rubbish, "contains no picture that can be decoded"),
+    ],
+)
+def test_a_file_that_is_not_a_recording_is_refused(tmp_path: Path, made: Callable[[Path], Path], message: str) -> None:
+    path = made(tmp_path)
+    with refusal(path, message):
+        open_source(str(path), 2)
 
 
 def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
@@ -219,42 +241,6 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
             os.seteuid(0)
 
 
-def test_a_text_called_mp4_is_refused(tmp_path: Path) -> None:
-    text = tmp_path / "notes.mp4"
-    text.write_text("What was said in the lecture.\n" * 100)
-    with refusal(text, "is not a readable video; give an mp4"):
-        open_source(str(text), 2)
-
-
-def test_a_playlist_does_not_reach_other_files(tmp_path: Path) -> None:
-    film(tmp_path / "other.ts")
-    playlist = tmp_path / "list.mp4"
-    playlist.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nother.ts\n#EXT-X-ENDLIST\n")
-    with refusal(playlist, "is a playlist, and nothing in it is opened"):
-        open_source(str(playlist), 2)
-
-
-def test_an_mp4_without_its_index_is_refused_and_told_apart(tmp_path: Path) -> None:
-    unfinished = cut(film(tmp_path / "unfinished.mp4"))
-    with refusal(unfinished, "its index (moov) is missing"):
-        open_source(str(unfinished), 2)
-
-
-def test_a_recording_of_sound_is_refused(tmp_path: Path) -> None:
-    sound = sound_only(tmp_path / "podcast.mp4")
-    with refusal(sound, "contains no video"):
-        open_source(str(sound), 2)
-
-
-def test_a_recording_whose_pictures_are_all_rubbish_is_refused(tmp_path: Path) -> None:
-    rubbish = film(tmp_path / "rubbish.mp4", mux_options={"movflags": "faststart"})
-    data = rubbish.read_bytes()
-    pictures = data.index(b"mdat") + 4
-    rubbish.write_bytes(data[:pictures] + b"\xff" * (len(data) - pictures))
-    with refusal(rubbish, "contains no picture that can be decoded"):
-        open_source(str(rubbish), 2)
-
-
 def test_a_file_that_kills_the_decoder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         decoder_process, "CHILD", "import os; os.kill(os.getpid(), 11)  # producer.feeding.decoding.decoder"
@@ -272,7 +258,7 @@ def test_a_file_on_which_the_decoder_hangs_is_refused(tmp_path: Path, monkeypatc
         open_source(str(sticky), 2)
 
 
-# What goes wrong on the way.
+# Errors later on.
 
 
 @pytest.mark.parametrize(
@@ -285,7 +271,7 @@ def test_a_file_on_which_the_decoder_hangs_is_refused(tmp_path: Path, monkeypatc
         ("cut.avi", "mpeg4", {}),
     ],
 )
-def test_a_cut_file_gives_what_is_there_and_says_so(
+def test_a_truncated_file_gives_its_frames_and_a_shortfall(
     tmp_path: Path, name: str, codec: str, mux_options: dict[str, str]
 ) -> None:
     whole = film(tmp_path / name, codec, pictures=200, mux_options=mux_options, noise=60, size=(160, 120))
@@ -298,7 +284,7 @@ def test_a_cut_file_gives_what_is_there_and_says_so(
     assert int(said[1]) in {int(frames[-1].t), int(frames[-1].t + 0.5)}
 
 
-def test_a_file_damaged_in_the_middle_goes_on_and_says_so(tmp_path: Path) -> None:
+def test_a_file_damaged_in_the_middle_continues_and_has_a_shortfall(tmp_path: Path) -> None:
     damaged = film(
         tmp_path / "damaged.mp4",
         pictures=100,
@@ -320,11 +306,11 @@ def test_a_file_damaged_in_the_middle_goes_on_and_says_so(tmp_path: Path) -> Non
 
 @pytest.fixture
 def long_film(tmp_path: Path) -> Path:
-    """Pictures too large for the pipe to hold more than one: the decoder waits for its reader."""
+    """The pipe holds only one of its large pictures, so the decoder waits for its reader."""
     return film(tmp_path / "long.mp4", "mpeg4", pictures=20, fps=2, size=(640, 480), noise=200)
 
 
-def test_a_decoder_that_dies_on_the_way_ends_the_frames_with_its_reason(long_film: Path) -> None:
+def test_a_decoder_that_dies_ends_the_frames_with_a_shortfall(long_film: Path) -> None:
     with open_source(str(long_film), 2) as opened:
         frames = opened.frames(NEVER)
         first = [next(frames), next(frames)]
@@ -337,7 +323,7 @@ def test_a_decoder_that_dies_on_the_way_ends_the_frames_with_its_reason(long_fil
     assert "(SIGKILL)" in opened.shortfall
 
 
-def test_a_decoder_that_hangs_on_the_way_ends_the_frames_with_its_reason(
+def test_a_decoder_that_hangs_ends_the_frames_with_a_shortfall(
     long_film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stuck = (
@@ -351,7 +337,7 @@ def test_a_decoder_that_hangs_on_the_way_ends_the_frames_with_its_reason(
     assert opened.shortfall == "the decoder hangs at 0:00:00; the file is damaged"
 
 
-def test_stop_ends_the_frames_and_is_no_shortfall(long_film: Path) -> None:
+def test_stop_ends_the_frames_without_a_shortfall(long_film: Path) -> None:
     stop = threading.Event()
     with open_source(str(long_film), 2) as opened:
         frames = opened.frames(stop)
@@ -361,7 +347,7 @@ def test_stop_ends_the_frames_and_is_no_shortfall(long_film: Path) -> None:
     assert opened.shortfall is None
 
 
-def test_closing_ends_a_decoder_that_does_not_listen(long_film: Path) -> None:
+def test_closing_ends_a_decoder_that_does_not_respond(long_film: Path) -> None:
     opened = open_source(str(long_film), 2)
     os.kill(opened.decoder_pid, signal.SIGSTOP)
     opened.close()
@@ -390,7 +376,7 @@ def test_a_decoder_does_not_outlive_its_producer(long_film: Path) -> None:
         time.sleep(0.02)
 
 
-def test_a_long_way_to_the_next_sample_is_no_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_decoder_reports_while_no_sample_is_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoder, "ALIVE_EVERY_S", 0.0)
     sent: list[bytes] = []
     lecture = FileTarget(os.fsencode(film(tmp_path / "lecture.mp4")))

@@ -49,7 +49,7 @@ def test_every_frame_has_a_picture_of_each_recording_until_it_ends(tmp_path: Pat
             assert number_of(picture.jpeg) == k * rates[picture.participant] // 2
 
 
-def test_a_recording_that_cannot_be_read_further_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_truncated_recording_is_named_and_the_others_continue(tmp_path: Path) -> None:
     whole, damaged = film(tmp_path / "whole.mkv", pictures=200), cut(film(tmp_path / "cut.mkv", pictures=200))
     with opened(alice=damaged, bob=whole) as source:
         frames = by_frame(source.frames(NEVER))
@@ -61,8 +61,8 @@ def test_a_recording_that_cannot_be_read_further_is_named_and_the_others_go_on(t
     assert shortfall.startswith("alice=cut.mkv: the file ends at 0:00:0")
 
 
-def test_a_decoder_that_dies_takes_nobody_elses_with_it(tmp_path: Path) -> None:
-    # Pictures too large for the pipe to hold more than one: each decoder waits for its reader.
+def test_a_decoder_that_dies_does_not_affect_the_others(tmp_path: Path) -> None:
+    # The pipe holds only one of these large pictures, so each decoder waits for its reader.
     large = film(tmp_path / "large.mp4", "mpeg4", pictures=20, fps=2, size=(640, 480), noise=200)
     with open_source(str(large), 2) as alice, open_source(str(large), 2) as bob:
         assert isinstance(alice, Recording)
@@ -80,7 +80,7 @@ def test_a_decoder_that_dies_takes_nobody_elses_with_it(tmp_path: Path) -> None:
     assert shortfall.startswith("bob=large.mp4: the decoder crashed at 0:00:0")
 
 
-def test_stop_leaves_no_half_a_frame(tmp_path: Path) -> None:
+def test_stop_completes_the_frame(tmp_path: Path) -> None:
     stop = threading.Event()
     video = film(tmp_path / "a.mp4", pictures=200)
     with opened(alice=video, bob=video) as source:
@@ -92,13 +92,13 @@ def test_stop_leaves_no_half_a_frame(tmp_path: Path) -> None:
     assert source.shortfall is None
 
 
-def test_if_one_cannot_be_opened_none_is(tmp_path: Path) -> None:
+def test_if_one_recording_cannot_be_opened_all_are_closed(tmp_path: Path) -> None:
     video = film(tmp_path / "a.mp4", pictures=25)
     with pytest.raises(SourceError, match=r"b\.mp4: no such file"):
         opened(alice=video, bob=tmp_path / "b.mp4")
 
 
-def test_what_is_live_cannot_be_one_of_several(tmp_path: Path) -> None:
+def test_a_live_source_cannot_be_one_of_several(tmp_path: Path) -> None:
     video = film(tmp_path / "a.mp4", pictures=25)
     with (
         served_stream("mpegts") as url,

@@ -1,4 +1,4 @@
-"""Whom a source shows, as it is written on the command line."""
+"""SOURCE and NAME=SOURCE on the command line."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from producer.feeding.sources.request import SourceRequest, source_requests
         (["./take=2.mp4"], [("./take=2.mp4", None)]),
     ],
 )
-def test_a_name_before_an_equals_sign_says_who_is_shown(words: list[str], asked: list[tuple[str, str | None]]) -> None:
+def test_a_name_before_an_equals_sign_names_the_person(words: list[str], asked: list[tuple[str, str | None]]) -> None:
     assert source_requests(words) == asked
 
 
@@ -30,7 +30,7 @@ def test_a_file_that_exists_is_a_source_whatever_it_is_called(tmp_path: Path, mo
     assert source_requests(["alice=take=2.mp4"]) == [SourceRequest("take=2.mp4", "alice")]
 
 
-def test_the_name_of_a_single_recording_can_be_given_either_way() -> None:
+def test_the_person_of_a_single_recording_can_be_named_in_two_ways() -> None:
     assert source_requests(["alice=a.mp4"]) == source_requests(["a.mp4"], "alice")
 
 
@@ -46,7 +46,7 @@ def test_the_name_of_a_single_recording_can_be_given_either_way() -> None:
         (["alice=a.mp4", "https://me:SECRET@h/b.mp4?key=SECRET"], None, "https://h/b.mp4: each of several recordings"),
     ],
 )
-def test_what_names_nobody_or_somebody_twice_is_refused(words: list[str], participant: str | None, said: str) -> None:
+def test_missing_double_and_malformed_names_are_refused(words: list[str], participant: str | None, said: str) -> None:
     with pytest.raises(SourceError) as refused:
         source_requests(words, participant)
     assert said in str(refused.value)
