@@ -1,4 +1,4 @@
-"""A lecture begins: its first values in Redis."""
+"""Start a lecture: its first values in Redis."""
 
 import time
 

@@ -1,38 +1,20 @@
 """Live lectures with real processes: streams that are cut or stall, and systems that are overloaded."""
 
-import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
 
 from tests.lectures import ledger_of
 from tests.processes import eventually
+from tests.producer.commands.running import events, started
 from tests.producer.committing import committing
 from tests.streams import Publisher, free_port, rtsp_server, served_stream
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import Ledger
 
 KEYS = LectureKeys("l")
-
-
-@pytest.fixture(autouse=True)
-def nothing_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("REDIS_URL", raising=False)
-    monkeypatch.setenv("COLUMNS", "120")
-
-
-def started(*words: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "producer", "ingest", *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def events(out: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in out.splitlines()]
 
 
 def published(client: redis.Redis) -> int:
@@ -43,7 +25,7 @@ def test_a_lost_live_lecture_is_published_up_to_the_loss_and_exit_code_1(client:
     port = free_port()
     with Publisher(f"udp://127.0.0.1:{port}?pkt_size=1316", "mpegts") as publisher, committing(redis_url):
         words = [f"udp://127.0.0.1:{port}", "--redis", redis_url, "--lecture", "l", "--give-up", 1.5, "--json"]
-        with started(*words) as process:
+        with started("ingest", *words) as process:
             eventually(lambda: published(client) >= 4)
             publisher.cut()
             out, err = process.communicate(timeout=60)
@@ -63,7 +45,7 @@ def test_a_lost_connection_is_reported_once_and_counted(client: redis.Redis, red
     url = f"tcp://127.0.0.1:{free_port()}"
     with committing(redis_url), Publisher(url + "?listen=1", "mpegts") as publisher:
         eventually(lambda: _listens(url))
-        with started(url, "--redis", redis_url, "--lecture", "l", "--give-up", 30) as process:
+        with started("ingest", url, "--redis", redis_url, "--lecture", "l", "--give-up", 30) as process:
             eventually(lambda: published(client) >= 2)
             publisher.cut()
             before = published(client)
@@ -92,7 +74,7 @@ def test_ctrl_c_ends_a_live_lecture_properly(client: redis.Redis, redis_url: str
     url = f"tcp://127.0.0.1:{free_port()}"
     with committing(redis_url), Publisher(url + "?listen=1", "mpegts") as publisher:
         eventually(lambda: _listens(url))
-        with started(url, "--redis", redis_url, "--lecture", "l", "--json") as process:
+        with started("ingest", url, "--redis", redis_url, "--lecture", "l", "--json") as process:
             eventually(lambda: published(client) >= 2)
             if moment == "stalled":
                 publisher.stall()
@@ -113,7 +95,7 @@ def test_ctrl_c_ends_a_live_lecture_properly(client: redis.Redis, redis_url: str
 def test_an_overloaded_system_drops_whole_chunks_and_its_ledger_balances(client: redis.Redis, redis_url: str) -> None:
     with served_stream("mpegts") as url:
         words = [url, "--redis", redis_url, "--lecture", "l", "--fps", 10, "--max-bytes", 20_000, "--json"]
-        with started(*words) as process:
+        with started("ingest", *words) as process:
             eventually(lambda: _balanced(client).dropped >= 20)  # no worker
             with committing(redis_url):
                 eventually(lambda: _balanced(client).published >= 20)  # now there is one
@@ -136,7 +118,7 @@ def _balanced(client: redis.Redis) -> Ledger:
 
 def test_a_password_of_a_source_appears_nowhere(client: redis.Redis, redis_url: str) -> None:
     words = ["--redis", redis_url, "--json"]
-    with rtsp_server() as url, committing(redis_url), started(f"{url}?key=SECRET", *words) as process:
+    with rtsp_server() as url, committing(redis_url), started("ingest", f"{url}?key=SECRET", *words) as process:
         eventually(lambda: list(client.scan_iter("*:class")))
         lectures = {key.decode() for key in client.scan_iter("lecture:{*}", _type="HASH")}
         kept = b"".join(client.dump(key) or b"" for key in client.scan_iter("*"))
@@ -175,7 +157,7 @@ def _parent(status: Path) -> int:
 def test_a_source_that_cannot_be_opened_is_one_line_and_exit_code_2(
     words: list[str], said: str, redis_url: str
 ) -> None:
-    with started(*words, "--redis", redis_url) as process:
+    with started("ingest", *words, "--redis", redis_url) as process:
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out, len(err.splitlines())) == (2, "", 1)
     assert said in err
@@ -183,7 +165,7 @@ def test_a_source_that_cannot_be_opened_is_one_line_and_exit_code_2(
 
 
 def test_ctrl_c_ends_the_wait_for_a_sender(redis_url: str) -> None:
-    with started(f"udp://127.0.0.1:{free_port()}", "--redis", redis_url) as process:
+    with started("ingest", f"udp://127.0.0.1:{free_port()}", "--redis", redis_url) as process:
         eventually(lambda: _children(process.pid))
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
