@@ -111,7 +111,7 @@ def test_a_recording_that_goes_on_for_longer_than_it_says_is_cut_off(
     monkeypatch.setattr(recording, "MAX_RECORDING_S", 1.0)
     with open_source(str(film(tmp_path / "a.mp4")), 5) as opened:
         assert len(list(opened.frames(NEVER))) == 6
-        assert opened.shortfall == "is longer than 0:00:01, the longest a recording may be"
+        assert opened.shortfall == "is longer than 0:00:01, the limit of a recording"
 
 
 def test_a_file_of_too_many_bytes_is_refused_unread(tmp_path: Path) -> None:

@@ -42,6 +42,11 @@ def opened(url: str, fps: float = 2, give_up_s: float = 60) -> Iterator[LiveSour
         yield source
 
 
+def lists(playlist: Path, segment: str) -> bool:
+    """Whether an HLS playlist has this segment. A segment's file exists some time before."""
+    return playlist.exists() and segment in playlist.read_text()
+
+
 def first(count: int, found: LiveSource) -> list[SampledFrame]:
     return list(itertools.islice(found.frames(NEVER), count))
 
@@ -105,7 +110,7 @@ def test_an_rtsp_camera_is_read_with_its_password() -> None:
 def test_an_hls_stream_is_read_from_its_newest_segment(tmp_path: Path) -> None:
     playlist = Publisher(tmp_path / "live.m3u8", "hls", hls_time=1, hls_list_size=4, hls_flags="delete_segments")
     with served_folder(tmp_path) as url, playlist:
-        eventually(lambda: (tmp_path / "live3.ts").exists())
+        eventually(lambda: lists(tmp_path / "live.m3u8", "live2.ts"))
         with opened(f"{url}/live.m3u8") as found:
             frames = first(6, found)
     check_undisturbed(frames)
@@ -134,7 +139,7 @@ def test_old_segments_of_an_hls_stream_are_not_read_again_after_a_reconnect(
     monkeypatch.setattr(live, "FIRST_PAUSE_S", 0.05)
     playlist = tmp_path / "live.m3u8"
     with served_folder(tmp_path) as url, Publisher(playlist, "hls", hls_time=1) as publisher:
-        eventually(lambda: (tmp_path / "live2.ts").exists())
+        eventually(lambda: lists(playlist, "live1.ts"))
         with opened(f"{url}/live.m3u8", give_up_s=15) as found:
             read: list[SampledFrame] = []
             reading = threading.Thread(target=lambda: read.extend(found.frames(NEVER)))
