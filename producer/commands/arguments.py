@@ -15,7 +15,7 @@ from worker.contract.limits import MAX_RETENTION_S
 DAY_S = 24 * 3600
 
 
-def parsed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+def _parsed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     """A parser for typer, which reports the ValueError of `parse` as a usage error."""
 
     def parser(text: str) -> Any:
@@ -66,8 +66,14 @@ def _number(text: str) -> float:
         raise ValueError(f"{text!r} is not a number") from None
 
 
-LECTURE_ID = parsed(lambda text: checked_id(text, "lecture id"))
-PARTICIPANT_ID = parsed(lambda text: checked_id(text, "participant id"))
+LECTURE_ID = _parsed(lambda text: checked_id(text, "lecture id"))
+PARTICIPANT_ID = _parsed(lambda text: checked_id(text, "participant id"))
+FPS = _parsed(fps)
+SECONDS = _parsed(seconds)
+DAYS = _parsed(days)
+COUNT = _parsed(positive)
+PORT = _parsed(port)
+USED_PORT = _parsed(lambda text: port(text, lowest=1))
 
 LectureArgument = Annotated[
     str, typer.Argument(parser=LECTURE_ID, metavar="LECTURE", show_default=False, help="The lecture's id.")

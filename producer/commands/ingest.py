@@ -10,19 +10,18 @@ import typer
 from msgspec import structs
 
 from producer.commands.arguments import (
+    COUNT,
     DAY_S,
+    DAYS,
+    FPS,
     LECTURE_ID,
     PARTICIPANT_ID,
+    SECONDS,
+    USED_PORT,
     JsonOption,
     RedisOption,
     RosterOption,
-    days,
-    parsed,
-    port,
-    positive,
-    seconds,
 )
-from producer.commands.arguments import fps as parsed_fps
 from producer.commands.connecting import connected
 from producer.embedded.workers import Workers
 from producer.feeding.feed import MAX_BYTES
@@ -55,46 +54,31 @@ def ingest(
             help="The lecture's id; by default it is made from the source's name.",
         ),
     ] = None,
-    fps: Annotated[
-        float, typer.Option(parser=parsed(parsed_fps), metavar="FPS", help="Frames per second to analyze.")
-    ] = 2.0,
+    fps: Annotated[float, typer.Option(parser=FPS, metavar="FPS", help="Frames per second to analyze.")] = 2.0,
     redis: RedisOption = None,
     workers: Annotated[
         int | None,
         typer.Option(
-            parser=parsed(positive),
-            metavar="N",
-            show_default="one per core",
-            help="Worker processes beside the private Redis.",
+            parser=COUNT, metavar="N", show_default="one per core", help="Worker processes beside the private Redis."
         ),
     ] = None,
     participant: Annotated[
         str | None,
         typer.Option(
-            parser=PARTICIPANT_ID,
-            metavar="ID",
-            show_default=False,
-            help="The id of the only person in the recording.",
+            parser=PARTICIPANT_ID, metavar="ID", show_default=False, help="The id of the only person in the recording."
         ),
     ] = None,
     max_bytes: Annotated[
-        int, typer.Option(parser=parsed(positive), metavar="N", help="Bytes of frames that may be in flight.")
+        int, typer.Option(parser=COUNT, metavar="N", help="Bytes of frames that may be in flight.")
     ] = MAX_BYTES,
     give_up: Annotated[
         float,
-        typer.Option(
-            parser=parsed(seconds),
-            metavar="SECONDS",
-            help="Give a live source up after this time without a frame.",
-        ),
+        typer.Option(parser=SECONDS, metavar="SECONDS", help="Give a live source up after this time without a frame."),
     ] = GIVE_UP_S,
     metrics_port: Annotated[
         int | None,
         typer.Option(
-            parser=parsed(lambda text: port(text, lowest=1)),
-            metavar="PORT",
-            show_default=False,
-            help="Serve /metrics on this port, for Prometheus.",
+            parser=USED_PORT, metavar="PORT", show_default=False, help="Serve /metrics on this port, for Prometheus."
         ),
     ] = None,
     metrics_host: Annotated[str, typer.Option(metavar="HOST", help="Serve /metrics at this address.")] = "127.0.0.1",
@@ -103,13 +87,11 @@ def ingest(
         bool, typer.Option("--class-only", help="Publish what the class displays, and nothing per person.")
     ] = False,
     retention: Annotated[
-        float,
-        typer.Option(parser=parsed(days), metavar="DAYS", help="Delete results this long after their last change."),
+        float, typer.Option(parser=DAYS, metavar="DAYS", help="Delete results this long after their last change.")
     ] = RETENTION_S / DAY_S,
     json: JsonOption = False,
     resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Continue the recording --lecture where it was stopped."),
+        bool, typer.Option("--resume", help="Continue the recording --lecture where it was stopped.")
     ] = False,
 ) -> None:
     """Analyze a recording or live stream, and show the participants with the expressions that they display.

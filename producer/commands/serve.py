@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from producer.commands.arguments import LECTURE_ID, RedisOption, RosterOption, parsed
-from producer.commands.arguments import port as parsed_port
+from producer.commands.arguments import LECTURE_ID, PORT, RedisOption, RosterOption
 from producer.commands.connecting import connected
 from producer.saying import say
 
@@ -14,14 +13,11 @@ def serve(
     lecture: Annotated[
         str | None,
         typer.Argument(
-            parser=LECTURE_ID,
-            metavar="LECTURE",
-            show_default=False,
-            help="The lecture's id; by default all.",
+            parser=LECTURE_ID, metavar="LECTURE", show_default=False, help="The lecture's id; by default all."
         ),
     ] = None,
     port: Annotated[
-        int, typer.Option(parser=parsed(parsed_port), metavar="PORT", help="Listen on this port; 0 for any free one.")
+        int, typer.Option(parser=PORT, metavar="PORT", help="Listen on this port; 0 for any free one.")
     ] = 8080,
     host: Annotated[
         str, typer.Option(metavar="HOST", help="Listen at this address. Except on loopback, a token is required.")
