@@ -66,8 +66,11 @@ def _events(client: redis.Redis, stream: bytes) -> list[Event]:
 
 
 def ledger_of(client: redis.Redis, keys: LectureKeys) -> Ledger:
-    info, in_flight = (cast(dict[bytes, bytes], client.hgetall(key)) for key in (keys.info, keys.in_flight))
-    return ledger_from_hashes(info, in_flight)
+    """The ledger of a lecture, read in one transaction."""
+    with client.pipeline() as pipe:
+        pipe.hgetall(keys.info)
+        pipe.hgetall(keys.in_flight)
+        return ledger_from_hashes(*pipe.execute())
 
 
 def await_end(client: redis.Redis, keys: LectureKeys, patience: float = 90) -> None:

@@ -16,12 +16,18 @@ HEAVY = ("ai_edge_litert", "tflite_runtime", "mediapipe", "tensorflow", "keras",
         "worker.contract.connection, worker.contract.queue",
         "producer",
         "producer.cli",
-        "producer.feeding.decoder",
+        "producer.feeding.decoding.decoder",
     ],
 )
 def test_the_contract_and_the_producer_load_no_model_runtime(module: str) -> None:
     loaded = _loaded_by(f"import {module}")
     assert loaded.isdisjoint(HEAVY)
+
+
+def test_the_decoders_process_loads_neither_redis_nor_metrics() -> None:
+    loaded = _loaded_by("import producer.feeding.decoding.decoder")
+    assert "av" in loaded, "the check would see what a decoder loads"
+    assert loaded.isdisjoint(("redis", "rq", "prometheus_client", "typer"))
 
 
 def test_a_worker_process_and_evaluation_load_neither_tensorflow_nor_mediapipe() -> None:

@@ -18,15 +18,13 @@ from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lecture_hash import ledger_from_hashes
 from worker.contract.limits import MAX_PARTICIPANTS
 from worker.contract.messages import EndEvent, Ending, InFlight, Ledger, ParticipantSpan, encode
-from worker.contract.streams import end_lecture, publish
+from worker.contract.streams import ABANDONED, end_lecture, publish
 from worker.folding.fold import Folded, LectureState, accounts_for, fold
 from worker.metrics.counters import COMMIT_CONFLICTS, count_committed, timed
 from worker.outcome import FOREIGN, Outcome
 
 # The most chunks of one transaction. It bounds the memory when many chunks waited for a slow one.
 CHUNKS_AT_ONCE = 8
-
-ABANDONED = "its producer is gone"
 
 
 @timed("commit")

@@ -27,7 +27,7 @@ def nothing_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 @contextmanager
 def ingesting(*words: object) -> Iterator[subprocess.Popen[str]]:
-    """`producer ingest`, told to leave at once at the end."""
+    """`producer ingest`, killed at the end."""
     command = [sys.executable, "-m", "producer", "ingest", *map(str, words)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -89,7 +89,7 @@ def test_a_port_that_is_taken_is_one_line_and_exit_code_2(redis_url: str, tmp_pa
     assert process.returncode == 2
     assert said == (
         f"producer: cannot serve metrics at 127.0.0.1:{port}: Address already in use; "
-        "choose another --metrics-port or host\n"
+        "choose another --metrics-port or --metrics-host\n"
     )
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from producer.feeding.address import SourceError
-from producer.feeding.decoder import ADDRESS_SPACE_BYTES
-from producer.feeding.recording import SILENCE_S
-from producer.feeding.source import FILE_OPENING_S, open_source
+from producer.feeding.decoding.decoder import ADDRESS_SPACE_BYTES
+from producer.feeding.sources.address import SourceError
+from producer.feeding.sources.opening import FILE_OPENING_S, open_source
+from producer.feeding.sources.recording import SILENCE_S
 from tests.security.mutations import mutated, seeds
 from training.provenance import provenance
 

@@ -147,7 +147,7 @@ def test_no_error_contains_a_planted_credential(words: list[str], tmp_path: Path
 
 
 def test_the_decoder_does_not_get_the_url_of_redis(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from producer.feeding.source import open_source
+    from producer.feeding.sources.opening import open_source
     from tests.producer.feeding.films import film
 
     monkeypatch.setenv("REDIS_URL", f"redis://:{PLANTED}@h")

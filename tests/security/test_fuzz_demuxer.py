@@ -3,8 +3,8 @@
 import resource
 from pathlib import Path
 
-from producer.feeding.decoder import ADDRESS_SPACE_BYTES
-from producer.feeding.source import open_source
+from producer.feeding.decoding.decoder import ADDRESS_SPACE_BYTES
+from producer.feeding.sources.opening import open_source
 from tests.security.fuzz_demuxer import fuzz, survived
 from tests.security.mutations import seeds
 

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 import redis
 
-from producer.feeding import container, recording
-from producer.feeding.address import SourceError, address_of
-from producer.feeding.container import Unreadable, open_file, video_in
-from producer.feeding.feed import Feed, TooManyLectures
-from producer.feeding.source import open_source
-from producer.feeding.wire import FileTarget
+from producer.feeding.decoding import container
+from producer.feeding.decoding.container import Unreadable, open_file, video_in
+from producer.feeding.decoding.wire import FileTarget
+from producer.feeding.feed import Feed
+from producer.feeding.sources import recording
+from producer.feeding.sources.address import SourceError, address_of
+from producer.feeding.sources.opening import open_source
+from producer.feeding.starting import NewLecture, TooManyLectures
 from tests.producer.feeding.films import film
 from tests.streams import served_folder
 from tests.worker.outcomes import SAD
@@ -46,14 +48,14 @@ def test_a_source_of_too_many_pixels_is_refused_before_it_is_decoded(
 ) -> None:
     path = film(tmp_path / "a.mp4", size=(320, 240))
     monkeypatch.setattr(container, "MAX_FRAME_PIXELS", 320 * 240 - 1)
-    with path.open("rb") as file, pytest.raises(Unreadable, match=r"has 320x240 pixels; the most is 76799 .*scale it"):
+    with path.open("rb") as file, pytest.raises(Unreadable, match=r"has 320x240 pixels; the limit is 76799 .*scale it"):
         video_in(open_file(file))
 
 
 def test_a_file_that_claims_too_many_pixels_is_refused_by_the_real_limit(tmp_path: Path) -> None:
     path = tmp_path / "huge.png"
     path.write_bytes(claiming(20_000, 20_000))
-    with pytest.raises(SourceError, match=r"holds no picture that can be decoded|has 20000x20000 pixels"):
+    with pytest.raises(SourceError, match=r"contains no picture that can be decoded|has 20000x20000 pixels"):
         open_source(str(path), 2)
 
 
@@ -83,7 +85,7 @@ def test_pictures_that_grow_beyond_the_limit_are_not_decoded(tmp_path: Path, mon
 
 def test_a_recording_that_is_too_long_is_refused_at_once(tmp_path: Path) -> None:
     path = film(tmp_path / "a.mkv", times_ms=[0, 500, 25 * 3600 * 1000])
-    with pytest.raises(SourceError, match=r"is 25:00:00 long; the longest a recording may be is 24:00:00; cut it"):
+    with pytest.raises(SourceError, match=r"is 25:00:00 long; the limit of a recording is 24:00:00; cut it"):
         open_source(str(path), 2)
 
 
@@ -97,7 +99,7 @@ def test_a_recording_with_a_wrong_time_stamp_is_refused(tmp_path: Path) -> None:
             frame.pts, frame.time_base = pts, Fraction(1, 25)
             output.mux(stream.encode(frame))
         output.mux(stream.encode())
-    with pytest.raises(SourceError, match=r"the longest a recording may be is 24:00:00; cut it"):
+    with pytest.raises(SourceError, match=r"the limit of a recording is 24:00:00; cut it"):
         open_source(str(path), 0.01)
 
 
@@ -105,14 +107,14 @@ def test_a_recording_that_is_longer_than_it_claims_is_cut_off(tmp_path: Path, mo
     monkeypatch.setattr(recording, "MAX_RECORDING_S", 1.0)
     with open_source(str(film(tmp_path / "a.mp4")), 5) as opened:
         assert len(list(opened.frames(NEVER))) == 6
-        assert opened.shortfall == "is longer than 0:00:01, the longest a recording may be"
+        assert opened.shortfall == "is longer than 0:00:01, the limit of a recording"
 
 
 def test_a_file_of_too_many_bytes_is_refused_unread(tmp_path: Path) -> None:
     path = film(tmp_path / "a.mp4")
     with path.open("r+b") as file:
         file.truncate(MAX_RECORDING_BYTES + 1)  # a sparse file, which takes no room
-    with pytest.raises(SourceError, match=f"has {MAX_RECORDING_BYTES + 1} bytes; the most is"):
+    with pytest.raises(SourceError, match=f"has {MAX_RECORDING_BYTES + 1} bytes; the limit is"):
         address_of(str(path))
 
 
@@ -122,7 +124,7 @@ def test_a_served_file_of_too_many_bytes_is_refused_unread(tmp_path: Path, monke
     with served_folder(tmp_path) as url:
         target = address_of(f"{url}/a.mp4").target
         assert not isinstance(target, FileTarget)
-        with pytest.raises(Unreadable, match=r"has \d+ bytes; the most is 1000; cut it"):
+        with pytest.raises(Unreadable, match=r"has \d+ bytes; the limit is 1000; cut it"):
             container.is_recording(container.open_stream(target))
 
 
@@ -131,7 +133,7 @@ def head(frames: int = 1, width: int = 640, height: int = 360) -> ChunkHead:
 
 
 def test_a_chunk_of_too_many_bytes_or_pixels_is_neither_fed_nor_read(client: redis.Redis) -> None:
-    feed = Feed.start(client, "l", "a.mp4", 2, 640, 360)
+    feed = Feed.start(client, NewLecture("l", "a.mp4", 2, 640, 360))
     before = set(client.scan_iter())
     for chunk in (
         Chunk(head(2), [bytes(MAX_CHUNK_BYTES), b"x"]),
@@ -179,8 +181,8 @@ def test_beyond_the_limit_of_participants_nothing_is_published_and_the_lecture_g
 
 def test_no_more_lectures_begin_than_a_redis_is_for(client: redis.Redis) -> None:
     client.sadd(RUNNING, *range(MAX_RUNNING_LECTURES))
-    with pytest.raises(TooManyLectures, match="1000 lectures are running on this Redis, the most there may be; wait"):
-        Feed.start(client, "l", "a.mp4", 2, 640, 360)
+    with pytest.raises(TooManyLectures, match="1000 lectures are running on this Redis, which is the limit; wait"):
+        Feed.start(client, NewLecture("l", "a.mp4", 2, 640, 360))
     client.spop(RUNNING)
-    Feed.start(client, "l", "a.mp4", 2, 640, 360)
+    Feed.start(client, NewLecture("l", "a.mp4", 2, 640, 360))
     assert client.exists("lecture:{l}")

@@ -14,10 +14,11 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.cli import _days
+from producer.commands.arguments import days as parsed_days
 from producer.embedded.folder import data_folder, erase_from_logs
 from producer.embedded.server import private_redis
 from producer.feeding.feed import Feed
+from producer.feeding.starting import NewLecture
 from producer.reading.lectures import forget
 from tests.gallery import gallery_pages, render_gallery
 from tests.lectures import chunks_of, feed_lecture
@@ -29,7 +30,7 @@ from tests.worker.outcomes import SAD
 from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
 from worker.contract.lifetimes import FRAMES_TTL_S
-from worker.contract.messages import FrameStamp
+from worker.contract.messages import FrameStamp, LectureChoices
 from worker.contract.queue import frame_queue
 from worker.folding.participants import TrackerState, advance
 from worker.outcome import FaceObservation, FrameObservation
@@ -93,7 +94,7 @@ def test_after_the_end_there_is_no_picture_in_redis_or_on_disk(home: Path) -> No
 
 
 def test_pixels_in_flight_have_a_time_to_live(client: redis.Redis) -> None:
-    feed = Feed.start(client, "l", "a.mp4", 2, 640, 360)
+    feed = Feed.start(client, NewLecture("l", "a.mp4", 2, 640, 360))
     feed.push(chunks_of(list(gallery_pages(1, 1)), 1)[0])
     with_pixels = [key for key, value in contents(client).items() if pictures_in(value)]
     assert with_pixels == [b"lecture:{l}:chunk:0"]
@@ -151,7 +152,7 @@ def test_forgetting_removes_failed_and_waiting_jobs_from_the_queue(client: redis
 
 
 def test_results_expire_after_the_retention_time(client: redis.Redis) -> None:
-    feed = Feed.start(client, "l", "a.mp4", 2, 640, 360, retention_s=2)
+    feed = Feed.start(client, NewLecture("l", "a.mp4", 2, 640, 360, LectureChoices(retention=2)))
     for chunk in chunks_of(list(gallery_pages(1, 2)), 1)[:-1]:
         feed.push(chunk)
         work_on(client, LectureKeys("l"))
@@ -167,7 +168,7 @@ def test_results_expire_after_the_retention_time(client: redis.Redis) -> None:
 def test_an_invalid_retention_time_is_refused() -> None:
     for days in ("0", "0.5", "-1", "3651", "nan", "inf", "a month"):
         with pytest.raises(ValueError, match=f"'{days}' is not a number"):
-            _days(days)
+            parsed_days(days)
     code, out, err = producer("ingest", "no.mp4", "--retention", "0")
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert "'0' is not a number of days from 1 to 3650" in err
@@ -205,7 +206,7 @@ def test_a_pseudonym_depends_on_the_order_of_sighting_and_not_on_the_appearance(
 
 def test_no_event_and_no_span_contains_an_appearance_descriptor(client: redis.Redis) -> None:
     descriptor = b"\x07LOOK" * 51 + b"."
-    feed = Feed.start(client, "l", "a.mp4", 2, 640, 360)
+    feed = Feed.start(client, NewLecture("l", "a.mp4", 2, 640, 360))
     feed.push(chunks_of(list(gallery_pages(1, 1)), 1)[0])
     work_on(client, LectureKeys("l"))
     assert FACE.appearance == bytes(256) != descriptor

@@ -12,9 +12,9 @@ from urllib.parse import unquote
 import av
 import pytest
 
-from producer.feeding.address import SourceError, address_of
-from producer.feeding.container import Unreadable, open_file, open_stream, video_in
-from producer.feeding.wire import FileTarget
+from producer.feeding.decoding.container import Unreadable, open_file, open_stream, video_in
+from producer.feeding.decoding.wire import FileTarget
+from producer.feeding.sources.address import SourceError, address_of
 from tests.producer.feeding.films import film
 from tests.streams import served_folder
 

@@ -92,6 +92,12 @@ LECTURES = "lecture:{*}"
 CHUNKS = "lecture:{*}:chunk:*"
 """A SCAN pattern that matches every chunk of every lecture: all pixels in Redis."""
 
+SCAN_STEP = 1000
+"""Keys per step of a SCAN: few calls, and none that blocks Redis for long."""
+
+NO_SUCH_KEY = -2
+"""The answer of TTL if there is no such key."""
+
 
 def lecture_of_info_key(key: str) -> str | None:
     """The lecture's id if `key` is an `info` key, else None."""

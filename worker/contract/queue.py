@@ -12,6 +12,9 @@ from worker.contract.jobs import FAILED_JOB_TTL_S, JOB, JOB_TIMEOUT_S, MAX_JOB_R
 QUEUE_KEY = f"{RQ_KEY_PREFIX}:queue:{QUEUE}"
 """List: the ids of waiting jobs. The list with the suffix `:intermediate` holds those that a worker is taking."""
 
+RQ_KEYS = f"{RQ_KEY_PREFIX}:*"
+"""A SCAN pattern that finds every key of RQ."""
+
 REGISTRIES = [f"{RQ_KEY_PREFIX}:{kind}:{QUEUE}" for kind in ("finished", "failed", "deferred", "scheduled", "canceled")]
 """Sorted sets: the ids of jobs that RQ keeps beside the queue. Running jobs are in a registry of their own."""
 

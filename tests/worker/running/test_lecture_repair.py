@@ -9,12 +9,13 @@ import redis
 from tests.gallery import gallery_pages
 from tests.lectures import begin_lecture, chunks_of, events_of, ledger_of, push_chunk
 from tests.worker.outcomes import outcomes, put_in_flight, store
-from worker.commit import ABANDONED, commit, end_abandoned
+from worker.commit import commit, end_abandoned
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lecture_hash import LectureInfo
 from worker.contract.lifetimes import ABANDONED_S, FEEDER_TTL_S, RESUME_S
 from worker.contract.messages import EndEvent, Ending, InFlight, LectureProgress, encode
 from worker.contract.queue import enqueue_chunk, frame_queue
+from worker.contract.streams import ABANDONED
 from worker.outcome import Outcome
 from worker.running.lecture_repair import LectureRepair
 
