@@ -15,7 +15,6 @@ import typer
 from msgspec import structs
 from typer.core import TyperGroup
 
-from producer.display import JsonLines, PlainLines
 from producer.embedded.folder import EmbeddedError, erase_from_logs
 from producer.embedded.server import ResultsUnsaved, epitaph, private_redis
 from producer.embedded.workers import Workers, WorkersEnded
@@ -44,6 +43,7 @@ from producer.reading.lectures import (
 from producer.reading.roster import Names, Roster, RosterRefused, names_in, read_roster
 from producer.saying import discard_output, say
 from producer.stopping import exit_code
+from producer.terminal.outputs import JsonLines, PlainLines
 from worker.contract.connection import RedisUnusable, connect
 from worker.contract.credentials import without_credentials
 from worker.contract.keys import checked_id
@@ -363,7 +363,7 @@ def _watch_live(
     waiting: Callable[[], None],
 ) -> None:
     """Follow a lecture as a table that moves."""
-    from producer.live_table import LiveTable  # late: rich is slow to load
+    from producer.terminal.live_table import LiveTable  # late: rich is slow to load
 
     def while_waiting() -> None:
         waiting()

@@ -12,8 +12,6 @@ from types import TracebackType
 import redis
 from msgspec import Struct
 
-from producer.clock import clock
-from producer.display import Bar, Display, JsonLines, Line, Overview
 from producer.embedded.workers import Workers, WorkersEnded
 from producer.feeding.feed import Feed, LectureExists
 from producer.feeding.live import LiveSource
@@ -21,12 +19,14 @@ from producer.feeding.resuming import Interrupted
 from producer.feeding.source import Source
 from producer.listening import workers_listen
 from producer.metrics import SOURCE_CONNECTED
+from producer.presentation.clock import clock
+from producer.reading.analysis.summary import ledger_line
 from producer.reading.follow import follow
 from producer.reading.lectures import forget
 from producer.reading.roster import Names, Roster
-from producer.reading.summary import ledger_line
 from producer.saying import discard_output, say
 from producer.stopping import Stop, exit_code, stoppable
+from producer.terminal.outputs import Bar, Display, JsonLines, Line, Overview
 from worker.contract.lifetimes import RETENTION_S
 from worker.contract.messages import EndEvent
 

@@ -19,7 +19,7 @@ from grafana_foundation_sdk.models.dashboard import (
 PROMETHEUS = DataSourceRef("prometheus", "lecturepulse-prometheus")
 """The uid that provisioning/datasources gives it; a test holds the two together."""
 
-# In the contract's order; the report's colours (producer/reading/report/palette.py), which a test holds equal.
+# In the contract's order; the report's colours (producer/presentation/palette.py), which a test holds equal.
 EMOTION_COLOURS = {
     "anger": "#ee5701",
     "disgust": "#145715",

@@ -14,7 +14,6 @@ from msgspec import json
 from redis.client import Pipeline
 from redis.typing import EncodableT, FieldT
 
-from producer.clock import clock
 from producer.feeding.backlog import Backlog
 from producer.feeding.frame import SampledFrame
 from producer.feeding.packing import packed
@@ -27,6 +26,7 @@ from producer.metrics import (
     PUSH_SECONDS,
     WAITING_SECONDS,
 )
+from producer.presentation.clock import clock
 from producer.saying import say
 from worker.contract.connection import room_for_feeding
 from worker.contract.keys import RUNNING, LectureKeys, checked_id

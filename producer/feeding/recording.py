@@ -3,12 +3,12 @@
 import threading
 from collections.abc import Iterator
 
-from producer.clock import clock
 from producer.feeding.address import Label
 from producer.feeding.child import DecoderProcess, Gone, Silence
 from producer.feeding.closing import Closing
 from producer.feeding.frame import SampledFrame
 from producer.feeding.wire import Ended, Opened, Picture, Refused
+from producer.presentation.clock import clock
 from worker.contract.limits import MAX_RECORDING_S
 
 # A decoder at work reports every second; what is silent for so long is not slow but stuck.

@@ -8,11 +8,11 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from producer.clock import clock
 from producer.feeding.container import Unreadable, video_in
 from producer.feeding.sampling import TimedPicture
 from producer.feeding.skipping import Stamp, first_needed
 from producer.feeding.thinning import followed, shown
+from producer.presentation.clock import clock
 from worker.contract.limits import MAX_RECORDING_S
 
 # A recording is cut short if it ends this much before what its header declares; a rounded header or the end of the

@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from producer.presentation.caution import CAUTION
+from producer.presentation.palette import COLOURS
 from producer.reading.lectures import Lecture, LectureUnknown, list_lectures, participants, read_lecture
-from producer.reading.report.caution import CAUTION
-from producer.reading.report.palette import COLOURS
 from producer.reading.roster import Roster
 from producer.serving.channel import MOST_EVENTS, START, checked_position, follow_channel, is_over, read_page
 from producer.serving.reader import Readers, TooManyReaders

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from producer.presentation.palette import STACK
+from producer.reading.analysis.moments import in_words, moments
+from producer.reading.analysis.timeline import Array, Tally, Timeline
 from producer.reading.lectures import Lecture
-from producer.reading.moments import in_words, moments
-from producer.reading.report.palette import STACK
 from producer.reading.roster import Names, Roster
-from producer.reading.timeline import Array, Tally, Timeline
 from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, EndEvent, Event, Ledger, Scores
 
 Phase = Literal["waiting", "running", "over", "forgotten"]

@@ -8,8 +8,8 @@ import pytest
 import redis
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
+from producer.presentation.palette import COLOURS
 from producer.reading.lectures import forget
-from producer.reading.report.palette import COLOURS
 from tests.producer.reading.writing import begin as begin_unfed
 from tests.producer.reading.writing import class_, commit, emotion, end, frame_events
 from tests.producer.serving.server import serving

@@ -10,7 +10,7 @@ import pytest
 import redis
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-from producer.reading.report.palette import STACK
+from producer.presentation.palette import STACK
 from producer.reading.report.writing import report
 from producer.reading.roster import Roster
 from tests.producer.reading.lessons import lesson, write_lesson

@@ -6,7 +6,7 @@ What they ask is asked in test_running_lecture. Grafana cannot be installed here
 import pytest
 import yaml
 
-from producer.reading.report.palette import COLOURS
+from producer.presentation.palette import COLOURS
 from tests.deploy.manifests import DEPLOY
 from tests.deploy.queries import BOARDS, JSON, board, panels
 from worker.contract.messages import EMOTIONS

@@ -14,14 +14,14 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from producer.clock import clock
+from producer.presentation.caution import CAUTION
+from producer.presentation.clock import clock
+from producer.presentation.palette import COLOURS, STACK
+from producer.reading.analysis.moments import BEFORE_AND_AFTER_S, Moment, in_words
+from producer.reading.analysis.timeline import FEWEST_FOR_MARGIN, GAP_S, Participant, Timeline, strongest
 from producer.reading.lectures import Lecture
-from producer.reading.moments import BEFORE_AND_AFTER_S, Moment, in_words
-from producer.reading.report.caution import CAUTION
-from producer.reading.report.palette import COLOURS, STACK
-from producer.reading.report.pictures import pictures
-from producer.reading.report.tested import Tested
-from producer.reading.timeline import FEWEST_FOR_MARGIN, GAP_S, Participant, Timeline, strongest
+from producer.reading.report.chart_data import pictures
+from producer.reading.report.model_tests import Tested
 from worker.contract.messages import EMOTIONS, Ledger
 
 # Columns of the table of what each participant displayed: as many as a page is wide.
@@ -61,7 +61,7 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str) -> st
     environment = Environment(
         loader=PackageLoader("producer.reading.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    scripts = [_checked(script) for script in (library, _beside("pictures.js"), _beside("report.js"))]
+    scripts = [_checked(script) for script in (library, _beside("charts.js"), _beside("report.js"))]
     style = _beside("report.css") + colour_rules()
     timeline, names = content.timeline, content.names
     rows = _class_table(timeline)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import redis
 
+from producer.reading.analysis.moments import moments
+from producer.reading.analysis.timeline import Tally
 from producer.reading.export import ExportRefused, complete_or_absent
 from producer.reading.follow import replay
 from producer.reading.lectures import read_lecture
-from producer.reading.moments import moments
+from producer.reading.report.model_tests import how_tested
 from producer.reading.report.page import Content, page
-from producer.reading.report.tested import how_tested
 from producer.reading.roster import Names, Roster
-from producer.reading.timeline import Tally
 
 SUFFIXES = (".html", ".htm")
 
@@ -28,7 +28,7 @@ def report(
     there is no such lecture, RosterRefused where the roster does not fit it.
     """
     check_report_path(path)
-    from producer.reading.report.figures import library, specs  # late: altair is slow to load, and a path soon refused
+    from producer.reading.report.charts import library, specs  # late: altair is slow to load, and a path soon refused
 
     with complete_or_absent(path) as file:
         content = _content(client, lecture, roster, class_only)

@@ -10,12 +10,12 @@ from typing import cast
 import pytest
 import redis
 
-from producer.clock import clock
 from producer.feeding import feed as feeding
 from producer.feeding.feed import Feed, LectureExists, LectureGone, Progress
 from producer.feeding.frame import SampledFrame
 from producer.feeding.packing import packed
 from producer.feeding.source import open_source
+from producer.presentation.clock import clock
 from tests.producer.feeding.films import cut, film, number_of
 from worker.contract.jobs import job_id
 from worker.contract.keys import LectureKeys

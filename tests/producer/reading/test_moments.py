@@ -5,8 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from producer.reading.moments import Moment, in_words, moments
-from producer.reading.timeline import Tally
+from producer.reading.analysis.moments import Moment, in_words, moments
+from producer.reading.analysis.timeline import Tally
 from tests.producer.reading.lessons import Shows, lesson
 from worker.contract.messages import EMOTIONS, EmotionEvent
 

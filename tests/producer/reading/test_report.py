@@ -16,18 +16,18 @@ from msgspec import structs
 from typer.testing import CliRunner
 
 from producer.cli import app
+from producer.presentation.caution import CAUTION
+from producer.presentation.palette import COLOURS, STACK
+from producer.reading.analysis.moments import moments
+from producer.reading.analysis.timeline import Tally, Timeline
 from producer.reading.export import ExportRefused
 from producer.reading.lectures import Lecture, LectureUnknown
-from producer.reading.moments import moments
-from producer.reading.report.caution import CAUTION
-from producer.reading.report.figures import PARAMETERS, specs
+from producer.reading.report.chart_data import MOST_TICKS, pictures, ticks
+from producer.reading.report.charts import PARAMETERS, specs
+from producer.reading.report.model_tests import how_tested
 from producer.reading.report.page import NOTHING, Content, page, policy
-from producer.reading.report.palette import COLOURS, STACK
-from producer.reading.report.pictures import MOST_TICKS, pictures, ticks
-from producer.reading.report.tested import how_tested
 from producer.reading.report.writing import report
 from producer.reading.roster import Roster, RosterRefused
-from producer.reading.timeline import Tally, Timeline
 from tests.producer.reading.lessons import Shows, lesson, write_lesson
 from tests.producer.reading.writing import begin, end
 from worker.contract.keys import LectureKeys

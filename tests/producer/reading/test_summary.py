@@ -1,7 +1,7 @@
 """What a lecture comes to, in a table and a line."""
 
-from producer.clock import clock
-from producer.reading.summary import Summary, ledger_line
+from producer.presentation.clock import clock
+from producer.reading.analysis.summary import Summary, ledger_line
 from tests.producer.reading.writing import class_, emotion
 from worker.contract.messages import Ledger
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from scipy import stats
 
-from producer.reading.timeline import MOST_BINS, Tally, Timeline
+from producer.reading.analysis.timeline import MOST_BINS, Tally, Timeline
 from tests.producer.reading.lessons import Shows, lesson, mean_valence, scores_of
 from tests.producer.reading.writing import class_, emotion
 from worker.contract.messages import EMOTIONS, EndEvent, Ledger

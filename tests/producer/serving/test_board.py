@@ -6,8 +6,8 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from producer.presentation.palette import STACK
 from producer.reading.lectures import Lecture
-from producer.reading.report.palette import STACK
 from producer.reading.roster import Roster, Tile
 from producer.serving.board import Board
 from tests.producer.reading.writing import class_, emotion, frame_events

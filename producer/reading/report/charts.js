@@ -4,7 +4,7 @@
 //   LecturePulse.show(pictures)       as often as there is something new; keeps the reader's time and focus
 //
 // `specs` and `pictures` are what figures.specs() and pictures.pictures() give; the places to fill are in
-// pictures.html.jinja. Names come from people: they only ever become text.
+// charts.html.jinja. Names come from people: they only ever become text.
 "use strict";
 globalThis.LecturePulse = (() => {
   const SVG = "http://www.w3.org/2000/svg";

@@ -13,10 +13,10 @@ import pytest
 import redis
 from rich.console import Console
 
-from producer import live_table
-from producer.live_table import NOT_SEEN, LiveTable, Picture
 from producer.reading.lectures import read_lecture
 from producer.reading.roster import Names, Roster
+from producer.terminal import live_table
+from producer.terminal.live_table import NOT_SEEN, LiveTable, Picture
 from tests.processes import eventually
 from tests.producer.reading.writing import begin, class_, commit, emotion, end, frame_events, write
 from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Ledger

@@ -1,7 +1,7 @@
 """How the pictures of the class look: Vega-Lite specifications, the same for every lecture.
 
 They name their data sets and hold none, so that one page draws a finished lecture and another follows a running one
-with the same pictures: `pictures` says what is in the data sets, `pictures.js` brings the two together in a browser.
+with the same pictures: `pictures` says what is in the data sets, `charts.js` brings the two together in a browser.
 Colours are those of the style sheet, so that dark, light and paper need no second drawing.
 """
 
@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import altair as alt
 
-from producer.reading.report.palette import STACK
+from producer.presentation.palette import STACK
 
 PARAMETERS: dict[str, Any] = {"seconds": 1, "step": 1, "ticks": [], "affectLow": -0.25, "affectHigh": 0.25, "faces": 1}
 """What the pictures need to know beside their data sets: how far their axes go, and where time is marked."""

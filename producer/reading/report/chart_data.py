@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from producer.clock import clock
-from producer.reading.moments import Moment, in_words
-from producer.reading.report.palette import STACK
-from producer.reading.timeline import Array, Timeline
+from producer.presentation.clock import clock
+from producer.presentation.palette import STACK
+from producer.reading.analysis.moments import Moment, in_words
+from producer.reading.analysis.timeline import Array, Timeline
 from worker.contract.messages import EMOTIONS
 
 # Seconds between two marks of a time axis: the smallest with at most MOST_TICKS of them.

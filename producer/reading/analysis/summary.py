@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from producer.clock import clock
+from producer.presentation.clock import clock
 from producer.reading.roster import Names
 from worker.contract.messages import ClassEvent, EmotionEvent, Event, Ledger
 

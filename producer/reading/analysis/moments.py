@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from producer.reading.timeline import Array, Timeline
+from producer.reading.analysis.timeline import Array, Timeline
 from worker.contract.messages import EMOTIONS
 
 # A burst of laughter lasts some seconds, a new topic minutes: both are looked for, in seconds before and after.

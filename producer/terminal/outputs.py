@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import typer
 
-from producer.clock import clock
+from producer.presentation.clock import clock
+from producer.reading.analysis.summary import Summary, ledger_line
 from producer.reading.roster import Names, RosterRefused, encode_named
-from producer.reading.summary import Summary, ledger_line
 from producer.saying import say
 from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Event
 

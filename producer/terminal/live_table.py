@@ -12,11 +12,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from producer.clock import clock
+from producer.presentation.clock import clock
+from producer.presentation.palette import COLOURS, STACK
+from producer.reading.analysis.summary import ledger_line
 from producer.reading.lectures import Lecture, LectureUnknown
-from producer.reading.report.palette import COLOURS, STACK
 from producer.reading.roster import Names
-from producer.reading.summary import ledger_line
 from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, EndEvent, Event, Scores
 
 # Seconds between two pictures, at least: a terminal over a slow line has to keep up.
