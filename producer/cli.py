@@ -29,18 +29,11 @@ from producer.feeding.source import Source, open_sources
 from producer.ingest import Wish, ingest
 from producer.listening import workers_listen
 from producer.outage import SpokenPatience
+from producer.reading.analysis.names import Names, Roster, RosterRefused
 from producer.reading.export import ExportRefused, check_path, export
 from producer.reading.follow import ParticipantUnknown, follow
-from producer.reading.lectures import (
-    LectureFed,
-    LectureForgotten,
-    LectureUnknown,
-    forget,
-    lectures_table,
-    list_lectures,
-    read_lecture,
-)
-from producer.reading.roster import Names, Roster, RosterRefused, names_in, read_roster
+from producer.reading.lectures import LectureFed, LectureForgotten, LectureUnknown, forget, list_lectures, read_lecture
+from producer.reading.roster import names_in, read_roster
 from producer.saying import discard_output, say
 from producer.stopping import exit_code
 from producer.terminal.outputs import JsonLines, PlainLines
@@ -450,6 +443,8 @@ def list_command(redis: Redis = None) -> None:
         typer.echo("no lectures")
         return
     from rich.console import Console
+
+    from producer.terminal.tables import lectures_table  # late: rich is slow to load
 
     width = None if sys.stdout.isatty() else LINE_OF_A_FILE  # who reads lines wants them whole
     Console(width=width).print(lectures_table(lectures))

@@ -20,13 +20,14 @@ from producer.feeding.source import Source
 from producer.listening import workers_listen
 from producer.metrics import SOURCE_CONNECTED
 from producer.presentation.clock import clock
+from producer.reading.analysis.names import Names, Roster
 from producer.reading.analysis.summary import ledger_line
 from producer.reading.follow import follow
 from producer.reading.lectures import forget
-from producer.reading.roster import Names, Roster
 from producer.saying import discard_output, say
 from producer.stopping import Stop, exit_code, stoppable
-from producer.terminal.outputs import Bar, Display, JsonLines, Line, Overview
+from producer.terminal.outputs import JsonLines, Output, Overview
+from producer.terminal.progress import ProgressBar, StatusLine
 from worker.contract.lifetimes import RETENTION_S
 from worker.contract.messages import EndEvent
 
@@ -129,10 +130,10 @@ def _started(wish: Wish, source: Source, client: redis.Redis) -> tuple[str, Feed
     raise AssertionError("numbers do not end")
 
 
-def _line(lecture: str, source: Source, feed: Feed) -> Bar | Line:
+def _line(lecture: str, source: Source, feed: Feed) -> ProgressBar | StatusLine:
     """What moves while the lecture is ingested: towards its end, if it has one."""
     if not isinstance(source, LiveSource):
-        return Bar(lecture, source.expected)
+        return ProgressBar(lecture, source.expected)
     started = time.monotonic()
 
     def text() -> str:
@@ -141,7 +142,7 @@ def _line(lecture: str, source: Source, feed: Feed) -> Bar | Line:
         counts = f"{frames} frames, {dropped} dropped, reconnects: {source.reconnects}"
         return f"ingesting {lecture}  {clock(time.monotonic() - started)}  {connection}{counts}"
 
-    return Line(text)
+    return StatusLine(text)
 
 
 class Feeding:
@@ -204,7 +205,7 @@ class Ingestion:
         self.unread = False
         """Whether standard output was closed by whoever read it."""
 
-    def follow(self, display: Display) -> EndEvent:
+    def follow(self, display: Output) -> EndEvent:
         """Show every event; the last one. When nobody reads them any more, that is a wish to stop."""
         for event in follow(self._client, self._lecture, while_waiting=self._wait):
             self._last_event = time.monotonic()

@@ -1,12 +1,12 @@
-"""The colours and the order of the seven emotions, the same in every picture.
+"""The colours and the order of the seven emotions, the same in every view.
 
-The colours were searched for by machine: the two nearest of them lie 0.13 apart in OKLab as people see them whose
-colour vision is usual, protanopic, deuteranopic or tritanopic (Machado, Oliveira and Fernandes, A physiologically-based
-model for simulation of color vision deficiency, 2009), so that no picture depends on telling red from green.
+A search chose the colours. The two nearest are 0.13 apart in OKLab, for usual vision and for protanopia, deuteranopia
+and tritanopia (Machado, Oliveira and Fernandes, A physiologically-based model for simulation of color vision
+deficiency, 2009). So every view can be read without telling red from green.
 """
 
 STACK = ("fear", "sadness", "disgust", "anger", "neutral", "surprise", "happiness")
-"""From bottom to top: by valence, so that the pleasant hang from the top and the unpleasant stand on the floor."""
+"""From bottom to top, by valence: unpleasant emotions at the bottom, pleasant ones at the top."""
 
 COLOURS = {
     "fear": "#74008e",

@@ -106,7 +106,7 @@ def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redi
     expect(page.locator("#readout")).to_contain_text(
         "happiness 60 %, neutral 40 %; valence +0.49, arousal +0.31; 2 faces"
     )
-    expect(page.locator("#moments-note")).to_have_text("None so far.")
+    expect(page.locator("#moments-note")).to_have_text("None until now.")
     areas = page.locator("#class-chart path").first.get_attribute("d")
 
     second = ClassEvent("l", 2, 1.0, 1, shares(sadness=1.0), -0.63, -0.27, "m1")
@@ -118,8 +118,8 @@ def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redi
     assert colour_at(page, "p01", 0.75)[:3] != (0, 0, 0)
     assert colour_at(page, "p02", 0.75) == (0, 0, 0, 0), "a gap is a gap"
 
-    page.locator("#figures summary").click()
-    rows = page.locator("#figures-body tr").all_inner_texts()
+    page.locator("#class-table summary").click()
+    rows = page.locator("#class-table-body tr").all_inner_texts()
     assert " ".join(rows[0].split()) == "0:00:00 0.0 % 0.0 % 0.0 % 0.0 % 40.0 % 0.0 % 60.0 % +0.49 +0.31 2"
     assert " ".join(rows[1].split()).startswith("0:00:01 0.0 % 100.0 %")
 
@@ -174,19 +174,19 @@ def test_pausing_reloading_and_forgetting(page: Page, client: redis.Redis) -> No
     expect(page.locator("#faces")).to_have_text("2")
     page.reload()
     expect(page.locator("#faces")).to_have_text("2")
-    expect(page.locator("#people-body tr")).to_have_count(2)
+    expect(page.locator("#participants-body tr")).to_have_count(2)
     client.delete(LectureKeys("l").feeder)
     forget(client, "l")
-    expect(page.locator("#status")).to_have_text("forgotten: nothing of it is kept any more")
-    expect(page.locator("#people-body tr")).to_have_count(0)
+    expect(page.locator("#status")).to_have_text("forgotten: all results were erased")
+    expect(page.locator("#participants-body tr")).to_have_count(0)
     expect(page.locator("#class-chart path")).to_have_count(0)
 
 
 def test_a_lecture_of_the_class_only_says_so(page: Page, client: redis.Redis) -> None:
     begin(client, "l")
     commit(client, "l", [class_("l", 0, 30)])
-    expect(page.locator("#people-note")).to_have_text("Nothing is published per person in this lecture.")
-    expect(page.locator("#people")).to_be_hidden()
+    expect(page.locator("#participants-note")).to_have_text("Nothing is published per person in this lecture.")
+    expect(page.locator("#participants")).to_be_hidden()
 
 
 @pytest.mark.parametrize("width", [360, 800, 1400])
@@ -194,7 +194,7 @@ def test_nothing_is_wider_than_the_window(page: Page, client: redis.Redis, width
     page.set_viewport_size({"width": width, "height": 800})
     begin(client, "l")
     commit(client, "l", frame_events("l", 0, [f"participant-with-a-long-name-{n}" for n in range(20)]))
-    expect(page.locator("#people-body tr")).to_have_count(20)
+    expect(page.locator("#participants-body tr")).to_have_count(20)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 

@@ -11,8 +11,8 @@ import redis
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from producer.presentation.palette import STACK
+from producer.reading.analysis.names import Roster
 from producer.reading.report.writing import report
-from producer.reading.roster import Roster
 from tests.producer.reading.lessons import lesson, write_lesson
 from worker.contract.connection import connect
 
@@ -87,7 +87,7 @@ def test_it_opens_without_a_network_and_without_a_complaint(page: Page, complain
     expect(page).to_have_title("Lecture l \N{EN DASH} LecturePulse report")
     for chart in ("shares", "affect", "faces"):
         assert page.locator(f"[data-chart={chart}] svg path").count() > 0
-    expect(page.get_by_text("Where scripts may not run")).to_have_count(0)
+    expect(page.get_by_text("If scripts may not run")).to_have_count(0)
     assert complaints == []
 
 
@@ -95,11 +95,11 @@ def test_headings_landmarks_and_pictures_have_names(page: Page) -> None:
     assert page.get_by_role("heading", level=1).all_inner_texts() == ["Lecture l"]
     assert page.get_by_role("heading", level=2).all_inner_texts() == [
         "The class over time",
-        "Moments worth looking at",
+        "Moments worth watching",
         "Participants",
-        "Who was seen how long",
-        "How sure the models are",
-        "What these figures do not say",
+        "How long participants were in view",
+        "How certain the models are",
+        "What these results do not say",
         "Where every frame went",
     ]
     for role in ("banner", "navigation", "main", "contentinfo"):
@@ -164,7 +164,7 @@ def test_a_moment_is_shown_in_the_pictures(page: Page) -> None:
     moment = page.locator(".moments li")
     expect(moment).to_have_count(1)
     expect(moment).to_contain_text("happiness up 63 points, neutral down 63")
-    moment.get_by_role("button", name="Show 0:00:30 in the pictures").click()
+    moment.get_by_role("button", name="Show 0:00:30 in the charts").click()
     expect(page.locator("[data-clock]")).to_have_text("0:00:30")
 
 
@@ -183,9 +183,9 @@ def test_nothing_is_wider_than_the_window(page: Page, width: int) -> None:
         box = page.locator(part).bounding_box()
         assert box is not None
         assert 0 <= box["x"] <= box["x"] + box["width"] <= width
-    short = page.locator(".who b", has_text="p02")
+    short = page.locator(".participant b", has_text="p02")
     assert short.evaluate("element => element.scrollWidth <= element.clientWidth"), "an id is whole"
-    labels = [label.bounding_box() for label in page.locator("[data-axis] span:not(.unsaid)").all()]
+    labels = [label.bounding_box() for label in page.locator("[data-axis] span:not(.thinned)").all()]
     places = [(box["x"], box["x"] + box["width"]) for box in labels if box]
     assert len(places) >= 2
     strip = page.locator(".track").first.bounding_box()
@@ -235,5 +235,5 @@ def test_without_scripts_the_tables_are_still_there(browser: Browser, file: Path
     with browser.new_context(java_script_enabled=False, offline=True) as context:
         page = context.new_page()
         page.goto(file.as_uri())
-        expect(page.get_by_text("Where scripts may not run")).to_be_visible()
+        expect(page.get_by_text("If scripts may not run")).to_be_visible()
         expect(page.locator("#coverage-table tr")).to_have_count(5)

@@ -1,23 +1,14 @@
-"""What a lecture comes to: who was seen, from when to when, and with what share of each displayed emotion."""
+"""A summary of a lecture: each participant's first and last time, and the share of each displayed emotion."""
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from producer.presentation.clock import clock
-from producer.reading.roster import Names
+from producer.presentation.thresholds import MIN_SHARE
 from worker.contract.messages import ClassEvent, EmotionEvent, Event, Ledger
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-
-# Anything less would be shown as 0 %.
-LEAST_SHARE = 0.005
 
 
 @dataclass
-class Seen:
+class ParticipantSummary:
     """A participant: first and last time in seconds of media time, and frames by displayed emotion."""
 
     first: float
@@ -30,51 +21,35 @@ class Seen:
 
     @property
     def shares(self) -> list[tuple[str, float]]:
-        """(emotion, share of the frames), the strongest first; equally strong ones by name."""
-        by_strength = sorted(self.emotions.items(), key=lambda item: (-item[1], item[0]))
-        return [(emotion, count / self.frames) for emotion, count in by_strength]
+        """(emotion, share of the frames), the largest share first, equal shares by name."""
+        by_count = sorted(self.emotions.items(), key=lambda item: (-item[1], item[0]))
+        return [(emotion, count / self.frames) for emotion, count in by_count]
 
 
 class Summary:
-    """Sums up a lecture while its events pass by; what it holds grows with the participants, not with the frames."""
+    """Sums up the events of a lecture. Its size grows with the participants, not with the frames."""
 
     def __init__(self) -> None:
-        self.participants: dict[str, Seen] = {}
+        self.participants: dict[str, ParticipantSummary] = {}
         self._class: Counter[str] = Counter()
         self._class_frames = 0
 
     def add(self, event: Event) -> None:
+        """Add an event."""
         if isinstance(event, ClassEvent) and event.scores is not None:
             self._class.update(event.scores)
             self._class_frames += 1
         if isinstance(event, EmotionEvent):
-            seen = self.participants.setdefault(event.participant, Seen(event.t, event.t))
+            seen = self.participants.setdefault(event.participant, ParticipantSummary(event.t, event.t))
             seen.last = event.t
             seen.emotions[event.emotion] += 1
 
     def class_line(self) -> str:
-        """The class in one line: the mean share of each displayed expression, the strongest first."""
+        """The class in one line: the mean share of each displayed emotion, the largest first."""
         if not self._class_frames:
             return "nobody was seen"
         means = [(emotion, total / self._class_frames) for emotion, total in self._class.most_common()]
-        return "class: " + ", ".join(f"{emotion} {mean:.0%}" for emotion, mean in means if mean > LEAST_SHARE)
-
-    def table(self, names: Names | None = None) -> "Table":
-        """A row a participant: id, with `names` the name, seen from and to, frames, share of each emotion."""
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table("participant", box=None, pad_edge=False)
-        if names is not None:
-            table.add_column("name")
-        for heading in ("seen from", "to", "frames"):
-            table.add_column(heading, justify="right")
-        table.add_column("displayed expression")
-        for participant, seen in sorted(self.participants.items()):
-            shares = ", ".join(f"{emotion} {share:.0%}" for emotion, share in seen.shares if share > LEAST_SHARE)
-            name = [] if names is None else [Text(names.of(participant) or "")]  # no markup, whatever is in it
-            table.add_row(participant, *name, clock(seen.first), clock(seen.last), str(seen.frames), shares)
-        return table
+        return "class: " + ", ".join(f"{emotion} {mean:.0%}" for emotion, mean in means if mean > MIN_SHARE)
 
 
 def ledger_line(ledger: Ledger) -> str:

@@ -1,7 +1,6 @@
-"""How the models of a lecture were tested, as far as this program knows.
+"""The accuracy of the models that made a lecture's events, if they are the models that come with this program.
 
-It knows of those that come with it: their manifest lies in the worker's package, and its digest is the `model_version`
-of every event they made. Of any other models it says nothing.
+Their manifest is in the worker's package, and its digest is the `model_version` of every event that they made.
 """
 
 import hashlib
@@ -11,8 +10,8 @@ from typing import Any
 import msgspec
 
 
-class Network(msgspec.Struct, frozen=True):
-    """One network: the share of the `n` pictures of the set `validation` of which it read the label."""
+class NetworkTest(msgspec.Struct, frozen=True):
+    """One network of the manifest, measured on `n` pictures of the set `validation`."""
 
     name: str
     weight: float
@@ -29,40 +28,41 @@ class Network(msgspec.Struct, frozen=True):
 
     @property
     def accuracy(self) -> float:
+        """The share of the pictures whose label the network predicted, in the form that is shipped."""
         return float(self.figures["forms"][self.quantization]["accuracy"])
 
 
-class Figures(msgspec.Struct, frozen=True):
-    """Of the ensemble: shares of pictures read right, over all and on average over the seven; and of calibration."""
+class EnsembleMetrics(msgspec.Struct, frozen=True):
+    """Accuracy over all pictures, its mean over the seven emotions, and the expected calibration error, as shares."""
 
     accuracy: float
     macro_recall: float
     ece: float
 
 
-class Ensemble(msgspec.Struct, frozen=True):
-    """The ensemble and the sets that it was measured on (and its weights fitted), `n[i]` pictures of each."""
+class EnsembleTest(msgspec.Struct, frozen=True):
+    """The ensemble, measured (and its weights fitted) on `n[i]` pictures of each set `validation[i]`."""
 
     date: str
     validation: list[str]
     n: list[int]
-    figures: Figures
+    figures: EnsembleMetrics
 
 
-class Tested(msgspec.Struct, frozen=True):
-    """What the manifest says of tests."""
+class ModelTests(msgspec.Struct, frozen=True):
+    """The part of the manifest that says how the models were tested."""
 
-    models: list[Network]
-    ensemble: Ensemble
+    models: list[NetworkTest]
+    ensemble: EnsembleTest
 
 
-def how_tested(model_version: str) -> Tested | None:
-    """The tests of the models with this version; None where they are not those that come with this program."""
+def shipped_model_tests(model_version: str) -> ModelTests | None:
+    """The tests of the models of this version; None if they do not come with this program."""
     manifest = files("worker") / "models" / "manifest.json"
     try:
-        written = manifest.read_bytes()
-    except OSError:  # a producer installed without a worker's models
+        content = manifest.read_bytes()
+    except OSError:  # a producer that is installed without a worker's models
         return None
-    if not model_version or not hashlib.sha256(written).hexdigest().startswith(model_version):
+    if not model_version or not hashlib.sha256(content).hexdigest().startswith(model_version):
         return None
-    return msgspec.json.decode(written, type=Tested)
+    return msgspec.json.decode(content, type=ModelTests)

@@ -6,15 +6,8 @@ import pytest
 import redis
 from rich.console import Console
 
-from producer.reading.lectures import (
-    LectureFed,
-    LectureUnknown,
-    forget,
-    lectures_table,
-    list_lectures,
-    participants,
-    read_lecture,
-)
+from producer.reading.lectures import LectureFed, LectureUnknown, forget, list_lectures, participants, read_lecture
+from producer.terminal.tables import lectures_table
 from tests.producer.reading.writing import begin, commit, frame_events, write
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import InFlight, encode

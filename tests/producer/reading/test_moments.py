@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from producer.reading.analysis.moments import Moment, in_words, moments
-from producer.reading.analysis.timeline import Tally
+from producer.reading.analysis.timeline import TimelineBuilder
 from tests.producer.reading.lessons import Shows, lesson
 from worker.contract.messages import EMOTIONS, EmotionEvent
 
@@ -14,12 +14,12 @@ FPS = 2.0
 
 
 def found(people: int, seconds: float, shows: Shows, class_only: bool = False) -> list[Moment]:
-    tally = Tally(FPS)
+    builder = TimelineBuilder(FPS)
     for events in lesson(people, int(seconds * FPS), shows, FPS):
         for event in events:
             if not (class_only and isinstance(event, EmotionEvent)):
-                tally.add(event)
-    return moments(tally.timeline())
+                builder.add(event)
+    return moments(builder.timeline())
 
 
 def flickering(chance: float = 0.25, seed: int = 1) -> Shows:
@@ -37,7 +37,7 @@ def test_a_laugh_is_found_at_its_beginning_and_its_end() -> None:
     assert next(iter(first.change)) == next(iter(last.change)) == "happiness"
     assert first.change["happiness"] > 0.5
     assert last.change["happiness"] < -0.5
-    assert (first.compared, first.look_s) == (9, 10.0)
+    assert (first.compared, first.window_s) == (9, 10.0)
 
 
 def test_a_change_of_half_of_the_class_is_found_in_a_long_lecture_within_a_step() -> None:

@@ -19,15 +19,17 @@ from producer.cli import app
 from producer.presentation.caution import CAUTION
 from producer.presentation.palette import COLOURS, STACK
 from producer.reading.analysis.moments import moments
-from producer.reading.analysis.timeline import Tally, Timeline
+from producer.reading.analysis.names import Roster, RosterRefused
+from producer.reading.analysis.timeline import Timeline, TimelineBuilder
 from producer.reading.export import ExportRefused
 from producer.reading.lectures import Lecture, LectureUnknown
-from producer.reading.report.chart_data import MOST_TICKS, pictures, ticks
+from producer.reading.report.chart_data import MAX_TICKS, chart_data, ticks
 from producer.reading.report.charts import PARAMETERS, specs
-from producer.reading.report.model_tests import how_tested
-from producer.reading.report.page import NOTHING, Content, page, policy
+from producer.reading.report.model_tests import shipped_model_tests
+from producer.reading.report.page import page, policy
+from producer.reading.report.tables import NOTHING
+from producer.reading.report.words import Content
 from producer.reading.report.writing import report
-from producer.reading.roster import Roster, RosterRefused
 from tests.producer.reading.lessons import Shows, lesson, write_lesson
 from tests.producer.reading.writing import begin, end
 from worker.contract.keys import LectureKeys
@@ -76,19 +78,21 @@ class Text(HTMLParser):
 
 
 def timeline(people: int, frames: int, shows: Shows, version: str = "m1") -> Timeline:
-    tally = Tally(2.0)
+    builder = TimelineBuilder(2.0)
     for events in lesson(people, frames, shows, version=version):
         for event in events:
-            tally.add(event)
-    return tally.timeline()
+            builder.add(event)
+    return builder.timeline()
 
 
 def content(seen: Timeline, names: dict[str, str] | None = None, **of_info: str) -> Content:
-    sampled = seen.looked_at
+    sampled = seen.analysed
     info = structs.replace(LectureInfo("a.mp4", "done", 2, 640, 360, 1e9), **of_info)
     lecture = Lecture("l", info, Ledger(sampled, sampled), len(seen.participants), False, 0)
     version = next(iter(seen.versions), "")
-    return Content(lecture, seen, moments(seen), names or {}, how_tested(version), datetime(2026, 11, 24, 12, 30))
+    return Content(
+        lecture, seen, moments(seen), names or {}, shipped_model_tests(version), datetime(2026, 11, 24, 12, 30)
+    )
 
 
 def html(given: Content) -> str:
@@ -121,7 +125,7 @@ def test_the_tables_say_what_was_displayed_and_who_was_seen() -> None:
     assert len(parts["p01"]) == 12
     assert (parts["p01"][0], parts["p01"][-1]) == ("neutral 88%", "happiness 88%")
     assert parts["p03"][5] == NOTHING
-    assert len(json.loads(_data(html(content(seen)), "pictures"))["strips"]) == 3
+    assert len(json.loads(_data(html(content(seen)), "chart-data"))["strips"]) == 3
 
 
 def test_the_moment_and_the_summary_are_told_in_words() -> None:
@@ -134,14 +138,16 @@ def test_the_moment_and_the_summary_are_told_in_words() -> None:
 
 def test_nothing_stands_out_of_an_even_lecture_and_the_report_says_so() -> None:
     assert "No change stood out" in told(content(timeline(3, 60, lambda *_: "neutral"))).text
-    assert "10 s before a moment" in told(content(timeline(3, 39, half_happy))).text, "too short to have any"
+    assert "The lecture is too short. The 10 s before a moment" in told(content(timeline(3, 39, half_happy))).text, (
+        "too short to have any"
+    )
 
 
 def test_where_moments_do_not_stand_out_the_report_says_so() -> None:
     given = content(timeline(5, 120, half_happy))
     restless = replace(given, moments=[replace(moment, stands_out=False) for moment in given.moments])
     assert "None stands out" in told(restless).text
-    assert "stand" not in told(given).text.partition("Participants")[0].partition("Moments worth looking at")[2]
+    assert "stand" not in told(given).text.partition("Participants")[0].partition("Moments worth watching")[2]
 
 
 def test_every_report_says_what_its_figures_do_not_say() -> None:
@@ -155,7 +161,7 @@ def test_a_name_is_text_whatever_is_in_it() -> None:
     evil = '</script><script>alert("x")</script>&amp;'
     made = html(content(timeline(1, 4, half_happy), {"p01": evil}, source="<img src=x onerror=alert(1)>.mp4"))
     assert evil in Text(made).text
-    assert json.loads(_data(made, "pictures"))["strips"][0]["name"] == evil
+    assert json.loads(_data(made, "chart-data"))["strips"][0]["name"] == evil
     assert "<img" not in made
     assert 'alert("x")' not in made
     assert made.count("<script") == 5
@@ -178,12 +184,12 @@ def test_a_lecture_without_a_face_says_so_and_draws_nothing() -> None:
     assert "No face was found in any frame" in Text(made).text
     assert "<script" not in made
     assert "Participants" not in Text(made).text
-    assert "In none of them a face was found." in Text(made).text
+    assert "No face was found in any of them." in Text(made).text
 
 
 def test_a_lecture_without_a_frame_says_so_in_every_part() -> None:
     said = told(content(timeline(0, 0, lambda *_: None))).text
-    for words in ("No frame was looked at, so there is", "No frame has been looked at", "so no model was asked"):
+    for words in ("No frame was analysed, so there is", "No frame was analysed.", "so the models predicted nothing"):
         assert words in said
     assert "No face was found" not in said
 
@@ -204,10 +210,10 @@ def test_without_participants_nothing_is_said_of_anybody() -> None:
 
 
 def test_a_class_alone_has_no_band_and_says_why() -> None:
-    tally = Tally(2.0)
+    builder = TimelineBuilder(2.0)
     for events in lesson(3, 20, half_happy):
-        tally.add(events[-1])
-    assert "No band of uncertainty can be drawn" in told(content(tally.timeline())).text
+        builder.add(events[-1])
+    assert "There is no band of uncertainty" in told(content(builder.timeline())).text
 
 
 def test_an_hour_with_250_participants_stays_small() -> None:
@@ -223,7 +229,7 @@ def test_an_hour_with_250_participants_stays_small() -> None:
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        ("running", "is not over, and nobody feeds it any more: the report shows what was there on 24 November 2026"),
+        ("running", "This lecture was abandoned by its producer. The report shows its results of 24 November 2026"),
         ("failed", "This lecture ended with failures: a reason."),
         ("stopped", "This lecture was stopped before its end: a reason."),
     ],
@@ -242,13 +248,13 @@ def test_models_that_came_with_the_program_are_told_with_their_tests_and_others_
     assert rows[-1][2] == f"{manifest['ensemble']['figures']['accuracy']:.1%}"
     stranger = told(content(timeline(1, 4, half_happy, "0123456789ab")))
     assert "tested-table" not in stranger.tables
-    assert "(version 0123456789ab) are not those that come with this program" in stranger.text
-    assert how_tested("") is None
+    assert "(version 0123456789ab) do not come with this program" in stranger.text
+    assert shipped_model_tests("") is None
 
 
 def test_the_mean_of_shares_and_the_pictures_agree() -> None:
     seen = timeline(2, 40, half_happy)
-    shown = pictures(seen, [], {"p01": "Ann"})
+    shown = chart_data(seen, [], {"p01": "Ann"})
     first = next(row for row in shown["class"] if row.get("step") == 0)
     shares = {emotion: first[f"y{n + 1}"] - first[f"y{n}"] for n, emotion in enumerate(STACK)}
     assert shares["neutral"] == pytest.approx(88, abs=0.02)
@@ -259,7 +265,7 @@ def test_the_mean_of_shares_and_the_pictures_agree() -> None:
 
 
 def test_gaps_of_the_class_break_its_pictures() -> None:
-    shown = pictures(timeline(1, 30, lambda _, frame: None if 10 <= frame < 20 else "fear"), [], {})
+    shown = chart_data(timeline(1, 30, lambda _, frame: None if 10 <= frame < 20 else "fear"), [], {})
     runs = {row["run"]: [each["t"] for each in shown["class"] if each["run"] == row["run"]] for row in shown["class"]}
     assert runs == {0: [0, 1, 2, 3, 4, 5], 1: [10, 11, 12, 13, 14, 15]}
 
@@ -267,13 +273,13 @@ def test_gaps_of_the_class_break_its_pictures() -> None:
 @pytest.mark.parametrize("seconds", [0.5, 59, 240, 2700, 10_800, 90_000])
 def test_time_is_marked_at_round_times_and_not_too_often(seconds: float) -> None:
     marks = ticks(seconds)
-    assert 1 <= len(marks) <= MOST_TICKS + 1
+    assert 1 <= len(marks) <= MAX_TICKS + 1
     assert marks[0] == 0
     assert marks[-1] <= seconds
 
 
 def test_the_specifications_know_every_parameter_and_data_set_of_the_pictures() -> None:
-    shown = pictures(timeline(1, 4, half_happy), [], {})
+    shown = chart_data(timeline(1, 4, half_happy), [], {})
     assert shown["parameters"].keys() == PARAMETERS.keys()
     for spec in specs().values():
         names = set(re.findall(r'"name": "([a-z]+)"', json.dumps(spec["layer"])))
@@ -315,7 +321,7 @@ def test_class_only_leaves_participants_out(client: redis.Redis, tmp_path: Path)
     assert CliRunner().invoke(app, arguments).exit_code == 0
     made = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "p01" not in Text(made).text
-    assert json.loads(_data(made, "pictures"))["strips"] == []
+    assert json.loads(_data(made, "chart-data"))["strips"] == []
 
 
 def test_a_running_lecture_is_reported_as_far_as_it_is(client: redis.Redis, tmp_path: Path) -> None:

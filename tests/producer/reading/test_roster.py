@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from pyarrow import parquet
 
+from producer.reading.analysis.names import Names, Roster, RosterRefused, Tile
 from producer.reading.export import COLUMNS, export
 from producer.reading.lectures import LectureUnknown
-from producer.reading.roster import MOST_BYTES, Names, Roster, RosterRefused, Tile, names_in, read_roster
+from producer.reading.roster import MAX_ROSTER_BYTES, names_in, read_roster
 from tests.producer.reading.writing import begin, commit, emotion, end, write
 from worker.contract.messages import EmotionEvent
 
@@ -61,14 +62,14 @@ def test_either_part_may_be_missing_or_empty_and_names_are_any_text(tmp_path: Pa
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "is no mapping"),
-        ("[p01, p02]", "is no mapping"),
-        ("participants: {p01: Alice", "is no YAML that can be read: expected ',' or '}'"),
-        (b"\xff\xfe\x00", "is no YAML that can be read"),
+        ("", "is not a mapping"),
+        ("[p01, p02]", "is not a mapping"),
+        ("participants: {p01: Alice", "is not valid YAML: expected ',' or '}'"),
+        (b"\xff\xfe\x00", "is not valid YAML"),
         ("participants: {p01: !!python/object/apply:os.getcwd []}", "could not determine a constructor"),
-        ("participants: {p01: !!bool Alice}", "is no YAML that can be read"),
-        ("[" * 100_000, "is no YAML that can be read"),
-        (b"#" * (MOST_BYTES + 1), "is larger than 256 KiB"),
+        ("participants: {p01: !!bool Alice}", "is not valid YAML"),
+        ("[" * 100_000, "is not valid YAML"),
+        (b"#" * (MAX_ROSTER_BYTES + 1), "is larger than 256 KiB"),
         ("people: {p01: Alice}", "unknown field `people`"),
         ("participants: [Alice]", "Expected `object | null`, got `array`"),
         ("participants: {p01: 7}", "Expected `str`, got `int`"),
@@ -77,11 +78,11 @@ def test_either_part_may_be_missing_or_empty_and_names_are_any_text(tmp_path: Pa
         ("tiles: [{name: Bob}]", "missing required field `box`"),
         ("tiles: [{name: Bob, box: [0, 0, 10]}]", "length 4"),
         ("tiles: [{name: Bob, box: [0, 0, 0, 10]}]", "> 0.0"),
-        ("participants: {p01: ''}", "name '' is not 1 to 64 characters"),
-        ("participants: {p01: '  '}", "name '  ' is not 1 to 64 characters"),
-        (f"participants: {{p01: {'x' * 65}}}", "is not 1 to 64 characters"),
-        ('participants: {p01: "a\\e[31m"}', "is not 1 to 64 characters"),
-        ('participants: {p01: "a\\u2028b"}', "is not 1 to 64 characters"),
+        ("participants: {p01: ''}", "name '' is not 1 to 64 printable characters"),
+        ("participants: {p01: '  '}", "name '  ' is not 1 to 64 printable characters"),
+        (f"participants: {{p01: {'x' * 65}}}", "is not 1 to 64 printable characters"),
+        ('participants: {p01: "a\\e[31m"}', "is not 1 to 64 printable characters"),
+        ('participants: {p01: "a\\u2028b"}', "is not 1 to 64 printable characters"),
         ("participants: {p01: Ann, p02: Ann}", "name 'Ann' is there twice"),
         ("participants: {p01: Ann}\ntiles: [{name: Ann, box: [0, 0, 9, 9]}]", "name 'Ann' is there twice"),
     ],

@@ -2,6 +2,7 @@
 
 from producer.presentation.clock import clock
 from producer.reading.analysis.summary import Summary, ledger_line
+from producer.terminal.tables import participants_table
 from tests.producer.reading.writing import class_, emotion
 from worker.contract.messages import Ledger
 
@@ -12,7 +13,7 @@ def test_the_table_shows_each_participant_with_times_frames_and_shares_the_stron
         summary.add(emotion("l", "p02", frame, "neutral" if frame < 6 else "surprise"))
         summary.add(class_("l", frame, 1))
     summary.add(emotion("l", "p01", 7300, "anger"))
-    columns = [list(column.cells) for column in summary.table().columns]
+    columns = [list(column.cells) for column in participants_table(summary).columns]
     assert list(zip(*columns, strict=True)) == [
         ("p01", "1:00:50", "1:00:50", "1", "anger 100%"),
         ("p02", "0:00:00", "0:00:03", "8", "neutral 75%, surprise 25%"),
@@ -23,7 +24,7 @@ def test_an_emotion_that_would_show_as_nothing_is_left_out() -> None:
     summary = Summary()
     for frame in range(400):
         summary.add(emotion("l", "p01", frame, "fear" if frame == 7 else "neutral"))
-    assert list(summary.table().columns[4].cells) == ["neutral 100%"]
+    assert list(participants_table(summary).columns[4].cells) == ["neutral 100%"]
 
 
 def test_the_ledger_says_where_every_frame_went() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from scipy import stats
 
-from producer.reading.analysis.timeline import MOST_BINS, Tally, Timeline
+from producer.reading.analysis.timeline import MAX_BINS, Timeline, TimelineBuilder
 from tests.producer.reading.lessons import Shows, lesson, mean_valence, scores_of
 from tests.producer.reading.writing import class_, emotion
 from worker.contract.messages import EMOTIONS, EndEvent, Ledger
@@ -18,11 +18,11 @@ HAPPINESS = EMOTIONS.index("happiness")
 
 
 def timeline(people: int, frames: int, shows: Shows, fps: float = 2.0, skipped: tuple[int, ...] = ()) -> Timeline:
-    tally = Tally(fps)
+    builder = TimelineBuilder(fps)
     for events in lesson(people, frames, shows, fps, skipped=skipped):
         for event in events:
-            tally.add(event)
-    return tally.timeline()
+            builder.add(event)
+    return builder.timeline()
 
 
 def test_a_step_holds_the_mean_over_all_faces_of_its_frames() -> None:
@@ -67,40 +67,40 @@ def test_absence_of_more_than_five_seconds_is_a_gap_and_the_longest_is_told() ->
 def test_a_time_without_frames_is_known_from_one_without_faces() -> None:
     seen = timeline(1, 8, lambda _, frame: None if frame < 4 else "neutral", skipped=(6, 7, 2, 3))
     assert seen.frames.tolist() == [2, 0, 2]
-    assert (seen.empty, seen.looked_at) == (2, 4)
+    assert (seen.empty, seen.analysed) == (2, 4)
     assert seen.faces[0] == 0
     assert math.isnan(seen.faces[1])
     assert np.isnan(seen.scores[:2]).all()
 
 
 def test_what_is_told_late_is_put_in_its_place() -> None:
-    tally = Tally(2)
+    builder = TimelineBuilder(2)
     for frame in range(6):
-        tally.add(class_("l", frame, 1))
+        builder.add(class_("l", frame, 1))
     for frame in range(6):
-        tally.add(emotion("l", "p01", frame))
-    assert tally.timeline().participants[0].sightings.tolist() == [2, 2, 2]
+        builder.add(emotion("l", "p01", frame))
+    assert builder.timeline().participants[0].sightings.tolist() == [2, 2, 2]
 
 
 def test_participants_come_in_the_order_of_their_numbers() -> None:
-    tally = Tally(2)
+    builder = TimelineBuilder(2)
     for name in ("p100", "p10", "p9", "ann", "p2"):
-        tally.add(emotion("l", name, 0))
-    assert [each.id for each in tally.timeline().participants] == ["ann", "p2", "p9", "p10", "p100"]
+        builder.add(emotion("l", name, 0))
+    assert [each.id for each in builder.timeline().participants] == ["ann", "p2", "p9", "p10", "p100"]
 
 
 def test_models_that_agree_and_disagree_are_counted() -> None:
     sure = timeline(1, 10, lambda _, frame: "neutral" if frame < 4 else "anger").certainty
     assert (sure.sightings, sure.compared, sure.unanimous) == (10, 10, 4)
     assert sure.confidence == pytest.approx(0.88)
-    assert sure.agreed["mobilenetv2"] == sure.asked["mobilenetv2"] == 10
+    assert sure.agreed["mobilenetv2"] == sure.predicted["mobilenetv2"] == 10
     assert sure.agreed["resnet50v2"] == 4
 
 
 def test_a_lecture_without_an_event_is_empty() -> None:
-    tally = Tally(2)
-    tally.add(EndEvent("l", "done", None, Ledger()))
-    seen = tally.timeline()
+    builder = TimelineBuilder(2)
+    builder.add(EndEvent("l", "done", None, Ledger()))
+    seen = builder.timeline()
     assert (seen.bins, seen.seconds, seen.participants) == (0, 0.0, [])
     assert seen.mean_scores is None
     assert math.isnan(seen.mean_faces)
@@ -120,13 +120,13 @@ def test_at_less_than_a_frame_a_second_no_step_is_without_one() -> None:
 def test_however_long_a_lecture_grows_its_steps_stay_few_and_keep_every_sighting(
     sightings: list[tuple[int, str]], fps: float
 ) -> None:
-    tally = Tally(fps)
+    builder = TimelineBuilder(fps)
     for number, (frame, name) in enumerate(sightings):
-        tally.add(replace(emotion("l", name, frame), t=frame / fps))
+        builder.add(replace(emotion("l", name, frame), t=frame / fps))
         if number % 7 == 0:
-            assert tally.timeline().bins <= MOST_BINS
-    seen = tally.timeline()
-    assert seen.bins <= MOST_BINS
+            assert builder.timeline().bins <= MAX_BINS
+    seen = builder.timeline()
+    assert seen.bins <= MAX_BINS
     for person in seen.participants:
         steps = [int((frame + 1e-3) / fps // seen.bin_s) for frame, name in sightings if name == person.id]
         assert person.sightings.tolist() == np.bincount(steps, minlength=seen.bins).tolist()

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producer.presentation.palette import STACK
+from producer.reading.analysis.names import Roster, Tile
 from producer.reading.lectures import Lecture
-from producer.reading.roster import Roster, Tile
 from producer.serving.board import Board
 from tests.producer.reading.writing import class_, emotion, frame_events
 from tests.producer.serving.server import Page
@@ -113,10 +113,10 @@ def test_a_forgotten_lecture_leaves_nothing() -> None:
 def test_redis_going_and_coming_back_changes_nothing_but_that() -> None:
     board = begun()
     lecture = Lecture("l", INFO, Ledger(), 0, True, 0)
-    board.stand(lecture, caught_up=True)
+    board.set_standing(lecture, caught_up=True)
     board.lose_connection()
     assert not board.patch(None).standing.connected
-    board.stand(lecture, caught_up=True)
+    board.set_standing(lecture, caught_up=True)
     assert board.patch(None).standing.connected
 
 

@@ -180,8 +180,8 @@ def test_events_come_page_by_page_as_they_were_published(site: str, client: redi
     [
         ("no", 404, "there is no lecture 'no'"),
         ("l/participants/p09/events", 404, "has no participant 'p09'"),
-        ("l/class/events?since=now", 400, "'now' is no position"),
-        ("l/class/events?since=99999999999999999999", 400, "is no position"),
+        ("l/class/events?since=now", 400, "'now' is not a position"),
+        ("l/class/events?since=99999999999999999999", 400, "is not a position"),
         ("l/class/events?limit=0", 400, "limit '0' is not a number from 1 to 10000"),
         ("l/class/events?limit=1e9", 400, "limit '1e9'"),
     ],

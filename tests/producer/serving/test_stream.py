@@ -17,7 +17,7 @@ import redis
 
 from producer.embedded.server import private_redis
 from producer.reading.lectures import forget
-from producer.serving.stream import MOST_STREAMS
+from producer.serving.stream import MAX_STREAMS
 from tests.conftest import running_redis
 from tests.processes import eventually
 from tests.producer.reading.writing import begin, class_, commit, emotion, end, frame_events, write
@@ -170,7 +170,7 @@ def test_a_channel_is_told_event_by_event_and_resumed_exactly(site: str, client:
 def test_there_are_only_so_many_streams_and_their_places_become_free(site: str, client: redis.Redis) -> None:
     begin(client, "l")
     with ExitStack() as all_of_them:
-        for _ in range(MOST_STREAMS):
+        for _ in range(MAX_STREAMS):
             all_of_them.enter_context(listening(f"{site}/lectures/l/stream"))
         refused = httpx.get(f"{site}/lectures/l/stream")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")

@@ -13,39 +13,39 @@ import pytest
 import redis
 from rich.console import Console
 
+from producer.reading.analysis.names import Names, Roster
 from producer.reading.lectures import read_lecture
-from producer.reading.roster import Names, Roster
 from producer.terminal import live_table
-from producer.terminal.live_table import NOT_SEEN, LiveTable, Picture
+from producer.terminal.live_table import NOT_SEEN, LiveTable, Screen
 from tests.processes import eventually
 from tests.producer.reading.writing import begin, class_, commit, emotion, end, frame_events, write
 from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Ledger
 
 
-def drawn(picture: Picture, width: int = 100, height: int = 40) -> list[str]:
+def drawn(screen: Screen, width: int = 100, height: int = 40) -> list[str]:
     """The lines that a terminal of that size shows."""
     console = Console(file=StringIO(), width=width, height=height, force_terminal=True, color_system=None)
     with console.capture() as captured:
-        console.print(picture.drawn(width, height))
+        console.print(screen.render(width, height))
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
-def shown(frames: list[list[str]], names: Names | None = None) -> Picture:
+def shown(frames: list[list[str]], names: Names | None = None) -> Screen:
     """A picture of a lecture in which `frames[n]` were present in frame n, two a second."""
-    picture = Picture("l", names)
+    screen = Screen("l", names)
     for frame, present in enumerate(frames):
         for event in frame_events("l", frame, present):
-            picture.add(event)
-    return picture
+            screen.add(event)
+    return screen
 
 
 def test_the_class_is_on_top_then_participants_then_the_frames() -> None:
-    picture = Picture("l")
-    picture.add(class_("l", 0, 0))
-    picture.add(emotion("l", "p01", 8))
-    picture.add(ClassEvent("l", 8, 4.0, 1, {"happiness": 0.75, "neutral": 0.21, "fear": 0.04}, 0.5, -0.25, "m1"))
-    picture.add(EndEvent("l", "done", None, Ledger(sampled=9, published=9)))
-    lines = drawn(picture)
+    screen = Screen("l")
+    screen.add(class_("l", 0, 0))
+    screen.add(emotion("l", "p01", 8))
+    screen.add(ClassEvent("l", 8, 4.0, 1, {"happiness": 0.75, "neutral": 0.21, "fear": 0.04}, 0.5, -0.25, "m1"))
+    screen.add(EndEvent("l", "done", None, Ledger(sampled=9, published=9)))
+    lines = drawn(screen)
     assert lines[0] == "l  0:00:04  done"
     assert lines[1] == "class  1 face in view, valence +0.50, arousal -0.25"
     assert lines[3].split() == ["█", "happiness", "75%", "█", "neutral", "21%"]
@@ -54,11 +54,11 @@ def test_the_class_is_on_top_then_participants_then_the_frames() -> None:
 
 
 def test_a_share_of_the_class_is_told_whole_or_not_at_all() -> None:
-    picture = Picture("l")
+    screen = Screen("l")
     scores = {"happiness": 0.2, "surprise": 0.19, "neutral": 0.18, "anger": 0.17, "disgust": 0.16, "sadness": 0.1}
-    picture.add(ClassEvent("l", 0, 0.0, 9, scores, 0.5, -0.25, "m1"))
+    screen.add(ClassEvent("l", 0, 0.0, 9, scores, 0.5, -0.25, "m1"))
     for width in range(24, 110):
-        (line,) = [line for line in drawn(picture, width) if re.match(r" +█ ", line)]
+        (line,) = [line for line in drawn(screen, width) if re.match(r" +█ ", line)]
         told = re.findall(r"█ (\w+) (\d+)%", line)
         assert told == [(emotion, f"{100 * share:.0f}") for emotion, share in scores.items()][: len(told)] != []
         assert line.count("█") == len(told)
@@ -66,29 +66,29 @@ def test_a_share_of_the_class_is_told_whole_or_not_at_all() -> None:
 
 
 def test_a_history_has_a_block_a_second_and_points_where_somebody_was_not_seen() -> None:
-    picture = shown([["p01"]] * 4 + [[]] * 4 + [["p01"]] * 2)
-    (line,) = [line for line in drawn(picture) if line.startswith("p01")]
+    screen = shown([["p01"]] * 4 + [[]] * 4 + [["p01"]] * 2)
+    (line,) = [line for line in drawn(screen) if line.startswith("p01")]
     assert line.split()[1] == "██··█"
 
 
 def test_without_colours_letters_say_what_was_displayed() -> None:
-    picture = Picture("l", colours=False)
-    picture.add(emotion("l", "p01", 0))
-    lines = drawn(picture)
+    screen = Screen("l", colours=False)
+    screen.add(emotion("l", "p01", 0))
+    lines = drawn(screen)
     assert ["p01", "H", "H", "happiness", "76%"] in [line.split() for line in lines]
     assert "H happiness  U surprise  N neutral  A anger  D disgust  S sadness  F fear" in lines
 
 
 def test_late_sightings_are_put_where_they_belong() -> None:
-    picture = Picture("l")
+    screen = Screen("l")
     for frame in (4, 5, 0, 1, 2, 3):
-        picture.add(emotion("l", "p01", frame))
-    assert "███  █ happiness" in "\n".join(drawn(picture))
+        screen.add(emotion("l", "p01", frame))
+    assert "███  █ happiness" in "\n".join(drawn(screen))
 
 
 def test_those_who_are_away_come_last_and_it_is_said_for_how_long() -> None:
-    picture = shown([["p01", "p02"]] * 2 + [["p02"]] * 30)
-    lines = drawn(picture)
+    screen = shown([["p01", "p02"]] * 2 + [["p02"]] * 30)
+    lines = drawn(screen)
     people = [line for line in lines if line.startswith("p0")]
     assert [line.split()[0] for line in people] == ["p02", "p01"]
     assert people[1].endswith("away 0:00:15")
@@ -116,17 +116,17 @@ def test_names_come_from_the_roster_and_are_taken_as_they_are() -> None:
 
 
 def test_a_lecture_of_the_class_only_says_so() -> None:
-    picture = Picture("l")
-    picture.add(class_("l", 0, 12))
-    assert "nothing is published per person" in drawn(picture)
+    screen = Screen("l")
+    screen.add(class_("l", 0, 12))
+    assert "nothing is published per person" in drawn(screen)
 
 
 def test_before_anything_came_it_says_that_it_waits(client: redis.Redis) -> None:
     client.set(begin(client, "l").feeder, b"1")
-    picture = Picture("l")
-    picture.standing = read_lecture(client, "l")
-    lines = drawn(picture)
-    assert lines[0] == "l  0:00:00  waiting for what comes"
+    screen = Screen("l")
+    screen.standing = read_lecture(client, "l")
+    lines = drawn(screen)
+    assert lines[0] == "l  0:00:00  waiting for events"
     assert lines[-1] == "0 frames sampled: 0 published"
 
 
@@ -135,7 +135,7 @@ def test_no_picture_is_half_of_a_frame(monkeypatch: pytest.MonkeyPatch, client: 
     begin(client, "l")
     pictures: list[str] = []
     monkeypatch.setattr(live_table, "REFRESH_S", 0)
-    monkeypatch.setattr(LiveTable, "_draw", lambda table: pictures.append("\n".join(drawn(table._picture))))
+    monkeypatch.setattr(LiveTable, "_draw", lambda table: pictures.append("\n".join(drawn(table._screen))))
     with LiveTable("l", lambda: read_lecture(client, "l"), whole=whole) as table:
         for frame in range(0, 8, 2):
             for event in frame_events("l", frame, ["p01", "p02"] if whole else ["p01"]):
