@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 from producer.presentation.palette import STACK
 from producer.reading.analysis.names import Roster
 from producer.reading.report.writing import report
-from tests.producer.reading.lessons import lesson, write_lesson
+from tests.producer.reading.scripted import scripted_events, write_scripted
 from worker.contract.connection import connect
 
 CHROMIUM = shutil.which("chromium")
@@ -47,7 +47,7 @@ def file(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write(client: redis.Redis, path: Path) -> None:
     client.flushall()
-    write_lesson(client, lesson(4, FRAMES, shows, share=0.86))
+    write_scripted(client, scripted_events(4, FRAMES, shows, share=0.86))
     assert report(client, "l", path, Roster({"p01": NAME}))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from producer.reading.analysis.moments import Moment, in_words, moments
 from producer.reading.analysis.timeline import TimelineBuilder
-from tests.producer.reading.lessons import Shows, lesson
+from tests.producer.reading.scripted import Shows, scripted_events
 from worker.contract.messages import EMOTIONS, EmotionEvent
 
 FPS = 2.0
@@ -15,7 +15,7 @@ FPS = 2.0
 
 def found(people: int, seconds: float, shows: Shows, class_only: bool = False) -> list[Moment]:
     builder = TimelineBuilder(FPS)
-    for events in lesson(people, int(seconds * FPS), shows, FPS):
+    for events in scripted_events(people, int(seconds * FPS), shows, FPS):
         for event in events:
             if not (class_only and isinstance(event, EmotionEvent)):
                 builder.add(event)

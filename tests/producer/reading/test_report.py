@@ -30,7 +30,7 @@ from producer.reading.report.page import page, policy
 from producer.reading.report.tables import NOTHING
 from producer.reading.report.words import Content
 from producer.reading.report.writing import report
-from tests.producer.reading.lessons import Shows, lesson, write_lesson
+from tests.producer.reading.scripted import Shows, scripted_events, write_scripted
 from tests.producer.reading.writing import begin, end
 from worker.contract.keys import LectureKeys
 from worker.contract.lecture_hash import LectureInfo
@@ -79,7 +79,7 @@ class Text(HTMLParser):
 
 def timeline(people: int, frames: int, shows: Shows, version: str = "m1") -> Timeline:
     builder = TimelineBuilder(2.0)
-    for events in lesson(people, frames, shows, version=version):
+    for events in scripted_events(people, frames, shows, version=version):
         for event in events:
             builder.add(event)
     return builder.timeline()
@@ -211,7 +211,7 @@ def test_without_participants_nothing_is_said_of_anybody() -> None:
 
 def test_a_class_alone_has_no_band_and_says_why() -> None:
     builder = TimelineBuilder(2.0)
-    for events in lesson(3, 20, half_happy):
+    for events in scripted_events(3, 20, half_happy):
         builder.add(events[-1])
     assert "There is no band of uncertainty" in told(content(builder.timeline())).text
 
@@ -304,7 +304,7 @@ def test_the_colours_can_be_told_apart_by_everybody(vision: str) -> None:
 
 
 def test_a_lecture_in_redis_becomes_a_file_that_is_whole(client: redis.Redis, tmp_path: Path) -> None:
-    write_lesson(client, lesson(3, 40, half_happy))
+    write_scripted(client, scripted_events(3, 40, half_happy))
     assert report(client, "l", tmp_path / "r.html", Roster({"p02": "Zoë"}))
     made = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert made.startswith("<!doctype html>")
@@ -316,7 +316,7 @@ def test_a_lecture_in_redis_becomes_a_file_that_is_whole(client: redis.Redis, tm
 
 
 def test_class_only_leaves_participants_out(client: redis.Redis, tmp_path: Path) -> None:
-    write_lesson(client, lesson(3, 40, half_happy))
+    write_scripted(client, scripted_events(3, 40, half_happy))
     arguments = ["report", "l", "-o", str(tmp_path / "r.html"), "--class-only", "--redis", _url(client)]
     assert CliRunner().invoke(app, arguments).exit_code == 0
     made = (tmp_path / "r.html").read_text(encoding="utf-8")
@@ -325,7 +325,7 @@ def test_class_only_leaves_participants_out(client: redis.Redis, tmp_path: Path)
 
 
 def test_a_running_lecture_is_reported_as_far_as_it_is(client: redis.Redis, tmp_path: Path) -> None:
-    write_lesson(client, lesson(2, 10, half_happy), ended=False)
+    write_scripted(client, scripted_events(2, 10, half_happy), ended=False)
     client.set(LectureKeys("l").feeder, "1", ex=60)
     assert not report(client, "l", tmp_path / "r.html")
     assert "This lecture is still running" in (tmp_path / "r.html").read_text(encoding="utf-8")
@@ -334,7 +334,7 @@ def test_a_running_lecture_is_reported_as_far_as_it_is(client: redis.Redis, tmp_
 def test_what_fails_leaves_no_file(client: redis.Redis, tmp_path: Path) -> None:
     with pytest.raises(LectureUnknown):
         report(client, "k", tmp_path / "r.html")
-    write_lesson(client, lesson(1, 2, half_happy))
+    write_scripted(client, scripted_events(1, 2, half_happy))
     with pytest.raises(RosterRefused):
         report(client, "l", tmp_path / "r.html", Roster({"p09": "Nobody"}))
     client.xadd(LectureKeys("l").participant("p01"), {"event": b'{"type": "riddle"}'})

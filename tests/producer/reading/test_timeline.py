@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from scipy import stats
 
 from producer.reading.analysis.timeline import MAX_BINS, Timeline, TimelineBuilder
-from tests.producer.reading.lessons import Shows, lesson, mean_valence, scores_of
+from tests.producer.reading.scripted import Shows, scripted_events, mean_valence, scores_of
 from tests.producer.reading.writing import class_, emotion
 from worker.contract.messages import EMOTIONS, EndEvent, Ledger
 
@@ -19,7 +19,7 @@ HAPPINESS = EMOTIONS.index("happiness")
 
 def timeline(people: int, frames: int, shows: Shows, fps: float = 2.0, skipped: tuple[int, ...] = ()) -> Timeline:
     builder = TimelineBuilder(fps)
-    for events in lesson(people, frames, shows, fps, skipped=skipped):
+    for events in scripted_events(people, frames, shows, fps, skipped=skipped):
         for event in events:
             builder.add(event)
     return builder.timeline()

@@ -22,7 +22,7 @@ def mean_valence(scores: Scores) -> float:
     return sum(VALENCE[emotion] * share for emotion, share in scores.items())
 
 
-def lesson(
+def scripted_events(
     people: int,
     frames: int,
     shows: Shows,
@@ -44,10 +44,10 @@ def lesson(
         yield [*told, _class(lecture, frame, frame / fps, told, version)]
 
 
-def write_lesson(client: redis.Redis, lesson: Iterator[list[Event]], lecture: str = "l", ended: bool = True) -> None:
+def write_scripted(client: redis.Redis, scripted_events: Iterator[list[Event]], lecture: str = "l", ended: bool = True) -> None:
     """A whole lecture in Redis, as a commit writes it."""
     begin(client, lecture)
-    for events in lesson:
+    for events in scripted_events:
         commit(client, lecture, events)
     if ended:
         end(client, lecture)
