@@ -2,7 +2,7 @@
 
 A search chose the colours. The two nearest are 0.13 apart in OKLab, for usual vision and for protanopia, deuteranopia
 and tritanopia (Machado, Oliveira and Fernandes, A physiologically-based model for simulation of color vision
-deficiency, 2009). So every view can be read without telling red from green.
+deficiency, 2009). So no view depends on distinguishing red from green.
 """
 
 STACK = ("fear", "sadness", "disgust", "anger", "neutral", "surprise", "happiness")

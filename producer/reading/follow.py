@@ -203,7 +203,7 @@ class _ParticipantStreams:
                 self._positions[participant] = position
 
     def read(self, up_to: int) -> None:
-        """Read more of every participant who has no event after frame `up_to` in memory."""
+        """Read more of every participant without an event after frame `up_to` in memory."""
         self._exhausted.clear()
         wanted = []
         for participant in _participants(self._client, self._keys):

@@ -32,7 +32,7 @@ HEADERS = {
 
 
 class Access:
-    """The right to read what is served at `address` (an IP address) and `port`."""
+    """The right to read from the server at `address` (an IP address) and `port`."""
 
     def __init__(self, address: str, port: int) -> None:
         self.token = None if ipaddress.ip_address(address).is_loopback else secrets.token_urlsafe(32)

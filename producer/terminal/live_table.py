@@ -43,7 +43,7 @@ NOT_SEEN = "·"
 MIN_CLASS_SHARE = 0.05
 """Smaller shares of the class are not listed."""
 
-# What stands for an emotion in a terminal without colours.
+# The letter of each emotion, for terminals without colours.
 LETTERS = dict(zip(EMOTIONS, "ADFHSUN", strict=True))
 
 
@@ -166,10 +166,8 @@ class Screen:
         if not self._participants:
             class_only = self._class is not None and self._class.faces > 0
             return [Text("nothing is published per person" if class_only else "nobody has been seen yet", "dim")]
-        everybody = sorted(
-            self._participants.items(), key=lambda item: (*self._recency(item[1]), natural_order(item[0]))
-        )
-        shown = everybody if len(everybody) <= rows else everybody[: rows - 1]
+        ranked = sorted(self._participants.items(), key=lambda item: (*self._recency(item[1]), natural_order(item[0])))
+        shown = ranked if len(ranked) <= rows else ranked[: rows - 1]
         labels = [self._label(participant) for participant, _ in shown]
         longest = min(max(map(len, labels)), MAX_LABEL)
         last = 0 if width < NARROW else len("away 0:00:00") + 2
@@ -185,7 +183,7 @@ class Screen:
             displayed = Text("  ").append(displayed) if away else self._swatch(event.emotion).append(displayed)
             cells = [Text(label), self._blocks(history, blocks), displayed]
             table.add_row(*cells, *([Text(f"away {clock(away)}" if away else "", "dim")] if last else []))
-        more = len(everybody) - len(shown)
+        more = len(ranked) - len(shown)
         return [table, *([Text(f"and {more} more", "dim")] if more else [])]
 
     def _recency(self, history: "_History") -> tuple[bool, float]:

@@ -1,4 +1,4 @@
-"""The page of a running lecture in a real browser: what it shows is what was published, and moves with it."""
+"""The live page in a real browser: it shows the published events as they come."""
 
 import shutil
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ CHROMIUM = shutil.which("chromium")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)")
 
-# For machines that are slow; nothing waits as long as this where they are not.
-PATIENCE_MS = 30_000
+# For slow machines; on others nothing waits this long.
+TIMEOUT_MS = 30_000
 
 
 @pytest.fixture(scope="module")
@@ -39,23 +39,23 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def complaints() -> list[str]:
-    """What the browser found wrong with the page."""
+def errors() -> list[str]:
+    """The errors and warnings of the browser."""
     return []
 
 
 @pytest.fixture
-def page(browser: Browser, server: str, client: redis.Redis, complaints: list[str]) -> Iterator[Page]:
-    """The page of lecture `l`, of which nothing is there yet."""
+def page(browser: Browser, server: str, client: redis.Redis, errors: list[str]) -> Iterator[Page]:
+    """The page of lecture `l`, which has not begun yet."""
 
-    def heard(message: ConsoleMessage) -> None:
+    def record(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            complaints.append(message.text)
+            errors.append(message.text)
 
-    expect.set_options(timeout=PATIENCE_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
     page = browser.new_page(viewport={"width": 1200, "height": 900})
-    page.on("console", heard)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", record)
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"{server}/lectures/l")
     yield page
     page.close()
@@ -71,7 +71,7 @@ def shares(**given: float) -> dict[str, float]:
 
 
 def colour_at(page: Page, participant: str, part: float) -> tuple[int, ...]:
-    """The colour of a participant's strip, so far from its left; (0, 0, 0, 0) where it is empty."""
+    """The colour of a participant's strip at this part of its width; (0, 0, 0, 0) where it is empty."""
     script = """([who, part]) => {
         const canvas = document.querySelector(`[data-participant="${who}"] canvas`);
         const x = Math.floor(part * canvas.width);
@@ -80,8 +80,8 @@ def colour_at(page: Page, participant: str, part: float) -> tuple[int, ...]:
     return tuple(page.evaluate(script, [participant, part]))
 
 
-def painted_anew(page: Page) -> None:
-    """Wait for the pictures, which come after the words."""
+def charts_drawn(page: Page) -> None:
+    """Wait until the charts are drawn, after the words."""
     page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
@@ -90,7 +90,7 @@ def painted(emotion: str) -> tuple[int, ...]:
     return (*(int(code[at : at + 2], 16) for at in (1, 3, 5)), 255)
 
 
-def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redis.Redis, complaints: list[str]) -> None:
+def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redis.Redis, errors: list[str]) -> None:
     status = page.locator("#status")
     expect(status).to_have_text("waiting: there is no such lecture yet")
 
@@ -113,8 +113,8 @@ def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redi
     commit(client, "l", [emotion("l", "p01", 2), second])
     expect(page.locator('#shares [data-emotion="sadness"] .share')).to_have_text("100.0 %")
     expect(page.locator("#valence")).to_have_text("\N{MINUS SIGN}0.63")
-    assert page.locator("#class-chart path").first.get_attribute("d") != areas, "the picture has moved"
-    painted_anew(page)
+    assert page.locator("#class-chart path").first.get_attribute("d") != areas, "the chart has changed"
+    charts_drawn(page)
     assert colour_at(page, "p01", 0.75)[:3] != (0, 0, 0)
     assert colour_at(page, "p02", 0.75) == (0, 0, 0, 0), "a gap is a gap"
 
@@ -128,10 +128,10 @@ def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redi
     expect(page.locator("#now-heading")).to_have_text("The class at the end, 0:00:01")
     expect(page.locator("#moments-note")).to_have_text("None.")
     expect(page.locator("#ledger")).to_contain_text("published")
-    assert complaints == []
+    assert errors == []
 
 
-def test_colour_says_what_was_displayed_when(page: Page, client: redis.Redis) -> None:
+def test_the_colour_of_a_strip_shows_what_was_displayed(page: Page, client: redis.Redis) -> None:
     begin(client, "l")
     sure = {name: shares(**{name: 0.9, "neutral": 0.1}) for name in ("happiness", "sadness")}
     for frame in range(20):
@@ -140,12 +140,12 @@ def test_colour_says_what_was_displayed_when(page: Page, client: redis.Redis) ->
         commit(client, "l", [event, class_("l", frame, 1)])
     expect(page.locator('[data-participant="p01"] .current')).to_have_text("sadness 90 %")
     page.wait_for_function("document.querySelector('#cursor').max === '9'")
-    painted_anew(page)
+    charts_drawn(page)
     assert colour_at(page, "p01", 0.2) == painted("happiness")
     assert colour_at(page, "p01", 0.8) == painted("sadness")
 
 
-def test_any_time_can_be_looked_at_with_the_keyboard(page: Page, client: redis.Redis) -> None:
+def test_any_time_can_be_chosen_with_the_keyboard(page: Page, client: redis.Redis) -> None:
     begin(client, "l")
     for frame in range(8):
         commit(client, "l", frame_events("l", frame, ["p01"] if frame < 4 else []))
@@ -158,7 +158,7 @@ def test_any_time_can_be_looked_at_with_the_keyboard(page: Page, client: redis.R
     expect(page.locator("#now-heading")).to_have_text("The class at 0:00:00")
     commit(client, "l", frame_events("l", 8, ["p01"]))
     expect(page.locator("#faces")).to_have_text("1")
-    expect(page.locator("#readout")).to_contain_text("0:00:00 to 0:00:01")  # what is looked at stays
+    expect(page.locator("#readout")).to_contain_text("0:00:00 to 0:00:01")  # the chosen time stays
     page.locator("#live").click()
     expect(page.locator("#now-heading")).to_contain_text("The class now, 0:00:04")
 
@@ -198,7 +198,7 @@ def test_nothing_is_wider_than_the_window(page: Page, client: redis.Redis, width
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_dark_where_the_system_is_dark(page: Page) -> None:
+def test_the_page_is_dark_if_the_system_is(page: Page) -> None:
     background = "getComputedStyle(document.documentElement).backgroundColor"
     page.emulate_media(color_scheme="dark")
     assert page.evaluate(background) == "rgb(15, 18, 22)"
@@ -206,7 +206,7 @@ def test_dark_where_the_system_is_dark(page: Page) -> None:
     assert page.evaluate(background) == "rgb(244, 245, 247)"
 
 
-def test_the_list_leads_to_the_lectures(page: Page, server: str, client: redis.Redis, complaints: list[str]) -> None:
+def test_the_list_links_to_the_lectures(page: Page, server: str, client: redis.Redis, errors: list[str]) -> None:
     page.goto(server)
     expect(page.locator("#none")).to_be_visible()
     begin(client, "l")
@@ -214,7 +214,7 @@ def test_the_list_leads_to_the_lectures(page: Page, server: str, client: redis.R
     page.get_by_role("link", name="l", exact=True).click()
     expect(page.locator("h1")).to_have_text("l")
     expect(page.locator("#status")).to_have_text("running")
-    assert complaints == []
+    assert errors == []
 
 
 def test_the_token_opens_the_page_and_its_stream(browser: Browser, redis_url: str, client: redis.Redis) -> None:
@@ -225,6 +225,6 @@ def test_the_token_opens_the_page_and_its_stream(browser: Browser, redis_url: st
         port = address.partition("?")[0].rstrip("/").rpartition(":")[2]
         page.goto(f"http://127.0.0.1:{port}/?{address.partition('?')[2]}")
         page.wait_for_url("**/lectures/l")
-        expect(page.locator("#status")).to_have_text("running", timeout=PATIENCE_MS)
+        expect(page.locator("#status")).to_have_text("running", timeout=TIMEOUT_MS)
         assert "token" not in page.url
         page.close()

@@ -19,7 +19,7 @@ from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, EndEven
 Array = npt.NDArray[np.float64]
 
 MAX_BINS = 720
-"""Steps of a timeline: about one for each pixel of a chart's width. Every number of joined steps divides it."""
+"""Steps of a timeline, about one for each pixel of a chart. Divisible by every number of steps that are joined."""
 
 # Seconds of a step, each a multiple of the one before; after the last they double. A lecture of 12 minutes has steps of
 # 1 s, one of an hour 5 s, one of three hours 20 s.

@@ -1,4 +1,4 @@
-"""Lectures whose every frame is known: who displays what is a function of the participant and the frame."""
+"""Scripted lectures: a function of participant and frame gives the displayed emotion."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -8,7 +8,7 @@ from tests.producer.reading.writing import begin, commit, end
 from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, Event, Scores
 
 Shows = Callable[[int, int], str | None]
-"""(participant, frame) -> what they display; None where they are not seen."""
+"""(participant, frame) -> the displayed emotion; None if the participant is not seen."""
 
 VALENCE = dict(zip(EMOTIONS, (-0.51, -0.60, -0.64, 0.81, -0.63, 0.40, 0.0), strict=True))
 
@@ -36,18 +36,18 @@ def scripted_events(
     for frame in range(frames):
         if frame in skipped:
             continue
-        told: list[EmotionEvent] = []
+        sightings: list[EmotionEvent] = []
         for person in range(people):
             shown = shows(person, frame)
             if shown is not None:
-                told.append(_emotion(lecture, f"p{person + 1:02d}", frame, frame / fps, shown, share, version))
-        yield [*told, _class(lecture, frame, frame / fps, told, version)]
+                sightings.append(_emotion(lecture, f"p{person + 1:02d}", frame, frame / fps, shown, share, version))
+        yield [*sightings, _class(lecture, frame, frame / fps, sightings, version)]
 
 
-def write_scripted(client: redis.Redis, scripted_events: Iterator[list[Event]], lecture: str = "l", ended: bool = True) -> None:
+def write_scripted(client: redis.Redis, frames: Iterator[list[Event]], lecture: str = "l", ended: bool = True) -> None:
     """A whole lecture in Redis, as a commit writes it."""
     begin(client, lecture)
-    for events in scripted_events:
+    for events in frames:
         commit(client, lecture, events)
     if ended:
         end(client, lecture)
@@ -64,8 +64,8 @@ def _emotion(
     )
 
 
-def _class(lecture: str, frame: int, t: float, told: list[EmotionEvent], version: str) -> ClassEvent:
-    if not told:
+def _class(lecture: str, frame: int, t: float, sightings: list[EmotionEvent], version: str) -> ClassEvent:
+    if not sightings:
         return ClassEvent(lecture, frame, t, 0, None, None, None, version)
-    mean = {each: sum(event.scores[each] for event in told) / len(told) for each in EMOTIONS}
-    return ClassEvent(lecture, frame, t, len(told), mean, mean_valence(mean), 0.25, version)
+    mean = {each: sum(event.scores[each] for event in sightings) / len(sightings) for each in EMOTIONS}
+    return ClassEvent(lecture, frame, t, len(sightings), mean, mean_valence(mean), 0.25, version)

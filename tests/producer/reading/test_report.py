@@ -1,4 +1,4 @@
-"""A report is one file that says what a lecture's events say, or it does not exist."""
+"""A report is one file with the results of a lecture, or there is no file."""
 
 import json
 import re
@@ -40,7 +40,7 @@ SHIPPED = Path(__file__).parents[3] / "worker" / "models" / "manifest.json"
 
 
 class Text(HTMLParser):
-    """What a page says to a reader, and its tables as rows of cells by their ids."""
+    """The text of a page, and its tables by id, as rows of cells."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ def html(given: Content) -> str:
     return page(given, {}, "")
 
 
-def told(given: Content) -> Text:
+def read(given: Content) -> Text:
     return Text(html(given))
 
 
@@ -107,11 +107,11 @@ def half_happy(person: int, frame: int) -> str | None:
     return "happiness" if frame >= 40 else "neutral"
 
 
-def test_the_tables_say_what_was_displayed_and_who_was_seen() -> None:
+def test_the_tables_show_what_was_displayed_and_when_participants_were_seen() -> None:
     seen = timeline(
         3, 80, lambda person, frame: None if person == 2 and 20 <= frame < 60 else half_happy(person, frame)
     )
-    tables = told(content(seen, {"p02": "Ann"})).tables
+    tables = read(content(seen, {"p02": "Ann"})).tables
     heading, *rows = tables["class-table"]
     assert heading == ["from", "faces", *reversed(STACK), "valence", "arousal"]
     assert len(rows) == seen.bins == 40
@@ -128,36 +128,36 @@ def test_the_tables_say_what_was_displayed_and_who_was_seen() -> None:
     assert len(json.loads(_data(html(content(seen)), "chart-data"))["strips"]) == 3
 
 
-def test_the_moment_and_the_summary_are_told_in_words() -> None:
-    text = told(content(timeline(5, 120, half_happy))).text
+def test_moments_and_summary_are_written_in_words() -> None:
+    text = read(content(timeline(5, 120, half_happy))).text
     assert "0:00:20" in text
     assert "happiness up 86 points, neutral down 86" in text
     assert "10 s before and after, 5 participants compared with themselves" in text
     assert re.search(r"displayed most\s*happiness 59%\s*then neutral 31%", text)
 
 
-def test_nothing_stands_out_of_an_even_lecture_and_the_report_says_so() -> None:
-    assert "No change stood out" in told(content(timeline(3, 60, lambda *_: "neutral"))).text
-    assert "The lecture is too short. The 10 s before a moment" in told(content(timeline(3, 39, half_happy))).text, (
+def test_a_lecture_without_changes_has_no_moments_and_the_report_says_why() -> None:
+    assert "No change stood out" in read(content(timeline(3, 60, lambda *_: "neutral"))).text
+    assert "The lecture is too short. The 10 s before a moment" in read(content(timeline(3, 39, half_happy))).text, (
         "too short to have any"
     )
 
 
-def test_where_moments_do_not_stand_out_the_report_says_so() -> None:
+def test_the_report_says_if_its_moments_do_not_stand_out() -> None:
     given = content(timeline(5, 120, half_happy))
     restless = replace(given, moments=[replace(moment, stands_out=False) for moment in given.moments])
-    assert "None stands out" in told(restless).text
-    assert "stand" not in told(given).text.partition("Participants")[0].partition("Moments worth watching")[2]
+    assert "None stands out" in read(restless).text
+    assert "stand" not in read(given).text.partition("Participants")[0].partition("Moments worth watching")[2]
 
 
-def test_every_report_says_what_its_figures_do_not_say() -> None:
+def test_every_report_has_the_words_of_caution() -> None:
     for seen in (timeline(2, 4, half_happy), timeline(0, 0, half_happy)):
-        text = " ".join(told(content(seen)).text.split())
+        text = " ".join(read(content(seen)).text.split())
         assert all(" ".join(paragraph.split()) in text for paragraph in CAUTION)
         assert "prohibited" in text
 
 
-def test_a_name_is_text_whatever_is_in_it() -> None:
+def test_markup_in_a_name_stays_text() -> None:
     evil = '</script><script>alert("x")</script>&amp;'
     made = html(content(timeline(1, 4, half_happy), {"p01": evil}, source="<img src=x onerror=alert(1)>.mp4"))
     assert evil in Text(made).text
@@ -167,7 +167,7 @@ def test_a_name_is_text_whatever_is_in_it() -> None:
     assert made.count("<script") == 5
 
 
-def test_the_page_may_load_nothing_and_run_only_its_own_scripts() -> None:
+def test_the_page_loads_nothing_and_runs_only_its_own_scripts() -> None:
     made = html(content(timeline(1, 4, half_happy)))
     assert policy(["a"], "b") == (
         "default-src 'none'; script-src 'sha256-ypeBEsobvcr6wjGzmiPcTaeG7/gUfE5yuYB3ha/uSLs='; "
@@ -179,7 +179,7 @@ def test_the_page_may_load_nothing_and_run_only_its_own_scripts() -> None:
     assert all(attributes["href"].startswith("#") for tag, attributes in elements if tag == "a" and attributes["href"])
 
 
-def test_a_lecture_without_a_face_says_so_and_draws_nothing() -> None:
+def test_a_lecture_without_faces_says_so_and_draws_nothing() -> None:
     made = html(content(timeline(0, 20, lambda *_: None)))
     assert "No face was found in any frame" in Text(made).text
     assert "<script" not in made
@@ -187,33 +187,33 @@ def test_a_lecture_without_a_face_says_so_and_draws_nothing() -> None:
     assert "No face was found in any of them." in Text(made).text
 
 
-def test_a_lecture_without_a_frame_says_so_in_every_part() -> None:
-    said = told(content(timeline(0, 0, lambda *_: None))).text
+def test_a_lecture_without_frames_says_so_in_every_part() -> None:
+    shown = read(content(timeline(0, 0, lambda *_: None))).text
     for words in ("No frame was analysed, so there is", "No frame was analysed.", "so the models predicted nothing"):
-        assert words in said
-    assert "No face was found" not in said
+        assert words in shown
+    assert "No face was found" not in shown
 
 
 def test_one_frame_of_one_participant_makes_a_report() -> None:
-    said = told(content(timeline(1, 1, lambda *_: "fear")))
-    assert said.tables["class-table"][1][:2] == ["0:00:00", "1.0"]
-    assert "fear 88%" in said.text
-    assert "A band of uncertainty needs at least 3 participants" in said.text
+    shown = read(content(timeline(1, 1, lambda *_: "fear")))
+    assert shown.tables["class-table"][1][:2] == ["0:00:00", "1.0"]
+    assert "fear 88%" in shown.text
+    assert "A band of uncertainty needs at least 3 participants" in shown.text
 
 
-def test_without_participants_nothing_is_said_of_anybody() -> None:
+def test_without_participants_the_report_shows_only_the_class() -> None:
     seen = timeline(4, 60, half_happy)
-    said = told(content(replace(seen, participants=[])))
-    assert "p01" not in said.text
-    assert said.tables.keys() == {"class-table"}
-    assert "±" in said.tables["class-table"][1][-2], "how far the class varies is no secret of anybody's"
+    shown = read(content(replace(seen, participants=[])))
+    assert "p01" not in shown.text
+    assert shown.tables.keys() == {"class-table"}
+    assert "±" in shown.tables["class-table"][1][-2], "the spread of the class is not personal"
 
 
-def test_a_class_alone_has_no_band_and_says_why() -> None:
+def test_a_class_only_lecture_has_no_band_and_says_why() -> None:
     builder = TimelineBuilder(2.0)
     for events in scripted_events(3, 20, half_happy):
         builder.add(events[-1])
-    assert "There is no band of uncertainty" in told(content(builder.timeline())).text
+    assert "There is no band of uncertainty" in read(content(builder.timeline())).text
 
 
 def test_an_hour_with_250_participants_stays_small() -> None:
@@ -227,32 +227,32 @@ def test_an_hour_with_250_participants_stays_small() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "warning"),
     [
         ("running", "This lecture was abandoned by its producer. The report shows its results of 24 November 2026"),
         ("failed", "This lecture ended with failures: a reason."),
         ("stopped", "This lecture was stopped before its end: a reason."),
     ],
 )
-def test_a_lecture_that_is_not_simply_done_says_so_at_the_top(status: str, said: str) -> None:
-    assert said in told(content(timeline(1, 4, half_happy), status=status, reason="a reason")).text
+def test_a_lecture_that_is_not_done_has_a_warning_at_the_top(status: str, warning: str) -> None:
+    assert warning in read(content(timeline(1, 4, half_happy), status=status, reason="a reason")).text
 
 
-def test_models_that_came_with_the_program_are_told_with_their_tests_and_others_as_unknown() -> None:
+def test_shipped_models_are_shown_with_their_tests_and_others_as_unknown() -> None:
     import hashlib
 
     digest = hashlib.sha256(SHIPPED.read_bytes()).hexdigest()[:12]
     manifest = json.loads(SHIPPED.read_bytes())
-    rows = told(content(timeline(1, 4, half_happy, digest))).tables["tested-table"]
+    rows = read(content(timeline(1, 4, half_happy, digest))).tables["tested-table"]
     assert [row[0] for row in rows[1:]] == [*(model["name"] for model in manifest["models"]), "ensemble"]
     assert rows[-1][2] == f"{manifest['ensemble']['figures']['accuracy']:.1%}"
-    stranger = told(content(timeline(1, 4, half_happy, "0123456789ab")))
+    stranger = read(content(timeline(1, 4, half_happy, "0123456789ab")))
     assert "tested-table" not in stranger.tables
     assert "(version 0123456789ab) do not come with this program" in stranger.text
     assert shipped_model_tests("") is None
 
 
-def test_the_mean_of_shares_and_the_pictures_agree() -> None:
+def test_the_charts_show_the_mean_shares() -> None:
     seen = timeline(2, 40, half_happy)
     shown = chart_data(seen, [], {"p01": "Ann"})
     first = next(row for row in shown["class"] if row.get("step") == 0)
@@ -264,21 +264,21 @@ def test_the_mean_of_shares_and_the_pictures_agree() -> None:
     assert shown["class"][-1]["t"] == 20.0
 
 
-def test_gaps_of_the_class_break_its_pictures() -> None:
+def test_a_gap_of_the_class_breaks_its_charts() -> None:
     shown = chart_data(timeline(1, 30, lambda _, frame: None if 10 <= frame < 20 else "fear"), [], {})
     runs = {row["run"]: [each["t"] for each in shown["class"] if each["run"] == row["run"]] for row in shown["class"]}
     assert runs == {0: [0, 1, 2, 3, 4, 5], 1: [10, 11, 12, 13, 14, 15]}
 
 
 @pytest.mark.parametrize("seconds", [0.5, 59, 240, 2700, 10_800, 90_000])
-def test_time_is_marked_at_round_times_and_not_too_often(seconds: float) -> None:
+def test_the_time_axis_has_few_marks_at_round_times(seconds: float) -> None:
     marks = ticks(seconds)
     assert 1 <= len(marks) <= MAX_TICKS + 1
     assert marks[0] == 0
     assert marks[-1] <= seconds
 
 
-def test_the_specifications_know_every_parameter_and_data_set_of_the_pictures() -> None:
+def test_the_specifications_use_the_parameters_and_data_sets_of_the_charts() -> None:
     shown = chart_data(timeline(1, 4, half_happy), [], {})
     assert shown["parameters"].keys() == PARAMETERS.keys()
     for spec in specs().values():
@@ -296,14 +296,14 @@ VISION = {
 
 
 @pytest.mark.parametrize("vision", VISION)
-def test_the_colours_can_be_told_apart_by_everybody(vision: str) -> None:
+def test_the_colours_differ_for_every_colour_vision(vision: str) -> None:
     seen = {emotion: _oklab(np.array(VISION[vision]) @ _linear(colour)) for emotion, colour in COLOURS.items()}
     nearest = min(combinations(seen, 2), key=lambda pair: float(np.linalg.norm(seen[pair[0]] - seen[pair[1]])))
     assert float(np.linalg.norm(seen[nearest[0]] - seen[nearest[1]])) > 0.13, nearest
     assert set(COLOURS) == set(STACK) == set(EMOTIONS)
 
 
-def test_a_lecture_in_redis_becomes_a_file_that_is_whole(client: redis.Redis, tmp_path: Path) -> None:
+def test_a_lecture_in_redis_becomes_one_complete_file(client: redis.Redis, tmp_path: Path) -> None:
     write_scripted(client, scripted_events(3, 40, half_happy))
     assert report(client, "l", tmp_path / "r.html", Roster({"p02": "Zoë"}))
     made = (tmp_path / "r.html").read_text(encoding="utf-8")
@@ -315,7 +315,7 @@ def test_a_lecture_in_redis_becomes_a_file_that_is_whole(client: redis.Redis, tm
     assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
 
 
-def test_class_only_leaves_participants_out(client: redis.Redis, tmp_path: Path) -> None:
+def test_a_class_only_report_leaves_participants_out(client: redis.Redis, tmp_path: Path) -> None:
     write_scripted(client, scripted_events(3, 40, half_happy))
     arguments = ["report", "l", "-o", str(tmp_path / "r.html"), "--class-only", "--redis", _url(client)]
     assert CliRunner().invoke(app, arguments).exit_code == 0
@@ -324,14 +324,14 @@ def test_class_only_leaves_participants_out(client: redis.Redis, tmp_path: Path)
     assert json.loads(_data(made, "chart-data"))["strips"] == []
 
 
-def test_a_running_lecture_is_reported_as_far_as_it_is(client: redis.Redis, tmp_path: Path) -> None:
+def test_a_running_lecture_is_reported_up_to_now(client: redis.Redis, tmp_path: Path) -> None:
     write_scripted(client, scripted_events(2, 10, half_happy), ended=False)
     client.set(LectureKeys("l").feeder, "1", ex=60)
     assert not report(client, "l", tmp_path / "r.html")
     assert "This lecture is still running" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
-def test_what_fails_leaves_no_file(client: redis.Redis, tmp_path: Path) -> None:
+def test_a_report_that_fails_leaves_no_file(client: redis.Redis, tmp_path: Path) -> None:
     with pytest.raises(LectureUnknown):
         report(client, "k", tmp_path / "r.html")
     write_scripted(client, scripted_events(1, 2, half_happy))
@@ -343,16 +343,16 @@ def test_what_fails_leaves_no_file(client: redis.Redis, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_no_report_can_be_written_is_refused_before_anything_is_read(client: redis.Redis, tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_is_refused_in_one_line(client: redis.Redis, tmp_path: Path) -> None:
     begin(client, "l")
     end(client, "l")
     (tmp_path / "mine.html").write_text("mine")
-    for name, said in (
+    for name, reason in (
         ("mine.html", "exists already; remove it or choose another name"),
         ("r.pdf", "the name must end in .html"),
         ("no/r.html", "No such file or directory"),
     ):
-        with pytest.raises(ExportRefused, match=said):
+        with pytest.raises(ExportRefused, match=reason):
             report(client, "l", tmp_path / name)
         done = CliRunner().invoke(app, ["report", "l", "-o", str(tmp_path / name), "--redis", _url(client)])
         assert done.exit_code == 2

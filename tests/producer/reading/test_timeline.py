@@ -1,4 +1,4 @@
-"""A timeline holds what the events said, in steps that are few however long the lecture is."""
+"""A timeline holds the values of the events, in few steps for a lecture of any length."""
 
 import math
 
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from scipy import stats
 
 from producer.reading.analysis.timeline import MAX_BINS, Timeline, TimelineBuilder
-from tests.producer.reading.scripted import Shows, scripted_events, mean_valence, scores_of
+from tests.producer.reading.scripted import Shows, mean_valence, scores_of, scripted_events
 from tests.producer.reading.writing import class_, emotion
 from worker.contract.messages import EMOTIONS, EndEvent, Ledger
 
@@ -49,14 +49,14 @@ def test_two_participants_have_no_margin() -> None:
     assert np.isnan(timeline(2, 2, lambda person, frame: "fear").margins).all()
 
 
-def test_a_strip_says_what_was_displayed_most_and_where_nobody_was_seen() -> None:
+def test_a_strip_has_the_emotion_displayed_most_and_gaps_where_not_seen() -> None:
     seen = timeline(1, 8, lambda _, frame: {0: "anger", 1: "anger", 4: "fear", 5: "fear"}.get(frame))
     (person,) = seen.participants
     assert person.shown.tolist() == [EMOTIONS.index("anger"), -1, EMOTIONS.index("fear"), -1]
     assert person.strength.tolist() == pytest.approx([0.88, 0, 0.88, 0])
 
 
-def test_absence_of_more_than_five_seconds_is_a_gap_and_the_longest_is_told() -> None:
+def test_an_absence_of_more_than_five_seconds_is_a_gap() -> None:
     away = {*range(4, 10), *range(20, 40), *range(50, 62)}
     (person,) = timeline(1, 80, lambda _, frame: None if frame in away else "neutral").participants
     assert (person.frames, person.first, person.last) == (80 - len(away), 0.0, 39.5)
@@ -64,7 +64,7 @@ def test_absence_of_more_than_five_seconds_is_a_gap_and_the_longest_is_told() ->
     assert person.longest_gap == (9.5, 10.5)
 
 
-def test_a_time_without_frames_is_known_from_one_without_faces() -> None:
+def test_a_step_without_frames_differs_from_one_without_faces() -> None:
     seen = timeline(1, 8, lambda _, frame: None if frame < 4 else "neutral", skipped=(6, 7, 2, 3))
     assert seen.frames.tolist() == [2, 0, 2]
     assert (seen.empty, seen.analysed) == (2, 4)
@@ -73,7 +73,7 @@ def test_a_time_without_frames_is_known_from_one_without_faces() -> None:
     assert np.isnan(seen.scores[:2]).all()
 
 
-def test_what_is_told_late_is_put_in_its_place() -> None:
+def test_late_events_go_to_the_step_of_their_time() -> None:
     builder = TimelineBuilder(2)
     for frame in range(6):
         builder.add(class_("l", frame, 1))
@@ -106,7 +106,7 @@ def test_a_lecture_without_an_event_is_empty() -> None:
     assert math.isnan(seen.mean_faces)
 
 
-def test_at_less_than_a_frame_a_second_no_step_is_without_one() -> None:
+def test_below_one_frame_a_second_every_step_has_a_frame() -> None:
     seen = timeline(1, 50, lambda _, frame: "neutral", fps=0.3)
     assert seen.bin_s == 5.0
     assert (seen.frames > 0).all()
@@ -117,9 +117,7 @@ def test_at_less_than_a_frame_a_second_no_step_is_without_one() -> None:
     st.lists(st.tuples(st.integers(0, 60_000), st.sampled_from(["p1", "p2"])), min_size=1, max_size=60),
     st.sampled_from([0.5, 1.0, 2.0, 3.0, 30.0]),
 )
-def test_however_long_a_lecture_grows_its_steps_stay_few_and_keep_every_sighting(
-    sightings: list[tuple[int, str]], fps: float
-) -> None:
+def test_a_growing_lecture_keeps_few_steps_and_every_sighting(sightings: list[tuple[int, str]], fps: float) -> None:
     builder = TimelineBuilder(fps)
     for number, (frame, name) in enumerate(sightings):
         builder.add(replace(emotion("l", name, frame), t=frame / fps))
