@@ -1,27 +1,20 @@
 """The live page in a real browser: it shows the published events as they come."""
 
-import shutil
 from collections.abc import Iterator
 
 import msgspec
 import pytest
 import redis
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from producer.presentation.palette import COLOURS
 from producer.reading.lectures import forget
+from tests.browser.conftest import record_errors
 from tests.producer.reading.writing import begin as begin_unfed
 from tests.producer.reading.writing import class_, commit, emotion, end, frame_events
 from tests.producer.serving.server import serving
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import EMOTIONS, ClassEvent
-
-CHROMIUM = shutil.which("chromium")
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)")
-
-# For slow machines; on others nothing waits this long.
-TIMEOUT_MS = 30_000
 
 
 @pytest.fixture(scope="module")
@@ -30,32 +23,11 @@ def server(redis_server: str) -> Iterator[str]:
         yield address.rstrip("/")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def errors() -> list[str]:
-    """The errors and warnings of the browser."""
-    return []
-
-
 @pytest.fixture
 def page(browser: Browser, server: str, client: redis.Redis, errors: list[str]) -> Iterator[Page]:
     """The page of lecture `l`, which has not begun yet."""
-
-    def record(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            errors.append(message.text)
-
-    expect.set_options(timeout=TIMEOUT_MS)
     page = browser.new_page(viewport={"width": 1200, "height": 900})
-    page.on("console", record)
-    page.on("pageerror", lambda error: errors.append(str(error)))
+    record_errors(page, errors)
     page.goto(f"{server}/lectures/l")
     yield page
     page.close()
@@ -225,6 +197,6 @@ def test_the_token_opens_the_page_and_its_stream(browser: Browser, redis_url: st
         port = address.partition("?")[0].rstrip("/").rpartition(":")[2]
         page.goto(f"http://127.0.0.1:{port}/?{address.partition('?')[2]}")
         page.wait_for_url("**/lectures/l")
-        expect(page.locator("#status")).to_have_text("running", timeout=TIMEOUT_MS)
+        expect(page.locator("#status")).to_have_text("running")
         assert "token" not in page.url
         page.close()

@@ -1,27 +1,19 @@
 """The report in a real browser without a network: what it shows, also to a keyboard and a screen reader."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import redis
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from producer.presentation.palette import STACK
 from producer.reading.analysis.names import Roster
 from producer.reading.report.writing import report
+from tests.browser.conftest import record_errors
 from tests.producer.reading.scripted import scripted_events, write_scripted
 from worker.contract.connection import connect
-
-CHROMIUM = shutil.which("chromium")
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)")
-
-# For slow machines; on others nothing waits this long.
-TIMEOUT_MS = 30_000
 
 FRAMES = 120
 """A minute. All are neutral, and happy from the middle on, but p03 is away for a while and p04 always angry."""
@@ -41,41 +33,18 @@ def shows(person: int, frame: int) -> str | None:
 def file(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "r.html"
     with connect(redis_server) as client:
-        write(client, path)
+        client.flushall()
+        write_scripted(client, scripted_events(4, FRAMES, shows, share=0.86))
+        assert report(client, "l", path, Roster({"p01": NAME}))
     return path
-
-
-def write(client: redis.Redis, path: Path) -> None:
-    client.flushall()
-    write_scripted(client, scripted_events(4, FRAMES, shows, share=0.86))
-    assert report(client, "l", path, Roster({"p01": NAME}))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def errors() -> list[str]:
-    """The errors and warnings of the browser, and the addresses of all other files that it loads."""
-    return []
 
 
 @pytest.fixture
 def page(browser: Browser, file: Path, errors: list[str]) -> Iterator[Page]:
-    def record(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            errors.append(message.text)
-
-    expect.set_options(timeout=TIMEOUT_MS)
+    """The report. Requests for any other file count as errors."""
     with browser.new_context(viewport={"width": 1200, "height": 900}, offline=True) as context:
         page = context.new_page()
-        page.on("console", record)
-        page.on("pageerror", lambda error: errors.append(str(error)))
+        record_errors(page, errors)
         page.on("request", lambda request: errors.append(request.url) if request.url != file.as_uri() else None)
         page.goto(file.as_uri())
         expect(page.locator("[data-chart=faces] svg")).to_be_visible()

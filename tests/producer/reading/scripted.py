@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import redis
 
+from producer.reading.analysis.timeline import Timeline, TimelineBuilder
 from tests.producer.reading.writing import begin, commit, end
 from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, Event, Scores
 
@@ -42,6 +43,23 @@ def scripted_events(
             if shown is not None:
                 sightings.append(_emotion(lecture, f"p{person + 1:02d}", frame, frame / fps, shown, share, version))
         yield [*sightings, _class(lecture, frame, frame / fps, sightings, version)]
+
+
+def scripted_timeline(
+    people: int,
+    frames: int,
+    shows: Shows,
+    fps: float = 2.0,
+    version: str = "m1",
+    skipped: Sequence[int] = (),
+    class_only: bool = False,
+) -> Timeline:
+    """The timeline of those events; with `class_only`, of the class events alone."""
+    builder = TimelineBuilder(fps)
+    for events in scripted_events(people, frames, shows, fps, version=version, skipped=skipped):
+        for event in events[-1:] if class_only else events:
+            builder.add(event)
+    return builder.timeline()
 
 
 def write_scripted(client: redis.Redis, frames: Iterator[list[Event]], lecture: str = "l", ended: bool = True) -> None:

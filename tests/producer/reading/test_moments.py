@@ -6,20 +6,14 @@ import numpy as np
 import pytest
 
 from producer.reading.analysis.moments import Moment, in_words, moments
-from producer.reading.analysis.timeline import TimelineBuilder
-from tests.producer.reading.scripted import Shows, scripted_events
-from worker.contract.messages import EMOTIONS, EmotionEvent
+from tests.producer.reading.scripted import Shows, scripted_timeline
+from worker.contract.messages import EMOTIONS
 
 FPS = 2.0
 
 
 def found(people: int, seconds: float, shows: Shows, class_only: bool = False) -> list[Moment]:
-    builder = TimelineBuilder(FPS)
-    for events in scripted_events(people, int(seconds * FPS), shows, FPS):
-        for event in events:
-            if not (class_only and isinstance(event, EmotionEvent)):
-                builder.add(event)
-    return moments(builder.timeline())
+    return moments(scripted_timeline(people, int(seconds * FPS), shows, FPS, class_only=class_only))
 
 
 def flickering(chance: float = 0.25, seed: int = 1) -> Shows:

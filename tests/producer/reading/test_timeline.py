@@ -9,24 +9,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from scipy import stats
 
-from producer.reading.analysis.timeline import MAX_BINS, Timeline, TimelineBuilder
-from tests.producer.reading.scripted import Shows, mean_valence, scores_of, scripted_events
+from producer.reading.analysis.timeline import MAX_BINS, TimelineBuilder
+from tests.producer.reading.scripted import mean_valence, scores_of, scripted_timeline
 from tests.producer.reading.writing import class_, emotion
 from worker.contract.messages import EMOTIONS, EndEvent, Ledger
 
 HAPPINESS = EMOTIONS.index("happiness")
 
 
-def timeline(people: int, frames: int, shows: Shows, fps: float = 2.0, skipped: tuple[int, ...] = ()) -> Timeline:
-    builder = TimelineBuilder(fps)
-    for events in scripted_events(people, frames, shows, fps, skipped=skipped):
-        for event in events:
-            builder.add(event)
-    return builder.timeline()
-
-
 def test_a_step_holds_the_mean_over_all_faces_of_its_frames() -> None:
-    seen = timeline(3, 4, lambda person, frame: "happiness" if person == 0 or frame == 3 else "neutral")
+    seen = scripted_timeline(3, 4, lambda person, frame: "happiness" if person == 0 or frame == 3 else "neutral")
     assert (seen.bins, seen.bin_s, seen.seconds) == (2, 1.0, 2.0)
     assert seen.faces.tolist() == [3, 3]
     assert seen.frames.tolist() == [2, 2]
@@ -38,7 +30,7 @@ def test_a_step_holds_the_mean_over_all_faces_of_its_frames() -> None:
 
 def test_the_margin_is_students_interval_of_the_participants_means() -> None:
     shown = ["happiness", "neutral", "anger", "sadness"]
-    seen = timeline(4, 2, lambda person, frame: shown[person] if frame == 0 or person else None)
+    seen = scripted_timeline(4, 2, lambda person, frame: shown[person] if frame == 0 or person else None)
     each = [valence(emotion) for emotion in shown]
     low, high = stats.t.interval(0.95, 3, np.mean(each), stats.sem(each))
     assert seen.margins[0, 0] == pytest.approx((high - low) / 2)
@@ -46,11 +38,11 @@ def test_the_margin_is_students_interval_of_the_participants_means() -> None:
 
 
 def test_two_participants_have_no_margin() -> None:
-    assert np.isnan(timeline(2, 2, lambda person, frame: "fear").margins).all()
+    assert np.isnan(scripted_timeline(2, 2, lambda person, frame: "fear").margins).all()
 
 
 def test_a_strip_has_the_emotion_displayed_most_and_gaps_where_not_seen() -> None:
-    seen = timeline(1, 8, lambda _, frame: {0: "anger", 1: "anger", 4: "fear", 5: "fear"}.get(frame))
+    seen = scripted_timeline(1, 8, lambda _, frame: {0: "anger", 1: "anger", 4: "fear", 5: "fear"}.get(frame))
     (person,) = seen.participants
     assert person.shown.tolist() == [EMOTIONS.index("anger"), -1, EMOTIONS.index("fear"), -1]
     assert person.strength.tolist() == pytest.approx([0.88, 0, 0.88, 0])
@@ -58,14 +50,14 @@ def test_a_strip_has_the_emotion_displayed_most_and_gaps_where_not_seen() -> Non
 
 def test_an_absence_of_more_than_five_seconds_is_a_gap() -> None:
     away = {*range(4, 10), *range(20, 40), *range(50, 62)}
-    (person,) = timeline(1, 80, lambda _, frame: None if frame in away else "neutral").participants
+    (person,) = scripted_timeline(1, 80, lambda _, frame: None if frame in away else "neutral").participants
     assert (person.frames, person.first, person.last) == (80 - len(away), 0.0, 39.5)
     assert person.gaps == 2
     assert person.longest_gap == (9.5, 10.5)
 
 
 def test_a_step_without_frames_differs_from_one_without_faces() -> None:
-    seen = timeline(1, 8, lambda _, frame: None if frame < 4 else "neutral", skipped=(6, 7, 2, 3))
+    seen = scripted_timeline(1, 8, lambda _, frame: None if frame < 4 else "neutral", skipped=(6, 7, 2, 3))
     assert seen.frames.tolist() == [2, 0, 2]
     assert (seen.empty, seen.analysed) == (2, 4)
     assert seen.faces[0] == 0
@@ -90,7 +82,7 @@ def test_participants_come_in_the_order_of_their_numbers() -> None:
 
 
 def test_models_that_agree_and_disagree_are_counted() -> None:
-    sure = timeline(1, 10, lambda _, frame: "neutral" if frame < 4 else "anger").certainty
+    sure = scripted_timeline(1, 10, lambda _, frame: "neutral" if frame < 4 else "anger").certainty
     assert (sure.sightings, sure.compared, sure.unanimous) == (10, 10, 4)
     assert sure.confidence == pytest.approx(0.88)
     assert sure.agreed["mobilenetv2"] == sure.predicted["mobilenetv2"] == 10
@@ -107,7 +99,7 @@ def test_a_lecture_without_an_event_is_empty() -> None:
 
 
 def test_below_one_frame_a_second_every_step_has_a_frame() -> None:
-    seen = timeline(1, 50, lambda _, frame: "neutral", fps=0.3)
+    seen = scripted_timeline(1, 50, lambda _, frame: "neutral", fps=0.3)
     assert seen.bin_s == 5.0
     assert (seen.frames > 0).all()
 

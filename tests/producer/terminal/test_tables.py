@@ -1,4 +1,4 @@
-"""Tables of lectures and participants, the ledger in a line, and the form of times."""
+"""Tables of lectures and participants, and the ledger in a line."""
 
 from io import StringIO
 
@@ -6,7 +6,6 @@ import pytest
 import redis
 from rich.console import Console
 
-from producer.presentation.clock import clock
 from producer.reading.analysis.summary import Summary, ledger_line
 from producer.reading.lectures import list_lectures
 from producer.terminal.tables import lectures_table, participants_table
@@ -61,7 +60,3 @@ def test_the_ledger_line_says_where_every_frame_went() -> None:
         "10 frames sampled: 6 published, 1 dropped, 2 failed, 1 in flight (dropped:slow 1, failed:timeout 2)"
     )
     assert ledger_line(Ledger(3, 3)) == "3 frames sampled: 3 published"
-
-
-def test_media_time_is_shown_as_hours_minutes_and_seconds() -> None:
-    assert [clock(0), clock(59.99), clock(723), clock(36_000)] == ["0:00:00", "0:00:59", "0:12:03", "10:00:00"]
