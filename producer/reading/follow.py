@@ -40,10 +40,10 @@ def follow(
 ) -> Iterator[Event]:
     """All events of `lecture`, or those of one participant, until its EndEvent, which comes last and once.
 
-    The events of a frame come together: its participants by id, then the class. An event that workers publish after
-    the class event of its frame comes when it is published: the first sightings of a new participant are. If
-    `from_start` is false, only new events come; of a lecture that is over that is its EndEvent. `while_waiting` is
-    called about once a second while no event comes. An exception that it raises ends the iteration.
+    The events of a frame come together: its participants by id, then the class. The first sightings of a new
+    participant may be published after the class event of their frame, and then come later. If `from_start` is false,
+    only new events come; of a lecture that is over that is its EndEvent. `while_waiting` is called about once a second
+    while no event comes. An exception that it raises ends the iteration.
 
     Raises LectureUnknown, ParticipantUnknown if the lecture is over, LectureForgotten if that happens meanwhile,
     ValueError for an entry that holds no event, and redis.RedisError.

@@ -22,7 +22,7 @@ from producer.serving.entries import START
 from producer.serving.reader import Readers, TooManyReaders
 from producer.serving.stream import HEARTBEAT, HEARTBEAT_S, RETRY, EventStream, Streams, message
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import Ledger, ParticipantSpan
+from worker.contract.messages import Ledger
 
 STATIC = Path(__file__).parent / "static"
 
@@ -134,7 +134,8 @@ class Site:
 
     def participants(self, request: Request) -> Response:
         spans = participants(self._client, self._keys(request).lecture)
-        return _json({"participants": [_participant_item(each, span) for each, span in spans.items()]})
+        items = [ParticipantItem(each, span.first, span.last, span.frames) for each, span in spans.items()]
+        return _json({"participants": items})
 
     def events(self, request: Request) -> Response:
         keys, participant = self._keys(request), request.path_params.get("participant")
@@ -254,7 +255,3 @@ def _lecture_item(lecture: Lecture) -> LectureItem:
         abandoned=lecture.abandoned,
         ledger=lecture.ledger,
     )
-
-
-def _participant_item(participant: str, span: ParticipantSpan) -> ParticipantItem:
-    return ParticipantItem(participant, span.first, span.last, span.frames)
