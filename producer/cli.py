@@ -25,10 +25,10 @@ from producer.feeding.resuming import LectureNotResumable
 from producer.feeding.sources.address import SourceError
 from producer.feeding.starting import LectureExists, TooManyLectures
 from producer.metrics.exposition import MetricsRefused
+from producer.reading.analysis.names import RosterRefused
 from producer.reading.export import ExportRefused
 from producer.reading.follow import ParticipantUnknown
 from producer.reading.lectures import LectureFed, LectureForgotten, LectureUnknown
-from producer.reading.roster import RosterRefused
 from producer.saying import discard_output, say
 from producer.stopping import exit_code
 from worker.contract.command_line import Command, Version, run

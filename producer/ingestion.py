@@ -10,8 +10,6 @@ from signal import SIGPIPE
 import redis
 from msgspec import Struct, structs
 
-from producer.clock import clock
-from producer.display import Bar, Display, JsonLines, Line, Overview
 from producer.embedded.workers import Workers, WorkersEnded
 from producer.feeding.background import BackgroundFeed
 from producer.feeding.feed import Feed
@@ -21,12 +19,15 @@ from producer.feeding.sources.source import Source
 from producer.feeding.starting import LectureExists, NewLecture
 from producer.listening import workers_listen
 from producer.metrics.counters import SOURCE_CONNECTED
+from producer.presentation.clock import clock
+from producer.reading.analysis.names import Names, Roster
+from producer.reading.analysis.summary import ledger_line
 from producer.reading.follow import follow
 from producer.reading.lectures import forget
-from producer.reading.roster import Names, Roster
-from producer.reading.summary import ledger_line
 from producer.saying import discard_output, say
 from producer.stopping import Stop, exit_code, stoppable
+from producer.terminal.outputs import JsonLines, Output, Overview
+from producer.terminal.progress import ProgressBar, StatusLine
 from worker.contract.lifetimes import RETENTION_S
 from worker.contract.messages import EndEvent, LectureChoices
 
@@ -113,10 +114,10 @@ def _started(settings: IngestSettings, source: Source, client: redis.Redis) -> t
     raise AssertionError("numbers do not end")
 
 
-def _line(lecture: str, source: Source, feed: Feed) -> Bar | Line:
+def _line(lecture: str, source: Source, feed: Feed) -> ProgressBar | StatusLine:
     """The progress display: a bar for a recording, a line for a live source."""
     if not isinstance(source, LiveSource):
-        return Bar(lecture, source.expected)
+        return ProgressBar(lecture, source.expected)
     started = time.monotonic()
 
     def text() -> str:
@@ -125,7 +126,7 @@ def _line(lecture: str, source: Source, feed: Feed) -> Bar | Line:
         counts = f"{frames} frames, {dropped} dropped, reconnects: {source.reconnects}"
         return f"ingesting {lecture}  {clock(time.monotonic() - started)}  {connection}{counts}"
 
-    return Line(text)
+    return StatusLine(text)
 
 
 class _Ingestion:
@@ -153,7 +154,7 @@ class _Ingestion:
         self.unread = False
         """Whether the reader of standard output has closed it."""
 
-    def follow(self, display: Display) -> EndEvent:
+    def follow(self, display: Output) -> EndEvent:
         """Show every event; the last one. If nobody reads the output any more, stop."""
         for event in follow(self._client, self._lecture, while_waiting=self._wait):
             self._last_event = time.monotonic()

@@ -1,5 +1,6 @@
 """Fixtures of all tests: a real, empty Redis."""
 
+import signal
 import subprocess
 import tempfile
 import time
@@ -17,6 +18,9 @@ from worker.contract.connection import RedisUnusable, connect
 # No deadlines, because a busy machine must not fail a test.
 settings.register_profile("lecturepulse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("lecturepulse")
+
+# A shell that starts the tests in the background lets them ignore Ctrl-C, and every process that they start as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager

@@ -1,11 +1,14 @@
 """The directions of imports, which are promises, and what importing costs."""
 
+import pkgutil
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
+PURE_CONTRACT = ("keys", "messages", "lecture_hash", "streams", "jobs", "lifetimes", "limits", "environment")
 HEAVY = ("ai_edge_litert", "tflite_runtime", "mediapipe", "tensorflow", "keras", "jax", "torch")
 
 
@@ -36,10 +39,22 @@ def test_a_worker_process_and_evaluation_load_neither_tensorflow_nor_mediapipe()
     assert loaded.isdisjoint(("mediapipe", "tensorflow", "keras", "jax", "torch"))
 
 
-def test_the_pure_middle_of_the_worker_loads_no_redis_metrics_pixels_or_runtime() -> None:
-    contract = ["keys", "messages", "lecture_hash", "streams", "jobs", "lifetimes", "limits", "environment"]
-    modules = [f"worker.contract.{name}" for name in contract] + ["worker.outcome", "worker.folding.fold"]
-    assert _loaded_by(f"import {', '.join(modules)}").isdisjoint((*HEAVY, "redis", "rq", "prometheus_client", "cv2"))
+@pytest.mark.parametrize(
+    "package",
+    [
+        *(f"worker.contract.{name}" for name in PURE_CONTRACT),
+        "worker.outcome",
+        "worker.folding",
+        "producer.presentation",
+        "producer.reading.analysis",
+    ],
+)
+def test_the_pure_middle_loads_no_server_no_pixels_and_no_model(package: str) -> None:
+    spec = find_spec(package)
+    assert spec is not None
+    inside = [each.name for each in pkgutil.walk_packages(spec.submodule_search_locations or [], f"{package}.")]
+    loaded = _loaded_by(f"import {', '.join([package, *inside])}")
+    assert loaded.isdisjoint({*HEAVY, "redis", "rq", "prometheus_client", "cv2", "PIL", "pyarrow", "altair", "rich"})
 
 
 def test_imports_run_one_way() -> None:

@@ -6,8 +6,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from importlib.metadata import version as installed_version
-from typing import Annotated, Any
+from typing import Annotated
 
 import structlog
 import typer
@@ -15,8 +14,10 @@ from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError
 from rq.worker_registration import REDIS_WORKER_KEYS
 
+from worker.contract.command_line import Version, print_error
+from worker.contract.command_line import run as run_app
 from worker.contract.connection import Patience, RedisUnusable, connect
-from worker.contract.credentials import masked, without_credentials
+from worker.contract.credentials import without_credentials
 from worker.contract.environment import EMBEDDED, METRICS_FOLDER
 from worker.contract.lifetimes import OUTAGE_S
 from worker.perception.manifest import MODELS, EnsembleMode, ManifestError, load_manifest
@@ -24,35 +25,16 @@ from worker.perception.manifest import MODELS, EnsembleMode, ManifestError, load
 METRICS_PORT = 9108
 """The default port of the metrics."""
 
-# The parent of all usage errors, in typer's own click (since 0.20) or in the installed one.
-UsageError: Any = typer.BadParameter.__base__
-
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 def main() -> None:
-    """Run the command line. A usage error is one line on standard error, without credentials."""
-    try:
-        code = app(standalone_mode=False, prog_name="worker")
-    except UsageError as wrong:
-        command = wrong.ctx.command_path if wrong.ctx else "worker"
-        typer.echo(f"worker: {masked(wrong.format_message().rstrip('.'))}; see `{command} --help`", err=True)
-        code = 2
-    sys.exit(code)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"worker {installed_version('lecturepulse')}")
-        raise typer.Exit
+    """Run the command line. Every error is one line on standard error."""
+    sys.exit(run_app(app, "worker"))
 
 
 @app.callback()
-def worker(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
+def worker(version: Version = False) -> None:
     """Find faces and the emotions they display in the frames that producers push to Redis."""
 
 
@@ -100,7 +82,7 @@ def run(
 
 def _failed(message: object, code: int) -> typer.Exit:
     """Print an error line; the exception that ends the program with this exit code."""
-    typer.echo(f"worker: {message}", err=True)
+    print_error("worker", message)
     return typer.Exit(code)
 
 

@@ -19,7 +19,7 @@ from grafana_foundation_sdk.models.dashboard import (
 PROMETHEUS = DataSourceRef("prometheus", "lecturepulse-prometheus")
 """The uid in provisioning/datasources; a test checks that they agree."""
 
-# In the contract's order; the colours of the report's palette. A test checks that they agree.
+# In the contract's order; the colours of producer/presentation/palette.py. A test checks that they agree.
 EMOTION_COLOURS = {
     "anger": "#ee5701",
     "disgust": "#145715",

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from producer.feeding.decoding.sampling import checked_fps
-from producer.reading.roster import Roster, read_roster
+from producer.reading.analysis.names import Roster
+from producer.reading.roster import read_roster
 from worker.contract.keys import checked_id
 from worker.contract.limits import MAX_RETENTION_S
 

@@ -6,8 +6,8 @@ import typer
 
 from producer.commands.arguments import RedisOption
 from producer.commands.connecting import connected
-from producer.reading.lectures import lectures_table
 from producer.reading.lectures import list_lectures as stored_lectures
+from producer.terminal.tables import lectures_table
 
 # Columns of output that goes to no terminal: wider than the longest source and name, so that no line is cut.
 FILE_COLUMNS = 1000

@@ -9,12 +9,13 @@ import typer
 
 from producer.commands.arguments import PARTICIPANT_ID, JsonOption, LectureArgument, RedisOption, RosterOption
 from producer.commands.connecting import connected
-from producer.display import JsonLines, PlainLines
 from producer.listening import workers_listen
+from producer.reading.analysis.names import Names
 from producer.reading.follow import follow
 from producer.reading.lectures import read_lecture
-from producer.reading.roster import Names, names_in
+from producer.reading.roster import names_in
 from producer.saying import say
+from producer.terminal.outputs import JsonLines, PlainLines
 
 
 def watch(
@@ -50,7 +51,7 @@ def _watch_live(
     waiting: Callable[[], None],
 ) -> None:
     """Follow a lecture as a table that moves."""
-    from producer.live_table import LiveTable  # late: rich is slow to load
+    from producer.terminal.live_table import LiveTable  # late: rich is slow to load
 
     def while_waiting() -> None:
         waiting()

@@ -7,7 +7,6 @@ from typing import NamedTuple, Protocol
 
 import redis
 
-from producer.clock import clock
 from producer.feeding.backlog import Backlog
 from producer.feeding.fed_lecture import POLL_S, FedLecture, pauses
 from producer.feeding.packing import packed
@@ -22,6 +21,7 @@ from producer.metrics.counters import (
     PUSH_SECONDS,
     WAITING_SECONDS,
 )
+from producer.presentation.clock import clock
 from worker.contract.messages import Chunk, ChunkHead, Ending, FinalStatus
 
 # Default budget: sixteen of the largest chunks. They keep as many workers busy, and Redis has much more memory.

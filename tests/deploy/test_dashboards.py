@@ -6,7 +6,7 @@ test_running_lecture runs their queries. Grafana itself is not tested, because i
 import pytest
 import yaml
 
-from producer.reading.report.palette import COLOURS
+from producer.presentation.palette import COLOURS
 from tests.deploy.manifests import DEPLOY
 from tests.deploy.queries import BOARDS, JSON, board, panels
 from worker.contract.messages import EMOTIONS

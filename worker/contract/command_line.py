@@ -1,4 +1,4 @@
-"""What the command lines of producer, worker and training have in common: form of errors, `--version`, and help."""
+"""The manner that the command lines of producer, worker and training share: error lines, `--version`, and help."""
 
 import sys
 from importlib.metadata import version
@@ -19,14 +19,14 @@ def run(app: typer.Typer, program: str) -> int:
         return app(standalone_mode=False, prog_name=program) or 0
     except _UsageError as wrong:
         command = wrong.ctx.command_path if wrong.ctx else program
-        print_error(program, f"{wrong.format_message()} (see `{command} --help`)")
+        print_error(program, f"{wrong.format_message().rstrip('.')}; see `{command} --help`")
         return 2
 
 
 def print_error(program: str, message: object) -> None:
     """Print `message` as one line on standard error, without users and passwords of URLs."""
     line = " ".join(str(message).splitlines())
-    sys.stderr.write(f"{program}: {masked(line)}\n")  # not typer.echo, which a progress display does not notice
+    sys.stderr.write(f"{program}: {masked(line)}\n")  # not typer.echo: a progress display would not notice it
     sys.stderr.flush()
 
 
@@ -42,7 +42,7 @@ class Command(TyperCommand):
 
 def _print_version(context: typer.Context, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
-        typer.echo(f"{context.find_root().info_name} (LecturePulse) {version('lecturepulse')}")
+        typer.echo(f"{context.find_root().info_name} {version('lecturepulse')}")
         raise typer.Exit
 
 

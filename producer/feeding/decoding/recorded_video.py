@@ -8,11 +8,11 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from producer.clock import clock
 from producer.feeding.decoding.container import Unreadable, video_in
 from producer.feeding.decoding.sampling import TimedPicture
 from producer.feeding.decoding.seeking import Stamp, first_needed
 from producer.feeding.decoding.thinning import followed, may_be_sampled
+from producer.presentation.clock import clock
 from worker.contract.limits import MAX_RECORDING_S
 
 # A recording is cut off if it ends this much before the end that its header declares, in seconds and as a share of the

@@ -3,12 +3,12 @@
 import threading
 from collections.abc import Iterator
 
-from producer.clock import clock
 from producer.feeding.decoding.wire import DecodingFailed, Ended, Opened, Sampled
 from producer.feeding.sources.address import SourceLabel
 from producer.feeding.sources.decoder_process import DecoderGone, DecoderProcess, DecoderSilent
 from producer.feeding.sources.frame import SampledFrame
 from producer.feeding.sources.source import Source
+from producer.presentation.clock import clock
 from worker.contract.limits import MAX_RECORDING_S
 
 # A working decoder reports every second. After this many seconds of silence it hangs.

@@ -12,7 +12,6 @@ from typing import cast
 import pytest
 import redis
 
-from producer.clock import clock
 from producer.feeding import fed_lecture
 from producer.feeding.fed_lecture import LectureGone
 from producer.feeding.feed import LIVE_IN_FLIGHT_S, MAX_BYTES, Feed, FeedProgress
@@ -20,6 +19,7 @@ from producer.feeding.packing import packed
 from producer.feeding.sources.frame import SampledFrame
 from producer.feeding.sources.opening import open_source
 from producer.feeding.starting import LectureExists, NewLecture
+from producer.presentation.clock import clock
 from tests.lectures import ledger_of
 from tests.producer.feeding.films import cut, film, number_of
 from worker.contract.jobs import job_id

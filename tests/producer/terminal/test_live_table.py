@@ -1,4 +1,4 @@
-"""The table that `producer watch` shows on a terminal: what is in it, on terminals of all sizes, and how it ends."""
+"""The moving table of `producer watch`: its content, terminals of all sizes, and its end."""
 
 import os
 import pty
@@ -13,39 +13,39 @@ import pytest
 import redis
 from rich.console import Console
 
-from producer import live_table
-from producer.live_table import NOT_SEEN, LiveTable, Picture
+from producer.reading.analysis.names import Names, Roster
 from producer.reading.lectures import read_lecture
-from producer.reading.roster import Names, Roster
+from producer.terminal import live_table
+from producer.terminal.live_table import NOT_SEEN, LiveTable, Screen
 from tests.processes import eventually
 from tests.producer.reading.writing import begin, class_, commit, emotion, end, frame_events, write
 from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Ledger
 
 
-def drawn(picture: Picture, width: int = 100, height: int = 40) -> list[str]:
-    """The lines that a terminal of that size shows."""
+def drawn(screen: Screen, width: int = 100, height: int = 40) -> list[str]:
+    """The lines on a terminal of this size."""
     console = Console(file=StringIO(), width=width, height=height, force_terminal=True, color_system=None)
     with console.capture() as captured:
-        console.print(picture.drawn(width, height))
+        console.print(screen.render(width, height))
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
-def shown(frames: list[list[str]], names: Names | None = None) -> Picture:
-    """A picture of a lecture in which `frames[n]` were present in frame n, two a second."""
-    picture = Picture("l", names)
+def shown(frames: list[list[str]], names: Names | None = None) -> Screen:
+    """The screen of a lecture in which `frames[n]` were present in frame n, at two frames a second."""
+    screen = Screen("l", names)
     for frame, present in enumerate(frames):
         for event in frame_events("l", frame, present):
-            picture.add(event)
-    return picture
+            screen.add(event)
+    return screen
 
 
-def test_the_class_is_on_top_then_participants_then_the_frames() -> None:
-    picture = Picture("l")
-    picture.add(class_("l", 0, 0))
-    picture.add(emotion("l", "p01", 8))
-    picture.add(ClassEvent("l", 8, 4.0, 1, {"happiness": 0.75, "neutral": 0.21, "fear": 0.04}, 0.5, -0.25, "m1"))
-    picture.add(EndEvent("l", "done", None, Ledger(sampled=9, published=9)))
-    lines = drawn(picture)
+def test_the_class_is_on_top_then_participants_then_the_ledger() -> None:
+    screen = Screen("l")
+    screen.add(class_("l", 0, 0))
+    screen.add(emotion("l", "p01", 8))
+    screen.add(ClassEvent("l", 8, 4.0, 1, {"happiness": 0.75, "neutral": 0.21, "fear": 0.04}, 0.5, -0.25, "m1"))
+    screen.add(EndEvent("l", "done", None, Ledger(sampled=9, published=9)))
+    lines = drawn(screen)
     assert lines[0] == "l  0:00:04  done"
     assert lines[1] == "class  1 face in view, valence +0.50, arousal -0.25"
     assert lines[3].split() == ["█", "happiness", "75%", "█", "neutral", "21%"]
@@ -53,42 +53,42 @@ def test_the_class_is_on_top_then_participants_then_the_frames() -> None:
     assert lines[-1] == "done: 9 frames sampled: 9 published"
 
 
-def test_a_share_of_the_class_is_told_whole_or_not_at_all() -> None:
-    picture = Picture("l")
+def test_a_share_of_the_class_is_never_cut_in_half() -> None:
+    screen = Screen("l")
     scores = {"happiness": 0.2, "surprise": 0.19, "neutral": 0.18, "anger": 0.17, "disgust": 0.16, "sadness": 0.1}
-    picture.add(ClassEvent("l", 0, 0.0, 9, scores, 0.5, -0.25, "m1"))
+    screen.add(ClassEvent("l", 0, 0.0, 9, scores, 0.5, -0.25, "m1"))
     for width in range(24, 110):
-        (line,) = [line for line in drawn(picture, width) if re.match(r" +█ ", line)]
-        told = re.findall(r"█ (\w+) (\d+)%", line)
-        assert told == [(emotion, f"{100 * share:.0f}") for emotion, share in scores.items()][: len(told)] != []
-        assert line.count("█") == len(told)
+        (line,) = [line for line in drawn(screen, width) if re.match(r" +█ ", line)]
+        shares = re.findall(r"█ (\w+) (\d+)%", line)
+        assert shares == [(emotion, f"{100 * share:.0f}") for emotion, share in scores.items()][: len(shares)] != []
+        assert line.count("█") == len(shares)
         assert "…" not in line
 
 
-def test_a_history_has_a_block_a_second_and_points_where_somebody_was_not_seen() -> None:
-    picture = shown([["p01"]] * 4 + [[]] * 4 + [["p01"]] * 2)
-    (line,) = [line for line in drawn(picture) if line.startswith("p01")]
+def test_a_history_has_one_block_a_second_and_points_where_not_seen() -> None:
+    screen = shown([["p01"]] * 4 + [[]] * 4 + [["p01"]] * 2)
+    (line,) = [line for line in drawn(screen) if line.startswith("p01")]
     assert line.split()[1] == "██··█"
 
 
-def test_without_colours_letters_say_what_was_displayed() -> None:
-    picture = Picture("l", colours=False)
-    picture.add(emotion("l", "p01", 0))
-    lines = drawn(picture)
+def test_without_colours_letters_show_what_was_displayed() -> None:
+    screen = Screen("l", colours=False)
+    screen.add(emotion("l", "p01", 0))
+    lines = drawn(screen)
     assert ["p01", "H", "H", "happiness", "76%"] in [line.split() for line in lines]
     assert "H happiness  U surprise  N neutral  A anger  D disgust  S sadness  F fear" in lines
 
 
-def test_late_sightings_are_put_where_they_belong() -> None:
-    picture = Picture("l")
+def test_late_sightings_go_to_the_block_of_their_time() -> None:
+    screen = Screen("l")
     for frame in (4, 5, 0, 1, 2, 3):
-        picture.add(emotion("l", "p01", frame))
-    assert "███  █ happiness" in "\n".join(drawn(picture))
+        screen.add(emotion("l", "p01", frame))
+    assert "███  █ happiness" in "\n".join(drawn(screen))
 
 
-def test_those_who_are_away_come_last_and_it_is_said_for_how_long() -> None:
-    picture = shown([["p01", "p02"]] * 2 + [["p02"]] * 30)
-    lines = drawn(picture)
+def test_away_participants_come_last_with_the_time_since_they_were_seen() -> None:
+    screen = shown([["p01", "p02"]] * 2 + [["p02"]] * 30)
+    lines = drawn(screen)
     people = [line for line in lines if line.startswith("p0")]
     assert [line.split()[0] for line in people] == ["p02", "p01"]
     assert people[1].endswith("away 0:00:15")
@@ -107,42 +107,42 @@ def test_it_fits_every_terminal(width: int, height: int, people: int) -> None:
     left = people - len(rows)
     assert more == ([f"and {left} more"] if left else [])
     if left:
-        assert not any(row.startswith("p01") for row in rows), "who was seen last comes first"
+        assert not any(row.startswith("p01") for row in rows), "participants in view come first"
 
 
-def test_names_come_from_the_roster_and_are_taken_as_they_are() -> None:
+def test_names_come_from_the_roster_and_are_never_markup() -> None:
     names = Names(Roster({"p01": "[red]Alice[/red]"}))
     assert any(line.startswith("[red]Alice[/red] (p01)") for line in drawn(shown([["p01"]], names)))
 
 
 def test_a_lecture_of_the_class_only_says_so() -> None:
-    picture = Picture("l")
-    picture.add(class_("l", 0, 12))
-    assert "nothing is published per person" in drawn(picture)
+    screen = Screen("l")
+    screen.add(class_("l", 0, 12))
+    assert "nothing is published per person" in drawn(screen)
 
 
-def test_before_anything_came_it_says_that_it_waits(client: redis.Redis) -> None:
+def test_before_the_first_event_it_says_that_it_waits(client: redis.Redis) -> None:
     client.set(begin(client, "l").feeder, b"1")
-    picture = Picture("l")
-    picture.standing = read_lecture(client, "l")
-    lines = drawn(picture)
-    assert lines[0] == "l  0:00:00  waiting for what comes"
+    screen = Screen("l")
+    screen.standing = read_lecture(client, "l")
+    lines = drawn(screen)
+    assert lines[0] == "l  0:00:00  waiting for events"
     assert lines[-1] == "0 frames sampled: 0 published"
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_no_picture_is_half_of_a_frame(monkeypatch: pytest.MonkeyPatch, client: redis.Redis, whole: bool) -> None:
+def test_no_draw_shows_half_of_a_frame(monkeypatch: pytest.MonkeyPatch, client: redis.Redis, whole: bool) -> None:
     begin(client, "l")
-    pictures: list[str] = []
+    draws: list[str] = []
     monkeypatch.setattr(live_table, "REFRESH_S", 0)
-    monkeypatch.setattr(LiveTable, "_draw", lambda table: pictures.append("\n".join(drawn(table._picture))))
+    monkeypatch.setattr(LiveTable, "_draw", lambda table: draws.append("\n".join(drawn(table._screen))))
     with LiveTable("l", lambda: read_lecture(client, "l"), whole=whole) as table:
         for frame in range(0, 8, 2):
             for event in frame_events("l", frame, ["p01", "p02"] if whole else ["p01"]):
                 if whole or isinstance(event, EmotionEvent):
                     table.show(event)
-    assert len(pictures) == 6, "at the beginning, after every frame, at the end"
-    assert not any(NOT_SEEN in picture for picture in pictures)
+    assert len(draws) == 6, "at the start, after every frame, at the end"
+    assert not any(NOT_SEEN in draw for draw in draws)
 
 
 class Watching:
@@ -163,12 +163,12 @@ class Watching:
         self.text = ""
 
     def saw(self, words: str) -> bool:
-        """Whether these were on the terminal at some time."""
+        """Whether these words have been on the terminal."""
         self._read()
         return words in self.text
 
     def close(self) -> int:
-        """Read what is left; the exit code."""
+        """Read until the process ends; its exit code."""
         while self._read():
             pass
         os.close(self._mine)
@@ -178,13 +178,13 @@ class Watching:
         """Wait for more; whether there was any."""
         try:
             some = os.read(self._mine, 1 << 16)
-        except OSError:  # nobody is on the other side any more
+        except OSError:  # the process has ended
             return False
         self.text += some.decode(errors="replace")
         return bool(some)
 
 
-def test_it_follows_a_lecture_and_leaves_its_last_picture(redis_url: str, client: redis.Redis) -> None:
+def test_it_follows_a_lecture_and_leaves_its_last_state_on_the_terminal(redis_url: str, client: redis.Redis) -> None:
     begin(client, "l")
     watching = Watching(redis_url, "l", "--from-start")
     commit(client, "l", frame_events("l", 0, ["p01", "p02"]))
@@ -206,7 +206,7 @@ def test_ctrl_c_ends_it(redis_url: str, client: redis.Redis) -> None:
     assert "\x1b[?25h" in watching.text, "the cursor is back"
 
 
-def test_anything_else_than_a_terminal_gets_plain_lines(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
+def test_output_that_is_not_a_terminal_gets_plain_lines(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
     write(client, "l", [["p01"]])
     command = [sys.executable, "-m", "producer", "watch", "l", "--from-start", "--redis", redis_url]
     environment = {**os.environ, "FORCE_COLOR": "1"}

@@ -1,7 +1,7 @@
 """A lecture's events as a timeline: equal steps of media time, few enough to be drawn.
 
-Pure: events in, arrays out. What is held grows with the participants, not with the length of the lecture: when it
-outgrows its steps they are joined, so that the same code follows a lecture that is still running.
+Memory grows with the participants, not with the length of the lecture. When a lecture outgrows its steps, neighbouring
+steps are joined. So the same code follows a lecture that is still running.
 """
 
 import math
@@ -12,40 +12,39 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
+from producer.presentation.thresholds import away_after_s
+from producer.reading.analysis.names import natural_order
 from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, EndEvent, Event
 
 Array = npt.NDArray[np.float64]
 
-MOST_BINS = 720
-"""Steps of a timeline at most: about one for each pixel of a picture's width, and divisible by all that joins them."""
+MAX_BINS = 720
+"""Steps of a timeline, about one for each pixel of a chart. Divisible by every number of steps that are joined."""
 
-# Seconds of a step, each a multiple of the one before; beyond the last they double. A lecture of 12 minutes has steps
-# of 1 s, one of an hour of 5 s, one of three hours of 20 s.
+# Seconds of a step, each a multiple of the one before; after the last they double. A lecture of 12 minutes has steps of
+# 1 s, one of an hour 5 s, one of three hours 20 s.
 BIN_SECONDS = (1.0, 5.0, 10.0, 20.0, 60.0)
 
-GAP_S = 5.0
-"""Somebody who is not seen for longer than this was away; anything shorter is a face turned aside."""
-
-FEWEST_FOR_MARGIN = 3
-"""Participants that a margin of uncertainty needs; between two there is no spread worth the name."""
+MIN_FOR_MARGIN = 3
+"""Participants that a margin of uncertainty needs. The spread between two says too little."""
 
 CONFIDENCE_LEVEL = 0.95
 
-# Events that are gathered before numpy adds them up: by then the call costs less than the events.
+# Events that are collected before numpy adds them up. With this many, the call itself costs little.
 BATCH = 4096
 
-# Columns of what is summed up: how many (frames; sightings), how many faces, and sums over those faces.
+# Columns of the sums: frames (of the class) or sightings (of a participant), faces, and sums over those faces.
 _COUNT, _FACES, _SCORES, _VALENCE, _AROUSAL = 0, 1, slice(2, 9), 9, 10
 _COLUMNS = 11
 
 
 @dataclass(frozen=True)
-class Participant:
-    """Somebody through the lecture.
+class ParticipantTimeline:
+    """One participant through the lecture.
 
-    `sightings` [bins] counts the frames of each step in which they were seen, `scores` [bins, 7] are the mean scores
-    of those, NaN where there are none. `gaps` is how often they were away for longer than GAP_S between first and last
-    seen, `longest_gap` (from, seconds) the longest of these. Times are seconds of media time.
+    `sightings` [bins] counts the frames of each step in which the participant was seen. `scores` [bins, 7] are their
+    mean scores, NaN where there are none. `gaps` counts the times when the participant was away (`away_after_s`)
+    between first and last sighting; `longest_gap` is (start, seconds) of the longest. Times are seconds of media time.
     """
 
     id: str
@@ -60,27 +59,26 @@ class Participant:
 
     @property
     def shown(self) -> npt.NDArray[np.int64]:
-        """Index in EMOTIONS of what was displayed most in each step, [bins]; -1 where they were not seen."""
+        """Index in EMOTIONS of the emotion displayed most in each step, [bins]; -1 where not seen."""
         return strongest(self.scores)
 
     @property
     def strength(self) -> Array:
-        """The mean score of that emotion, [bins], 0 to 1; 0 where they were not seen."""
+        """The mean score of that emotion, [bins], 0 to 1; 0 where not seen."""
         return np.where(self.sightings > 0, np.nan_to_num(self.scores).max(axis=1), 0.0)
 
 
 @dataclass(frozen=True)
 class Certainty:
-    """How sure the models were: sightings, the mean of their strongest scores, and who agreed with whom.
+    """How certain the models were: sightings, the mean of their largest scores, and how often the networks agreed.
 
-    `asked` counts the sightings that each network was asked about, `agreed` those in which it said what the ensemble
-    said. `compared` counts the sightings that more than one network was asked about, `unanimous` those of them in which
-    all said the same.
+    `predicted` counts the sightings that each network read, `agreed` those where its prediction was the ensemble's.
+    `compared` counts the sightings that more than one network read, `unanimous` those where all predicted the same.
     """
 
     sightings: int = 0
     confidence: float = math.nan
-    asked: Counter[str] = field(default_factory=Counter)
+    predicted: Counter[str] = field(default_factory=Counter)
     agreed: Counter[str] = field(default_factory=Counter)
     compared: int = 0
     unanimous: int = 0
@@ -90,11 +88,11 @@ class Certainty:
 class Timeline:
     """A lecture in steps of `bin_s` seconds; step i begins at i * bin_s.
 
-    `seconds` is how far the lecture goes, `frames` [bins] counts the frames that were looked at, `faces` [bins] are the
-    mean faces of those, `scores` [bins, 7], `valence` and `arousal` [bins] means over all their faces; NaN where there
-    are none. `empty` counts the frames without a face. `margins` [bins, 2] are half the widths of the 95 % interval of
-    valence and arousal, from the spread between the participants seen in that step; NaN where those are fewer than
-    FEWEST_FOR_MARGIN. `versions` counts frames by the version of the models that looked at them.
+    `seconds` is the length of the lecture. `frames` [bins] counts the analysed frames, `faces` [bins] are their mean
+    numbers of faces. `scores` [bins, 7], `valence` and `arousal` [bins] are means over all faces, NaN where there are
+    none. `empty` counts the frames without a face. `margins` [bins, 2] are half the widths of the 95 % interval of
+    valence and arousal, from the spread between the participants of that step; NaN where they are fewer than
+    MIN_FOR_MARGIN. `versions` counts frames by the version of the models.
     """
 
     bin_s: float
@@ -107,7 +105,7 @@ class Timeline:
     valence: Array
     arousal: Array
     margins: Array
-    participants: list[Participant]
+    participants: list[ParticipantTimeline]
     certainty: Certainty
     versions: Counter[str]
 
@@ -116,50 +114,51 @@ class Timeline:
         return len(self.frames)
 
     @property
-    def looked_at(self) -> int:
-        """Frames that were looked at."""
+    def analysed(self) -> int:
+        """Frames that were analysed."""
         return int(self.frames.sum())
 
     @property
     def mean_faces(self) -> float:
-        """Mean faces a frame; NaN where no frame was looked at."""
-        return float(np.nansum(self.faces * self.frames) / self.looked_at) if self.looked_at else math.nan
+        """Mean number of faces in a frame; NaN if no frame was analysed."""
+        return float(np.nansum(self.faces * self.frames) / self.analysed) if self.analysed else math.nan
 
     @property
     def mean_scores(self) -> Array | None:
-        """Mean scores over all faces of the lecture, [7]; None where there are none."""
+        """Mean scores over all faces of the lecture, [7]; None if there are none."""
         weights = np.nan_to_num(self.faces) * self.frames
         return np.nan_to_num(self.scores).T @ weights / weights.sum() if weights.any() else None
 
 
 def strongest(scores: Array) -> npt.NDArray[np.int64]:
     """Index of the largest of each row of `scores` [n, 7]; -1 for a row of NaN."""
-    there = ~np.isnan(scores[:, 0])
-    return np.where(there, np.nan_to_num(scores, nan=-1.0).argmax(axis=1), -1).astype(np.int64)
+    known = ~np.isnan(scores[:, 0])
+    return np.where(known, np.nan_to_num(scores, nan=-1.0).argmax(axis=1), -1).astype(np.int64)
 
 
-class Tally:
-    """Makes a timeline of the events that it is given, in the order of each stream; what comes late is put in place."""
+class TimelineBuilder:
+    """Makes a timeline from events, added in the order of each stream. A late event goes to the step of its time."""
 
     def __init__(self, fps: float) -> None:
-        """`fps` is how many frames a second are looked at; a step is at least one frame long."""
+        """`fps` is the number of frames sampled per second; a step is at least one frame long."""
         self._frame_s = 1 / fps
+        self._away_after_s = away_after_s(fps)
         self._bin_s = BIN_SECONDS[0]
         while self._bin_s < self._frame_s:
             self._bin_s = _longer(self._bin_s)
         self._last_t = -1.0
         self._most_faces = self._empty = 0
-        self._class = np.zeros((1, MOST_BINS, _COLUMNS))
+        self._class = np.zeros((1, MAX_BINS, _COLUMNS))
         self._class_rows: list[tuple[float, ...]] = []
-        self._people = np.zeros((0, MOST_BINS, _COLUMNS))
+        self._people = np.zeros((0, MAX_BINS, _COLUMNS))
         self._people_rows: list[tuple[float, ...]] = []
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[str, _Presence] = {}
         self._versions: Counter[str] = Counter()
         self._confidence = 0.0
-        self._said: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
+        self._predictions: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
 
     def add(self, event: Event) -> None:
-        """Take an event into account."""
+        """Add an event."""
         if isinstance(event, EndEvent):
             return
         self._last_t = max(self._last_t, event.t)
@@ -169,10 +168,10 @@ class Tally:
             self._add_sighting(event)
 
     def timeline(self) -> Timeline:
-        """What all events so far come to."""
+        """The timeline of all events that were added."""
         self._sum_up()
         bins = int(self._bin_of(np.array([self._last_t]))[0]) + 1 if self._last_t >= 0 else 0
-        people = sorted(self._seen.items(), key=lambda item: _natural(item[0]))
+        people = sorted(self._seen.items(), key=lambda item: natural_order(item[0]))
         class_ = self._class[0, :bins]
         means = _means(class_)
         return Timeline(
@@ -205,24 +204,24 @@ class Tally:
     def _add_sighting(self, event: EmotionEvent) -> None:
         seen = self._seen.get(event.participant)
         if seen is None:
-            seen = self._seen[event.participant] = _Seen(len(self._seen), event.t, event.t)
-        seen.add(event, max(GAP_S, 2 * self._frame_s))
+            seen = self._seen[event.participant] = _Presence(len(self._seen), event.t, event.t)
+        seen.add(event, self._away_after_s)
         scores = event.scores
         self._confidence += max(scores.values(), default=0.0)
-        self._said[event.emotion, tuple(event.models.items())] += 1
+        self._predictions[event.emotion, tuple(event.models.items())] += 1
         row = (event.t, seen.index, 1, 1, *[scores.get(emotion, 0.0) for emotion in EMOTIONS])
         self._people_rows.append((*row, event.valence, event.arousal))
         if len(self._people_rows) >= BATCH:
             self._sum_up()
 
     def _sum_up(self) -> None:
-        while self._last_t >= MOST_BINS * self._bin_s - self._slack:
+        while self._last_t >= MAX_BINS * self._bin_s - self._slack:
             longer = _longer(self._bin_s)
             self._class = _joined(self._class, round(longer / self._bin_s))
             self._people = _joined(self._people, round(longer / self._bin_s))
             self._bin_s = longer
         if len(self._seen) > len(self._people):
-            more = np.zeros((max(8, len(self._seen)), MOST_BINS, _COLUMNS))
+            more = np.zeros((max(8, len(self._seen)), MAX_BINS, _COLUMNS))
             self._people = np.concatenate([self._people, more])
         for sums, rows in ((self._class, self._class_rows), (self._people, self._people_rows)):
             if rows:
@@ -232,15 +231,15 @@ class Tally:
 
     @property
     def _slack(self) -> float:
-        # Times are rounded, and a frame that lies a rounding error before a step belongs to it.
+        # Times are rounded. A frame that is a rounding error too early still belongs to its step.
         return self._frame_s * 1e-3
 
     def _bin_of(self, t: Array) -> npt.NDArray[np.int64]:
         return np.maximum((t + self._slack) // self._bin_s, 0).astype(np.int64)
 
-    def _participant(self, name: str, seen: "_Seen", bins: int) -> Participant:
+    def _participant(self, name: str, seen: "_Presence", bins: int) -> ParticipantTimeline:
         sums = self._people[seen.index, :bins]
-        return Participant(
+        return ParticipantTimeline(
             id=name,
             frames=seen.emotions.total(),
             first=seen.first,
@@ -253,24 +252,24 @@ class Tally:
         )
 
     def _certainty(self) -> Certainty:
-        asked: Counter[str] = Counter()
+        predicted: Counter[str] = Counter()
         agreed: Counter[str] = Counter()
         compared = unanimous = 0
-        for (ensemble, said), times in self._said.items():
-            for model, emotion in said:
-                asked[model] += times
-                agreed[model] += times if emotion == ensemble else 0
-            if len(said) > 1:
+        for (ensemble, predictions), times in self._predictions.items():
+            for network, emotion in predictions:
+                predicted[network] += times
+                agreed[network] += times if emotion == ensemble else 0
+            if len(predictions) > 1:
                 compared += times
-                unanimous += times if len({emotion for _, emotion in said}) == 1 else 0
-        sightings = self._said.total()
+                unanimous += times if len({emotion for _, emotion in predictions}) == 1 else 0
+        sightings = self._predictions.total()
         confidence = self._confidence / sightings if sightings else math.nan
-        return Certainty(sightings, confidence, asked, agreed, compared, unanimous)
+        return Certainty(sightings, confidence, predicted, agreed, compared, unanimous)
 
 
 @dataclass
-class _Seen:
-    """What is known of a participant beside the sums of each step."""
+class _Presence:
+    """When a participant was seen and away, and what they displayed. `index` is their row in the sums."""
 
     index: int
     first: float
@@ -279,9 +278,9 @@ class _Seen:
     gaps: int = 0
     longest_gap: tuple[float, float] | None = None
 
-    def add(self, event: EmotionEvent, gap_s: float) -> None:
+    def add(self, event: EmotionEvent, away_after_s: float) -> None:
         away = event.t - self.last
-        if away > gap_s:
+        if away > away_after_s:
             self.gaps += 1
             if self.longest_gap is None or away > self.longest_gap[1]:
                 self.longest_gap = (self.last, away)
@@ -294,7 +293,7 @@ def _longer(bin_s: float) -> float:
 
 
 def _joined(sums: Array, steps: int) -> Array:
-    """`sums` [n, MOST_BINS, columns] with every `steps` steps joined into one, and room behind them."""
+    """`sums` [n, MAX_BINS, columns] with every `steps` steps joined into one; the rest is zero."""
     n, bins, columns = sums.shape
     joined = np.zeros_like(sums)
     joined[:, : bins // steps] = sums.reshape(n, bins // steps, steps, columns).sum(axis=2)
@@ -315,15 +314,9 @@ def _margins(people: Array) -> Array:
     means = _means(people)[..., [_VALENCE, _AROUSAL]]
     seen = ~np.isnan(means)
     n = seen.sum(axis=0)
-    enough = n >= FEWEST_FOR_MARGIN
-    n = np.maximum(n, 2)  # where there are not enough, the result is left out
+    enough = n >= MIN_FOR_MARGIN
+    n = np.maximum(n, 2)  # avoids a division by zero; the result is not used
     centre = np.where(seen, means, 0.0).sum(axis=0) / n
     spread = np.sqrt((np.where(seen, means - centre, 0.0) ** 2).sum(axis=0) / (n - 1))
     margins = stdtrit(n - 1, (1 + CONFIDENCE_LEVEL) / 2) * spread / np.sqrt(n)
     return np.where(enough, margins, np.nan)
-
-
-def _natural(participant: str) -> tuple[str, int]:
-    """Sorts p9 before p10 and p100 after p99."""
-    name = participant.rstrip("0123456789")
-    return name, int(participant[len(name) :] or -1)

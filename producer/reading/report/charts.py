@@ -1,8 +1,7 @@
-"""How the pictures of the class look: Vega-Lite specifications, the same for every lecture.
+"""The charts of the class as Vega-Lite specifications, the same for every lecture.
 
-They name their data sets and hold none, so that one page draws a finished lecture and another follows a running one
-with the same pictures: `pictures` says what is in the data sets, `pictures.js` brings the two together in a browser.
-Colours are those of the style sheet, so that dark, light and paper need no second drawing.
+They name data sets but hold none. `chart_data` makes the data sets, and `charts.js` fills them in, in the browser.
+Colours are variables of the style sheet, so the same chart serves light and dark pages and paper.
 """
 
 from functools import cache
@@ -10,30 +9,27 @@ from typing import Any, cast
 
 import altair as alt
 
-from producer.reading.report.palette import STACK
+from producer.presentation.palette import STACK
 
 PARAMETERS: dict[str, Any] = {"seconds": 1, "step": 1, "ticks": [], "affectLow": -0.25, "affectHigh": 0.25, "faces": 1}
-"""What the pictures need to know beside their data sets: how far their axes go, and where time is marked."""
+"""The parameters of the charts and their defaults: the ends of the axes, and the marks of the time axis."""
 
-# Pixels between two areas. Where steps are not much wider than that, borders would be all that one sees.
+# Pixels of the border between two areas. Narrow steps get narrower borders, which would hide them otherwise.
 BORDER = alt.ExprRef("min(0.75, 0.25 * width * step / seconds)")
 
-# Pixels that the labels beside every picture take, so that their time axes lie below each other.
+# Pixels of the labels beside every chart. All have the same, so that their time axes lie below each other.
 LABELS_PX = 40
 
 
 def specs() -> dict[str, dict[str, Any]]:
-    """Vega-Lite specifications by name: `shares`, `affect` and `faces`, for `pictures` of the lecture."""
-    return {name: _spec(*picture()) for name, picture in PICTURES.items()}
+    """Vega-Lite specifications by name: `shares`, `affect` and `faces`."""
+    return {name: _spec(*chart()) for name, chart in CHARTS.items()}
 
 
 @cache
 def library() -> str:
-    """JavaScript that draws the specifications: Vega-Embed and all that it needs, for a page without a network.
-
-    Bundling it takes some seconds, the first time.
-    """
-    import vl_convert  # late: only here is its JavaScript engine needed
+    """Vega-Embed with everything that it needs, as JavaScript. The first call takes some seconds."""
+    import vl_convert  # late: it starts a JavaScript engine
 
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
@@ -68,7 +64,7 @@ def _shares() -> tuple[Any, ...]:
 
 
 def _numbers(lift: int) -> tuple[Any, ...]:
-    """The numbers of the moments above the picture, in the lower or the upper of two rows."""
+    """The numbers of the moments above the chart, in the lower (0) or the upper (1) of two rows."""
     place = {"yOffset": -11 - 20 * lift, "clip": False}
     moments = _of("moments").transform_filter(alt.datum.lift == lift)
     flags = moments.mark_point(filled=True, fill="var(--ink)", size=260, opacity=1, shape="circle", **place)
@@ -106,7 +102,7 @@ def _faces() -> tuple[Any, ...]:
     return 6, 90, area.encode(x=_time(), y=alt.Y("faces:Q", scale=scale, axis=axis, stack=None), detail="run:N")
 
 
-def _of(data: str) -> Any:  # altair does not tell the types of what its marks and encodings give
+def _of(data: str) -> Any:  # altair's marks and encodings have no types
     return alt.Chart(alt.NamedData(name=data))
 
 
@@ -120,15 +116,15 @@ def _time() -> alt.X:
 
 
 def _cursor() -> Any:
-    """Where the reader is."""
+    """The time that the reader chose."""
     return _of("cursor").mark_rule(stroke="var(--ink)", strokeWidth=1.5, clip=True).encode(x=_time())
 
 
-PICTURES = {"shares": _shares, "affect": _affect, "faces": _faces}
+CHARTS = {"shares": _shares, "affect": _affect, "faces": _faces}
 
 _AXIS = {
     "title": None,
-    "labelColor": "var(--soft-ink)",
+    "labelColor": "var(--quiet)",
     "labelFontSize": 12,
     "tickColor": "var(--line)",
     "domainColor": "var(--line)",
@@ -138,7 +134,7 @@ _AXIS = {
 _CONFIG: dict[str, Any] = {
     "background": "transparent",
     "font": "system-ui, sans-serif",
-    "aria": False,  # the page says it in words and tables
+    "aria": False,  # the page has the same in words and tables
     "view": {"stroke": None},
     "axis": _AXIS,
     "axisX": {"grid": False},

@@ -1,4 +1,4 @@
-"""What the pictures of a lecture show, in the form in which the page's script takes it. Pure."""
+"""The data of a report's charts, in the form that charts.js takes."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -7,55 +7,55 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from producer.clock import clock
-from producer.reading.moments import Moment, in_words
-from producer.reading.report.palette import STACK
-from producer.reading.timeline import Array, Timeline
+from producer.presentation.clock import clock
+from producer.presentation.palette import STACK
+from producer.reading.analysis.moments import Moment, in_words
+from producer.reading.analysis.timeline import Array, Timeline
 from worker.contract.messages import EMOTIONS
 
-# Seconds between two marks of a time axis: the smallest with at most MOST_TICKS of them.
+# Seconds between two marks of a time axis. The smallest that gives at most MAX_TICKS marks is used.
 TICK_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
-MOST_TICKS = 9
+MAX_TICKS = 9
 
-# The axis of valence and arousal ends at a multiple of this above zero, and one below: a calm lecture is to look calm.
+# The axis of valence and arousal ends at multiples of this, above and below zero. So a calm lecture appears calm.
 AFFECT_STEP = 0.25
 
-# A line on the very border of the picture would be cut in half: it is to keep away by this part of a step.
+# A line on the edge of a chart would be cut in half. It keeps this part of a step away from the edge.
 CLEARANCE = 0.05
 
-# Two numbers nearer than this share of the lecture would lie on each other on a narrow page.
+# On a narrow page, two numbers nearer than this share of the lecture would cover each other.
 NEAR = 0.08
 
 _STACKED = [EMOTIONS.index(emotion) for emotion in STACK]
-"""Place in EMOTIONS of each emotion of STACK."""
+"""Index in EMOTIONS of each emotion of STACK."""
 
 
-def pictures(timeline: Timeline, moments: list[Moment], names: Mapping[str, str]) -> dict[str, Any]:
-    """All that the pictures show of a lecture, for JSON; `names` are those of participants by id.
+def chart_data(timeline: Timeline, moments: list[Moment], names: Mapping[str, str]) -> dict[str, Any]:
+    """The data of all charts and strips, for JSON; `names` is participant id -> name.
 
     `class` has a row for every step with faces: `y0` to `y7` are the borders of the stacked shares, in percent from
-    bottom to top; `margins` one where there are enough participants for a margin of uncertainty. A row more closes
-    each run of steps. `strips` tell for every step which emotion was displayed most (its place in `emotions`, -1 where
-    the participant was not seen) and how strongly, in percent.
+    bottom to top. `margins` has a row for every step with enough participants. One more row closes each run of steps.
+    `strips` have two numbers for every step: `shown` is the emotion displayed most (its index in `emotions`, -1 where
+    the participant was not seen), `strength` its share in percent.
     """
-    place = np.argsort(_STACKED)
+    index = np.argsort(_STACKED)
     return {
         "emotions": STACK,
         "step": timeline.bin_s,
         "steps": timeline.bins,
         "seconds": timeline.seconds,
-        "frames": timeline.looked_at,
+        "frames": timeline.analysed,
         "ticks": [{"t": t, "label": clock(t)} for t in ticks(timeline.seconds)],
         "parameters": _parameters(timeline),
         "class": list(_class_rows(timeline)),
         "margins": list(_margin_rows(timeline)),
-        "lookedAt": (timeline.frames > 0).astype(int).tolist(),
+        "analysed": (timeline.frames > 0).astype(int).tolist(),
         "moments": list(_moment_rows(moments, timeline.seconds)),
         "strips": [
             {
                 "id": each.id,
                 "name": names.get(each.id),
-                "shown": np.where(each.shown < 0, -1, place[each.shown]).tolist(),
+                "shown": np.where(each.shown < 0, -1, index[each.shown]).tolist(),
                 "strength": np.round(100 * each.strength).astype(int).tolist(),
             }
             for each in timeline.participants
@@ -64,7 +64,7 @@ def pictures(timeline: Timeline, moments: list[Moment], names: Mapping[str, str]
 
 
 def _moment_rows(moments: list[Moment], seconds: float) -> Iterator[dict[str, Any]]:
-    """`lift` is 1 where a moment's number would lie on that of the one before."""
+    """`lift` is 1 where a moment's number would cover the one before."""
     before, lift = -math.inf, 0
     for n, each in enumerate(moments, 1):
         lift = 1 - lift if each.t - before < NEAR * seconds else 0
@@ -73,7 +73,7 @@ def _moment_rows(moments: list[Moment], seconds: float) -> Iterator[dict[str, An
 
 
 def _parameters(timeline: Timeline) -> dict[str, Any]:
-    """The parameters of the specifications: how far their axes go."""
+    """The parameters of the charts: the ends of their axes."""
     middle = np.stack([timeline.valence, timeline.arousal], axis=1)
     margins = np.nan_to_num(timeline.margins)
     reached = np.nan_to_num(np.concatenate([middle - margins, middle + margins]))
@@ -90,8 +90,8 @@ def _parameters(timeline: Timeline) -> dict[str, Any]:
 
 
 def ticks(seconds: float) -> list[int]:
-    """Times to mark on an axis of so many seconds."""
-    step = next((each for each in TICK_S if seconds / each <= MOST_TICKS), TICK_S[-1])
+    """The times to mark on an axis of `seconds`, in seconds."""
+    step = next((each for each in TICK_S if seconds / each <= MAX_TICKS), TICK_S[-1])
     return list(range(0, int(seconds) + 1, step))
 
 
@@ -119,19 +119,19 @@ def _margin_rows(timeline: Timeline) -> Iterator[dict[str, Any]]:
 
 
 def _interval(name: str, middle: Array, margin: Array, step: int) -> dict[str, float]:
-    """From and to; no further than the scale goes."""
+    """Both ends of the interval, clipped to the scale."""
     low, high = np.clip([middle[step] - margin[step], middle[step] + margin[step]], -1, 1)
     return {f"{name}_low": round(float(low), 3), f"{name}_high": round(float(high), 3)}
 
 
-def _runs(there: npt.NDArray[np.bool_], timeline: Timeline) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(step, where its row belongs) for every step that is `there`, and the last of each run twice, to its end."""
+def _runs(wanted: npt.NDArray[np.bool_], timeline: Timeline) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(step, its time and run) for every `wanted` step; the last step of a run comes again, with its end time."""
     run = -1
     before = False
     for step in range(timeline.bins):
-        if there[step]:
+        if wanted[step]:
             run += not before
             yield step, {"t": step * timeline.bin_s, "run": run, "step": step}
-            if step + 1 == timeline.bins or not there[step + 1]:
+            if step + 1 == timeline.bins or not wanted[step + 1]:
                 yield step, {"t": min((step + 1) * timeline.bin_s, timeline.seconds), "run": run}
-        before = bool(there[step])
+        before = bool(wanted[step])

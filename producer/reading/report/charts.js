@@ -1,33 +1,27 @@
-// The pictures of a lecture in a page: charts of the class, a strip for every participant, and one time for all of them.
+// Charts of the class, a strip for every participant, and one time for all of them.
 //
-//   await LecturePulse.start(specs)   once: makes the charts, empty
-//   LecturePulse.show(pictures)       as often as there is something new; keeps the reader's time and focus
+//   await LecturePulse.start(specs)   once: makes empty charts
+//   LecturePulse.show(data)           for new data; keeps the reader's time and focus
 //
-// `specs` and `pictures` are what figures.specs() and pictures.pictures() give; the places to fill are in
-// pictures.html.jinja. Names come from people: they only ever become text.
+// `specs` come from charts.py, `data` from chart_data.py, and the elements to fill from charts.html.jinja. Names come
+// from users, so they are only ever written as text.
 "use strict";
-globalThis.LecturePulse = (() => {
+Object.assign(LecturePulse, (() => {
+  const { clock, signed, toneOf } = LecturePulse;
   const SVG = "http://www.w3.org/2000/svg";
   const LANES = 7;
-  const LEVELS = [45, 65, 85]; // percent, where a stronger tone begins; as the legend says
-  const PAPER_PX = 620; // what lies between the margins of A4, less the labels
-  const AXIS_GAP_PX = 8; // between two times on the axis of the strips
-  const LETTER_REM = 0.75, NAME_REM = 0.6; // width of a bold letter, no less than fonts have, and of what is beside them
+  const PAPER_PX = 620; // width of a chart between the margins of A4, without its labels
+  const AXIS_GAP_PX = 8; // smallest gap between two times above the strips
+  const LETTER_REM = 0.75, NAME_REM = 0.6; // an upper bound of a bold letter's width, and the space beside a name
   const views = {};
   const strips = new Map(); // participant -> the elements of the strip
-  let shown = { emotions: [], class: [], margins: [], moments: [], strips: [], lookedAt: [], ticks: [], step: 1, steps: 0, seconds: 0 };
+  let shown = { emotions: [], class: [], margins: [], moments: [], strips: [], analysed: [], ticks: [], step: 1, steps: 0, seconds: 0 };
   let rows = new Map(); // step -> row of the class
   let margins = new Map();
-  let at = null; // the step that is looked at; null: the whole lecture
+  let at = null; // the chosen step; null: the whole lecture
 
   const one = (selector, within = document) => within.querySelector(selector);
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
-  const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2);
-  const clock = (seconds) => {
-    const whole = Math.floor(seconds);
-    const two = (n) => String(n).padStart(2, "0");
-    return `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
-  };
 
   async function start(specs) {
     const options = { ast: true, actions: false, renderer: "svg", tooltip: false, hover: false, defaultStyle: false };
@@ -58,8 +52,8 @@ globalThis.LecturePulse = (() => {
     }
   }
 
-  function show(pictures) {
-    shown = pictures;
+  function show(data) {
+    shown = data;
     rows = new Map(shown.class.filter((row) => "step" in row).map((row) => [row.step, row]));
     margins = new Map(shown.margins.filter((row) => "step" in row).map((row) => [row.step, row]));
     for (const view of Object.values(views)) {
@@ -71,22 +65,22 @@ globalThis.LecturePulse = (() => {
     if (slider) slider.max = Math.max(0, shown.steps - 1);
     drawAxis();
     drawStrips();
-    look();
+    update();
   }
 
   function go(step) {
     if (!shown.steps) return;
     at = Math.min(Math.max(step, 0), shown.steps - 1);
-    look();
+    update();
   }
 
   function clear() {
     at = null;
-    look();
+    update();
   }
 
-  // What is to be read at `at`, in every picture.
-  function look() {
+  // Show the values at `at` in every chart and strip.
+  function update() {
     if (at !== null) at = Math.min(at, shown.steps - 1);
     const row = rows.get(at);
     const time = at === null ? null : at * shown.step;
@@ -104,13 +98,13 @@ globalThis.LecturePulse = (() => {
       cell.textContent = Number.isNaN(value) ? "–" : name === "faces" ? value.toFixed(1) : signed(value);
     }
     for (const place of all("[data-when]")) place.textContent = at === null ? "whole lecture" : `at ${clock(time)}`;
-    const words = at === null ? "" : said(at);
+    const words = at === null ? "" : wordsAt(at);
     const slider = one("[data-time]");
     if (slider) {
       slider.value = at ?? 0;
       slider.setAttribute("aria-valuetext", at === null ? "whole lecture" : `${clock(time)}: ${words}`);
       one("[data-clock]").textContent = at === null ? "Whole lecture" : clock(time);
-      one("[data-readout]").textContent = at === null ? "Drag, or point at a picture, to read what was displayed when." : words;
+      one("[data-readout]").textContent = at === null ? "Drag here or point at a chart to read the values at a time." : words;
       one("[data-clear]").hidden = at === null;
     }
     const lanes = one("[data-strips]");
@@ -121,9 +115,9 @@ globalThis.LecturePulse = (() => {
     }
   }
 
-  function said(step) {
+  function wordsAt(step) {
     const row = rows.get(step);
-    if (!row) return shown.lookedAt[step] ? "nobody in view" : "no frame was looked at";
+    if (!row) return shown.analysed[step] ? "nobody in view" : "no frame was analysed";
     const shares = shown.emotions.map((emotion, n) => [emotion, row[`y${n + 1}`] - row[`y${n}`]]);
     const strongest = shares.sort((a, b) => b[1] - a[1]).slice(0, 2).map(([emotion, share]) => `${emotion} ${Math.round(share)}%`);
     const margin = margins.get(step);
@@ -132,7 +126,7 @@ globalThis.LecturePulse = (() => {
     return `${strongest.join(", ")} · ${faces} · valence ${signed(row.valence)}${interval}`;
   }
 
-  // The mean of a column over the lecture, each step by its faces; of the faces themselves over all steps looked at.
+  // The mean of a column over the lecture, weighted by faces; with `plain`, the mean number of faces in a frame.
   function overall(column, plain = false) {
     let sum = 0, weight = 0;
     for (const row of rows.values()) {
@@ -142,8 +136,8 @@ globalThis.LecturePulse = (() => {
     return sum / (plain ? shown.frames : weight);
   }
 
-  // A sheet is narrower than most windows: drawn for its width, the labels stay readable. Nobody points at paper, so it
-  // tells of the whole lecture.
+  // A sheet of paper is narrower than most windows. Charts drawn for its width keep readable labels. They show the
+  // whole lecture, whatever time is chosen.
   function drawForPaper() {
     const before = at;
     clear();
@@ -152,8 +146,8 @@ globalThis.LecturePulse = (() => {
   }
 
   function drawForScreen() {
-    dispatchEvent(new Event("resize")); // on which Vega-Lite measures the places of the charts again
-    look();
+    dispatchEvent(new Event("resize")); // then Vega-Lite measures the places of the charts again
+    update();
   }
 
   function holds(view, name) {
@@ -174,14 +168,14 @@ globalThis.LecturePulse = (() => {
     thinAxis();
   }
 
-  // Of the times above the strips every one, every second, ...: as many as do not touch each other.
+  // Hide times above the strips (every second, two of three, ...) until none touch.
   function thinAxis() {
     const ticks = [...(one("[data-axis]")?.children ?? [])];
     const places = ticks.map((tick) => tick.getBoundingClientRect());
     const touch = (every) => places.some((place, n) => n >= every && n % every === 0 && place.left < places[n - every].right + AXIS_GAP_PX);
     let every = 1;
     while (every < ticks.length && touch(every)) every += 1;
-    ticks.forEach((tick, n) => tick.classList.toggle("unsaid", n % every !== 0));
+    ticks.forEach((tick, n) => tick.classList.toggle("thinned", n % every !== 0));
   }
 
   function drawStrips() {
@@ -201,9 +195,9 @@ globalThis.LecturePulse = (() => {
       made.track.setAttribute("aria-valuemax", Math.max(0, shown.steps - 1));
       draw(made.svg, strip);
     });
-    // As wide as the names, so that strips are as long as they can be. In rem: strips and axis differ in their fonts.
+    // The column fits the names, so that strips are long. In rem, because strips and axis have different fonts.
     const longest = Math.max(0, ...shown.strips.map(({ id, name }) => (name ? [...name].length + id.length + 1 : id.length)));
-    one("[data-strips]").style.setProperty("--named", `${(NAME_REM + LETTER_REM * longest).toFixed(2)}rem`);
+    one("[data-strips]").style.setProperty("--name-width", `${(NAME_REM + LETTER_REM * longest).toFixed(2)}rem`);
   }
 
   function makeStrip(id) {
@@ -214,9 +208,9 @@ globalThis.LecturePulse = (() => {
       return element;
     };
     const item = make("li", "strip");
-    const who = make("span", "who", item);
-    const made = { item, name: make("b", "", who), id: make("small", "", who), track: make("div", "track", item), said: make("span", "said", item) };
-    made.said.setAttribute("aria-hidden", "true"); // the slider says it
+    const participant = make("span", "participant", item);
+    const made = { item, name: make("b", "", participant), id: make("small", "", participant), track: make("div", "track", item), value: make("span", "value", item) };
+    made.value.setAttribute("aria-hidden", "true"); // the slider has the same text
     for (const [name, value] of Object.entries({ role: "slider", tabindex: 0, "aria-valuemin": 0, "aria-valuenow": 0 })) {
       made.track.setAttribute(name, value);
     }
@@ -241,21 +235,20 @@ globalThis.LecturePulse = (() => {
     return made;
   }
 
-  // One path for each tone and one for the line, however many steps there are.
+  // One path for each tone and one for the line, for any number of steps.
   function draw(svg, strip) {
     const tones = new Map();
-    let line = "", before = -1;
+    let line = "";
     for (let step = 0; step < strip.shown.length; ) {
       const emotion = strip.shown[step];
-      const level = levelOf(strip.strength[step]);
+      const level = levelOf(strip, step);
       let end = step + 1;
-      while (end < strip.shown.length && strip.shown[end] === emotion && levelOf(strip.strength[end]) === level) end += 1;
+      while (end < strip.shown.length && strip.shown[end] === emotion && levelOf(strip, end) === level) end += 1;
       if (emotion >= 0) {
         const tone = `${shown.emotions[emotion]} level${level}`;
         tones.set(tone, `${tones.get(tone) ?? ""}M${step} 0H${end}V${LANES}H${step}z`);
         line += `M${step} ${LANES - 0.5 - emotion}H${end}`;
       }
-      before = emotion;
       step = end;
     }
     svg.setAttribute("viewBox", `0 0 ${Math.max(1, strip.shown.length)} ${LANES}`);
@@ -267,21 +260,21 @@ globalThis.LecturePulse = (() => {
     }));
   }
 
-  function levelOf(strength) {
-    return 1 + LEVELS.filter((from) => strength >= from).length;
+  function levelOf(strip, step) {
+    return 1 + toneOf(strip.strength[step] / 100);
   }
 
   function readStrip(strip) {
-    const { track, said: words } = strips.get(strip.id);
+    const { track, value } = strips.get(strip.id);
     let text = "";
     if (at !== null) {
       const emotion = strip.shown[at];
-      text = emotion < 0 ? (shown.lookedAt[at] ? "not seen" : "no frame looked at") : `${shown.emotions[emotion]} ${strip.strength[at]}%`;
+      text = emotion < 0 ? (shown.analysed[at] ? "not seen" : "no frame analysed") : `${shown.emotions[emotion]} ${strip.strength[at]}%`;
     }
-    words.textContent = text;
+    value.textContent = text;
     track.setAttribute("aria-valuenow", at ?? 0);
-    track.setAttribute("aria-valuetext", at === null ? "whole lecture; use the arrow keys to read it" : `${clock(at * shown.step)}: ${text}`);
+    track.setAttribute("aria-valuetext", at === null ? "whole lecture; use the arrow keys to read single times" : `${clock(at * shown.step)}: ${text}`);
   }
 
   return { start, show, go };
-})();
+})());

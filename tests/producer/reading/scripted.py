@@ -1,14 +1,15 @@
-"""Lectures whose every frame is known: who displays what is a function of the participant and the frame."""
+"""Scripted lectures: a function of participant and frame gives the displayed emotion."""
 
 from collections.abc import Callable, Iterator, Sequence
 
 import redis
 
+from producer.reading.analysis.timeline import Timeline, TimelineBuilder
 from tests.producer.reading.writing import begin, commit, end
 from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, Event, Scores
 
 Shows = Callable[[int, int], str | None]
-"""(participant, frame) -> what they display; None where they are not seen."""
+"""(participant, frame) -> the displayed emotion; None if the participant is not seen."""
 
 VALENCE = dict(zip(EMOTIONS, (-0.51, -0.60, -0.64, 0.81, -0.63, 0.40, 0.0), strict=True))
 
@@ -22,7 +23,7 @@ def mean_valence(scores: Scores) -> float:
     return sum(VALENCE[emotion] * share for emotion, share in scores.items())
 
 
-def lesson(
+def scripted_events(
     people: int,
     frames: int,
     shows: Shows,
@@ -36,18 +37,35 @@ def lesson(
     for frame in range(frames):
         if frame in skipped:
             continue
-        told: list[EmotionEvent] = []
+        sightings: list[EmotionEvent] = []
         for person in range(people):
             shown = shows(person, frame)
             if shown is not None:
-                told.append(_emotion(lecture, f"p{person + 1:02d}", frame, frame / fps, shown, share, version))
-        yield [*told, _class(lecture, frame, frame / fps, told, version)]
+                sightings.append(_emotion(lecture, f"p{person + 1:02d}", frame, frame / fps, shown, share, version))
+        yield [*sightings, _class(lecture, frame, frame / fps, sightings, version)]
 
 
-def write_lesson(client: redis.Redis, lesson: Iterator[list[Event]], lecture: str = "l", ended: bool = True) -> None:
+def scripted_timeline(
+    people: int,
+    frames: int,
+    shows: Shows,
+    fps: float = 2.0,
+    version: str = "m1",
+    skipped: Sequence[int] = (),
+    class_only: bool = False,
+) -> Timeline:
+    """The timeline of those events; with `class_only`, of the class events alone."""
+    builder = TimelineBuilder(fps)
+    for events in scripted_events(people, frames, shows, fps, version=version, skipped=skipped):
+        for event in events[-1:] if class_only else events:
+            builder.add(event)
+    return builder.timeline()
+
+
+def write_scripted(client: redis.Redis, frames: Iterator[list[Event]], lecture: str = "l", ended: bool = True) -> None:
     """A whole lecture in Redis, as a commit writes it."""
     begin(client, lecture)
-    for events in lesson:
+    for events in frames:
         commit(client, lecture, events)
     if ended:
         end(client, lecture)
@@ -64,8 +82,8 @@ def _emotion(
     )
 
 
-def _class(lecture: str, frame: int, t: float, told: list[EmotionEvent], version: str) -> ClassEvent:
-    if not told:
+def _class(lecture: str, frame: int, t: float, sightings: list[EmotionEvent], version: str) -> ClassEvent:
+    if not sightings:
         return ClassEvent(lecture, frame, t, 0, None, None, None, version)
-    mean = {each: sum(event.scores[each] for event in told) / len(told) for each in EMOTIONS}
-    return ClassEvent(lecture, frame, t, len(told), mean, mean_valence(mean), 0.25, version)
+    mean = {each: sum(event.scores[each] for event in sightings) / len(sightings) for each in EMOTIONS}
+    return ClassEvent(lecture, frame, t, len(sightings), mean, mean_valence(mean), 0.25, version)

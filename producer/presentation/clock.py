@@ -2,7 +2,7 @@
 
 
 def clock(seconds: float) -> str:
-    """`seconds` as h:mm:ss; parts of a second are cut off."""
+    """`seconds` as h:mm:ss, cut to whole seconds."""
     minutes, second = divmod(int(seconds), 60)
     hour, minute = divmod(minutes, 60)
     return f"{hour}:{minute:02}:{second:02}"
