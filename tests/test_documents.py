@@ -1,10 +1,13 @@
-"""The Markdown files: every relative link leads to a file, and every anchor to a heading."""
+"""The Markdown files: links lead to files and headings, and named constants exist."""
 
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from worker.folding import participants, smoothing
+from worker.perception import appearance, faces
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -33,3 +36,9 @@ def _anchors(document: Path) -> set[str]:
     text = re.sub(r"(?ms)^```.*?^```", "", document.read_text())
     headings = re.findall(r"(?m)^#+ (.+)$", text)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_tracking_names_constants_that_exist() -> None:
+    named = set(re.findall(r"`(_?[A-Z][A-Z_]+)`", (ROOT / "docs/tracking.md").read_text()))
+    modules = (faces, appearance, participants, smoothing)
+    assert sorted(name for name in named if not any(hasattr(module, name) for module in modules)) == []
