@@ -75,13 +75,13 @@ def test_a_killed_workers_chunk_is_back_in_work_within_20_s_whoever_saw_it_die()
 def test_a_worker_killed_again_and_again_at_every_step_of_a_job_changes_nothing(
     client: redis.Redis, redis_url: str, expected: dict[str, list[Event]], tmp_path: Path
 ) -> None:
-    befall = {"_fetch": ["kill"], "_seen": ["kill", "kill"], "_write_down": ["kill"], "commit": ["kill"]}
+    befall = {"_fetch": ["kill"], "_observed": ["kill", "kill"], "_store": ["kill"], "commit": ["kill"]}
     keys = feed_lecture(client, "l", chunks())
     # All with the first chunk, as it is taken first again: it may die more often than it may fail.
     with altered(redis_url, 1, tmp_path, befall):
         await_end(client, keys)
         eventually(lambda: nothing_left_of_jobs(client))
-    assert happened(tmp_path) == ["_fetch.0", "_seen.0", "_seen.1", "_write_down.0", "commit.0"]
+    assert happened(tmp_path) == ["_fetch.0", "_observed.0", "_observed.1", "_store.0", "commit.0"]
     assert len(happened(tmp_path)) > MAX_JOB_RETRIES + 1
     assert events_of(client, keys) == expected
 
@@ -90,7 +90,7 @@ def test_when_a_whole_machine_dies_in_the_middle_of_jobs_another_one_takes_them_
     client: redis.Redis, redis_url: str, expected: dict[str, list[Event]], tmp_path: Path
 ) -> None:
     keys = feed_lecture(client, "l", chunks())
-    with altered(redis_url, 2, tmp_path, {"_seen": ["hold", "hold"]}, SHORT_LEASE) as machine:
+    with altered(redis_url, 2, tmp_path, {"_observed": ["hold", "hold"]}, SHORT_LEASE) as machine:
         eventually(lambda: len(happened(tmp_path)) == 2)
         kill_machine(machine, client)
     assert ledger_of(client, keys).in_flight == 12, "nothing was committed"
@@ -106,11 +106,11 @@ def test_a_worker_that_stood_still_for_longer_than_its_lease_tells_nothing_twice
     """The other one, which took its chunk over and told it, is at the next one then, and dies of it."""
     late, other = tmp_path / "late", tmp_path / "other"
     keys = feed_lecture(client, "l", chunks())
-    with altered(redis_url, 1, late, {"_seen": ["stop"]}, SHORT_LEASE):
-        stopped = pid_of(late, "_seen.0")
+    with altered(redis_url, 1, late, {"_observed": ["stop"]}, SHORT_LEASE):
+        stopped = pid_of(late, "_observed.0")
         eventually(lambda: frame_queue(client).get_job_ids()[0] == job_id("l", 0))
-        with altered(redis_url, 1, other, {"_seen": ["go on", "hold"]}, SHORT_LEASE) as supervisor:
-            holding = pid_of(other, "_seen.1")
+        with altered(redis_url, 1, other, {"_observed": ["go on", "hold"]}, SHORT_LEASE) as supervisor:
+            holding = pid_of(other, "_observed.1")
             assert ledger_of(client, keys).published == 3
             os.kill(stopped, signal.SIGCONT)
             eventually(lambda: client.exists(keys.outcome(3)))
@@ -130,8 +130,8 @@ def test_a_worker_that_stood_still_while_its_lecture_was_forgotten_tells_nothing
     feed_lecture(
         client, "l", [taken(1.0, chunk) for chunk in chunks_of(list(gallery_pages(1, 12, size=(640, 360))), 3)]
     )
-    with altered(redis_url, 1, tmp_path, {"_seen": ["stop"]}):
-        stopped = pid_of(tmp_path, "_seen.0")
+    with altered(redis_url, 1, tmp_path, {"_observed": ["stop"]}):
+        stopped = pid_of(tmp_path, "_observed.0")
         forget(client, "l")
         keys = feed_lecture(client, "l", [taken(2.0, chunk) for chunk in chunks()])
         os.kill(stopped, signal.SIGCONT)
@@ -148,10 +148,10 @@ def test_a_job_that_hangs_is_ended_at_its_time_limit_also_where_no_exception_rea
     client: redis.Redis, redis_url: str, expected: dict[str, list[Event]], tmp_path: Path
 ) -> None:
     keys = feed_lecture(client, "l", chunks())
-    befall = {"_seen": ["hang", "hang deaf"]}
+    befall = {"_observed": ["hang", "hang deaf"]}
     short = {"worker.running.admission.JOB_TIMEOUT_S": 8, "worker.time_limit.STUCK_S": 0.5}
     with altered(redis_url, 1, tmp_path, befall, {**short, **AT_ONCE}) as supervisor:
-        deaf = pid_of(tmp_path, "_seen.1")
+        deaf = pid_of(tmp_path, "_observed.1")
         eventually(lambda: ended(deaf))
         await_end(client, keys)
         supervisor.terminate()
