@@ -18,7 +18,9 @@ def test_the_contract_and_the_producer_load_no_model_runtime(module: str) -> Non
 
 
 def test_a_worker_process_and_evaluation_load_neither_tensorflow_nor_mediapipe() -> None:
-    loaded = _loaded_by("import worker.running.process, worker.running.supervisor, training.cli, training.evaluate")
+    loaded = _loaded_by(
+        "import worker.running.process, worker.running.supervisor, training.cli, training.measuring.evaluation"
+    )
     assert "ai_edge_litert" in loaded, "the check would see a heavy module"
     assert loaded.isdisjoint(("mediapipe", "tensorflow", "keras", "jax", "torch"))
 

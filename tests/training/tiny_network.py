@@ -13,8 +13,9 @@ from typing import Any
 
 import keras
 
-from training import fit, networks
 from training.cli import app
+from training.fitting import fit
+from training.networks import architectures
 
 PLATEAU_PATIENCE = 1  # epochs, so that a plateau is reached in a few
 
@@ -62,7 +63,7 @@ def _die_in_epoch(number: str) -> None:
 
 
 if __name__ == "__main__":
-    networks.NETWORKS["mobilenetv2"] = tiny
+    architectures.NETWORKS["mobilenetv2"] = tiny
     fit.PLATEAU_PATIENCE = PLATEAU_PATIENCE
     kind, _, when = sys.argv.pop(1).partition(":")
     {"writing": _die_writing, "epoch": _die_in_epoch}[kind](when)

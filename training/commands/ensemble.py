@@ -30,9 +30,9 @@ def ensemble(
 
     Each set counts the same, and so does each of those that a prepared set was made of.
     """
-    from training.ensemble import fit_ensemble
-    from training.evaluate import face_finder
+    from training.measuring.evaluation import face_finder
     from training.provenance import provenance
+    from training.weighing.ensemble import fit_ensemble
 
     with errors_in_one_line("training ensemble"):
         by_hand = None if manual is None else _weights(manual)

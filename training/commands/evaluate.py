@@ -27,8 +27,8 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line for each DATA.")] = False,
 ) -> None:
     """Measure the models that the worker ships, through the worker's own code."""
-    from training.evaluate import FRAMINGS, face_finder, pixel_digests
-    from training.evaluate import evaluate as evaluate_ensemble
+    from training.measuring.evaluation import FRAMINGS, face_finder, pixel_digests
+    from training.measuring.evaluation import evaluate as evaluate_ensemble
     from training.provenance import provenance
     from worker.perception.emotions import Ensemble
 

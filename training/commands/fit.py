@@ -116,7 +116,7 @@ def fit(
         from training.silence import tensorflow_silenced
 
         with tensorflow_silenced():
-            from training.fit import fit as fit_network
+            from training.fitting.fit import fit as fit_network
         fitted = fit_network(recipe, train_faces, validation_faces, out)
         typer.echo(f"fitted network: {fitted}; next: training quantize {out} DATA... --validation DATA")
 

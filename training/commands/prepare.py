@@ -9,11 +9,12 @@ from rich.table import Table
 
 from training.commands.arguments import errors_in_one_line, table_console
 from training.datasets.labels import NO_EMOTION
-from training.preparation import Preparation, Prepared
-from training.preparation import prepare as prepare_set
-from training.preparation.balance import Balance
-from training.preparation.cropping import Detector
-from training.preparation.record import Removal
+from training.preparing.cropping import Detector
+from training.preparing.prepare import Preparation
+from training.preparing.prepare import prepare as prepare_set
+from training.preparing.prepared_set import Prepared
+from training.preparing.record import Removal
+from training.preparing.selection.balance import Balance
 from worker.contract.messages import EMOTIONS
 
 _NAMED = 8  # unknown classes that are named

@@ -23,7 +23,7 @@ def quantize(
     """Convert a fitted network to every TFLite form, measure them, and install one."""
     with errors_in_one_line("training quantize"):
         train_sets, validation_set = read_datasets(data), as_one(read_datasets(validation))
-        from training import quantize as quantization
+        from training.conversion import convert as quantization
 
         work = work or run / "quantized"
         made = quantization.make_forms(run, train_sets, work)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from training.datasets import Dataset, read_dataset
 from training.datasets.index import read_index
-from training.metrics import Figures, measure
-from training.preparation import Preparation, prepare
+from training.measuring.metrics import Figures, measure
+from training.preparing.prepare import Preparation, prepare
 from training.recipe import IMAGENET, RECIPE, ModelName, Recipe, read_recipe
-from training.reproduce.fits import drawn, faces_of, fit_once, limited
+from training.reproduce.fit_once import drawn, faces_of, fit_once, limited
 from training.reproduce.sources import find_sources, find_weights
 from training.reproduce.study import (
     CAP,
@@ -113,7 +113,7 @@ def _starting_weights(phase: Phase, model: ModelName, data: Path, run: Path) -> 
     if file := find_weights(data, model):
         return str(file)
     with tensorflow_silenced():
-        from training.networks import NETWORKS, load_imagenet
+        from training.networks.architectures import NETWORKS, load_imagenet
         from worker.perception.preprocessing import CHANNELS
 
         try:
@@ -140,7 +140,7 @@ def _row(phase: Phase, model: ModelName, splits: dict[str, Dataset], folder: Pat
 
 def _figures(run: Path, dataset: Dataset) -> Figures:
     with tensorflow_silenced():
-        from training.fitted import read_faces
+        from training.fitting.predict import read_faces
     faces = faces_of(read_recipe(run), dataset)
     return measure(read_faces(run, faces), faces.labels)
 

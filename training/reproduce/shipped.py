@@ -11,9 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from training.datasets import Dataset, read_dataset
-from training.preparation import Preparation, prepare
+from training.preparing.prepare import Preparation, prepare
 from training.recipe import Recipe, fitted_network, write_whole
-from training.reproduce.fits import fit_once, limited
+from training.reproduce.fit_once import fit_once, limited
 from training.reproduce.sources import find_sources, find_votes, find_weights
 from worker.perception.manifest import file_sha256
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from training.metrics import Figures
+from training.measuring.metrics import Figures
 from training.provenance import PACKAGES, provenance
 from training.recipe import ModelName, write_whole
 from training.reproduce.study import SHOWN_WITH_FIGURES, Reported

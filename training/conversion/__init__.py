@@ -1,0 +1,1 @@
+"""From a fitted network to the TFLite file that the worker runs."""

@@ -1,0 +1,1 @@
+"""One fit: from a recipe and labelled faces to a network, its checkpoints and its charts."""

@@ -1,0 +1,1 @@
+"""Measuring the shipped networks on labelled pictures, through the worker's own code. No Keras."""

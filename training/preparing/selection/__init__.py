@@ -1,0 +1,1 @@
+"""Which of the examined faces are in a prepared set, and in which split."""
