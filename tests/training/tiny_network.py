@@ -14,7 +14,8 @@ from typing import Any
 import keras
 
 from training.cli import app
-from training.fitting import fit
+from training.fitting import optimizer
+from training.fitting.batches import TrainingBatches
 from training.networks import architectures
 
 PLATEAU_PATIENCE = 1  # epochs, so that a plateau is reached in a few
@@ -47,24 +48,24 @@ def _die_writing(name: str) -> None:
 
 
 def _die_in_epoch(number: str) -> None:
-    shuffle, batch = fit.Pictures.shuffle, fit.Pictures.__getitem__
+    shuffle, batch = TrainingBatches.shuffle, TrainingBatches.__getitem__
     epochs: list[int] = []
 
-    def note_epoch(pictures: fit.Pictures, epoch: int) -> None:
+    def note_epoch(pictures: TrainingBatches, epoch: int) -> None:
         epochs.append(epoch + 1)
         shuffle(pictures, epoch)
 
-    def batch_or_die(pictures: fit.Pictures, index: int) -> Any:
+    def batch_or_die(pictures: TrainingBatches, index: int) -> Any:
         if epochs[-1] == int(number) and index == 1:
             os.kill(os.getpid(), signal.SIGKILL)
         return batch(pictures, index)
 
-    fit.Pictures.shuffle, fit.Pictures.__getitem__ = note_epoch, batch_or_die  # type: ignore[method-assign,assignment]
+    TrainingBatches.shuffle, TrainingBatches.__getitem__ = note_epoch, batch_or_die  # type: ignore[method-assign,assignment]
 
 
 if __name__ == "__main__":
     architectures.NETWORKS["mobilenetv2"] = tiny
-    fit.PLATEAU_PATIENCE = PLATEAU_PATIENCE
+    optimizer.PLATEAU_PATIENCE = PLATEAU_PATIENCE
     kind, _, when = sys.argv.pop(1).partition(":")
     {"writing": _die_writing, "epoch": _die_in_epoch}[kind](when)
     app()

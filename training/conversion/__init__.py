@@ -1,1 +1,4 @@
-"""From a fitted network to the TFLite file that the worker runs."""
+"""Conversion: from a run's network to the quantized TFLite file that the worker runs.
+
+Only `convert` loads TensorFlow, and only when it converts.
+"""

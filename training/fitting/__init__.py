@@ -1,1 +1,4 @@
-"""One fit: from a recipe and labelled faces to a network, its checkpoints and its charts."""
+"""One fit: from a recipe and labelled faces to a network, with its checkpoints and charts.
+
+Every module but `charts` loads Keras, so import them only where a fit begins.
+"""

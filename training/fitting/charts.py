@@ -1,4 +1,4 @@
-"""Pictures of a fit: how it went, and what its network takes for what."""
+"""The charts of a fit: its curves, and the confusion matrix of its network. No Keras."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,26 +7,26 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from training.recipe import write_whole
+from training.whole_file import write_whole
 from worker.contract.messages import EMOTIONS
 
 _DPI = 110
-_DARK_FROM = 0.5  # the share from which a cell is so dark that its text is white
+_WHITE_TEXT_FROM = 0.5  # share of a row; such a cell is dark
 
 
 def curves(history: Sequence[dict[str, float]]) -> Figure:
-    """Loss, accuracy and learning rate over the epochs of a fit, as `Progress` keeps them; one epoch at least."""
+    """Loss, accuracy and learning rate over the epochs of a fit: the `history` of its Checkpoints, not empty."""
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     loss, accuracy, rate = figure.subplots(1, 3)
-    epochs = [figures["epoch"] for figures in history]
+    epochs = [metrics["epoch"] for metrics in history]
     for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
         for column, label, style in ((name, "training", "--"), (f"val_{name}", "validation", "-")):
-            axes.plot(epochs, [figures[column] for figures in history], style, marker=".", label=label)
+            axes.plot(epochs, [metrics[column] for metrics in history], style, marker=".", label=label)
         axes.legend()
         axes.set_title(name)
-    rates = [figures["learning_rate"] for figures in history]
+    rates = [metrics["learning_rate"] for metrics in history]
     rate.plot(epochs, rates, marker=".", color="tab:green")
-    if min(rates) > 0:  # a cosine may end at nothing
+    if min(rates) > 0:  # a cosine may end at 0
         rate.set_yscale("log")
     rate.set_title("learning rate at the end of the epoch")
     for axes in (loss, accuracy, rate):
@@ -37,7 +37,7 @@ def curves(history: Sequence[dict[str, float]]) -> Figure:
 
 
 def confusion_matrix(counts: npt.NDArray[np.int64], title: str) -> Figure:
-    """A [7, 7] confusion, rows true and columns read: each cell with its share of the row, and its count."""
+    """The chart of `metrics.confusion` [7, 7]: each cell with its share of the row, and its count."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(7.5, 6.5), layout="constrained")
     axes = figure.subplots()
@@ -51,7 +51,7 @@ def confusion_matrix(counts: npt.NDArray[np.int64], title: str) -> Figure:
             ha="center",
             va="center",
             fontsize=9,
-            color="white" if share > _DARK_FROM else "black",
+            color="white" if share > _WHITE_TEXT_FROM else "black",
         )
     axes.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=30, ha="right")
     axes.set_yticks(range(len(EMOTIONS)), EMOTIONS)
@@ -61,6 +61,6 @@ def confusion_matrix(counts: npt.NDArray[np.int64], title: str) -> Figure:
     return figure
 
 
-def save_picture(figure: Figure, path: Path) -> None:
-    """Write a .png, whole or not at all; RunError where the disk is full."""
+def save_chart(figure: Figure, path: Path) -> None:
+    """Write a .png whole or not at all; RunError if the disk is full."""
     write_whole(path, lambda unfinished: figure.savefig(unfinished, dpi=_DPI))

@@ -1,4 +1,4 @@
-"""What a fit has come to, on disk after every epoch, so that it can be killed at any moment and goes on."""
+"""The checkpoints of a fit, written after every epoch, so that it can be killed at any moment and resumed."""
 
 import csv
 import math
@@ -8,23 +8,24 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from training.recipe import Recipe, RunError, write_whole
+from training.recipe import Recipe, RunError
+from training.whole_file import write_whole
 
 Epoch = dict[str, float]
-"""The figures of one epoch: its number, learning rate, loss and accuracy, on training and validation pictures."""
+"""One epoch: its number, learning rate, loss and accuracy, on training and validation pictures."""
 
 
-class Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras comes without types
-    """The epochs of a fit: history.csv has the figures of all, epoch-NNN.weights.h5 the state after the last and best.
+class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]  # Keras comes without types
+    """The finished epochs of a fit: their metrics in history.csv, and epoch-NNN.weights.h5 of the last and the best.
 
-    Keras' own BackupAndRestore and ModelCheckpoint write in place, and after a restart its callbacks take the first
-    epoch for the best. Here everything follows from the history, and an epoch counts when its file is there, which
-    appears last and in one step. What is drawn at random in an epoch follows from the recipe's seed and the epoch, so
-    that an epoch done again comes to the same.
+    Keras' BackupAndRestore and ModelCheckpoint write in place, and after a restart they take the first epoch for the
+    best. Here everything follows from the history. An epoch is finished when its weights file exists, which is written
+    last and in one step. Random draws of an epoch follow from the recipe's seed and the epoch, so a repeated epoch
+    gives the same result.
     """
 
     def __init__(self, run: Path, recipe: Recipe, plateau: keras.callbacks.ReduceLROnPlateau | None = None) -> None:
-        """Find what `run` has come to; RunError where its files cannot be read."""
+        """Read the finished epochs of `run`; RunError if its files cannot be read."""
         super().__init__()
         self._run, self._recipe, self._plateau = run, recipe, plateau
         self._history_file = run / "history.csv"
@@ -35,31 +36,31 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras comes w
 
     @property
     def epochs(self) -> int:
-        """How many epochs are finished."""
+        """The number of finished epochs."""
         return len(self.history)
 
     @property
     def over(self) -> bool:
-        """Whether no epoch is left, or as many have not improved as the recipe has patience for."""
+        """Whether no epoch is left, or the recipe's patience is used up."""
         patience = self._recipe.patience
         waited = self.epochs - best_epoch(self.history, self._recipe.monitor) if self.history else 0
         return self.epochs >= self._recipe.epochs or (patience is not None and waited >= patience)
 
     def restore(self, trained: keras.Model) -> None:
-        """Bring network and optimizer to where the last finished epoch left them, if there was one."""
+        """Load the last finished epoch, if there is one, into network and optimizer."""
         if self.history:
             self._load(trained, self.epochs)
 
     def restore_best(self, trained: keras.Model) -> None:
-        """Bring the network to its best epoch."""
+        """Load the best epoch."""
         self._load(trained, best_epoch(self.history, self._recipe.monitor))
 
     def on_train_begin(self, logs: Epoch | None = None) -> None:
-        """Tell the plateau, which Keras has just made forget, of the epochs so far."""
+        """Repeat the finished epochs to the plateau, which Keras has just reset."""
         if self._plateau is not None:
             self.model.optimizer.learning_rate = self._recipe.learning_rate
-            for figures in self.history:
-                self._plateau.on_epoch_end(int(figures["epoch"]) - 1, dict(figures))
+            for metrics in self.history:
+                self._plateau.on_epoch_end(int(metrics["epoch"]) - 1, dict(metrics))
 
     def on_epoch_begin(self, epoch: int, logs: Epoch | None = None) -> None:
         random = np.random.default_rng((self._recipe.seed, epoch))
@@ -68,15 +69,15 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras comes w
                 variable.assign(random.integers(2**31, size=2))
 
     def on_epoch_end(self, epoch: int, logs: Epoch | None = None) -> None:
-        figures = {"epoch": epoch + 1.0, **(logs or {})}
-        figures.setdefault("learning_rate", float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)))
-        if not all(math.isfinite(value) for value in figures.values()):
+        metrics = {"epoch": epoch + 1.0, **(logs or {})}
+        metrics.setdefault("learning_rate", float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)))
+        if not all(math.isfinite(value) for value in metrics.values()):
             rate = f"{self._recipe.learning_rate:g}"
             raise RunError(
-                f"{self._run}: the loss is {figures['loss']:g} in epoch {epoch + 1}, {figures['val_loss']:g} on "
+                f"{self._run}: the loss is {metrics['loss']:g} in epoch {epoch + 1}, {metrics['val_loss']:g} on "
                 f"validation; fit with a --learning-rate below {rate}, into another --out"
             )
-        self.history.append(figures)
+        self.history.append(metrics)
         write_whole(self._history_file, self._write_history)
         write_whole(self._file(epoch + 1), self.model.save_weights)
         needed = {self.epochs, best_epoch(self.history, self._recipe.monitor)}
@@ -115,9 +116,9 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras comes w
 
 
 def best_epoch(history: list[Epoch], monitor: str) -> int:
-    """The number of the epoch that is best at `monitor`, the first of equals; a loss is best where it is least."""
+    """The number of the epoch that is best at `monitor`: lowest loss or highest accuracy, the first of equals."""
     better: Callable[..., Epoch] = min if monitor.endswith("loss") else max
-    return int(better(history, key=lambda figures: figures[monitor])["epoch"])
+    return int(better(history, key=lambda metrics: metrics[monitor])["epoch"])
 
 
 def _number(file: Path) -> int:

@@ -1,10 +1,9 @@
-"""Distillation: a network learns what earlier networks say of the training pictures.
+"""Distillation: a network learns what earlier networks predict for the training pictures.
 
-Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, 2015, section 2: soft targets say more about a
-picture than its label does, which matters most to a network that starts from nothing.
+Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, 2015, section 2: soft targets hold more than
+labels, which matters most to a network without starting weights.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from zipfile import BadZipFile
@@ -13,62 +12,61 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.datasets import Faces
-from training.fitting.predict import read_faces
-from training.recipe import Recipe, RunError, fitted_network, read_recipe
+from training.datasets import FaceArrays
+from training.fitting.predict import predict
+from training.recipe import Recipe, RunError
+from training.run import network_file, read_recipe
 from worker.contract.messages import EMOTIONS
 from worker.perception.emotions import Probabilities
 
-TAUGHT = 0.7
-"""How much of the target comes from the teachers; the rest from labels and votes."""
+DISTILLED_SHARE = 0.7
+"""The share of a target that comes from the teachers; the rest comes from labels and votes."""
 
 ORIGIN = "origin"
-"""The array of a file of soft targets that says which picture a row belongs to."""
+"""The array in a file of soft targets that names the picture of each row."""
 
-_SUM_TOLERANCE = 0.02  # of a row of probabilities, which may be kept in halves
+_SUM_TOLERANCE = 0.02  # of a row of probabilities, which may be stored in half precision
 
 
-def taught(recipe: Recipe, targets: npt.NDArray[np.float32], faces: Faces) -> npt.NDArray[np.float32]:
-    """The [n, 7] targets of `faces`, most of each the mean of what the recipe's teachers and soft targets say.
+def distilled_targets(recipe: Recipe, targets: npt.NDArray[np.float32], faces: FaceArrays) -> npt.NDArray[np.float32]:
+    """The targets [n, 7] of `faces`: mostly the mean of the recipe's teachers and soft targets, partly `targets`.
 
-    A picture of which they say nothing keeps its target. RunError where a teacher's folder holds no network, or one for
-    pictures of another colour, or where the file of soft targets cannot be used.
+    A picture without a soft target keeps its target. RunError if a teacher's run holds no network, or one for pictures
+    of another colour, or if the file of soft targets cannot be used.
     """
-    said = [_said(Path(run), recipe, faces) for run in recipe.teachers]
+    soft = [_teacher_predictions(Path(run), recipe, faces) for run in recipe.teachers]
     if recipe.targets is not None:
-        said += _written(Path(recipe.targets), faces)
-    if not said:
+        soft += _soft_targets(Path(recipe.targets), faces)
+    if not soft:
         return targets
-    known = ~np.isnan(np.stack(said))
-    mean = np.where(known, said, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    known = ~np.isnan(np.stack(soft))
+    mean = np.where(known, soft, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     mean = np.where(known.any(axis=0), mean, targets)
-    return np.asarray((1 - TAUGHT) * targets + TAUGHT * mean, np.float32)
+    return np.asarray((1 - DISTILLED_SHARE) * targets + DISTILLED_SHARE * mean, np.float32)
 
 
-def _said(run: Path, recipe: Recipe, faces: Faces) -> Probabilities:
+def _teacher_predictions(run: Path, recipe: Recipe, faces: FaceArrays) -> Probabilities:
     teacher = read_recipe(run)
     if teacher.colour != recipe.colour:
-        raise RunError(f"--teacher {run}: looks at {teacher.colour} pictures, this fit at {recipe.colour} ones")
-    if not fitted_network(run, teacher.model).is_file():
+        raise RunError(f"--teacher {run}: takes {teacher.colour} pictures, but this fit has {recipe.colour} ones")
+    if not network_file(run, teacher.model).is_file():
         raise RunError(f"--teacher {run}: holds no network; let its `training fit` finish first")
-    return read_faces(run, replace(faces, pixels=_scaled(faces.pixels, teacher.size)))
+    return predict(run, replace(faces, pixels=_scaled(faces.pixels, teacher.size)))
 
 
 def _scaled(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    scaled: Sequence[npt.NDArray[np.uint8]] = [
-        np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8) for picture in pixels
-    ]
-    return np.stack(scaled).reshape(len(pixels), size, size, pixels.shape[-1])
+    scaled = [cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR) for picture in pixels]
+    return np.asarray(scaled, np.uint8).reshape(len(pixels), size, size, pixels.shape[-1])
 
 
-def _written(path: Path, faces: Faces) -> list[Probabilities]:
-    """Each array of soft targets as [n, 7], a row of NaN for a picture that the file does not know."""
+def _soft_targets(path: Path, faces: FaceArrays) -> list[Probabilities]:
+    """Each array of soft targets as [n, 7], in the order of `faces`; a picture that is not in the file has NaN."""
     arrays = _read(path)
     row_of = {str(origin): row for row, origin in enumerate(arrays.pop(ORIGIN))}
     rows = np.array([row_of.get(origin or "", -1) for origin in faces.origins], int)
     if not (rows >= 0).any():
         raise RunError(
-            f"--targets {path}: knows none of the {len(faces.labels)} training pictures; "
+            f"--targets {path}: has none of the {len(faces.labels)} training pictures; "
             "train on the prepared set that it was made of"
         )
     known = (rows >= 0)[:, np.newaxis]

@@ -1,23 +1,21 @@
-"""What a fitted network says, in float and before it is quantized."""
+"""Predictions of a run's network, in float and before it is quantized."""
 
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from training.datasets import Faces
-from training.recipe import fitted_network, read_recipe, read_standardization
+from training.datasets import FaceArrays
+from training.run import network_file, read_recipe, read_standardization
 from worker.perception.emotions import Probabilities, softmax
 
-PREDICTED_AT_ONCE = 256
+_BATCH = 256
 
 
-def read_faces(run: Path, faces: Faces) -> Probabilities:
-    """What the network fitted in `run` makes of `faces`, [n, 7]; they have the size and colour of its recipe."""
-    network = keras.models.load_model(fitted_network(run, read_recipe(run).model), compile=False)
+def predict(run: Path, faces: FaceArrays) -> Probabilities:
+    """The probabilities [n, 7] of the network in `run` for `faces`, which have the size and colour of its recipe."""
+    network = keras.models.load_model(network_file(run, read_recipe(run).model), compile=False)
     standardization = read_standardization(run)
-    blocks = range(0, len(faces.pixels), PREDICTED_AT_ONCE)
-    logits = [
-        network.predict_on_batch(standardization.applied(faces.pixels[i : i + PREDICTED_AT_ONCE])) for i in blocks
-    ]
+    batches = (faces.pixels[i : i + _BATCH] for i in range(0, len(faces.pixels), _BATCH))
+    logits = [network.predict_on_batch(standardization.applied(pixels)) for pixels in batches]
     return softmax(np.concatenate(logits))

@@ -1,4 +1,4 @@
-"""How good probabilities are, against the truth. NumPy only."""
+"""Metrics of probabilities against labels. NumPy only."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,16 +12,19 @@ from worker.perception.emotions import SMALLEST, Probabilities
 ECE_BINS = 15
 
 Labels = npt.NDArray[np.int64]
+"""[n], indices into EMOTIONS."""
 
 Shares = npt.NDArray[np.float64]
-"""[n], how much each picture counts; above 0, need not sum to one."""
+"""[n], the weight of each picture; above 0, need not sum to one."""
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What `measure` measures. A recall is None where the truth has no such emotion.
+class Metrics:
+    """The metrics of n pictures. A recall is None if no label is that emotion.
 
-    `confusion[i][j]` counts pictures of EMOTIONS[i] read as EMOTIONS[j].
+    `confusion[i][j]` counts pictures labelled EMOTIONS[i] for which EMOTIONS[j] was predicted. `macro_recall` is the
+    mean over the emotions that occur, `ece` the expected calibration error, and `nll` the mean negative natural
+    log-likelihood.
     """
 
     accuracy: float
@@ -32,18 +35,15 @@ class Figures:
     confusion: list[list[int]]
 
 
-def measure(probabilities: Probabilities, labels: Labels) -> Figures:
-    """Compare [n, 7] probabilities with [n] labels, indices into EMOTIONS; n is at least 1.
-
-    `macro_recall` is the mean over the emotions that occur. `nll` is the mean negative natural log-likelihood.
-    """
+def measure(probabilities: Probabilities, labels: Labels) -> Metrics:
+    """The metrics of probabilities [n, 7] against labels [n]; n is at least 1."""
     counts = confusion(probabilities, labels)
     occurring = counts.sum(axis=1)
     recalls = {
         emotion: float(counts[i, i] / occurring[i]) if occurring[i] else None for i, emotion in enumerate(EMOTIONS)
     }
-    return Figures(
-        accuracy=float(np.trace(counts) / counts.sum()),
+    return Metrics(
+        accuracy=accuracy(probabilities, labels),
         macro_recall=float(np.mean([recall for recall in recalls.values() if recall is not None])),
         recall=recalls,
         ece=expected_calibration_error(probabilities, labels),
@@ -52,15 +52,20 @@ def measure(probabilities: Probabilities, labels: Labels) -> Figures:
     )
 
 
+def accuracy(probabilities: Probabilities, labels: Labels) -> float:
+    """The share of pictures whose label is the most likely emotion."""
+    return float((probabilities.argmax(axis=1) == labels).mean())
+
+
 def confusion(probabilities: Probabilities, labels: Labels) -> npt.NDArray[np.int64]:
-    """[7, 7] counts, rows true, columns read."""
+    """[7, 7] counts: rows are labels, columns are predictions."""
     counts = np.zeros((len(EMOTIONS), len(EMOTIONS)), np.int64)
     np.add.at(counts, (labels, probabilities.argmax(axis=1)), 1)
     return counts
 
 
 def expected_calibration_error(probabilities: Probabilities, labels: Labels, bins: int = ECE_BINS) -> float:
-    """Mean distance between confidence and accuracy over equally wide bins of confidence.
+    """The mean distance between confidence and accuracy over equally wide bins of confidence.
 
     Naeini et al., 2015; Guo et al., On Calibration of Modern Neural Networks, 2017, equation 3.
     """
@@ -72,11 +77,11 @@ def expected_calibration_error(probabilities: Probabilities, labels: Labels, bin
 
 
 def negative_log_likelihood(probabilities: Probabilities, labels: Labels, shares: Shares | None = None) -> float:
-    """The mean of -ln p(truth), to which each picture adds by its share, or all alike."""
-    return float(np.average(-np.log(of_truth(probabilities, labels)), weights=shares))
+    """The mean of -ln p(label), weighted by `shares` if there are any."""
+    return float(np.average(-np.log(label_probabilities(probabilities, labels)), weights=shares))
 
 
-def of_truth(probabilities: npt.NDArray[np.floating[Any]], labels: Labels) -> npt.NDArray[np.float64]:
-    """What each picture's label was given, [n]; 0 counts as next to nothing, so that it has a logarithm."""
-    given = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return np.asarray(np.maximum(given, SMALLEST), np.float64)
+def label_probabilities(probabilities: npt.NDArray[np.floating[Any]], labels: Labels) -> npt.NDArray[np.float64]:
+    """The probability of each picture's label, [n]; at least SMALLEST, so that it has a logarithm."""
+    of_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return np.asarray(np.maximum(of_label, SMALLEST), np.float64)

@@ -1,6 +1,6 @@
-"""What a face may look like otherwise: turned, nearer, beside the middle, mirrored, darker, half hidden.
+"""The layer that augments training pictures: it turns, scales, shifts, mirrors, lights and partly hides them.
 
-One Keras layer on whole batches, so that it runs on whatever backend and device the network runs on.
+It is one Keras layer on whole batches, so it runs on the backend and device of the network.
 """
 
 import math
@@ -15,7 +15,7 @@ from training.recipe import Augmentation
 
 @dataclass(frozen=True)
 class Changes:
-    """How far a picture may be changed; every change is drawn evenly between its extremes, for each picture anew."""
+    """The extremes of each change. For each picture anew, a change is drawn evenly between its extremes."""
 
     turn: float  # degrees, both ways
     shift: float  # of the side, both ways
@@ -27,18 +27,18 @@ class Changes:
 
 
 CHANGES: dict[Augmentation, Changes] = {
-    # The study, 5.4: what Keras' ImageDataGenerator did with these values, the edge repeated where a picture ends.
+    # The study (5.4): as Keras' ImageDataGenerator does with these values. Beyond a picture its edge is repeated.
     "study": Changes(turn=45.0, shift=0.20),
-    # A face that was found by a detector stands nearly upright, in a box whose size and place vary. At a scale of 1.25,
-    # MobileNetV2 lost 3.3 points on crops 20 % narrower (FER-2013 PublicTest): extremes need to be seen often.
+    # A detected face stands nearly upright, in a box whose size and place vary. With a scale of only 1.25, MobileNetV2
+    # lost 3.3 points of accuracy on crops 20 % narrower (FER-2013 PublicTest).
     "crop": Changes(turn=20.0, shift=0.12, scale=1.35, contrast=1.4, brightness=40.0, hide_chance=0.25),
 }
 
 
 class Augment(keras.layers.Layer):  # type: ignore[misc]  # Keras comes without types
-    """[n, size, size, channels] pixels 0 to 255 -> the same shape; changes nothing outside training.
+    """[n, size, size, channels] pixels 0 to 255 -> the same shape; outside training nothing changes.
 
-    Half of the pictures are mirrored, whatever the kind of augmentation.
+    Both kinds of augmentation mirror half of the pictures.
     """
 
     def __init__(self, seed: int, kind: Augmentation = "crop", **kwargs: Any) -> None:
@@ -68,7 +68,7 @@ class Augment(keras.layers.Layer):  # type: ignore[misc]  # Keras comes without 
         log_scale = math.log(self._changes.scale)
         scale = ops.exp(self._uniform(n, -log_scale, log_scale))
         mirror = ops.sign(self._uniform(n, -1.0, 1.0))
-        # Output to input coordinates: around the middle, then shifted.
+        # From output to input coordinates: turn and scale around the middle, then shift.
         a0, a1 = ops.cos(turn) * scale * mirror, -ops.sin(turn) * scale
         b0, b1 = ops.sin(turn) * scale * mirror, ops.cos(turn) * scale
         middle, shift = (size - 1) / 2, self._changes.shift
@@ -87,7 +87,7 @@ class Augment(keras.layers.Layer):  # type: ignore[misc]  # Keras comes without 
         return ops.clip((pixels - mean) * contrast + mean + ops.reshape(brightness, (-1, 1, 1, 1)), 0.0, 255.0)
 
     def _hide(self, pixels: Any) -> Any:
-        """Grey out one square of some of the pictures, as a hand or a cup would."""
+        """Grey out one square of some of the pictures, as a hand or a cup hides a part of a face."""
         n, size = ops.shape(pixels)[0], pixels.shape[1]
         side = self._uniform(n, *self._changes.hide_side) * size
         left, top = self._uniform(n, 0.0, 1.0) * (size - side), self._uniform(n, 0.0, 1.0) * (size - side)

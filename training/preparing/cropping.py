@@ -1,4 +1,4 @@
-"""Cutting the face out of a whole picture the way serving does it, so that training sees the same crop."""
+"""Detecting the face to cut out of a picture, so that training gets the same crops as the worker."""
 
 from collections.abc import Iterable
 from typing import Literal, Protocol
@@ -9,35 +9,35 @@ import cv2.data
 from training.silence import tensorflow_silenced
 from worker.perception.preprocessing import Box, Image
 
-Detector = Literal["mediapipe", "haar"]
+DetectorName = Literal["mediapipe", "haar"]
 
-# A Haar cascade's box is larger than BlazeFace's and lies higher; the crop is framed for BlazeFace's. Medians over 292
-# frontal and half-profile pictures of KDEF (sides 10th to 90th percentile 1.12 to 1.44; middles -0.19 to -0.07).
+# The box of a Haar cascade is larger than BlazeFace's and lies higher. Medians over 292 frontal and half-profile
+# pictures of KDEF.
 HAAR_SCALE = 1.34
-HAAR_RISE = 0.12  # of BlazeFace's side
+HAAR_RISE = 0.12  # of the side of BlazeFace's box
 
-_HAAR_STEP = 1.1  # between the scales that are looked at
-_HAAR_NEIGHBOURS = 5  # fewer find more that is no face
+_HAAR_STEP = 1.1  # from one scale of the search to the next
+_HAAR_NEIGHBOURS = 5  # with fewer, it detects more that are not faces
 
 
-class Finder(Protocol):
-    """Finds faces in pictures; one thread at a time."""
+class Detector(Protocol):
+    """A face detector; it may be used by one thread at a time."""
 
     def boxes(self, image: Image) -> list[Box]:
-        """The boxes of all faces, framed as BlazeFace frames them."""
+        """The boxes of all faces of a picture [height, width, 3] BGR, framed as BlazeFace frames them."""
 
 
-def make_finder(detector: Detector) -> Finder:
-    """A finder: BlazeFace through windows, as in the worker, or OpenCV's frontal Haar cascade, as in the study (5)."""
-    return _BlazeFace() if detector == "mediapipe" else _Haar()
+def make_detector(name: DetectorName) -> Detector:
+    """BlazeFace through windows, as in the worker, or OpenCV's frontal Haar cascade, as in the study (5)."""
+    return _BlazeFace() if name == "mediapipe" else _Haar()
 
 
 def choose_face(boxes: Iterable[Box], labelled: Box | None) -> Box | None:
-    """The face that a label is about: the biggest, or the one that is where the labelled one was published to be."""
+    """The labelled face: the one with the largest overlap with the published box, or without one the largest face."""
     if labelled is None:
         return max(boxes, key=_area, default=None)
-    best = max(boxes, key=lambda box: _common(box, labelled), default=None)
-    return best if best is not None and _common(best, labelled) > 0 else None
+    best = max(boxes, key=lambda box: _overlap(box, labelled), default=None)
+    return best if best is not None and _overlap(best, labelled) > 0 else None
 
 
 class _BlazeFace:
@@ -45,10 +45,10 @@ class _BlazeFace:
         from worker.perception.faces import FaceDetector
 
         with tensorflow_silenced():
-            self._finder = FaceDetector()
+            self._detector = FaceDetector()
 
     def boxes(self, image: Image) -> list[Box]:
-        return [face.box for face in self._finder.detect_in_picture(image)]
+        return [face.box for face in self._detector.detect_in_picture(image)]
 
 
 class _Haar:
@@ -71,8 +71,8 @@ def _area(box: Box) -> float:
     return box[2] * box[3]
 
 
-def _common(a: Box, b: Box) -> float:
-    """The area that two boxes share."""
+def _overlap(a: Box, b: Box) -> float:
+    """The area that two boxes have in common."""
     width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
     height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
     return max(0.0, width) * max(0.0, height)

@@ -1,4 +1,4 @@
-"""A record that somebody has looked at: readable, not blank, and the face on it found."""
+"""Examining a record: whether the picture is readable and not blank, and where its face is."""
 
 import math
 from dataclasses import dataclass
@@ -7,23 +7,21 @@ import cv2
 import numpy as np
 
 from training.datasets import DatasetError
-from training.preparing.cropping import Finder, choose_face
+from training.preparing.cropping import Detector, choose_face
 from training.preparing.record import Record, Removal
 from training.preparing.selection.likeness import Likeness, likeness
 from worker.perception.preprocessing import Box, Image, face_crop
 
-# The set keeps no more pixels than a network could want: ours see 96, and the published ones up to 299 of what was
-# enlarged to that.
+# A prepared set keeps no more pixels than a network needs. Ours have an input of 96 pixels.
 LARGEST_SIDE = 160
 
-# Standard deviation in grey levels. The 13 blank pictures of FER-2013 have 0.6 or less; the darkest that shows a face
-# has 4.1.
+# Standard deviation in grey levels. The 13 blank pictures of FER-2013 have 0.6 or less, the darkest face has 4.1.
 BLANK = 2.0
 
 
 @dataclass(frozen=True)
-class Face:
-    """A usable picture: where the face is on it (None: it is nothing but a face), and how to know it again."""
+class ExaminedFace:
+    """A usable picture: the box of its face (None for a crop), and its likeness, by which copies are found."""
 
     record: Record
     box: Box | None
@@ -33,25 +31,25 @@ class Face:
         """The crop [height, width, 3] BGR, its shorter side at most LARGEST_SIDE."""
         image = self.record.pixels()
         if image is None:
-            raise DatasetError(f"{self.record.origin}: is no longer there; leave the sources alone and start over")
+            raise DatasetError(f"{self.record.origin}: has disappeared; do not change the sources and start again")
         return _reduced(_cut(image, self.box))
 
 
-def examine(record: Record, finder: Finder | None) -> Face | Removal:
-    """Look at a picture, with `finder` for the face on a whole one; or the reason why it is of no use."""
+def examine(record: Record, detector: Detector | None) -> ExaminedFace | Removal:
+    """Examine a picture, with `detector` if it is not a crop; a Removal if it is of no use."""
     image = record.pixels()
     if image is None:
         return _removal(record, "unreadable")
     box = None
-    if finder is not None:
-        box = choose_face(finder.boxes(image), record.face)
+    if detector is not None:
+        box = choose_face(detector.boxes(image), record.face)
         if box is None:
             return _removal(record, "no face")
     crop = _cut(image, box)
     contrast = float(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY).std())
     if contrast < BLANK:
         return _removal(record, "blank", f"standard deviation {contrast:.1f} grey levels")
-    return Face(record, box, likeness(crop))
+    return ExaminedFace(record, box, likeness(crop))
 
 
 def _cut(image: Image, box: Box | None) -> Image:

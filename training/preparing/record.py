@@ -1,4 +1,4 @@
-"""What a layout says about one picture before anybody has looked at it, and why a picture was left out."""
+"""One labelled picture as its layout lists it, before it is examined, and the reason why a picture is left out."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +12,14 @@ from worker.perception.preprocessing import Box, Image
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
-# What the folders of public sets call their parts.
+# The names of splits in public sets.
 _SPLIT_OF_FOLDER: dict[str, Split] = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "public_test", "publictest"), "validation"),
     **dict.fromkeys(("test", "private_test", "privatetest"), "test"),
 }
 
-# OpenCV decodes a JPEG that was cut off, and makes the rest grey. Behind the end some cameras put a little more.
+# OpenCV decodes a JPEG that is cut off and makes the rest grey. Some cameras write a few bytes behind the end.
 _JPEG_START, _JPEG_END, _JPEG_TAIL = b"\xff\xd8", b"\xff\xd9", 4096
 
 
@@ -27,9 +27,9 @@ _JPEG_START, _JPEG_END, _JPEG_TAIL = b"\xff\xd8", b"\xff\xd9", 4096
 class Record:
     """One labelled picture of a source.
 
-    `picture` is its file, or its pixels [height, width] grey where a csv holds them. `split` is the published one, if
-    there is one. `whole` says that the picture is more than a face, `face` where in it the labelled one is, if that was
-    published. `row` is the number of a FER-2013 picture in its csv, by which FER+ votes name it. `votes` are counts.
+    `picture` is its file, or its grey pixels [height, width] from a csv. `split` is the published one, or None. `whole`
+    says that the picture is not a crop, and `face` is the published box of the labelled face, or None. `row` is the row
+    of a FER-2013 picture in its csv, which FER+ votes refer to. `votes` are counts.
     """
 
     source: str
@@ -45,11 +45,11 @@ class Record:
 
     @property
     def family(self) -> str:
-        """Pictures that are split together: by the set whose people they show, else by source."""
+        """The group that is split together: the set of the person, or else the source."""
         return self.source if self.person is None else self.person.partition(":")[0]
 
     def pixels(self) -> Image | None:
-        """[height, width, 3] BGR, or None where the file is missing, cut off or no picture."""
+        """[height, width, 3] BGR, or None if the file is missing, cut off or not a picture."""
         if isinstance(self.picture, Path):
             return _decoded(self.picture)
         return np.asarray(cv2.cvtColor(self.picture, cv2.COLOR_GRAY2BGR), np.uint8)
@@ -57,7 +57,7 @@ class Record:
 
 @dataclass(frozen=True, order=True)
 class Removal:
-    """A picture that is not in the set, and why; `detail` names what it equals, or what was wrong."""
+    """A picture that is left out, and why; `detail` names the picture it equals, or what was wrong."""
 
     source: str
     origin: str
@@ -67,25 +67,25 @@ class Removal:
 
 @dataclass
 class Listing:
-    """What a layout holds: pictures to look at, and those whose label alone rules them out."""
+    """The pictures of a source: those to examine, and those that their label rules out."""
 
     records: list[Record] = field(default_factory=list)
     removed: list[Removal] = field(default_factory=list)
 
 
 def named_folder(root: Path) -> Path:
-    """The folder that names a set: `fer2013` of `fer2013/train`."""
+    """The folder with the name of a set: `fer2013` of `fer2013/train`."""
     root = root.resolve()
     return named_folder(root.parent) if published_split(root.name) and root.parent != root else root
 
 
 def origin(path: Path, root: Path) -> str:
-    """Where a picture under `root` came from, without saying whose machine it was on: from the folder that names it."""
+    """The path of a picture under `root`, relative to the parent of the `named_folder`; it names no home folder."""
     return (root.resolve() / path.relative_to(root)).relative_to(named_folder(root).parent).as_posix()
 
 
 def published_split(folder: str) -> Split | None:
-    """The split that a folder's name says, if it says one."""
+    """The split that a folder is named after, or None."""
     return _SPLIT_OF_FOLDER.get(folder.lower())
 
 

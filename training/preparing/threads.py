@@ -1,4 +1,4 @@
-"""Doing the same with many things on all cores, in order, with a bar on the terminal."""
+"""Applying a function to many items in threads, in order, with a progress display in a terminal."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ THREADS = len(os.sched_getaffinity(0))
 
 
 def in_threads(work: Callable[[T], U], items: Sequence[T], doing: str) -> Iterator[U]:
-    """What `work` makes of each of `items`; threads do, as decoding and networks leave Python to itself meanwhile."""
+    """`work` of each item, in order. Threads are enough: decoding and networks release Python's lock."""
     console = Console(stderr=True)
     pool = ThreadPoolExecutor(THREADS)
     try:

@@ -1,6 +1,6 @@
-"""FER+ (Barsoum et al., 2016): ten people voted anew on what every picture of FER-2013 displays.
+"""FER+ (Barsoum et al., 2016): the votes of ten annotators on every picture of FER-2013.
 
-Read are Microsoft's fer2013new.csv, whose rows are those of fer2013.csv in their order, and lists that name the row.
+Two forms are read: Microsoft's fer2013new.csv, with the rows of fer2013.csv in order, and a csv with a column `row`.
 """
 
 import csv
@@ -18,7 +18,7 @@ _NOT_A_FACE = "NF"
 
 @dataclass(frozen=True)
 class Votes:
-    """Of one picture: for each of EMOTIONS, for contempt or `cannot say`, and for `this is no face`."""
+    """The votes on one picture: for each of EMOTIONS, for contempt or unknown, and for "not a face"."""
 
     emotions: tuple[float, ...]
     others: float
@@ -26,7 +26,7 @@ class Votes:
 
 
 def read_votes(path: Path) -> dict[int, Votes]:
-    """Row of FER-2013 -> votes; DatasetError where the file is missing or broken."""
+    """Row of FER-2013 -> votes; DatasetError if the file is missing or broken."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -36,15 +36,15 @@ def read_votes(path: Path) -> dict[int, Votes]:
                 raise DatasetError(f"--votes {path}: no column {missing[0]!r}; name FER+'s fer2013new.csv")
             return {int(row.get("row", number)): _votes(row) for number, row in enumerate(reader)}
     except (OSError, UnicodeDecodeError, csv.Error) as failure:
-        raise DatasetError(f"--votes {path}: {failure}") from None
+        raise DatasetError(f"--votes {path}: {failure}; name FER+'s fer2013new.csv") from None
     except (TypeError, ValueError) as wrong:
         raise DatasetError(f"--votes {path}, line {reader.line_num}: {wrong}; download it anew") from None
 
 
 def with_votes(records: Sequence[Record], votes: dict[int, Votes], path: Path) -> Listing:
-    """The records with the votes on them; what most people took for no face is removed.
+    """The records with their votes. A picture is removed if most votes are for "not a face".
 
-    Raises DatasetError where no record is of a row that was voted on.
+    Raises DatasetError if no record has votes.
     """
     listing = Listing()
     matched = 0
@@ -54,14 +54,14 @@ def with_votes(records: Sequence[Record], votes: dict[int, Votes], path: Path) -
         if cast is None:
             listing.records.append(record)
         elif cast.not_a_face > sum(cast.emotions) + cast.others:
-            said = f"{cast.not_a_face:g} voted so"
-            listing.removed.append(Removal(record.source, record.origin, "not a face", said))
+            detail = f"{cast.not_a_face:g} voted so"
+            listing.removed.append(Removal(record.source, record.origin, "not a face", detail))
         else:
             listing.records.append(replace(record, votes=cast.emotions if any(cast.emotions) else None))
     if not matched:
         raise DatasetError(
-            f"--votes {path}: none of the pictures was voted on; those of FER-2013 are known by their row, "
-            "as the csv has it or as the file's name in a folder called fer2013"
+            f"--votes {path}: none of the pictures has votes; a picture of FER-2013 needs its row, "
+            "from the csv or as the file's name in a folder called fer2013"
         )
     return listing
 

@@ -1,4 +1,4 @@
-"""A folder that is written whole or not at all."""
+"""Writing a folder whole or not at all."""
 
 import fcntl
 import os
@@ -12,10 +12,10 @@ from training.datasets import DatasetError
 
 @contextmanager
 def whole_folder(out: Path) -> Iterator[Path]:
-    """A new folder beside `out` to write to; it becomes `out` when the block ends well, and goes when it does not.
+    """A new folder beside `out`. It becomes `out` when the block ends, and is removed if the block raises.
 
-    What a killed process left of it is taken away. Raises DatasetError where the disk is full or cannot be written, or
-    another process is at it.
+    What a killed process left there is removed. Raises DatasetError if the disk is full or cannot be written, or if
+    another process is writing the same folder.
     """
     unfinished = out.parent / f".{out.name}.unfinished"
     try:
@@ -34,13 +34,15 @@ def whole_folder(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def _locked(folder: Path, out: Path) -> Iterator[None]:
-    """Hold the folder's lock, which goes with the process however it ends."""
+    """Hold the folder's lock, which ends with the process."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        raise DatasetError(f"{out}: another `training prepare` is writing it; wait for it, or name another") from None
+        raise DatasetError(
+            f"{out}: another `training prepare` is writing it; wait for it, or name another --out"
+        ) from None
     try:
         yield
     finally:

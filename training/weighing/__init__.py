@@ -1,1 +1,4 @@
-"""Weights, temperature and threshold of an ensemble, from what its networks predict for labelled pictures. No Keras."""
+"""Weighing the models of an ensemble: weights, temperature and threshold, from predictions for labelled pictures.
+
+`weights`, `temperature` and `threshold` are pure: arrays in, numbers out. `ensemble` applies them to a manifest.
+"""

@@ -10,27 +10,22 @@ from hypothesis import strategies as st
 
 from tests.training.drawn_faces import write_faces
 from tests.worker.linear_network import write_linear_models
-from training.conversion.convert import (
-    AccuracyLost,
-    FormFigures,
-    fit_temperature,
-    install,
-    measure_forms,
-    refuse_loss,
-    representative_set,
-)
-from training.datasets import Dataset, Faces, read_dataset
+from training.conversion.convert import representative_set
+from training.conversion.forms import AccuracyLost, FormMetrics, measure_forms, refuse_loss
+from training.conversion.install import install
+from training.datasets import Dataset, FaceArrays, read_dataset
 from training.measuring.metrics import negative_log_likelihood
+from training.weighing.temperature import fit_temperature
 from worker.perception.emotions import calibrate, softmax
 from worker.perception.manifest import Form, Manifest, ManifestError, Model, load_manifest
 
 
-def figures(accuracy: float) -> FormFigures:
-    return FormFigures(accuracy, agreement=0.9, nll=1.0, size=1000, ms_per_face=1.0)
+def figures(accuracy: float) -> FormMetrics:
+    return FormMetrics(accuracy, agreement=0.9, nll=1.0, size=1000, ms_per_face=1.0)
 
 
 def test_a_form_that_loses_more_than_allowed_is_refused_with_the_figures() -> None:
-    forms: dict[Form, FormFigures] = {"float32": figures(0.70), "int8": figures(0.69)}
+    forms: dict[Form, FormMetrics] = {"float32": figures(0.70), "int8": figures(0.69)}
     with pytest.raises(AccuracyLost, match=r"int8 loses 0\.0100 .*0\.6900.*0\.7000.*--max-loss 0\.007"):
         refuse_loss("int8", forms, 0.007)
     refuse_loss("int8", forms, 0.011)
@@ -56,7 +51,7 @@ def test_the_temperature_that_was_applied_is_found_again(temperature: float, see
 def test_the_representative_set_is_even_over_emotions_and_always_the_same() -> None:
     labels = np.repeat(np.arange(7), [5, 100, 200, 1000, 300, 80, 100])
     pixels = np.broadcast_to(labels[:, None, None, None], (len(labels), 4, 4, 1)).astype(np.uint8)
-    faces = Faces(pixels, labels, [], np.eye(7, dtype=np.float32)[labels], np.ones(len(labels), np.float32))
+    faces = FaceArrays(pixels, labels, [], np.eye(7, dtype=np.float32)[labels], np.ones(len(labels), np.float32))
     chosen = representative_set(faces)
     of_label = np.bincount(np.rint(chosen[:, 0, 0, 0] * 127.5 + 127.5).astype(int), minlength=7)
     assert of_label.tolist() == [5, 60, 60, 60, 60, 60, 60]

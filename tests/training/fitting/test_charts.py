@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from training.fitting.charts import confusion_matrix, curves, save_picture
+from training.fitting.charts import confusion_matrix, curves, save_chart
 from training.recipe import RunError
 from worker.contract.messages import EMOTIONS
 
@@ -37,7 +37,7 @@ def test_every_figure_of_every_epoch_is_drawn() -> None:
 
 @pytest.mark.parametrize(("epochs", "last_rate"), [(1, 1e-3), (1, 0.0), (3, 0.0)])
 def test_curves_of_one_epoch_or_a_rate_of_nothing_are_drawn_too(tmp_path: Path, epochs: int, last_rate: float) -> None:
-    save_picture(curves(history(epochs, last_rate)), tmp_path / "curves.png")
+    save_chart(curves(history(epochs, last_rate)), tmp_path / "curves.png")
     picture = cv2.imread(str(tmp_path / "curves.png"))
     assert picture.shape[1] > 1000
     assert picture.min() < 50
@@ -66,6 +66,6 @@ def test_a_full_disk_is_one_line_and_leaves_the_picture_that_was(tmp_path: Path)
     (tmp_path / "curves.png").write_bytes(b"as it was")
     (tmp_path / "unfinished-curves.png").symlink_to("/dev/full")
     with pytest.raises(RunError, match=f"{tmp_path}: no space left to write curves.png; make some"):
-        save_picture(curves(history(2)), tmp_path / "curves.png")
+        save_chart(curves(history(2)), tmp_path / "curves.png")
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
     assert (tmp_path / "curves.png").read_bytes() == b"as it was"

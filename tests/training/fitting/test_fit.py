@@ -18,9 +18,11 @@ from typer.testing import CliRunner, Result
 
 from tests.training.drawn_faces import write_faces
 from training.cli import app
-from training.conversion.convert import FormFigures
-from training.datasets import Faces, load_faces, read_dataset
-from training.recipe import Recipe, RunError, Standardization, read_recipe, read_standardization, write_whole
+from training.conversion.forms import FormMetrics
+from training.datasets import FaceArrays, load_faces, read_dataset
+from training.recipe import Recipe, RunError
+from training.run import Standardization, read_recipe, read_standardization
+from training.whole_file import write_whole
 from worker.perception.manifest import Form, Input, Model, load_manifest
 
 pytest.importorskip("tensorflow")
@@ -54,12 +56,12 @@ def fit_arguments(data: Path, run: Path, *more: str) -> list[str]:
 @pytest.fixture(scope="module", autouse=True)
 def tiny_network() -> Iterator[None]:
     from tests.training.tiny_network import PLATEAU_PATIENCE, tiny
-    from training.fitting import fit
+    from training.fitting import optimizer
     from training.networks.architectures import NETWORKS
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(NETWORKS, "mobilenetv2", tiny)
-        patch.setattr(fit, "PLATEAU_PATIENCE", PLATEAU_PATIENCE)
+        patch.setattr(optimizer, "PLATEAU_PATIENCE", PLATEAU_PATIENCE)
         yield
 
 
@@ -107,7 +109,7 @@ def resumed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
 def test_a_fit_that_was_killed_goes_on_where_it_was(resumed: tuple[Path, Result]) -> None:
     run, second = resumed
     assert second.exit_code == 0, second.output
-    assert "going on after epoch 1/3" in second.stdout
+    assert "resumes after epoch 1/3" in second.stdout
     assert "epoch 1/3:" not in second.stdout
     assert "epoch 2/3: loss" in second.stdout
     assert [row["epoch"] for row in history(run)] == [1, 2, 3]
@@ -191,7 +193,7 @@ def test_what_slows_it_down_and_stops_it_is_not_forgotten_in_a_kill(plateau: Pat
 
     finished = training(*arguments)
     assert finished.exit_code == 0, finished.output
-    assert f"going on after epoch {last - 1}/{MANY_EPOCHS}" in finished.stdout
+    assert f"resumes after epoch {last - 1}/{MANY_EPOCHS}" in finished.stdout
     assert (run / "history.csv").read_bytes() == (plateau / "history.csv").read_bytes()
     assert fitted_weights(run) == fitted_weights(plateau)
     assert {file.name for file in run.iterdir()} == {file.name for file in plateau.iterdir()}
@@ -199,10 +201,10 @@ def test_what_slows_it_down_and_stops_it_is_not_forgotten_in_a_kill(plateau: Pat
 
 def test_what_is_kept_is_what_was_measured(plateau: Path, data: Path) -> None:
     """The average of the weights at the best epoch, by a plain network on standardized pixels."""
-    from training.fitting.predict import read_faces
+    from training.fitting.predict import predict
 
     faces = load_faces([read_dataset(data / "validation")], 32, "rgb")
-    probabilities = read_faces(plateau, faces).astype(np.float64)
+    probabilities = predict(plateau, faces).astype(np.float64)
     best = max(history(plateau), key=lambda row: row["val_accuracy"])
     smooth = 0.9 * np.eye(7)[faces.labels] + 0.1 / 7
     assert -(smooth * np.log(probabilities)).sum(axis=1).mean() == pytest.approx(best["val_loss"], abs=1e-4)
@@ -210,19 +212,21 @@ def test_what_is_kept_is_what_was_measured(plateau: Path, data: Path) -> None:
 
 
 def test_a_taught_network_learns_mostly_what_its_teachers_say(plateau: Path, data: Path) -> None:
-    from training.fitting.distillation import TAUGHT
-    from training.fitting.fit import Pictures
-    from training.fitting.predict import read_faces
+    from training.fitting.batches import TrainingBatches
+    from training.fitting.distillation import DISTILLED_SHARE
+    from training.fitting.predict import predict
 
     faces = load_faces([read_dataset(data / "train")], 32, "rgb")
     recipe = Recipe("mobilenetv2", size=32, colour="rgb", batch=len(faces.labels), teachers=[str(plateau)] * 2)
-    pixels, targets, _ = Pictures(faces, recipe)[0]
-    said = read_faces(plateau, faces)
+    pixels, targets, _ = TrainingBatches(faces, recipe)[0]
+    said = predict(plateau, faces)
     order = [int(np.flatnonzero((faces.pixels == picture).all(axis=(1, 2, 3)))[0]) for picture in pixels]
-    assert targets == pytest.approx((TAUGHT * said + (1 - TAUGHT) * np.eye(7)[faces.labels])[order], abs=1e-5)
+    assert targets == pytest.approx(
+        (DISTILLED_SHARE * said + (1 - DISTILLED_SHARE) * np.eye(7)[faces.labels])[order], abs=1e-5
+    )
 
 
-@pytest.mark.parametrize(("colour", "complaint"), [("grey", "looks at rgb pictures"), ("rgb", "holds no network")])
+@pytest.mark.parametrize(("colour", "complaint"), [("grey", "takes rgb pictures"), ("rgb", "holds no network")])
 def test_a_teacher_that_cannot_teach_is_named(
     plateau: Path, data: Path, tmp_path: Path, colour: str, complaint: str
 ) -> None:
@@ -240,23 +244,25 @@ def soft_targets(path: Path, **arrays: object) -> Path:
     return path
 
 
-def four_faces() -> Faces:
+def four_faces() -> FaceArrays:
     """Pictures of one pixel each, whose value is their number."""
     labels = np.array([0, 1, 2, 6])
     votes, weights = np.eye(7, dtype=np.float32)[labels], np.ones(4, np.float32)
-    return Faces(np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1), labels, [], votes, weights, ["a", "b", "c", None])
+    return FaceArrays(
+        np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1), labels, [], votes, weights, ["a", "b", "c", None]
+    )
 
 
 def test_soft_targets_are_learned_by_the_origin_of_a_picture(tmp_path: Path) -> None:
-    from training.fitting.distillation import TAUGHT
-    from training.fitting.fit import Pictures
+    from training.fitting.batches import TrainingBatches
+    from training.fitting.distillation import DISTILLED_SHARE
 
     one, other = np.full((2, 7), 1 / 7), np.eye(7)[[3, 4]]
     file = soft_targets(tmp_path / "soft.npz", origin=["b", "a"], one=one, other=other, validation=[True, False])
-    pixels, targets, _ = Pictures(four_faces(), Recipe("mobilenetv2", batch=4, targets=str(file)))[0]
+    pixels, targets, _ = TrainingBatches(four_faces(), Recipe("mobilenetv2", batch=4, targets=str(file)))[0]
     of = dict(zip(pixels[:, 0, 0, 0].tolist(), targets, strict=True))
-    assert of[0] == pytest.approx((1 - TAUGHT) * np.eye(7)[0] + TAUGHT * (one[1] + other[1]) / 2)
-    assert of[1] == pytest.approx((1 - TAUGHT) * np.eye(7)[1] + TAUGHT * (one[0] + other[0]) / 2)
+    assert of[0] == pytest.approx((1 - DISTILLED_SHARE) * np.eye(7)[0] + DISTILLED_SHARE * (one[1] + other[1]) / 2)
+    assert of[1] == pytest.approx((1 - DISTILLED_SHARE) * np.eye(7)[1] + DISTILLED_SHARE * (one[0] + other[0]) / 2)
     assert of[2] == pytest.approx(np.eye(7)[2]), "a picture without soft target keeps its label"
     assert of[3] == pytest.approx(np.eye(7)[6]), "a picture without origin keeps its label"
 
@@ -267,19 +273,19 @@ def test_soft_targets_are_learned_by_the_origin_of_a_picture(tmp_path: Path) -> 
         ({"origin": ["a"]}, "needs `origin` [n] and at least one array [n, 7]"),
         ({"teacher": np.full((1, 7), 1 / 7)}, "needs `origin` [n] and at least one array [n, 7]"),
         ({"origin": ["a"], "teacher": np.full((1, 7), 0.2)}, "the rows of `teacher` are not probabilities that sum"),
-        ({"origin": ["z"], "teacher": np.eye(7)[:1]}, "knows none of the 4 training pictures; train on the prepared"),
+        ({"origin": ["z"], "teacher": np.eye(7)[:1]}, "has none of the 4 training pictures; train on the prepared"),
         (None, "cannot be read ("),
     ],
 )
 def test_soft_targets_that_cannot_be_used_are_named(
     tmp_path: Path, arrays: dict[str, object] | None, complaint: str
 ) -> None:
-    from training.fitting.distillation import taught
+    from training.fitting.distillation import distilled_targets
 
     file = tmp_path / "soft.npz"
     file.write_text("no archive") if arrays is None else soft_targets(file, **arrays)
     with pytest.raises(RunError) as refused:
-        taught(Recipe("mobilenetv2", targets=str(file)), np.eye(7, dtype=np.float32)[:4], four_faces())
+        distilled_targets(Recipe("mobilenetv2", targets=str(file)), np.eye(7, dtype=np.float32)[:4], four_faces())
     assert str(refused.value).startswith(f"--targets {file}: {complaint}")
 
 
@@ -300,13 +306,15 @@ def test_a_prepared_set_is_fitted_with_soft_targets_and_mixup(data: Path, tmp_pa
 
 
 def test_mixup_mixes_pixels_targets_and_weights_in_the_same_shares() -> None:
-    from training.fitting.fit import Pictures
+    from training.fitting.batches import TrainingBatches
 
     labels = np.arange(64) % 7
     votes, weights = np.eye(7, dtype=np.float32)[labels], np.linspace(1, 2, 64, dtype=np.float32)
     pixels = np.zeros((64, 1, 1, 7), np.uint8)
     pixels[np.arange(64), 0, 0, labels] = 200
-    pictures = Pictures(Faces(pixels, labels, [], votes, weights), Recipe("mobilenetv2", batch=64, mixup=0.4))
+    pictures = TrainingBatches(
+        FaceArrays(pixels, labels, [], votes, weights), Recipe("mobilenetv2", batch=64, mixup=0.4)
+    )
     mixed, targets, mixed_weights = pictures[0]
     assert mixed.dtype == np.uint8
     assert mixed[:, 0, 0, :] / 200 == pytest.approx(targets, abs=1 / 200)
@@ -356,12 +364,12 @@ def test_an_earlier_fit_is_gone_on_from_with_its_base_frozen_in_halves(
 
 
 def test_votes_and_weights_decide_what_is_learned(tmp_path: Path) -> None:
-    from training.fitting.fit import Pictures
+    from training.fitting.batches import TrainingBatches
 
     pixels = np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1)
     votes = np.full((4, 7), 1 / 7, np.float32)
-    faces = Faces(pixels, np.array([0, 1, 2, 6]), [], votes, np.array([1, 2, 3, 4], np.float32))
-    pictures = Pictures(faces, Recipe("mobilenetv2", batch=3, vote_share=0.25))
+    faces = FaceArrays(pixels, np.array([0, 1, 2, 6]), [], votes, np.array([1, 2, 3, 4], np.float32))
+    pictures = TrainingBatches(faces, Recipe("mobilenetv2", batch=3, vote_share=0.25))
     batches = [pictures[i] for i in range(len(pictures))]
     assert [len(given) for given, _, _ in batches] == [3, 1]
     given, targets, weights = (np.concatenate(parts) for parts in zip(*batches, strict=True))
@@ -372,13 +380,15 @@ def test_votes_and_weights_decide_what_is_learned(tmp_path: Path) -> None:
 
 
 def test_pictures_come_in_another_order_in_every_epoch_and_in_the_same_again(tmp_path: Path) -> None:
-    from training.fitting.fit import Pictures
+    from training.fitting.batches import TrainingBatches
 
     labels = np.arange(64) % 7
-    faces = Faces(np.zeros((64, 1, 1, 1), np.uint8), labels, [], np.eye(7, dtype=np.float32)[labels], np.arange(64.0))
+    faces = FaceArrays(
+        np.zeros((64, 1, 1, 1), np.uint8), labels, [], np.eye(7, dtype=np.float32)[labels], np.arange(64.0)
+    )
 
     def order(epoch: int) -> list[float]:
-        pictures = Pictures(faces, Recipe("mobilenetv2", batch=64))
+        pictures = TrainingBatches(faces, Recipe("mobilenetv2", batch=64))
         pictures.shuffle(epoch)
         return list(pictures[0][2])
 
@@ -446,7 +456,7 @@ def test_a_loss_that_is_no_number_says_so(data: Path, tmp_path: Path) -> None:
     [
         ("--size", "31", "--size 31: mobilenetv2 takes pictures of at least 32 pixels"),
         ("--tune", "500", "--tune 500: mobilenetv2 has 16 layers before its head"),
-        ("--tune", "last", "--tune last: say all, head, or a number of layers"),
+        ("--tune", "last", "--tune last: not a choice of layers; say all, head, or a number of layers"),
         ("--weights", "nowhere.npz", "--weights nowhere.npz: no such file; name one, or say imagenet or none"),
     ],
 )
@@ -527,13 +537,13 @@ def test_what_quantize_measured_is_what_evaluate_finds(installed: Path, data: Pa
 def test_a_form_that_loses_too_much_is_not_installed(
     resumed: tuple[Path, Result], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training.conversion import convert as quantization
+    from training.conversion import convert, forms
 
     accuracies: dict[Form, float] = {"float32": 0.70, "int8": 0.60}
-    figures = {form: FormFigures(a, agreement=0.9, nll=1.0, size=1, ms_per_face=1.0) for form, a in accuracies.items()}
+    figures = {form: FormMetrics(a, agreement=0.9, nll=1.0, size=1, ms_per_face=1.0) for form, a in accuracies.items()}
     made = [Model(form, "a", "b", Input(32, "grey", 0, 1), form, 1, {"recipe": {"model": "m"}}) for form in figures]
-    monkeypatch.setattr(quantization, "make_forms", lambda *_: made)
-    monkeypatch.setattr(quantization, "measure_forms", lambda *_: figures)
+    monkeypatch.setattr(convert, "make_forms", lambda *_: made)
+    monkeypatch.setattr(forms, "measure_forms", lambda *_: figures)
     result = quantize(resumed[0], data, tmp_path / "models")
     assert result.exit_code == 1
     assert "int8 loses 0.1000" in result.stderr

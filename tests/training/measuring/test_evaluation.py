@@ -16,8 +16,10 @@ from tests.training.drawn_faces import write_faces
 from tests.worker.linear_network import SIDE, linear_weights, write_linear_models
 from training.cli import app
 from training.datasets import Dataset, read_dataset
-from training.measuring.evaluation import AS_SERVED, FRAMINGS, labelled_crops, read_pictures
+from training.measuring.crops import labelled_crops
+from training.measuring.framing import AS_SERVED, FRAMINGS
 from training.measuring.metrics import measure
+from training.measuring.predictions import predict_dataset
 from training.provenance import commit_of
 from worker.contract.messages import EMOTIONS
 from worker.perception.emotions import Ensemble
@@ -100,7 +102,7 @@ def map_picture(folder: Path, side: int = 200) -> Dataset:
 def framed(dataset: Dataset, box: Box | None) -> dict[str, Image]:
     """The one picture of `dataset` in every framing."""
     framings = (AS_SERVED, *FRAMINGS)
-    ((crops, _),) = labelled_crops(dataset, framings, find=None if box is None else lambda _: box)
+    ((crops, _),) = labelled_crops(dataset, framings, detect=None if box is None else lambda _: box)
     return {framing.name: crop for framing, crop in zip(framings, crops, strict=True)}
 
 
@@ -162,7 +164,7 @@ def test_the_adaptive_ensemble_has_the_figures_of_what_would_be_served(tmp_path:
     assert "adaptive" not in json.loads(evaluate(data, "--models", models, "--json").stdout)
     manifest = load_manifest(models)
     write_manifest(msgspec.structs.replace(manifest, adaptive=Adaptive("second", 1.4, 0.6)), models)
-    served, labels = read_pictures(Ensemble.load(models, mode="adaptive"), read_dataset(data))
+    served, labels = predict_dataset(Ensemble.load(models, mode="adaptive"), read_dataset(data))
     assert 0 < served.escalated.sum() < len(labels)
 
     figures = json.loads(evaluate(data, "--models", models, "--json").stdout)["adaptive"]

@@ -10,13 +10,9 @@ keras = pytest.importorskip("keras")
 
 from tests.training.tiny_network import tiny  # noqa: E402
 from training.networks import architectures  # noqa: E402
-from training.networks.architectures import (  # noqa: E402
-    NETWORKS,
-    choose_tuned,
-    copy_base,
-    load_folded_imagenet,
-    load_imagenet,
-)
+from training.networks.architectures import NETWORKS, choose_tuned  # noqa: E402
+from training.networks.folded_weights import load_folded_imagenet  # noqa: E402
+from training.networks.imagenet import copy_base, load_imagenet  # noqa: E402
 from training.recipe import ModelName  # noqa: E402
 
 pytestmark = pytest.mark.timeout(900)

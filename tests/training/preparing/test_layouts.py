@@ -204,7 +204,7 @@ def test_what_is_no_face_data_is_refused(tmp_path: Path) -> None:
         layout_of(tmp_path / "nowhere")
     (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
     for source in (tmp_path, tmp_path / "notes.csv"):
-        with pytest.raises(DatasetError, match="no face data in a known layout; known are a prepared set"):
+        with pytest.raises(DatasetError, match="no face data in a known layout; the layouts are a prepared set"):
             layout_of(source)
 
 
@@ -243,7 +243,7 @@ def test_votes_go_to_the_rows_they_were_cast_on(tmp_path: Path, header: str, row
 
 def test_votes_that_belong_to_nothing_or_are_broken_are_refused(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "votes.csv", f"row,{COUNTS}", "7,4,0,0,1,3,2,0,0,0,0")
-    with pytest.raises(DatasetError, match="none of the pictures was voted on"):
+    with pytest.raises(DatasetError, match="none of the pictures has votes"):
         with_votes([record(0)], read_votes(path), path)
     with pytest.raises(DatasetError, match="line 2"):
         read_votes(write_csv(path, f"row,{COUNTS}", "7,4,many,0,1,3,2,0,0,0,0"))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.drawn_faces import distinct_face
-from training.preparing.selection.likeness import MOST_BITS, Likeness, alike_pairs, likeness
+from training.preparing.selection.likeness import MAX_BITS, Likeness, alike_pairs, likeness
 from worker.perception.preprocessing import padded_square
 
 Pixels = npt.NDArray[np.uint8]
@@ -64,7 +64,7 @@ def test_hashes_that_differ_in_fewer_bits_than_there_are_bands_are_always_compar
 
 def test_hashes_that_differ_in_many_bits_are_not_compared() -> None:
     face = likeness(distinct_face("fear", seed=1))
-    far = Likeness(b"", face.hash ^ ((1 << (MOST_BITS + 1)) - 1), face.small)
+    far = Likeness(b"", face.hash ^ ((1 << (MAX_BITS + 1)) - 1), face.small)
     assert len(alike_pairs([face, far])) == 0
 
 

@@ -23,7 +23,7 @@ from typer.testing import CliRunner, Result
 from tests.training.drawn_faces import distinct_face, put_picture, write_distinct_faces
 from training.cli import app
 from training.datasets import DatasetError, load_faces, read_dataset
-from training.preparing.cropping import choose_face, make_finder
+from training.preparing.cropping import choose_face, make_detector
 from training.preparing.face import LARGEST_SIDE
 from training.preparing.prepare import Preparation, prepare
 from worker.contract.messages import EMOTIONS
@@ -284,7 +284,7 @@ def test_published_names_of_kdef_are_whole_pictures_without_being_told(
 
 def test_haar_frames_a_face_as_serving_does(astronaut_bgr: Pixels, admiral_bgr: Pixels) -> None:
     for image in (astronaut_bgr, admiral_bgr):
-        boxes = [choose_face(make_finder(detector).boxes(image), None) for detector in ("haar", "mediapipe")]
+        boxes = [choose_face(make_detector(detector).boxes(image), None) for detector in ("haar", "mediapipe")]
         haar, blazeface = (np.array(box) for box in boxes)
         assert haar[2] / blazeface[2] == pytest.approx(1, abs=0.3)
         middles = [box[:2] + box[2:] / 2 for box in (haar, blazeface)]
@@ -317,13 +317,13 @@ def test_asking_again_leaves_the_set_and_anything_else_is_refused(tmp_path: Path
 
 KILLED = """
 import os, signal, sys
-from training.preparing import prepared_set as prepared
+from training.preparing import prepared_set
 from training.cli import app
 
 def die(path, removed):
     os.kill(os.getpid(), signal.SIGKILL)
 
-prepared._write_removed = die
+prepared_set._write_removed = die
 app()
 """
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.drawn_faces import distinct_face
-from training.preparing.face import Face
+from training.preparing.face import ExaminedFace
 from training.preparing.record import Record, Removal, Split
 from training.preparing.selection.balance import capped, class_weights
 from training.preparing.selection.duplicates import without_duplicates
@@ -22,18 +22,18 @@ _LIKENESS = [likeness(distinct_face("neutral", seed)) for seed in range(200)]
 
 def face(
     seed: int, emotion: str = "fear", source: str = "web", person: str | None = None, split: Split | None = None
-) -> Face:
+) -> ExaminedFace:
     record = Record(source, f"{source}/{emotion}/{split}{seed}.png", Path(), emotion, person, split)
-    return Face(record, None, _LIKENESS[seed])
+    return ExaminedFace(record, None, _LIKENESS[seed])
 
 
-def alike(face: Face, seed: int) -> Face:
+def alike(face: ExaminedFace, seed: int) -> ExaminedFace:
     """Another face that looks like `face` without being equal to it."""
     like = replace(face.likeness, digest=bytes([seed]), hash=face.likeness.hash ^ 1)
     return replace(face, record=replace(face.record, origin=f"{face.record.origin}~{seed}"), likeness=like)
 
 
-def origins(faces: list[Face]) -> list[str]:
+def origins(faces: list[ExaminedFace]) -> list[str]:
     return [face.record.origin for face in faces]
 
 
@@ -58,7 +58,9 @@ sets = st.lists(people | strangers, min_size=1, max_size=60, unique_by=lambda fa
 
 @settings(deadline=None)
 @given(sets, st.floats(0, 0.9), st.integers(0, 5))
-def test_nobody_is_in_two_splits_and_what_is_for_testing_stays_so(faces: list[Face], share: float, seed: int) -> None:
+def test_nobody_is_in_two_splits_and_what_is_for_testing_stays_so(
+    faces: list[ExaminedFace], share: float, seed: int
+) -> None:
     done = with_splits(faces, share, seed)
     splits_of = Counter(person for person, _ in {(f.record.person, f.record.split) for f in done if f.record.person})
     assert set(splits_of.values()) <= {1}
@@ -68,11 +70,11 @@ def test_nobody_is_in_two_splits_and_what_is_for_testing_stays_so(faces: list[Fa
 
 @settings(deadline=None)
 @given(sets, st.integers(0, 5), st.randoms(use_true_random=False))
-def test_who_goes_where_does_not_hang_on_the_order(faces: list[Face], seed: int, random: Random) -> None:
+def test_who_goes_where_does_not_hang_on_the_order(faces: list[ExaminedFace], seed: int, random: Random) -> None:
     shuffled = list(faces)
     random.shuffle(shuffled)
 
-    def splits(some: list[Face]) -> dict[bytes, Split | None]:
+    def splits(some: list[ExaminedFace]) -> dict[bytes, Split | None]:
         return {f.likeness.digest: f.record.split for f in with_splits(some, 0.3, seed)}
 
     assert splits(faces) == splits(shuffled)

@@ -13,12 +13,13 @@ from typer.testing import CliRunner, Result
 
 from tests.training.drawn_faces import draw_face, write_faces
 from training.cli import app
-from training.datasets import Dataset, DatasetError, Picture, read_dataset
+from training.datasets import Dataset, DatasetError, LabelledPicture, read_dataset
 from training.datasets.index import Entry, write_index
-from training.recipe import Recipe, read_recipe
+from training.recipe import Recipe
 from training.reproduce import phase, shipped, study
-from training.reproduce.fit_once import drawn, limited
 from training.reproduce.sources import find_sources
+from training.reproduce.steps import drawn, limited
+from training.run import read_recipe
 from worker.contract.messages import EMOTIONS
 
 pytest.importorskip("tensorflow")
@@ -97,8 +98,8 @@ def test_a_phase_ends_with_our_figures_beside_the_studys(second_phase: tuple[Pat
     assert cells[4] == f"{row['test']['accuracy']:.2%}"
     assert cells[7] == f"{row['validation']['accuracy']:.2%}"
     assert row["epochs"] == 2
-    assert study.SHOWN_WITH_FIGURES in table
-    assert as_json["note"] == study.SHOWN_WITH_FIGURES
+    assert study.NOTE in table
+    assert as_json["note"] == study.NOTE
     assert {"date", "commit", "host", "versions", "backend"} <= set(as_json["provenance"])
     assert {"keras", "numpy", "python"} <= set(as_json["provenance"]["versions"])
 
@@ -106,8 +107,8 @@ def test_a_phase_ends_with_our_figures_beside_the_studys(second_phase: tuple[Pat
 def test_the_table_says_what_differs(second_phase: tuple[Path, Result]) -> None:
     table = (second_phase[0] / "table.md").read_text()
     assert "AffectNet is not there" in table
-    assert "mobilenetv2 starts from nothing" in table
-    assert "At most 1 epochs a fit, for 100 of training and 25 of fine-tuning" in table
+    assert "mobilenetv2 starts without ImageNet weights" in table
+    assert "At most 1 epochs per fit, instead of 100 of training and 25 of fine-tuning" in table
     assert "KDEF is not there" not in table
     assert "rehearses" not in table
 
@@ -197,11 +198,13 @@ def test_a_folder_with_none_of_the_sets_is_refused(tmp_path: Path) -> None:
 def test_one_training_at_a_time(tmp_path: Path, choice: list[str]) -> None:
     result = reproduce(tmp_path, tmp_path / "run", *choice)
     assert result.exit_code == 2
-    assert result.stderr.splitlines() == ["training reproduce: say either --phase 1, 2 or 3, or --recipe shipped"]
+    assert result.stderr.splitlines() == [
+        "training reproduce: one training at a time; say either --phase 1, 2 or 3, or --recipe shipped"
+    ]
 
 
 def test_a_share_is_of_every_emotion_and_the_same_in_any_order() -> None:
-    pictures = [Picture(Path(f"{i}.png"), label) for i, label in enumerate([0] * 100 + [1] * 11 + [6])]
+    pictures = [LabelledPicture(Path(f"{i}.png"), label) for i, label in enumerate([0] * 100 + [1] * 11 + [6])]
     half = drawn(Dataset("d", pictures), 0.5)
     assert [[p.label for p in half.pictures].count(label) for label in (0, 1, 6)] == [50, 6, 1]
     assert drawn(Dataset("d", pictures[::-1]), 0.5).pictures == half.pictures
@@ -241,7 +244,7 @@ def test_shipped_models_are_fitted_quantized_and_weighed_once(
 
     again = reproduce(data, run, "--recipe", "shipped", "--models", str(models))
     assert again.exit_code == 0, again.output
-    assert again.stdout.count("done already") == 2
+    assert again.stdout.count("already done") == 2
     assert conversions == expected
 
     failed = reproduce(data, run, "--recipe", "shipped", "--models", str(tmp_path / "broken"))

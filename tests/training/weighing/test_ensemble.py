@@ -16,21 +16,17 @@ from typer.testing import CliRunner, Result
 from tests.training.drawn_faces import draw_face, write_faces
 from tests.worker.linear_network import SIDE, linear_network, write_linear_models
 from training.cli import app
-from training.conversion.convert import fit_temperature, install, measure_forms
+from training.conversion.forms import measure_forms
+from training.conversion.install import install
 from training.datasets import Dataset, read_dataset
-from training.measuring.evaluation import evaluate, read_pictures
+from training.measuring.evaluation import evaluate
 from training.measuring.metrics import negative_log_likelihood
-from training.weighing.ensemble import (
-    DIGITS,
-    MAX_LOSS,
-    EnsembleFit,
-    Weighing,
-    fit_ensemble,
-    fit_threshold,
-    joint_weights,
-    learned_weights,
-    rank_weights,
-)
+from training.measuring.predictions import predict_dataset
+from training.weighing.ensemble import EnsembleFit, Weighing, fit_ensemble
+from training.weighing.ensemble_output import ensemble_summary
+from training.weighing.temperature import fit_temperature
+from training.weighing.threshold import DIGITS, MAX_LOSS, fit_threshold
+from training.weighing.weights import joint_weights, learned_weights, rank_weights
 from worker.contract.messages import EMOTIONS
 from worker.perception.emotions import Ensemble, calibrate, combine, softmax
 from worker.perception.manifest import MANIFEST, load_manifest, write_manifest
@@ -239,18 +235,18 @@ def test_the_figures_are_those_that_the_written_models_get(
     fit = fit_ensemble(models, [validation], [test_set])
     for dataset, measured in zip((validation, test_set), fit.measured, strict=True):
         again = evaluate(Ensemble.load(models), dataset)
-        assert measured.figures[fit.chosen] == again.ensemble
+        assert measured.metrics[fit.chosen] == again.ensemble
         assert (measured.adaptive, measured.escalated) == (again.adaptive, again.escalated)
         for name in THREE:
-            assert measured.figures[name].confusion == again.models[name].confusion
+            assert measured.metrics[name].confusion == again.models[name].confusion
     entry = fit.manifest.ensemble["figures"]
     assert entry["nll"] == pytest.approx(fit.weighings[fit.chosen].nll)
-    assert entry["accuracy"] == pytest.approx(fit.measured[0].figures[fit.chosen].accuracy)
+    assert entry["accuracy"] == pytest.approx(fit.measured[0].metrics[fit.chosen].accuracy)
 
 
 def test_every_weighing_has_the_temperature_that_suits_it(models: Path, validation: Dataset) -> None:
     fit = fit_ensemble(models, [validation])
-    by_model = read_pictures(Ensemble.load(models), validation)[0].by_model
+    by_model = predict_dataset(Ensemble.load(models), validation)[0].by_model
     labels = np.array([picture.label for picture in validation.pictures])
 
     def nll(weighing: Weighing) -> float:
@@ -266,8 +262,8 @@ def test_the_adaptive_ensemble_in_the_manifest_does_what_its_figures_say(models:
     assert adaptive is not None
     assert adaptive.first == "mobilenetv2"
 
-    full, labels = read_pictures(Ensemble.load(models), validation)
-    served, _ = read_pictures(Ensemble.load(models, mode="adaptive"), validation)
+    full, labels = predict_dataset(Ensemble.load(models), validation)
+    served, _ = predict_dataset(Ensemble.load(models, mode="adaptive"), validation)
 
     figures = adaptive.figures
     assert 0.1 < figures["escalated"] < 0.9
@@ -299,7 +295,7 @@ def test_one_model_alone_weighs_one_and_has_nobody_to_escalate_to(tmp_path: Path
     assert weights_of(fit) == {"mobilenetv2": 1.0}
     assert fit.chosen == "uniform"
     assert fit.manifest.adaptive is None
-    assert "no adaptive ensemble" in fit.summary()
+    assert "no adaptive ensemble" in ensemble_summary(fit)
 
 
 def test_networks_without_the_one_that_is_asked_first_get_no_threshold(tmp_path: Path, validation: Dataset) -> None:

@@ -1,4 +1,4 @@
-"""The layouts in which face data is published, each recognised by what is in it and read by a module of its own."""
+"""The layouts in which face data is published: each module recognises and reads one."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -13,14 +13,14 @@ from worker.contract.messages import EMOTIONS
 
 
 class Layout(NamedTuple):
-    """`recognises` looks at names only; `read` raises DatasetError where what should be there is missing or broken."""
+    """`recognises` reads names only; `read` raises DatasetError if a file is missing or broken."""
 
     name: str
     recognises: Callable[[Path], bool]
     read: Callable[[Path], Listing]
 
 
-# Asked in this order: class folders are what everything else would pass for.
+# Tried in this order. Any other layout would also pass for class folders, so these come last.
 LAYOUTS = (
     Layout("a prepared set", indexed.recognises, indexed.read),
     Layout("FER-2013's csv", fer2013.recognises, fer2013.read),
@@ -33,9 +33,9 @@ LAYOUTS = (
 
 
 def layout_of(source: Path) -> Layout:
-    """The layout of a folder or csv; DatasetError where it has none of them."""
+    """The layout of a folder or csv; DatasetError if it has none of them."""
     if not source.exists():
-        raise DatasetError(f"{source}: no such file or folder")
+        raise DatasetError(f"{source}: no such file or folder; name one that holds face data")
     try:
         for layout in LAYOUTS:
             if layout.recognises(source):
@@ -43,13 +43,13 @@ def layout_of(source: Path) -> Layout:
     except OSError as failure:
         raise DatasetError(f"{source}: {failure.strerror}") from None
     *others, last = (layout.name for layout in LAYOUTS)
-    raise DatasetError(f"{source}: no face data in a known layout; known are {', '.join(others)} and {last}")
+    raise DatasetError(f"{source}: no face data in a known layout; the layouts are {', '.join(others)} and {last}")
 
 
 def read_source(source: Path, find_faces: bool = False) -> Listing:
-    """Every labelled picture of a folder or csv; DatasetError where there is none.
+    """Every labelled picture of a folder or csv; DatasetError if there is none.
 
-    `find_faces` says that the pictures of class folders are more than faces.
+    With `find_faces`, the pictures of class folders are not crops.
     """
     layout = layout_of(source)
     listing = layout.read(source)
@@ -57,8 +57,8 @@ def read_source(source: Path, find_faces: bool = False) -> Listing:
         listing.records = [replace(record, whole=True) for record in listing.records]
     if not listing.records:
         reasons = Counter(f"{r.reason}: {r.detail}" if r.detail else r.reason for r in listing.removed)
-        told = "; ".join(f"{count} {reason}" for reason, count in reasons.most_common(5))
+        shown = "; ".join(f"{count} {reason}" for reason, count in reasons.most_common(5))
         raise DatasetError(
-            f"{source}: no picture labelled with one of {', '.join(EMOTIONS)}" + (f" ({told})" if told else "")
+            f"{source}: no picture labelled with one of {', '.join(EMOTIONS)}" + (f" ({shown})" if shown else "")
         )
     return listing

@@ -1,9 +1,9 @@
 """AffectNet (Mollahosseini, Hasani and Mahoor, 2017) as published: pictures from the web, and annotations as csv.
 
-Manually_Annotated_Images with training.csv and validation.csv, Automatically_Annotated_Images with
-automatically_annotated.csv; each a level lower too, as the zips unpack. The published box says which face is labelled;
-how it is framed is for the detector to say, since that is what serving sees. validation.csv comes with or without a
-line of column names.
+Manually_Annotated_Images has training.csv and validation.csv, Automatically_Annotated_Images has
+automatically_annotated.csv; each may lie one folder deeper, as the zips unpack. The published box only says which face
+is labelled; its crop is made from the detector's box, as in the worker. validation.csv may lack the line of column
+names.
 """
 
 import csv
@@ -27,7 +27,7 @@ _EXPRESSIONS = (
 
 
 class _Part(NamedTuple):
-    """A folder of pictures, its csv, and the split that it is."""
+    """A folder of pictures, its csv, and its split."""
 
     images: str
     csv: str
@@ -42,12 +42,12 @@ _PARTS = (
 
 
 def recognises(source: Path) -> bool:
-    """A folder with one of the folders of pictures; that the csv is there is asked when it is read."""
+    """A folder with one of the folders of pictures; `read` checks for the csv."""
     return any(_find(source, part.images) for part in _PARTS)
 
 
 def read(source: Path) -> Listing:
-    """The labelled faces; DatasetError where there is no csv, or one is broken."""
+    """The labelled faces; DatasetError if there is no csv, or one is broken."""
     listing = Listing()
     found = False
     for part in _PARTS:
@@ -95,7 +95,7 @@ def _add(row: dict[str, str], images: Path, split: Split, source: Path, listing:
 
 
 def _box(row: dict[str, str]) -> Box | None:
-    """Where the labelled face is; the lists have NULL or a size of 0 where that was not known."""
+    """The box of the labelled face; None if it is unknown (NULL, or a size of 0)."""
     try:
         x, y, width, height = (float(row[f"face_{side}"]) for side in ("x", "y", "width", "height"))
     except ValueError:

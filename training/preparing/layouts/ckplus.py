@@ -1,8 +1,8 @@
 """CK+ (Lucey et al., 2010) as published: sequences from a neutral face to the peak of an expression.
 
-cohn-kanade-images/S010/002/S010_002_00000001.png and so on are the frames, and for a part of the sequences
-Emotion/S010/002/S010_002_00000014_emotion.txt holds the number of what its peak frame displays. Taken are the peak
-frame, and the first as neutral. Somebody's shoulders are on the pictures: the faces are to be cut out.
+cohn-kanade-images/S010/002/S010_002_00000001.png and so on are the frames. For a part of the sequences,
+Emotion/S010/002/S010_002_00000014_emotion.txt holds the number of the emotion of the peak frame. The peak frame is
+taken, and the first frame as neutral. The pictures show shoulders, so the faces have to be cut out.
 """
 
 from pathlib import Path
@@ -12,17 +12,17 @@ from training.datasets.labels import CONTEMPT, ckplus_person
 from training.preparing.record import Listing, Record, Removal, origin
 
 _IMAGES = "cohn-kanade-images"
-_LABELS = ("Emotion", "Emotion_labels", "Emotion_labels/Emotion")  # what unpacking the published zip comes to
+_LABELS = ("Emotion", "Emotion_labels", "Emotion_labels/Emotion")  # as the published zip unpacks
 _EMOTIONS = ("neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 
 
 def recognises(source: Path) -> bool:
-    """A folder with the frames; that the labels are there is asked when it is read."""
+    """A folder with the frames; `read` checks for the labels."""
     return (source / _IMAGES).is_dir()
 
 
 def read(source: Path) -> Listing:
-    """Peak and first frame of every labelled sequence; DatasetError where there are no labels or one is broken."""
+    """Peak and first frame of every labelled sequence; DatasetError if there is no label or one is broken."""
     labels = sorted({path for folder in _LABELS for path in (source / folder).glob("S*/*/*_emotion.txt")})
     if not labels:
         raise DatasetError(f"{source}: {_IMAGES}, but no Emotion/S*/*/*_emotion.txt; unpack CK+'s Emotion_labels there")

@@ -1,6 +1,6 @@
-"""Pictures in folders named after classes, in whatever folders; FER-2013, RAF-DB and CK+48 often come so.
+"""Pictures in folders that are named after classes; FER-2013, RAF-DB and CK+48 are often passed on like this.
 
-A folder called train, validation, public_test or the like is the published split of what is in it.
+A folder above them that is named train, validation, public_test or the like is the published split.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ def recognises(source: Path) -> bool:
 
 
 def read(source: Path) -> Listing:
-    """The pictures, which are taken for face crops."""
+    """The pictures, which count as crops."""
     name = named_folder(source).name
     listing = Listing()
     for path in picture_files(source):
@@ -26,7 +26,7 @@ def read(source: Path) -> Listing:
             listing.removed.append(Removal(name, origin(path, source), label, "/".join(folders)))
             continue
         splits = [split for folder in folders if (split := published_split(folder))]
-        # FER-2013 in class folders keeps the row of the csv as the name of the file.
+        # In class folders of FER-2013, the name of a file is its row in the csv.
         row = int(path.stem) if "fer" in name.lower() and path.stem.isdecimal() else None
         listing.records.append(
             Record(

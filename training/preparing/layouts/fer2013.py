@@ -1,6 +1,6 @@
 """FER-2013 (Goodfellow et al., 2013) as Kaggle's csv: fer2013.csv, icml_face_data.csv, or the challenge's train.csv.
 
-48x48 grey pixels as text, `emotion` as a number, and `Usage`, the published split. Column names come with blanks.
+Columns: 48x48 grey `pixels` as text, `emotion` as a number, and `Usage`, the published split. Names may have blanks.
 """
 
 import csv
@@ -19,7 +19,7 @@ _FILES = ("fer2013.csv", "icml_face_data.csv")
 
 
 def recognises(source: Path) -> bool:
-    """The csv itself, or the folder that it was unpacked in."""
+    """The csv itself, or its folder."""
     if source.is_dir():
         return any((source / name).is_file() for name in _FILES)
     if source.suffix.lower() != ".csv":
@@ -29,7 +29,7 @@ def recognises(source: Path) -> bool:
 
 
 def read(source: Path) -> Listing:
-    """The rows, each with its number; DatasetError where the csv breaks off or says no emotion or usage."""
+    """The rows, each with its number; DatasetError if the csv is cut off or a row has no emotion or usage."""
     path = next(source / name for name in _FILES if (source / name).is_file()) if source.is_dir() else source
     listing = Listing()
     try:

@@ -1,4 +1,4 @@
-"""A set that `training prepare` made, or a split of one: read by its index."""
+"""A prepared set, or a split of one: read by its index."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def recognises(source: Path) -> bool:
 
 
 def read(source: Path) -> Listing:
-    """The pictures as they were: cut, with their persons, votes, sources and origins. Weights are worked out anew."""
+    """The crops with their persons, votes, sources and origins. Their weights are computed anew."""
     return Listing(
         [
             Record(
@@ -31,7 +31,7 @@ def read(source: Path) -> Listing:
 
 
 def _indexed(source: Path) -> list[tuple[Path, Split | None]]:
-    """The folders that have an index, and the split that each is; a split named alone is what it is asked for as."""
+    """The folders that have an index, with their split; None for a split that is read alone."""
     if not source.is_dir():
         return []
     if (source / INDEX).is_file():

@@ -1,6 +1,6 @@
-"""KDEF (Lundqvist, Flykt and Öhman, 1998): everything is in the file names, folders are of no matter.
+"""KDEF (Lundqvist, Flykt and Öhman, 1998): the labels are in the file names; folders do not matter.
 
-As published, people sit before a wall in pictures of 562x762: the faces are to be cut out.
+The published pictures, 562x762, show persons in front of a wall, so the faces have to be cut out.
 """
 
 from pathlib import Path
@@ -11,13 +11,13 @@ from training.preparing.record import Listing, Record, Removal, origin
 
 
 def recognises(source: Path) -> bool:
-    """A folder most of whose pictures are called as KDEF calls them."""
+    """A folder in which most pictures have names of KDEF."""
     named = [kdef_label(path.stem) is not None for path in picture_files(source)] if source.is_dir() else []
     return sum(named) * 2 > len(named)
 
 
 def read(source: Path) -> Listing:
-    """The pictures, each with its person; KDEF has no published split."""
+    """The pictures, each with its person. KDEF has no published split."""
     listing = Listing()
     for path in picture_files(source):
         where = origin(path, source)

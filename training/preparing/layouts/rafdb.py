@@ -1,6 +1,6 @@
 """RAF-DB basic (Li, Deng and Du, 2017) as published: a list of labels, and aligned crops.
 
-EmoLabel/list_patition_label.txt (its own spelling) has a line `train_00001.jpg 5` a picture, and the face is
+EmoLabel/list_patition_label.txt (its own spelling) has a line `train_00001.jpg 5` for each picture; the crop is
 Image/aligned/train_00001_aligned.jpg. The beginning of the name is the published split.
 """
 
@@ -16,12 +16,12 @@ _EMOTIONS = {str(number): emotion for number, emotion in enumerate(_NUMBERED, st
 
 
 def recognises(source: Path) -> bool:
-    """The folder that holds EmoLabel, or the one above it."""
+    """The folder that holds EmoLabel, or its parent."""
     return _root(source) is not None
 
 
 def read(source: Path) -> Listing:
-    """The aligned crops; DatasetError where the list is broken or there are no crops."""
+    """The aligned crops; DatasetError if the list is broken or the crops are missing."""
     root = _root(source) or source
     aligned = root / _ALIGNED
     if not aligned.is_dir():
@@ -31,7 +31,9 @@ def read(source: Path) -> Listing:
         name, _, code = line.partition(" ")
         split = published_split(name.partition("_")[0])
         if split is None or code.strip() not in _EMOTIONS:
-            raise DatasetError(f"{root / _LABELS}, line {number}: {line!r} is no `train_00001.jpg 5`; unpack it anew")
+            raise DatasetError(
+                f"{root / _LABELS}, line {number}: {line!r} is not like `train_00001.jpg 5`; unpack it anew"
+            )
         path = aligned / f"{Path(name).stem}_aligned.jpg"
         where = origin(path, source)
         if path.is_file():

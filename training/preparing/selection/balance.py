@@ -1,18 +1,18 @@
-"""Making rare emotions count as much as frequent ones: by a cap a class, as the study did (5), or by weights."""
+"""Giving rare emotions more weight: by a cap for each emotion, as in the study (5), or by weights."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Literal
 
-from training.preparing.face import Face
+from training.preparing.face import ExaminedFace
 from training.preparing.record import Removal
 from training.preparing.selection.splits import place
 
 Balance = Literal["none", "weights"]
 
 
-def capped(faces: Sequence[Face], cap: int, seed: int) -> tuple[list[Face], list[Removal]]:
-    """At most `cap` faces of each emotion in training, drawn by `seed`; other splits stay as they are."""
+def capped(faces: Sequence[ExaminedFace], cap: int, seed: int) -> tuple[list[ExaminedFace], list[Removal]]:
+    """At most `cap` training faces of each emotion, drawn by `seed`; other splits are unchanged."""
     of_emotion = defaultdict(list)
     for face in faces:
         if face.record.split == "train":
@@ -26,7 +26,7 @@ def capped(faces: Sequence[Face], cap: int, seed: int) -> tuple[list[Face], list
     return [face for face in faces if face.likeness.digest not in over], removed
 
 
-def class_weights(faces: Sequence[Face]) -> dict[str, float]:
-    """What a training face of each emotion counts, so that all emotions together count the same; 1 on average."""
+def class_weights(faces: Sequence[ExaminedFace]) -> dict[str, float]:
+    """The weight of a training face of each emotion, so that all emotions have the same total; 1 on average."""
     counts = Counter(face.record.emotion for face in faces if face.record.split == "train")
     return {emotion: counts.total() / (len(counts) * count) for emotion, count in counts.items()}

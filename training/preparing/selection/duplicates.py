@@ -1,4 +1,4 @@
-"""Which of several copies of a picture stays in the set."""
+"""Removing copies: which of several copies of a picture stays in the set."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,18 +8,18 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from training.preparing.face import Face
+from training.preparing.face import ExaminedFace
 from training.preparing.record import SPLITS, Removal, Split
 from training.preparing.selection.likeness import alike_pairs
 
 
-def without_duplicates(faces: Sequence[Face]) -> tuple[list[Face], list[Removal]]:
-    """One of each picture, pixel for pixel at first and then by likeness; and the others, as removed.
+def without_duplicates(faces: Sequence[ExaminedFace]) -> tuple[list[ExaminedFace], list[Removal]]:
+    """One of each picture, and the other copies as removed: first equal pixels, then pictures that look alike.
 
-    Copies in several splits: the one that is measured on stays, test before validation before train; what has no split
-    yet counts as train. Copies in one split: the first stays where all say the same emotion, none where they do not.
-    Pictures whose persons are known are never called alike, as a session has many that are, and splits divide nobody;
-    where one whose person is not known looks like them it is the one to go.
+    Of copies in several splits, the one in test stays, else the one in validation; a face without a split counts as
+    train. Of copies in one split, the first stays if all have the same emotion, otherwise none. Two pictures of known
+    persons never count as alike, because a session has many such pictures and a person is in one split only. If a
+    picture of an unknown person looks like one of them, that picture goes.
     """
     faces, removed = _one_of_each(faces, _equal(faces), _EQUAL)
     faces, removed_too = _one_of_each(faces, _alike(faces), _ALIKE)
@@ -27,7 +27,7 @@ def without_duplicates(faces: Sequence[Face]) -> tuple[list[Face], list[Removal]
 
 
 class _Relation(NamedTuple):
-    """What two pictures are to each other, the reason that a copy goes for, and whether those of known persons stay."""
+    """How two pictures are related, the reason for a removal, and whether pictures of known persons stay."""
 
     verb: str
     reason: str
@@ -38,14 +38,14 @@ _EQUAL = _Relation("equals", "duplicate", known_stay=False)
 _ALIKE = _Relation("looks like", "near-duplicate", known_stay=True)
 
 
-def _equal(faces: Sequence[Face]) -> Iterator[list[int]]:
+def _equal(faces: Sequence[ExaminedFace]) -> Iterator[list[int]]:
     of_digest = defaultdict(list)
     for i, face in enumerate(faces):
         of_digest[face.likeness.digest].append(i)
     return (group for group in of_digest.values() if len(group) > 1)
 
 
-def _alike(faces: Sequence[Face]) -> Iterator[list[int]]:
+def _alike(faces: Sequence[ExaminedFace]) -> Iterator[list[int]]:
     pairs = alike_pairs([face.likeness for face in faces])
     known = np.array([face.record.person is not None for face in faces], bool)
     pairs = pairs[~known[pairs].all(axis=1)]
@@ -58,8 +58,8 @@ def _alike(faces: Sequence[Face]) -> Iterator[list[int]]:
 
 
 def _one_of_each(
-    faces: Sequence[Face], groups: Iterable[list[int]], relation: _Relation
-) -> tuple[list[Face], list[Removal]]:
+    faces: Sequence[ExaminedFace], groups: Iterable[list[int]], relation: _Relation
+) -> tuple[list[ExaminedFace], list[Removal]]:
     gone: dict[int, Removal] = {}
     for group in groups:
         for i, reason, other in _leaving(faces, group, relation):
@@ -68,8 +68,8 @@ def _one_of_each(
     return [face for i, face in enumerate(faces) if i not in gone], list(gone.values())
 
 
-def _leaving(faces: Sequence[Face], group: list[int], relation: _Relation) -> Iterator[tuple[int, str, int]]:
-    """Of copies of one picture: which goes, why, and which other one is to blame."""
+def _leaving(faces: Sequence[ExaminedFace], group: list[int], relation: _Relation) -> Iterator[tuple[int, str, int]]:
+    """Of copies of one picture: each that goes, why, and the copy that it goes for."""
     highest = max((_split(faces[i]) for i in group), key=SPLITS.index)
     measured = [i for i in group if _split(faces[i]) == highest]
     yield from ((i, f"also in {highest}", measured[0]) for i in group if i not in measured)
@@ -84,5 +84,5 @@ def _leaving(faces: Sequence[Face], group: list[int], relation: _Relation) -> It
         yield i, "conflicting labels", next(j for j in measured if emotion_of[j] != emotion_of[i])
 
 
-def _split(face: Face) -> Split:
+def _split(face: ExaminedFace) -> Split:
     return face.record.split or "train"

@@ -1,13 +1,12 @@
-"""Which pictures are the same one: pixel for pixel, or cut, scaled, compressed or lit a little differently.
+"""Which pictures are copies of each other: cut, scaled, compressed or lit a little differently.
 
-Candidates are found by a perceptual hash: the signs of the lowest frequencies of a small grey picture (pHash; Zauner,
-Implementation and Benchmarking of Perceptual Image Hash Functions, 2010). Hashes that differ in few bits agree on at
-least one of some bands of bits, so only pictures that share a band are compared. A candidate is confirmed by the
-correlation of the two small pictures, since hashes alone take one small face for another.
+Candidates come from a perceptual hash: the signs of the lowest frequencies of a small grey picture (pHash; Zauner,
+Implementation and Benchmarking of Perceptual Image Hash Functions, 2010). Hashes that differ in few bits have at least
+one band of bits in common, so only pictures with a common band are compared. A candidate is confirmed by the
+correlation of the two small pictures, because hashes of different small faces may be equal.
 
-Measured on FER-2013, RAF-DB and CK+48 (44,000 pictures that differ, compared each with each): of 1,358 pairs with a
-correlation from 0.95, seen to be the same picture or the next frame, the bands find 99 %, in 26 million comparisons in
-place of 980 million. From 0.93 to 0.95 about one pair in thirteen shows two different people.
+On FER-2013, RAF-DB and CK+48 (44,000 different pictures), the bands find 99 % of all pairs with a correlation of at
+least 0.95, with 26 instead of 980 million comparisons. Between 0.93 and 0.95, one pair in thirteen shows two persons.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,12 +20,12 @@ from training.datasets import pixel_digest
 from worker.perception.preprocessing import Image
 
 SMALL_SIDE = 32
-FREQUENCIES = 8  # both ways: 63 bits, as the mean has no sign worth keeping
+FREQUENCIES = 8  # horizontal and vertical; without the mean, 63 bits
 BAND_BITS = 9
-MOST_BITS = 12  # that two hashes of one picture differ in
+MAX_BITS = 12  # two hashes of one picture differ in at most this number
 SAME_PICTURE = 0.95  # correlation
 
-# Bounds of memory: rows of a bucket that are compared with the rest of it, and pairs of pictures.
+# Bounds of memory: rows of a bucket, and pairs of pictures, that are compared at once.
 _ROWS_AT_ONCE = 512
 _PAIRS_AT_ONCE = 4096
 
@@ -35,7 +34,7 @@ _ONES = np.array([bin(i).count("1") for i in range(1 << 16)], np.uint8)
 
 @dataclass(frozen=True)
 class Likeness:
-    """By what a picture is known again: a digest of its pixels, its hash, and itself small and grey [32, 32]."""
+    """What identifies a picture: the digest of its pixels, its perceptual hash, and itself small and grey [32, 32]."""
 
     digest: bytes
     hash: int
@@ -43,7 +42,7 @@ class Likeness:
 
 
 def likeness(picture: Image) -> Likeness:
-    """Of a picture [height, width, 3] BGR."""
+    """The likeness of a picture [height, width, 3] BGR."""
     grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
     small = np.asarray(cv2.resize(grey, (SMALL_SIDE, SMALL_SIDE), interpolation=cv2.INTER_AREA), np.uint8)
     low = cv2.dct(small.astype(np.float32))[:FREQUENCIES, :FREQUENCIES].ravel()[1:]
@@ -52,7 +51,7 @@ def likeness(picture: Image) -> Likeness:
 
 
 def alike_pairs(of: Sequence[Likeness]) -> npt.NDArray[np.int64]:
-    """The pairs [n, 2] of indices whose pictures are the same, the smaller index first, sorted."""
+    """The pairs [n, 2] of indices whose pictures are alike, the smaller index first, sorted."""
     if not of:
         return np.empty((0, 2), np.int64)
     hashes = np.array([each.hash for each in of], np.uint64)
@@ -63,14 +62,14 @@ def alike_pairs(of: Sequence[Likeness]) -> npt.NDArray[np.int64]:
 
 
 def _candidates(hashes: npt.NDArray[np.uint64]) -> Iterator[npt.NDArray[np.int64]]:
-    """Pairs [n, 2] that have a band in common and differ in at most MOST_BITS; some come more than once."""
+    """Pairs [n, 2] that have a band in common and differ in at most MAX_BITS; a pair may come more than once."""
     for shift in range(0, FREQUENCIES**2 - 1, BAND_BITS):
         band = (hashes >> np.uint64(shift)) & np.uint64((1 << BAND_BITS) - 1)
         order = np.argsort(band, kind="stable")
         for bucket in np.split(order, np.flatnonzero(np.diff(band[order])) + 1):
             for start in range(0, len(bucket), _ROWS_AT_ONCE):
                 some, rest = bucket[start : start + _ROWS_AT_ONCE], bucket[start:]
-                near = _different_bits(hashes[some, np.newaxis], hashes[np.newaxis, rest]) <= MOST_BITS
+                near = _different_bits(hashes[some, np.newaxis], hashes[np.newaxis, rest]) <= MAX_BITS
                 pairs = np.stack([some[near.nonzero()[0]], rest[near.nonzero()[1]]], axis=1)
                 yield pairs[pairs[:, 0] < pairs[:, 1]]
 
@@ -82,7 +81,7 @@ def _different_bits(a: npt.NDArray[np.uint64], b: npt.NDArray[np.uint64]) -> npt
 
 
 def _same_picture(smalls: Image, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Which of the pairs [n, 2] of small pictures [m, side, side] correlate that much: [n]."""
+    """Which of the pairs [n, 2] of small pictures [m, side, side] correlate by at least SAME_PICTURE: [n]."""
     a, b = (_standardised(smalls[pairs[:, side]]) for side in (0, 1))
     return np.asarray((a * b).sum(axis=1) >= SAME_PICTURE)
 

@@ -1,19 +1,19 @@
-"""Which pictures are trained on and which are measured on, where nobody has published it."""
+"""The split of every face: the published one, or one that is drawn."""
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from training.preparing.face import Face
+from training.preparing.face import ExaminedFace
 
 
-def with_splits(faces: Sequence[Face], share: float, seed: int) -> list[Face]:
-    """Every face with a split: the published one where there is one, else train.
+def with_splits(faces: Sequence[ExaminedFace], share: float, seed: int) -> list[ExaminedFace]:
+    """Every face with a split: the published one, or else train.
 
-    Of what is for training in a source that has no validation part, `share` becomes one. People are not divided; where
-    they are not known each emotion is divided by itself. Who goes where hangs on `seed` and on pixels or names of
-    people, not on their order.
+    A source without a validation part gets one, the `share` of its training faces. All faces of a person stay in one
+    split; faces without a known person are drawn by emotion. The draw depends on `seed` and on pixels or persons, not
+    on the order of `faces`.
     """
     validated = {face.record.family for face in faces if face.record.split == "validation"}
     strata = defaultdict(set)
@@ -29,29 +29,29 @@ def with_splits(faces: Sequence[Face], share: float, seed: int) -> list[Face]:
 
 
 def place(what: bytes, seed: int) -> bytes:
-    """Where something stands in an order that is drawn by `seed` and is the same on every machine."""
+    """The sort key of `what` in an order that is drawn by `seed` and the same on every machine."""
     return hashlib.blake2b(what, digest_size=16, key=str(seed).encode()).digest()
 
 
-def _stratum(face: Face) -> tuple[str, str]:
+def _stratum(face: ExaminedFace) -> tuple[str, str]:
     known = face.record.person is not None
     return face.record.family, "people" if known else face.record.emotion
 
 
-def _unit(face: Face) -> bytes:
+def _unit(face: ExaminedFace) -> bytes:
     return face.likeness.digest if face.record.person is None else face.record.person.encode()
 
 
 def _number(units: int, share: float) -> int:
-    """How many of some are for validation: at least one, and not all, where there is a share at all."""
+    """The number of units for validation: at least one, but not all; 0 if the share is 0."""
     return min(max(1, round(units * share)), units - 1) if share else 0
 
 
-def _placed(face: Face, chosen: bool) -> Face:
+def _placed(face: ExaminedFace, chosen: bool) -> ExaminedFace:
     if not _for_training(face):
         return face
     return replace(face, record=replace(face.record, split="validation" if chosen else "train"))
 
 
-def _for_training(face: Face) -> bool:
+def _for_training(face: ExaminedFace) -> bool:
     return face.record.split in (None, "train")

@@ -1,0 +1,133 @@
+"""ImageNet kernels whose batch norms were folded away, as the start of a network that has batch norms.
+
+A frozen graph for inference holds kernels that are already multiplied with the scales of their batch norms. Loaded as
+they are, training would begin by dividing every channel by a scale that the kernel already has. So each batch norm gets
+the statistics of a sample, with gamma and beta chosen so that the function of the network stays the same.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from training.networks.imagenet import for_channels_of
+
+# The number of convolutions in each tower of a block, in the order of InceptionV3's graph of 2015: the one beside the
+# towers, tower, tower_1, tower_2. The last value says whether tower and tower_1 end in a fork ("mixed") of 1x3 and 3x1.
+_INCEPTION_BLOCKS = (
+    *[(1, 2, 3, 1, False)] * 3,
+    (1, 3, 0, 0, False),
+    *[(1, 3, 5, 1, False)] * 4,
+    (0, 2, 4, 0, False),
+    *[(1, 1, 2, 1, True)] * 2,
+)
+_INCEPTION_STEM = 5
+
+# The end of the name of the norm that a block of ResNet50V2 begins with.
+_PREACTIVATION = "_preact_bn"
+
+# The activations of this number of pictures are in memory at once: 5 MB a picture at 96 pixels.
+_STATISTICS_BLOCK = 32
+
+_FoldedNorm = tuple[keras.layers.BatchNormalization, npt.NDArray[np.float32]]
+"""A norm, and the bias [channels] that it is to add."""
+
+
+def load_folded_imagenet(network: keras.Model, path: Path, sample: npt.NDArray[np.float32]) -> int:
+    """Load the kernels of `path` and give the batch norms their statistics; returns the number of loaded kernels.
+
+    `path` is an .npz of `LAYER/kernel` and `LAYER/bias` arrays. A layer with a bias of its own takes the bias;
+    otherwise the batch norm after the layer does. A ResNet50V2 block normalizes its input first, a folded block does
+    not, so that norm starts as the identity. `sample` is standardized pixels, [n, size, size, channels], that run
+    through the network once. Raises ValueError if no kernel fits.
+    """
+    arrays = np.load(path)
+    names = _inception_names(network) if network.name == "inceptionv3" else {}
+    norms = _norm_of_tensor(network)
+    loaded = 0
+    folded: list[_FoldedNorm] = []
+    for layer in network.layers:
+        name = names.get(layer.name, layer.name)
+        if f"{name}/kernel" not in arrays:
+            continue
+        wanted = layer.weights[0].shape
+        kernel = for_channels_of(layer.weights[0], arrays[f"{name}/kernel"].astype(np.float32))
+        if kernel.shape != tuple(wanted):
+            raise ValueError(f"{path.name}: {name} has shape {kernel.shape}, the network wants {tuple(wanted)}")
+        layer.weights[0].assign(kernel)
+        loaded += 1
+        bias = arrays[f"{name}/bias"].astype(np.float32)
+        if len(layer.weights) > 1:
+            layer.weights[1].assign(bias)
+        else:
+            folded.append((norms[id(layer.output)], bias))
+    if not loaded:
+        raise ValueError(f"{path.name}: no layer of {network.name} in it; is it the file for another network?")
+
+    for layer in network.layers:
+        block = str(layer.name).removesuffix(_PREACTIVATION)
+        if block != layer.name and f"{block}_1_conv/kernel" in arrays:
+            folded.append((layer, np.zeros(layer.beta.shape, np.float32)))
+    _give_statistics(network, folded, sample)
+    return loaded
+
+
+def _norm_of_tensor(network: keras.Model) -> dict[int, keras.layers.BatchNormalization]:
+    """The batch norm that reads each tensor, by the tensor's id."""
+    return {id(norm.input): norm for norm in network.layers if isinstance(norm, keras.layers.BatchNormalization)}
+
+
+def _inception_names(network: keras.Model) -> dict[str, str]:
+    """Keras' name of each convolution -> its name in the graph of 2015. Keras numbers them as they are made."""
+    made = [layer.name for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
+    made.sort(key=lambda name: int("0" + name.removeprefix("conv2d").removeprefix("_")))
+    return dict(zip(made, _inception_graph(), strict=True))
+
+
+def _inception_graph() -> Iterator[str]:
+    yield from _numbered("conv", _INCEPTION_STEM)
+    for i, (beside, *towers, forked) in enumerate(_INCEPTION_BLOCKS):
+        block = "mixed" if i == 0 else f"mixed_{i}"
+        yield from _numbered(f"{block}_conv", beside)
+        for tower, (name, count) in enumerate(zip(("tower", "tower_1", "tower_2"), towers, strict=True)):
+            yield from _numbered(f"{block}_{name}_conv", count)
+            if forked and tower < 2:
+                yield from _numbered(f"{block}_{name}_mixed_conv", 2)
+
+
+def _numbered(name: str, count: int) -> list[str]:
+    return [name, *(f"{name}_{i}" for i in range(1, count))][:count]
+
+
+def _give_statistics(network: keras.Model, folded: list[_FoldedNorm], sample: npt.NDArray[np.float32]) -> None:
+    """Give each norm the statistics of the sample, so that it adds its bias and does nothing else."""
+    for norm, bias in folded:
+        norm.gamma.assign(np.ones_like(bias))
+        norm.beta.assign(bias)
+        norm.moving_mean.assign(np.zeros_like(bias))
+        norm.moving_variance.assign(np.full_like(bias, 1 - norm.epsilon))
+    statistics = _channel_statistics(keras.Model(network.input, [norm.input for norm, _ in folded]), sample)
+    for (norm, bias), (mean, variance) in zip(folded, statistics, strict=True):
+        norm.moving_mean.assign(mean)
+        norm.moving_variance.assign(variance)
+        norm.gamma.assign(np.sqrt(variance + norm.epsilon))
+        norm.beta.assign(bias + mean)
+
+
+def _channel_statistics(
+    network: keras.Model, sample: npt.NDArray[np.float32]
+) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+    """Mean and variance [channels] of every output of `network` over the sample."""
+    of_blocks = []
+    for start in range(0, len(sample), _STATISTICS_BLOCK):
+        outputs = network(sample[start : start + _STATISTICS_BLOCK], training=False)
+        values = [keras.ops.convert_to_numpy(output).astype(np.float64) for output in outputs]
+        of_blocks.append([(v.mean(axis=(1, 2)), (v**2).mean(axis=(1, 2))) for v in values])
+    statistics = []
+    for of_output in zip(*of_blocks, strict=True):
+        mean = np.concatenate([means for means, _ in of_output]).mean(axis=0)
+        mean_square = np.concatenate([squares for _, squares in of_output]).mean(axis=0)
+        statistics.append((mean, np.maximum(mean_square - mean**2, 0)))
+    return statistics
