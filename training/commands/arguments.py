@@ -16,7 +16,7 @@ from worker.perception.manifest import ManifestError
 Data = Annotated[
     list[Path],
     typer.Argument(
-        metavar="DATA...",
+        metavar="DATA",
         help="Folders of class folders, folders of KDEF's file names, or splits of a prepared set.",
         show_default=False,
     ),
@@ -27,7 +27,10 @@ Validation = Annotated[
         "--validation", metavar="DATA", help="Labelled pictures to measure on. Can be repeated.", show_default=False
     ),
 ]
-Models = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the models and their manifest.")]
+Models = Annotated[
+    Path,
+    typer.Option(metavar="DIR", help="Folder of the models and their manifest.", show_default="that of the worker"),
+]
 Crop = Annotated[bool, typer.Option("--crop", help="Detect the face first. Without this, a picture is a crop already.")]
 
 table_console = Console(width=None if sys.stdout.isatty() else 160)

@@ -32,9 +32,10 @@ def ensemble(
         bool, typer.Option("--json", help="Print a line of JSON for each dataset, and one for the choice.")
     ] = False,
 ) -> None:
-    """Weigh the models on --validation, measure every way on --validation and DATA, and write the best one.
+    """Weigh the models of an ensemble.
 
-    Each set counts the same. A prepared set counts as the sets it was made of.
+    The best of several weighings on --validation is written; each is measured on --validation and DATA. Each set counts
+    the same. A prepared set counts as the sets it was made of.
     """
     from training.measuring.crops import face_detector
     from training.provenance import provenance

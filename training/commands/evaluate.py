@@ -24,7 +24,7 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each of DATA.")] = False,
 ) -> None:
-    """Measure the models that the worker ships, through the worker's own code."""
+    """Measure the shipped models on labelled pictures."""
     from training.measuring.crops import face_detector, pixel_digests
     from training.measuring.evaluation import evaluate as evaluate_ensemble
     from training.measuring.evaluation_output import evaluation_json, evaluation_table, framing_table

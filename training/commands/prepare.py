@@ -24,7 +24,7 @@ def prepare(
     sources: Annotated[
         list[Path],
         typer.Argument(
-            metavar="SOURCE...",
+            metavar="SOURCE",
             help="Class folders, KDEF, CK+, RAF-DB, AffectNet, FER-2013 (folders or csv), or a prepared set.",
             show_default=False,
         ),
@@ -53,7 +53,10 @@ def prepare(
     ] = Preparation.balance,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Decides every random draw.")] = Preparation.seed,
 ) -> None:
-    """Make a prepared set out of face data: cut, cleaned, split by person and balanced."""
+    """Make a prepared set out of face data.
+
+    Its pictures are cut, cleaned, split by person and balanced.
+    """
     with errors_in_one_line("training prepare"):
         prepared = prepare_set(
             Preparation(

@@ -32,7 +32,10 @@ def quantize(
         typer.Option(metavar="X", min=0.0, max=1.0, help="Accuracy that the form may lose against float32."),
     ] = 0.007,
 ) -> None:
-    """Convert a fitted network to every TFLite form, measure the forms, and install one."""
+    """Convert a fitted network to TFLite and install it.
+
+    Every form is made and measured, and one is installed.
+    """
     with errors_in_one_line("training quantize"):
         train_sets, validation_set = read_datasets(data), as_one(read_datasets(validation))
         from training.conversion.convert import make_forms

@@ -42,7 +42,7 @@ def reproduce(
         typer.Option(metavar="N", min=7, help="About N pictures of each split, for a rehearsal.", show_default=False),
     ] = None,
 ) -> None:
-    """Repeat one of the study's trainings, or that of the shipped models."""
+    """Repeat a training of the study or of the shipped models."""
     with errors_in_one_line("training reproduce"):
         if (phase is None) == (recipe is None):
             raise RunError("one training at a time; say either --phase 1, 2 or 3, or --recipe shipped")

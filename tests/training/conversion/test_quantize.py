@@ -1,4 +1,4 @@
-"""What `training quantize` does once it has its files; making them is tested in test_fit.py."""
+"""Measuring and installing the forms of a network; converting is tested in fitting/test_fit.py."""
 
 from pathlib import Path
 
@@ -20,19 +20,19 @@ from worker.perception.emotions import calibrate, softmax
 from worker.perception.manifest import Form, Manifest, ManifestError, Model, load_manifest
 
 
-def figures(accuracy: float) -> FormMetrics:
+def metrics(accuracy: float) -> FormMetrics:
     return FormMetrics(accuracy, agreement=0.9, nll=1.0, size=1000, ms_per_face=1.0)
 
 
-def test_a_form_that_loses_more_than_allowed_is_refused_with_the_figures() -> None:
-    forms: dict[Form, FormMetrics] = {"float32": figures(0.70), "int8": figures(0.69)}
+def test_a_form_that_loses_more_than_allowed_is_refused_with_both_accuracies() -> None:
+    forms: dict[Form, FormMetrics] = {"float32": metrics(0.70), "int8": metrics(0.69)}
     with pytest.raises(AccuracyLost, match=r"int8 loses 0\.0100 .*0\.6900.*0\.7000.*--max-loss 0\.007"):
         refuse_loss("int8", forms, 0.007)
     refuse_loss("int8", forms, 0.011)
 
 
-def test_a_form_that_gains_is_welcome() -> None:
-    refuse_loss("int8", {"float32": figures(0.69), "int8": figures(0.70)}, 0.0)
+def test_a_form_that_gains_accuracy_is_allowed() -> None:
+    refuse_loss("int8", {"float32": metrics(0.69), "int8": metrics(0.70)}, 0.0)
 
 
 @settings(deadline=None, max_examples=20)
@@ -48,7 +48,7 @@ def test_the_temperature_that_was_applied_is_found_again(temperature: float, see
     assert best <= negative_log_likelihood(true, labels) + 1e-4
 
 
-def test_the_representative_set_is_even_over_emotions_and_always_the_same() -> None:
+def test_the_representative_set_has_as_many_of_each_emotion_and_is_always_the_same() -> None:
     labels = np.repeat(np.arange(7), [5, 100, 200, 1000, 300, 80, 100])
     pixels = np.broadcast_to(labels[:, None, None, None], (len(labels), 4, 4, 1)).astype(np.uint8)
     faces = FaceArrays(pixels, labels, [], np.eye(7, dtype=np.float32)[labels], np.ones(len(labels), np.float32))
@@ -75,7 +75,7 @@ def installed(work: Path, models: Path, name: str, validation: Dataset) -> Manif
     return install(name, forms[1], work, models, validation, measure_forms(forms, work, validation))
 
 
-def test_float32_agrees_with_itself_and_forms_are_measured_apart(tmp_path: Path, validation: Dataset) -> None:
+def test_float32_agrees_with_itself_and_each_form_has_its_own_metrics(tmp_path: Path, validation: Dataset) -> None:
     forms = made(tmp_path / "work")
     measured = measure_forms(forms, tmp_path / "work", validation)
     assert list(measured) == ["float32", "int8"]
@@ -93,7 +93,7 @@ def test_installing_keeps_the_other_networks(tmp_path: Path, validation: Dataset
     assert {m.name: m.file for m in load_manifest(models).models} == {"other": "other.tflite", "new": "int8.tflite"}
 
 
-def test_the_file_a_network_had_before_goes(tmp_path: Path, validation: Dataset) -> None:
+def test_the_file_that_a_network_had_before_is_removed(tmp_path: Path, validation: Dataset) -> None:
     models = tmp_path / "models"
     models.mkdir()
     write_linear_models(models, {"new": 6})
@@ -101,7 +101,7 @@ def test_the_file_a_network_had_before_goes(tmp_path: Path, validation: Dataset)
     assert sorted(path.name for path in models.iterdir()) == ["int8.tflite", "manifest.json"]
 
 
-def test_the_entry_says_when_and_on_what_it_was_measured(tmp_path: Path, validation: Dataset) -> None:
+def test_the_entry_names_the_day_and_the_pictures_of_its_metrics(tmp_path: Path, validation: Dataset) -> None:
     (model,) = installed(tmp_path / "work", tmp_path / "models", "new", validation).models
     assert {"date", "validation", "n", "macro_recall", "forms"} == set(model.figures)
     assert model.figures["n"] == 21
@@ -109,7 +109,7 @@ def test_the_entry_says_when_and_on_what_it_was_measured(tmp_path: Path, validat
     assert not Path(model.figures["validation"]).is_absolute()
 
 
-def test_a_broken_set_of_models_is_not_touched(tmp_path: Path, validation: Dataset) -> None:
+def test_a_broken_set_of_models_is_unchanged(tmp_path: Path, validation: Dataset) -> None:
     models = tmp_path / "models"
     models.mkdir()
     write_linear_models(models, {"other": 5})

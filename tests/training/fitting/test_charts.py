@@ -24,27 +24,29 @@ def history(epochs: int, last_rate: float = 1e-4) -> list[dict[str, float]]:
     ]
 
 
-def test_every_figure_of_every_epoch_is_drawn() -> None:
+def test_every_metric_of_every_epoch_is_drawn() -> None:
     loss, accuracy, rate = curves(history(5)).axes
     drawn = [[np.asarray(line.get_ydata()).tolist() for line in axes.lines] for axes in (loss, accuracy, rate)]
     columns = [["loss", "val_loss"], ["accuracy", "val_accuracy"], ["learning_rate"]]
-    assert drawn == [[[figures[name] for figures in history(5)] for name in names] for names in columns]
+    assert drawn == [[[epoch[name] for epoch in history(5)] for name in names] for names in columns]
     assert np.asarray(loss.lines[0].get_xdata()).tolist() == [1, 2, 3, 4, 5]
     legend = loss.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["training", "validation"]
 
 
-@pytest.mark.parametrize(("epochs", "last_rate"), [(1, 1e-3), (1, 0.0), (3, 0.0)])
-def test_curves_of_one_epoch_or_a_rate_of_nothing_are_drawn_too(tmp_path: Path, epochs: int, last_rate: float) -> None:
+@pytest.mark.parametrize(("epochs", "last_rate"), [(1, 1e-3), (3, 0.0)])
+def test_curves_of_one_epoch_and_of_a_rate_that_ends_at_0_are_drawn_too(
+    tmp_path: Path, epochs: int, last_rate: float
+) -> None:
     save_chart(curves(history(epochs, last_rate)), tmp_path / "curves.png")
-    picture = cv2.imread(str(tmp_path / "curves.png"))
-    assert picture.shape[1] > 1000
-    assert picture.min() < 50
+    chart = cv2.imread(str(tmp_path / "curves.png"))
+    assert chart.shape[1] > 1000
+    assert chart.min() < 50
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
 
 
-def test_a_cell_has_its_share_of_the_row_and_its_count() -> None:
+def test_a_cell_shows_its_share_of_the_row_and_its_count() -> None:
     counts = np.zeros((7, 7), np.int64)
     counts[0] = [6, 0, 0, 0, 0, 2, 0]
     counts[3, 3] = 50
@@ -62,7 +64,7 @@ def test_a_cell_has_its_share_of_the_row_and_its_count() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux' full disk")
-def test_a_full_disk_is_one_line_and_leaves_the_picture_that_was(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_the_chart_before_is_unchanged(tmp_path: Path) -> None:
     (tmp_path / "curves.png").write_bytes(b"as it was")
     (tmp_path / "unfinished-curves.png").symlink_to("/dev/full")
     with pytest.raises(RunError, match=f"{tmp_path}: no space left to write curves.png; make some"):

@@ -1,4 +1,4 @@
-"""TensorFlow reads how it shall compute from the environment, before it is imported."""
+"""The environment variables that TensorFlow reads when it is imported."""
 
 import os
 import subprocess

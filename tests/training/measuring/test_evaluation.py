@@ -26,7 +26,7 @@ from worker.perception.emotions import Ensemble
 from worker.perception.manifest import Adaptive, load_manifest, write_manifest
 from worker.perception.preprocessing import Box, Image, network_pixels
 
-FIGURES = {"accuracy", "macro_recall", "recall", "ece", "nll", "confusion"}
+METRICS = {"accuracy", "macro_recall", "recall", "ece", "nll", "confusion"}
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def evaluate(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
 
 
-def test_figures_are_those_of_the_networks_worked_out_by_hand(tmp_path: Path, models: Path) -> None:
+def test_the_metrics_are_those_of_the_networks_computed_by_hand(tmp_path: Path, models: Path) -> None:
     data = write_faces(tmp_path / "data", each=3, first_seed=1)
     kernel, bias = linear_weights(1)
     counts = np.zeros((7, 7), int)
@@ -56,13 +56,13 @@ def test_figures_are_those_of_the_networks_worked_out_by_hand(tmp_path: Path, mo
 
     assert (result["dataset"], result["n"], result["skipped"]) == (str(data), 21, 0)
     assert set(result["models"]) == {"first", "second"}
-    assert set(result["ensemble"]) == set(result["models"]["first"]) == FIGURES
+    assert set(result["ensemble"]) == set(result["models"]["first"]) == METRICS
     assert list(result["ensemble"]["recall"]) == list(EMOTIONS)
     assert result["models"]["first"]["confusion"] == counts.tolist()
     assert result["models"]["first"]["accuracy"] == pytest.approx(np.trace(counts) / 21)
 
 
-def test_every_dataset_has_its_line_and_says_what_was_left_out(tmp_path: Path, models: Path) -> None:
+def test_every_dataset_has_a_line_with_the_pictures_left_out(tmp_path: Path, models: Path) -> None:
     first = write_faces(tmp_path / "first", each=1, first_seed=1)
     second = write_faces(tmp_path / "second", each=2, first_seed=2)
     shutil.copytree(second / "anger", second / "contempt")
@@ -80,7 +80,7 @@ def test_without_json_there_is_a_table(tmp_path: Path, models: Path) -> None:
     assert all(word in shown for word in ("first", "second", "ensemble", "accuracy", "ECE", "disgust", "7 pictures"))
 
 
-def test_crop_finds_the_face_first_and_counts_pictures_without_one(tmp_path: Path, models: Path) -> None:
+def test_with_crop_the_face_is_detected_and_pictures_without_one_are_counted(tmp_path: Path, models: Path) -> None:
     folder = tmp_path / "data" / "happy"
     folder.mkdir(parents=True)
     cv2.imwrite(str(folder / "astronaut.png"), cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR))
@@ -92,7 +92,7 @@ def test_crop_finds_the_face_first_and_counts_pictures_without_one(tmp_path: Pat
 
 
 def map_picture(folder: Path, side: int = 200) -> Dataset:
-    """One picture that shows where one is: blue is x, green is y."""
+    """One picture whose pixels hold their place: blue is x, green is y."""
     (folder / "neutral").mkdir(parents=True)
     y, x = np.mgrid[:side, :side].astype(np.uint8)
     cv2.imwrite(str(folder / "neutral" / "map.png"), np.dstack([x, y, np.zeros_like(x)]))
@@ -128,7 +128,7 @@ def test_other_framings_are_wider_narrower_and_shifted_by_shares_of_the_crop(tmp
         assert middle(crops[name]) == pytest.approx((x + right * side, y + down * side), abs=1)
 
 
-def test_where_another_framing_leaves_the_picture_its_edge_is_repeated(tmp_path: Path) -> None:
+def test_beyond_the_picture_a_framing_repeats_the_edge(tmp_path: Path) -> None:
     wider = framed(map_picture(tmp_path, side=100), None)["20 % wider"]
     assert wider.shape == (120, 120, 3)
     assert (wider[:, :10, 0] == 0).all()
@@ -136,7 +136,7 @@ def test_where_another_framing_leaves_the_picture_its_edge_is_repeated(tmp_path:
     assert (wider[10:110, 10:110, 1] == np.arange(100)[:, np.newaxis]).all()
 
 
-def test_framing_tells_by_how_much_accuracy_differs(tmp_path: Path, models: Path) -> None:
+def test_framing_measures_the_change_of_accuracy(tmp_path: Path, models: Path) -> None:
     data = write_faces(tmp_path / "data", each=6, first_seed=1)
     shifted = tmp_path / "shifted"
     for file in data.rglob("*.png"):
@@ -159,7 +159,7 @@ def test_framing_tells_by_how_much_accuracy_differs(tmp_path: Path, models: Path
     assert "20 % wider" in evaluate(data, "--models", models, "--framing").stdout
 
 
-def test_the_adaptive_ensemble_has_the_figures_of_what_would_be_served(tmp_path: Path, models: Path) -> None:
+def test_the_adaptive_ensemble_has_the_metrics_of_the_worker_in_that_mode(tmp_path: Path, models: Path) -> None:
     data = write_faces(tmp_path / "data", each=6, first_seed=1)
     assert "adaptive" not in json.loads(evaluate(data, "--models", models, "--json").stdout)
     manifest = load_manifest(models)
@@ -175,7 +175,7 @@ def test_the_adaptive_ensemble_has_the_figures_of_what_would_be_served(tmp_path:
     assert f"adaptive ({served.escalated.mean():.0%}" in evaluate(data, "--models", models).stdout
 
 
-def test_pictures_whose_pixels_are_elsewhere_too_can_be_left_out(tmp_path: Path, models: Path) -> None:
+def test_pictures_whose_pixels_are_also_in_another_set_can_be_left_out(tmp_path: Path, models: Path) -> None:
     data = write_faces(tmp_path / "data", each=3, first_seed=1)
     known = tmp_path / "known" / "happiness"
     known.mkdir(parents=True)
@@ -187,7 +187,7 @@ def test_pictures_whose_pixels_are_elsewhere_too_can_be_left_out(tmp_path: Path,
     assert (result["n"], result["skipped_reasons"]) == (19, {"also in --without": 2})
 
 
-def test_every_line_says_where_its_figures_come_from(tmp_path: Path, models: Path) -> None:
+def test_every_line_has_its_provenance(tmp_path: Path, models: Path) -> None:
     data = write_faces(tmp_path / "data", each=1, first_seed=1)
     lines = [json.loads(line) for line in evaluate(data, data, "--models", models, "--json").stdout.splitlines()]
     for line in lines:
@@ -206,7 +206,7 @@ def git(folder: Path, *arguments: str) -> str:
     ).stdout.strip()
 
 
-def test_the_commit_is_that_of_the_package_and_says_whether_it_was_changed_since(tmp_path: Path) -> None:
+def test_provenance_names_the_commit_of_the_package_and_whether_it_was_changed(tmp_path: Path) -> None:
     package = tmp_path / "package"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -251,7 +251,7 @@ def test_evaluating_loads_no_tensorflow(tmp_path: Path, models: Path) -> None:
     assert json.loads(run.stdout)["n"] == 7
 
 
-def test_without_keras_training_says_how_to_install_it(tmp_path: Path) -> None:
+def test_without_keras_the_error_names_the_command_that_installs_it(tmp_path: Path) -> None:
     train = write_faces(tmp_path / "train", each=1, first_seed=1)
     validation = write_faces(tmp_path / "validation", each=1, first_seed=50)
     program = "import sys; sys.modules['keras'] = None\nfrom training.cli import app; app()"

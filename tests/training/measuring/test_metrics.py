@@ -9,7 +9,7 @@ from worker.contract.messages import EMOTIONS
 
 
 def certain(*emotions: int, confidence: float = 1.0) -> npt.NDArray[np.float32]:
-    """A row for each, that gives `confidence` to that emotion and the rest to the others in equal parts."""
+    """A row for each emotion, with `confidence` for it and the rest for the others in equal parts."""
     rows = np.full((len(emotions), 7), (1 - confidence) / 6, np.float32)
     rows[np.arange(len(emotions)), emotions] = confidence
     return rows
@@ -19,31 +19,31 @@ def labels(*emotions: int) -> npt.NDArray[np.int64]:
     return np.array(emotions, np.int64)
 
 
-def test_who_is_always_right_and_certain_scores_full_marks() -> None:
-    figures = measure(certain(*range(7)), labels(*range(7)))
-    assert (figures.accuracy, figures.macro_recall) == (1, 1)
-    assert (figures.ece, figures.nll) == (0, 0)
-    assert figures.confusion == np.eye(7, dtype=int).tolist()
+def test_certain_and_right_predictions_have_perfect_metrics() -> None:
+    metrics = measure(certain(*range(7)), labels(*range(7)))
+    assert (metrics.accuracy, metrics.macro_recall) == (1, 1)
+    assert (metrics.ece, metrics.nll) == (0, 0)
+    assert metrics.confusion == np.eye(7, dtype=int).tolist()
 
 
-def test_rows_of_the_confusion_are_true_and_columns_read() -> None:
+def test_rows_of_the_confusion_are_labels_and_columns_are_predictions() -> None:
     counts = confusion(certain(3, 3, 6), labels(3, 0, 0))
     assert (counts[3, 3], counts[0, 3], counts[0, 6], counts.sum()) == (1, 1, 1, 3)
 
 
 def test_rare_emotions_count_as_much_as_frequent_ones_in_macro_recall() -> None:
-    figures = measure(certain(*[3] * 10), labels(*[3] * 9, 0))
-    assert figures.accuracy == pytest.approx(0.9)
-    assert figures.macro_recall == pytest.approx(0.5)
+    metrics = measure(certain(*[3] * 10), labels(*[3] * 9, 0))
+    assert metrics.accuracy == pytest.approx(0.9)
+    assert metrics.macro_recall == pytest.approx(0.5)
 
 
 def test_an_emotion_that_does_not_occur_has_no_recall() -> None:
-    figures = measure(certain(3, 3), labels(3, 0))
-    assert figures.recall == {e: {"happiness": 1.0, "anger": 0.0}.get(e) for e in EMOTIONS}
-    assert figures.macro_recall == 0.5
+    metrics = measure(certain(3, 3), labels(3, 0))
+    assert metrics.recall == {e: {"happiness": 1.0, "anger": 0.0}.get(e) for e in EMOTIONS}
+    assert metrics.macro_recall == 0.5
 
 
-def test_confidence_that_is_as_high_as_accuracy_is_calibrated() -> None:
+def test_confidence_equal_to_accuracy_is_calibrated() -> None:
     rows = certain(*[3] * 10, confidence=0.8)
     assert expected_calibration_error(rows, labels(*[3] * 8, 0, 0)) == pytest.approx(0, abs=1e-6)
 
@@ -66,5 +66,5 @@ def test_a_picture_adds_to_the_likelihood_by_its_share() -> None:
     assert nll == pytest.approx((3 * math.log(2) + math.log(4)) / 4)
 
 
-def test_being_certain_and_wrong_is_bad_but_finite() -> None:
+def test_certain_and_wrong_predictions_have_a_high_but_finite_nll() -> None:
     assert 20 < negative_log_likelihood(certain(0), labels(1)) < 100

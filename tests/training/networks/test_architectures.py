@@ -1,4 +1,4 @@
-"""The three networks: what goes in and out, which layers learn, and what they start from."""
+"""The three networks: inputs and outputs, the layers that learn, and the weights they start from."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -58,12 +58,12 @@ def test_folded_kernels_give_a_network_the_function_of_the_folded_one(tmp_path: 
     expected = folded.predict(np.repeat(faces, 3, axis=-1), verbose=0)
     assert np.ptp(expected) > 0.1
     assert np.allclose(grey.predict(faces, verbose=0), expected, atol=1e-4)
-    # In training batch norm uses the statistics of its batch: those of the sample are what it has learned already.
+    # In training a batch norm uses the statistics of its batch; those of the sample it has already.
     as_in_training = keras.ops.convert_to_numpy(grey(sample, training=True))
     assert np.allclose(as_in_training, grey.predict(sample, verbose=0), atol=1e-3)
 
 
-def test_a_block_that_normalizes_first_begins_with_a_norm_that_changes_nothing(tmp_path: Path) -> None:
+def test_a_block_that_normalizes_first_starts_with_a_norm_that_is_the_identity(tmp_path: Path) -> None:
     """A small ResNet50V2: a stem, and a block whose outer convolutions have biases and whose inner ones have norms."""
 
     def network(channels: int, folded: bool) -> Any:
@@ -102,7 +102,7 @@ def test_a_block_that_normalizes_first_begins_with_a_norm_that_changes_nothing(t
 
 
 @pytest.mark.parametrize(("name", "size", "channels"), [("inceptionv3", 75, 1), ("mobilenetv2", 32, 3)])
-def test_a_network_does_with_imagenet_weights_what_the_one_they_are_of_does(
+def test_imagenet_weights_give_a_network_the_function_of_the_one_they_come_from(
     name: ModelName, size: int, channels: int
 ) -> None:
     random = np.random.default_rng(3)
@@ -121,11 +121,11 @@ def test_a_network_does_with_imagenet_weights_what_the_one_they_are_of_does(
     assert np.allclose(pooled, expected, atol=1e-3)
 
 
-def test_imagenet_weights_that_cannot_be_downloaded_are_an_error_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_network(**_: object) -> None:
+def test_imagenet_weights_that_cannot_be_downloaded_raise_oserror(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_connection(**_: object) -> None:
         raise Exception("URL fetch failure on https://storage.googleapis.com: None -- no route to host")
 
-    monkeypatch.setitem(architectures.APPLICATIONS, "mobilenetv2", no_network)
+    monkeypatch.setitem(architectures.APPLICATIONS, "mobilenetv2", no_connection)
     with pytest.raises(OSError, match="URL fetch failure"):
         load_imagenet(tiny(32, 1))
 
@@ -138,13 +138,13 @@ def test_imagenet_weights_that_cannot_be_downloaded_are_an_error_of_the_system(m
         ("all", [type(layer).__name__ for layer in tiny(32, 1).layers if layer.weights]),
     ],
 )
-def test_only_the_layers_that_are_to_be_tuned_learn(tune: Literal["all", "head"] | int, learning: list[str]) -> None:
+def test_only_the_chosen_layers_learn(tune: Literal["all", "head"] | int, learning: list[str]) -> None:
     network = tiny(32, 1)
     choose_tuned(network, tune)
     assert [type(layer).__name__ for layer in network.layers if layer.trainable_variables] == learning
 
 
 @pytest.mark.parametrize("tune", [-1, 20, 500])
-def test_more_layers_than_there_are_cannot_be_tuned(tune: int) -> None:
+def test_more_layers_than_the_network_has_are_refused(tune: int) -> None:
     with pytest.raises(ValueError, match=f"mobilenetv2 has 16 layers before its head, not {tune}"):
         choose_tuned(tiny(32, 1), tune)

@@ -1,4 +1,4 @@
-"""What augmentation may do to a picture, and what not."""
+"""How far augmentation changes a picture."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def bars(width: int = 24, height: int = 6) -> Pixels:
 
 
 def moments(pictures: Pixels) -> tuple[Pixels, Pixels]:
-    """Of what is bright in each picture: the middle, [n, 2] as x and y, and the angle of the long side in degrees."""
+    """Of the bright pixels: the middle, [n, 2] as x and y, and the angle of the long side, in degrees."""
     y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
     weights = pictures[..., 0] / pictures.sum(axis=(1, 2, 3))[:, None, None]
     middle = np.stack([(weights * x).sum(axis=(1, 2)), (weights * y).sum(axis=(1, 2))], axis=1)
@@ -49,7 +49,7 @@ def test_outside_training_nothing_changes(kind: Augmentation) -> None:
 
 
 @pytest.mark.parametrize("kind", ["crop", "study"])
-def test_pixels_stay_pixels_and_no_two_pictures_are_changed_alike(kind: Augmentation) -> None:
+def test_pixels_stay_within_0_and_255_and_no_two_pictures_are_changed_alike(kind: Augmentation) -> None:
     picture = np.random.default_rng(1).integers(0, 256, (1, 20, 20, 3), np.uint8)
     made = augmented(np.repeat(picture, 8, axis=0), kind)
     assert made.shape == (8, 20, 20, 3)
@@ -59,16 +59,16 @@ def test_pixels_stay_pixels_and_no_two_pictures_are_changed_alike(kind: Augmenta
 
 
 @pytest.mark.parametrize(("kind", "turn", "shift"), [("study", 45, 0.20), ("crop", 20, 0.10)])
-def test_pictures_are_turned_and_shifted_as_far_as_named_and_no_further(
+def test_pictures_are_turned_and_shifted_up_to_the_extremes(
     kind: Augmentation, turn: float, shift: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Light and hidden squares would move what is measured as the middle.
+    # Light and hidden squares would change the measured middle.
     monkeypatch.setattr(Augment, "_light", lambda _, pixels: pixels)
     monkeypatch.setattr(Augment, "_hide", lambda _, pixels: pixels)
     middle, angle = moments(augmented(bars(), kind))
     assert turn * 0.9 < np.abs(angle).max() < turn + 2
     assert angle.min() < 0 < angle.max()
-    # The point that is shifted is where the middle comes from, so a turned and zoomed picture moves a little further.
+    # The shift comes before turn and scale, so the middle moves a little further.
     moved = np.hypot(*middle.T)
     assert shift * SIDE * 0.9 < moved.max() < shift * SIDE * np.sqrt(2) * 1.25 + 1
 
@@ -82,7 +82,7 @@ def test_about_half_of_the_pictures_are_mirrored(kind: Augmentation) -> None:
     assert 0.35 < mirrored.mean() < 0.65
 
 
-def test_the_study_leaves_the_light_alone_and_repeats_the_edge() -> None:
+def test_the_study_does_not_change_light_and_repeats_the_edge() -> None:
     even = np.full((COUNT, 20, 20, 3), 90, np.uint8)
     assert np.allclose(augmented(even, "study"), 90, atol=0.01)
 

@@ -1,4 +1,4 @@
-"""Face data as it is published, made small: what each layout is taken for."""
+"""Small copies of published face data: how each layout is recognised and read."""
 
 import csv
 import shutil
@@ -26,44 +26,44 @@ def write_csv(path: Path, header: str, *rows: str) -> Path:
     return path
 
 
-def told(listing: Listing) -> dict[str, tuple[str, str | None, str | None]]:
+def labels_of(listing: Listing) -> dict[str, tuple[str, str | None, str | None]]:
     """Origin -> emotion, person, split."""
     return {r.origin: (r.emotion, r.person, r.split) for r in listing.records}
 
 
-def test_class_folders_say_the_emotion_and_folders_above_them_the_split(tmp_path: Path) -> None:
+def test_class_folders_hold_the_emotion_and_folders_above_them_the_split(tmp_path: Path) -> None:
     root = tmp_path / "fer2013"
     for file in ("train/angry/00001.png", "public_test/happy/28709.png", "PrivateTest/sad/32300.png"):
         put(root / file)
-    assert told(read_source(root)) == {
+    assert labels_of(read_source(root)) == {
         "fer2013/train/angry/00001.png": ("anger", None, "train"),
         "fer2013/public_test/happy/28709.png": ("happiness", None, "validation"),
         "fer2013/PrivateTest/sad/32300.png": ("sadness", None, "test"),
     }
 
 
-def test_a_split_that_is_asked_for_alone_has_none_and_keeps_the_name_of_its_set(tmp_path: Path) -> None:
+def test_a_published_split_that_is_read_alone_has_no_split_and_keeps_the_name_of_its_set(tmp_path: Path) -> None:
     put(tmp_path / "fer2013" / "train" / "angry" / "00001.png")
     (record,) = read_source(tmp_path / "fer2013" / "train").records
     assert (record.source, record.split, record.row) == ("fer2013", None, 1)
     assert record.origin == "fer2013/train/angry/00001.png"
 
 
-def test_ckplus48_says_the_person_in_its_names(tmp_path: Path) -> None:
+def test_names_of_ckplus48_hold_the_person(tmp_path: Path) -> None:
     put(tmp_path / "ckplus48" / "fear" / "S010_006_00000015.png")
     put(tmp_path / "ckplus48" / "contempt" / "S138_008_00000007.png")
     listing = read_source(tmp_path / "ckplus48")
-    assert told(listing) == {"ckplus48/fear/S010_006_00000015.png": ("fear", "ckplus:S010", None)}
+    assert labels_of(listing) == {"ckplus48/fear/S010_006_00000015.png": ("fear", "ckplus:S010", None)}
     assert [(r.reason, r.detail) for r in listing.removed] == [("contempt", "contempt")]
 
 
-def test_kdef_is_read_by_names_in_a_folder_a_person_as_published(tmp_path: Path) -> None:
+def test_kdef_as_published_is_read_by_the_names_of_its_files(tmp_path: Path) -> None:
     root = tmp_path / "KDEF"
     for name in ("AF01/AF01AFS.JPG", "BF01/BF01NEHL.JPG", "AM35/AM35SUFR.JPG"):
         put(root / name)
     shutil.copy(root / "AF01" / "AF01AFS.JPG", root / "AF01" / "AF01XXS.JPG")
     listing = read_source(root)
-    assert told(listing) == {
+    assert labels_of(listing) == {
         "KDEF/AF01/AF01AFS.JPG": ("fear", "kdef:F01", None),
         "KDEF/BF01/BF01NEHL.JPG": ("neutral", "kdef:F01", None),
         "KDEF/AM35/AM35SUFR.JPG": ("surprise", "kdef:M35", None),
@@ -73,7 +73,7 @@ def test_kdef_is_read_by_names_in_a_folder_a_person_as_published(tmp_path: Path)
 
 
 @pytest.mark.parametrize("header", ["emotion,pixels,Usage", "emotion, Usage, pixels"])
-def test_kaggles_csv_of_fer2013_is_read_whatever_the_spelling(tmp_path: Path, header: str) -> None:
+def test_kaggles_csv_of_fer2013_is_read_in_each_of_its_spellings(tmp_path: Path, header: str) -> None:
     columns = [column.strip() for column in header.split(",")]
     rows = [
         {"emotion": "0", "Usage": "Training", "pixels": "1 2 3 4"},
@@ -86,7 +86,7 @@ def test_kaggles_csv_of_fer2013_is_read_whatever_the_spelling(tmp_path: Path, he
     path = write_csv(tmp_path / name, header, *(",".join(row[column] for column in columns) for row in rows))
     for source in (path, tmp_path):
         listing = read_source(source)
-        assert told(listing) == {
+        assert labels_of(listing) == {
             f"{name}/00000": ("anger", None, "train"),
             f"{name}/00001": ("neutral", None, "validation"),
             f"{name}/00002": ("happiness", None, "test"),
@@ -102,7 +102,7 @@ def test_kaggles_csv_of_fer2013_is_read_whatever_the_spelling(tmp_path: Path, he
 
 
 @pytest.mark.parametrize("row", ["9,1 2 3 4,Training", "happy,1 2 3 4,Training", "3,1 2 3 4,Sometimes", ""])
-def test_a_csv_of_other_things_is_refused_with_the_row(tmp_path: Path, row: str) -> None:
+def test_a_csv_with_other_content_is_refused_with_the_row(tmp_path: Path, row: str) -> None:
     path = write_csv(tmp_path / "fer2013.csv", "emotion,pixels,Usage", "3,1 2 3 4,Training", row or ",,")
     with pytest.raises(DatasetError, match=r"fer2013\.csv, row 1: emotion"):
         read_source(path)
@@ -127,7 +127,7 @@ def test_raf_db_as_published(tmp_path: Path) -> None:
         assert (missing.reason, missing.detail) == ("unreadable", "listed, but not there")
 
 
-def test_ckplus_as_published_gives_the_peak_and_the_neutral_beginning(tmp_path: Path) -> None:
+def test_ckplus_as_published_gives_the_peak_and_the_neutral_first_frame(tmp_path: Path) -> None:
     root = tmp_path / "CK+"
     surprise, contempt, unlabelled = "7.0000000e+00", "2.0000000e+00", ""
     for sequence, last, code in (("S010/002", 14, surprise), ("S011/001", 3, contempt), ("S012/001", 5, unlabelled)):
@@ -137,7 +137,7 @@ def test_ckplus_as_published_gives_the_peak_and_the_neutral_beginning(tmp_path: 
         if code:
             write_csv(root / "Emotion" / sequence / f"{stem}_{last:08d}_emotion.txt", f"   {code}")
     listing = read_source(root)
-    assert told(listing) == {
+    assert labels_of(listing) == {
         "CK+/cohn-kanade-images/S010/002/S010_002_00000014.png": ("surprise", "ckplus:S010", None),
         "CK+/cohn-kanade-images/S010/002/S010_002_00000001.png": ("neutral", "ckplus:S010", None),
         "CK+/cohn-kanade-images/S011/001/S011_001_00000001.png": ("neutral", "ckplus:S011", None),
@@ -192,14 +192,14 @@ def test_a_broken_list_of_affectnet_is_refused_with_the_line(tmp_path: Path) -> 
         ("EmoLabel", "aligned: no such folder"),
     ],
 )
-def test_half_of_what_was_published_is_not_enough(tmp_path: Path, folder: str, complaint: str) -> None:
+def test_an_incomplete_set_is_refused(tmp_path: Path, folder: str, complaint: str) -> None:
     put(tmp_path / folder / "a.png")
     (tmp_path / folder / "list_patition_label.txt").write_text("train_00001.jpg 1\n")
     with pytest.raises(DatasetError, match=complaint):
         read_source(tmp_path)
 
 
-def test_what_is_no_face_data_is_refused(tmp_path: Path) -> None:
+def test_a_source_without_face_data_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no such file"):
         layout_of(tmp_path / "nowhere")
     (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
@@ -208,7 +208,7 @@ def test_what_is_no_face_data_is_refused(tmp_path: Path) -> None:
             layout_of(source)
 
 
-def test_a_folder_of_unknown_classes_only_is_refused_and_they_are_named(tmp_path: Path) -> None:
+def test_a_folder_with_unknown_classes_only_is_refused_and_they_are_named(tmp_path: Path) -> None:
     for name in ("bored", "contempt"):
         put(tmp_path / name / "a.png")
     with pytest.raises(DatasetError, match=r"no picture labelled .*1 no emotion in its path: bored; 1 contempt"):
@@ -229,7 +229,7 @@ COUNTS = "neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown
         (f"row,{COUNTS}", ["1,0,0,0,0,0,0,0,0,0,10", "0,4,0,0,1,3,2,0,0,0,0", "2,0,0,0,0,0,0,0,6,4,0"]),
     ],
 )
-def test_votes_go_to_the_rows_they_were_cast_on(tmp_path: Path, header: str, rows: list[str]) -> None:
+def test_votes_are_assigned_by_row(tmp_path: Path, header: str, rows: list[str]) -> None:
     path = write_csv(tmp_path / "votes.csv", header, *rows)
     voted = with_votes([record(0), record(1), record(2), record(None)], read_votes(path), path)
     assert [r.origin for r in voted.records] == ["fer2013/0", "fer2013/2", "fer2013/None"]
@@ -241,7 +241,7 @@ def test_votes_go_to_the_rows_they_were_cast_on(tmp_path: Path, header: str, row
     assert [(r.origin, r.reason, r.detail) for r in voted.removed] == [("fer2013/1", "not a face", "10 voted so")]
 
 
-def test_votes_that_belong_to_nothing_or_are_broken_are_refused(tmp_path: Path) -> None:
+def test_votes_without_a_picture_and_broken_votes_are_refused(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "votes.csv", f"row,{COUNTS}", "7,4,0,0,1,3,2,0,0,0,0")
     with pytest.raises(DatasetError, match="none of the pictures has votes"):
         with_votes([record(0)], read_votes(path), path)
@@ -253,7 +253,7 @@ def test_votes_that_belong_to_nothing_or_are_broken_are_refused(tmp_path: Path) 
         read_votes(tmp_path / "nowhere.csv")
 
 
-def test_a_jpeg_that_was_cut_off_is_unreadable(tmp_path: Path) -> None:
+def test_a_jpeg_that_is_cut_off_is_unreadable(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     _, whole = cv2.imencode(".jpg", distinct_face("fear", seed=1, side=96))
     for content, readable in ((whole.tobytes(), True), (whole.tobytes()[: len(whole) // 2], False), (b"", False)):
@@ -261,7 +261,7 @@ def test_a_jpeg_that_was_cut_off_is_unreadable(tmp_path: Path) -> None:
         assert (Record("web", "a", path, "fear").pixels() is not None) == readable
 
 
-def test_a_csv_is_known_by_its_columns(tmp_path: Path) -> None:
+def test_a_csv_is_recognised_by_its_columns(tmp_path: Path) -> None:
     path = tmp_path / "train.csv"
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([["emotion", "pixels"], ["3", "1 2 3 4"]])

@@ -40,7 +40,7 @@ def training(*arguments: str | Path) -> Result:
 
 
 def refused(*arguments: str | Path) -> str:
-    """The one line that says why."""
+    """The one line of the error."""
     result = training(*arguments)
     assert result.exit_code == 2, result.output
     (line,) = result.stderr.splitlines()
@@ -81,7 +81,7 @@ def test_a_prepared_set_is_read_by_training_as_it_is(tmp_path: Path, web: Path) 
     assert not removed(tmp_path / "set")
 
 
-def test_the_index_says_where_every_picture_came_from(tmp_path: Path, web: Path) -> None:
+def test_the_index_holds_the_origin_of_every_picture(tmp_path: Path, web: Path) -> None:
     prepare(Preparation((web,)), tmp_path / "set")
     rows = index(tmp_path / "set" / "train")
     assert list(rows[0])[:6] == ["file", "emotion", "person", "source", "origin", "weight"]
@@ -96,7 +96,7 @@ def test_the_index_says_where_every_picture_came_from(tmp_path: Path, web: Path)
         assert row["origin"].startswith(f"web/{row['emotion']}/")
 
 
-def test_the_same_pictures_make_the_same_set_wherever_they_lie_and_whatever_their_order(tmp_path: Path) -> None:
+def test_the_same_pictures_make_the_same_set_in_any_folder_and_any_order(tmp_path: Path) -> None:
     sets = []
     for home, order in (("here", ("a", "b")), ("there", ("b", "a"))):
         for seed, name in enumerate(("a", "b")):
@@ -111,7 +111,7 @@ def test_the_same_pictures_make_the_same_set_wherever_they_lie_and_whatever_thei
     assert files(tmp_path / "other" / "validation") != files(tmp_path / "another" / "validation")
 
 
-def test_every_picture_that_is_of_no_use_goes_with_its_reason(tmp_path: Path, web: Path) -> None:
+def test_every_picture_that_is_of_no_use_is_removed_with_a_reason(tmp_path: Path, web: Path) -> None:
     def put(name: str, pixels: Pixels) -> None:
         put_picture(web / name, pixels)
 
@@ -151,7 +151,7 @@ def test_every_picture_that_is_of_no_use_goes_with_its_reason(tmp_path: Path, we
     assert len(kept) + 10 == 70 + 9 + 1
 
 
-def test_people_are_not_divided_and_sets_do_not_share_them(tmp_path: Path) -> None:
+def test_a_person_is_in_one_split_only(tmp_path: Path) -> None:
     for person in range(10):
         for label, emotion in enumerate(EMOTIONS):
             seed = 10 * person + label
@@ -199,7 +199,7 @@ def fer2013_with_votes(folder: Path) -> tuple[Path, Path]:
     return folder / "fer2013.csv", folder / "ferplus.csv"
 
 
-def test_votes_travel_with_the_pictures_into_training(tmp_path: Path) -> None:
+def test_votes_reach_training_with_their_pictures(tmp_path: Path) -> None:
     source, votes = fer2013_with_votes(tmp_path)
     assert training(source, "--votes", votes, "--out", tmp_path / "set").exit_code == 0
     assert removed(tmp_path / "set") == {"fer2013.csv/00003": ("not a face", "10 voted so")}
@@ -210,7 +210,7 @@ def test_votes_travel_with_the_pictures_into_training(tmp_path: Path) -> None:
     assert faces.votes.sum(axis=1).tolist() == pytest.approx([1] * 14)
     shares = Counter(tuple(round(float(share), 2) for share in row) for row in faces.votes)
     assert shares == {(0, 0, 0.7, 0, 0, 0, 0.3): 13, (0, 0, 0.25, 0, 0, 0.75, 0): 1}
-    # A set that was prepared is a source like any other, and keeps what is known.
+    # A prepared set is a source like any other, and keeps persons, votes and origins.
     prepare(Preparation((tmp_path / "set",)), tmp_path / "again")
     for split in ("train", "validation"):
         assert files(tmp_path / "again" / split) == files(tmp_path / "set" / split)
@@ -250,7 +250,7 @@ def portraits(folder: Path, *pictures: Pixels) -> Path:
     return folder
 
 
-def test_the_crop_that_serving_makes_is_the_crop_that_training_sees(
+def test_training_gets_the_crop_that_the_worker_makes(
     tmp_path: Path, astronaut_bgr: Pixels, admiral_bgr: Pixels
 ) -> None:
     wall = np.random.default_rng(1).integers(0, 255, (300, 300, 3)).astype(np.uint8)
@@ -268,7 +268,7 @@ def test_the_crop_that_serving_makes_is_the_crop_that_training_sees(
     assert (kept == expected).all()
 
 
-def test_published_names_of_kdef_are_whole_pictures_without_being_told(
+def test_faces_of_kdef_are_detected_without_an_option(
     tmp_path: Path, astronaut_bgr: Pixels, admiral_bgr: Pixels
 ) -> None:
     put_picture(tmp_path / "kdef" / "AF01" / "AF01HAS.png", astronaut_bgr)
@@ -282,7 +282,7 @@ def test_published_names_of_kdef_are_whole_pictures_without_being_told(
         assert image.shape[0] == image.shape[1] <= LARGEST_SIDE
 
 
-def test_haar_frames_a_face_as_serving_does(astronaut_bgr: Pixels, admiral_bgr: Pixels) -> None:
+def test_haar_frames_a_face_as_the_worker_does(astronaut_bgr: Pixels, admiral_bgr: Pixels) -> None:
     for image in (astronaut_bgr, admiral_bgr):
         boxes = [choose_face(make_detector(detector).boxes(image), None) for detector in ("haar", "mediapipe")]
         haar, blazeface = (np.array(box) for box in boxes)
@@ -291,7 +291,7 @@ def test_haar_frames_a_face_as_serving_does(astronaut_bgr: Pixels, admiral_bgr: 
         assert np.abs(middles[0] - middles[1]).max() < 0.2 * blazeface[2]
 
 
-def test_the_labelled_face_is_the_one_where_it_was_published_to_be() -> None:
+def test_the_labelled_face_is_the_one_at_the_published_box() -> None:
     small, large = (10.0, 10.0, 20.0, 20.0), (100.0, 10.0, 50.0, 50.0)
     assert choose_face([small, large], None) == large
     assert choose_face([small, large], (0, 0, 40, 40)) == small
@@ -299,7 +299,7 @@ def test_the_labelled_face_is_the_one_where_it_was_published_to_be() -> None:
     assert choose_face([], None) is None
 
 
-def test_asking_again_leaves_the_set_and_anything_else_is_refused(tmp_path: Path, web: Path) -> None:
+def test_the_same_call_leaves_the_set_as_it_is_and_another_one_is_refused(tmp_path: Path, web: Path) -> None:
     out = tmp_path / "set"
     first = prepare(Preparation((web,)), out)
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
@@ -365,7 +365,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, web: Path) -
     assert not list((tmp_path / "sets").iterdir())
 
 
-def test_two_cannot_prepare_one_set_at_a_time(tmp_path: Path, web: Path) -> None:
+def test_only_one_process_at_a_time_prepares_a_set(tmp_path: Path, web: Path) -> None:
     other = tmp_path / ".set.unfinished"
     other.mkdir()
     (other / "theirs").touch()
@@ -404,7 +404,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, web: Path) -> Non
     assert not out.exists()
 
 
-def test_validation_that_shares_people_with_training_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+def test_validation_that_has_a_person_of_training_is_refused_at_once(tmp_path: Path) -> None:
     for seed, name in enumerate(("train/fear/S010_001_00000001", "train/fear/S011_001_00000001")):
         put_picture(tmp_path / f"{name}.png", distinct_face("fear", seed))
     put_picture(tmp_path / "measured" / "fear" / "S010_002_00000001.png", distinct_face("fear", 9))
@@ -414,7 +414,7 @@ def test_validation_that_shares_people_with_training_is_refused_before_anything_
     assert str(tmp_path / "measured") in line
 
 
-def test_a_prepared_set_with_a_picture_gone_is_no_source(tmp_path: Path, web: Path) -> None:
+def test_a_prepared_set_with_a_missing_picture_is_refused_as_a_source(tmp_path: Path, web: Path) -> None:
     prepare(Preparation((web,)), tmp_path / "set")
     gone = tmp_path / "set" / "train" / index(tmp_path / "set" / "train")[3]["file"]
     gone.unlink()

@@ -1,4 +1,4 @@
-"""What is trained on and what is measured on: the pure part, on faces that are nothing but a seed."""
+"""Splits, copies, caps and weights: pure functions, on faces that follow from a seed."""
 
 from collections import Counter
 from dataclasses import replace
@@ -58,7 +58,7 @@ sets = st.lists(people | strangers, min_size=1, max_size=60, unique_by=lambda fa
 
 @settings(deadline=None)
 @given(sets, st.floats(0, 0.9), st.integers(0, 5))
-def test_nobody_is_in_two_splits_and_what_is_for_testing_stays_so(
+def test_no_person_is_in_two_splits_and_test_faces_stay_in_test(
     faces: list[ExaminedFace], share: float, seed: int
 ) -> None:
     done = with_splits(faces, share, seed)
@@ -70,7 +70,7 @@ def test_nobody_is_in_two_splits_and_what_is_for_testing_stays_so(
 
 @settings(deadline=None)
 @given(sets, st.integers(0, 5), st.randoms(use_true_random=False))
-def test_who_goes_where_does_not_hang_on_the_order(faces: list[ExaminedFace], seed: int, random: Random) -> None:
+def test_the_splits_do_not_depend_on_the_order(faces: list[ExaminedFace], seed: int, random: Random) -> None:
     shuffled = list(faces)
     random.shuffle(shuffled)
 
@@ -80,7 +80,7 @@ def test_who_goes_where_does_not_hang_on_the_order(faces: list[ExaminedFace], se
     assert splits(faces) == splits(shuffled)
 
 
-def test_every_emotion_gives_its_share_where_persons_are_not_known() -> None:
+def test_without_known_persons_every_emotion_gives_its_share() -> None:
     faces = [face(seed, EMOTIONS[seed % 2]) for seed in range(200)]
     done = with_splits(faces, 0.2, seed=1)
     assert Counter((f.record.emotion, f.record.split) for f in done) == {
@@ -88,13 +88,13 @@ def test_every_emotion_gives_its_share_where_persons_are_not_known() -> None:
     }
 
 
-def test_another_seed_draws_others() -> None:
+def test_another_seed_draws_other_faces() -> None:
     faces = [face(seed) for seed in range(100)]
     first, second = ([f.record.split for f in with_splits(faces, 0.2, seed)] for seed in (1, 2))
     assert first != second
 
 
-def test_a_source_whose_validation_part_is_there_keeps_the_rest_for_training() -> None:
+def test_a_source_with_a_validation_part_keeps_the_rest_for_training() -> None:
     faces = [face(0, split="validation"), face(1, split="train"), *(face(seed) for seed in range(2, 50))]
     faces += [face(seed, source="other", split="train") for seed in range(50, 100)]
     counts = Counter((f.record.source, f.record.split) for f in with_splits(faces, 0.1, seed=1))
@@ -106,7 +106,7 @@ def test_a_source_whose_validation_part_is_there_keeps_the_rest_for_training() -
     }
 
 
-def test_no_share_no_validation_and_a_single_person_is_trained_on() -> None:
+def test_without_a_share_and_with_a_single_person_all_faces_are_for_training() -> None:
     assert {f.record.split for f in with_splits([face(s) for s in range(9)], 0, seed=1)} == {"train"}
     one = [face(seed, person="kdef:F01") for seed in range(9)]
     assert {f.record.split for f in with_splits(one, 0.5, seed=1)} == {"train"}
@@ -121,14 +121,14 @@ def test_of_equal_pictures_one_stays() -> None:
     ]
 
 
-def test_of_equal_pictures_that_are_said_to_show_different_emotions_none_stays() -> None:
+def test_of_equal_pictures_with_different_labels_none_stays() -> None:
     kept, removed = without_duplicates([face(1, "fear"), face(1, "anger"), face(2), face(1, "fear", source="b")])
     assert origins(kept) == ["web/fear/None2.png"]
     assert reasons(removed) == {"conflicting labels": 3}
     assert {r.detail for r in removed if "/fear/" in r.origin} == {"equals web/anger/None1.png"}
 
 
-def test_what_is_measured_on_stays_and_the_training_copy_goes_whatever_it_is_called() -> None:
+def test_copies_of_test_and_validation_pictures_are_removed_from_training_whatever_their_label() -> None:
     faces = [
         *(face(1, "anger"), face(1, "fear", split="train"), face(1, "fear", split="validation")),
         *(face(2, split="validation"), face(2, split="test")),
@@ -138,7 +138,7 @@ def test_what_is_measured_on_stays_and_the_training_copy_goes_whatever_it_is_cal
     assert reasons(removed) == {"also in validation": 2, "also in test": 1}
 
 
-def test_pictures_that_look_the_same_are_treated_like_equal_ones() -> None:
+def test_pictures_that_look_alike_are_treated_like_equal_ones() -> None:
     seen = face(1, split="validation")
     agreed, disputed = face(2), face(3, "anger")
     faces = [
@@ -151,7 +151,7 @@ def test_pictures_that_look_the_same_are_treated_like_equal_ones() -> None:
     assert reasons(removed) == {"also in validation": 1, "near-duplicate": 2, "conflicting labels": 2}
 
 
-def test_a_session_of_one_person_stays_whole_whatever_the_labels() -> None:
+def test_alike_pictures_of_a_known_person_all_stay() -> None:
     first = face(1, "fear", "kdef", "kdef:F01")
     other_label = face(1, "neutral", "kdef", "kdef:F01")
     faces = [first, alike(first, 10), alike(other_label, 11), alike(face(1, "anger"), 12)]
@@ -160,7 +160,7 @@ def test_a_session_of_one_person_stays_whole_whatever_the_labels() -> None:
     assert [(r.source, r.reason) for r in removed] == [("web", "near-duplicate")]
 
 
-def test_the_cap_draws_from_training_only() -> None:
+def test_the_cap_removes_training_faces_only() -> None:
     faces = [face(s, "fear", split="train") for s in range(30)]
     faces += [face(s, "anger", split="train") for s in range(30, 40)]
     faces += [face(s, "fear", split="validation") for s in range(40, 60)]
@@ -178,7 +178,7 @@ def test_the_cap_draws_from_training_only() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(EMOTIONS), min_size=1, max_size=60))
-def test_weights_make_all_emotions_count_the_same_and_one_on_average(emotions: list[str]) -> None:
+def test_weights_give_all_emotions_the_same_total(emotions: list[str]) -> None:
     faces = [face(i, emotion, split="train") for i, emotion in enumerate(emotions)]
     weights = class_weights(faces)
     counts = Counter(emotions)

@@ -1,4 +1,4 @@
-"""Trainings done again: the study's on drawn faces with a network of a few layers, and the steps to the shipped set."""
+"""Whole trainings on drawn faces with a tiny network: one of the study's, and that of the shipped models."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def training(*arguments: str | Path) -> Result:
 
 
 def write_kdef(folder: Path) -> Path:
-    """Drawn people, each emotion once from the front and once from the left, as a set that was cut out already."""
+    """A prepared set of drawn persons, each emotion once from the front and once from the left."""
     entries = []
     for i, (person, emotion, angle) in enumerate((p, e, a) for p in PEOPLE for e in EMOTIONS for a in ("S", "HL")):
         code = {"anger": "AN", "disgust": "DI", "fear": "AF", "happiness": "HA", "sadness": "SA", "surprise": "SU"}
@@ -58,16 +58,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny_network() -> Iterator[None]:
-    """MobileNetV2 alone, and that small; nothing is downloaded."""
-    from tests.training.tiny_network import tiny
+    """The tiny network alone; nothing is downloaded."""
+    from tests.training.tiny_network import tiny_fits
     from training.networks import architectures
 
-    def no_network(**_: object) -> None:
+    def no_connection(**_: object) -> None:
         raise Exception("URL fetch failure")
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(architectures.NETWORKS, "mobilenetv2", tiny)
-        patch.setitem(architectures.APPLICATIONS, "mobilenetv2", no_network)
+    with tiny_fits(), pytest.MonkeyPatch.context() as patch:
+        patch.setitem(architectures.APPLICATIONS, "mobilenetv2", no_connection)
         patch.setattr(phase, "MODELS", ("mobilenetv2",))
         yield
 
@@ -86,7 +85,7 @@ def second_phase(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     return run, result
 
 
-def test_a_phase_ends_with_our_figures_beside_the_studys(second_phase: tuple[Path, Result]) -> None:
+def test_a_phase_ends_with_our_results_beside_the_studys(second_phase: tuple[Path, Result]) -> None:
     run, result = second_phase
     table = (run / "table.md").read_text()
     assert table in result.stdout
@@ -104,7 +103,7 @@ def test_a_phase_ends_with_our_figures_beside_the_studys(second_phase: tuple[Pat
     assert {"keras", "numpy", "python"} <= set(as_json["provenance"]["versions"])
 
 
-def test_the_table_says_what_differs(second_phase: tuple[Path, Result]) -> None:
+def test_the_table_names_the_differences(second_phase: tuple[Path, Result]) -> None:
     table = (second_phase[0] / "table.md").read_text()
     assert "AffectNet is not there" in table
     assert "mobilenetv2 starts without ImageNet weights" in table
@@ -113,7 +112,7 @@ def test_the_table_says_what_differs(second_phase: tuple[Path, Result]) -> None:
     assert "rehearses" not in table
 
 
-def test_nobody_is_in_two_splits_and_validation_is_frontal(second_phase: tuple[Path, Result]) -> None:
+def test_no_person_is_in_two_splits_and_validation_is_frontal(second_phase: tuple[Path, Result]) -> None:
     run, _ = second_phase
     train, validation = (read_dataset(run / "set" / split) for split in ("train", "validation"))
     people = [{picture.person for picture in dataset.pictures} for dataset in (train, validation)]
@@ -128,7 +127,7 @@ def test_nobody_is_in_two_splits_and_validation_is_frontal(second_phase: tuple[P
     }
 
 
-def test_a_phase_trains_as_the_study_did_and_fine_tunes(second_phase: tuple[Path, Result]) -> None:
+def test_a_phase_trains_with_the_studys_settings_and_fine_tunes(second_phase: tuple[Path, Result]) -> None:
     first, tuned = (read_recipe(second_phase[0] / "mobilenetv2" / name) for name in ("first", "tuned"))
     assert (first.optimizer, first.learning_rate, first.batch, first.colour) == ("sgd", 0.005, 32, "grey")
     assert (first.augmentation, first.standardization, first.schedule) == ("study", "featurewise", "plateau")
@@ -136,7 +135,7 @@ def test_a_phase_trains_as_the_study_did_and_fine_tunes(second_phase: tuple[Path
     assert tuned.weights == str(second_phase[0] / "mobilenetv2" / "first")
 
 
-def test_called_again_it_fits_nothing_anew(
+def test_the_same_call_again_fits_nothing(
     second_phase: tuple[Path, Result], data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from training.fitting import fit
@@ -161,7 +160,7 @@ def test_called_again_it_fits_nothing_anew(
         (3, ("sgd", 0.005, "grey", 128, 100, "haar")),
     ],
 )
-def test_the_three_trainings_are_those_of_the_study(number: int, expected: tuple[Any, ...]) -> None:
+def test_the_three_phases_have_the_studys_settings(number: int, expected: tuple[Any, ...]) -> None:
     of = study.PHASES[number]
     assert (of.optimizer, of.learning_rate, of.colour, of.batch, of.epochs, of.detector) == expected
     for model in study.MODELS:
@@ -172,7 +171,7 @@ def test_the_three_trainings_are_those_of_the_study(number: int, expected: tuple
     assert (of.patience is not None) == (number == 1)
 
 
-def test_sets_are_found_by_what_their_folders_are_called(tmp_path: Path) -> None:
+def test_sets_are_found_by_the_names_of_their_folders(tmp_path: Path) -> None:
     for name in ("CK+48", "FER-2013", "kdef", "kdef_old", "weights"):
         (tmp_path / name).mkdir()
     found = find_sources(tmp_path, ("affectnet", "fer2013", "kdef", "ckplus"))
@@ -195,7 +194,7 @@ def test_a_folder_with_none_of_the_sets_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("choice", [[], ["--phase", "1", "--recipe", "shipped"]])
-def test_one_training_at_a_time(tmp_path: Path, choice: list[str]) -> None:
+def test_none_and_two_trainings_at_a_time_are_refused(tmp_path: Path, choice: list[str]) -> None:
     result = reproduce(tmp_path, tmp_path / "run", *choice)
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [
@@ -203,7 +202,7 @@ def test_one_training_at_a_time(tmp_path: Path, choice: list[str]) -> None:
     ]
 
 
-def test_a_share_is_of_every_emotion_and_the_same_in_any_order() -> None:
+def test_a_share_is_drawn_from_every_emotion_and_does_not_depend_on_the_order() -> None:
     pictures = [LabelledPicture(Path(f"{i}.png"), label) for i, label in enumerate([0] * 100 + [1] * 11 + [6])]
     half = drawn(Dataset("d", pictures), 0.5)
     assert [[p.label for p in half.pictures].count(label) for label in (0, 1, 6)] == [50, 6, 1]
@@ -213,64 +212,74 @@ def test_a_share_is_of_every_emotion_and_the_same_in_any_order() -> None:
     assert limited(Dataset("d", pictures), 1000).pictures == pictures
 
 
-@pytest.fixture
-def conversions(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The commands that would be run, each of which works, but for those that hold the word `broken`."""
-    commands: list[list[str]] = []
-
-    def run(command: list[str], **_: object) -> SimpleNamespace:
-        commands.append(command[3:])
-        return SimpleNamespace(returncode=1 if any("broken" in word for word in command) else 0)
-
-    monkeypatch.setattr(shipped, "RECIPES", (Recipe("mobilenetv2", size=32, epochs=2, batch=16),))
-    monkeypatch.setattr(shipped, "subprocess", SimpleNamespace(run=run))
-    return commands
+@pytest.fixture(scope="module")
+def one_recipe() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shipped, "RECIPES", (Recipe("mobilenetv2", size=32, epochs=2, batch=28),))
+        yield
 
 
-def test_shipped_models_are_fitted_quantized_and_weighed_once(
-    data: Path, tmp_path: Path, conversions: list[list[str]]
+@pytest.fixture(scope="module")
+def fitted(data: Path, one_recipe: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """The training of the shipped models where TensorFlow does not seem to be installed."""
+    run = tmp_path_factory.mktemp("shipped") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shipped, "find_spec", lambda _: None)
+        return run, reproduce(data, run, "--recipe", "shipped", "--limit", "28")
+
+
+def test_without_tensorflow_the_networks_are_fitted_and_the_other_commands_are_reported(
+    fitted: tuple[Path, Result],
 ) -> None:
-    run, models = tmp_path / "run", tmp_path / "models"
-    result = reproduce(data, run, "--recipe", "shipped", "--models", str(models))
-    assert result.exit_code == 0, result.output
-    recipe = read_recipe(run / "mobilenetv2")
-    assert (recipe.epochs, recipe.train) == (1, [str(run / "set" / "train")])
-    named = ["--validation", f"{run}/set/validation", "--models", str(models)]
-    expected = [
-        ["quantize", f"{run}/mobilenetv2", f"{run}/set/train", *named],
-        ["ensemble", f"{run}/set/validation", *named],
-    ]
-    assert conversions == expected
-
-    again = reproduce(data, run, "--recipe", "shipped", "--models", str(models))
-    assert again.exit_code == 0, again.output
-    assert again.stdout.count("already done") == 2
-    assert conversions == expected
-
-    failed = reproduce(data, run, "--recipe", "shipped", "--models", str(tmp_path / "broken"))
-    assert failed.exit_code == 1
-    assert len(conversions) == 3
-
-
-def test_without_tensorflow_the_fits_are_done_and_the_rest_is_told(
-    data: Path, tmp_path: Path, conversions: list[list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shipped, "find_spec", lambda _: None)
-    run = tmp_path / "run"
-    result = reproduce(data, run, "--recipe", "shipped", "--limit", "14")
+    run, result = fitted
     assert result.exit_code == 0, result.output
     assert (run / "mobilenetv2" / "mobilenetv2.keras").is_file()
-    assert conversions == []
+    recipe = read_recipe(run / "mobilenetv2")
+    assert recipe.epochs == 1
+    assert re.fullmatch(re.escape(f"{run}/set/train (") + r"2[89]|3\d of \d+\)", recipe.train[0])
     quantize, ensemble = result.stdout.splitlines()[-2:]
     assert quantize.strip().startswith(f"training quantize {run}/mobilenetv2 {run}/set/train --validation")
     assert ensemble.strip().endswith(f"--models {run}/models")
 
 
-def test_the_commands_that_are_told_are_commands(data: Path) -> None:
+def test_shipped_models_are_quantized_and_weighed_once(
+    data: Path, fitted: tuple[Path, Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def run_command(command: list[str], **_: object) -> SimpleNamespace:
+        commands.append(command[3:])
+        return SimpleNamespace(returncode=1 if any("broken" in word for word in command) else 0)
+
+    monkeypatch.setattr(shipped, "subprocess", SimpleNamespace(run=run_command))
+    run, models = fitted[0], tmp_path / "models"
+
+    def again(models: Path) -> Result:
+        return reproduce(data, run, "--recipe", "shipped", "--limit", "28", "--models", str(models))
+
+    first = again(models)
+    assert first.exit_code == 0, first.output
+    named = ["--validation", f"{run}/set/validation", "--models", str(models)]
+    expected = [
+        ["quantize", f"{run}/mobilenetv2", f"{run}/set/train", *named],
+        ["ensemble", f"{run}/set/validation", *named],
+    ]
+    assert commands == expected
+
+    second = again(models)
+    assert second.exit_code == 0, second.output
+    assert second.stdout.count("already done") == 2
+    assert commands == expected
+
+    assert again(tmp_path / "broken").exit_code == 1
+    assert len(commands) == 3
+
+
+def test_the_reported_commands_can_be_run(data: Path) -> None:
     commands = shipped._conversions(data / "set", data / "run", data / "models")
     assert [command[0] for command in commands] == ["quantize", "quantize", "quantize", "ensemble"]
     for command in commands:
-        # Folders that are not there: the arguments are understood, the data is not found.
+        # The folders do not exist: the arguments are understood, the data is not found.
         result = training(*command)
         assert result.exit_code == 2
         assert "no such" in result.stderr, result.stderr

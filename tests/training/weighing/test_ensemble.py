@@ -40,7 +40,7 @@ OPTIMAL = 1e-6  # nats a picture
 THREE = {"mobilenetv2": 1, "resnet50v2": 2, "inceptionv3": 3}
 
 
-def test_ranks_weigh_as_in_the_study() -> None:
+def test_rank_weights_are_those_of_the_study() -> None:
     assert rank_weights({"mobilenetv2": 0.75, "resnet50v2": 0.43, "inceptionv3": 0.80}) == pytest.approx(
         {"mobilenetv2": 2 / 6, "resnet50v2": 1 / 6, "inceptionv3": 3 / 6}
     )
@@ -51,7 +51,7 @@ def test_equally_good_models_share_their_ranks() -> None:
 
 
 @given(st.dictionaries(st.text(max_size=3), st.floats(0, 1), min_size=1, max_size=5))
-def test_ranks_only_ask_who_is_better(accuracy: dict[str, float]) -> None:
+def test_rank_weights_only_depend_on_the_order_of_accuracies(accuracy: dict[str, float]) -> None:
     weights = rank_weights(accuracy)
     assert sum(weights.values()) == pytest.approx(1)
     for one in accuracy:
@@ -74,7 +74,7 @@ def mixtures(models: int = 3, pictures: int = 200) -> st.SearchStrategy[tuple[Fl
 
 @settings(deadline=None, max_examples=60)
 @given(mixtures(), st.integers(0, 1000))
-def test_no_weights_make_the_pictures_likelier_than_the_learned_ones(drawn: tuple[Floats, Floats], seed: int) -> None:
+def test_no_weights_make_the_labels_likelier_than_the_learned_ones(drawn: tuple[Floats, Floats], seed: int) -> None:
     likelihoods, shares = drawn
     weights = learned_weights(likelihoods, shares)
     assert (weights >= 0).all()
@@ -90,43 +90,42 @@ def test_no_weights_make_the_pictures_likelier_than_the_learned_ones(drawn: tupl
         assert log_likelihood(other) <= log_likelihood(weights) + OPTIMAL
 
 
-def test_the_weights_of_a_mixture_are_found_again() -> None:
+def test_learned_weights_are_those_of_the_mixture_that_the_labels_were_drawn_from() -> None:
     random = np.random.default_rng(1)
     opinions = random.dirichlet(np.ones(7) * 0.5, (3, 20_000))
-    who = random.choice(3, p=[0.6, 0.4, 0.0], size=20_000)
-    truth = np.array([random.choice(7, p=opinions[m, i]) for i, m in enumerate(who)])
+    drawn_from = random.choice(3, p=[0.6, 0.4, 0.0], size=20_000)
+    truth = np.array([random.choice(7, p=opinions[m, i]) for i, m in enumerate(drawn_from)])
     likelihoods = opinions[:, np.arange(20_000), truth]
     learned = learned_weights(np.maximum(likelihoods, 1e-12), np.full(20_000, 1 / 20_000))
     assert learned == pytest.approx([0.6, 0.4, 0.0], abs=0.03)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(st.integers(0, 10**6), st.floats(0.3, 3.0))
-def test_joint_weights_are_at_a_summit_and_not_below_where_they_started(seed: int, distortion: float) -> None:
+def test_joint_weights_are_a_maximum_and_not_worse_than_equal_weights(seed: int, distortion: float) -> None:
     random = np.random.default_rng(seed)
-    n, labels = 400, np.repeat(np.arange(7), 400)[random.permutation(2800)[:400]]
+    n, labels = 200, np.repeat(np.arange(7), 200)[random.permutation(1400)[:200]]
     skill = random.uniform(0, 3, 3)
     logits = random.normal(0, 1.5, (3, n, 7)) + skill[:, None, None] * np.eye(7)[labels]
-    said = np.stack([softmax((distortion * one).astype(np.float32)) for one in logits])
+    predicted = np.stack([softmax((distortion * one).astype(np.float32)) for one in logits])
     shares = np.full(n, 1 / n)
 
     def nll(weights: Floats) -> float:
-        mixed = combine(dict(zip("abc", said, strict=True)), dict(zip("abc", weights.tolist(), strict=True)))
+        mixed = combine(dict(zip("abc", predicted, strict=True)), dict(zip("abc", weights.tolist(), strict=True)))
         return negative_log_likelihood(calibrate(mixed, fit_temperature(mixed, labels)), labels)
 
-    start = np.full(3, 1 / 3)
-    even = combine(dict(zip("abc", said, strict=True)), dict.fromkeys("abc", 1.0))
-    weights = joint_weights(said.astype(float), labels, shares, fit_temperature(even, labels))
+    even = combine(dict(zip("abc", predicted, strict=True)), dict.fromkeys("abc", 1.0))
+    weights = joint_weights(predicted.astype(float), labels, shares, fit_temperature(even, labels))
 
     assert (weights >= 0).all()
     assert weights.sum() == pytest.approx(1)
-    assert nll(weights) <= nll(start) + 1e-5
-    for other in np.random.default_rng(seed).dirichlet(np.ones(3), 10):
+    assert nll(weights) <= nll(np.full(3, 1 / 3)) + 1e-5
+    for other in np.random.default_rng(seed).dirichlet(np.ones(3), 6):
         assert nll(weights) <= nll(0.98 * weights + 0.02 * other) + 1e-5
 
 
 def cascades() -> st.SearchStrategy[tuple[npt.NDArray[np.float32], Bools, Bools, Floats]]:
-    """How sure the first model is (few values, many ties), whether it and the full ensemble are right, and shares."""
+    """The first model's confidence (few values, many ties), whether it and the full ensemble are right, and shares."""
 
     def drawn(seed: int, n: int, values: int) -> tuple[npt.NDArray[np.float32], Bools, Bools, Floats]:
         random = np.random.default_rng(seed)
@@ -140,7 +139,7 @@ def cascades() -> st.SearchStrategy[tuple[npt.NDArray[np.float32], Bools, Bools,
 
 @settings(deadline=None)
 @given(cascades(), st.floats(0, 0.05))
-def test_neither_the_threshold_nor_any_above_it_loses_more_than_allowed(
+def test_neither_the_threshold_nor_a_higher_one_loses_more_than_allowed(
     drawn: tuple[npt.NDArray[np.float32], Bools, Bools, Floats], max_loss: float
 ) -> None:
     confidence, first, full, shares = drawn
@@ -153,14 +152,14 @@ def test_neither_the_threshold_nor_any_above_it_loses_more_than_allowed(
         assert ((full.astype(float) - first) * shares)[sure].sum() <= max_loss + 1e-9
 
 
-def test_a_first_model_that_is_never_worse_decides_everything() -> None:
+def test_a_first_model_that_is_never_worse_answers_alone_everywhere() -> None:
     confidence = np.linspace(0.2, 0.9, 1000, dtype=np.float32)
     right = np.arange(1000) % 3 > 0
     threshold = fit_threshold(confidence, right, right, np.full(1000, 1e-3))
     assert (confidence >= np.float32(threshold)).mean() > 0.99
 
 
-def test_a_first_model_that_is_worse_however_sure_it_is_decides_nothing() -> None:
+def test_a_first_model_that_is_worse_at_every_confidence_never_answers_alone() -> None:
     confidence = np.linspace(0.2, 0.9, 1000, dtype=np.float32)
     wrong, right = np.zeros(1000, bool), np.ones(1000, bool)
     threshold = fit_threshold(confidence, wrong, right, np.full(1000, 1e-3))
@@ -168,17 +167,17 @@ def test_a_first_model_that_is_worse_however_sure_it_is_decides_nothing() -> Non
 
 
 def test_a_threshold_leaves_a_margin_for_chance() -> None:
-    # The second thousand are even: half of them lost, half of them won. A loss of nothing, but for chance.
+    # Of the second thousand half are lost and half are won. The expected loss is 0.
     confidence = np.linspace(1.0, 0.2, 2000, dtype=np.float32)
     first = np.array([True] * 1000 + [True, False] * 500)
     full = np.array([True] * 1000 + [False, True] * 500)
     decided = (confidence >= np.float32(fit_threshold(confidence, first, full, np.full(2000, 1 / 2000)))).sum()
-    assert 1000 < decided < 1100  # where sqrt(lost and won) / 2000 exceeds MAX_LOSS: after some 36
+    assert 1000 < decided < 1100  # after about 36, sqrt(lost and won) / 2000 exceeds MAX_LOSS
 
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """Three linear networks fitted to drawn faces, each to others and to another number of them."""
+    """Three linear networks, each fitted to other drawn faces."""
     folder = tmp_path / "models"
     folder.mkdir()
     manifest = write_linear_models(folder, THREE, temperature=1.5)
@@ -192,7 +191,7 @@ def models(tmp_path: Path) -> Path:
 
 
 def fitted_to_drawn_faces(each: int, first_seed: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Kernel and bias by ridge regression, so that the network is right more often than not."""
+    """Kernel and bias by ridge regression; the network is right more often than not."""
     labels = np.repeat(np.arange(7), each)
     faces = [draw_face(EMOTIONS[label], first_seed + i) for i, label in enumerate(labels)]
     pixels = np.stack([(network_pixels(face, SIDE, "grey").ravel() - 127.5) / 127.5 for face in faces])
@@ -229,9 +228,7 @@ def test_the_likeliest_weighing_goes_into_the_manifest(models: Path, validation:
     assert not Path(entry["validation"][0]).is_absolute()
 
 
-def test_the_figures_are_those_that_the_written_models_get(
-    models: Path, validation: Dataset, test_set: Dataset
-) -> None:
+def test_the_metrics_are_those_of_the_models_as_written(models: Path, validation: Dataset, test_set: Dataset) -> None:
     fit = fit_ensemble(models, [validation], [test_set])
     for dataset, measured in zip((validation, test_set), fit.measured, strict=True):
         again = evaluate(Ensemble.load(models), dataset)
@@ -244,7 +241,7 @@ def test_the_figures_are_those_that_the_written_models_get(
     assert entry["accuracy"] == pytest.approx(fit.measured[0].metrics[fit.chosen].accuracy)
 
 
-def test_every_weighing_has_the_temperature_that_suits_it(models: Path, validation: Dataset) -> None:
+def test_every_weighing_has_its_best_temperature(models: Path, validation: Dataset) -> None:
     fit = fit_ensemble(models, [validation])
     by_model = predict_dataset(Ensemble.load(models), validation)[0].by_model
     labels = np.array([picture.label for picture in validation.pictures])
@@ -257,7 +254,7 @@ def test_every_weighing_has_the_temperature_that_suits_it(models: Path, validati
             assert nll(weighing) < nll(replace(weighing, temperature=weighing.temperature * factor))
 
 
-def test_the_adaptive_ensemble_in_the_manifest_does_what_its_figures_say(models: Path, validation: Dataset) -> None:
+def test_the_adaptive_ensemble_of_the_manifest_reaches_its_figures(models: Path, validation: Dataset) -> None:
     adaptive = fit_ensemble(models, [validation]).manifest.adaptive
     assert adaptive is not None
     assert adaptive.first == "mobilenetv2"
@@ -289,7 +286,7 @@ def test_a_validation_set_counts_once_however_many_pictures_it_has(
         assert large.weighings[name].nll == pytest.approx(weighing.nll, abs=1e-4)
 
 
-def test_one_model_alone_weighs_one_and_has_nobody_to_escalate_to(tmp_path: Path, validation: Dataset) -> None:
+def test_a_single_model_has_weight_one_and_no_threshold(tmp_path: Path, validation: Dataset) -> None:
     write_linear_models(tmp_path, {"mobilenetv2": 1})
     fit = fit_ensemble(tmp_path, [validation])
     assert weights_of(fit) == {"mobilenetv2": 1.0}
@@ -298,12 +295,12 @@ def test_one_model_alone_weighs_one_and_has_nobody_to_escalate_to(tmp_path: Path
     assert "no adaptive ensemble" in ensemble_summary(fit)
 
 
-def test_networks_without_the_one_that_is_asked_first_get_no_threshold(tmp_path: Path, validation: Dataset) -> None:
+def test_networks_without_the_first_model_get_no_threshold(tmp_path: Path, validation: Dataset) -> None:
     write_linear_models(tmp_path, {"resnet50v2": 2, "inceptionv3": 3})
     assert fit_ensemble(tmp_path, [validation]).manifest.adaptive is None
 
 
-def test_a_network_that_is_replaced_takes_what_was_fitted_to_it_along(
+def test_replacing_a_network_drops_the_weights_and_the_threshold_fitted_to_it(
     tmp_path: Path, models: Path, validation: Dataset
 ) -> None:
     assert fit_ensemble(models, [validation], manual={**dict.fromkeys(THREE, 0.0), "resnet50v2": 1}).manifest.adaptive
@@ -337,9 +334,7 @@ def test_json_has_a_line_for_each_dataset_and_one_for_the_choice(
     assert all(line["provenance"]["manifest"] == digest for line in lines)
 
 
-def test_weights_set_by_hand_stand_beside_the_others_where_they_are_given(
-    models: Path, validation: Dataset, test_set: Dataset
-) -> None:
+def test_manual_weights_are_compared_if_they_are_given(models: Path, validation: Dataset, test_set: Dataset) -> None:
     arguments = (test_set.name, "--validation", validation.name, "--models", models)
     assert "manual" not in ensemble(*arguments).stdout
     shown = ensemble(*arguments, "--manual", "mobilenetv2=2,resnet50v2=0,inceptionv3=6").stdout
@@ -370,7 +365,7 @@ def of_another_version(models: Path) -> None:
         ([], shutil.rmtree, "manifest.json"),
     ],
 )
-def test_what_cannot_be_weighed_is_one_line_and_leaves_the_manifest_alone(
+def test_models_that_cannot_be_weighed_are_one_line_and_the_manifest_is_unchanged(
     models: Path,
     validation: Dataset,
     test_set: Dataset,
@@ -391,7 +386,7 @@ def test_what_cannot_be_weighed_is_one_line_and_leaves_the_manifest_alone(
     assert (manifest.read_bytes() if manifest.exists() else None) == before
 
 
-def test_a_test_set_that_cannot_be_read_leaves_the_manifest_alone(
+def test_with_an_unreadable_test_set_the_manifest_is_unchanged(
     tmp_path: Path, models: Path, validation: Dataset
 ) -> None:
     before = (models / MANIFEST).read_bytes()
