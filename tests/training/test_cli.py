@@ -20,7 +20,7 @@ def test_the_version_is_that_of_the_package() -> None:
     ("arguments", "line"),
     [
         ([], "training: Missing command; see `training --help`"),
-        (["fti"], "training: No such command 'fti'; see `training --help`"),
+        (["teach"], "training: No such command 'teach'; see `training --help`"),
         (["evaluate"], "training evaluate: Missing argument 'DATA'; see `training evaluate --help`"),
     ],
 )

@@ -334,7 +334,9 @@ def test_json_has_a_line_for_each_dataset_and_one_for_the_choice(
     assert all(line["provenance"]["manifest"] == digest for line in lines)
 
 
-def test_manual_weights_are_compared_if_they_are_given(models: Path, validation: Dataset, test_set: Dataset) -> None:
+def test_weights_given_by_hand_are_compared_with_the_others(
+    models: Path, validation: Dataset, test_set: Dataset
+) -> None:
     arguments = (test_set.name, "--validation", validation.name, "--models", models)
     assert "manual" not in ensemble(*arguments).stdout
     shown = ensemble(*arguments, "--manual", "mobilenetv2=2,resnet50v2=0,inceptionv3=6").stdout
