@@ -125,5 +125,5 @@ def _entry(form: Form, path: Path, recipe: Recipe, standardization: Standardizat
 
 
 def short_path(path: str) -> str:
-    """The last two parts of a path: enough to recognize it, without naming somebody's home folder."""
+    """The last two parts of a path: enough to recognize it, without the home folder."""
     return "/".join(Path(path).parts[-2:])
