@@ -19,7 +19,7 @@ class ProgressDisplay(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
 
     def __init__(self, epochs: int, steps: int, done: int) -> None:
         super().__init__()
-        self._epochs, self._steps, self._done = epochs, steps, done
+        self._epochs, self._done = epochs, done
         console = Console(soft_wrap=True)
         self._bar = Progress(
             TextColumn("{task.description}"),

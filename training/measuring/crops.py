@@ -20,8 +20,8 @@ def labelled_crops(
 ) -> Iterator[tuple[list[Image], int]]:
     """The crops of every usable picture, one for each framing, and its label.
 
-    Without `detect`, a picture is a crop already. Other pictures, and those whose `pixel_digest` is in `without`, are
-    counted in the dataset's `skipped`.
+    Without `detect`, a picture is a crop already. Unreadable pictures, pictures without a face, and those whose
+    `pixel_digest` is in `without` are left out and counted in the dataset's `skipped`.
     """
     for picture in dataset.pictures:
         crops = _crops(picture, framings, detect, without)

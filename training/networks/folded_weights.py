@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from training.networks.imagenet import for_channels_of
 
-# The number of convolutions in each tower of a block, in the order of InceptionV3's graph of 2015: the one beside the
-# towers, tower, tower_1, tower_2. The last value says whether tower and tower_1 end in a fork ("mixed") of 1x3 and 3x1.
+# The numbers of convolutions in a block of InceptionV3's graph of 2015: outside the towers, in tower, tower_1, tower_2.
+# The last value says whether tower and tower_1 end in a fork ("mixed") of 1x3 and 3x1.
 _INCEPTION_BLOCKS = (
     *[(1, 2, 3, 1, False)] * 3,
     (1, 3, 0, 0, False),

@@ -6,7 +6,7 @@ from typing import Literal
 
 from training.preparing.face import ExaminedFace
 from training.preparing.record import Removal
-from training.preparing.selection.splits import place
+from training.preparing.selection.splits import draw_key
 
 Balance = Literal["none", "weights"]
 
@@ -17,7 +17,7 @@ def capped(faces: Sequence[ExaminedFace], cap: int, seed: int) -> tuple[list[Exa
     for face in faces:
         if face.record.split == "train":
             of_emotion[face.record.emotion].append(face.likeness.digest)
-    over = {digest for drawn in of_emotion.values() for digest in sorted(drawn, key=lambda d: place(d, seed))[cap:]}
+    over = {digest for drawn in of_emotion.values() for digest in sorted(drawn, key=lambda d: draw_key(d, seed))[cap:]}
     removed = [
         Removal(face.record.source, face.record.origin, "over the cap", face.record.emotion)
         for face in faces

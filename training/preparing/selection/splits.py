@@ -23,14 +23,14 @@ def with_splits(faces: Sequence[ExaminedFace], share: float, seed: int) -> list[
     chosen = {
         (stratum, unit)
         for stratum, units in strata.items()
-        for unit in sorted(units, key=lambda unit: place(unit, seed))[: _number(len(units), share)]
+        for unit in sorted(units, key=lambda unit: draw_key(unit, seed))[: _number(len(units), share)]
     }
     return [_placed(face, (_stratum(face), _unit(face)) in chosen) for face in faces]
 
 
-def place(what: bytes, seed: int) -> bytes:
-    """The sort key of `what` in an order that is drawn by `seed` and the same on every machine."""
-    return hashlib.blake2b(what, digest_size=16, key=str(seed).encode()).digest()
+def draw_key(item: bytes, seed: int) -> bytes:
+    """The sort key of `item` in an order that is drawn by `seed` and the same on every machine."""
+    return hashlib.blake2b(item, digest_size=16, key=str(seed).encode()).digest()
 
 
 def _stratum(face: ExaminedFace) -> tuple[str, str]:
