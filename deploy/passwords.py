@@ -1,13 +1,13 @@
-"""Make up passwords, and write the files in which Redis and its users find them: `python3 deploy/passwords.py`.
+"""Make passwords, and write the files in which Redis and its users find them: `python3 deploy/passwords.py`.
 
-Needs Python 3.10 or newer and nothing else. Writes deploy/secrets/, which git ignores and only you can enter:
+It needs Python 3.10 or newer and nothing else. It writes deploy/secrets/, which git ignores and only you can enter:
 
-- users.acl, for Redis: the rules of deploy/redis/users.acl and deploy/kubernetes/scaler.acl, with passwords, hashed;
-- worker.env and producer.env: REDIS_URL of each;
-- grafana.env: the password of Grafana's admin, and that of `subscriber`, as whom it reads streams;
+- users.acl for Redis: the rules of deploy/redis/users.acl and deploy/kubernetes/scaler.acl with hashed passwords;
+- worker.env and producer.env: the REDIS_URL of each;
+- grafana.env: the passwords of Grafana's admin, and of the user `subscriber`, as which Grafana reads streams;
 - scaler.env: user and password for KEDA.
 
-It writes nothing where that folder is; delete it to begin anew.
+It writes nothing if that folder exists; delete it to start again.
 """
 
 import hashlib
@@ -20,35 +20,35 @@ HERE = Path(__file__).parent
 RULES = (HERE / "redis" / "users.acl", HERE / "kubernetes" / "scaler.acl")
 SECRETS = HERE / "secrets"
 
-# Their base64 needs no escape in a URL, an environment file or an ACL.
+# Their URL-safe base64 needs no escape in a URL, an environment file or an ACL.
 PASSWORD_BYTES = 24
 
 
 def main() -> None:
-    """Write the files. Where it cannot: one line, exit code 2."""
+    """Write the files. If that fails, print one line and exit with code 2."""
     try:
         rules = [line for file in RULES for line in file.read_text().splitlines()]
         SECRETS.mkdir(mode=0o700)
     except OSError as failure:
-        sys.stderr.write(f"passwords: {failure}; delete {SECRETS} to begin anew\n")
+        sys.stderr.write(f"passwords: {failure}; delete {SECRETS} to start again\n")
         sys.exit(2)
     passwords = {user: secrets.token_urlsafe(PASSWORD_BYTES) for user in users(rules)}
     for name, content in files(rules, passwords, secrets.token_urlsafe(PASSWORD_BYTES)).items():
-        (SECRETS / name).write_text(content)  # others may not enter the folder; Redis' user in its container may read
+        (SECRETS / name).write_text(content)  # others cannot enter the folder; Redis' container user can read
     sys.stdout.write(f"wrote {SECRETS}\n")
 
 
 def users(rules: Iterable[str]) -> list[str]:
-    """The users who are given a password: all but `default`, whom nobody is to be."""
+    """The users that get a password: all except `default`, as which no program logs in."""
     return [line.split()[1] for line in rules if line.startswith("user ") and line.split()[1] != "default"]
 
 
 def files(rules: Iterable[str], passwords: dict[str, str], admin: str) -> dict[str, str]:
-    """File name -> content. `passwords`: by user of Redis; `admin`: Grafana's."""
+    """File name -> content. `passwords` maps each Redis user to its password; `admin` is Grafana's."""
     acl = "".join(f"{_with_password(line, passwords)}\n" for line in rules if line.startswith("user "))
     url = {user: f"REDIS_URL=redis://{user}:{password}@redis:6379/0\n" for user, password in passwords.items()}
     return {
-        "users.acl": acl,  # Redis allows no comments in it
+        "users.acl": acl,  # Redis allows no comments in this file
         "worker.env": url["worker"],
         "producer.env": url["producer"],
         "grafana.env": f"GF_SECURITY_ADMIN_PASSWORD={admin}\nREDIS_SUBSCRIBER_PASSWORD={passwords['subscriber']}\n",
@@ -57,7 +57,7 @@ def files(rules: Iterable[str], passwords: dict[str, str], admin: str) -> dict[s
 
 
 def _with_password(line: str, passwords: dict[str, str]) -> str:
-    """The rule, its user on and with this password alone."""
+    """The rule with its user switched on, and with this password as the only one."""
     _, user, *rules = line.split()
     if user not in passwords:
         return line

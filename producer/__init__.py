@@ -1,1 +1,1 @@
-"""The producer: feeds a lecture to the workers, and reads their results back."""
+"""The producer: it feeds lectures to the workers, and reads their results."""

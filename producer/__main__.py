@@ -1,10 +1,10 @@
-"""`python -m producer` is `producer`."""
+"""`python -m producer` is the same as `producer`."""
 
 from worker.contract.credentials import hide_credentials
 
 
 def main() -> None:
-    """Run the command line, once its words are fit to be seen."""
+    """Run the command line, after hiding credentials from the list of processes."""
     hide_credentials()
     try:
         from producer.cli import main

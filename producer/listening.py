@@ -1,4 +1,4 @@
-"""Whether anybody is there to do the work."""
+"""Whether any worker listens to a Redis."""
 
 from typing import Any
 
@@ -9,6 +9,6 @@ from worker.contract.queue import frame_queue
 
 
 def workers_listen(client: redis.Redis) -> bool:
-    """Whether a worker that shows signs of life takes frames from this Redis."""
+    """Whether a live worker takes jobs from this Redis."""
     keys: Any = Worker.all_keys(queue=frame_queue(client))
-    return bool(keys) and bool(client.exists(*keys))  # the key of one that died expires, its name stays listed
+    return bool(keys) and bool(client.exists(*keys))  # a dead worker stays listed, but its key expires

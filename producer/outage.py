@@ -1,4 +1,4 @@
-"""Waiting for a Redis that is away, and saying so."""
+"""Wait for a Redis that is away, and say so."""
 
 import threading
 import time
@@ -9,18 +9,18 @@ from producer.saying import say
 from worker.contract.connection import Patience
 from worker.contract.lifetimes import OUTAGE_S
 
-# A restart takes a second or two, and nobody needs to hear of it.
+# Seconds of an outage before the first message. A restart takes a second or two.
 QUIET_S = 5.0
 
 
 class SpokenPatience(Patience):
-    """Tries for OUTAGE_S what failed because Redis was away. An outage that lasts is told of once, and its end too."""
+    """Retries for OUTAGE_S while Redis is away. One message reports a longer outage, and one reports its end."""
 
     def __init__(self, shown: str) -> None:
-        """`shown` is the address of Redis without what is secret in it."""
+        """`shown` is the address of Redis without credentials."""
         super().__init__(OUTAGE_S)
         self._shown = shown
-        self._lock = threading.Lock()  # the feed and whoever follows it share one Redis, and one outage
+        self._lock = threading.Lock()  # the threads that feed and that follow share one Redis, and one outage
         self._since: float | None = None
         self._said = False
 
@@ -31,11 +31,11 @@ class SpokenPatience(Patience):
         is_retryable: Callable[[Exception], bool] | None = None,
         with_failure_count: bool = False,
     ) -> Any:
-        def told(failure: Exception, *count: int) -> Any:
+        def failed(failure: Exception, *count: int) -> Any:
             self._failed()
             return fail(failure, *count)
 
-        answer = super().call_with_retry(do, told, is_retryable, with_failure_count)
+        answer = super().call_with_retry(do, failed, is_retryable, with_failure_count)
         self._answered()
         return answer
 

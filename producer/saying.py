@@ -1,19 +1,16 @@
-"""What is said on standard error, beside the results on standard output."""
+"""Messages on standard error, beside the results on standard output."""
 
 import os
 import sys
 
-from worker.contract.credentials import masked
+from worker.contract.command_line import print_error
 
 
 def say(message: object) -> None:
-    """One line on standard error. Whatever it quotes, user names and passwords of URLs are taken out."""
-    line = " ".join(str(message).splitlines())
-    # Not by typer.echo, which gets past what a moving line does in order to stay below.
-    sys.stderr.write("producer: " + masked(line) + "\n")
-    sys.stderr.flush()
+    """Print one line on standard error, without users and passwords of URLs."""
+    print_error("producer", message)
 
 
 def discard_output() -> None:
-    """Whoever read standard output is gone: let what is still buffered vanish, or Python complains at its exit."""
+    """Discard what is still buffered for a closed standard output; otherwise Python complains when it exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

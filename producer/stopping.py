@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, once and twice."""
+"""Ctrl-C and SIGTERM: the first one stops, the second one exits."""
 
 import signal
 import threading
@@ -8,7 +8,7 @@ from types import FrameType
 
 
 class Stop:
-    """The wish to stop: `event` is set by the first signal, whose number is `signal`, or by whoever else wishes it."""
+    """A request to stop. The first signal sets `event`, and its number is `signal`; the program may set `event` too."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
@@ -16,15 +16,15 @@ class Stop:
 
 
 def exit_code(number: int) -> int:
-    """What a shell would make of a program that ended by this signal."""
+    """The exit code that a shell reports for a program ended by this signal."""
     return 128 + number
 
 
 @contextmanager
 def stoppable() -> Iterator[Stop]:
-    """Within, the first SIGINT or SIGTERM only sets the wish; the second raises SystemExit, and more change nothing.
+    """Inside, the first SIGINT or SIGTERM sets the stop, the second raises SystemExit, and more are ignored.
 
-    After one, nothing interrupts any more what this process has left to do: ending what it started.
+    After the context nothing interrupts this process any more if it was stopped: it ends what it started.
     """
     stop = Stop()
 
@@ -34,7 +34,7 @@ def stoppable() -> Iterator[Stop]:
             stop.event.set()
             return
         for each in before:
-            signal.signal(each, signal.SIG_IGN)  # what is being ended properly now is not to be interrupted
+            signal.signal(each, signal.SIG_IGN)  # the clean-up that follows must not be interrupted
         raise SystemExit(exit_code(number))
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

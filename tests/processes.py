@@ -1,4 +1,4 @@
-"""Real processes in tests: waiting for what they do, and the workers."""
+"""Real processes in tests: workers, and waiting for their effects."""
 
 import subprocess
 import sys
@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import redis
+
 
 def eventually(true: Callable[[], object], patience: float = 60) -> None:
-    """Wait until `true` returns something true; `patience` in seconds is for machines that are slow, not a measure."""
+    """Wait until `true` returns something true. `patience` in seconds allows for slow machines; it is not a measure."""
     until = time.monotonic() + patience
     while not true():
         assert time.monotonic() < until, f"did not become true within {patience} s"
@@ -25,7 +27,7 @@ def workers(
     module: str = "worker",
     env: dict[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
-    """`worker run`, told to stop at the end; with `cwd`, the package `worker` that lies there."""
+    """`worker run`, terminated at the end; with `cwd`, from the package `worker` in that folder."""
     command = [sys.executable, "-m", module, "run", "--redis", url, "--processes", str(processes), *options]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd, env=env
@@ -35,3 +37,8 @@ def workers(
         finally:
             supervisor.terminate()
             supervisor.communicate(timeout=60)
+
+
+def worker_pids(client: redis.Redis) -> set[int]:
+    """The process ids of all workers that are registered in Redis."""
+    return {int(pid) for key in client.smembers("rq:workers") if (pid := client.hget(key, "pid"))}

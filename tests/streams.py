@@ -1,6 +1,6 @@
-"""Live streams on loopback: processes that publish with PyAV, to be stalled, resumed and cut; and servers.
+"""Live streams on loopback: processes that publish with PyAV and can be stalled, resumed and cut; and servers.
 
-`python -m tests.streams URL FORMAT [OPTION=VALUE ...]` publishes a film without end, as fast as it is shown.
+`python -m tests.streams URL FORMAT [OPTION=VALUE ...]` publishes an endless film in real time.
 """
 
 import itertools
@@ -36,7 +36,7 @@ def free_port() -> int:
 
 
 class Publisher:
-    """A process that publishes, from entering this context to leaving it or `cut`. `size` is that of its pictures."""
+    """A process that publishes pictures of `size` within this context, or until `cut`."""
 
     def __init__(self, url: str | Path, format: str, size: tuple[int, int] = SIZE, **options: object) -> None:
         given = [f"{name}={value}" for name, value in options.items()]
@@ -46,7 +46,7 @@ class Publisher:
         self._process = subprocess.Popen(
             self._command,
             cwd=Path(__file__).parents[1],
-            stdin=subprocess.PIPE,  # by which it hangs
+            stdin=subprocess.PIPE,  # it ends when this closes
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -70,7 +70,7 @@ class Publisher:
 
 
 def publish(output: Any, format: str, size: tuple[int, int] = SIZE, options: dict[str, str] | None = None) -> None:
-    """Write pictures that tell their number, one key frame a second, until nobody takes them any more."""
+    """Write pictures that show their number, one key frame per second, until the receiver is gone."""
     with av.open(output, "w", format=format, options=options or {}) as container:
         stream = container.add_stream(
             "libx264", rate=FPS, options={"preset": "ultrafast", "tune": "zerolatency", "g": str(FPS)}
@@ -86,14 +86,14 @@ def publish(output: Any, format: str, size: tuple[int, int] = SIZE, options: dic
 
 @contextmanager
 def served_folder(folder: Path) -> Iterator[str]:
-    """A web server for what lies in `folder`; its URL."""
+    """The URL of a web server for `folder`."""
     with _serving(ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))) as port:
         yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
 def served_stream(format: str, options: dict[str, str] | None = None) -> Iterator[str]:
-    """A web server that sends everybody a film without end and without a length; its URL."""
+    """The URL of a web server that sends an endless film without a length."""
 
     class Endless(_Quiet):
         def do_GET(self) -> None:
@@ -108,24 +108,24 @@ def served_stream(format: str, options: dict[str, str] | None = None) -> Iterato
 
 @contextmanager
 def silent_server() -> Iterator[tuple[int, list[bytes]]]:
-    """A server that accepts and says nothing: its port, and the first bytes that everybody sent."""
-    heard: list[bytes] = []
+    """A server that accepts connections and never answers: its port, and the first bytes of each connection."""
+    received: list[bytes] = []
 
     class Silent(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            heard.append(self.request.recv(2000))
+            received.append(self.request.recv(2000))
             self.request.recv(1)
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
 
     with _serving(Server(("127.0.0.1", 0), Silent)) as port:
-        yield port, heard
+        yield port, received
 
 
 @contextmanager
 def rtsp_server() -> Iterator[str]:
-    """The least RTSP server (RFC 2326) that FFmpeg plays from, over TCP, for user `me`, password `SECRET`; its URL."""
+    """The URL of a minimal RTSP server (RFC 2326) over TCP, for user `me` with password `SECRET`."""
 
     class Session(socketserver.StreamRequestHandler):
         def handle(self) -> None:
@@ -139,25 +139,25 @@ def rtsp_server() -> Iterator[str]:
 
         def _answer(self, method: str, request: dict[str, str]) -> None:
             if "Authorization" not in request:
-                self._say(request, "401 Unauthorized", 'WWW-Authenticate: Basic realm="r"\r\n')
+                self._reply(request, "401 Unauthorized", 'WWW-Authenticate: Basic realm="r"\r\n')
             elif method == "DESCRIBE":
                 sdp = (
                     "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\n"
                 )
                 sdp += "a=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1\r\n"
-                self._say(request, "200 OK", f"Content-Type: application/sdp\r\nContent-Length: {len(sdp)}\r\n", sdp)
+                self._reply(request, "200 OK", f"Content-Type: application/sdp\r\nContent-Length: {len(sdp)}\r\n", sdp)
             elif method == "SETUP":
-                self._say(request, "200 OK", "Session: 1\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n")
+                self._reply(request, "200 OK", "Session: 1\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n")
             else:
-                self._say(request, "200 OK", "Session: 1\r\nPublic: DESCRIBE, SETUP, PLAY\r\n")
+                self._reply(request, "200 OK", "Session: 1\r\nPublic: DESCRIBE, SETUP, PLAY\r\n")
             if method == "PLAY":
                 self._play()
 
-        def _say(self, request: dict[str, str], status: str, headers: str, body: str = "") -> None:
+        def _reply(self, request: dict[str, str], status: str, headers: str, body: str = "") -> None:
             self.wfile.write(f"RTSP/1.0 {status}\r\nCSeq: {request['CSeq']}\r\n{headers}\r\n{body}".encode())
 
         def _play(self) -> None:
-            """What FFmpeg packs for RTP over UDP, within this connection (section 10.12)."""
+            """Send FFmpeg's RTP packets within this connection (section 10.12)."""
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as packets:
                 packets.bind(("127.0.0.1", 0))
                 url = f"rtp://127.0.0.1:{packets.getsockname()[1]}?pkt_size=1200"

@@ -4,7 +4,7 @@ from worker.contract.credentials import hide_credentials
 
 
 def main() -> None:
-    """Run the command line, once its words are fit to be seen."""
+    """Run the command line, after the credentials in it are hidden."""
     hide_credentials()
     try:
         from worker.cli import main

@@ -6,7 +6,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Annotated, Any
+from typing import Annotated
 
 import structlog
 import typer
@@ -14,114 +14,107 @@ from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError
 from rq.worker_registration import REDIS_WORKER_KEYS
 
+from worker.contract.command_line import Version, print_error
+from worker.contract.command_line import run as run_app
 from worker.contract.connection import Patience, RedisUnusable, connect
-from worker.contract.credentials import masked, without_credentials
-from worker.contract.environment import EMBEDDED
+from worker.contract.credentials import without_credentials
+from worker.contract.environment import EMBEDDED, METRICS_FOLDER
 from worker.contract.lifetimes import OUTAGE_S
 from worker.perception.manifest import MODELS, EnsembleMode, ManifestError, load_manifest
 
 METRICS_PORT = 9108
-"""Where metrics are served unless somebody wishes otherwise."""
+"""The default port of the metrics."""
 
-# typer has brought a click of its own since 0.20; this is the parent of all its usage errors, in that one or the other.
-UsageError: Any = typer.BadParameter.__base__
-
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 def main() -> None:
-    """Run the command line. What is wrong with its words is one line on standard error, without what is secret."""
-    try:
-        code = app(standalone_mode=False, prog_name="worker")
-    except UsageError as wrong:
-        command = wrong.ctx.command_path if wrong.ctx else "worker"
-        typer.echo(f"worker: {masked(wrong.format_message())} (see `{command} --help`)", err=True)
-        code = 2
-    sys.exit(code)
+    """Run the command line. Every error is one line on standard error."""
+    sys.exit(run_app(app, "worker"))
 
 
 @app.callback()
-def worker() -> None:
+def worker(version: Version = False) -> None:
     """Find faces and the emotions they display in the frames that producers push to Redis."""
 
 
 @app.command()
 def run(
-    redis: Annotated[str, typer.Option(envvar="REDIS_URL", help="Redis that holds the frames.")],
-    processes: Annotated[int, typer.Option(min=1, max=1024, show_default="one a core", help="Worker processes.")] = len(
-        os.sched_getaffinity(0)
-    ),
+    redis: Annotated[str, typer.Option(metavar="URL", envvar="REDIS_URL", help="Redis that holds the frames.")],
+    processes: Annotated[
+        int, typer.Option(min=1, max=1024, metavar="N", show_default="one per core", help="Worker processes.")
+    ] = len(os.sched_getaffinity(0)),
     ensemble: Annotated[
-        EnsembleMode, typer.Option(help="adaptive: ask the other networks only where the first one is not sure.")
+        EnsembleMode, typer.Option(help="adaptive: run all models only on faces that the first one is not sure about.")
     ] = "full",
     metrics_port: Annotated[
         int | None,
-        typer.Option(
-            min=1, max=65535, show_default=str(METRICS_PORT), help="Where /metrics and /healthz are, for Prometheus."
-        ),
+        typer.Option(min=1, max=65535, metavar="PORT", show_default=str(METRICS_PORT), help="Port of the metrics."),
     ] = None,
-    metrics_host: Annotated[str, typer.Option(help="The address they are served at.")] = "127.0.0.1",
+    metrics_host: Annotated[str, typer.Option(metavar="HOST", help="Address of /metrics and /healthz.")] = "127.0.0.1",
 ) -> None:
-    """Work until SIGTERM or Ctrl-C, then finish the job in hand and leave."""
+    """Work until SIGTERM or Ctrl-C, then finish the current jobs and exit."""
     stop = threading.Event()
     try:
         load_manifest(MODELS, ensemble)
         client = connect(redis, Patience(OUTAGE_S, hurried=stop.is_set))
         _check_rights(client, redis)
     except (ManifestError, RedisUnusable) as refusal:
-        typer.echo(f"worker: {refusal}", err=True)
-        raise typer.Exit(2) from None
-    tallies = _tallies()
-    from worker.running.discretion import speak_discreetly
-    from worker.running.supervisor import KeepsDying, RedisGone, Supervisor, stop_on_signals  # loads what workers need
+        raise _failed(refusal, 2) from None
+    metrics_folder = _metrics_folder()  # before the imports below, which import prometheus_client
+    from worker.running.log_privacy import configure_logging
+    from worker.running.supervisor import KeepsDying, RedisGone, Supervisor, stop_on_signals
 
-    speak_discreetly()
+    configure_logging()
     stop_on_signals(stop)
     if os.environ.get(EMBEDDED):
         threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
     try:
         supervisor = Supervisor(client, redis, processes, ensemble)
-        with tallies, _metrics(redis, metrics_host, metrics_port, lambda: supervisor.processes):
+        with metrics_folder, _metrics(redis, metrics_host, metrics_port, lambda: supervisor.processes):
             supervisor.run(stop)
     except KeepsDying as failure:
-        typer.echo(f"worker: {failure}; see what they printed above", err=True)
-        raise typer.Exit(1) from None
+        raise _failed(f"{failure}; see their errors above", 1) from None
     except RedisGone as failure:
         shown = without_credentials(redis)
-        typer.echo(f"worker: Redis at {shown} was away for {OUTAGE_S:.0f} s, giving up: {failure}", err=True)
-        raise typer.Exit(1) from None
+        raise _failed(f"Redis at {shown} was away for {OUTAGE_S:.0f} s, giving up: {failure}", 1) from None
+
+
+def _failed(message: object, code: int) -> typer.Exit:
+    """Print an error line; the exception that ends the program with this exit code."""
+    print_error("worker", message)
+    return typer.Exit(code)
 
 
 def _check_rights(client: Redis, url: str) -> None:
-    """RedisUnusable where this user is not allowed to work: its processes would die, one after the other, for ever."""
+    """Raise RedisUnusable if this Redis user may not work. Worker processes would die one after the other."""
     try:
-        client.srem(REDIS_WORKER_KEYS, "")  # of what only workers may write, and changes nothing
+        client.srem(REDIS_WORKER_KEYS, "")  # changes nothing, but only workers may write this key
     except NoPermissionError:
         shown = without_credentials(url)
         raise RedisUnusable(f"Redis at {shown} does not let this user work; give the user of workers") from None
     except RedisError:
-        pass  # whatever else is the matter shows when the work begins
+        pass  # any other problem shows when the work begins
 
 
-def _tallies() -> AbstractContextManager[object]:
-    """A folder in which this process and those that it starts count, until this context is left.
-
-    prometheus_client looks for it when it is imported, so nothing may import that before.
-    """
-    if os.environ.get(EMBEDDED):  # nobody asks
+def _metrics_folder() -> AbstractContextManager[object]:
+    """A folder in which this process and its children count until the context is left; none if embedded."""
+    if os.environ.get(EMBEDDED):  # no metrics are served
         return nullcontext()
     try:
         folder = tempfile.TemporaryDirectory(prefix="lecturepulse-metrics-")
     except OSError as failure:
-        typer.echo(f"worker: no folder for metrics: {failure}; name one that can be written to by TMPDIR", err=True)
-        raise typer.Exit(2) from None
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder.name
+        raise _failed(f"no folder for metrics: {failure}; set TMPDIR to a folder that can be written to", 2) from None
+    os.environ[METRICS_FOLDER] = folder.name
     return folder
 
 
 @contextmanager
 def _metrics(redis: str, host: str, port: int | None, processes: Callable[[], int]) -> Iterator[None]:
-    """Serve metrics; `processes` tells how many work. Without, where nobody asked for a port and the usual is taken."""
+    """Within, serve metrics; `processes` returns the number of worker processes.
+
+    If no port was given and the default port is taken, nothing is served.
+    """
     if os.environ.get(EMBEDDED):
         yield
         return
@@ -132,13 +125,12 @@ def _metrics(redis: str, host: str, port: int | None, processes: Callable[[], in
             serving.enter_context(exposed(host, port or METRICS_PORT, redis, processes))
         except PortRefused as refusal:
             if port is not None or not refusal.taken:
-                typer.echo(f"worker: {refusal}", err=True)
-                raise typer.Exit(2) from None
+                raise _failed(refusal, 2) from None
             structlog.get_logger().warning("no metrics", reason=str(refusal))
         yield
 
 
 def _stop_at_end_of_input(stop: threading.Event) -> None:
-    while os.read(sys.stdin.fileno(), 1):  # not through sys.stdin, whose lock a daemon thread must not hold at exit
+    while os.read(sys.stdin.fileno(), 1):  # not sys.stdin, whose lock a daemon thread must not hold at exit
         pass
     stop.set()

@@ -1,8 +1,8 @@
 """The ordered commit: the outcomes of chunks become events, each published exactly once and in order.
 
 The worker that finishes a chunk tries to commit it. All that a lecture carries from chunk to chunk is one value in
-Redis, under WATCH. If another worker changed it meanwhile, the transaction fails without effect and is tried again. The
-same check keeps a lecture forgotten that was forgotten meanwhile.
+Redis, under WATCH. If another worker changed it meanwhile, the transaction fails without effect and is tried again. For
+the same reason, a lecture that was forgotten meanwhile stays forgotten.
 """
 
 from collections import Counter
@@ -18,20 +18,18 @@ from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lecture_hash import ledger_from_hashes
 from worker.contract.limits import MAX_PARTICIPANTS
 from worker.contract.messages import EndEvent, Ending, InFlight, Ledger, ParticipantSpan, encode
-from worker.contract.streams import end_lecture, publish
+from worker.contract.streams import ABANDONED, end_lecture, publish
 from worker.folding.fold import Folded, LectureState, accounts_for, fold
 from worker.metrics.counters import COMMIT_CONFLICTS, count_committed, timed
-from worker.outcome import Outcome
+from worker.outcome import FOREIGN, Outcome
 
 # The most chunks of one transaction. It bounds the memory when many chunks waited for a slow one.
 CHUNKS_AT_ONCE = 8
 
-ABANDONED = "its producer is gone"
-
 
 @timed("commit")
 def commit(client: redis.Redis, lecture: str) -> None:
-    """Commit every chunk whose turn has come. Does nothing if there is none, or no such lecture."""
+    """Commit every chunk whose turn has come. Does nothing if there is no such chunk or no such lecture."""
     more = True
     while more:
         try:
@@ -41,9 +39,9 @@ def commit(client: redis.Redis, lecture: str) -> None:
 
 
 def end_abandoned(client: redis.Redis, lecture: str) -> bool:
-    """End a lecture as stopped if nobody feeds it and all its fed chunks are committed; whether it was ended.
+    """End a lecture as stopped if no producer feeds it and all its fed chunks are committed. Returns whether it did.
 
-    Nothing happens if its producer comes back, or somebody forgets the lecture, at the same moment.
+    Nothing happens if the producer comes back, or the lecture is forgotten, at the same moment.
     """
     keys = LectureKeys(lecture)
     with client.pipeline() as pipe:
@@ -64,7 +62,7 @@ def end_abandoned(client: redis.Redis, lecture: str) -> bool:
 
 
 def has_outcome(client: redis.Redis, keys: LectureKeys, number: int) -> bool:
-    """Whether a chunk's outcome is stored. A key of another type is a stranger's; the commit ignores it too."""
+    """Whether a chunk's outcome is stored. A key of another type is a stranger's and does not count."""
     return bool(client.type(keys.outcome(number)) == b"string")
 
 
@@ -82,7 +80,7 @@ def remove_from_running(client: redis.Redis, lecture: str) -> None:
 
 
 def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
-    """One transaction; whether there may be more to commit."""
+    """Run one transaction. Returns whether there may be more to commit."""
     with client.pipeline() as pipe:
         pipe.watch(keys.state)
         stored = pipe.get(keys.state)
@@ -133,7 +131,7 @@ def _frames(in_flight: bytes) -> int:
 
 
 def _consecutive(stored: list[bytes | None], frames: list[int]) -> list[Outcome]:
-    """The outcomes up to the first missing one, or up to the lecture's end."""
+    """The outcomes up to the first missing one or the lecture's end."""
     outcomes = []
     for value, count in zip(stored, frames, strict=True):
         if value is None:
@@ -145,12 +143,12 @@ def _consecutive(stored: list[bytes | None], frames: list[int]) -> list[Outcome]
 
 
 def _outcome(stored: bytes, frames: int) -> Outcome:
-    """The stored outcome of a chunk of `frames` frames. If no worker of ours can have written it, the chunk fails."""
+    """The stored outcome of a chunk of `frames` frames; a failure if no worker of ours can have written it."""
     try:
         outcome = msgspec.json.decode(stored, type=Outcome)
     except ValueError:
-        return Outcome(failure="foreign")
-    return outcome if accounts_for(outcome, frames) else Outcome(failure="foreign")
+        return Outcome(failure=FOREIGN)
+    return outcome if accounts_for(outcome, frames) else Outcome(failure=FOREIGN)
 
 
 def _publish_all(pipe: Pipeline, keys: LectureKeys, folded: Folded, known: dict[str, ParticipantSpan]) -> None:
@@ -174,7 +172,7 @@ def _count(pipe: Pipeline, keys: LectureKeys, folded: Folded) -> None:
 
 
 def _final_ledger(before: Ledger, folded: Folded) -> Ledger:
-    """The ledger after this transaction. Nothing is fed any more, so nobody else changes it."""
+    """The ledger after this transaction. Feeding is over, so nothing else changes it."""
     reasons = Counter(before.reasons)
     reasons.update({f"failed:{reason}": frames for reason, frames in folded.failed.items()})
     return structs.replace(

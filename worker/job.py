@@ -1,6 +1,6 @@
-"""The job: one chunk of frames, from Redis to Redis. It fetches the chunk, observes it, stores the outcome, commits.
+"""The job: one chunk of frames, from Redis to Redis. It fetches the chunk, observes it, stores the outcome and commits.
 
-Any worker may take any chunk, in any order, and take it twice. The outcome is the same, and its events are published
+Any worker may process any chunk, in any order and more than once. The outcome is the same, and its events are published
 exactly once, because the commit is ordered (`worker.commit`).
 """
 
@@ -24,7 +24,7 @@ from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lifetimes import RETENTION_S
 from worker.contract.messages import Chunk, LectureProgress, encode
 from worker.metrics.counters import JOB_SECONDS, count_observed, count_refused, count_retry, timed
-from worker.outcome import Outcome
+from worker.outcome import FailureReason, Outcome
 from worker.perception.manifest import MODELS, EnsembleMode
 from worker.perception.perception import Perception
 from worker.time_limit import time_limit
@@ -40,14 +40,14 @@ _loaded: Perception | None = None
 
 
 def load_perception(mode: EnsembleMode = "full") -> Perception:
-    """Load this process' networks; a process has one set."""
+    """Load this process' models; a process has one set."""
     global _loaded
     _loaded = Perception(MODELS, mode)
     return _loaded
 
 
 def perception() -> Perception:
-    """This process' networks; the full ensemble if nothing was loaded before."""
+    """This process' models; the full ensemble if nothing was loaded before."""
     return _loaded or load_perception()
 
 
@@ -87,10 +87,10 @@ def fail(job: Job, failure: BaseException) -> None:
 
 
 def make_room(client: redis.Redis) -> bool:
-    """Process any chunk in flight without its job; whether there was one.
+    """Process one chunk in flight, without its job. Returns whether there was one.
 
-    Used when Redis is full and RQ cannot dequeue a job. This only reads, and replaces pixels by the outcome, which is
-    many times smaller. Other workers may take the same chunk; that is harmless.
+    Used when Redis is full and RQ cannot dequeue a job. It replaces the pixels of the chunk by the outcome, which is
+    many times smaller. If another worker processes the same chunk, that is harmless.
     """
     try:
         with_pixels = [
@@ -107,14 +107,14 @@ def make_room(client: redis.Redis) -> bool:
         with time_limit(JOB_TIMEOUT_S):
             outcome = _observed(chunk, one_by_one=False)
         _store(client, keys, number, outcome, head)
-    except Exception as failure:  # the chunk's own job will meet it again and handle it
+    except Exception as failure:  # the chunk's own job will raise it again and handle it
         log.error("could not make room in Redis", error=_described(failure))
         return False
     return True
 
 
 def _chunk_of(job: Job) -> tuple[LectureKeys, int] | None:
-    """The lecture and the chunk of a job; None for a stranger's job, which simply fails."""
+    """The lecture and the chunk of a job; None for a stranger's job."""
     if job.func_name != JOB or list(map(type, job.args)) != [str, int] or job.id != job_id(*job.args):
         return None
     try:
@@ -124,7 +124,7 @@ def _chunk_of(job: Job) -> tuple[LectureKeys, int] | None:
 
 
 def _is_uncommitted(client: redis.Redis, keys: LectureKeys, number: int) -> bool:
-    """Whether the chunk is still to be committed: its lecture runs, and has not passed it."""
+    """Whether the chunk is in flight and not committed yet."""
     with client.pipeline(transaction=False) as pipe:  # a full Redis refuses transactions, even to read
         pipe.hexists(keys.in_flight, str(number))
         pipe.get(keys.state)
@@ -134,7 +134,7 @@ def _is_uncommitted(client: redis.Redis, keys: LectureKeys, number: int) -> bool
 
 @timed("fetch")
 def _fetch(client: redis.Redis, keys: LectureKeys, number: int) -> tuple[Chunk, bytes]:
-    """The chunk, and its stored head, which identifies it among all chunks with that number."""
+    """The chunk, and its head as stored. The head identifies it if another lecture begins under the same id."""
     fields = cast(dict[bytes, bytes], client.hgetall(keys.chunk(number)))
     if not fields:
         raise ChunkGone(f"chunk {number} is gone")
@@ -142,7 +142,7 @@ def _fetch(client: redis.Redis, keys: LectureKeys, number: int) -> tuple[Chunk, 
 
 
 def _observed(chunk: Chunk, one_by_one: bool) -> Outcome:
-    """The outcome of a chunk. `one_by_one`: first leave out each picture that raises, which the last attempt does."""
+    """The outcome of a chunk. `one_by_one`, for the last attempt: pictures that raise are left out and fail alone."""
     if chunk.head.ending is not None:
         return Outcome(ending=chunk.head.ending)
     chunk, raising = _without_raising(chunk) if one_by_one else (chunk, {})
@@ -153,8 +153,9 @@ def _observed(chunk: Chunk, one_by_one: bool) -> Outcome:
 
 
 def _without_raising(chunk: Chunk) -> tuple[Chunk, dict[int, str]]:
-    """The chunk without the pictures that raise by themselves, and the reason of each frame that fails by that."""
-    harmless, raising = [], {}
+    """The chunk without the pictures that raise, and the failure reason of their frames."""
+    harmless: list[int] = []
+    raising: dict[int, str] = {}
     for i, stamp in enumerate(chunk.head.frames):
         try:
             perception().observe(_part(chunk, [i]))
@@ -173,10 +174,10 @@ def _part(chunk: Chunk, pictures: list[int]) -> Chunk:
     return Chunk(head, [chunk.jpegs[i] for i in pictures])
 
 
-# Replaces a chunk's pixels by its outcome in one step: the outcome is safe before the pixels go, and the pixels go at
-# once. A Redis at its `maxmemory` refuses a transaction, but it lets a script write that has deleted something, so this
-# also frees memory. The first outcome is kept. If the head is not ARGV[3], the lecture was forgotten and another one
-# with the same id was begun while this worker stood still; then nothing happens.
+# Replaces a chunk's pixels by its outcome in one step, so that pixels are deleted at once and never without an outcome.
+# A Redis at its `maxmemory` refuses a transaction, but a script that has deleted something may write. An outcome that
+# is already there is kept. If the head is not ARGV[3], the lecture was forgotten and another one has begun under the
+# same id; then nothing happens.
 _REPLACE_PIXELS = """
 local head = redis.call('HGET', KEYS[1], 'head')
 if head and ARGV[3] and head ~= ARGV[3] then return end
@@ -188,22 +189,22 @@ return redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2], 'NX')
 
 @timed("write")
 def _store(client: redis.Redis, keys: LectureKeys, number: int, outcome: Outcome, head: bytes | None = None) -> None:
-    """Replace a chunk's pixels by its outcome; with `head`, only those of the chunk that has this head."""
+    """Replace a chunk's pixels by its outcome; with `head`, only if the chunk has this head."""
     replace = client.register_script(_REPLACE_PIXELS)
     expected_head = [] if head is None else [head]
     replace(keys=[keys.chunk(number), keys.outcome(number)], args=[encode(outcome), RETENTION_S, *expected_head])
     if not _is_uncommitted(client, keys, number):
-        client.delete(keys.outcome(number))  # too late: the lecture is forgotten or has passed this chunk
+        client.delete(keys.outcome(number))  # too late: the chunk is committed or the lecture forgotten
 
 
 def _described(failure: BaseException) -> str:
-    """A failure for the log, without the values of variables, which could contain pixels."""
+    """A failure for the log. Values of variables are left out, because they could contain pixels."""
     last = traceback.extract_tb(failure.__traceback__)[-1]
     return f"{type(failure).__name__}: {str(failure)[:200]} ({last.filename}:{last.lineno})"
 
 
-def _reason(failure: BaseException) -> str:
-    """The ledger's word for a failure. The list is closed, because an exception's text may contain anything."""
+def _reason(failure: BaseException) -> FailureReason:
+    """The ledger's word for a failure."""
     if isinstance(failure, JobTimeoutException):
         return "timeout"
     if isinstance(failure, AbandonedJobError):

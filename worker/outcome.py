@@ -10,7 +10,7 @@ from msgspec import Meta, Struct, field
 from worker.contract.limits import MAX_CHUNK_PICTURES, MAX_FACES
 from worker.contract.messages import Ending, FrameStamp, NonNegative
 
-# Every bound here holds for all that a worker of ours writes. The bounds are for what anybody else may write to Redis.
+# Everything that a worker of ours writes is within these bounds. They limit what a stranger may write to Redis.
 Share = Annotated[float, Meta(ge=-0.001, le=1.001)]  # float32 may exceed 0 to 1 a little
 ScoreVector = tuple[Share, Share, Share, Share, Share, Share, Share]
 """Seven probabilities in the contract's order of emotions."""
@@ -20,13 +20,20 @@ Descriptor = Annotated[bytes, Meta(min_length=256, max_length=256)]
 """An appearance descriptor: 256 int8 values as bytes (`perception.appearance` makes them)."""
 Label = Annotated[str, Meta(max_length=64)]
 
+FailureReason = Literal["bad_picture", "error", "expired", "picture_too_large", "timeout", "worker_died"]
+"""Why a chunk, or one of its frames, fails: the ledger's words. The list is closed, because the text of an exception
+may contain anything."""
+
+FOREIGN = "foreign"
+"""The ledger's word for an outcome that no worker of ours wrote. (Metrics count it as `other`.)"""
+
 
 class FaceObservation(Struct, frozen=True, array_like=True):
     """One face in one frame.
 
-    `box` is x, y, width, height in pixels of the source frame, `detection` the detection score. `models` holds the most
-    likely emotion according to each network that read this face. `appearance` tells participants apart; it never
-    leaves the lecture's state.
+    `box` is x, y, width, height in pixels of the source frame, `detection` the detection score. `models` has the most
+    likely emotion according to each model that predicted this face. `appearance` distinguishes participants; it is
+    never published.
     """
 
     box: tuple[Pixels, Pixels, Pixels, Pixels]
@@ -47,8 +54,8 @@ class Outcome(Struct, frozen=True):
     """The observations of one chunk, or the reason why there are none.
 
     `frames` is empty if the whole chunk failed (`failure` is the reason), and in the last chunk, which has an `ending`.
-    `failed` maps the number of each frame that failed by itself to its reason. If such a frame has pictures of several
-    recordings, those that could be read are among `frames`. `taken` is copied from the chunk (`ChunkHead`).
+    `failed` maps the number of each single frame that failed to the reason. If such a frame has pictures of several
+    recordings, the pictures that could be read are still in `frames`. `taken` is copied from the chunk (`ChunkHead`).
     """
 
     frames: Annotated[list[FrameObservation], Meta(max_length=MAX_CHUNK_PICTURES)] = field(default_factory=list)

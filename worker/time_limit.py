@@ -1,4 +1,4 @@
-"""The time limit of a job, for as long as its pictures are looked at. Waiting for Redis has limits of its own."""
+"""The time limit of a job while it processes pictures. Waiting for Redis has limits of its own."""
 
 import faulthandler
 import sys
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
-# An exception cannot reach code that never comes back to Python. This long after its limit, a process that is still at
-# it prints where and ends, whatever its threads do: its supervisor starts another, and the job goes on elsewhere.
+# An exception cannot interrupt code that does not return to Python. This long after the limit, the process prints where
+# it is and ends. Its supervisor starts another process, and the job is requeued.
 STUCK_S = 5.0
 
 _over_at: float | None = None
@@ -17,7 +17,7 @@ _over_at: float | None = None
 
 @contextmanager
 def time_limit(seconds: int) -> Iterator[None]:
-    """JobTimeoutException if what is done within takes longer than `seconds`. For the main thread only."""
+    """Raise JobTimeoutException if the code within takes longer than `seconds`. Only for the main thread."""
     global _over_at
     _over_at = time.monotonic() + seconds
     faulthandler.dump_traceback_later(seconds + STUCK_S, exit=True, file=sys.__stderr__ or sys.stderr)
@@ -30,6 +30,6 @@ def time_limit(seconds: int) -> Iterator[None]:
 
 
 def exceeded() -> bool:
-    """Whether this process is looking at pictures for longer than it may. From any thread."""
+    """Whether this process has exceeded its time limit. For any thread."""
     until = _over_at
     return until is not None and time.monotonic() > until

@@ -1,4 +1,4 @@
-"""Lecture: what a class displays over time, who was seen, and how much of it."""
+"""Lecture: the displayed expression of a class over time, and how many of its participants are in view."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -19,14 +19,14 @@ from deploy.grafana.panels import (
 )
 
 CAUTION = (
-    "What faces **display**, read by models that are wrong about one time in three on everyday pictures; not what "
-    "anybody feels, thinks or understands. Not for grading, ranking or disciplining people. In the European Union "
-    "inferring emotions in education is prohibited (AI Act, Article 5(1)(f)) but for medical or safety reasons."
+    "This is the expression that faces **display**, not what people feel, think or understand. The models are wrong "
+    "for about one in three everyday pictures. Do not grade, rank or discipline people by it. In the European Union, "
+    "inferring emotions in education is prohibited (AI Act, Article 5(1)(f)) except for medical or safety reasons."
 )
 
 
 def board() -> Dashboard:
-    """One lecture while it runs. When it is over its series end, and `producer report` shows all of it."""
+    """One lecture while it runs. Its series end with it; `producer report` then shows all of it."""
     into = panels.board("LecturePulse: Lecture", "lecturepulse-lecture", __doc__ or "").with_variable(lecture_choice())
     shares = chart(
         "Displayed expression of the class",
@@ -41,11 +41,11 @@ def board() -> Dashboard:
         shares.override_by_name(emotion, colour(value))
     for panel in (
         words(CAUTION),
-        number("People known", "Participants seen so far.", f"max({_of('participants')})", span=QUARTER),
-        number("Faces now", "In the newest frame.", f"max({_of('faces')})", span=QUARTER),
+        number("Participants", "All participants until now.", f"max({_of('participants')})", span=QUARTER),
+        number("Faces", "Faces in the newest frame.", f"max({_of('faces')})", span=QUARTER),
         number(
             "Coverage",
-            "Share of the known participants who are in the newest frames. Low: figures stand for few.",
+            "Share of all participants who are in the newest frames. If it is low, the values describe few people.",
             f"max({_of('coverage')})",
             "percentunit",
             [(0.5, AMBER), (0.8, GREEN)],
@@ -53,8 +53,8 @@ def board() -> Dashboard:
             below=RED,
         ),
         number(
-            "Newest event",
-            "Its age. Grows when the source is gone or the workers are behind.",
+            "Age of the newest event",
+            "It grows when the source is gone or the workers are behind.",
             f"max({_of('source_age_seconds')})",
             "s",
             [(30, AMBER), (120, RED)],
@@ -63,8 +63,8 @@ def board() -> Dashboard:
         shares,
         chart(
             "Valence and arousal",
-            "Expected pleasure and arousal of what is displayed, -1 to 1 (Russell and Mehrabian, 1977); mean over the "
-            "faces of the last seconds.",
+            "Expected pleasure and arousal of the displayed expression, -1 to 1 (Russell and Mehrabian, 1977). Mean "
+            "over the faces of the last seconds.",
             Line(f"max({_of('valence')})", "valence"),
             Line(f"max({_of('arousal')})", "arousal"),
             span=HALF,
@@ -72,15 +72,15 @@ def board() -> Dashboard:
             highest=1,
         ),
         chart(
-            "Who is seen",
-            "Faces in the newest frame, and participants known so far.",
+            "Faces and participants",
+            "Faces in the newest frame, and all participants until now.",
             Line(f"max({_of('faces')})", "faces"),
             Line(f"max({_of('participants')})", "participants"),
             span=HALF,
         ),
         chart(
             "Coverage",
-            "Share of the known participants who are in the newest frames.",
+            "Share of all participants who are in the newest frames.",
             Line(f"max({_of('coverage')})", "coverage"),
             unit="percentunit",
             span=HALF,
@@ -88,7 +88,7 @@ def board() -> Dashboard:
         ),
         chart(
             "Frames",
-            "Where every sampled frame went; what is missing to sampled is in flight.",
+            "Sampled frames, and what became of them. Sampled frames that are in no other line are in flight.",
             *(Line(f"max({_of(f'frames_{what}_total')})", what) for what in ("published", "dropped", "failed")),
             Line(f"max({_of('frames_sampled_total')})", "sampled"),
             span=HALF,

@@ -1,4 +1,4 @@
-"""Operations: are we keeping up, where does the time go, what is lost, what is dying."""
+"""Operations: whether the workers keep up, where the time goes, what is lost, and which processes die."""
 
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models.dashboard import Dashboard
@@ -6,12 +6,12 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from deploy.grafana import panels
 from deploy.grafana.panels import AMBER, GREEN, HALF, QUARTER, RED, THIRD, Line, chart, number
 
-# What of Redis is told by every worker host is one and the same, so that the greatest of them is right; a host that
-# cannot reach Redis tells nothing. What processes count themselves is added up.
+# Every worker host that reaches Redis reports the same values about it: take the maximum. Each process counts its own
+# work: take the sum.
 
 
 def board() -> Dashboard:
-    """What an operator looks at first."""
+    """The dashboard that an operator opens first."""
     into = panels.board("LecturePulse: Operations", "lecturepulse-operations", __doc__ or "")
     for part in (_keeping_up, _time, _lost, _dying):
         part(into)
@@ -28,7 +28,7 @@ def _quantile(q: float, metric: str, by: str = "") -> str:
 
 
 def _lectures(metric: str) -> str:
-    """A counter that every worker host tells for every running lecture, as one rate."""
+    """The rate of a counter that every worker host reports for every running lecture."""
     return f"sum(max by (lecture) ({_rate(metric)})) or vector(0)"
 
 
@@ -37,40 +37,44 @@ def _mean(metric: str, by: str) -> str:
 
 
 def _keeping_up(into: dashboard.Dashboard) -> None:
-    into.with_row(dashboard.Row("Are we keeping up?"))
+    into.with_row(dashboard.Row("Do the workers keep up?"))
     for figure in (
         number(
             "Oldest chunk waits",
-            "How long the oldest chunk in the queue has waited. A recording waits without harm; frames expire after "
-            "ten minutes if their producer is gone.",
+            "Waiting time of the oldest chunk in the queue. A recording waits without harm. Frames expire after ten "
+            "minutes if their producer is gone.",
             "max(lecturepulse_queue_oldest_seconds)",
             "s",
             [(60, AMBER), (180, RED)],
         ),
         number(
             "Chunks waiting",
-            "Length of the queue: up to 8 s of a recording, or 1 s of a live source, each.",
+            "Length of the queue. A chunk has up to 8 s of a recording, or 1 s of a live source.",
             "max(lecturepulse_queue_chunks)",
             steps=[(100, AMBER)],
         ),
         number(
             "Worker processes",
-            "Over all hosts.",
+            "On all hosts.",
             "sum(lecturepulse_worker_processes) or vector(0)",
             steps=[(1, GREEN)],
             below=RED,
         ),
-        number("Lectures running", "Fed now, or with frames in flight.", "max(lecturepulse_lectures_running)"),
+        number(
+            "Lectures running",
+            "With a producer or with frames in flight.",
+            "max(lecturepulse_lectures_running)",
+        ),
         number(
             "Latency, 95 %",
-            "From taking the oldest frame of a chunk to its commit.",
+            "Time from the oldest frame of a chunk to its commit.",
             _quantile(0.95, "lecturepulse_latency_seconds"),
             "s",
             [(1, AMBER), (10, RED)],
         ),
         number(
             "Redis",
-            "1: every worker host reaches it.",
+            "1: every worker host reaches Redis.",
             "min(lecturepulse_redis_up)",
             steps=[(1, GREEN)],
             below=RED,
@@ -79,27 +83,27 @@ def _keeping_up(into: dashboard.Dashboard) -> None:
         into.with_panel(figure)
     for panel in (
         chart(
-            "Frames a second",
-            "Sampled by all running lectures, and published by all workers. Where the lines part, work piles up.",
+            "Frames per second",
+            "Sampled by all running lectures, and published by all workers. If published is lower, work piles up.",
             Line(_lectures("lecturepulse_lecture_frames_sampled_total"), "sampled"),
             Line(f"sum({_rate('lecturepulse_frames_published_total')})", "published"),
         ),
         chart(
             "Frames in flight and chunks waiting",
-            "In flight: fed and not yet committed.",
+            "In flight: frames that were fed and are not committed.",
             Line("max(lecturepulse_all_in_flight_frames)", "frames in flight"),
             Line("max(lecturepulse_queue_chunks)", "chunks waiting"),
         ),
         chart(
             "Latency",
-            "From taking the oldest frame of a chunk, by the producer's clock, to its commit.",
+            "Time from the oldest frame of a chunk, by the producer's clock, to its commit.",
             Line(_quantile(0.5, "lecturepulse_latency_seconds"), "median"),
             Line(_quantile(0.95, "lecturepulse_latency_seconds"), "95 %"),
             unit="s",
         ),
         chart(
             "Busy",
-            "Share of the worker processes' time that is spent in jobs. Near 1: add workers.",
+            "Share of the worker processes' time spent in jobs. If it is near 1, add workers.",
             Line(
                 f"sum({_rate('lecturepulse_job_seconds_sum')}) / sum(lecturepulse_worker_processes)",
                 "busy",
@@ -108,17 +112,17 @@ def _keeping_up(into: dashboard.Dashboard) -> None:
             highest=1,
         ),
         chart(
-            "Faces a second",
-            "Found and read, by worker host.",
+            "Faces per second",
+            "Faces found and read, by worker host.",
             Line(f"sum by (instance) ({_rate('lecturepulse_faces_total')})", "{{instance}}"),
             stacked=True,
         ),
         chart(
             "Bytes in flight",
-            "JPEG bytes of all running lectures that wait in Redis or are being worked on, and those fed a second by "
-            "producers that are scraped.",
+            "JPEG bytes in flight of all running lectures, and JPEG bytes fed per second by the producers that are "
+            "scraped.",
             Line("max(lecturepulse_all_in_flight_bytes)", "in flight"),
-            Line(f"sum({_rate('lecturepulse_fed_bytes_total')}) or vector(0)", "fed a second"),
+            Line(f"sum({_rate('lecturepulse_fed_bytes_total')}) or vector(0)", "fed per second"),
             unit="bytes",
         ),
     ):
@@ -130,7 +134,7 @@ def _time(into: dashboard.Dashboard) -> None:
     for panel in (
         chart(
             "Steps of a job",
-            "Seconds of work a second, all workers, by step.",
+            "Seconds of work per second of all workers, by step of the job.",
             Line(f"sum by (step) ({_rate('lecturepulse_step_seconds_sum')})", "{{step}}"),
             unit="s",
             stacked=True,
@@ -138,21 +142,21 @@ def _time(into: dashboard.Dashboard) -> None:
         ),
         chart(
             "Steps, 95 %",
-            "Of one chunk.",
+            "Time of each step for one chunk.",
             Line(_quantile(0.95, "lecturepulse_step_seconds", by="step"), "{{step}}"),
             unit="s",
             span=HALF,
         ),
         chart(
             "Networks",
-            "Mean time of one network for one chunk's faces.",
+            "Mean time of each network for the faces of one chunk.",
             Line(_mean("lecturepulse_inference_seconds", by="model"), "{{model}}"),
             unit="s",
             span=QUARTER,
         ),
         chart(
             "Jobs",
-            "Of one chunk, from fetch to commit.",
+            "Time of one chunk's job, from fetch to commit.",
             Line(_quantile(0.5, "lecturepulse_job_seconds"), "median"),
             Line(_quantile(0.95, "lecturepulse_job_seconds"), "95 %"),
             unit="s",
@@ -160,8 +164,8 @@ def _time(into: dashboard.Dashboard) -> None:
         ),
         chart(
             "Escalated faces",
-            "Share of the faces that all networks read because the first was not sure (adaptive ensemble; 0 with the "
-            "full one).",
+            "Share of the faces that all networks read because the first network was not certain (adaptive ensemble; 0 "
+            "with the full one).",
             Line(f"sum({_rate('lecturepulse_escalations_total')}) / sum({_rate('lecturepulse_faces_total')})", "share"),
             unit="percentunit",
             span=QUARTER,
@@ -169,8 +173,8 @@ def _time(into: dashboard.Dashboard) -> None:
         ),
         chart(
             "Producers",
-            "Waiting: seconds a second without room among the frames in flight. Push: to hand one chunk to Redis. "
-            "Only of producers that are scraped.",
+            "Waiting: seconds per second in which a producer had no room for more frames in flight. Push: time to "
+            "write one chunk to Redis. Only producers that are scraped.",
             Line(f"sum({_rate('lecturepulse_feed_waiting_seconds_total')}) or vector(0)", "waiting"),
             Line(f"{_quantile(0.95, 'lecturepulse_push_seconds')} or vector(0)", "push, 95 %"),
             unit="s",
@@ -185,39 +189,39 @@ def _lost(into: dashboard.Dashboard) -> None:
     for panel in (
         chart(
             "Frames lost",
-            "Dropped: a live source outran the workers. Failed: their job did, after its retries. Of all running "
-            "lectures, a second.",
+            "Frames per second of all running lectures. Dropped: a live source was faster than the workers. Failed: "
+            "the job failed after its retries.",
             Line(_lectures("lecturepulse_lecture_frames_dropped_total"), "dropped"),
             Line(_lectures("lecturepulse_lecture_frames_failed_total"), "failed"),
             span=THIRD,
         ),
         chart(
             "Failed, by reason",
-            "A second, as workers count them.",
+            "Frames per second, counted by the workers.",
             Line(f"sum by (reason) ({_rate('lecturepulse_frames_failed_total')}) or vector(0)", "{{reason}}"),
             span=THIRD,
         ),
         chart(
             "Dropped, by reason",
-            "A second, as producers that are scraped count them.",
+            "Frames per second, counted by the producers that are scraped.",
             Line(f"sum by (reason) ({_rate('lecturepulse_frames_dropped_total')}) or vector(0)", "{{reason}}"),
             span=THIRD,
         ),
         chart(
-            "Jobs tried again",
-            "By reason, a second.",
+            "Job retries",
+            "Jobs per second that went back into the queue, by reason.",
             Line(f"sum by (reason) ({_rate('lecturepulse_job_retries_total')}) or vector(0)", "{{reason}}"),
             span=THIRD,
         ),
         chart(
-            "Commits tried again",
-            "A second: another worker committed the same lecture first. Normal with several workers.",
+            "Commit conflicts",
+            "Commits per second that another worker overtook. Normal with several workers.",
             Line(f"sum({_rate('lecturepulse_commit_conflicts_total')})", "conflicts"),
             span=THIRD,
         ),
         chart(
-            "Strangers' jobs refused",
-            "A second, by reason. Anything but 0: somebody else writes into this Redis.",
+            "Strangers' jobs discarded",
+            "Jobs per second, by reason. If it is not 0, another program writes to this Redis.",
             Line(f"sum by (reason) ({_rate('lecturepulse_jobs_refused_total')}) or vector(0)", "{{reason}}"),
             span=THIRD,
         ),
@@ -226,24 +230,24 @@ def _lost(into: dashboard.Dashboard) -> None:
 
 
 def _dying(into: dashboard.Dashboard) -> None:
-    into.with_row(dashboard.Row("What is dying?"))
+    into.with_row(dashboard.Row("Which processes die?"))
     for panel in (
         chart(
-            "Worker processes",
-            "By host.",
+            "Worker processes, by host",
+            "Worker processes that run on each host.",
             Line("sum by (instance) (lecturepulse_worker_processes)", "{{instance}}"),
             stacked=True,
             span=QUARTER,
         ),
         chart(
             "Restarts",
-            "Worker processes that died and were replaced, in ten minutes.",
+            "Worker processes that died and were replaced, in the last ten minutes.",
             Line("sum by (instance) (increase(lecturepulse_worker_restarts_total[10m]))", "{{instance}}"),
             span=QUARTER,
         ),
         chart(
             "Redis memory",
-            "Full at its limit: frames are then refused and producers wait. No limit is told as 0.",
+            "At its limit Redis refuses frames, and producers wait. A Redis without a limit shows 0.",
             Line("max(lecturepulse_redis_memory_bytes)", "used"),
             Line("max(lecturepulse_redis_memory_limit_bytes)", "limit"),
             unit="bytes",
@@ -251,27 +255,27 @@ def _dying(into: dashboard.Dashboard) -> None:
         ),
         chart(
             "Scraped",
-            "1: Prometheus reaches it.",
+            "1: Prometheus reaches this target.",
             Line('min by (job, instance) (up{job=~".*lecturepulse.*"})', "{{job}} {{instance}}"),
             span=QUARTER,
             highest=1,
         ),
         chart(
             "Sources connected",
-            "1 while the source is there, by producer that is scraped.",
+            "1 while the source sends. Only producers that are scraped.",
             Line("max by (instance) (lecturepulse_source_connected)", "{{instance}}"),
             span=THIRD,
             highest=1,
         ),
         chart(
             "Sources reconnected",
-            "Connections to live sources after the first, in ten minutes.",
+            "Reconnections to live sources in the last ten minutes.",
             Line("sum by (instance) (increase(lecturepulse_source_reconnects_total[10m]))", "{{instance}}"),
             span=THIRD,
         ),
         chart(
             "Silence of lectures",
-            "Seconds since a running lecture's newest event.",
+            "Seconds since the newest event of each running lecture.",
             Line("max by (lecture) (lecturepulse_lecture_source_age_seconds)", "{{lecture}}"),
             unit="s",
             span=THIRD,

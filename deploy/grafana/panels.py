@@ -1,4 +1,4 @@
-"""The few kinds of panels that the dashboards are made of, on Prometheus."""
+"""The kinds of panels on the dashboards, for Prometheus queries."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,9 +17,9 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 PROMETHEUS = DataSourceRef("prometheus", "lecturepulse-prometheus")
-"""The uid that provisioning/datasources gives it; a test holds the two together."""
+"""The uid in provisioning/datasources; a test checks that they agree."""
 
-# In the contract's order; the report's colours (producer/reading/report/palette.py), which a test holds equal.
+# In the contract's order; the colours of producer/presentation/palette.py. A test checks that they agree.
 EMOTION_COLOURS = {
     "anger": "#ee5701",
     "disgust": "#145715",
@@ -37,14 +37,14 @@ THIRD, QUARTER, SIXTH, HALF = 8, 6, 4, 12
 
 
 class Line(NamedTuple):
-    """A query and how its series are called; `{{label}}` in the legend is the value of a label."""
+    """A query, and the legend of its series; `{{label}}` in the legend stands for the value of a label."""
 
     expr: str
     legend: str
 
 
 def board(title: str, uid: str, description: str) -> dashboard.Dashboard:
-    """An empty dashboard of this project: the last half hour, read anew every ten seconds."""
+    """An empty dashboard of this project: the last half hour, refreshed every ten seconds."""
     return (
         dashboard.Dashboard(title)
         .uid(uid)
@@ -109,7 +109,7 @@ def number(
     span: int = SIXTH,
     below: str = GREEN,
 ) -> stat.Panel:
-    """One figure as it is now. `steps`: from which value on it has which colour; `below`, the colour before them."""
+    """One current value. `steps` gives the colours from certain values on, `below` the colour under the first."""
     levels = [Threshold(None, below), *(Threshold(value, colour) for value, colour in steps)]
     return (
         stat.Panel()
@@ -128,7 +128,7 @@ def number(
 
 
 def bars(title: str, description: str, *lines: Line, unit: str, span: int) -> bargauge.Panel:
-    """Values as they are now, a bar each."""
+    """Current values, one bar each."""
     panel = (
         bargauge.Panel()
         .title(title)
@@ -149,17 +149,17 @@ def bars(title: str, description: str, *lines: Line, unit: str, span: int) -> ba
 
 
 def words(content: str, span: int = 24, height: int = 3) -> text.Panel:
-    """A piece of Markdown."""
+    """A Markdown text."""
     return text.Panel().content(content).span(span).height(height).transparent(True)
 
 
 def colour(value: str) -> list[DynamicConfigValue]:
-    """The override that gives a series this colour."""
+    """The override that gives this colour to a series."""
     return [DynamicConfigValue("color", {"mode": "fixed", "fixedColor": value})]
 
 
 def lecture_choice() -> dashboard.QueryVariable:
-    """The variable `lecture`: those that ran in the time that is shown."""
+    """The variable `lecture`: the lectures that ran in the time range of the dashboard."""
     return (
         dashboard.QueryVariable("lecture")
         .label("Lecture")

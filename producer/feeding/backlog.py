@@ -1,26 +1,29 @@
-"""What a live source has given and the workers have no room for yet: short chunks, the oldest dropped if need be."""
+"""Frames of a live source for which the workers have no room yet, in short chunks; the oldest are dropped."""
 
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable
 
-from producer.feeding.frame import SampledFrame
-from producer.feeding.packing import CHUNK_BYTES, CHUNK_PICTURES, chunk_of
+from producer.feeding.packing import PACKED_BYTES, PACKED_PICTURES, bytes_of, chunk_of
+from producer.feeding.sources.frame import SampledFrame
 from worker.contract.messages import Chunk
 
-# In media time, of one chunk: what is dropped is dropped by the second, and no event waits for longer than that.
-CHUNK_S = 1.0
-# A frame waits no longer for others to share the 10 ms that a job costs beside them: at 2 frames a second, not at all.
+# Media time of one live chunk. Frames are dropped in these units, and no event waits for longer than this.
+LIVE_CHUNK_S = 1.0
+
+# Seconds that a frame waits for others to share a job, which costs 10 ms beside its frames. At 2 frames per second no
+# frame waits at all.
 LINGER_S = 0.25
-# What is older than this is dropped: an HLS segment, which comes in one go, is no longer.
+
+# Frames older than this are dropped. An HLS segment, which arrives as a whole, is not longer.
 BACKLOG_S = 10.0
 
 
 class Backlog:
-    """Chunks of a source of `width` x `height` pixels at `fps`: filled by one thread, emptied by another.
+    """Chunks of a source of `width` x `height` pixels at `fps`. One thread fills it, another one empties it.
 
-    Holds no more than `max_bytes` bytes and BACKLOG_S seconds, but always the newest chunk. `dropped` counts frames.
+    It holds at most `max_bytes` bytes and BACKLOG_S seconds, but always the newest chunk. `dropped` counts frames.
     """
 
     def __init__(self, fps: float, width: int, height: int, max_bytes: int) -> None:
@@ -37,7 +40,7 @@ class Backlog:
         self.dropped = 0
 
     def fill(self, frames: Iterable[SampledFrame]) -> None:
-        """Put in all of `frames` as they come; what they end with is raised where the backlog is emptied."""
+        """Put in all of `frames` as they come. If they raise, `exhausted` raises it in the other thread."""
         try:
             for frame in frames:
                 self.put(frame)
@@ -49,6 +52,7 @@ class Backlog:
                 self._changed.notify()
 
     def put(self, frame: SampledFrame) -> None:
+        """Put in one frame, and drop the oldest chunks beyond the bounds."""
         with self._changed:
             if self._groups and self._belongs(frame, self._groups[-1]):
                 self._groups[-1].append(frame)
@@ -56,22 +60,22 @@ class Backlog:
                 self._groups.append([frame])
                 self._newest_came = time.monotonic()
             self._size += len(frame.jpeg)
-            while len(self._groups) > 1 and self._too_much(frame):
+            while len(self._groups) > 1 and self._exceeds_bounds(frame):
                 self._drop_oldest()
             self._changed.notify()
 
     def wait(self, seconds: float) -> bool:
-        """Wait so long, or until a frame comes that makes a chunk worth taking; whether there is one."""
+        """Wait at most `seconds` for a chunk that need not wait for more frames; whether there is one."""
         with self._changed:
             return self._changed.wait_for(self._ripe, seconds)
 
     def take(self, room: float) -> Chunk | None:
         """The oldest chunk, if it is no larger than `room` bytes."""
         with self._changed:
-            if not self._groups or _size(self._groups[0]) > room:
+            if not self._groups or bytes_of(self._groups[0]) > room:
                 return None
             frames = self._groups.popleft()
-            self._size -= _size(frames)
+            self._size -= bytes_of(frames)
             return chunk_of(frames, self._width, self._height)
 
     def drop_all(self) -> None:
@@ -81,7 +85,7 @@ class Backlog:
 
     @property
     def exhausted(self) -> bool:
-        """Whether nothing is in here and nothing will come. Raises what the frames ended with."""
+        """Whether the backlog is empty and nothing more will come. Raises what the frames raised."""
         with self._changed:
             if self._failure is not None:
                 raise self._failure
@@ -89,17 +93,17 @@ class Backlog:
 
     def _belongs(self, frame: SampledFrame, group: list[SampledFrame]) -> bool:
         return (
-            len(group) < CHUNK_PICTURES
-            and frame.t - group[0].t < CHUNK_S
-            and _size(group) + len(frame.jpeg) <= CHUNK_BYTES
+            len(group) < PACKED_PICTURES
+            and frame.t - group[0].t < LIVE_CHUNK_S
+            and bytes_of(group) + len(frame.jpeg) <= PACKED_BYTES
         )
 
-    def _too_much(self, newest: SampledFrame) -> bool:
+    def _exceeds_bounds(self, newest: SampledFrame) -> bool:
         return self._size > self._max_bytes or newest.t - self._groups[0][0].t > BACKLOG_S
 
     def _drop_oldest(self) -> None:
         frames = self._groups.popleft()
-        self._size -= _size(frames)
+        self._size -= bytes_of(frames)
         self.dropped += len(frames)
 
     def _ripe(self) -> bool:
@@ -110,7 +114,3 @@ class Backlog:
             return True
         frames = self._groups[0]
         return frames[-1].t + 1 / self._fps - frames[0].t > LINGER_S or time.monotonic() - self._newest_came >= LINGER_S
-
-
-def _size(frames: list[SampledFrame]) -> int:
-    return sum(len(frame.jpeg) for frame in frames)

@@ -1,25 +1,26 @@
-"""Frames into chunks, the unit in which workers take them."""
+"""Frames to chunks, the unit of work of the workers."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from producer.feeding.frame import SampledFrame
+from producer.feeding.sources.frame import SampledFrame
 from worker.contract.messages import Chunk, ChunkHead, FrameStamp
 
-# A job costs about 10 ms of Redis and RQ beside its frames, so a few frames a job; but a worker that dies costs the
-# whole chunk again, and events come chunk by chunk: hence a bound in media time,
-CHUNK_S = 8.0
-# in the work of one job (49 faces in each of 16 pictures are some 8 s of one core, see JOB_TIMEOUT_S),
-CHUNK_PICTURES = 16
-# and in what one Redis command carries. 16 frames of 720p are some 3 MiB, of Full HD 6.
-CHUNK_BYTES = 4 * 2**20
+# Bounds of a packed chunk; the contract's limits are wider. A job costs about 10 ms beside its frames, so a chunk has
+# several frames. Each bound has another reason:
+# - PACKED_S, media time: events are published chunk by chunk.
+# - PACKED_PICTURES, work: a chunk whose worker died is processed again from its start.
+# - PACKED_BYTES, one Redis command. 16 frames of 720p have about 3 MiB, of Full HD 6.
+PACKED_S = 8.0
+PACKED_PICTURES = 16
+PACKED_BYTES = 4 * 2**20
 
 
 def packed(frames: Iterable[SampledFrame], width: int, height: int) -> Iterator[Chunk]:
-    """Consecutive frames of a source of `width` x `height` pixels as chunks, within all three bounds above.
+    """Consecutive frames of a source of `width` x `height` pixels as chunks, within all three bounds.
 
-    The pictures of one frame stay together; a frame beyond a bound by itself is a chunk of its own. Reads one picture
-    beyond a frame, and one frame beyond a chunk.
+    The pictures of one frame stay together. A frame that exceeds a bound by itself is a chunk of its own. Reads ahead
+    by one picture and one frame.
     """
     pending: list[SampledFrame] = []
     for _, pictures in groupby(frames, key=lambda picture: picture.frame):
@@ -33,16 +34,17 @@ def packed(frames: Iterable[SampledFrame], width: int, height: int) -> Iterator[
 
 
 def chunk_of(frames: list[SampledFrame], width: int, height: int) -> Chunk:
-    """Frames, at least one, as a chunk."""
+    """A chunk of these frames, at least one."""
     stamps = [FrameStamp(frame.frame, frame.t, frame.participant, frame.size) for frame in frames]
     head = ChunkHead(stamps, width, height, taken=min(frame.taken for frame in frames))
     return Chunk(head, [frame.jpeg for frame in frames])
 
 
+def bytes_of(frames: Iterable[SampledFrame]) -> int:
+    """Bytes of all JPEGs."""
+    return sum(len(frame.jpeg) for frame in frames)
+
+
 def _fits(frame: list[SampledFrame], chunk: list[SampledFrame]) -> bool:
     both = [*chunk, *frame]
-    return (
-        len(both) <= CHUNK_PICTURES
-        and frame[0].t - chunk[0].t < CHUNK_S
-        and sum(len(picture.jpeg) for picture in both) <= CHUNK_BYTES
-    )
+    return len(both) <= PACKED_PICTURES and frame[0].t - chunk[0].t < PACKED_S and bytes_of(both) <= PACKED_BYTES

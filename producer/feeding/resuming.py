@@ -1,25 +1,28 @@
-"""What there is of a lecture whose feeding was interrupted: all that it takes to go on with it."""
+"""A lecture whose feeding was interrupted: what is needed to resume it, and the transaction that takes it over."""
 
 from typing import Any, cast
 
 import redis
-from msgspec import Struct, ValidationError, json
+from msgspec import Struct, json
+from redis.client import Pipeline
 
-from worker.contract.keys import LectureKeys
-from worker.contract.lecture_hash import LectureInfo
-from worker.contract.messages import EndEvent, InFlight, LectureProgress, decode_event
-from worker.contract.streams import EVENT_FIELD
+from producer.feeding.starting import NewLecture
+from worker.contract.keys import NO_SUCH_KEY, LectureKeys
+from worker.contract.lecture_hash import LectureFields, LectureInfo, as_hash
+from worker.contract.lifetimes import FEEDER_TTL_S
+from worker.contract.messages import EndEvent, InFlight, LectureProgress
+from worker.contract.streams import entry_event
 
 
 class LectureNotResumable(Exception):
-    """A lecture that cannot be gone on with; the message says why."""
+    """A lecture that cannot be resumed; the message says why."""
 
 
 class Interrupted(Struct, frozen=True):
     """A lecture that nobody feeds any more and that is not over.
 
-    `source` and what follows it is what it was begun with. `frames` were fed, which is the number of the first one that
-    was not; `next_chunk` is the number that the next chunk must have.
+    `source`, `fps`, the size in pixels, `participant` and `retention` (seconds) are those it was started with. `frames`
+    frames were fed, so the first missing frame has this number. `next_chunk` is the number of the next chunk.
     """
 
     source: str
@@ -29,43 +32,43 @@ class Interrupted(Struct, frozen=True):
     participant: str | None
     frames: int
     next_chunk: int
-    retention_s: int
+    retention: int
 
-    def check(self, lecture: str, source: str, fps: float, width: int, height: int, participant: str | None) -> None:
-        """Raise LectureNotResumable unless the lecture is gone on with as it was begun."""
+    def check(self, asked: NewLecture) -> None:
+        """Raise LectureNotResumable unless `asked` is what the lecture was started with."""
         pairs = (
-            ("source", self.source, source),
-            ("fps", f"{self.fps:g}", f"{fps:g}"),
-            ("size in pixels", f"{self.width}x{self.height}", f"{width}x{height}"),
-            ("participant", self.participant or "not named", participant or "not named"),
+            ("source", self.source, asked.source),
+            ("fps", f"{self.fps:g}", f"{asked.fps:g}"),
+            ("size in pixels", f"{self.width}x{self.height}", f"{asked.width}x{asked.height}"),
+            ("participant", self.participant or "not named", asked.choices.participant or "not named"),
         )
-        for what, then, now in pairs:
+        for name, then, now in pairs:
             if then != now:
-                raise LectureNotResumable(f"lecture {lecture} was begun with another {what}: {then}, not {now}")
+                raise LectureNotResumable(f"lecture {asked.lecture} was started with another {name}: {then}, not {now}")
 
 
 def read_interrupted(client: redis.Redis, lecture: str) -> Interrupted:
-    """What there is of `lecture`. Raises LectureNotResumable where it cannot be gone on with, or not yet."""
+    """Read what is needed to resume `lecture`. Raises LectureNotResumable if it cannot be resumed, or not yet."""
     keys = LectureKeys(lecture)
     fields = cast(dict[bytes, bytes], client.hgetall(keys.info))
     if not fields:
-        raise LectureNotResumable(f"there is no lecture {lecture!r}; leave out --resume to begin it")
+        raise LectureNotResumable(f"there is no lecture {lecture!r}; leave out --resume to start it")
     info = LectureInfo.from_hash(fields)
     if info.status not in ("running", "stopped"):
-        raise LectureNotResumable(f"lecture {lecture} is {info.status}; only one that was stopped can be resumed")
+        raise LectureNotResumable(f"lecture {lecture} is {info.status}; only a stopped lecture can be resumed")
     seconds = client.ttl(keys.feeder)
-    if seconds != _NO_SUCH_KEY:
+    if seconds != NO_SUCH_KEY:
         raise LectureNotResumable(
             f"lecture {lecture} is being fed; stop its producer first (if it was killed, try again in "
             f"{max(seconds, 1)} s)"
         )
     if info.dropped:
-        raise LectureNotResumable(f"lecture {lecture} is that of a live source, which cannot be resumed")
+        raise LectureNotResumable(f"lecture {lecture} has a live source and cannot be resumed")
     stored = cast(bytes | None, client.get(keys.state))
     if stored is None:
         raise LectureNotResumable(
-            f"what it takes to go on with lecture {lecture} is gone: it is kept for a day; `producer forget {lecture}` "
-            "and ingest it from the start"
+            f"the state of lecture {lecture} is gone, it is kept for a day; run `producer forget {lecture}` and ingest "
+            "the recording from the start"
         )
     progress = json.decode(stored, type=LectureProgress)
     in_flight = cast(dict[bytes, bytes], client.hgetall(keys.in_flight))
@@ -79,25 +82,45 @@ def read_interrupted(client: redis.Redis, lecture: str) -> Interrupted:
         participant=progress.participant,
         frames=info.sampled,
         next_chunk=max([progress.next_chunk, *(int(number) + 1 for number in in_flight)]),
-        retention_s=progress.retention,
+        retention=progress.retention,
     )
 
 
-def ends_of(client: redis.Redis, keys: LectureKeys) -> list[tuple[str, bytes]]:
-    """Where the lecture's end was told: streams, and the position of the EndEvent in each."""
-    seen: Any = client.hkeys(keys.participants)
+def take_over(pipe: Pipeline, lecture: str, interrupted: Interrupted, token: bytes) -> None:
+    """Queue the writes that resume the lecture; `pipe` watches its hash, state and heartbeat.
+
+    `token` is that of its new feed. Does nothing if they were done before and only the answer was lost. Raises
+    LectureNotResumable if the lecture is not as it was when `interrupted` was read.
+    """
+    keys = LectureKeys(lecture)
+    if pipe.hget(keys.info, "feed") == token:
+        return
+    if read_interrupted(pipe, lecture) != interrupted:
+        raise LectureNotResumable(f"lecture {lecture} has just changed; try again")
+    ends = _ends_of(pipe, keys)
+    fields: LectureFields = {"status": "running", "feed": token, "chunks": interrupted.next_chunk}
+    pipe.multi()
+    pipe.hset(keys.info, mapping=as_hash(fields))
+    pipe.hdel(keys.info, "ended", "reason")
+    for stream, position in ends:
+        pipe.xdel(stream, position)
+    for key in (keys.info, keys.state):
+        pipe.expire(key, interrupted.retention)
+    pipe.set(keys.feeder, 1, ex=FEEDER_TTL_S)
+
+
+def _ends_of(client: redis.Redis, keys: LectureKeys) -> list[tuple[str, bytes]]:
+    """The lecture's end events: stream, and position of the event in it."""
+    participants: Any = client.hkeys(keys.participants)
     found = []
-    for stream in (keys.class_, *(keys.participant(each.decode()) for each in seen)):
+    for stream in (keys.class_, *(keys.participant(each.decode()) for each in participants)):
         entries: Any = client.xrevrange(stream, count=1)
         found += [(stream, position) for position, fields in entries if _is_end(fields)]
     return found
 
 
-_NO_SUCH_KEY = -2  # what TTL answers
-
-
 def _is_end(fields: dict[bytes, bytes]) -> bool:
     try:
-        return isinstance(decode_event(fields[EVENT_FIELD.encode()]), EndEvent)
-    except (KeyError, ValidationError):
+        return isinstance(entry_event(fields), EndEvent)
+    except ValueError:
         return False

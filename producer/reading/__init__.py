@@ -1,1 +1,1 @@
-"""The reading wing: what a lecture left in Redis, followed live or replayed, listed, exported, summed up, forgotten."""
+"""Reading lectures from Redis: list them, follow them, export them, report on them, forget them."""

@@ -1,4 +1,4 @@
-"""A lecture as a file for other programs: CSV or Parquet with a row a participant and frame, or its events as JSON."""
+"""A lecture as a file for other programs: CSV or Parquet with a row for each sighting, or its events as JSON lines."""
 
 import csv
 import os
@@ -11,9 +11,10 @@ from typing import IO, Any
 
 import redis
 
+from producer.reading.analysis.names import Names, Roster, encode_named
 from producer.reading.follow import replay
 from producer.reading.lectures import read_lecture
-from producer.reading.roster import Names, Roster, encode_named, names_in
+from producer.reading.roster import names_in
 from worker.contract.messages import EMOTIONS, EmotionEvent, EndEvent, Event
 
 COLUMNS = {
@@ -27,27 +28,27 @@ COLUMNS = {
 """Column -> its type in Parquet."""
 
 NAME = "name"
-"""The last column, where there is a roster."""
+"""The last column, if there is a roster."""
 
-# Rows written at once. A Parquet row group this long compresses well, and takes some tens of megabytes while it waits.
+# Rows written at once. A Parquet row group of this length compresses well and takes tens of megabytes of memory.
 BATCH_ROWS = 20_000
 
 
 class ExportRefused(Exception):
-    """A file that cannot be written; the message says why."""
+    """The file cannot be written; the message says why."""
 
 
 def export(client: redis.Redis, lecture: str, path: Path, roster: Roster | None = None) -> bool:
-    """Write what is there of `lecture` to `path`, whose suffix says in what form; whether the lecture is over.
+    """Write the events of `lecture` to `path`, in the form of its suffix; whether the lecture is over.
 
-    With a `roster` every row, or event of a participant, has one more column or field, the participant's name.
-    The file is there as a whole or not at all, and one that exists is left alone. Raises ExportRefused for a path that
-    cannot be written to, LectureUnknown where there is no such lecture, RosterRefused where the roster does not fit it.
+    With a `roster`, every row or participant's event has the participant's name in one more column or field. The file
+    is written as a whole or not at all, and an existing file is never overwritten. Raises ExportRefused if `path`
+    cannot be written, LectureUnknown, and RosterRefused if the roster does not fit the lecture.
     """
     check_path(path)
     if path.suffix != ".jsonl" and read_lecture(client, lecture).info.class_only:
         raise ExportRefused(
-            f"cannot export to {str(path)!r}: it has a row a participant, and lecture {lecture} was ingested with "
+            f"cannot export to {str(path)!r}: it has rows of participants, and lecture {lecture} was ingested with "
             "--class-only; export to a .jsonl"
         )
     names = names_in(client, lecture, roster) if roster is not None else None
@@ -65,7 +66,7 @@ def export(client: redis.Redis, lecture: str, path: Path, roster: Roster | None 
 
 
 def check_path(path: Path) -> None:
-    """ExportRefused if nothing can be exported to `path`."""
+    """ExportRefused if an export to `path` is not possible."""
     if path.suffix not in WRITERS:
         raise ExportRefused(f"cannot export to {str(path)!r}: the name must end in .csv, .parquet or .jsonl")
     if path.exists():
@@ -74,7 +75,7 @@ def check_path(path: Path) -> None:
 
 @contextmanager
 def complete_or_absent(path: Path) -> Iterator[IO[bytes]]:
-    """A file beside `path` that takes its name once it is written to the end."""
+    """A file beside `path` that gets its name when it is complete."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         file = partial.open("xb")
@@ -98,11 +99,11 @@ def _write_csv(events: Iterable[Event], names: Names | None, file: IO[bytes]) ->
     writer = csv.DictWriter(text, _columns(names))
     writer.writeheader()
     writer.writerows(_rows(events, names))
-    text.detach()  # which flushes; closing it would close the file
+    text.detach()  # flushes; close() would close the file too
 
 
 def _write_parquet(events: Iterable[Event], names: Names | None, file: IO[bytes]) -> None:
-    import pyarrow  # late: it is slow to load, and nothing else needs it
+    import pyarrow  # late: slow to load, and only Parquet needs it
     from pyarrow.parquet import ParquetWriter
 
     schema = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in _columns(names).items()])

@@ -1,6 +1,7 @@
-"""A lecture's events in order, live or from the start, out of its streams.
+"""A lecture's events in order, live or from the start.
 
-The streams and not the channels, because a subscriber that loses its connection loses what the channel says meanwhile.
+They are read from the streams, not from the channels: a subscriber to a channel loses events when its connection is
+lost.
 """
 
 import sys
@@ -13,13 +14,13 @@ import redis
 
 from producer.reading.lectures import LectureForgotten, LectureUnknown
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import EmotionEvent, EndEvent, Event, decode_event
-from worker.contract.streams import EVENT_FIELD
+from worker.contract.messages import EmotionEvent, EndEvent, Event
+from worker.contract.streams import entry_event
 
-# Frames read at once: few round trips, and the most that is held in memory of each participant is two pages.
+# Entries of each stream that are read at once. At most two pages of each participant are in memory.
 PAGE = 32
 
-# How long a read waits: Ctrl-C, a lecture that was forgotten and whatever the caller watches are noticed that fast.
+# How long a read waits. Ctrl-C, a forgotten lecture and the caller's own checks are noticed after this time.
 WAKE_MS = 1000
 
 START = b"0-0"
@@ -27,7 +28,7 @@ START = b"0-0"
 
 
 class ParticipantUnknown(Exception):
-    """A participant who was not seen in a lecture that is over."""
+    """A participant who is not in a lecture that is over."""
 
 
 def follow(
@@ -39,13 +40,13 @@ def follow(
 ) -> Iterator[Event]:
     """All events of `lecture`, or those of one participant, until its EndEvent, which comes last and once.
 
-    The events of a frame come together: its participants by id, then the class. Only what workers tell of a frame
-    after its class event (somebody is seen for the first time) comes as late as it is told. With `from_start` false
-    only what comes after now; of a lecture that is over that is its EndEvent. `while_waiting` is called about once a
-    second while nothing comes, and what it raises ends the following.
+    The events of a frame come together: its participants by id, then the class. The first sightings of a new
+    participant may be published after the class event of their frame, and then come later. If `from_start` is false,
+    only new events come; of a lecture that is over that is its EndEvent. `while_waiting` is called about once a second
+    while no event comes. An exception that it raises ends the iteration.
 
-    Raises LectureUnknown, ParticipantUnknown for one who is not in a lecture that is over, LectureForgotten when the
-    lecture goes meanwhile, and redis.RedisError when the connection does.
+    Raises LectureUnknown, ParticipantUnknown if the lecture is over, LectureForgotten if that happens meanwhile,
+    ValueError for an entry that holds no event, and redis.RedisError.
     """
     keys = LectureKeys(lecture)
     status = _status(client, keys)
@@ -57,13 +58,13 @@ def follow(
     if not from_start:
         events.skip_to_end()
     while True:
-        nothing = True
+        came = False
         for event in events.read(WAKE_MS):
-            nothing = False
+            came = True
             yield event
             if isinstance(event, EndEvent):
                 return
-        if nothing:
+        if not came:
             status = _status(client, keys)
             if status is None:
                 raise LectureForgotten(lecture)
@@ -74,7 +75,7 @@ def follow(
 
 
 def replay(client: redis.Redis, lecture: str) -> Iterator[Event]:
-    """The events of `lecture` that are there now, in the order of `follow`; the last is an EndEvent if it is over."""
+    """The events that `lecture` has now, in the order of `follow`; the last is an EndEvent if the lecture is over."""
     keys = LectureKeys(lecture)
     if _status(client, keys) is None:
         raise LectureUnknown(lecture)
@@ -107,12 +108,12 @@ def _events(client: redis.Redis, keys: LectureKeys, participant: str | None) -> 
 
 
 def _remainder(client: redis.Redis, keys: LectureKeys, events: _Events) -> Iterator[Event]:
-    """What came between the last read and the lecture's end; the EndEvent also where the stream never had one."""
+    """The events between the last read and the lecture's end, and the EndEvent even if the stream has none."""
     for event in _all_there(events):
         yield event
         if isinstance(event, EndEvent):
             return
-    # A participant who was waited for and never came has no stream; the class always has one.
+    # A participant who never came has no stream. The class always has one.
     for _, event in _last_entries(client, keys.class_, 1):
         if isinstance(event, EndEvent):
             yield event
@@ -121,11 +122,11 @@ def _remainder(client: redis.Redis, keys: LectureKeys, events: _Events) -> Itera
 
 
 def _all_there(events: _Events) -> Iterator[Event]:
-    going = True
-    while going:
-        going = False
+    more = True
+    while more:
+        more = False
         for event in events.read(None):
-            going = True
+            more = True
             yield event
 
 
@@ -138,7 +139,7 @@ class _OneStream:
         self._position = START
 
     def skip_to_end(self) -> int:
-        """Go behind the last event that is not the EndEvent; its frame, or -1 where there is none."""
+        """Skip to behind the last event that is not the EndEvent; its frame, or -1 if there is none."""
         for position, event in _last_entries(self._client, self._key, 2):
             if not isinstance(event, EndEvent):
                 self._position = position
@@ -146,7 +147,7 @@ class _OneStream:
         return -1
 
     def read(self, wait_ms: int | None) -> Iterator[Event]:
-        """The next page; nothing if none comes within `wait_ms` (None: if none is there)."""
+        """The next page. It is empty if nothing comes within `wait_ms`; None does not wait."""
         for entries in _next_entries(self._client, {self._key: self._position}, wait_ms).values():
             for self._position, event in entries:
                 yield event
@@ -155,8 +156,8 @@ class _OneStream:
 class _MergedStreams:
     """All streams of a lecture as one.
 
-    A commit writes all events of a frame in one transaction, so that whoever has read the class event of a frame and
-    then reads the participants' streams finds all that these have up to that frame; what is newer waits.
+    A commit writes all events of a frame in one transaction. So after the class event of a frame was read, the
+    participants' streams have all their events up to that frame. Newer ones wait for their class event.
     """
 
     def __init__(self, client: redis.Redis, keys: LectureKeys) -> None:
@@ -164,7 +165,7 @@ class _MergedStreams:
         self._participants = _ParticipantStreams(client, keys)
 
     def skip_to_end(self) -> None:
-        # The participants first: what is committed between the two reads is then read, and left out by its frame.
+        # The participants first: events committed between the two reads are then read, and left out by their frame.
         self._participants.skip_to_end()
         self._participants.seen_frame = self._class.skip_to_end()
 
@@ -179,12 +180,12 @@ class _MergedStreams:
 
 
 def _frame(event: Event) -> int:
-    """The event's frame; the end comes after every frame."""
+    """The event's frame. The end comes after every frame."""
     return sys.maxsize if isinstance(event, EndEvent) else event.frame
 
 
 class _ParticipantStreams:
-    """The streams of a lecture's participants, merged by frame, then participant; at most two pages of each held."""
+    """The streams of a lecture's participants, merged by frame, then by participant."""
 
     def __init__(self, client: redis.Redis, keys: LectureKeys) -> None:
         self._client = client
@@ -202,7 +203,7 @@ class _ParticipantStreams:
                 self._positions[participant] = position
 
     def read(self, up_to: int) -> None:
-        """Look for more of every participant of whom no event after frame `up_to` is held."""
+        """Read more of every participant without an event after frame `up_to` in memory."""
         self._exhausted.clear()
         wanted = []
         for participant in _participants(self._client, self._keys):
@@ -214,7 +215,7 @@ class _ParticipantStreams:
         heapify(self._next)
 
     def events(self, up_to: int) -> Iterator[EmotionEvent]:
-        """The held events up to and including frame `up_to`, in order."""
+        """The events in memory up to and including frame `up_to`, in order."""
         while self._next and self._next[0][0] <= up_to:
             _, participant = heappop(self._next)
             held = self._held[participant]
@@ -225,7 +226,7 @@ class _ParticipantStreams:
                 heappush(self._next, (held[0].frame, participant))
 
     def _read_more(self, participants: list[str]) -> None:
-        """A page of each, and another of those whose page had nothing to keep."""
+        """Read a page of each, and another one of those whose page held nothing new."""
         while participants := [each for each in participants if each not in self._exhausted]:
             self._read_page(participants)
             participants = [each for each in participants if not self._held[each]]
@@ -246,18 +247,13 @@ class _ParticipantStreams:
 def _next_entries(
     client: redis.Redis, positions: Mapping[str, bytes], wait_ms: int | None = None
 ) -> dict[str, list[tuple[bytes, Event]]]:
-    """Stream -> its next page behind the given position; streams that have none are left out."""
+    """Stream -> its next page behind the given position. Streams without new entries are left out."""
     streams: dict[Any, Any] = dict(positions)
     answer: Any = client.xread(streams, count=PAGE, block=wait_ms)
-    return {key.decode(): [_decoded(entry) for entry in entries] for key, entries in answer}
+    return {key.decode(): [(at, entry_event(fields)) for at, fields in entries] for key, entries in answer}
 
 
 def _last_entries(client: redis.Redis, key: str, count: int) -> list[tuple[bytes, Event]]:
-    """The newest entries of a stream, the newest first."""
+    """The last entries of a stream, the newest first."""
     answer: Any = client.xrevrange(key, count=count)
-    return [_decoded(entry) for entry in answer]
-
-
-def _decoded(entry: tuple[bytes, dict[bytes, bytes]]) -> tuple[bytes, Event]:
-    position, fields = entry
-    return position, decode_event(fields[EVENT_FIELD.encode()])
+    return [(position, entry_event(fields)) for position, fields in answer]

@@ -1,24 +1,17 @@
-"""The lectures that are kept in Redis: which there are, who was seen in them, and how to be rid of one."""
+"""The lectures in Redis: list them, read one, list its participants, forget one."""
 
 from collections.abc import Callable
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import msgspec
 import redis
 from redis.client import Pipeline
 
 from worker.contract.jobs import chunk_of_job_id
-from worker.contract.keys import LECTURES, RUNNING, LectureKeys, lecture_of_info_key
+from worker.contract.keys import LECTURES, NO_SUCH_KEY, RUNNING, SCAN_STEP, LectureKeys, lecture_of_info_key
 from worker.contract.lecture_hash import LectureInfo, ledger_from_hashes
 from worker.contract.messages import Ledger, ParticipantSpan
 from worker.contract.queue import QUEUE_KEY, REGISTRIES, discard_job
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-# Keys that SCAN looks at in one step: few round trips, and no step that keeps the server from others for long.
-SCAN_STEP = 1000
 
 
 class LectureUnknown(Exception):
@@ -29,7 +22,7 @@ class LectureUnknown(Exception):
 
 
 class LectureForgotten(Exception):
-    """A lecture went while it was being read."""
+    """A lecture was forgotten while it was being read."""
 
     def __init__(self, lecture: str) -> None:
         super().__init__(f"lecture {lecture!r} was forgotten, or its retention time ran out, while it was being read")
@@ -45,7 +38,7 @@ class LectureFed(Exception):
 
 
 class Lecture(msgspec.Struct, frozen=True):
-    """A lecture as it stands: its hash, its ledger, how many participants it has, whether a producer feeds it."""
+    """A lecture at one moment: its hash, its ledger, its number of participants, and whether a producer feeds it."""
 
     id: str
     info: LectureInfo
@@ -56,7 +49,7 @@ class Lecture(msgspec.Struct, frozen=True):
 
     @property
     def abandoned(self) -> bool:
-        """Whether it calls itself running although nobody feeds it and nothing of it is on its way."""
+        """Whether its status is running, although no producer feeds it and no chunk is in flight."""
         return self.info.status == "running" and not self.fed and self.chunks_in_flight == 0
 
 
@@ -68,21 +61,21 @@ def list_lectures(client: redis.Redis) -> list[Lecture]:
         try:
             lectures.append(read_lecture(client, name))
         except (LectureUnknown, ValueError):
-            continue  # forgotten since the scan, or a hash of somebody else's that only looks like a lecture
+            continue  # forgotten since the scan, or a stranger's hash under the name of a lecture
     return sorted(lectures, key=lambda each: (each.info.started, each.id))
 
 
 def read_lecture(client: redis.Redis, name: str) -> Lecture:
-    """The lecture `name` as it stands; LectureUnknown where there is none."""
+    """The lecture `name`; LectureUnknown if there is none."""
     keys = LectureKeys(name)
 
-    def ask(together: Pipeline) -> None:
-        together.hgetall(keys.info)
-        together.hgetall(keys.in_flight)
-        together.hlen(keys.participants)
-        together.exists(keys.feeder)
+    def reads(pipe: Pipeline) -> None:
+        pipe.hgetall(keys.info)
+        pipe.hgetall(keys.in_flight)
+        pipe.hlen(keys.participants)
+        pipe.exists(keys.feeder)
 
-    info, in_flight, participants, fed = _answers(client, ask)
+    info, in_flight, participants, fed = _answers(client, reads)
     if not info:
         raise LectureUnknown(name)
     return Lecture(
@@ -95,49 +88,31 @@ def read_lecture(client: redis.Redis, name: str) -> Lecture:
     )
 
 
-def lectures_table(lectures: list[Lecture]) -> "Table":
-    """A row a lecture."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    longest = max((len(each.id) for each in lectures), default=0)
-    table.add_column("lecture", no_wrap=True, min_width=longest)  # whole on any terminal: it is what to ask for
-    for heading in ("status", "started", "participants", "frames"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("source", overflow="fold")  # what is broken into lines first, where there is no room
-    for each in lectures:
-        started = datetime.fromtimestamp(each.info.started).strftime("%Y-%m-%d %H:%M")
-        status = "abandoned" if each.abandoned else each.info.status
-        frames = f"{each.ledger.published}/{each.ledger.sampled}"
-        table.add_row(each.id, status, started, str(each.participants), frames, each.info.source)
-    return table
-
-
 def participants(client: redis.Redis, name: str) -> dict[str, ParticipantSpan]:
-    """Participant id -> when and how often they were seen, by id; LectureUnknown where there is no such lecture."""
+    """Participant id -> first and last time and frames, sorted by id; LectureUnknown if there is no such lecture."""
     keys = LectureKeys(name)
 
-    def ask(together: Pipeline) -> None:
-        together.exists(keys.info)
-        together.hgetall(keys.participants)
+    def reads(pipe: Pipeline) -> None:
+        pipe.exists(keys.info)
+        pipe.hgetall(keys.participants)
 
-    exists, spans = _answers(client, ask)
+    exists, spans = _answers(client, reads)
     if not exists:
         raise LectureUnknown(name)
     return {key.decode(): msgspec.json.decode(spans[key], type=ParticipantSpan) for key in sorted(spans)}
 
 
 def forget(client: redis.Redis, name: str) -> None:
-    """Erase every key of the lecture `name` and whatever the queue holds of it, failed jobs with their traces included.
+    """Erase every key of the lecture `name`, and its jobs, failed ones included.
 
-    Raises LectureFed while a producer feeds it and LectureUnknown where nothing of it is there. Called again after it
-    was cut short, it finishes the work.
+    Raises LectureFed while a producer feeds it, and LectureUnknown if nothing of it is there. If it is interrupted, a
+    second call finishes the work.
     """
     keys = LectureKeys(name)
     seconds = client.ttl(keys.feeder)
-    if seconds != _NO_SUCH_KEY:
+    if seconds != NO_SUCH_KEY:
         raise LectureFed(name, max(seconds, 1))
-    # First what a commit cannot do without, so that a worker that is at it this moment writes nothing afterwards.
+    # First the keys that a commit needs, so that a worker that commits at this moment writes nothing afterwards.
     erased = client.unlink(keys.info, keys.state)
     client.srem(RUNNING, name)
     for job in _jobs(client, name):
@@ -148,24 +123,21 @@ def forget(client: redis.Redis, name: str) -> None:
         raise LectureUnknown(name)
 
 
-def _answers(client: redis.Redis, ask: Callable[[Pipeline], None]) -> list[Any]:
-    """The answers as of one moment; one after the other where Redis is full, and refuses transactions even to read."""
-    with client.pipeline(transaction=True) as together:
-        ask(together)
+def _answers(client: redis.Redis, reads: Callable[[Pipeline], None]) -> list[Any]:
+    """The answers of one moment. If Redis is full it refuses even transactions that only read; then one by one."""
+    with client.pipeline(transaction=True) as pipe:
+        reads(pipe)
         try:
-            return together.execute()
+            return pipe.execute()
         except redis.OutOfMemoryError:
             pass
-    with client.pipeline(transaction=False) as one_by_one:
-        ask(one_by_one)
-        return one_by_one.execute()
-
-
-_NO_SUCH_KEY = -2  # what TTL answers
+    with client.pipeline(transaction=False) as pipe:
+        reads(pipe)
+        return pipe.execute()
 
 
 def _jobs(client: redis.Redis, name: str) -> set[bytes]:
-    """The ids of all jobs for chunks of a lecture, wherever the queue has noted them."""
+    """The ids of all jobs of a lecture, from every list of the queue and from all keys that carry such an id."""
     found = {part for key in client.scan_iter(f"*:{name}-*", count=SCAN_STEP) for part in key.split(b":")}
     for waiting in (QUEUE_KEY, f"{QUEUE_KEY}:intermediate"):
         found |= set(cast(list[bytes], client.lrange(waiting, 0, -1)))

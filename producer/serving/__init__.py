@@ -1,1 +1,1 @@
-"""The serving wing: a read-only web page and JSON of lectures as they are now, over HTTP."""
+"""A read-only web server: live pages of lectures for people, JSON and server-sent events for programs."""

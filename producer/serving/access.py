@@ -1,8 +1,8 @@
-"""Who may read, and what every answer says to the browser.
+"""The right to read, and the security headers of every answer.
 
-On loopback, whoever can reach it; but only under a name of loopback, since a page of a stranger may have its own name
-lead here (DNS rebinding). Elsewhere, whoever has the token that was printed at the start: a browser brings it once, as
-part of the address, and a cookie from then on; programs bring it in a header.
+On loopback every local client may read, but only under a name of loopback: the name of a stranger's page could point
+here too (DNS rebinding). Elsewhere a client needs the token that was printed at the start. A browser sends it once in
+the address, and then a cookie. Programs send it in a header.
 """
 
 import hmac
@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 METHODS = ("GET", "HEAD")
 
-# A page may load what lies beside it, and nothing else; nothing may frame it; where it leads to learns nothing of it.
+# A page may load only files of this server, no other page may frame it, and links from it carry no referrer.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -32,22 +32,22 @@ HEADERS = {
 
 
 class Access:
-    """The right to read what is served at `address` (an IP address) and `port`."""
+    """The right to read from the server at `address` (an IP address) and `port`."""
 
     def __init__(self, address: str, port: int) -> None:
         self.token = None if ipaddress.ip_address(address).is_loopback else secrets.token_urlsafe(32)
         self._session = secrets.token_urlsafe(32)
-        self._cookie = f"lecturepulse_{port}"  # cookies do not tell ports apart
+        self._cookie = f"lecturepulse_{port}"  # cookies are shared between ports
 
     def refusal(self, scope: Scope) -> Response | None:
-        """What to answer to a request instead of what it asks for; None if it may have that."""
+        """The answer to a request that is refused; None if it is allowed."""
         headers = Headers(scope=scope)
         if scope["method"] not in METHODS:
-            return PlainTextResponse("read only\n", 405, {"Allow": ", ".join(METHODS)})
+            return PlainTextResponse("this server is read only\n", 405, {"Allow": ", ".join(METHODS)})
         if self.token is None:
             if _is_loopback_name(headers.get("host", "")):
                 return None
-            return PlainTextResponse("ask for this under the name localhost or 127.0.0.1\n", 421)
+            return PlainTextResponse("use the name localhost or 127.0.0.1 in the address\n", 421)
         words = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         if "token" in words and _equal(words.pop("token"), self.token):
             return self._welcome(scope["path"], words)
@@ -64,22 +64,22 @@ class Access:
         return found is not None and _equal(found.value, self._session)
 
     def _welcome(self, path: str, words: dict[str, str]) -> Response:
-        """The cookie, and the way to the address without its token.
+        """Sets the cookie and leads to the address without its token.
 
-        Not by a redirect: after a click in some other page, the browser would leave a strict cookie out of it.
+        It is not a redirect: after a click on another page, a browser would not send a strict cookie with that.
         """
-        # One slash at its beginning, or a browser would take //host/ for another server.
+        # Exactly one slash at the beginning, because a browser takes //host/ as another server.
         to = html.escape("/" + path.lstrip("/\\") + (f"?{urlencode(words)}" if words else ""))
         page = HTMLResponse(
             f'<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={to}">'
-            f'<title>LecturePulse</title><p><a href="{to}">Go on</a></html>'
+            f'<title>LecturePulse</title><p><a href="{to}">Continue</a></html>'
         )
         page.set_cookie(self._cookie, self._session, httponly=True, samesite="strict", path="/")
         return page
 
 
 class Guard:
-    """Lets requests through to `application` that have the right to it, and puts HEADERS on every answer."""
+    """Passes allowed requests to `application`, and adds HEADERS to every answer."""
 
     def __init__(self, application: ASGIApp, access: Access) -> None:
         self._application = application
@@ -100,7 +100,7 @@ class Guard:
 
 
 def _is_loopback_name(host: str) -> bool:
-    """Whether a Host header names this machine itself, at any port: it may be forwarded to."""
+    """Whether a Host header names this machine itself. Any port is fine, because ports may be forwarded."""
     name, colon, port = host.rpartition(":")
     if not colon or port.endswith("]"):
         name, port = host, ""
@@ -115,5 +115,5 @@ def _is_loopback_name(host: str) -> bool:
 
 
 def _equal(given: str, right: str) -> bool:
-    """Whether the two are the same, in a time that does not tell where they differ."""
+    """Whether the two are equal. The time that this takes does not show where they differ."""
     return hmac.compare_digest(given.encode("utf-8", "replace"), right.encode())

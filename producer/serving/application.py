@@ -1,4 +1,4 @@
-"""What there is to read, and under which address: pages, the files that they are made of, and JSON for programs."""
+"""The addresses of the server: pages, their files, and JSON for programs."""
 
 import html
 import time
@@ -13,34 +13,35 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from producer.presentation.caution import CAUTION
+from producer.presentation.web import shared_script, shared_style
+from producer.reading.analysis.names import Roster
 from producer.reading.lectures import Lecture, LectureUnknown, list_lectures, participants, read_lecture
-from producer.reading.report.caution import CAUTION
-from producer.reading.report.palette import COLOURS
-from producer.reading.roster import Roster
-from producer.serving.channel import MOST_EVENTS, START, checked_position, follow_channel, is_over, read_page
+from producer.serving.channel import MAX_EVENTS, checked_position, follow_channel, is_over, read_page
+from producer.serving.entries import START
 from producer.serving.reader import Readers, TooManyReaders
 from producer.serving.stream import HEARTBEAT, HEARTBEAT_S, RETRY, EventStream, Streams, message
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import Ledger, ParticipantSpan
+from worker.contract.messages import Ledger
 
 STATIC = Path(__file__).parent / "static"
 
 MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
-EVENTS = 1000
-"""Events in one answer, where no other number is asked for."""
+DEFAULT_EVENTS = 1000
+"""Events in one answer if the request gives no limit."""
 
 
 class NotFound(Exception):
-    """There is nothing under an address; the message says what is missing."""
+    """An address does not exist; the message says what is missing."""
 
 
 class BadRequest(Exception):
-    """An address asks for something that makes no sense; the message says what."""
+    """A parameter of an address is wrong; the message says which."""
 
 
-class Listed(Struct, frozen=True):
-    """A lecture as programs read it. Times are seconds since 1970."""
+class LectureItem(Struct, frozen=True):
+    """A lecture in the JSON for programs. Times are seconds since 1970."""
 
     id: str
     status: str
@@ -55,8 +56,8 @@ class Listed(Struct, frozen=True):
     ledger: Ledger
 
 
-class Seen(Struct, frozen=True):
-    """A participant as programs read it. Times are seconds of media time."""
+class ParticipantItem(Struct, frozen=True):
+    """A participant in the JSON for programs. Times are seconds of media time."""
 
     id: str
     first: float
@@ -65,7 +66,7 @@ class Seen(Struct, frozen=True):
 
 
 class Site:
-    """The pages and JSON of one lecture (`only`), or of all that are kept."""
+    """The pages and JSON of one lecture (`only`), or of all lectures."""
 
     def __init__(self, client: redis.Redis, only: str | None, roster: Roster | None) -> None:
         self._client = client
@@ -75,7 +76,7 @@ class Site:
         self._files = _files()
 
     def application(self) -> Starlette:
-        """All of it, as an ASGI application."""
+        """The site as an ASGI application."""
         events = "/api/lectures/{lecture}/participants/{participant}/events"
         return Starlette(
             routes=[
@@ -99,11 +100,11 @@ class Site:
         )
 
     def stop(self) -> None:
-        """Let all that goes on come to its end."""
+        """End all streams and readers."""
         self._streams.stopping = True
         self._readers.stop()
 
-    # What people look at.
+    # Pages.
 
     def home(self, _: Request) -> Response:
         return self._file("lectures.html") if self._only is None else RedirectResponse(f"/lectures/{self._only}", 303)
@@ -118,22 +119,23 @@ class Site:
     async def board(self, request: Request) -> Response:
         lecture = self._keys(request).lecture
         self._readers.check_room(lecture)
-        # A page that was hidden comes back without the header, but knows where it was.
+        # A page that was hidden reconnects without the header, but with the edition that it knows.
         since = request.headers.get("last-event-id") or request.query_params.get("since")
         return EventStream(self._streams, self._board(lecture, since))
 
-    # What programs read.
+    # JSON.
 
     def lectures(self, _: Request) -> Response:
         kept = list_lectures(self._client)
-        return _json({"lectures": [_listed(each) for each in kept if self._only in (None, each.id)]})
+        return _json({"lectures": [_lecture_item(each) for each in kept if self._only in (None, each.id)]})
 
     def lecture(self, request: Request) -> Response:
-        return _json(_listed(self._lecture(self._keys(request))))
+        return _json(_lecture_item(self._lecture(self._keys(request))))
 
     def participants(self, request: Request) -> Response:
         spans = participants(self._client, self._keys(request).lecture)
-        return _json({"participants": [_seen(each, span) for each, span in spans.items()]})
+        items = [ParticipantItem(each, span.first, span.last, span.frames) for each, span in spans.items()]
+        return _json({"participants": items})
 
     def events(self, request: Request) -> Response:
         keys, participant = self._keys(request), request.path_params.get("participant")
@@ -143,10 +145,10 @@ class Site:
         last = request.headers.get("last-event-id") if live else None
         since = _position(last or request.query_params.get("since", START))
         if not live:
-            limit = _limit(request.query_params.get("limit", str(EVENTS)))
+            limit = _limit(request.query_params.get("limit", str(DEFAULT_EVENTS)))
             return _json(read_page(self._client, stream, started, since, limit))
         if is_over(self._client, stream, since):
-            return Response(status_code=204)  # which tells a browser not to come again
+            return Response(status_code=204)  # a browser does not reconnect after this
         return EventStream(self._streams, self._channel(stream, since))
 
     async def _board(self, lecture: str, since: str | None) -> AsyncGenerator[bytes, None]:
@@ -175,7 +177,7 @@ class Site:
             quiet_since = time.monotonic()
 
     def _keys(self, request: Request) -> LectureKeys:
-        """Those of the lecture in the address, if it may be read here."""
+        """The keys of the lecture in the address, if it may be read here."""
         lecture = request.path_params["lecture"]
         if self._only not in (None, lecture):
             raise NotFound(f"only lecture {self._only} is served here")
@@ -187,11 +189,11 @@ class Site:
     def _lecture(self, keys: LectureKeys) -> Lecture:
         try:
             return read_lecture(self._client, keys.lecture)
-        except ValueError:  # a hash of somebody else's that only looks like a lecture
+        except ValueError:  # a stranger's hash under the name of a lecture
             raise LectureUnknown(keys.lecture) from None
 
     def _participant(self, keys: LectureKeys, participant: str) -> str:
-        """The stream of a participant who was seen."""
+        """The stream of a participant of the lecture."""
         try:
             stream = keys.participant(participant)
         except ValueError as wrong:
@@ -207,18 +209,16 @@ class Site:
 
 
 def _files() -> dict[str, bytes]:
-    """What lies in STATIC, by name, and the colours as a style sheet."""
+    """Name -> content of the files in STATIC, and of those shared with the report."""
     files = {path.name: path.read_bytes() for path in STATIC.iterdir() if path.suffix in MEDIA_TYPES}
     caution = "".join(f"<p>{html.escape(paragraph)}</p>" for paragraph in CAUTION)
     files["lecture.html"] = files["lecture.html"].replace(b"<!-- caution -->", caution.encode())
-    colours = " ".join(f"--{emotion}: {colour};" for emotion, colour in COLOURS.items())
-    files["palette.css"] = f":root {{ {colours} }}\n".encode()
-    return files
+    return {**files, "shared.css": shared_style().encode(), "shared.js": shared_script().encode()}
 
 
-def _problem(status: int, said: str | None = None) -> Callable[[Request, Exception], Awaitable[Response]]:
+def _problem(status: int, text: str | None = None) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def answer(_: Request, failure: Exception) -> Response:
-        return _json({"error": said or str(failure)}, status)
+        return _json({"error": text or str(failure)}, status)
 
     return answer
 
@@ -235,14 +235,14 @@ def _position(text: str) -> str:
 
 
 def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MOST_EVENTS):
-        raise BadRequest(f"limit {text[:80]!r} is not a number from 1 to {MOST_EVENTS}")
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_EVENTS):
+        raise BadRequest(f"limit {text[:80]!r} is not a number from 1 to {MAX_EVENTS}")
     return int(text)
 
 
-def _listed(lecture: Lecture) -> Listed:
+def _lecture_item(lecture: Lecture) -> LectureItem:
     info = lecture.info
-    return Listed(
+    return LectureItem(
         id=lecture.id,
         status=info.status,
         source=info.source,
@@ -255,7 +255,3 @@ def _listed(lecture: Lecture) -> Listed:
         abandoned=lecture.abandoned,
         ledger=lecture.ledger,
     )
-
-
-def _seen(participant: str, span: ParticipantSpan) -> Seen:
-    return Seen(participant, span.first, span.last, span.frames)

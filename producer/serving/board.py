@@ -1,7 +1,7 @@
-"""What a page shows of a lecture, and what of it is new to somebody who has seen an earlier state.
+"""The state of a lecture's live page, and patches from any earlier state to the newest.
 
-A page that reads slowly misses states in between, and never a part of the newest: what it is sent are values that
-replace others, not steps. So nothing has to be kept for it, and nothing is ever counted twice.
+A patch holds values that replace older values, not increments. So a slow page may skip states, the server keeps nothing
+for single pages, and nothing is counted twice.
 """
 
 import secrets
@@ -12,21 +12,21 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from producer.presentation.palette import STACK
+from producer.reading.analysis.moments import in_words, moments
+from producer.reading.analysis.names import Names, Roster
+from producer.reading.analysis.timeline import Array, Timeline, TimelineBuilder
 from producer.reading.lectures import Lecture
-from producer.reading.moments import in_words, moments
-from producer.reading.report.palette import STACK
-from producer.reading.roster import Names, Roster
-from producer.reading.timeline import Array, Tally, Timeline
 from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, EndEvent, Event, Ledger, Scores
 
 Phase = Literal["waiting", "running", "over", "forgotten"]
 
 
 class Standing(Struct, frozen=True):
-    """The lecture as a whole. `connected`: Redis answers. `caught_up`: all that is there was read.
+    """The lecture as a whole. `connected`: Redis answers. `caught_up`: all events were read.
 
-    `read` counts frames of which this page knows, `fed` is whether a producer feeds the lecture. `started` and `ended`
-    are seconds since 1970.
+    `read` counts the frames that were read, `fed` is whether a producer feeds the lecture. `started` and `ended` are
+    seconds since 1970.
     """
 
     phase: Phase = "waiting"
@@ -43,7 +43,7 @@ class Standing(Struct, frozen=True):
     ledger: Ledger = Ledger()
 
 
-class Now(Struct, frozen=True):
+class NewestFrame(Struct, frozen=True):
     """The class in the newest frame."""
 
     frame: int
@@ -55,8 +55,8 @@ class Now(Struct, frozen=True):
 
 
 class ClassBin(Struct, frozen=True, array_like=True):
-    """A step of the class's timeline: frames looked at, mean faces of those, means over all faces (null: no face; the
-    scores in the order of STACK), and the margins of valence and arousal (null: too few participants)."""
+    """A step of the class: analysed frames, their mean number of faces, means over all faces (null if there is no face;
+    scores in the order of STACK), and the margins of valence and arousal (null if participants are too few)."""
 
     bin: int
     frames: int
@@ -69,8 +69,8 @@ class ClassBin(Struct, frozen=True, array_like=True):
 
 
 class ParticipantBin(Struct, frozen=True, array_like=True):
-    """A step of a participant's: in how many frames they were seen, what was displayed most, by its place in STACK,
-    and how strongly."""
+    """A step of a participant: the frames in which they were seen, the emotion displayed most, as its index in STACK,
+    and its mean score."""
 
     bin: int
     frames: int
@@ -78,8 +78,8 @@ class ParticipantBin(Struct, frozen=True, array_like=True):
     strength: float
 
 
-class Participant(Struct, frozen=True):
-    """A participant as last seen, in how many frames altogether, and the steps of theirs that are new."""
+class ParticipantPatch(Struct, frozen=True):
+    """A participant's last sighting, number of frames, and changed steps."""
 
     id: str
     name: str | None
@@ -93,17 +93,17 @@ class Participant(Struct, frozen=True):
     bins: list[ParticipantBin]
 
 
-class Change(Struct, frozen=True):
-    """A moment at which much changed, and what, in words."""
+class MomentLine(Struct, frozen=True):
+    """A moment, and its change in words."""
 
     t: float
     words: str
 
 
 class Patch(Struct, frozen=True):
-    """What changed. Where it is `whole`, it is all there is, and whatever was known before is to be forgotten.
+    """The changes since an edition. A `whole` patch holds everything; the page drops all that it had before.
 
-    `width` is the seconds of a bin, `length` how many bins there are.
+    `width` is the seconds of a bin, `length` the number of bins.
     """
 
     lecture: str
@@ -111,15 +111,15 @@ class Patch(Struct, frozen=True):
     standing: Standing
     width: float
     length: int
-    now: Now | None
+    now: NewestFrame | None
     bins: list[ClassBin]
-    participants: list[Participant]
-    moments: list[Change]
+    participants: list[ParticipantPatch]
+    moments: list[MomentLine]
     emotions: tuple[str, ...] = STACK
 
 
 class Board:
-    """A lecture as it stands, and its timeline as of the last `refresh`."""
+    """The newest state of a lecture, and its timeline at the last `refresh`."""
 
     def __init__(self, lecture: str, roster: Roster | None = None) -> None:
         self._lecture = lecture
@@ -131,18 +131,18 @@ class Board:
         self._history = secrets.token_hex(8)
         self._revision = self._joined = 1
         self._stale = False
-        self._tally = Tally(fps)
-        self._timeline = self._tally.timeline()
+        self._builder = TimelineBuilder(fps)
+        self._timeline = self._builder.timeline()
         self._rows: dict[str | None, _Rows] = {}
-        self._moments: list[Change] = []
+        self._moments: list[MomentLine] = []
         self._names = Names(self._roster) if self._roster is not None else None
         self._read = 0
-        self._now: Now | None = None
-        self._seen: dict[str, _Seen] = {}
+        self._now: NewestFrame | None = None
+        self._latest: dict[str, _Latest] = {}
 
     @property
     def edition(self) -> str:
-        """The name of this state: of this history of the lecture, and how often it changed."""
+        """The name of this state: a random name of the lecture's history, and the number of its changes."""
         return f"{self._history}.{self._revision}"
 
     @property
@@ -150,12 +150,12 @@ class Board:
         return self._standing.phase
 
     def begin(self, fps: float) -> None:
-        """A lecture is there of which nothing is known yet."""
+        """Start with a lecture of which nothing is known yet."""
         self._clear(fps)
         self._standing = Standing(phase="running", fps=fps)
 
-    def stand(self, lecture: Lecture, caught_up: bool) -> None:
-        """How the lecture stands, by its hash; `caught_up`: all events that are there were added."""
+    def set_standing(self, lecture: Lecture, caught_up: bool) -> None:
+        """Take over the state of the lecture's hash. `caught_up`: all events were added."""
         info = lecture.info
         self._change(
             Standing(
@@ -174,41 +174,41 @@ class Board:
         )
 
     def add(self, event: Event) -> None:
-        """One more event, in any order; it shows at the next `refresh`. Of the end, the lecture's hash tells."""
+        """Add an event, in any order. It shows at the next `refresh`. The end is ignored; `set_standing` brings it."""
         if isinstance(event, EndEvent):
             return
         self._stale = True
-        self._tally.add(event)
+        self._builder.add(event)
         if isinstance(event, ClassEvent):
             self._read += 1
             if self._now is None or event.frame >= self._now.frame:
-                self._now = Now(event.frame, event.t, event.faces, event.scores, event.valence, event.arousal)
+                self._now = NewestFrame(event.frame, event.t, event.faces, event.scores, event.valence, event.arousal)
         else:
             if self._names is not None:
                 self._names.add(event)
-            self._seen[event.participant] = _seen_again(self._seen.get(event.participant), event)
+            self._latest[event.participant] = _later(self._latest.get(event.participant), event)
 
     def refresh(self) -> None:
-        """Let the timeline hold all events that were added, and note what has changed in it."""
+        """Bring the timeline up to date with all events that were added, and note its changes."""
         if not self._stale:
             return
         self._stale = False
         self._revision += 1
-        timeline = self._tally.timeline()
+        timeline = self._builder.timeline()
         if timeline.bin_s != self._timeline.bin_s:
             self._joined = self._revision
             self._rows = {}
-        for who, rows in _rows(timeline).items():
-            self._rows[who] = _Rows.after(self._rows.get(who), rows, self._revision)
+        for participant, rows in _rows(timeline).items():
+            self._rows[participant] = _Rows.after(self._rows.get(participant), rows, self._revision)
         self._timeline = timeline
-        self._moments = [Change(each.t, in_words(each)) for each in moments(timeline)]
+        self._moments = [MomentLine(each.t, in_words(each)) for each in moments(timeline)]
 
     def lose_connection(self) -> None:
-        """Redis does not answer; all that is known stays."""
+        """Redis does not answer. All that is known stays."""
         self._change(msgspec.structs.replace(self._standing, connected=False))
 
     def forget(self) -> None:
-        """There is no such lecture: nothing of one that was there is kept."""
+        """The lecture does not exist (any more). Nothing of it is kept."""
         if self._standing.phase == "waiting":
             self._change(Standing())
         elif self._standing.phase != "forgotten" or not self._standing.connected:
@@ -216,7 +216,7 @@ class Board:
             self._standing = Standing(phase="forgotten")
 
     def patch(self, since: str | None) -> Patch:
-        """What is new to whoever has seen the edition `since`; all of it, if nothing is known of that."""
+        """The changes since the edition `since`; everything, if that edition is unknown."""
         revision = self._known_revision(since)
         after = 0 if revision is None else revision
         return Patch(
@@ -237,7 +237,7 @@ class Board:
             self._revision += 1
 
     def _known_revision(self, edition: str | None) -> int | None:
-        """The revision of `edition`, if it is one of this history whose steps were as long as today's."""
+        """The revision of `edition`, if it is of this history and its steps had the same length as now."""
         history, _, revision = (edition or "").partition(".")
         if history != self._history or not revision.isdecimal() or len(revision) > 12:
             return None
@@ -247,26 +247,26 @@ class Board:
         if None not in self._rows:
             return []
         bins = []
-        for where, (frames, faces, *numbers) in self._rows[None].newer(after):
+        for bin, (frames, faces, *numbers) in self._rows[None].newer(after):
             *scores, valence, arousal, valence_margin, arousal_margin = map(_number, numbers)
-            there = [score for score in scores if score is not None]
-            known = there if len(there) == len(EMOTIONS) else None
+            present = [score for score in scores if score is not None]
+            known = present if len(present) == len(EMOTIONS) else None
             means = (known, valence, arousal, valence_margin, arousal_margin)
-            bins.append(ClassBin(where, int(frames), _number(faces) or 0.0, *means))
+            bins.append(ClassBin(bin, int(frames), _number(faces) or 0.0, *means))
         return bins
 
-    def _participant(self, participant: str, after: int) -> Participant:
-        seen = self._seen[participant]
-        last = seen.last
+    def _participant(self, participant: str, after: int) -> ParticipantPatch:
+        latest = self._latest[participant]
+        last = latest.event
         bins = [
-            ParticipantBin(where, int(frames), int(shown), round(strength, 4))
-            for where, (frames, shown, strength) in self._rows[participant].newer(after)
+            ParticipantBin(bin, int(frames), int(shown), round(strength, 4))
+            for bin, (frames, shown, strength) in self._rows[participant].newer(after)
         ]
-        return Participant(
+        return ParticipantPatch(
             id=participant,
             name=self._names.of(participant) if self._names is not None else None,
-            frames=seen.frames,
-            first=seen.first,
+            frames=latest.frames,
+            first=latest.first,
             last=last.t,
             emotion=last.emotion,
             score=last.scores.get(last.emotion, 0.0),
@@ -277,14 +277,14 @@ class Board:
 
 
 class _Rows(Struct, frozen=True):
-    """Something [bins, numbers], and the revision in which each of its rows changed last, [bins]."""
+    """Values [bins, columns], and the revision of each row's last change, [bins]."""
 
     values: Array
     changed: npt.NDArray[np.int64]
 
     @classmethod
     def after(cls, before: "_Rows | None", values: Array, revision: int) -> "_Rows":
-        """`values` in place of those `before`."""
+        """`values`, which replace those of `before`."""
         changed = np.full(len(values), revision, np.int64)
         if before is not None:
             old = len(before.values)
@@ -293,37 +293,37 @@ class _Rows(Struct, frozen=True):
         return cls(values, changed)
 
     def newer(self, revision: int) -> list[tuple[int, list[float]]]:
-        """(bin, its numbers) of those that hold anything and changed after `revision`."""
+        """(bin, its values) of the bins with frames that changed after `revision`."""
         wanted = np.flatnonzero((self.changed > revision) & (self.values[:, 0] > 0))
         return list(zip(wanted.tolist(), self.values[wanted].tolist(), strict=True))
 
 
-class _Seen(Struct, frozen=True):
-    """A participant's newest event, in how many frames they were seen, and when first."""
+class _Latest(Struct, frozen=True):
+    """A participant's newest event, their number of frames, and the time of their first."""
 
-    last: EmotionEvent
+    event: EmotionEvent
     frames: int
     first: float
 
 
-def _seen_again(before: _Seen | None, event: EmotionEvent) -> _Seen:
+def _later(before: _Latest | None, event: EmotionEvent) -> _Latest:
     if before is None:
-        return _Seen(event, 1, event.t)
-    newest = event if event.frame >= before.last.frame else before.last
-    return _Seen(newest, before.frames + 1, min(before.first, event.t))
+        return _Latest(event, 1, event.t)
+    newest = event if event.frame >= before.event.frame else before.event
+    return _Latest(newest, before.frames + 1, min(before.first, event.t))
 
 
-# The place in EMOTIONS of each emotion of STACK, and the other way round.
+# Index in EMOTIONS of each emotion of STACK, and the other way round.
 _STACKED = np.array([EMOTIONS.index(emotion) for emotion in STACK])
-_PLACE = np.argsort(_STACKED)
+_INDEX = np.argsort(_STACKED)
 
 
 def _rows(timeline: Timeline) -> dict[str | None, Array]:
-    """What a page is told of every step: of the class (None) [bins, 13], of each participant [bins, 3]."""
+    """The values of every step: of the class (None) [bins, 13], of each participant [bins, 3]."""
     scores, affect = timeline.scores[:, _STACKED], [timeline.valence, timeline.arousal, timeline.margins]
     rows: dict[str | None, Array] = {None: np.column_stack([timeline.frames, timeline.faces, scores, *affect])}
     for each in timeline.participants:
-        rows[each.id] = np.column_stack([each.sightings, _PLACE[each.shown], each.strength])
+        rows[each.id] = np.column_stack([each.sightings, _INDEX[each.shown], each.strength])
     return rows
 
 

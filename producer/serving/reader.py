@@ -1,7 +1,7 @@
-"""Lectures read as they go on: one reader for all who look at the same one.
+"""Readers of running lectures: one reader for all pages of the same lecture.
 
-Redis is asked a few times a second and never waited for, so that nothing that hangs holds a thread, or the end of this
-program, for longer than one answer takes.
+A reader polls Redis and never blocks in it. So a hanging Redis holds a thread, or the end of this program, no longer
+than one answer may take.
 """
 
 import asyncio
@@ -15,55 +15,54 @@ import msgspec
 import redis
 from starlette.concurrency import run_in_threadpool
 
+from producer.reading.analysis.names import Roster
 from producer.reading.lectures import Lecture, LectureUnknown, read_lecture
-from producer.reading.roster import Roster
 from producer.serving.board import Board
+from producer.serving.entries import START, entries_behind
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import ClassEvent, Event, decode_event, encode
-from worker.contract.streams import EVENT_FIELD
+from worker.contract.messages import ClassEvent, Event, encode
 
-# How often Redis is asked: while a lecture goes on, when it is over or not there yet, and when Redis did not answer.
-# The first is also how often pages are told of changes; more could not be read.
+# Seconds between two polls: of a running lecture, of one that is over or not there yet, and without an answer from
+# Redis. Pages get changes at most every RUNNING_S, because nobody could read more.
 RUNNING_S = 0.5
 RESTING_S = 2.0
 LOST_S = 1.0
 
-# Events read at once, from all streams together: some 50 ms of work, during which nobody else is served.
-PAGE = 1000
+# Entries read at once from all streams together: about 50 ms of work, during which no other request is served.
+MAX_ENTRIES = 1000
 
-# After the last page has gone a reader stays this long, so that a reload need not read everything again.
+# A reader stays for this time after its last page was closed, so that a reload does not read everything again.
 LINGER_S = 60.0
 
-# As many participants as a lecture tells apart; of more, which can only be an error, the rest is left out.
-MOST_PARTICIPANTS = 250
+# Participants on a page. More of them can only be an error; the rest is left out.
+MAX_PARTICIPANTS = 250
 
-# A reader with 49 participants holds some 15 MB, one with 250 some 70.
-MOST_READERS = 16
+# A reader with 49 participants takes about 15 MB, one with 250 about 70 MB.
+MAX_READERS = 16
 
-# Pages ask for what is new since the edition they know, which for most of them is the same one.
-PATCHES_KEPT = 8
-
-BEGINNING = b"0-0"
+# Patches that are kept for other pages; most pages ask for changes since the same edition.
+MAX_PATCHES = 8
 
 
 class TooManyReaders(Exception):
-    """So many lectures are looked at already that there is no room for one more."""
+    """The pages of MAX_READERS lectures are open already."""
 
 
-class _Page(msgspec.Struct):
-    """One look at a lecture: how it stands (None: there is none), and the events that are new.
+class _Update(msgspec.Struct):
+    """The lecture at the time of a poll (None: there is none), and its new events.
 
-    `anew`: it is not the lecture that was there before, or its past has changed; the events are from its beginning.
+    `restarted`: the lecture is another one or its past has changed; the events are from its beginning. `more`: there
+    are more new events in Redis.
     """
 
     lecture: Lecture | None
-    anew: bool = False
+    restarted: bool = False
     events: list[Event] = []
     more: bool = False
 
 
 class Reader:
-    """Keeps `board` as the lecture is, while `run` runs."""
+    """Keeps `board` up to date while `run` runs."""
 
     def __init__(self, client: redis.Redis, lecture: str, roster: Roster | None = None) -> None:
         self.board = Board(lecture, roster)
@@ -71,7 +70,7 @@ class Reader:
         self._lecture = lecture
         self._keys = LectureKeys(lecture)
         self._started: float | None = None
-        self._positions: dict[str, bytes] = {}
+        self._positions: dict[str, str] = {}
         self._read = 0
         self._refreshed = -math.inf
         self._news = asyncio.Event()
@@ -79,31 +78,31 @@ class Reader:
         self._patches: dict[str | None, bytes] = {}
 
     async def run(self) -> None:
-        """Look at the lecture, again and again, for ever."""
+        """Poll the lecture for ever."""
         while True:
             try:
-                page = await run_in_threadpool(self._look)
+                update = await run_in_threadpool(self._poll)
             except (redis.RedisError, OSError):
                 self.board.lose_connection()
                 pause = LOST_S
             else:
-                pause = self._take(page)
+                pause = self._apply(update)
             self._announce()
             await asyncio.sleep(pause)
 
-    async def news(self, edition: str | None, patience: float) -> bool:
-        """Wait until the board is no longer as in `edition`, for `patience` seconds; whether that has come."""
+    async def news(self, edition: str | None, timeout: float) -> bool:
+        """Wait at most `timeout` seconds until the board differs from `edition`; whether it does."""
         if self.board.edition == edition:
             try:
-                await asyncio.wait_for(self._news.wait(), patience)
+                await asyncio.wait_for(self._news.wait(), timeout)
             except asyncio.TimeoutError:
                 return False
         return True
 
     def patch(self, since: str | None) -> tuple[str, bytes]:
-        """The newest edition, and the JSON of what is new in it since the edition `since`."""
+        """The newest edition, and the JSON of its changes since the edition `since`."""
         edition = self.board.edition
-        if edition != self._patched or len(self._patches) >= PATCHES_KEPT:
+        if edition != self._patched or len(self._patches) >= MAX_PATCHES:
             self._patched = edition
             self._patches.clear()
         if since not in self._patches:
@@ -111,7 +110,7 @@ class Reader:
         return edition, self._patches[since]
 
     def wake(self) -> None:
-        """Let all who wait for news go on."""
+        """Wake all that wait in `news`."""
         self._news.set()
         self._news = asyncio.Event()
 
@@ -120,67 +119,57 @@ class Reader:
             self._announced = self.board.edition
             self.wake()
 
-    def _take(self, page: _Page) -> float:
-        """Put a page on the board; the seconds until the next look."""
-        if page.lecture is None:
+    def _apply(self, update: _Update) -> float:
+        """Bring the board up to date; the seconds until the next poll."""
+        if update.lecture is None:
             self.board.forget()
             return RESTING_S
-        if page.anew:
-            self.board.begin(page.lecture.info.fps)
-        for event in page.events:
+        if update.restarted:
+            self.board.begin(update.lecture.info.fps)
+        for event in update.events:
             self.board.add(event)
         now = time.monotonic()
-        if now - self._refreshed >= RUNNING_S or not page.more:
+        if now - self._refreshed >= RUNNING_S or not update.more:
             self._refreshed = now
             self.board.refresh()
-            self.board.stand(page.lecture, caught_up=not page.more)
-        if page.more:
+            self.board.set_standing(update.lecture, caught_up=not update.more)
+        if update.more:
             return 0
-        return RUNNING_S if self.board.phase == "running" or page.events else RESTING_S
+        return RUNNING_S if self.board.phase == "running" or update.events else RESTING_S
 
-    def _look(self) -> _Page:
-        """One look, in a thread of its own. Where it fails, it was as if it had not been tried."""
+    def _poll(self) -> _Update:
+        """Read what is new, in a thread of its own. A poll that fails changes nothing."""
         try:
             lecture = read_lecture(self._client, self._lecture)
         except (LectureUnknown, ValueError):
             lecture = None
-        if lecture is None or not 0 < lecture.info.fps < math.inf:  # there is none, or somebody else's hash
+        if lecture is None or not 0 < lecture.info.fps < math.inf:  # there is none, or a stranger's hash
             self._started = None
-            return _Page(None)
-        # Fewer frames than were read: Redis came back with an older state, and what followed it may come again.
-        anew = lecture.info.started != self._started or lecture.ledger.published < self._read
-        positions = self._streams({} if anew else self._positions)
-        count = max(PAGE // len(positions), 1)
-        asked: dict[Any, Any] = dict(positions)
-        answer: Any = self._client.xread(asked, count=count)
-        page = _Page(lecture, anew)
-        for stream, entries in answer:
-            page.more = page.more or len(entries) == count
-            page.events += filter(None, (_decoded(fields) for _, fields in entries))
-            positions[stream.decode()] = entries[-1][0]
+            return _Update(None)
+        # If there are fewer frames than were read, Redis came back with an older state, and events may come again.
+        restarted = lecture.info.started != self._started or lecture.ledger.published < self._read
+        positions = self._streams({} if restarted else self._positions)
+        count = max(MAX_ENTRIES // len(positions), 1)
+        update = _Update(lecture, restarted)
+        for stream, entries in entries_behind(self._client, positions, count).items():
+            update.more = update.more or len(entries) == count
+            update.events += [entry.event for entry in entries if entry.event is not None]
+            positions[stream] = entries[-1].position
         self._started, self._positions = lecture.info.started, positions
-        self._read = (0 if anew else self._read) + sum(isinstance(event, ClassEvent) for event in page.events)
-        return page
+        self._read = (0 if restarted else self._read) + sum(isinstance(event, ClassEvent) for event in update.events)
+        return update
 
-    def _streams(self, known: dict[str, bytes]) -> dict[str, bytes]:
-        """Stream -> the position up to which it was read, for the class and everybody who has been seen."""
-        positions = {self._keys.class_: BEGINNING, **known}
-        seen: Any = self._client.hkeys(self._keys.participants)
-        for participant in sorted(seen)[:MOST_PARTICIPANTS]:
-            positions.setdefault(self._keys.participant(participant.decode()), BEGINNING)
+    def _streams(self, known: dict[str, str]) -> dict[str, str]:
+        """Stream -> the position up to which it was read, for the class and every participant."""
+        positions = {self._keys.class_: START, **known}
+        participants: Any = self._client.hkeys(self._keys.participants)
+        for participant in sorted(participants)[:MAX_PARTICIPANTS]:
+            positions.setdefault(self._keys.participant(participant.decode()), START)
         return positions
 
 
-def _decoded(fields: dict[bytes, bytes]) -> Event | None:
-    """The event of a stream's entry; None where it holds none."""
-    try:
-        return decode_event(fields.get(EVENT_FIELD.encode(), b""))
-    except ValueError:
-        return None
-
-
 class Readers:
-    """The readers of all lectures that somebody looks at."""
+    """The readers of all lectures whose pages are open."""
 
     def __init__(self, client: redis.Redis, roster: Roster | None = None) -> None:
         self._client = client
@@ -189,7 +178,7 @@ class Readers:
 
     @asynccontextmanager
     async def of(self, lecture: str) -> AsyncIterator[Reader]:
-        """The reader of `lecture`, which runs at least as long as this context. Raises TooManyReaders."""
+        """The reader of `lecture`. It runs at least as long as this context. Raises TooManyReaders."""
         running = self._running.get(lecture) or self._start(lecture)
         running.users += 1
         if running.end is not None:
@@ -203,9 +192,9 @@ class Readers:
                 running.end = asyncio.get_running_loop().call_later(LINGER_S, self._stop, lecture)
 
     def check_room(self, lecture: str) -> None:
-        """Raise TooManyReaders where there is no room for a reader of `lecture`."""
-        if lecture not in self._running and len(self._running) >= MOST_READERS and self._idle() is None:
-            raise TooManyReaders(f"{MOST_READERS} lectures are looked at already; close the page of one of them")
+        """TooManyReaders if there is no room for a reader of `lecture`."""
+        if lecture not in self._running and len(self._running) >= MAX_READERS and self._idle() is None:
+            raise TooManyReaders(f"the pages of {MAX_READERS} lectures are open already; close those of one lecture")
 
     def stop(self) -> None:
         """End all of them."""
@@ -215,13 +204,13 @@ class Readers:
     def _start(self, lecture: str) -> "_Running":
         self.check_room(lecture)
         idle = self._idle()
-        if len(self._running) >= MOST_READERS and idle is not None:
+        if len(self._running) >= MAX_READERS and idle is not None:
             self._stop(idle)
         running = self._running[lecture] = _Running(Reader(self._client, lecture, self._roster))
         return running
 
     def _idle(self) -> str | None:
-        """A lecture that nobody looks at any more, if there is one."""
+        """A lecture without an open page, if there is one."""
         return next((each for each, running in self._running.items() if not running.users), None)
 
     def _stop(self, lecture: str) -> None:
@@ -232,7 +221,7 @@ class Readers:
 
 
 class _Running:
-    """A reader at work, how many look at it, and, if nobody does, when it ends."""
+    """A running reader, the number of its pages, and the timer that ends it after the last one."""
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader

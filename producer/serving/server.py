@@ -1,4 +1,4 @@
-"""The web server: one process, one thread for the pages, until it is told to stop."""
+"""The web server: one process with one thread for the pages, until a signal ends it."""
 
 import asyncio
 import ipaddress
@@ -10,34 +10,34 @@ import uvicorn
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from producer.reading.roster import Roster
+from producer.reading.analysis.names import Roster
 from producer.serving.access import Access, Guard
 from producer.serving.application import Site
 
-# An answer that Redis does not give within these is none: the pages say that it is gone, and it is asked again.
+# Seconds for Redis to connect and to answer. After that, pages say that Redis does not answer, and it is tried again.
 REDIS_CONNECT_S = 2.0
 REDIS_ANSWER_S = 3.0
 
-# A reader that takes nothing for so long is cut off by the system, so that its place is free for another.
+# Milliseconds after which the system closes a connection whose client reads nothing, to free its place.
 STALLED_MS = 60_000
 
-# Connections, those of streams included; beyond that, the answer is 503.
-MOST_CONNECTIONS = 256
+# Connections, streams included. More get the answer 503.
+MAX_CONNECTIONS = 256
 
-# What is going on is over within one heartbeat of its loop; whoever does not read gets no longer.
+# Seconds that open answers get to end when the server stops. Streams need one turn of their loop.
 STOP_S = 2
 
 
 class ServeRefused(Exception):
-    """The server cannot listen where it was told to; the message says why."""
+    """The server cannot listen on the given address; the message says why."""
 
 
 def serve(
     url: str, lecture: str | None, host: str, port: int, roster: Roster | None, announce: Callable[[str], None]
 ) -> None:
-    """Serve the pages of `lecture`, or of all, from the Redis at `url`, until a signal; `announce` is told the address.
+    """Serve the pages of `lecture`, or of all lectures, from the Redis at `url`, until a signal.
 
-    Where `host` is not loopback, that has the token. Raises ServeRefused.
+    `announce` gets the address to open. If `host` is not loopback, it contains the token. Raises ServeRefused.
     """
     with _listening(host, port) as listener, _client(url) as client:
         address, bound = listener.getsockname()[:2]
@@ -53,7 +53,7 @@ def serve(
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=MOST_CONNECTIONS,
+            limit_concurrency=MAX_CONNECTIONS,
             timeout_graceful_shutdown=STOP_S,
         )
         announce(_page(host, address, bound, access.token))
@@ -61,7 +61,7 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """One that ends what goes on before it waits for its end."""
+    """A server that ends the streams before it waits for open answers."""
 
     def __init__(self, config: uvicorn.Config, site: Site) -> None:
         super().__init__(config)
@@ -73,13 +73,13 @@ class _Server(uvicorn.Server):
 
 
 def _client(url: str) -> redis.Redis:
-    """Unlike that of everybody else it waits for nothing: a page that says that Redis is gone is better than none."""
+    """A client that does not wait for a lost Redis: a page that says so is better than a page that hangs."""
     return redis.Redis.from_url(
         url,
         protocol=2,
         socket_connect_timeout=REDIS_CONNECT_S,
         socket_timeout=REDIS_ANSWER_S,
-        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),  # of one that was closed meanwhile
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),  # one that was closed while idle
     )
 
 
@@ -99,7 +99,7 @@ def _listening(host: str, port: int) -> socket.socket:
             listener.close()
             raise
     except (OSError, UnicodeError) as failure:
-        why = failure.strerror if isinstance(failure, OSError) else "no name of a host"
+        why = failure.strerror if isinstance(failure, OSError) else "not a valid host name"
         raise ServeRefused(f"cannot listen on {host} port {port}: {why}; choose others with --host, --port") from None
     return listener
 

@@ -1,6 +1,6 @@
-"""Server-sent events: answers that go on for as long as somebody reads them, of which there are only so many.
+"""Server-sent events: answers that last as long as a client reads them, limited in number.
 
-Whoever reads slowly is waited for, by nobody else: an answer's next event is made when the last one has gone.
+The next event of an answer is made when the last one was sent. So a slow client delays only itself.
 """
 
 from collections.abc import AsyncGenerator
@@ -9,24 +9,24 @@ from contextlib import aclosing
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-# Proxies and browsers give up connections on which nothing comes for a minute or so.
+# Proxies and browsers close connections that are silent for about a minute.
 HEARTBEAT_S = 15.0
 HEARTBEAT = b": still here\n\n"
 
-# How long a browser waits before it comes again.
+# Milliseconds after which a browser reconnects.
 RETRY = b"retry: 2000\n\n"
 
-# A stream costs a socket and some kilobytes; this is far more than look at the lectures of one machine.
-MOST_STREAMS = 64
+# A stream costs a socket and a few kilobytes. One machine's lectures have far fewer open pages.
+MAX_STREAMS = 64
 
 
 def message(position: str, data: bytes) -> bytes:
-    """One event. `data` is a single line, and `position` what comes back as Last-Event-ID."""
+    """One event. `data` is a single line; the client sends `position` back as Last-Event-ID."""
     return b"id: %s\ndata: %s\n\n" % (position.encode(), data)
 
 
 class Streams:
-    """All answers that go on, until they are told to stop."""
+    """The open streams: their number, and whether they must stop."""
 
     def __init__(self) -> None:
         self.open = 0
@@ -34,12 +34,12 @@ class Streams:
 
 
 class EventStream(StreamingResponse):
-    """Sends what `events` yields; 503 where there are MOST_STREAMS already."""
+    """Sends what `events` yields; 503 if there are MAX_STREAMS already."""
 
     media_type = "text/event-stream"
 
     def __init__(self, streams: Streams, events: AsyncGenerator[bytes, None]) -> None:
-        super().__init__(events, headers={"X-Accel-Buffering": "no"})  # or nginx would keep events back
+        super().__init__(events, headers={"X-Accel-Buffering": "no"})  # or nginx would buffer events
         self._streams = streams
         self._events = events
 
@@ -47,7 +47,7 @@ class EventStream(StreamingResponse):
         if scope["method"] == "HEAD":
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": b""})
-        elif self._streams.open >= MOST_STREAMS:
+        elif self._streams.open >= MAX_STREAMS:
             busy = PlainTextResponse("too many pages are open; close one\n", 503, {"Retry-After": "10"})
             await busy(scope, receive, send)
         else:

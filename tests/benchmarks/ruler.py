@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.table import Table
 from rq import Worker
 
-from producer.feeding.frame import SampledFrame
 from producer.feeding.packing import packed
-from producer.feeding.source import open_source
+from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.sources.opening import open_source
 from tests.conftest import running_redis
 from tests.gallery import Tile, render_gallery
 from tests.lectures import begin_lecture, events_of, push_chunk

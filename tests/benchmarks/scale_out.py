@@ -20,7 +20,8 @@ import cv2
 import redis
 
 from producer.feeding.feed import Feed
-from producer.feeding.frame import SampledFrame
+from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.starting import NewLecture
 from tests.benchmarks.ruler import (
     CORES,
     FPS,
@@ -132,7 +133,7 @@ def _traffic(processes: int, lectures: int, source: Small) -> dict[str, Any]:
         names = [f"l{n}" for n in range(lectures)]
         empty = _memory(client)
         client.config_resetstat()
-        feeds = [Feed.start(client, name, "", FPS, *SMALL, max_bytes=SMALL_CHUNK_BYTES) for name in names]
+        feeds = [Feed.start(client, NewLecture(name, "", FPS, *SMALL), SMALL_CHUNK_BYTES) for name in names]
         threads = [threading.Thread(target=feed.run, args=(source, threading.Event())) for feed in feeds]
         for thread in threads:
             thread.start()

@@ -24,8 +24,9 @@ from typing import Any
 import redis
 
 from producer.feeding.feed import Feed
-from producer.feeding.frame import SampledFrame
-from producer.feeding.source import open_source
+from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.sources.opening import open_source
+from producer.feeding.starting import NewLecture
 from producer.reading.lectures import forget
 from tests.benchmarks.ruler import CORES, FPS, Result, Terms, conclude, warm_workers
 from tests.gallery import render_gallery
@@ -100,7 +101,7 @@ def _lecture_after_lecture(
     with connect(url) as client:
         for number in itertools.count(1):
             keys = LectureKeys(f"{name}-{number}")
-            feed = Feed.start(client, keys.lecture, "soak", FPS, *SIZE, max_bytes=MAX_BYTES)
+            feed = Feed.start(client, NewLecture(keys.lecture, "soak", FPS, *SIZE), MAX_BYTES)
             feed.run(Loop(slides, SHORT_FRAMES if short else None), stop)
             await_end(client, keys, DRAINING_S)
             ledger = ledger_of(client, keys)

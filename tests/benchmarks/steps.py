@@ -41,8 +41,8 @@ STEPS: tuple[tuple[str, Any, str], ...] = (
     ("fetch", worker.job, "_fetch"),
     ("JPEG", worker.perception.perception, "_decoded"),
     ("faces: thumbnails, merging", worker.perception.perception.Perception, "_detect"),
-    ("faces: windows", worker.perception.faces.FaceDetector, "_look"),
-    ("faces: second look", worker.perception.faces.FaceDetector, "_look_again"),
+    ("faces: windows", worker.perception.faces.FaceDetector, "_search"),
+    ("faces: checks", worker.perception.faces.FaceDetector, "_checked"),
     ("crops", worker.perception.perception, "face_crop"),
     ("scaling to the networks' sizes", worker.perception.emotions, "_scaled"),
     ("ensemble, the rest", worker.perception.emotions.Ensemble, "predict"),
@@ -158,7 +158,7 @@ def _stopwatches() -> Iterator[Stopwatch]:
     with ExitStack() as patches:
         for step, owner, name in STEPS:
             patches.enter_context(patch.object(owner, name, stopwatch.around(step, getattr(owner, name))))
-        networks = worker.job.perception()._ensemble._networks.values()
+        networks = worker.job.perception()._ensemble._models.values()
         for network in {type(network) for network in networks}:
             patches.enter_context(patch.object(network, "logits", stopwatch.around(None, network.logits)))
         yield stopwatch

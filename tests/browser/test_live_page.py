@@ -1,27 +1,20 @@
-"""The page of a running lecture in a real browser: what it shows is what was published, and moves with it."""
+"""The live page in a real browser: it shows the published events as they come."""
 
-import shutil
 from collections.abc import Iterator
 
 import msgspec
 import pytest
 import redis
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from producer.presentation.palette import COLOURS
 from producer.reading.lectures import forget
-from producer.reading.report.palette import COLOURS
+from tests.browser.conftest import record_errors
 from tests.producer.reading.writing import begin as begin_unfed
 from tests.producer.reading.writing import class_, commit, emotion, end, frame_events
 from tests.producer.serving.server import serving
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import EMOTIONS, ClassEvent
-
-CHROMIUM = shutil.which("chromium")
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)")
-
-# For machines that are slow; nothing waits as long as this where they are not.
-PATIENCE_MS = 30_000
 
 
 @pytest.fixture(scope="module")
@@ -30,32 +23,11 @@ def server(redis_server: str) -> Iterator[str]:
         yield address.rstrip("/")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def complaints() -> list[str]:
-    """What the browser found wrong with the page."""
-    return []
-
-
-@pytest.fixture
-def page(browser: Browser, server: str, client: redis.Redis, complaints: list[str]) -> Iterator[Page]:
-    """The page of lecture `l`, of which nothing is there yet."""
-
-    def heard(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            complaints.append(message.text)
-
-    expect.set_options(timeout=PATIENCE_MS)
+def page(browser: Browser, server: str, client: redis.Redis, errors: list[str]) -> Iterator[Page]:
+    """The page of lecture `l`, which has not begun yet."""
     page = browser.new_page(viewport={"width": 1200, "height": 900})
-    page.on("console", heard)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    record_errors(page, errors)
     page.goto(f"{server}/lectures/l")
     yield page
     page.close()
@@ -71,7 +43,7 @@ def shares(**given: float) -> dict[str, float]:
 
 
 def colour_at(page: Page, participant: str, part: float) -> tuple[int, ...]:
-    """The colour of a participant's strip, so far from its left; (0, 0, 0, 0) where it is empty."""
+    """The colour of a participant's strip at this part of its width; (0, 0, 0, 0) where it is empty."""
     script = """([who, part]) => {
         const canvas = document.querySelector(`[data-participant="${who}"] canvas`);
         const x = Math.floor(part * canvas.width);
@@ -80,8 +52,8 @@ def colour_at(page: Page, participant: str, part: float) -> tuple[int, ...]:
     return tuple(page.evaluate(script, [participant, part]))
 
 
-def painted_anew(page: Page) -> None:
-    """Wait for the pictures, which come after the words."""
+def charts_drawn(page: Page) -> None:
+    """Wait until the charts are drawn, after the words."""
     page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
@@ -90,7 +62,7 @@ def painted(emotion: str) -> tuple[int, ...]:
     return (*(int(code[at : at + 2], 16) for at in (1, 3, 5)), 255)
 
 
-def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redis.Redis, complaints: list[str]) -> None:
+def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redis.Redis, errors: list[str]) -> None:
     status = page.locator("#status")
     expect(status).to_have_text("waiting: there is no such lecture yet")
 
@@ -106,20 +78,20 @@ def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redi
     expect(page.locator("#readout")).to_contain_text(
         "happiness 60 %, neutral 40 %; valence +0.49, arousal +0.31; 2 faces"
     )
-    expect(page.locator("#moments-note")).to_have_text("None so far.")
+    expect(page.locator("#moments-note")).to_have_text("None until now.")
     areas = page.locator("#class-chart path").first.get_attribute("d")
 
     second = ClassEvent("l", 2, 1.0, 1, shares(sadness=1.0), -0.63, -0.27, "m1")
     commit(client, "l", [emotion("l", "p01", 2), second])
     expect(page.locator('#shares [data-emotion="sadness"] .share')).to_have_text("100.0 %")
     expect(page.locator("#valence")).to_have_text("\N{MINUS SIGN}0.63")
-    assert page.locator("#class-chart path").first.get_attribute("d") != areas, "the picture has moved"
-    painted_anew(page)
+    assert page.locator("#class-chart path").first.get_attribute("d") != areas, "the chart has changed"
+    charts_drawn(page)
     assert colour_at(page, "p01", 0.75)[:3] != (0, 0, 0)
     assert colour_at(page, "p02", 0.75) == (0, 0, 0, 0), "a gap is a gap"
 
-    page.locator("#figures summary").click()
-    rows = page.locator("#figures-body tr").all_inner_texts()
+    page.locator("#class-table summary").click()
+    rows = page.locator("#class-table-body tr").all_inner_texts()
     assert " ".join(rows[0].split()) == "0:00:00 0.0 % 0.0 % 0.0 % 0.0 % 40.0 % 0.0 % 60.0 % +0.49 +0.31 2"
     assert " ".join(rows[1].split()).startswith("0:00:01 0.0 % 100.0 %")
 
@@ -128,10 +100,10 @@ def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redi
     expect(page.locator("#now-heading")).to_have_text("The class at the end, 0:00:01")
     expect(page.locator("#moments-note")).to_have_text("None.")
     expect(page.locator("#ledger")).to_contain_text("published")
-    assert complaints == []
+    assert errors == []
 
 
-def test_colour_says_what_was_displayed_when(page: Page, client: redis.Redis) -> None:
+def test_the_colour_of_a_strip_shows_what_was_displayed(page: Page, client: redis.Redis) -> None:
     begin(client, "l")
     sure = {name: shares(**{name: 0.9, "neutral": 0.1}) for name in ("happiness", "sadness")}
     for frame in range(20):
@@ -140,12 +112,12 @@ def test_colour_says_what_was_displayed_when(page: Page, client: redis.Redis) ->
         commit(client, "l", [event, class_("l", frame, 1)])
     expect(page.locator('[data-participant="p01"] .current')).to_have_text("sadness 90 %")
     page.wait_for_function("document.querySelector('#cursor').max === '9'")
-    painted_anew(page)
+    charts_drawn(page)
     assert colour_at(page, "p01", 0.2) == painted("happiness")
     assert colour_at(page, "p01", 0.8) == painted("sadness")
 
 
-def test_any_time_can_be_looked_at_with_the_keyboard(page: Page, client: redis.Redis) -> None:
+def test_any_time_can_be_chosen_with_the_keyboard(page: Page, client: redis.Redis) -> None:
     begin(client, "l")
     for frame in range(8):
         commit(client, "l", frame_events("l", frame, ["p01"] if frame < 4 else []))
@@ -158,7 +130,7 @@ def test_any_time_can_be_looked_at_with_the_keyboard(page: Page, client: redis.R
     expect(page.locator("#now-heading")).to_have_text("The class at 0:00:00")
     commit(client, "l", frame_events("l", 8, ["p01"]))
     expect(page.locator("#faces")).to_have_text("1")
-    expect(page.locator("#readout")).to_contain_text("0:00:00 to 0:00:01")  # what is looked at stays
+    expect(page.locator("#readout")).to_contain_text("0:00:00 to 0:00:01")  # the chosen time stays
     page.locator("#live").click()
     expect(page.locator("#now-heading")).to_contain_text("The class now, 0:00:04")
 
@@ -174,19 +146,19 @@ def test_pausing_reloading_and_forgetting(page: Page, client: redis.Redis) -> No
     expect(page.locator("#faces")).to_have_text("2")
     page.reload()
     expect(page.locator("#faces")).to_have_text("2")
-    expect(page.locator("#people-body tr")).to_have_count(2)
+    expect(page.locator("#participants-body tr")).to_have_count(2)
     client.delete(LectureKeys("l").feeder)
     forget(client, "l")
-    expect(page.locator("#status")).to_have_text("forgotten: nothing of it is kept any more")
-    expect(page.locator("#people-body tr")).to_have_count(0)
+    expect(page.locator("#status")).to_have_text("forgotten: all results were erased")
+    expect(page.locator("#participants-body tr")).to_have_count(0)
     expect(page.locator("#class-chart path")).to_have_count(0)
 
 
 def test_a_lecture_of_the_class_only_says_so(page: Page, client: redis.Redis) -> None:
     begin(client, "l")
     commit(client, "l", [class_("l", 0, 30)])
-    expect(page.locator("#people-note")).to_have_text("Nothing is published per person in this lecture.")
-    expect(page.locator("#people")).to_be_hidden()
+    expect(page.locator("#participants-note")).to_have_text("Nothing is published per person in this lecture.")
+    expect(page.locator("#participants")).to_be_hidden()
 
 
 @pytest.mark.parametrize("width", [360, 800, 1400])
@@ -194,11 +166,11 @@ def test_nothing_is_wider_than_the_window(page: Page, client: redis.Redis, width
     page.set_viewport_size({"width": width, "height": 800})
     begin(client, "l")
     commit(client, "l", frame_events("l", 0, [f"participant-with-a-long-name-{n}" for n in range(20)]))
-    expect(page.locator("#people-body tr")).to_have_count(20)
+    expect(page.locator("#participants-body tr")).to_have_count(20)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_dark_where_the_system_is_dark(page: Page) -> None:
+def test_the_page_is_dark_if_the_system_is(page: Page) -> None:
     background = "getComputedStyle(document.documentElement).backgroundColor"
     page.emulate_media(color_scheme="dark")
     assert page.evaluate(background) == "rgb(15, 18, 22)"
@@ -206,7 +178,7 @@ def test_dark_where_the_system_is_dark(page: Page) -> None:
     assert page.evaluate(background) == "rgb(244, 245, 247)"
 
 
-def test_the_list_leads_to_the_lectures(page: Page, server: str, client: redis.Redis, complaints: list[str]) -> None:
+def test_the_list_links_to_the_lectures(page: Page, server: str, client: redis.Redis, errors: list[str]) -> None:
     page.goto(server)
     expect(page.locator("#none")).to_be_visible()
     begin(client, "l")
@@ -214,7 +186,7 @@ def test_the_list_leads_to_the_lectures(page: Page, server: str, client: redis.R
     page.get_by_role("link", name="l", exact=True).click()
     expect(page.locator("h1")).to_have_text("l")
     expect(page.locator("#status")).to_have_text("running")
-    assert complaints == []
+    assert errors == []
 
 
 def test_the_token_opens_the_page_and_its_stream(browser: Browser, redis_url: str, client: redis.Redis) -> None:
@@ -225,6 +197,6 @@ def test_the_token_opens_the_page_and_its_stream(browser: Browser, redis_url: st
         port = address.partition("?")[0].rstrip("/").rpartition(":")[2]
         page.goto(f"http://127.0.0.1:{port}/?{address.partition('?')[2]}")
         page.wait_for_url("**/lectures/l")
-        expect(page.locator("#status")).to_have_text("running", timeout=PATIENCE_MS)
+        expect(page.locator("#status")).to_have_text("running")
         assert "token" not in page.url
         page.close()

@@ -1,30 +1,22 @@
-"""The report in a real browser without a network: what it shows, reads out and lets a keyboard do."""
+"""The report in a real browser without a network: what it shows, also to a keyboard and a screen reader."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import redis
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from producer.reading.report.palette import STACK
+from producer.presentation.palette import STACK
+from producer.reading.analysis.names import Roster
 from producer.reading.report.writing import report
-from producer.reading.roster import Roster
-from tests.producer.reading.lessons import lesson, write_lesson
+from tests.browser.conftest import record_errors
+from tests.producer.reading.scripted import scripted_events, write_scripted
 from worker.contract.connection import connect
 
-CHROMIUM = shutil.which("chromium")
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)")
-
-# For machines that are slow; nothing waits as long as this where they are not.
-PATIENCE_MS = 30_000
-
 FRAMES = 120
-"""A minute. Everybody is neutral, then happy from the middle on; p03 is away for a while, p04 always angry."""
+"""A minute. All are neutral, and happy from the middle on, but p03 is away for a while and p04 always angry."""
 
 NAME = '<img src=x onerror="document.title=1">'
 
@@ -41,65 +33,42 @@ def shows(person: int, frame: int) -> str | None:
 def file(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "r.html"
     with connect(redis_server) as client:
-        write(client, path)
+        client.flushall()
+        write_scripted(client, scripted_events(4, FRAMES, shows, share=0.86))
+        assert report(client, "l", path, Roster({"p01": NAME}))
     return path
 
 
-def write(client: redis.Redis, path: Path) -> None:
-    client.flushall()
-    write_lesson(client, lesson(4, FRAMES, shows, share=0.86))
-    assert report(client, "l", path, Roster({"p01": NAME}))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def complaints() -> list[str]:
-    """What the browser found wrong with the page, and what it was asked to load beside it."""
-    return []
-
-
-@pytest.fixture
-def page(browser: Browser, file: Path, complaints: list[str]) -> Iterator[Page]:
-    def heard(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            complaints.append(message.text)
-
-    expect.set_options(timeout=PATIENCE_MS)
+def page(browser: Browser, file: Path, errors: list[str]) -> Iterator[Page]:
+    """The report. Requests for any other file count as errors."""
     with browser.new_context(viewport={"width": 1200, "height": 900}, offline=True) as context:
         page = context.new_page()
-        page.on("console", heard)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: complaints.append(request.url) if request.url != file.as_uri() else None)
+        record_errors(page, errors)
+        page.on("request", lambda request: errors.append(request.url) if request.url != file.as_uri() else None)
         page.goto(file.as_uri())
         expect(page.locator("[data-chart=faces] svg")).to_be_visible()
         expect(page.locator(".track")).to_have_count(4)
         yield page
 
 
-def test_it_opens_without_a_network_and_without_a_complaint(page: Page, complaints: list[str]) -> None:
+def test_it_opens_without_a_network_and_without_errors(page: Page, errors: list[str]) -> None:
     expect(page).to_have_title("Lecture l \N{EN DASH} LecturePulse report")
     for chart in ("shares", "affect", "faces"):
         assert page.locator(f"[data-chart={chart}] svg path").count() > 0
-    expect(page.get_by_text("Where scripts may not run")).to_have_count(0)
-    assert complaints == []
+    expect(page.get_by_text("If scripts may not run")).to_have_count(0)
+    assert errors == []
 
 
-def test_headings_landmarks_and_pictures_have_names(page: Page) -> None:
+def test_headings_landmarks_and_charts_have_names(page: Page) -> None:
     assert page.get_by_role("heading", level=1).all_inner_texts() == ["Lecture l"]
     assert page.get_by_role("heading", level=2).all_inner_texts() == [
         "The class over time",
-        "Moments worth looking at",
+        "Moments worth watching",
         "Participants",
-        "Who was seen how long",
-        "How sure the models are",
-        "What these figures do not say",
+        "How long participants were in view",
+        "How certain the models are",
+        "What these results do not say",
         "Where every frame went",
     ]
     for role in ("banner", "navigation", "main", "contentinfo"):
@@ -108,7 +77,7 @@ def test_headings_landmarks_and_pictures_have_names(page: Page) -> None:
         assert picture.get_attribute("aria-label")
 
 
-def test_the_first_tab_leads_past_everything_to_the_report(page: Page) -> None:
+def test_the_first_tab_stop_skips_to_the_report(page: Page) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the report")).to_be_focused()
     page.keyboard.press("Enter")
@@ -128,7 +97,7 @@ def test_the_table_opens_and_holds_what_was_displayed(page: Page) -> None:
     assert (after["happiness"], after["anger"], after["neutral"]) == ("65%", "23%", "2%")
 
 
-def test_a_keyboard_goes_through_a_strip_which_is_read_out(page: Page) -> None:
+def test_a_strip_can_be_read_with_keyboard_and_screen_reader(page: Page) -> None:
     strip = page.get_by_role("slider", name="p03")
     page.get_by_role("link", name="Skip 4 strips").focus()
     for _ in range(3):
@@ -148,7 +117,7 @@ def test_a_keyboard_goes_through_a_strip_which_is_read_out(page: Page) -> None:
     expect(page.locator("[data-clock]")).to_have_text("Whole lecture")
 
 
-def test_the_legend_has_the_shares_of_the_lecture_and_of_the_time_pointed_at(page: Page) -> None:
+def test_the_legend_has_the_shares_of_the_lecture_or_of_the_chosen_time(page: Page) -> None:
     happiness = page.locator("[data-share=happiness]")
     expect(happiness).to_have_text(page.locator(".tiles dd").last.inner_text().split()[1])
     page.get_by_role("slider", name="Time in the lecture").fill("50")
@@ -160,15 +129,15 @@ def test_the_legend_has_the_shares_of_the_lecture_and_of_the_time_pointed_at(pag
     expect(page.locator("[data-when]")).to_have_text("whole lecture")
 
 
-def test_a_moment_is_shown_in_the_pictures(page: Page) -> None:
+def test_a_moment_can_be_shown_in_the_charts(page: Page) -> None:
     moment = page.locator(".moments li")
     expect(moment).to_have_count(1)
     expect(moment).to_contain_text("happiness up 63 points, neutral down 63")
-    moment.get_by_role("button", name="Show 0:00:30 in the pictures").click()
+    moment.get_by_role("button", name="Show 0:00:30 in the charts").click()
     expect(page.locator("[data-clock]")).to_have_text("0:00:30")
 
 
-def test_a_name_with_markup_in_it_is_only_text(page: Page) -> None:
+def test_markup_in_a_name_stays_text(page: Page) -> None:
     expect(page.get_by_role("slider", name=f"{NAME} (p01)")).to_be_visible()
     expect(page.locator("img")).to_have_count(0)
     expect(page).to_have_title(re.compile("LecturePulse"))
@@ -183,9 +152,9 @@ def test_nothing_is_wider_than_the_window(page: Page, width: int) -> None:
         box = page.locator(part).bounding_box()
         assert box is not None
         assert 0 <= box["x"] <= box["x"] + box["width"] <= width
-    short = page.locator(".who b", has_text="p02")
+    short = page.locator(".participant b", has_text="p02")
     assert short.evaluate("element => element.scrollWidth <= element.clientWidth"), "an id is whole"
-    labels = [label.bounding_box() for label in page.locator("[data-axis] span:not(.unsaid)").all()]
+    labels = [label.bounding_box() for label in page.locator("[data-axis] span:not(.thinned)").all()]
     places = [(box["x"], box["x"] + box["width"]) for box in labels if box]
     assert len(places) >= 2
     strip = page.locator(".track").first.bounding_box()
@@ -194,7 +163,7 @@ def test_nothing_is_wider_than_the_window(page: Page, width: int) -> None:
     assert all(behind <= next_ for (_, behind), (next_, _) in pairwise(places)), "times above the strips overlap"
 
 
-def test_dark_is_dark_in_the_page_and_in_its_pictures(page: Page) -> None:
+def test_page_and_charts_are_dark_if_the_system_is(page: Page) -> None:
     def brightness(selector: str, style: str) -> int:
         colour = page.locator(selector).first.evaluate(f"element => getComputedStyle(element).{style}")
         return sum(map(int, re.findall(r"\d+", colour)[:3]))
@@ -206,7 +175,7 @@ def test_dark_is_dark_in_the_page_and_in_its_pictures(page: Page) -> None:
     assert light[1] < 350 < 450 < dark[1]
 
 
-def test_on_paper_there_is_nothing_to_click_and_no_picture_is_cut(page: Page) -> None:
+def test_paper_has_no_buttons_and_few_pages(page: Page) -> None:
     page.emulate_media(media="print", color_scheme="dark")
     for gone in ("nav", ".time-bar", ".moments button", "summary"):
         expect(page.locator(gone).first).to_be_hidden()
@@ -217,7 +186,7 @@ def test_on_paper_there_is_nothing_to_click_and_no_picture_is_cut(page: Page) ->
     assert 1 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 8
 
 
-def test_on_paper_the_legend_has_the_shares_of_the_whole_lecture_whatever_was_pointed_at(page: Page) -> None:
+def test_paper_shows_the_whole_lecture_for_any_chosen_time(page: Page) -> None:
     happiness = page.locator('[data-share="happiness"]')
     whole = happiness.inner_text()
     page.locator("[data-time]").fill("3")
@@ -231,9 +200,9 @@ def test_on_paper_the_legend_has_the_shares_of_the_whole_lecture_whatever_was_po
     expect(page.locator("[data-when]")).to_have_text("at 0:00:03")
 
 
-def test_without_scripts_the_tables_are_still_there(browser: Browser, file: Path) -> None:
+def test_without_scripts_the_tables_are_there(browser: Browser, file: Path) -> None:
     with browser.new_context(java_script_enabled=False, offline=True) as context:
         page = context.new_page()
         page.goto(file.as_uri())
-        expect(page.get_by_text("Where scripts may not run")).to_be_visible()
+        expect(page.get_by_text("If scripts may not run")).to_be_visible()
         expect(page.locator("#coverage-table tr")).to_have_count(5)

@@ -1,11 +1,11 @@
-"""The steps of deploy/Dockerfile by hand, in clean Debian roots, where no container engine is to be had.
+"""The steps of deploy/Dockerfile in clean Debian roots, for a machine without a container engine.
 
     python -m tests.deploy.image FOLDER VIDEO
 
-Needs root, Debian's debootstrap and redis-server, and the network. In place of the image `python:3.11-slim-bookworm` it
-takes a minimal Debian bookworm with Debian's own Python 3.11; then it does what the Dockerfile says (COPY and RUN, read
-out of it), and runs `worker run` and `producer ingest VIDEO` in the result: as user 10001, with no capability, nothing
-to write on but a small /tmp, beside a redis-server with the arguments of compose.yaml. Prints what came out.
+Needs root, Debian's debootstrap and redis-server, and the network. It replaces the image `python:3.11-slim-bookworm` by
+a minimal Debian bookworm with Debian's own Python 3.11. Then it executes the COPY and RUN steps of the Dockerfile, and
+runs `worker run` and `producer ingest VIDEO` in the result: as user 10001, without capabilities, with only a small
+writable /tmp, and with a redis-server that has the arguments of compose.yaml. It prints the results.
 """
 
 import json
@@ -25,17 +25,17 @@ from tests.deploy.manifests import DEPLOY, ROOT, compose
 from tests.streams import free_port
 
 PACKAGES = ("python3.11-venv ca-certificates", "python3.11-minimal libpython3.11-stdlib")
-"""For the two stages: with pip, and without."""
+"""For the two stages: with and without pip."""
 
 NOBODY = "10001"
 """The user of the Dockerfile."""
 
 REGISTRIES = ("SSL_CERT_FILE", "PIP_CERT", "PIP_INDEX_URL", "HTTP_PROXY", "HTTPS_PROXY")
-"""Of this machine's environment, what pip and apt need to reach theirs."""
+"""Variables of this machine's environment that pip and apt need to reach their registries."""
 
 
 def main() -> None:
-    """Build, run, tell."""
+    """Build, run, and print the results."""
     folder, video = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     stages = _stages()
@@ -61,7 +61,7 @@ def _stages() -> list[list[tuple[str, str]]]:
 
 
 def _debian(root: Path, packages: str) -> Path:
-    """A minimal Debian with these packages and nothing that they only recommend."""
+    """A minimal Debian with these packages, without recommended ones."""
     if not (root / "etc").exists():
         command = ["debootstrap", "--variant=minbase", "bookworm", str(root)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -92,7 +92,7 @@ def _do(verb: str, words: str, root: Path, build: Path) -> None:
 
 
 def _sh(root: Path, script: str) -> None:
-    """Run a script in a root, with this machine's way to the registries."""
+    """Run a script in a root, with this machine's access to the registries."""
     for file in ("/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs/ca-certificates.crt"):
         (root / file.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, root / file.lstrip("/"))
@@ -113,7 +113,7 @@ def _mounted(root: Path) -> Iterator[None]:
 
 
 def _run(root: Path, folder: Path, video: Path) -> None:
-    """A worker and a producer in the image, beside a Redis as compose.yaml starts it."""
+    """A worker and a producer in the image, with a Redis as compose.yaml starts it."""
     shutil.copytree(DEPLOY, folder / "deploy", dirs_exist_ok=True)
     shutil.rmtree(folder / "deploy/secrets", ignore_errors=True)
     subprocess.run([sys.executable, str(folder / "deploy/passwords.py")], check=True, stdout=subprocess.DEVNULL)
@@ -149,7 +149,7 @@ def _run(root: Path, folder: Path, video: Path) -> None:
 def _inside(
     root: Path, words: list[str], url: str, video: Path | None = None, out: int | None = None
 ) -> "subprocess.Popen[str]":
-    """A command in the image, in a mount namespace of its own: everything read-only, /tmp small and in memory."""
+    """A command in the image, in its own mount namespace: all read-only, except a small /tmp in memory."""
     steps = [
         "mount --bind $root $root",
         "mount -t proc proc $root/proc",
@@ -158,7 +158,7 @@ def _inside(
         "mknod -m 666 $root/dev/null c 1 3",
         "mknod -m 666 $root/dev/urandom c 1 9",
         "mkdir $root/dev/shm",
-        "mount -t tmpfs -o size=64m,mode=1777 tmpfs $root/dev/shm",  # which container engines give by themselves
+        "mount -t tmpfs -o size=64m,mode=1777 tmpfs $root/dev/shm",  # as container engines do
         "mount -t tmpfs -o size=1m tmpfs $root/mnt",
         "touch $root/mnt/lecture",
         "mount --bind $video $root/mnt/lecture",

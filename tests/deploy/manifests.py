@@ -1,4 +1,4 @@
-"""The files of deploy/, read."""
+"""The parsed files of deploy/."""
 
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,18 @@ def compose() -> dict[str, Any]:
 
 
 def objects(kind: str | None = None) -> list[dict[str, Any]]:
-    """All Kubernetes objects, or those of one kind."""
+    """All Kubernetes objects, or all of one kind."""
     found = [each for file in KUBERNETES for each in _read(file)]
     return [each for each in found if kind in (None, each["kind"])]
 
 
 def workloads() -> list[dict[str, Any]]:
-    """Those objects that have pods."""
+    """The objects that have pods."""
     return [each for each in objects() if "template" in each.get("spec", {})]
 
 
 def pod_of(name: str) -> dict[str, Any]:
-    """The pod's specification in the workload of that name."""
+    """The pod specification of the workload `name`."""
     (found,) = [each for each in workloads() if each["metadata"]["name"] == name]
     return dict(found["spec"]["template"]["spec"])
 

@@ -1,4 +1,4 @@
-"""A real Prometheus on loopback, with the configuration of deploy/prometheus and other targets."""
+"""A real Prometheus on loopback, with the configuration of deploy/prometheus and the targets of a test."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ FOLDER = DEPLOY / "prometheus"
 
 
 def program(name: str) -> str:
-    """Where `prometheus` or `promtool` is; skips the test where it is not."""
+    """The path of `prometheus` or `promtool`; skips the test if it is not installed."""
     found = shutil.which(name)
     if found is None:
         pytest.skip(f"{name} is not installed (Debian's package prometheus)")
@@ -30,19 +30,19 @@ def program(name: str) -> str:
 
 
 class Prometheus:
-    """One that runs; its HTTP API."""
+    """The HTTP API of a running Prometheus."""
 
     def __init__(self, port: int) -> None:
         self._api = f"http://127.0.0.1:{port}/api/v1/"
 
     def series(self, expr: str, seconds: float) -> list[dict[str, Any]]:
-        """What `expr` was in the last seconds, as a panel asks for it: the series that have a number."""
+        """The series of `expr` that had a number in the last `seconds`, queried as a panel does."""
         now = time.time()
         found = self.ask("query_range", query=expr, start=now - seconds, end=now, step=1)["result"]
         return [each for each in found if any(value not in ("NaN", "+Inf", "-Inf") for _, value in each["values"])]
 
     def ask(self, what: str, **given: object) -> dict[str, Any]:
-        """The answer's data; urllib.error.HTTPError where the query is none."""
+        """The answer's data; urllib.error.HTTPError if the query is invalid."""
         with urllib.request.urlopen(f"{self._api}{what}?{urllib.parse.urlencode(given)}", timeout=10) as answer:
             return dict(json.load(answer)["data"])
 
@@ -55,10 +55,10 @@ class Prometheus:
 
 @contextmanager
 def running_prometheus(targets: dict[str, list[str]], folder: Path) -> Iterator[Prometheus]:
-    """Scrapes twice a second: job name -> host and port of its targets. The rules are those of deploy/prometheus."""
+    """A Prometheus with the rules of deploy/prometheus, which scrapes `targets` (job -> hosts) every second."""
     config = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
     assert {each["job_name"] for each in config["scrape_configs"]} == set(targets)
-    config["global"] = {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "1s"}
+    config["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(FOLDER / "rules.yml")]
     for each in config["scrape_configs"]:
         del each["dns_sd_configs"]

@@ -15,12 +15,12 @@ def board(name: str) -> dict[str, Any]:
 
 
 def panels(name: str) -> list[dict[str, Any]]:
-    """All panels of a dashboard that ask for something."""
+    """All panels of a dashboard that have queries."""
     return [panel for panel in board(name)["panels"] if panel.get("targets")]
 
 
 def promql(lecture: str) -> Iterator[tuple[str, str]]:
-    """Every PromQL expression of every dashboard, and where it stands; Grafana's variables filled in."""
+    """Every PromQL expression of every dashboard and its place, with Grafana's variables replaced."""
     values = {"$__rate_interval": "8s", "$lecture": lecture}
     for name in BOARDS:
         for panel in panels(name):
@@ -33,7 +33,7 @@ def promql(lecture: str) -> Iterator[tuple[str, str]]:
 
 
 def streams(lecture: str, participant: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Every panel that reads Redis, and its query with the variables filled in."""
+    """Every panel that reads Redis, and its query with the variables replaced."""
     for name in BOARDS:
         for panel in panels(name):
             for target in panel["targets"]:

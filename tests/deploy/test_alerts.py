@@ -1,4 +1,4 @@
-"""The alert rules and the configuration of Prometheus, by promtool."""
+"""The alert rules and the configuration of Prometheus, checked by promtool."""
 
 import subprocess
 
@@ -8,11 +8,11 @@ from tests.deploy.prometheus import FOLDER, program
 
 
 @pytest.mark.parametrize("check", [("check", "rules", "rules.yml"), ("test", "rules", "rules.test.yml")])
-def test_the_alert_rules_do_what_their_tests_say(check: tuple[str, str, str]) -> None:
+def test_the_alert_rules_are_valid_and_pass_their_tests(check: tuple[str, str, str]) -> None:
     _promtool(*check[:2], str(FOLDER / check[2]))
 
 
-def test_the_configuration_is_one() -> None:
+def test_the_configuration_is_valid() -> None:
     _promtool("check", "config", str(FOLDER / "prometheus.yml"))
 
 

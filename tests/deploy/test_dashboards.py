@@ -1,18 +1,18 @@
-"""The dashboards: what is committed is what the code makes, and fits together.
+"""The dashboards: the committed JSON equals what the code makes, and its parts fit together.
 
-What they ask is asked in test_running_lecture. Grafana cannot be installed here: that it shows all this is not tested.
+test_running_lecture runs their queries. Grafana itself is not tested, because it cannot be installed here.
 """
 
 import pytest
 import yaml
 
-from producer.reading.report.palette import COLOURS
+from producer.presentation.palette import COLOURS
 from tests.deploy.manifests import DEPLOY
 from tests.deploy.queries import BOARDS, JSON, board, panels
 from worker.contract.messages import EMOTIONS
 
 
-def test_the_committed_json_is_what_the_code_makes() -> None:
+def test_the_committed_json_equals_what_the_code_makes() -> None:
     pytest.importorskip("grafana_foundation_sdk", reason="grafana-foundation-sdk needs Python 3.11")
     from deploy.grafana.boards import BOARDS as MADE
     from deploy.grafana.boards import as_json
@@ -23,7 +23,7 @@ def test_the_committed_json_is_what_the_code_makes() -> None:
 
 
 @pytest.mark.parametrize("name", BOARDS)
-def test_panels_say_what_they_show_lie_side_by_side_and_ask_a_source_that_is_provisioned(name: str) -> None:
+def test_panels_have_descriptions_do_not_overlap_and_use_a_provisioned_data_source(name: str) -> None:
     provisioned = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/lecturepulse.yaml").read_text())
     sources = {(each["type"], each["uid"]) for each in provisioned["datasources"]}
     taken: set[tuple[int, int]] = set()
@@ -44,7 +44,7 @@ def test_panels_say_what_they_show_lie_side_by_side_and_ask_a_source_that_is_pro
         assert (variable["datasource"]["type"], variable["datasource"]["uid"]) in sources
 
 
-def test_emotions_have_the_reports_colours_on_every_dashboard() -> None:
+def test_emotions_have_the_colours_of_the_report() -> None:
     for name, title in (("lecture", "Displayed expression of the class"), ("participant", "Displayed expression")):
         (panel,) = [panel for panel in panels(name) if panel["title"] == title]
         overrides = panel["fieldConfig"]["overrides"]

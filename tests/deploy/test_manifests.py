@@ -1,6 +1,6 @@
-"""compose.yaml and the Kubernetes manifests: valid by their schemas, hardened, and in step with the code.
+"""compose.yaml and the Kubernetes manifests: valid by their schemas, hardened, and consistent with the code.
 
-What these tests cannot show is that a container engine takes them: there is none where this project is made.
+No container engine runs them here, so these tests do not show that one accepts them.
 """
 
 import json
@@ -49,14 +49,14 @@ def test_kustomize_builds_them() -> None:
     assert worker["spec"]["template"]["spec"]["containers"][0]["image"] == "lecturepulse:0.1.0"
 
 
-def test_every_file_of_the_folder_is_used_or_is_the_example() -> None:
+def test_every_file_is_in_the_kustomization_or_is_the_example() -> None:
     (kustomization,) = objects("Kustomization")
     named = {file.name for file in KUBERNETES} - {"kustomization.yaml", "producer-job.yaml"}
     assert named == set(kustomization["resources"])
 
 
 @pytest.mark.parametrize("name", ["redis", "worker", "lecture-monday-9"])
-def test_pods_run_as_nobody_with_nothing_to_write_on(name: str) -> None:
+def test_pods_run_unprivileged_on_a_read_only_file_system(name: str) -> None:
     pod = pod_of(name)
     assert pod["securityContext"]["runAsNonRoot"]
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -70,7 +70,7 @@ def test_pods_run_as_nobody_with_nothing_to_write_on(name: str) -> None:
         assert "memory" in container["resources"]["limits"]
 
 
-def test_containers_of_compose_run_hardened_and_can_be_reached_from_this_machine_only() -> None:
+def test_containers_of_compose_are_hardened_and_reachable_from_this_machine_only() -> None:
     for name, service in compose()["services"].items():
         assert service["read_only"], name
         assert service["cap_drop"] == ["ALL"], name
@@ -80,12 +80,12 @@ def test_containers_of_compose_run_hardened_and_can_be_reached_from_this_machine
     assert compose()["services"]["redis"]["networks"] == ["inside"]
 
 
-def test_a_worker_is_given_the_time_to_finish_its_chunk() -> None:
+def test_a_worker_gets_the_time_to_finish_its_chunk() -> None:
     assert pod_of("worker")["terminationGracePeriodSeconds"] > DRAIN_S
     assert int(compose()["services"]["worker"]["stop_grace_period"].removesuffix("s")) > DRAIN_S
 
 
-def test_keda_counts_the_queue_that_workers_listen_to() -> None:
+def test_keda_counts_the_queue_of_the_workers() -> None:
     (scaled,) = objects("ScaledObject")
     (trigger,) = scaled["spec"]["triggers"]
     assert trigger["metadata"]["listName"] == f"rq:queue:{QUEUE}"
@@ -96,7 +96,7 @@ def test_keda_counts_the_queue_that_workers_listen_to() -> None:
     }
 
 
-def test_pods_find_the_secrets_that_the_readme_makes() -> None:
+def test_pods_use_the_secrets_that_the_readme_creates() -> None:
     asked = set(re.findall(r"lecturepulse-(\w+)", json.dumps([objects("TriggerAuthentication"), *workloads()])))
     made = (DEPLOY / "README.md").read_text()
     assert asked == {"users", "worker", "producer", "scaler"}
@@ -104,19 +104,18 @@ def test_pods_find_the_secrets_that_the_readme_makes() -> None:
     assert "for each in worker producer scaler" in made
 
 
-def test_whoever_is_let_through_is_somebody() -> None:
-    """Selectors of policies, budgets and services find pods that exist."""
+def test_selectors_find_existing_pods() -> None:
     components = {each["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"] for each in workloads()}
     assert _components_asked_for(objects()) == components
 
 
-def test_no_secret_stands_in_a_file() -> None:
+def test_no_file_contains_a_secret() -> None:
     for file in (DEPLOY / "compose.yaml", *KUBERNETES, *(DEPLOY / "grafana" / "provisioning").rglob("*.yaml")):
         assert not re.search(r"(?i)password\w*: [\"']?[A-Za-z0-9]{8,}", file.read_text()), file
         assert not re.search(r"://[^/\s$]+:[^@\s$]+@", file.read_text()), file
 
 
-def test_both_run_redis_alike_and_the_same_image() -> None:
+def test_compose_and_kubernetes_run_the_same_redis_and_the_same_image() -> None:
     in_compose, in_cluster = compose()["services"]["redis"], pod_of("redis")["containers"][0]
     assert in_compose["command"] == in_cluster["args"]
     assert in_compose["image"] == in_cluster["image"]
@@ -127,7 +126,7 @@ def test_both_run_redis_alike_and_the_same_image() -> None:
     assert pod_of("lecture-monday-9")["containers"][0]["image"] == tag
 
 
-def test_their_commands_are_commands_of_ours() -> None:
+def test_their_commands_and_options_exist() -> None:
     options: dict[tuple[str, str], set[str]] = {}
     for program, command, *given in (
         compose()["services"]["worker"]["command"],
@@ -143,7 +142,7 @@ def test_their_commands_are_commands_of_ours() -> None:
         assert unknown == [], words
 
 
-def test_the_image_is_made_of_what_git_holds_and_runs_as_nobody() -> None:
+def test_the_image_is_built_from_existing_files_and_runs_unprivileged() -> None:
     lines = (DEPLOY / "Dockerfile").read_text().splitlines()
     copied = [line.split()[1:-1] for line in lines if line.startswith("COPY ") and "--from" not in line]
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
@@ -160,7 +159,7 @@ def _image_command() -> list[str]:
 
 
 def _components_asked_for(node: Any) -> set[str]:
-    """The values of the label component anywhere in selectors."""
+    """All values of the label component in selectors."""
     label, found = "app.kubernetes.io/component", set[str]()
     if isinstance(node, list):
         return found.union(*map(_components_asked_for, node))

@@ -1,4 +1,4 @@
-"""deploy/passwords.py, and the Redis that compose.yaml starts with what it wrote: a real one."""
+"""deploy/passwords.py, and a real Redis with the arguments of compose.yaml and the files it wrote."""
 
 import shutil
 import socket
@@ -15,7 +15,7 @@ from tests.deploy.queries import streams
 from tests.processes import eventually
 from tests.streams import free_port
 
-# What KEDA's redis scaler runs (pkg/scalers/redis_scaler.go), in other words: the type of a key, then its length.
+# Like the script of KEDA's redis scaler (pkg/scalers/redis_scaler.go): the type of a key, then its length.
 LENGTH = "if redis.call('type', KEYS[1]).ok == 'none' then return 0 end; return redis.call('llen', KEYS[1])"
 
 
@@ -32,7 +32,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(written: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """redis-server with the arguments that compose.yaml has for it; host and port."""
+    """redis-server with the arguments of compose.yaml; its host and port."""
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("redis-server is not installed")
@@ -48,7 +48,7 @@ def server(written: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             running.terminate()
 
 
-def test_only_the_owner_may_enter_the_folder_and_nothing_is_written_twice(written: Path) -> None:
+def test_only_the_owner_can_enter_the_folder_and_a_second_run_writes_nothing(written: Path) -> None:
     assert written.stat().st_mode & 0o077 == 0
     before = {file.name: file.read_text() for file in written.iterdir()}
     assert set(before) == {"users.acl", "worker.env", "producer.env", "grafana.env", "scaler.env"}
@@ -59,7 +59,7 @@ def test_only_the_owner_may_enter_the_folder_and_nothing_is_written_twice(writte
     assert {file.name: file.read_text() for file in written.iterdir()} == before
 
 
-def test_passwords_differ_and_redis_is_given_their_digests_only(written: Path) -> None:
+def test_passwords_differ_and_redis_gets_only_their_digests(written: Path) -> None:
     passwords = [
         _value(written / f"{user}.env", "REDIS_URL").split(":")[2].split("@")[0] for user in ("worker", "producer")
     ]
@@ -73,7 +73,7 @@ def test_passwords_differ_and_redis_is_given_their_digests_only(written: Path) -
     assert not any(password in (written / "users.acl").read_text() for password in passwords)
 
 
-def test_the_redis_of_compose_knows_them_and_nobody_else(written: Path, server: str) -> None:
+def test_the_redis_of_compose_accepts_these_users_and_no_others(written: Path, server: str) -> None:
     for user in ("worker", "producer"):
         ours = _value(written / f"{user}.env", "REDIS_URL").replace("redis:6379", server)
         with redis.Redis.from_url(ours) as client:
@@ -84,7 +84,7 @@ def test_the_redis_of_compose_knows_them_and_nobody_else(written: Path, server: 
         stranger.ping()
 
 
-def test_the_scaler_can_ask_for_the_length_of_the_queue_and_for_nothing_else(written: Path, server: str) -> None:
+def test_the_scaler_can_read_the_length_of_the_queue_and_nothing_else(written: Path, server: str) -> None:
     given = f"scaler:{_value(written / 'scaler.env', 'password')}"
     with redis.Redis.from_url(f"redis://{given}@{server}") as scaler:
         assert scaler.eval(LENGTH, 1, "rq:queue:frames") == 0
@@ -98,7 +98,7 @@ def test_the_scaler_can_ask_for_the_length_of_the_queue_and_for_nothing_else(wri
                 scaler.execute_command(*forbidden)
 
 
-def test_grafana_may_ask_what_the_participant_dashboard_asks_and_may_see_no_pixels(written: Path, server: str) -> None:
+def test_grafana_can_send_the_queries_of_its_dashboard_and_read_no_pixels(written: Path, server: str) -> None:
     given = f"subscriber:{_value(written / 'grafana.env', 'REDIS_SUBSCRIBER_PASSWORD')}"
     with redis.Redis.from_url(f"redis://{given}@{server}") as grafana:
         assert grafana.ping(), "its health check"

@@ -1,11 +1,11 @@
-"""`worker run` with something the matter: `python -m tests.faults.altered run ...`, as the environment says.
+"""`worker run` with faults: `python -m tests.faults.altered run ...`, with ALTERED in the environment.
 
-ALTERED is JSON: under "set" constants by their full names and what they are to be; under "befall" names of functions of
-worker.job, and what befalls a process that has come through one of them, the first times that anybody does: "kill"
-(SIGKILL), "stop" (SIGSTOP), "hold" (waits for the file `go`), "hang" (an endless sleep), "hang deaf" (one that no
-exception reaches), or nothing ("go on"). "folder" is where the processes tell each other what has happened already.
+ALTERED is JSON. "set" has constants by their full names, with new values. "befall" has names of functions of
+`worker.job`, each with a list of faults for the first processes that return from it: "kill" (SIGKILL), "stop"
+(SIGSTOP), "hold" (wait for the file `go`), "hang" (sleep without end), "hang deaf" (the same, and no exception
+arrives), or "go on" (none). "folder" is where the processes record which faults have happened.
 
-Worker processes are spawned, and a spawned process imports its parent's main module: this one.
+Worker processes are spawned, and a spawned process imports the main module of its parent: this one.
 """
 
 import importlib
@@ -24,12 +24,12 @@ ALTERED = "ALTERED"
 def environment(
     folder: Path, befall: dict[str, list[str]] | None = None, set: dict[str, float] | None = None
 ) -> dict[str, str]:
-    """The environment for worker processes that are so altered."""
+    """The environment for worker processes with these faults and constants."""
     return {**os.environ, ALTERED: json.dumps({"folder": str(folder), "befall": befall or {}, "set": set or {}})}
 
 
 def happened(folder: Path) -> list[str]:
-    """What has befallen, as "function.number"."""
+    """The faults that have happened, as "function.number"."""
     return sorted(path.name for path in folder.iterdir() if path.suffix[1:].isdecimal())
 
 

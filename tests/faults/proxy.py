@@ -1,4 +1,4 @@
-"""A network that misbehaves: a TCP proxy before a Redis, which stalls, resets, and loses answers on the way."""
+"""A bad network: a TCP proxy before a Redis that stalls, resets, and loses answers."""
 
 import socket
 import struct
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-# Close with a reset instead of the polite way.
+# SO_LINGER that closes a connection with a reset.
 RESETTING = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Between its `port` and the Redis at a unix socket. What it does to connections it does to all of them."""
+    """Forwards its `port` to the Redis at a unix socket. Every disturbance affects all connections."""
 
     def __init__(self, server: Path) -> None:
         self._server = server
@@ -27,7 +27,7 @@ class Proxy:
         self._for_good = self._dead = False
         self._cuts = False
         self.answers = 0
-        """How often something came from Redis."""
+        """The number of times that data came from Redis."""
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -35,14 +35,14 @@ class Proxy:
         return f"redis://127.0.0.1:{self.port}"
 
     def stall(self) -> None:
-        """Accept connections and bytes, and forward nothing, until `go_on`."""
+        """Accept connections and bytes, but forward nothing, until `go_on`."""
         self._forwards.clear()
 
     def go_on(self) -> None:
         self._forwards.set()
 
     def reset(self) -> None:
-        """Reset all connections, whatever is on its way."""
+        """Reset all connections."""
         with self._lock:
             going, self._open = self._open, []
         for each in going:
@@ -56,9 +56,9 @@ class Proxy:
         self._cuts = True
 
     def lose_answer(self, number: int, for_good: bool = False) -> None:
-        """Instead of forwarding that answer, counted from 0 and from now, reset all connections. Redis did the work.
+        """Reset all connections when this answer arrives, counted from 0 and from now. Redis has executed the command.
 
-        `for_good`: and take no more connections, until somebody calls this again.
+        With `for_good` accept no further connections until the next call.
         """
         self.answers = 0
         self._loses, self._for_good, self._dead = number, for_good, False
@@ -82,7 +82,7 @@ class Proxy:
                 if self._dead:
                     raise ConnectionRefusedError
                 far.connect(str(self._server))
-            except OSError:  # there is no Redis just now
+            except OSError:  # Redis is away
                 near.close()
                 far.close()
                 continue
@@ -118,7 +118,7 @@ class Proxy:
 
 @contextmanager
 def proxied(url: str) -> Iterator[Proxy]:
-    """A proxy before the Redis at `url`, a unix socket's."""
+    """A proxy before the Redis at `url`, which is a unix socket."""
     proxy = Proxy(Path(url.removeprefix("unix://")))
     try:
         yield proxy

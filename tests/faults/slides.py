@@ -1,4 +1,4 @@
-"""A source of frames that costs nothing, and all that is told of a lecture, to be compared."""
+"""A source of cheap frames, and functions that compare all published events of lectures."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -7,7 +7,8 @@ import redis
 from msgspec import structs
 
 from producer.feeding.feed import Feed
-from producer.feeding.frame import SampledFrame
+from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.starting import NewLecture
 from tests.lectures import events_of, ledger_of
 from tests.producer.committing import work_on
 from worker.contract.keys import LectureKeys
@@ -19,7 +20,7 @@ NEVER = threading.Event()
 
 
 class Slides:
-    """A recording of `count` frames, from number `first` on; `at` is called with the number of every frame."""
+    """A recording with the frames `first` to `count` - 1. `at` is called with the number of each."""
 
     live = False
     shortfall: str | None = None
@@ -37,25 +38,25 @@ class Slides:
 
 
 def begin(client: redis.Redis, lecture: str) -> Feed:
-    return Feed.start(client, lecture, "talk.mp4", FPS, *SIZE)
+    return Feed.start(client, NewLecture(lecture, "talk.mp4", FPS, *SIZE))
 
 
-def told(client: redis.Redis, lecture: str) -> dict[str, list[Event]]:
-    """All events of a lecture by stream, without its name, which may differ."""
+def published(client: redis.Redis, lecture: str) -> dict[str, list[Event]]:
+    """All events of a lecture by stream, as if its id were `l`, so that lectures can be compared."""
     streams = events_of(client, LectureKeys(lecture))
     return {name: [structs.replace(event, lecture="l") for event in stream] for name, stream in streams.items()}
 
 
 def as_printed(events: Iterable[Event]) -> list[str]:
-    """Events, to be compared in whatever order; the end is in every stream and printed once."""
+    """Events in a fixed order, to be compared. The end event is in every stream, but printed once."""
     events = [structs.replace(event, lecture="l") for event in events]
     ends = {repr(event) for event in events if isinstance(event, EndEvent)}
     return sorted([*(repr(event) for event in events if not isinstance(event, EndEvent)), *ends])
 
 
 def undisturbed(client: redis.Redis, count: int) -> dict[str, list[Event]]:
-    """What is told of so many frames if nothing happens."""
+    """The events of a lecture of `count` frames if nothing goes wrong."""
     begin(client, "undisturbed").run(Slides(count), NEVER)
     work_on(client, LectureKeys("undisturbed"))
     assert ledger_of(client, LectureKeys("undisturbed")).balances
-    return told(client, "undisturbed")
+    return published(client, "undisturbed")

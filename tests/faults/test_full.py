@@ -1,4 +1,4 @@
-"""No room: Redis at its maxmemory, and a disk that is full. And a clock that jumps, which is room of another kind."""
+"""Redis at its maxmemory, a full disk, and a wall clock that jumps."""
 
 import itertools
 import signal
@@ -11,11 +11,12 @@ import redis
 
 from producer.embedded.folder import data_folder
 from producer.embedded.server import ResultsUnsaved, private_redis
-from producer.feeding import feed as feeding
+from producer.feeding import fed_lecture
 from producer.feeding.feed import Feed
+from producer.feeding.starting import NewLecture
 from producer.reading.lectures import list_lectures, participants
 from tests.faults.commands import finished, producing
-from tests.faults.slides import FPS, NEVER, SIZE, Slides, begin, told, undisturbed
+from tests.faults.slides import FPS, NEVER, SIZE, Slides, begin, published, undisturbed
 from tests.faults.test_redis_restart import Camera
 from tests.lectures import ledger_of
 from tests.processes import eventually
@@ -31,7 +32,7 @@ KEYS = LectureKeys("l")
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     said: list[object] = []
-    monkeypatch.setattr(feeding, "say", said.append)
+    monkeypatch.setattr(fed_lecture, "say", said.append)
     return said
 
 
@@ -39,7 +40,7 @@ FULL = "Redis is full (its maxmemory); waiting until workers, `producer forget` 
 
 
 def fill(client: redis.Redis) -> None:
-    """Leave no byte to anybody."""
+    """Leave no free memory."""
     client.config_set("maxmemory-policy", "noeviction")
     client.config_set("maxmemory", 1)
 
@@ -49,8 +50,9 @@ def empty(client: redis.Redis) -> None:
 
 
 def test_a_feed_waits_while_redis_is_full_says_so_once_and_loses_nothing(
-    client: redis.Redis, said: list[object]
+    client: redis.Redis, said: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(fed_lecture, "RENEW_EVERY_S", 0.0)
     expected = undisturbed(client, 40)
     feed = begin(client, "l")
     fed = threading.Thread(
@@ -60,8 +62,7 @@ def test_a_feed_waits_while_redis_is_full_says_so_once_and_loses_nothing(
     try:
         eventually(lambda: said)
         client.expire(KEYS.feeder, 5)
-        feed._renew_at = 0.0
-        eventually(lambda: client.ttl(KEYS.feeder) > 5)  # also now its sign of life does not fade
+        eventually(lambda: client.ttl(KEYS.feeder) > 5)  # the heartbeat is renewed even now
         assert feed.progress.frames == 16
         assert [(each.id, each.ledger.in_flight) for each in list_lectures(client)][-1] == ("l", 16)
         assert participants(client, "l") == {}
@@ -70,15 +71,15 @@ def test_a_feed_waits_while_redis_is_full_says_so_once_and_loses_nothing(
     fed.join()
     work_on(client, KEYS)
     assert said == [FULL]
-    assert told(client, "l") == expected
+    assert published(client, "l") == expected
     assert ledger_of(client, KEYS).balances
 
 
 @pytest.mark.parametrize("step", range(4))
-def test_wherever_redis_becomes_full_a_chunk_is_handed_over_once_there_is_room(
+def test_wherever_redis_becomes_full_a_chunk_is_pushed_as_soon_as_there_is_room(
     client: redis.Redis, said: list[object], monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    """Between any two of a push's writes: before the pixels, the ledger, the job, and what comes next."""
+    """Before each write of a push: the pixels, the ledger, the job, and the next push."""
     expected = undisturbed(client, 40)
     feed = begin(client, "l")
     writes = itertools.count()
@@ -100,15 +101,15 @@ def test_wherever_redis_becomes_full_a_chunk_is_handed_over_once_there_is_room(
     fed.join()
     work_on(client, KEYS)
     assert said == [FULL]
-    assert told(client, "l") == expected
+    assert published(client, "l") == expected
     assert ledger_of(client, KEYS).balances
 
 
-def test_what_a_live_source_shows_while_redis_is_full_is_dropped_and_counted(
+def test_frames_of_a_live_source_are_dropped_and_counted_while_redis_is_full(
     client: redis.Redis, said: list[object]
 ) -> None:
     camera, stop = Camera(), threading.Event()
-    feed = Feed.start(client, "l", "camera", FPS, *SIZE)
+    feed = Feed.start(client, NewLecture("l", "camera", FPS, *SIZE))
     fed = threading.Thread(target=feed.run, args=(camera, stop))
     fed.start()
     eventually(lambda: feed.progress.frames)
@@ -131,7 +132,7 @@ def test_what_a_live_source_shows_while_redis_is_full_is_dropped_and_counted(
     assert ledger.dropped > 100
 
 
-def test_a_lecture_begins_when_a_full_redis_has_room_again(client: redis.Redis, said: list[object]) -> None:
+def test_a_lecture_starts_when_a_full_redis_has_room_again(client: redis.Redis, said: list[object]) -> None:
     expected = undisturbed(client, 20)
     fill(client)
 
@@ -145,7 +146,7 @@ def test_a_lecture_begins_when_a_full_redis_has_room_again(client: redis.Redis, 
     meanwhile.join()
     work_on(client, KEYS)
     assert said == [FULL]
-    assert told(client, "l") == expected
+    assert published(client, "l") == expected
 
 
 def test_a_producer_that_waits_for_a_full_redis_says_so_and_can_be_stopped(
@@ -165,12 +166,12 @@ def test_a_producer_that_waits_for_a_full_redis_says_so_and_can_be_stopped(
 
 
 def fill_disk(folder: Path, server: int) -> None:
-    """What Redis writes before it becomes the snapshot ends on a device that is full."""
+    """Let Redis write its temporary snapshot to a full device."""
     (folder / f"temp-{server}.rdb").symlink_to("/dev/full")
 
 
 def test_a_lecture_whose_results_cannot_be_written_is_kept_in_memory_until_they_can(
-    lecture_video: Path, told_undisturbed: dict[str, list[Event]], tmp_path: Path
+    lecture_video: Path, published_undisturbed: dict[str, list[Event]], tmp_path: Path
 ) -> None:
     folder = tmp_path / "data" / "lecturepulse"
     folder.mkdir(parents=True)
@@ -180,25 +181,25 @@ def test_a_lecture_whose_results_cannot_be_written_is_kept_in_memory_until_they_
         with private_redis() as url, connect(url) as client:
             server = int(client.info("server")["process_id"])
             fill_disk(folder, server)
-            out, err = ingest.communicate(timeout=100)  # the last but one to leave: it writes what is there
+            out, err = ingest.communicate(timeout=100)  # it is not the last command to leave, so it saves the results
             assert ingest.returncode == 1
             assert "48 frames sampled: 48 published" in out
             assert f"producer: results cannot be written to {folder}: " in err
             assert "No space left on device" in err
-            assert told(client, "l") == told_undisturbed
-    with private_redis() as url, connect(url) as client:  # the last one has written it
+            assert published(client, "l") == published_undisturbed
+    with private_redis() as url, connect(url) as client:  # the last command has saved it
         assert int(client.info("server")["process_id"]) != server
-        assert told(client, "l") == told_undisturbed
+        assert published(client, "l") == published_undisturbed
 
 
 def leave_a_full_disk() -> None:
-    """Keep something in the private Redis, and leave."""
+    """Store something in the private Redis, and leave."""
     with private_redis() as url, connect(url) as client:
         client.set("a", "kept")
         fill_disk(data_folder(), int(client.info("server")["process_id"]))
 
 
-def test_a_server_that_cannot_write_its_results_at_the_end_is_left_with_them() -> None:
+def test_a_server_that_cannot_write_its_results_keeps_running_with_them() -> None:
     with pytest.raises(ResultsUnsaved, match=r"No space left on device; they stay in .* `producer list`"):
         leave_a_full_disk()
     with private_redis() as url, connect(url) as client:
@@ -211,14 +212,14 @@ def test_a_wall_clock_that_jumps_by_hours_changes_nothing(client: redis.Redis, m
     jumps = itertools.cycle([0.0, 5 * 3600.0, -7 * 3600.0])
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + next(jumps))
-    feed = Feed.start(client, "l", "talk.mp4", FPS, *SIZE, max_bytes=1)
+    feed = Feed.start(client, NewLecture("l", "talk.mp4", FPS, *SIZE), max_bytes=1)
     fed = threading.Thread(target=feed.run, args=(Slides(40), NEVER))
     fed.start()
     while fed.is_alive():
         if client.hlen(KEYS.in_flight):
-            assert 0 < client.ttl(KEYS.feeder) <= FEEDER_TTL_S or not fed.is_alive() or feed._finished
+            assert 0 < client.ttl(KEYS.feeder) <= FEEDER_TTL_S or not fed.is_alive() or feed._lecture._released
         work_on(client, KEYS)
     fed.join()
     work_on(client, KEYS)
-    assert told(client, "l") == expected
+    assert published(client, "l") == expected
     assert ledger_of(client, KEYS).balances

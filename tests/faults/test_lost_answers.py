@@ -1,4 +1,4 @@
-"""A feed whose connection breaks when Redis has done what it was asked and the answer is on its way: at every step."""
+"""A feed that loses its connection after Redis has executed a command and before the answer arrives, at every step."""
 
 from functools import partial
 
@@ -8,11 +8,14 @@ from redis.backoff import NoBackoff
 from redis.client import Pipeline
 from redis.retry import Retry
 
+from producer.feeding import fed_lecture
+from producer.feeding.fed_lecture import FedLecture
 from producer.feeding.feed import Feed
 from producer.feeding.packing import packed
 from producer.feeding.resuming import read_interrupted
+from producer.feeding.starting import NewLecture
 from tests.faults.proxy import Proxy, proxied
-from tests.faults.slides import NEVER, SIZE, Slides, begin, told, undisturbed
+from tests.faults.slides import FPS, NEVER, SIZE, Slides, begin, published, undisturbed
 from tests.lectures import ledger_of
 from tests.producer.committing import work_on
 from worker.contract.connection import Patience, connect
@@ -23,7 +26,7 @@ from worker.contract.queue import frame_queue
 
 FRAMES = 24
 CHUNKS = 3
-"""Two of frames and the ending."""
+"""Two with frames, and the ending."""
 
 
 def answers_of_a_feed(proxy: Proxy) -> int:
@@ -46,12 +49,12 @@ def test_whichever_answer_is_lost_every_frame_is_fed_once(client: redis.Redis, r
             jobs = [job for job in frame_queue(client).job_ids if job.startswith(f"{lecture}-")]
             assert list(dict.fromkeys(jobs)) == [job_id(lecture, chunk) for chunk in range(CHUNKS)]
             work_on(client, LectureKeys(lecture))
-            assert told(client, lecture) == expected, f"answer {number}"
+            assert published(client, lecture) == expected, f"answer {number}"
             assert ledger_of(client, LectureKeys(lecture)).balances
             assert client.hget(LectureKeys(lecture).info, "status") == b"done"
 
 
-def test_wherever_a_producer_is_killed_another_goes_on_with_its_lecture(client: redis.Redis, redis_url: str) -> None:
+def test_wherever_a_producer_is_killed_another_one_resumes_its_lecture(client: redis.Redis, redis_url: str) -> None:
     expected = undisturbed(client, FRAMES)
     begun = 0
     with proxied(redis_url) as proxy:
@@ -65,47 +68,46 @@ def test_wherever_a_producer_is_killed_another_goes_on_with_its_lecture(client: 
                     begin(dying, lecture).run(Slides(FRAMES), NEVER)
             if not client.exists(keys.info):
                 continue
-            client.delete(keys.feeder)  # the sign of life is over
+            client.delete(keys.feeder)  # the heartbeat expires
             if number % 2:
-                work_on(client, keys)  # what was fed is finished before, or else afterwards
+                work_on(client, keys)  # the chunks are committed before the lecture is resumed, or else afterwards
             if client.hget(keys.info, "status") == b"running" and not ended(client, keys):
                 interrupted = read_interrupted(client, lecture)
                 begun += 1
                 Feed.resume(client, lecture, interrupted).run(Slides(FRAMES, first=interrupted.frames), NEVER)
             work_on(client, keys)
-            assert told(client, lecture) == expected, f"answer {number}"
+            assert published(client, lecture) == expected, f"answer {number}"
             assert ledger_of(client, keys).balances
             assert client.hget(keys.info, "status") == b"done"
     assert begun > 5
 
 
 def ended(client: redis.Redis, keys: LectureKeys) -> bool:
-    """Whether the ending is fed."""
+    """Whether the ending was pushed."""
     return b'{"frames":0,"size":0}' in client.hvals(keys.in_flight)
 
 
-def test_a_lecture_that_is_fed_is_listed_as_running(client: redis.Redis) -> None:
+def test_a_lecture_that_is_fed_is_listed_as_running(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fed_lecture, "RENEW_EVERY_S", 0.0)
     feed = begin(client, "l")
     assert client.smembers(RUNNING) == {b"l"}
     client.srem(RUNNING, "l")
-    feed._renew_at = 0
     feed.renew()
     assert client.smembers(RUNNING) == {b"l"}
 
 
-def test_a_chunk_that_is_committed_before_its_feed_hears_of_it_is_not_accounted_again(client: redis.Redis) -> None:
-    feed, keys = begin(client, "l"), LectureKeys("l")
+def test_a_chunk_committed_before_its_feed_gets_the_answer_is_not_counted_twice(client: redis.Redis) -> None:
+    fed, keys = FedLecture.start(client, NewLecture("l", "talk.mp4", FPS, *SIZE)), LectureKeys("l")
     ending = Chunk(ChunkHead([], *SIZE, Ending("done")), [])
     for number, chunk in enumerate([*packed(Slides(20).frames(NEVER), *SIZE), ending]):
-        client.transaction(partial(account, feed, number, chunk), keys.info)
+        client.transaction(partial(account, fed, number, chunk), keys.info)
         for field, value in chunk.to_hash().items():
             client.hset(keys.chunk(number), field, value)
         work_on(client, keys)
-        client.transaction(partial(account, feed, number, chunk), keys.info)  # as if the answer had been lost
+        client.transaction(partial(account, fed, number, chunk), keys.info)  # as if the answer had been lost
         assert not client.exists(keys.in_flight)
-        feed._next_chunk += 1
     assert client.hget(keys.info, "status") == b"done"
 
 
-def account(feed: Feed, number: int, chunk: Chunk, pipe: Pipeline) -> None:
-    feed._account(pipe, number, chunk)
+def account(fed: FedLecture, number: int, chunk: Chunk, pipe: Pipeline) -> None:
+    fed._account(pipe, number, chunk, sampled=0)

@@ -1,4 +1,4 @@
-"""The embedded mode: the command is killed, or its private Redis; nobody is left but the next command."""
+"""The embedded mode: the command or its private Redis is killed, and the next command cleans up."""
 
 import os
 import signal
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from producer.embedded.abandoned import stop_abandoned
 from producer.embedded.folder import data_folder, socket_path
-from producer.embedded.orphans import stop_orphans
 from producer.embedded.server import private_redis
 from producer.feeding.feed import Feed
 from producer.feeding.resuming import read_interrupted
 from tests.faults.commands import finished, producing
-from tests.faults.slides import NEVER, Slides, as_printed, begin, told, undisturbed
+from tests.faults.slides import NEVER, Slides, as_printed, begin, published, undisturbed
 from tests.lectures import ledger_of
 from tests.processes import eventually
 from tests.producer.committing import work_on
@@ -24,8 +24,8 @@ from worker.contract.queue import frame_queue
 KEYS = LectureKeys("l")
 
 
-def test_a_killed_command_with_a_redis_of_its_own_leaves_a_lecture_that_can_be_resumed(
-    lecture_video: Path, told_undisturbed: dict[str, list[Event]]
+def test_a_killed_command_in_embedded_mode_leaves_a_lecture_that_can_be_resumed(
+    lecture_video: Path, published_undisturbed: dict[str, list[Event]]
 ) -> None:
     words = ["ingest", lecture_video, "--lecture", "l", "--json", "--workers", 1]
     with producing(*words, "--max-bytes", 1) as ingest:
@@ -42,7 +42,7 @@ def test_a_killed_command_with_a_redis_of_its_own_leaves_a_lecture_that_can_be_r
     with producing(*words, "--resume") as ingest:
         code, events, said = finished(ingest)
     assert (code, said) == (0, [])
-    assert as_printed(events) == as_printed(event for stream in told_undisturbed.values() for event in stream)
+    assert as_printed(events) == as_printed(event for stream in published_undisturbed.values() for event in stream)
 
 
 def test_a_private_redis_that_is_killed_ends_its_command_at_once(lecture_video: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_private_redis_that_is_killed_ends_its_command_at_once(lecture_video: 
         assert listing.communicate(timeout=60)[0] == "no lectures\n"
 
 
-def test_what_was_in_flight_of_an_orphan_is_fed_again_by_whoever_resumes_it() -> None:
+def test_frames_in_flight_of_an_abandoned_lecture_are_fed_again_when_it_is_resumed() -> None:
     def killed(number: int) -> None:
         if number == 34:  # two chunks are fed
             raise KeyboardInterrupt
@@ -67,20 +67,20 @@ def test_what_was_in_flight_of_an_orphan_is_fed_again_by_whoever_resumes_it() ->
         expected = undisturbed(client, 40)
         with pytest.raises(KeyboardInterrupt):
             begin(client, "l").run(Slides(40, at=killed), NEVER)
-        client.delete(KEYS.chunk(1))  # its worker died with the command, that of the first chunk was done
+        client.delete(KEYS.chunk(1))  # the worker of the second chunk died with the command, the first one was finished
         work_on(client, KEYS)
         assert ledger_of(client, KEYS).in_flight == 16
-        stop_orphans(client)
+        stop_abandoned(client)
         assert ledger_of(client, KEYS) == Ledger(sampled=16, published=16)
         assert (frame_queue(client).count, client.smembers(RUNNING)) == (0, set())
         interrupted = read_interrupted(client, "l")
         Feed.resume(client, "l", interrupted).run(Slides(40, first=interrupted.frames), NEVER)
         work_on(client, KEYS)
-        assert told(client, "l") == expected
+        assert published(client, "l") == expected
         assert ledger_of(client, KEYS).balances
 
 
-def test_a_lecture_that_somebody_else_is_at_is_left_alone() -> None:
+def test_a_lecture_of_another_running_command_is_not_touched() -> None:
     with private_redis() as url, connect(url) as client:
         begin(client, "l")
         with private_redis():

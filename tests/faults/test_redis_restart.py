@@ -1,4 +1,4 @@
-"""Redis goes, and comes back with all that it had; or does not come back."""
+"""Redis restarts with all its data, restarts with a loss, or does not come back."""
 
 import itertools
 import signal
@@ -12,10 +12,11 @@ import pytest
 import redis
 
 from producer.feeding.feed import Feed
-from producer.feeding.frame import SampledFrame
+from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.starting import NewLecture
 from tests.faults.commands import finished, producing
 from tests.faults.durable import durable_redis
-from tests.faults.slides import FPS, NEVER, SIZE, Slides, as_printed, begin, told, undisturbed
+from tests.faults.slides import FPS, NEVER, SIZE, Slides, as_printed, begin, published, undisturbed
 from tests.lectures import ledger_of
 from tests.processes import eventually, workers
 from tests.producer.committing import work_on
@@ -26,24 +27,26 @@ from worker.contract.messages import Event
 KEYS = LectureKeys("l")
 
 
-def test_after_restarts_everything_is_told_once(lecture_video: Path, told_undisturbed: dict[str, list[Event]]) -> None:
+def test_after_restarts_every_event_is_published_once(
+    lecture_video: Path, published_undisturbed: dict[str, list[Event]]
+) -> None:
     with durable_redis() as server, workers(server.url, 1), connect(server.url) as client:
         words = ["ingest", lecture_video, "--redis", server.url, "--lecture", "l", "--json", "--max-bytes", 1]
         with producing(*words) as ingest:
             eventually(lambda: client.exists(KEYS.info))
             with producing("watch", "l", "--from-start", "--json", "--redis", server.url) as watch:
                 for frames, end in ((1, server.kill), (16, server.stop)):
-                    eventually(partial(has_told, client, frames))
+                    eventually(partial(has_published, client, frames))
                     end()
                     server.start()
                 ingested, watched = finished(ingest), finished(watch)
-        assert told(client, "l") == told_undisturbed
-    everything = as_printed(event for stream in told_undisturbed.values() for event in stream)
+        assert published(client, "l") == published_undisturbed
+    everything = as_printed(event for stream in published_undisturbed.values() for event in stream)
     for code, events, _ in (ingested, watched):
         assert (code, as_printed(events)) == (0, everything)
 
 
-def test_a_feed_goes_on_after_a_restart_at_any_frame() -> None:
+def test_a_feed_continues_after_a_restart_at_any_frame() -> None:
     with durable_redis() as server, connect(server.url, Patience(30)) as client:
         expected = undisturbed(client, 40)
 
@@ -54,11 +57,11 @@ def test_a_feed_goes_on_after_a_restart_at_any_frame() -> None:
 
         begin(client, "l").run(Slides(40, at=restart), NEVER)
         work_on(client, KEYS)
-        assert told(client, "l") == expected
+        assert published(client, "l") == expected
         assert ledger_of(client, KEYS).balances
 
 
-def test_what_redis_forgot_in_a_crash_is_told_and_not_passed_over() -> None:
+def test_writes_that_redis_lost_in_a_crash_end_the_feed_with_a_message() -> None:
     with durable_redis() as server, connect(server.url, Patience(30)) as client:
         feed = begin(client, "l")
         before = client.dump(KEYS.info)
@@ -72,12 +75,12 @@ def test_what_redis_forgot_in_a_crash_is_told_and_not_passed_over() -> None:
             feed.run(Slides(40, at=forget), NEVER)
 
 
-def has_told(client: redis.Redis, frames: int) -> bool:
+def has_published(client: redis.Redis, frames: int) -> bool:
     return client.xlen(KEYS.class_) >= frames
 
 
 class Camera:
-    """A live source that waits for nobody."""
+    """A live source: it does not wait until its frames are read."""
 
     live = True
     shortfall: str | None = None
@@ -93,16 +96,16 @@ class Camera:
             yield SampledFrame(number, number / FPS, bytes(1000))
 
 
-def test_what_a_live_source_shows_while_redis_is_away_is_dropped_and_counted_and_the_lecture_goes_on() -> None:
+def test_frames_of_a_live_source_during_an_outage_are_dropped_and_counted_and_the_lecture_continues() -> None:
     camera, stop = Camera(), threading.Event()
     with durable_redis() as server, connect(server.url, Patience(60)) as client:
-        feed = Feed.start(client, "l", "camera", FPS, *SIZE)
+        feed = Feed.start(client, NewLecture("l", "camera", FPS, *SIZE))
         feeding = threading.Thread(target=feed.run, args=(camera, stop))
         feeding.start()
         eventually(lambda: feed.progress.frames)
         server.kill()
         seen = camera.taken
-        eventually(lambda: camera.taken > seen + 200)  # far more than is kept of a live source
+        eventually(lambda: camera.taken > seen + 200)  # many more than the backlog of a live source
         server.start()
         eventually(lambda: feed.progress.dropped)
         fed = feed.progress.frames
@@ -117,7 +120,7 @@ def test_what_a_live_source_shows_while_redis_is_away_is_dropped_and_counted_and
     assert ledger.sampled == camera.taken
 
 
-def test_a_redis_that_stays_away_is_told_of_and_ends_everybody_in_time(lecture_video: Path) -> None:
+def test_a_redis_that_stays_away_is_reported_and_ends_all_commands_in_time(lecture_video: Path) -> None:
     with (
         durable_redis() as server,
         connect(server.url) as client,
@@ -136,7 +139,7 @@ def test_a_redis_that_stays_away_is_told_of_and_ends_everybody_in_time(lecture_v
                 assert len(said) == 2
 
 
-def test_while_redis_is_away_a_second_ctrl_c_leaves_at_once(lecture_video: Path) -> None:
+def test_while_redis_is_away_a_second_ctrl_c_exits_at_once(lecture_video: Path) -> None:
     with (
         durable_redis() as server,
         connect(server.url) as client,
@@ -149,4 +152,4 @@ def test_while_redis_is_away_a_second_ctrl_c_leaves_at_once(lecture_video: Path)
         ingest.send_signal(signal.SIGINT)
         code, _, said = finished(ingest, patience=20)
     assert code == 130
-    assert said[-1].startswith("producer: left at once; ")
+    assert said[-1].startswith("producer: exiting at once; ")

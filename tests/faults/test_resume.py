@@ -1,4 +1,4 @@
-"""A producer that is stopped or killed, and another that goes on with its lecture."""
+"""A producer that is stopped or killed, and another one that resumes its lecture."""
 
 import signal
 import threading
@@ -7,68 +7,71 @@ from typing import Any
 
 import pytest
 import redis
+from msgspec import structs
 
-from producer.feeding.feed import Feed, LectureGone
+from producer.feeding.fed_lecture import LectureGone
+from producer.feeding.feed import Feed
 from producer.feeding.resuming import LectureNotResumable, read_interrupted
+from producer.feeding.starting import NewLecture
 from tests.conftest import running_redis
 from tests.faults.commands import finished, producing
-from tests.faults.slides import NEVER, SIZE, Slides, as_printed, begin, told, undisturbed
+from tests.faults.slides import NEVER, SIZE, Slides, as_printed, begin, published, undisturbed
 from tests.gallery import render_gallery
 from tests.lectures import ledger_of
 from tests.processes import eventually, workers
 from tests.producer.committing import committing, work_on
 from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import EndEvent, Event
+from worker.contract.messages import EndEvent, Event, LectureChoices
 
 KEYS = LectureKeys("l")
 
 
-def test_a_lecture_in_three_parts_is_told_like_one(
-    lecture_video: Path, told_undisturbed: dict[str, list[Event]]
+def test_a_lecture_resumed_twice_has_the_same_events(
+    lecture_video: Path, published_undisturbed: dict[str, list[Event]]
 ) -> None:
     with running_redis() as (url, _), connect(url) as client, workers(url, 1):
         words = ["ingest", lecture_video, "--redis", url, "--lecture", "l", "--json"]
         with producing(*words, "--max-bytes", 1) as ingest:
             eventually(lambda: client.xlen(KEYS.class_))
             ingest.kill()
-        client.delete(KEYS.feeder)  # that of the killed one, which would be there for half a minute
+        client.delete(KEYS.feeder)  # otherwise the heartbeat of the killed producer lasts for half a minute
         with producing(*words, "--max-bytes", 1, "--resume") as ingest:
             eventually(lambda: client.xlen(KEYS.class_) >= 32)
             ingest.send_signal(signal.SIGINT)
             code, _, said = finished(ingest)
             assert code == 130
-            assert said[-1].endswith("; --resume goes on with it")
+            assert said[-1].endswith("; --resume continues it")
         with producing(*words, "--resume") as ingest:
             code, events, said = finished(ingest)
         assert (code, said) == (0, [])
-        assert told(client, "l") == told_undisturbed
-        assert as_printed(events) == as_printed(event for stream in told_undisturbed.values() for event in stream)
+        assert published(client, "l") == published_undisturbed
+        assert as_printed(events) == as_printed(event for stream in published_undisturbed.values() for event in stream)
         assert ledger_of(client, KEYS).balances
 
 
 @pytest.mark.parametrize("count", [1, 16, 17, 40])
-def test_a_feed_that_was_stopped_goes_on_where_its_chunks_would_have_been_cut(client: redis.Redis, count: int) -> None:
+def test_a_resumed_feed_cuts_the_same_chunks(client: redis.Redis, count: int) -> None:
     expected = undisturbed(client, 40)
     stop = threading.Event()
     begin(client, "l").run(Slides(40, at=lambda number: stop.set() if number == count - 1 else None), stop)
     work_on(client, KEYS)
     assert client.hget(KEYS.info, "status") == b"stopped"
-    assert all(isinstance(stream[-1], EndEvent) for stream in told(client, "l").values())
+    assert all(isinstance(stream[-1], EndEvent) for stream in published(client, "l").values())
     interrupted = read_interrupted(client, "l")
     assert interrupted.frames % 16 == 0
     feed = Feed.resume(client, "l", interrupted)
     assert not any(
-        event.status for stream in told(client, "l").values() for event in stream if hasattr(event, "status")
+        event.status for stream in published(client, "l").values() for event in stream if hasattr(event, "status")
     )
     assert client.hmget(KEYS.info, "status", "ended", "reason") == [b"running", None, None]
     feed.run(Slides(40, first=interrupted.frames), NEVER)
     work_on(client, KEYS)
-    assert told(client, "l") == expected
+    assert published(client, "l") == expected
     assert ledger_of(client, KEYS).balances
 
 
-def test_whoever_was_taken_over_feeds_no_more(client: redis.Redis) -> None:
+def test_a_feed_whose_lecture_was_taken_over_stops(client: redis.Redis) -> None:
     slept = begin(client, "l")
     client.delete(KEYS.feeder)
     Feed.resume(client, "l", read_interrupted(client, "l"))
@@ -77,14 +80,14 @@ def test_whoever_was_taken_over_feeds_no_more(client: redis.Redis) -> None:
     assert ledger_of(client, KEYS).sampled == 0
 
 
-def test_whoever_was_given_up_feeds_no_more_and_is_told_how_to_go_on(client: redis.Redis) -> None:
+def test_a_feed_whose_lecture_was_ended_stops_with_advice(client: redis.Redis) -> None:
     slept = begin(client, "l")
     client.hset(KEYS.info, "status", "stopped")
-    with pytest.raises(LectureGone, match="was ended while nothing was heard of this producer; --resume goes on"):
+    with pytest.raises(LectureGone, match="was ended because its producer did not answer; --resume continues it"):
         slept.run(Slides(40), NEVER)
 
 
-def test_only_one_of_two_that_resume_at_once_goes_on(client: redis.Redis) -> None:
+def test_only_one_of_two_producers_can_resume_a_lecture(client: redis.Redis) -> None:
     begin(client, "l")
     client.delete(KEYS.feeder)
     interrupted = read_interrupted(client, "l")
@@ -112,7 +115,7 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-ASKED: dict[str, Any] = {"source": "talk.mp4", "fps": 2.0, "width": 640, "height": 360, "participant": None}
+SAME = NewLecture("l", "talk.mp4", 2.0, 640, 360)
 
 
 @pytest.mark.parametrize(
@@ -121,25 +124,29 @@ ASKED: dict[str, Any] = {"source": "talk.mp4", "fps": 2.0, "width": 640, "height
         ({"source": "other.mp4"}, "source: talk.mp4, not other.mp4"),
         ({"fps": 5.0}, "fps: 2, not 5"),
         ({"width": 1280}, "size in pixels: 640x360, not 1280x360"),
-        ({"participant": "ada"}, "participant: not named, not ada"),
+        ({"choices": LectureChoices("ada")}, "participant: not named, not ada"),
     ],
 )
-def test_a_lecture_goes_on_as_it_was_begun(client: redis.Redis, asked: dict[str, Any], said: str) -> None:
+def test_a_lecture_is_only_resumed_with_the_settings_of_its_start(
+    client: redis.Redis, asked: dict[str, Any], said: str
+) -> None:
     stopped(client)
     interrupted = read_interrupted(client, "l")
-    interrupted.check("l", **ASKED)
-    with pytest.raises(LectureNotResumable, match=f"^lecture l was begun with another {said}$"):
-        interrupted.check("l", **{**ASKED, **asked})
+    interrupted.check(SAME)
+    with pytest.raises(LectureNotResumable, match=f"^lecture l was started with another {said}$"):
+        interrupted.check(structs.replace(SAME, **asked))
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("status", "done"), "lecture l is done; only one that was stopped can be resumed"),
-        (("dropped", "3"), "lecture l is that of a live source, which cannot be resumed"),
+        (("status", "done"), "lecture l is done; only a stopped lecture can be resumed"),
+        (("dropped", "3"), "lecture l has a live source and cannot be resumed"),
     ],
 )
-def test_what_was_not_interrupted_is_not_resumed(client: redis.Redis, change: tuple[str, str], said: str) -> None:
+def test_a_lecture_that_was_not_interrupted_is_not_resumed(
+    client: redis.Redis, change: tuple[str, str], said: str
+) -> None:
     stopped(client)
     client.hset(KEYS.info, *change)
     with pytest.raises(LectureNotResumable, match=f"^{said}$"):
@@ -152,17 +159,19 @@ def test_while_its_end_is_in_flight_a_lecture_is_not_resumed(client: redis.Redis
         read_interrupted(client, "l")
 
 
-def test_what_stands_against_it_is_one_line_and_exit_code_2(client: redis.Redis, redis_url: str, short: Path) -> None:
+def test_a_resume_that_is_not_possible_is_one_line_and_exit_code_2(
+    client: redis.Redis, redis_url: str, short: Path
+) -> None:
     code, said = resumed(redis_url, short)
     assert code == 2
-    assert "name the lecture that is to be gone on with: --lecture ID" in said[0]
+    assert "name the lecture to resume: --lecture ID" in said[0]
     code, said = resumed(redis_url, short, "--lecture", "l")
-    assert (code, said) == (2, ["producer: there is no lecture 'l'; leave out --resume to begin it"])
+    assert (code, said) == (2, ["producer: there is no lecture 'l'; leave out --resume to start it"])
     stopped(client)
     client.delete(KEYS.state)
     code, said = resumed(redis_url, short, "--lecture", "l")
     assert code == 2
-    assert "is gone: it is kept for a day; `producer forget l` and ingest it from the start" in said[0]
+    assert "the state of lecture l is gone, it is kept for a day; run `producer forget l` and ingest" in said[0]
     client.set(KEYS.feeder, 1, ex=20)
     code, said = resumed(redis_url, short, "--lecture", "l")
     assert code == 2
@@ -179,4 +188,4 @@ def test_a_lecture_of_several_recordings_is_resumed_too(client: redis.Redis, red
     client.delete(KEYS.feeder)
     with committing(redis_url), producing(*words, "--lecture", "l", "--resume") as ingest:
         assert finished(ingest)[0] == 0
-    assert told(client, "l") == told(client, "whole")
+    assert published(client, "l") == published(client, "whole")

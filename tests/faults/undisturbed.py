@@ -1,4 +1,4 @@
-"""A small lecture, and what comes of it when nothing goes wrong."""
+"""A small lecture, and its events if nothing goes wrong."""
 
 from functools import cache
 
@@ -18,7 +18,7 @@ def chunks() -> list[Chunk]:
 
 
 def undisturbed(client: redis.Redis) -> dict[str, list[Event]]:
-    """The events of the lecture "l" of these chunks when one worker, in this process, does it alone."""
+    """The events of the lecture "l" of these chunks, processed by one worker in this process."""
     client.flushall()
     keys = feed_lecture(client, "l", chunks())
     chunk_worker(client, "undisturbed").work(max_jobs=len(chunks()), logging_level="WARNING")

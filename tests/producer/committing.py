@@ -1,4 +1,4 @@
-"""A worker that sees the same face in every frame: the real commit without the networks."""
+"""A worker that observes the same face in every frame: the real commit without the networks."""
 
 import threading
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ FACE = FaceObservation(
 
 @contextmanager
 def committing(url: str, fail: bool = False) -> Iterator[None]:
-    """Commit whatever is fed to the Redis at `url`; `fail`: as chunks that failed."""
+    """Commit everything that is pushed to the Redis at `url`; with `fail`, as failed chunks."""
     stop = threading.Event()
     worker = threading.Thread(target=_work, args=(url, fail, stop))
     worker.start()
@@ -41,7 +41,7 @@ def _work(url: str, fail: bool, stop: threading.Event) -> None:
 
 
 def work_on(client: redis.Redis, keys: LectureKeys, fail: bool = False) -> None:
-    """Commit what is in flight of a lecture."""
+    """Commit the chunks in flight of a lecture."""
     for number in map(int, client.hkeys(keys.in_flight)):
         fields: Any = client.hgetall(keys.chunk(number))
         if fields:

@@ -1,4 +1,4 @@
-"""The private Redis and the workers beside it: started, shared, stopped, and cleaned up after the dead."""
+"""The private Redis and its workers: started, shared, stopped, and cleaned up after killed commands."""
 
 import os
 import signal
@@ -20,16 +20,16 @@ from worker.contract.connection import connect
 
 @pytest.fixture(autouse=True)
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The data folder of a user of their own; its path is too long for a socket, as pytest's paths are."""
+    """An own data folder, whose path is too long for a socket."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / ("long" * 30)))
     with tempfile.TemporaryDirectory(prefix="lp-") as short:
         monkeypatch.setenv("TMPDIR", short)
-        monkeypatch.setattr(tempfile, "tempdir", None)  # which is where TMPDIR's value is kept
+        monkeypatch.setattr(tempfile, "tempdir", None)  # it caches TMPDIR
         yield data_folder()
 
 
 def runs(pid: int) -> bool:
-    """Whether the process is there and no zombie."""
+    """Whether the process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -61,7 +61,7 @@ def test_results_outlive_the_server_and_pixels_do_not(data: Path) -> None:
         assert client.keys() == [b"lecture:{l}:class"]
 
 
-def test_nobody_else_can_reach_it(data: Path) -> None:
+def test_no_other_user_can_reach_the_private_redis(data: Path) -> None:
     with private_redis() as url, connect(url) as client:
         socket = Path(url.removeprefix("unix://"))
         assert client.config_get("port") == {"port": "0"}
@@ -72,7 +72,7 @@ def test_nobody_else_can_reach_it(data: Path) -> None:
     assert (data / "results.rdb").stat().st_mode & 0o077 == 0
 
 
-def test_commands_at_the_same_time_share_one_server_and_the_last_stops_it() -> None:
+def test_commands_at_the_same_time_share_one_server_and_the_last_one_stops_it() -> None:
     code = """
 from producer.embedded.server import private_redis
 with private_redis() as url:
@@ -90,18 +90,16 @@ with private_redis() as url:
         assert not runs(pid)
 
 
-def test_no_place_with_a_path_short_enough_for_a_socket_is_said_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_path_that_is_too_long_for_a_socket_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     there = tmp_path / ("elsewhere" * 10)
     there.mkdir()
     monkeypatch.setenv("TMPDIR", str(there))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    with pytest.raises(EmbeddedError, match="too long a path for a socket; set TMPDIR to a shorter one"):
+    with pytest.raises(EmbeddedError, match="is too long for a socket; set TMPDIR to a shorter one"):
         socket_path(data_folder())
 
 
-def test_what_the_first_to_leave_did_is_on_disk_while_the_server_runs_on(data: Path) -> None:
+def test_the_results_of_the_first_command_to_leave_are_saved_at_once_but_no_pixels(data: Path) -> None:
     with private_redis() as outer, connect(outer) as client:
         with private_redis():
             client.set("a", "KEPT")
@@ -112,10 +110,10 @@ def test_what_the_first_to_leave_did_is_on_disk_while_the_server_runs_on(data: P
         assert b"PIXELS" not in (data / "results.rdb").read_bytes()
 
 
-def test_a_server_left_behind_by_a_killed_command_is_used_and_then_stopped() -> None:
+def test_the_server_of_a_killed_command_is_used_and_then_stopped() -> None:
     code = """
 from producer.embedded.server import private_redis
-from worker.contract.server import connect
+from worker.contract.connection import connect
 with private_redis() as url:
     client = connect(url)
     client.set("a", "left")
@@ -132,7 +130,7 @@ with private_redis() as url:
     eventually(lambda: not runs(pid))
 
 
-def test_a_socket_that_nobody_listens_at_any_more_is_replaced() -> None:
+def test_a_dead_socket_is_replaced() -> None:
     with private_redis() as url, connect(url) as client:
         pid = pid_of(client)
         os.kill(pid, signal.SIGKILL)
@@ -142,7 +140,7 @@ def test_a_socket_that_nobody_listens_at_any_more_is_replaced() -> None:
         assert client.ping()
 
 
-def test_results_that_cannot_be_read_are_an_error_that_quotes_the_server(data: Path) -> None:
+def test_unreadable_results_are_an_error_that_quotes_the_server(data: Path) -> None:
     (data / "results.rdb").write_bytes(b"no snapshot, and longer than the nine bytes of its magic")
     with (
         pytest.raises(EmbeddedError, match=r"the private Redis ended at its start: .*loading the DB.*redis\.log"),
@@ -151,7 +149,7 @@ def test_results_that_cannot_be_read_are_an_error_that_quotes_the_server(data: P
         pytest.fail("opened")
 
 
-def test_a_server_on_the_path_is_taken_unless_it_is_too_old(
+def test_a_server_on_the_path_is_used_unless_it_is_too_old(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = tmp_path / "bin" / "redis-server"
@@ -178,11 +176,11 @@ def test_a_data_folder_whose_path_is_short_holds_the_socket_itself(monkeypatch: 
 
 def test_a_folder_in_tmp_that_others_can_write_to_is_refused(data: Path) -> None:
     socket_path(data).parent.chmod(0o777)
-    with pytest.raises(EmbeddedError, match="not a folder of yours alone"), private_redis():
+    with pytest.raises(EmbeddedError, match="is open to other users"), private_redis():
         pytest.fail("opened")
 
 
-def test_a_data_folder_that_cannot_be_made_is_an_error_that_says_what_to_do(
+def test_a_data_folder_that_cannot_be_made_is_an_error_with_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -191,7 +189,7 @@ def test_a_data_folder_that_cannot_be_made_is_an_error_that_says_what_to_do(
         pytest.fail("opened")
 
 
-def test_workers_that_cannot_start_are_an_error_with_what_they_said() -> None:
+def test_workers_that_cannot_start_are_an_error_with_their_message() -> None:
     with Workers("unix:///nowhere/redis.sock", 1) as workers:
 
         def look() -> bool:
@@ -203,7 +201,7 @@ def test_workers_that_cannot_start_are_an_error_with_what_they_said() -> None:
     assert ended.value.refused
 
 
-def test_workers_that_were_killed_are_an_error_that_says_so(redis_url: str) -> None:
+def test_killed_workers_are_an_error(redis_url: str) -> None:
     with Workers(redis_url, 1) as workers:
         os.killpg(workers.pid, signal.SIGKILL)
         eventually(lambda: not runs(workers.pid))
@@ -212,7 +210,7 @@ def test_workers_that_were_killed_are_an_error_that_says_so(redis_url: str) -> N
     assert not ended.value.refused
 
 
-def test_workers_go_when_the_command_that_started_them_is_killed(redis_url: str) -> None:
+def test_workers_end_when_their_command_is_killed(redis_url: str) -> None:
     code = f"""
 from producer.embedded.workers import Workers
 with Workers({redis_url!r}, 1) as workers:
@@ -225,7 +223,7 @@ with Workers({redis_url!r}, 1) as workers:
     eventually(lambda: not runs(pid))
 
 
-def test_workers_are_gone_when_their_context_is_left(redis_url: str) -> None:
+def test_workers_end_with_their_context(redis_url: str) -> None:
     with Workers(redis_url, 1) as workers:
         assert runs(workers.pid)
     assert not runs(workers.pid)

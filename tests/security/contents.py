@@ -1,4 +1,4 @@
-"""All that a Redis holds, as it is: DUMP would compress it."""
+"""The whole content of a Redis. (DUMP would compress it.)"""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import redis
 
 
 def contents(client: redis.Redis) -> dict[bytes, bytes]:
-    """Every key, and one after the other the bytes of whatever it holds."""
+    """Every key, and the bytes of all its values joined."""
     found: dict[bytes, bytes] = {}
     for key in client.scan_iter():
         found[key] = b"\n".join(_parts(_read(client, key)))
@@ -22,7 +22,7 @@ def _read(client: redis.Redis, key: bytes) -> Any:
         b"set": client.smembers,
         b"zset": lambda key: client.zrange(key, 0, -1),
         b"stream": client.xrange,
-        b"none": lambda _: b"",  # which expired meanwhile
+        b"none": lambda _: b"",  # it expired meanwhile
     }
     return read[kind](key)
 

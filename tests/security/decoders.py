@@ -1,4 +1,4 @@
-"""Everything that reads what lies in Redis, by what it takes."""
+"""All functions that read values from Redis, by the type of value."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from worker.contract.lecture_hash import LectureInfo, ledger_from_hashes
 from worker.contract.messages import Chunk, ChunkHead, InFlight, LectureChoices, ParticipantSpan, decode_event
 from worker.folding.fold import LectureState
 from worker.outcome import Outcome
-from worker.running.admission import Refused, check_call
+from worker.running.admission import JobRefused, check_call
 
 JSON_TYPES = (ChunkHead, InFlight, LectureChoices, LectureState, ParticipantSpan, Outcome)
 
@@ -34,11 +34,11 @@ DECODERS: dict[str, list[Callable[[Any], object]]] = {
 
 
 def decode_all(data: bytes) -> None:
-    """Read `data` as everything that it could be taken for. Raises what is no refusal."""
+    """Read `data` with all decoders. Raises any exception that is not a refusal."""
     fields = {b"head": data, b"0": data, b"source": data, b"sampled": data, b"failed:x": data}
     for given, decoders in ((data, "bytes"), (data.decode(errors="replace"), "text"), (fields, "hash")):
         for decode in DECODERS[decoders]:
             try:
                 decode(given)
-            except (ValueError, Refused):
+            except (ValueError, JobRefused):
                 continue

@@ -1,7 +1,7 @@
 """Fuzz the contract's decoders, by hand: `python -m tests.security.fuzz_contract -max_total_time=120`.
 
-Needs atheris (`pip install atheris`). The arguments are libFuzzer's. It ends with what breaks the rule: whatever is in
-Redis, reading it gives a message or a ValueError.
+Needs atheris (`pip install atheris`). The arguments are libFuzzer's. It ends with an input that breaks the rule:
+reading any value from Redis gives a message or a ValueError.
 """
 
 import sys

@@ -16,23 +16,23 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from producer.feeding.address import SourceError
-from producer.feeding.decoder import ADDRESS_SPACE_BYTES
-from producer.feeding.recording import SILENCE_S
-from producer.feeding.source import FILE_OPENING_S, open_source
+from producer.feeding.decoding.decoder import ADDRESS_SPACE_BYTES
+from producer.feeding.sources.address import SourceError
+from producer.feeding.sources.opening import FILE_OPENING_S, open_source
+from producer.feeding.sources.recording import SILENCE_S
 from tests.security.mutations import mutated, seeds
 from training.provenance import provenance
 
 RESULTS = Path(__file__).parent / "results"
-# Of the 24 hours that a clock gone wrong may make of a small file, that are 432,000 frames, which take half a minute.
+# A wrong time stamp can make 24 hours of a small file. At this rate that is 432,000 frames, which take half a minute.
 FPS = 5.0
 
-# Longer than a decoder may be silent, so that what hangs is told by the feed and not by this.
+# Longer than a decoder may be silent, so that the feed reports one that hangs.
 PATIENCE_S = SILENCE_S + FILE_OPENING_S + 20.0
 
 
 class Fate(NamedTuple):
-    """How a file ended: in a word, after how many frames and seconds, with the most memory its decoder held, in MiB."""
+    """How a file ended: in a word, its frames and seconds, and the peak memory of its decoder in MiB."""
 
     end: str
     frames: int
@@ -41,7 +41,7 @@ class Fate(NamedTuple):
 
 
 def main() -> None:
-    """Fuzz for as long as is asked, and write down what came of it."""
+    """Fuzz for the given time, and write the results."""
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--seconds", type=float, default=600.0)
     ask.add_argument("--seed", type=int, default=int(time.time()))
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def fuzz(folder: Path, seed: int, seconds: float, files: int | None = None) -> list[Fate]:
-    """Read damaged videos for `seconds`, or so many `files`; the same `seed` makes the same ones."""
+    """Read damaged videos for `seconds`, or this number of `files`. The same `seed` makes the same ones."""
     random = Random(seed)
     good = seeds(folder)
     fates: list[Fate] = []
@@ -85,7 +85,7 @@ def fuzz(folder: Path, seed: int, seconds: float, files: int | None = None) -> l
 
 
 def survived(fate: Fate) -> bool:
-    """Whether that is an end that a feed may come to."""
+    """Whether a feed may end like this."""
     return fate.end not in ("late", "raised") and fate.peak_mib * 2**20 <= ADDRESS_SPACE_BYTES
 
 
@@ -114,9 +114,9 @@ def fate_of(path: Path) -> Fate:
     return Fate(end, frames, time.monotonic() - begun, peak)
 
 
-def _kind(said: str) -> str:
-    """What was said, without what differs from file to file."""
-    return re.sub(r"\d+(:\d+)*", "N", said).partition(";")[0]
+def _kind(message: str) -> str:
+    """The message, without the numbers that differ between files."""
+    return re.sub(r"\d+(:\d+)*", "N", message).partition(";")[0]
 
 
 def _peak_mib(pid: int) -> float:

@@ -1,4 +1,4 @@
-"""Damaged videos: small good ones of many kinds, and what is done to them."""
+"""Damaged videos: small good ones of many kinds, and ways to damage them."""
 
 from pathlib import Path
 from random import Random
@@ -19,9 +19,9 @@ KINDS = {
     "a.flv": ("libx264", {}),
     "fragmented.mp4": ("libx264", {"mux_options": {"movflags": "frag_keyframe+empty_moov"}}),
 }
-"""File name -> codec, and what else `film` has to know."""
+"""File name -> codec, and further options of `film`."""
 
-# What length and count fields are made of when they hurt.
+# Extreme values of length and count fields.
 _EXTREMES = [b"\0\0\0\0", b"\0\0\0\1", b"\x80\0\0\0", b"\x7f\xff\xff\xff", b"\xff" * 4, b"\xff" * 8]
 
 
@@ -48,7 +48,7 @@ def mutated(random: Random, good: dict[str, bytes]) -> tuple[str, bytes]:
 
 
 def _place(random: Random, data: bytearray) -> int:
-    """Anywhere, but most often where headers are: at the beginning or the end."""
+    """A random position, most often near the beginning or the end, where headers are."""
     size = len(data)
     near = min(size, 600)
     return random.choice([random.randrange(size), random.randrange(near), size - 1 - random.randrange(near)])

@@ -1,4 +1,4 @@
-"""A redis-server with the users of `deploy/redis/users.acl` and, if asked for, TLS alone: Debian's, of version 7."""
+"""A redis-server (Debian's, version 7) with the users of `deploy/redis/users.acl`, over TLS only."""
 
 import re
 import shutil
@@ -22,7 +22,7 @@ USERS = ("producer", "worker", "subscriber")
 
 
 class Guarded(NamedTuple):
-    """A server: user -> the URL with that user's password, and a client that may do anything."""
+    """A server: user -> URL with the password, and a client with all rights."""
 
     urls: dict[str, str]
     admin: redis.Redis
@@ -31,12 +31,12 @@ class Guarded(NamedTuple):
 
 
 def password(user: str) -> str:
-    return f"SECRET/{user}@?#"  # whatever a URL has to escape
+    return f"SECRET/{user}@?#"  # with characters that a URL must escape
 
 
 @contextmanager
 def guarded_redis() -> Iterator[Guarded]:
-    """The server, reached by TLS and password only, its certificate signed by an authority of its own."""
+    """The server, over TLS and with passwords only. Its certificate is signed by its own authority."""
     server = shutil.which("redis-server")
     if server is None or "v=7" not in subprocess.run([server, "--version"], capture_output=True, text=True).stdout:
         pytest.skip("needs a redis-server 7 on PATH, built with TLS (Debian's is)")
@@ -66,7 +66,7 @@ def url(user: str, port: int, ca: Path) -> str:
 
 
 def rules() -> str:
-    """The file as a server takes it: without comments, with passwords, and with somebody for the tests to look by."""
+    """The file as a server reads it: without comments, with passwords, and with an `admin` for the tests."""
     lines = [line for line in ACL.read_text().splitlines() if line.startswith("user ")]
     with_passwords = [re.sub(r"^user (\w+) off resetpass", _on, line) for line in lines]
     return "\n".join([*with_passwords, "user admin on >admin ~* &* +@all", ""])

@@ -1,4 +1,4 @@
-"""Credentials are planted wherever a URL may hold them, and looked for wherever anything can be read."""
+"""Credentials are planted everywhere in URLs, and searched everywhere in the output."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from tests.security.servers import Guarded, guarded_redis
 from tests.streams import free_port, rtsp_server
 
 PLANTED = "SECRET"
-# RTSP's user is `me`, Redis' are named by what they do; what is planted is in every password and query.
+# It is in every password and query. RTSP's user is `me`.
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def server() -> Iterator[Guarded]:
 
 
 class Watcher:
-    """Reads the titles of a process and all that it started, over and over, from `settled` on."""
+    """Reads the titles of a process and its descendants again and again, from `start` on."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -71,10 +71,10 @@ def descendants(pid: int) -> set[int]:
 
 @contextmanager
 def watched(*words: str) -> Iterator[tuple["subprocess.Popen[str]", Watcher]]:
-    """A command, and what can be seen of it once it has had the time to hide what it was told."""
+    """A command, and a watcher of its titles from the time at which it has hidden its arguments."""
     command = [sys.executable, "-m", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
-        eventually(lambda: "".join(words[:1]).encode() in title(running.pid, "cmdline"))  # it is no fork any more
+        eventually(lambda: "".join(words[:1]).encode() in title(running.pid, "cmdline"))  # after the fork
         eventually(lambda: PLANTED.encode() not in title(running.pid, "cmdline"))
         watcher = Watcher(running.pid)
         watcher.start()
@@ -85,7 +85,7 @@ def watched(*words: str) -> Iterator[tuple["subprocess.Popen[str]", Watcher]]:
             running.terminate()
 
 
-def test_nothing_that_was_planted_comes_out_anywhere(server: Guarded, tmp_path: Path) -> None:
+def test_no_planted_credential_comes_out_anywhere(server: Guarded, tmp_path: Path) -> None:
     lecture = ["--lecture", "l", "--fps", "2"]
     with (
         watched("worker", "run", "--redis", server.urls["worker"], "--processes", "1") as (worker, worker_seen),
@@ -133,7 +133,7 @@ def test_nothing_that_was_planted_comes_out_anywhere(server: Guarded, tmp_path: 
     ],
     ids=lambda words: " ".join(words)[:60],
 )
-def test_no_error_tells_what_was_planted(words: list[str], tmp_path: Path) -> None:
+def test_no_error_contains_a_planted_credential(words: list[str], tmp_path: Path) -> None:
     port = free_port()
     command = [sys.executable, "-m", *(word.format(port=port) for word in words)]
     environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path)}
@@ -141,13 +141,13 @@ def test_no_error_tells_what_was_planted(words: list[str], tmp_path: Path) -> No
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     said = done.stdout + done.stderr
-    # What follows the host is a name of a place, and shown; nobody can tell a key from it.
+    # The path after the host is shown, because it cannot be distinguished from a name.
     assert PLANTED not in said.replace("SECRET_is_a_path", "")
     assert "SECR ET" not in said
 
 
-def test_the_decoder_is_not_told_where_redis_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from producer.feeding.source import open_source
+def test_the_decoder_does_not_get_the_url_of_redis(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from producer.feeding.sources.opening import open_source
     from tests.producer.feeding.films import film
 
     monkeypatch.setenv("REDIS_URL", f"redis://:{PLANTED}@h")
@@ -157,7 +157,7 @@ def test_the_decoder_is_not_told_where_redis_is(monkeypatch: pytest.MonkeyPatch,
     assert any(line.split()[:5] == ["Max", "core", "file", "size", "0"] for line in limits.splitlines())
 
 
-def test_a_title_is_changed_only_where_there_is_something_to_hide() -> None:
+def test_a_title_is_changed_only_if_it_contains_credentials() -> None:
     code = "import sys, json; from worker.contract.credentials import hide_credentials as hide; hide();"
     code += "print(json.dumps(open('/proc/self/cmdline').read()))"
     for url, shown in (

@@ -1,4 +1,4 @@
-"""Whatever lies in Redis, reading it gives a message or a ValueError."""
+"""Reading any value from Redis gives a message or a ValueError."""
 
 from collections.abc import Callable
 
@@ -46,14 +46,12 @@ JSON = st.recursive(
 
 
 @given(st.binary(max_size=200) | JSON.map(msgspec.json.encode) | st.sampled_from(MESSAGES).map(encode))
-def test_whatever_bytes_there_are_they_are_a_message_or_refused(data: bytes) -> None:
+def test_any_bytes_are_a_message_or_refused(data: bytes) -> None:
     decode_all(data)
 
 
 @given(st.sampled_from(MESSAGES), st.data())
-def test_a_message_with_something_else_in_it_is_a_message_or_refused(
-    message: msgspec.Struct, data: st.DataObject
-) -> None:
+def test_a_message_with_a_replaced_field_is_a_message_or_refused(message: msgspec.Struct, data: st.DataObject) -> None:
     built = msgspec.to_builtins(message, str_keys=True)
     name = data.draw(st.sampled_from(sorted(built)))
     built[name] = data.draw(JSON)
@@ -61,14 +59,14 @@ def test_a_message_with_something_else_in_it_is_a_message_or_refused(
 
 
 @given(st.sampled_from(MESSAGES), st.integers(0, 400), st.integers(0, 255))
-def test_a_message_with_another_byte_in_it_is_a_message_or_refused(message: msgspec.Struct, at: int, byte: int) -> None:
+def test_a_message_with_a_changed_byte_is_a_message_or_refused(message: msgspec.Struct, at: int, byte: int) -> None:
     damaged = bytearray(encode(message))
     damaged[at % len(damaged)] = byte
     decode_all(bytes(damaged))
 
 
 @given(st.dictionaries(st.binary(max_size=20), st.binary(max_size=80), max_size=6))
-def test_whatever_fields_a_hash_has_they_are_a_chunk_a_lecture_a_ledger_or_refused(fields: dict[bytes, bytes]) -> None:
+def test_any_hash_is_a_chunk_a_lecture_a_ledger_or_refused(fields: dict[bytes, bytes]) -> None:
     for decode in DECODERS["hash"]:
         _refused_at_most(decode, fields)
         _refused_at_most(decode, {**fields, b"head": b'{"frames":[],"width":1,"height":1}', b"source": b"x"})
@@ -81,7 +79,7 @@ def _refused_at_most(decode: Callable[[dict[bytes, bytes]], object], fields: dic
         return
 
 
-def test_numbers_that_nobody_means_are_refused() -> None:
+def test_senseless_numbers_are_refused() -> None:
     for head in (
         '{"frames":[{"frame":1e300,"t":0}],"width":1,"height":1}',
         '{"frames":[{"frame":9007199254740993,"t":0}],"width":1,"height":1}',

@@ -1,15 +1,15 @@
-"""The short form of `fuzz_demuxer`: damaged videos, always the same, and the feed survives them."""
+"""The short form of `fuzz_demuxer`: the feed survives damaged videos, always the same ones."""
 
 import resource
 from pathlib import Path
 
-from producer.feeding.decoder import ADDRESS_SPACE_BYTES
-from producer.feeding.source import open_source
+from producer.feeding.decoding.decoder import ADDRESS_SPACE_BYTES
+from producer.feeding.sources.opening import open_source
 from tests.security.fuzz_demuxer import fuzz, survived
 from tests.security.mutations import seeds
 
 
-def test_whatever_is_done_to_a_file_its_feed_comes_to_an_end(tmp_path: Path) -> None:
+def test_the_feed_of_a_damaged_file_comes_to_an_end(tmp_path: Path) -> None:
     fates = fuzz(tmp_path, seed=7, seconds=60, files=5)
     assert [fate for fate in fates if not survived(fate)] == []
     assert len({fate.end for fate in fates}) > 1

@@ -1,4 +1,4 @@
-"""What is kept of people: no pixels, nothing after `forget` or the retention time, nothing per person if so wished."""
+"""Privacy: no pixels are kept, nothing after `forget` or the retention time, nothing per person with --class-only."""
 
 import json
 import os
@@ -14,10 +14,11 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.cli import _days
+from producer.commands.arguments import days as parsed_days
 from producer.embedded.folder import data_folder, erase_from_logs
 from producer.embedded.server import private_redis
 from producer.feeding.feed import Feed
+from producer.feeding.starting import NewLecture
 from producer.reading.lectures import forget
 from tests.gallery import gallery_pages, render_gallery
 from tests.lectures import chunks_of, feed_lecture
@@ -25,11 +26,11 @@ from tests.processes import eventually
 from tests.producer.committing import FACE, work_on
 from tests.security.contents import contents
 from tests.security.test_strangers import work
-from tests.worker.test_commit import SAD
+from tests.worker.outcomes import SAD
 from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
 from worker.contract.lifetimes import FRAMES_TTL_S
-from worker.contract.messages import FrameStamp
+from worker.contract.messages import FrameStamp, LectureChoices
 from worker.contract.queue import frame_queue
 from worker.folding.participants import TrackerState, advance
 from worker.outcome import FaceObservation, FrameObservation
@@ -39,7 +40,7 @@ NAME = "Geheimnis-7"
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A user's data folder, with a lecture in it and one told for the class alone."""
+    """A user's data folder with two lectures, the second with --class-only."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(home))
@@ -64,7 +65,7 @@ def producer(*words: object) -> tuple[int, str, str]:
 
 
 def pictures_in(data: bytes) -> list[int]:
-    """Where in `data` something begins that decodes as a JPEG or PNG."""
+    """The positions in `data` at which a JPEG or PNG begins that can be decoded."""
     found = []
     for magic in (b"\xff\xd8\xff", b"\x89PNG\r\n"):
         at = data.find(magic)
@@ -76,14 +77,14 @@ def pictures_in(data: bytes) -> list[int]:
 
 
 def holding(folder: Path, word: bytes) -> list[str]:
-    """The files whose name or content holds `word`."""
+    """The files with `word` in their name or content."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return [path.name for path in files if word in path.read_bytes() or word in os.fsencode(path.name)]
 
 
-def test_after_the_end_nothing_in_redis_or_on_disk_decodes_as_a_picture(home: Path) -> None:
+def test_after_the_end_there_is_no_picture_in_redis_or_on_disk(home: Path) -> None:
     picture = cv2.imencode(".jpg", np.zeros((90, 160, 3), np.uint8))[1].tobytes()
-    assert pictures_in(b"some" + picture + b"thing") == [4], "what is looked for can be found"
+    assert pictures_in(b"some" + picture + b"thing") == [4], "the search finds a picture"
     with private_redis() as url, connect(url) as client:
         kept = contents(client)
     assert f"lecture:{{{NAME}}}:participant:p01".encode() in kept
@@ -93,14 +94,14 @@ def test_after_the_end_nothing_in_redis_or_on_disk_decodes_as_a_picture(home: Pa
 
 
 def test_pixels_in_flight_have_a_time_to_live(client: redis.Redis) -> None:
-    feed = Feed.start(client, "l", "a.mp4", 2, 640, 360)
+    feed = Feed.start(client, NewLecture("l", "a.mp4", 2, 640, 360))
     feed.push(chunks_of(list(gallery_pages(1, 1)), 1)[0])
     with_pixels = [key for key, value in contents(client).items() if pictures_in(value)]
     assert with_pixels == [b"lecture:{l}:chunk:0"]
     assert 0 < client.ttl("lecture:{l}:chunk:0") <= FRAMES_TTL_S
 
 
-def test_of_a_class_alone_nobody_is_told(home: Path, tmp_path: Path) -> None:
+def test_with_class_only_nothing_is_kept_about_a_person(home: Path, tmp_path: Path) -> None:
     with private_redis() as url, connect(url) as client:
         keys = sorted(client.scan_iter("lecture:{class}*"))
         whole = b"".join(contents(client)[key] for key in keys)
@@ -117,7 +118,7 @@ def test_of_a_class_alone_nobody_is_told(home: Path, tmp_path: Path) -> None:
     assert "participant" not in (tmp_path / "class.jsonl").read_text()
 
 
-def test_what_was_forgotten_is_in_no_key_and_no_file(home: Path) -> None:
+def test_a_forgotten_lecture_is_in_no_key_and_no_file(home: Path) -> None:
     folder = data_folder()
     with (folder / "worker.log").open("a") as log:
         log.write(f"a line about {NAME} and\none about {NAME}-2, which is another\nchunk of {NAME}-17 failed\n")
@@ -131,11 +132,11 @@ def test_what_was_forgotten_is_in_no_key_and_no_file(home: Path) -> None:
     assert holding(home, NAME.encode()) == []
 
 
-def test_forgetting_takes_along_what_the_queue_noted_of_failed_and_waiting_jobs(client: redis.Redis) -> None:
+def test_forgetting_removes_failed_and_waiting_jobs_from_the_queue(client: redis.Redis) -> None:
     kept = feed_lecture(client, "l-1", chunks_of(list(gallery_pages(1, 1)), 1))
     others = {key for key in client.scan_iter() if b"l-1" in key}
     keys = feed_lecture(client, "l", chunks_of(list(gallery_pages(1, 2)), 1))
-    frame_queue(client).remove("l-1-0")  # it stays in flight, and is nothing that this test waits for
+    frame_queue(client).remove("l-1-0")  # it stays in flight; this test does not wait for it
     frame_queue(client).remove("l-1-1")
     client.hset(keys.chunk(0), "head", "no head")
     client.hset(keys.chunk(1), "head", "no head")
@@ -150,8 +151,8 @@ def test_forgetting_takes_along_what_the_queue_noted_of_failed_and_waiting_jobs(
     assert client.exists(kept.info)
 
 
-def test_results_go_by_themselves_when_their_time_is_over(client: redis.Redis) -> None:
-    feed = Feed.start(client, "l", "a.mp4", 2, 640, 360, retention_s=2)
+def test_results_expire_after_the_retention_time(client: redis.Redis) -> None:
+    feed = Feed.start(client, NewLecture("l", "a.mp4", 2, 640, 360, LectureChoices(retention=2)))
     for chunk in chunks_of(list(gallery_pages(1, 2)), 1)[:-1]:
         feed.push(chunk)
         work_on(client, LectureKeys("l"))
@@ -164,22 +165,22 @@ def test_results_go_by_themselves_when_their_time_is_over(client: redis.Redis) -
     eventually(lambda: not list(client.scan_iter("lecture:{l}*")))
 
 
-def test_a_time_that_is_none_is_refused() -> None:
+def test_an_invalid_retention_time_is_refused() -> None:
     for days in ("0", "0.5", "-1", "3651", "nan", "inf", "a month"):
         with pytest.raises(ValueError, match=f"'{days}' is not a number"):
-            _days(days)
+            parsed_days(days)
     code, out, err = producer("ingest", "no.mp4", "--retention", "0")
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert "'0' is not a number of days from 1 to 3650" in err
 
 
-def test_nobody_is_named_where_nothing_is_told_per_person() -> None:
+def test_with_class_only_names_are_refused() -> None:
     code, _, err = producer("ingest", "alice=a.mp4", "bob=b.mp4", "--class-only")
     assert (code, len(err.splitlines())) == (2, 1)
     assert "leave out NAME= and --participant" in err
 
 
-def test_lines_are_taken_out_of_a_log_that_somebody_writes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_are_removed_from_a_log_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     path = data_folder() / "worker.log"
     with path.open("ab", buffering=0) as log:
@@ -189,22 +190,25 @@ def test_lines_are_taken_out_of_a_log_that_somebody_writes_on(tmp_path: Path, mo
     assert path.read_bytes() == b"first\nof all\nlast\n"
 
 
-def looking(looks: list[bytes]) -> FrameObservation:
-    faces = [FaceObservation((200.0 * n, 0.0, 90.0, 90.0), 0.99, SAD, {}, look) for n, look in enumerate(looks)]
+def frame_of(descriptors: list[bytes]) -> FrameObservation:
+    faces = [
+        FaceObservation((200.0 * n, 0.0, 90.0, 90.0), 0.99, SAD, {}, descriptor)
+        for n, descriptor in enumerate(descriptors)
+    ]
     return FrameObservation(FrameStamp(0, 0.0), faces)
 
 
 @given(st.lists(st.binary(min_size=256, max_size=256), min_size=1, max_size=5))
-def test_a_pseudonym_tells_the_order_of_sight_and_nothing_of_the_looks(looks: list[bytes]) -> None:
-    _, told = advance(TrackerState(), looking(looks))
-    assert [one.participant for one in told] == [f"p{n + 1:02d}" for n in range(len(looks))]
+def test_a_pseudonym_depends_on_the_order_of_sighting_and_not_on_the_appearance(descriptors: list[bytes]) -> None:
+    _, sightings = advance(TrackerState(), frame_of(descriptors))
+    assert [one.participant for one in sightings] == [f"p{n + 1:02d}" for n in range(len(descriptors))]
 
 
-def test_no_event_and_no_span_holds_a_look(client: redis.Redis) -> None:
-    look = b"\x07LOOK" * 51 + b"."
-    feed = Feed.start(client, "l", "a.mp4", 2, 640, 360)
+def test_no_event_and_no_span_contains_an_appearance_descriptor(client: redis.Redis) -> None:
+    descriptor = b"\x07LOOK" * 51 + b"."
+    feed = Feed.start(client, NewLecture("l", "a.mp4", 2, 640, 360))
     feed.push(chunks_of(list(gallery_pages(1, 1)), 1)[0])
     work_on(client, LectureKeys("l"))
-    assert FACE.appearance == bytes(256) != look
+    assert FACE.appearance == bytes(256) != descriptor
     published = [value for key, value in contents(client).items() if not key.endswith((b":state", b":0"))]
-    assert not any(b"AAAAAAAA" in value for value in published), "which is what zeros are in base64"
+    assert not any(b"AAAAAAAA" in value for value in published), "zeros in base64"

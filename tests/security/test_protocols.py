@@ -1,4 +1,4 @@
-"""What SOURCE opens is what it says: no list, no redirection and no file leads anywhere else."""
+"""SOURCE opens only what it names: no list, redirection or file leads anywhere else."""
 
 import contextlib
 import socket
@@ -12,14 +12,14 @@ from urllib.parse import unquote
 import av
 import pytest
 
-from producer.feeding.address import SourceError, address_of
-from producer.feeding.container import Unreadable, open_file, open_stream, video_in
-from producer.feeding.wire import FileTarget
+from producer.feeding.decoding.container import Unreadable, open_file, open_stream, video_in
+from producer.feeding.decoding.wire import FileTarget
+from producer.feeding.sources.address import SourceError, address_of
 from tests.producer.feeding.films import film
 from tests.streams import served_folder
 
 GOOD, SECRET = (160, 120), (64, 64)
-"""What is served, and what must not be read, can be told by their sizes."""
+"""Sizes by which a served picture and a forbidden one are distinguished."""
 
 HEAD = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n"
 DASH = """<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT2S"
@@ -29,7 +29,7 @@ DASH = """<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """What a stranger's web server holds."""
+    """The folder of a stranger's web server."""
     folder = tmp_path / "served"
     folder.mkdir()
     film(folder / "good.ts", size=GOOD)
@@ -38,30 +38,30 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Path:
-    """A video on this machine that nobody asked for."""
+    """A video on this machine that must not be read."""
     return film(tmp_path / "secret.ts", size=SECRET)
 
 
 @contextmanager
 def witness() -> Iterator[tuple[int, list[bytes]]]:
-    """A port at which nobody should knock, and what those said who did."""
-    heard: list[bytes] = []
+    """A port to which nothing should connect, and the first bytes of all connections."""
+    received: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def listen() -> None:
             with contextlib.suppress(OSError):
                 while True:
-                    with listening.accept()[0] as knocking:
-                        knocking.settimeout(2)
-                        heard.append(knocking.recv(100))
+                    with listening.accept()[0] as connection:
+                        connection.settimeout(2)
+                        received.append(connection.recv(100))
 
         threading.Thread(target=listen, daemon=True).start()
-        yield listening.getsockname()[1], heard
+        yield listening.getsockname()[1], received
         listening.shutdown(socket.SHUT_RDWR)
 
 
 def sizes_seen(source: str) -> set[tuple[int, int]]:
-    """Of what pictures of a source are, as its decoder opens it; none where it is refused."""
+    """The sizes of the pictures of a source, as the decoder opens it; empty if it is refused."""
     seen = set()
     with contextlib.suppress(SourceError, Unreadable, av.FFmpegError):
         target = address_of(source).target
@@ -76,7 +76,7 @@ def sizes_seen(source: str) -> set[tuple[int, int]]:
 
 
 def ways_to(path: Path) -> list[str]:
-    """How a list might name a file of this machine."""
+    """All ways in which a list might name a file of this machine."""
     names = ["file://{0}", "file:{0}", "{0}", "../secret.ts", "concat:{0}", "concat:good.ts|{0}", "crypto:{0}"]
     names += ["crypto:file://{0}", "subfile,,start,0,end,999999,,:{0}", "cache:{0}", "async:{0}", "FILE://{0}"]
     names += [
@@ -106,7 +106,7 @@ def test_a_served_list_leads_to_no_file_of_this_machine(folder: Path, secret: Pa
     assert all(SECRET not in sizes for sizes in seen.values()), there
 
 
-def test_a_list_whose_first_segment_is_good_ends_at_the_one_that_is_not(folder: Path, secret: Path) -> None:
+def test_a_list_with_a_forbidden_second_segment_ends_after_the_first(folder: Path, secret: Path) -> None:
     assert sizes_seen(str(secret)) == {SECRET}
     content = f"{HEAD}#EXTINF:2,\ngood.ts\n#EXT-X-DISCONTINUITY\n#EXTINF:2,\nfile://{secret}\n#EXT-X-ENDLIST\n"
     (folder / "l.m3u8").write_text(content)
@@ -114,12 +114,12 @@ def test_a_list_whose_first_segment_is_good_ends_at_the_one_that_is_not(folder: 
         assert sizes_seen(f"{url}/l.m3u8") == {GOOD}
 
 
-def test_a_served_list_knocks_at_no_port_that_speaks_another_protocol(folder: Path) -> None:
-    with witness() as (port, heard), served_folder(folder) as url:
+def test_a_served_list_connects_to_no_port_of_another_protocol(folder: Path) -> None:
+    with witness() as (port, received), served_folder(folder) as url:
         for scheme in ("tcp", "udp", "rtmp", "rtsp", "rtp", "srt", "tls", "ftp", "gopher", "redis", "mmsh", "icecast"):
             (folder / "l.m3u8").write_text(f"{HEAD}#EXTINF:2,\n{scheme}://127.0.0.1:{port}/x.ts\n#EXT-X-ENDLIST\n")
             assert sizes_seen(f"{url}/l.m3u8") == set()
-    assert heard == []
+    assert received == []
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_served_list_knocks_at_no_port_that_speaks_another_protocol(folder: Pa
         ("list.imf", "<AssetMap><Path>{there}</Path></AssetMap>"),
     ],
 )
-def test_lists_of_any_kind_are_opened_neither_here_nor_there(
+def test_lists_of_other_kinds_are_opened_neither_from_a_file_nor_from_the_web(
     folder: Path, secret: Path, name: str, content: str
 ) -> None:
     for there in (str(secret), f"file://{secret}", "good.ts"):
@@ -150,7 +150,7 @@ def test_lists_of_any_kind_are_opened_neither_here_nor_there(
 
 @contextmanager
 def redirecting(*to: str) -> Iterator[str]:
-    """A web server that sends everybody elsewhere: the n-th request to the n-th of `to`."""
+    """A web server that redirects the n-th request to the n-th of `to`."""
     left = list(to)
 
     class Elsewhere(SimpleHTTPRequestHandler):
@@ -168,18 +168,18 @@ def redirecting(*to: str) -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_redirection_leads_to_the_web_and_nowhere_else(folder: Path, secret: Path) -> None:
+def test_a_redirection_leads_only_to_the_web(folder: Path, secret: Path) -> None:
     for there in ways_to(secret):
         with redirecting(there) as url:
             assert SECRET not in sizes_seen(url), there
-    with witness() as (port, heard), redirecting(f"tcp://127.0.0.1:{port}") as url:
+    with witness() as (port, received), redirecting(f"tcp://127.0.0.1:{port}") as url:
         assert sizes_seen(url) == set()
-        assert not heard or heard[0].startswith(b"GET "), "http at most, which is what the web speaks"
+        assert not received or received[0].startswith(b"GET "), "http at most"
     with served_folder(folder) as web, redirecting(f"{web}/good.ts") as url:
         assert sizes_seen(url) == {GOOD}
 
 
-def test_a_key_of_an_encrypted_list_is_read_from_the_web_alone(folder: Path, secret: Path) -> None:
+def test_the_key_of_an_encrypted_list_is_only_read_from_the_web(folder: Path, secret: Path) -> None:
     (folder / "l.m3u8").write_text(
         f'{HEAD}#EXT-X-KEY:METHOD=AES-128,URI="file://{secret}"\n#EXTINF:2,\ngood.ts\n#EXT-X-ENDLIST\n'
     )
@@ -187,7 +187,7 @@ def test_a_key_of_an_encrypted_list_is_read_from_the_web_alone(folder: Path, sec
         assert sizes_seen(f"{url}/l.m3u8") == set()
 
 
-def test_a_name_with_a_pattern_or_protocol_in_it_is_a_name(tmp_path: Path, secret: Path) -> None:
+def test_a_file_name_with_a_pattern_or_protocol_is_only_a_name(tmp_path: Path, secret: Path) -> None:
     for name in ("a%03d.ts", "*.ts", "concat:a|b.ts", "http:%2F%2Fx.ts", "-i.ts"):
         path = film(tmp_path / unquote(name).replace("/", "_"), size=GOOD)
         assert sizes_seen(str(path)) == {GOOD}

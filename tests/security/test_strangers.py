@@ -1,4 +1,4 @@
-"""What strangers put into Redis: it is thrown away and counted, runs nothing, ends no worker, and stays nowhere."""
+"""Jobs and values that strangers write to Redis: they are discarded and counted, run nothing and end no worker."""
 
 import itertools
 import json
@@ -21,17 +21,17 @@ from rq.serializers import JSONSerializer
 
 from tests.gallery import gallery_pages
 from tests.lectures import await_end, begin_lecture, chunks_of, events_of, feed_lecture, ledger_of, push_chunk
-from tests.metrics.scraping import counted
 from tests.processes import eventually, workers
+from tests.scraping import counted
 from worker.contract.jobs import JOB, JOB_TIMEOUT_S, QUEUE
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import Chunk, ChunkHead, EndEvent, Ending
 from worker.contract.queue import enqueue_chunk, frame_queue
-from worker.running.admission import Refused, check_call
+from worker.running.admission import JobRefused, check_call
 from worker.running.process import chunk_worker
 
 QUEUE_KEY = f"rq:queue:{QUEUE}"
-RQ_S_OWN = re.compile(rb"rq:(queues|workers|workers:frames|worker:[a-z0-9-]+|clean_registries:frames)")
+KEYS_OF_RQ = re.compile(rb"rq:(queues|workers|workers:frames|worker:[a-z0-9-]+|clean_registries:frames)")
 PAGES = list(gallery_pages(2, 6, fps=2, size=(640, 360)))
 
 NUMBERS = itertools.count()
@@ -54,7 +54,7 @@ def call(function: object = JOB, arguments: object = ("l", 7), instance: object 
 
 
 def put(client: redis.Redis, job: str | bytes | None = None, **fields: Any) -> None:
-    """A job in the queue, its fields as RQ would store them but for those given."""
+    """Put a job in the queue, with RQ's fields except for those given."""
     name = new_id().encode() if job is None else job if isinstance(job, bytes) else job.encode()
     usual: Any = {"created_at": "2026-11-24T00:00:00.000000Z", "origin": QUEUE, "status": "queued", "data": call()}
     client.hset(cast_key(b"rq:job:" + name), mapping=usual | fields)
@@ -84,7 +84,7 @@ def put_without_data(client: redis.Redis, _: Path) -> None:
 STRANGERS: dict[str, tuple[str, Put]] = {
     "another function": ("function", lambda c, w: put(c, data=call("pathlib.Path.touch", [str(w)]))),
     "a method of a value": ("function", lambda c, w: put(c, data=call("touch", [], str(w)))),
-    "our function of a value": ("function", lambda c, w: put(c, data=call(JOB, ["l", 7], {"a": 1}))),
+    "our function as a method": ("function", lambda c, w: put(c, data=call(JOB, ["l", 7], {"a": 1}))),
     "a callback": ("function", lambda c, w: put(c, success_callback_name="os.abort")),
     "a callback for failures": ("function", lambda c, w: put(c, failure_callback_name="os.abort")),
     "a callback for stopping": ("function", lambda c, w: put(c, stopped_callback_name="os.abort")),
@@ -99,10 +99,10 @@ STRANGERS: dict[str, tuple[str, Put]] = {
     "no call": ("unreadable", lambda c, w: put(c, data=b"7")),
     "no data": ("unreadable", put_without_data),
     "no hash": ("unreadable", put_text),
-    "a nonsensical status": ("unreadable", lambda c, w: put(c, status="glorious")),
-    "a nonsensical date": ("unreadable", lambda c, w: put(c, created_at="yesterday")),
-    "a nonsensical time limit": ("unreadable", lambda c, w: put(c, timeout="for ever")),
-    "nonsensical retries": ("unreadable", lambda c, w: put(c, retries_left="\x00")),
+    "a invalid status": ("unreadable", lambda c, w: put(c, status="glorious")),
+    "a invalid date": ("unreadable", lambda c, w: put(c, created_at="yesterday")),
+    "a invalid time limit": ("unreadable", lambda c, w: put(c, timeout="for ever")),
+    "invalid retries": ("unreadable", lambda c, w: put(c, retries_left="\x00")),
     "no text": ("unreadable", lambda c, w: put(c, description=b"\xff\xfe")),
     "another queue": ("unreadable", lambda c, w: put(c, origin="default")),
     "an id in braces": ("unreadable", lambda c, w: put(c, "lecture:{l}")),
@@ -114,7 +114,7 @@ STRANGERS: dict[str, tuple[str, Put]] = {
     "a lecture of two lines": ("arguments", lambda c, w: put(c, data=call(arguments=["l\n", 1]))),
     "a number as text": ("arguments", lambda c, w: put(c, data=call(arguments=["l", "1"]))),
     "a broken number": ("arguments", lambda c, w: put(c, data=call(arguments=["l", 1.5]))),
-    "a truth for a number": ("arguments", lambda c, w: put(c, data=call(arguments=["l", True]))),
+    "a boolean for a number": ("arguments", lambda c, w: put(c, data=call(arguments=["l", True]))),
     "a negative number": ("arguments", lambda c, w: put(c, data=call(arguments=["l", -1]))),
     "a huge number": ("arguments", lambda c, w: put(c, data=call(arguments=["l", 10**300]))),
     "no number": ("arguments", lambda c, w: put(c, data=call(arguments=["l"]))),
@@ -122,8 +122,8 @@ STRANGERS: dict[str, tuple[str, Put]] = {
     "a third argument": ("arguments", lambda c, w: put(c, data=call(arguments=["l", 1, 2]))),
     "a named argument": ("arguments", lambda c, w: put(c, data=call(named={"lecture": "l"}))),
     "the job of another chunk": ("arguments", lambda c, w: put(c, "l-8", data=call(arguments=["l", 7]))),
-    "an unknown lecture": ("unknown_lecture", lambda c, w: put(c, "nobody-0", data=call(arguments=["nobody", 0]))),
-    "a chunk that nobody fed": ("not_in_flight", lambda c, w: put(c, "l-7")),
+    "an unknown lecture": ("unknown_lecture", lambda c, w: put(c, "unknown-0", data=call(arguments=["unknown", 0]))),
+    "a chunk that was never fed": ("not_in_flight", lambda c, w: put(c, "l-7")),
 }
 
 
@@ -132,17 +132,17 @@ def refused(reason: str) -> float:
 
 
 def other_keys(client: redis.Redis) -> set[bytes]:
-    """All but those that RQ keeps whatever it works on."""
-    return {key for key in client.scan_iter() if not RQ_S_OWN.fullmatch(key)}
+    """All keys except those that RQ keeps at all times."""
+    return {key for key in client.scan_iter() if not KEYS_OF_RQ.fullmatch(key)}
 
 
 def feed_ending(client: redis.Redis, lecture: str) -> LectureKeys:
-    """A lecture of which only the end is left to be told, which needs no networks."""
+    """A lecture that only has its ending left, which needs no models."""
     return feed_lecture(client, lecture, [Chunk(ChunkHead([], 640, 360, Ending("done")), [])])
 
 
 def work(client: redis.Redis, jobs: int) -> None:
-    """Have so many jobs done in this process. It stops for want of jobs, too: RQ takes pytest's alarm clock away."""
+    """Process this many jobs here. A timer stops it if there are fewer, because RQ disables pytest's timeout."""
     worker = chunk_worker(client, "w")
     timer = threading.Timer(30, worker._shutdown)
     timer.start()
@@ -151,7 +151,7 @@ def work(client: redis.Redis, jobs: int) -> None:
 
 
 @pytest.mark.parametrize(("reason", "put"), STRANGERS.values(), ids=STRANGERS)
-def test_a_strangers_job_is_thrown_away_and_counted_and_the_next_one_is_done(
+def test_a_strangers_job_is_discarded_and_counted_and_the_next_one_runs(
     client: redis.Redis, tmp_path: Path, reason: str, put: Put
 ) -> None:
     witness, before = tmp_path / "ran", refused(reason)
@@ -166,7 +166,7 @@ def test_a_strangers_job_is_thrown_away_and_counted_and_the_next_one_is_done(
     assert {key for key in other_keys(client) if b"ours" not in key} == kept
 
 
-def test_a_job_gets_the_time_that_ours_have_and_stays_no_longer(
+def test_a_job_gets_our_time_limit_retries_and_lifetimes_whatever_it_contains(
     client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times: list[int] = []
@@ -176,20 +176,20 @@ def test_a_job_gets_the_time_that_ours_have_and_stays_no_longer(
         return nullcontext()
 
     monkeypatch.setattr("worker.job.time_limit", time_limit)
-    for asked in ("-1", "1", "1000000"):
+    for wanted in ("-1", "1", "1000000"):
         client.flushall()
         keys = begin_lecture(client, "l")
         push_chunk(client, keys, 0, Chunk(ChunkHead([], 640, 360, Ending("done")), []))
         call_of_ours = call(arguments=["l", 0])
-        put(client, "l-0", data=call_of_ours, timeout=asked, result_ttl="-1", failure_ttl="-1", retries_left=asked)
+        put(client, "l-0", data=call_of_ours, timeout=wanted, result_ttl="-1", failure_ttl="-1", retries_left=wanted)
         work(client, 1)
         assert client.hget(keys.info, "status") == b"done"
         assert not [key for key in client.keys("rq:*") if b"l-0" in key]
     assert times == [JOB_TIMEOUT_S] * 3
 
 
-def test_a_strangers_job_for_a_chunk_in_flight_fails_nothing(client: redis.Redis) -> None:
-    """It would have no second try, and so fail the chunk in the place of ours."""
+def test_a_strangers_job_for_a_chunk_in_flight_does_not_fail_the_chunk(client: redis.Redis) -> None:
+    """Without retries, it would fail the chunk."""
     before = refused("arguments")
     keys = feed_lecture(client, "l", chunks_of(PAGES[:2], 2))
     put(client, data=call(arguments=["l", 0]), timeout="1", retries_left="0")
@@ -201,7 +201,7 @@ def test_a_strangers_job_for_a_chunk_in_flight_fails_nothing(client: redis.Redis
     assert other_keys(client) - set(client.keys("lecture:{l}*")) == set()
 
 
-def test_a_job_of_ours_that_was_overwritten_is_asked_for_anew(client: redis.Redis, tmp_path: Path) -> None:
+def test_a_job_of_ours_that_was_overwritten_is_enqueued_again(client: redis.Redis, tmp_path: Path) -> None:
     keys = feed_ending(client, "l")
     client.hset("rq:job:l-0", "data", zlib.compress(pickle.dumps(Trap(tmp_path / "ran"))))
     work(client, 1)
@@ -209,7 +209,7 @@ def test_a_job_of_ours_that_was_overwritten_is_asked_for_anew(client: redis.Redi
     assert not (tmp_path / "ran").exists()
 
 
-def test_real_workers_live_through_all_of_it_and_a_running_lecture_is_not_disturbed(
+def test_real_workers_survive_all_of_it_and_a_running_lecture_is_not_disturbed(
     client: redis.Redis, redis_url: str, tmp_path: Path
 ) -> None:
     witness = tmp_path / "ran"
@@ -227,7 +227,7 @@ def test_real_workers_live_through_all_of_it_and_a_running_lecture_is_not_distur
                 keys = feed_lecture(client, "l", chunks_of(PAGES, 2))
         await_end(client, keys)
         eventually(lambda: not client.llen(QUEUE_KEY))
-        assert client.smembers("rq:workers") == {worker}, "the same process did all of it"
+        assert client.smembers("rq:workers") == {worker}, "the same process did all jobs"
         assert supervisor.poll() is None
     expected = json.loads(msgspec.json.encode(events_of(client, alone)).replace(b'"alone"', b'"l"'))
     assert json.loads(msgspec.json.encode(events_of(client, keys))) == expected
@@ -254,9 +254,7 @@ def test_real_workers_live_through_all_of_it_and_a_running_lecture_is_not_distur
         b'{"failure": "x", "failed": {"0": "x", "1": "x"}}',
     ],
 )
-def test_an_outcome_that_no_worker_wrote_fails_its_chunk_and_the_lecture_goes_on(
-    client: redis.Redis, foreign: bytes
-) -> None:
+def test_a_strangers_outcome_fails_its_chunk_and_the_lecture_goes_on(client: redis.Redis, foreign: bytes) -> None:
     chunks = chunks_of(PAGES[:2], 2)
     keys = feed_lecture(client, "l", chunks)
     client.set(keys.outcome(0), foreign)
@@ -268,7 +266,7 @@ def test_an_outcome_that_no_worker_wrote_fails_its_chunk_and_the_lecture_goes_on
 
 
 @pytest.mark.parametrize("key", ["lecture:{l}:outcome:0", "rq:executions:l-0"])
-def test_a_value_of_another_kind_in_the_place_of_ours_is_removed(client: redis.Redis, key: str) -> None:
+def test_a_value_of_another_type_in_a_key_of_ours_is_removed(client: redis.Redis, key: str) -> None:
     keys = feed_lecture(client, "l", chunks_of(PAGES[:2], 2))
     client.hset(key, "a", "stranger's")
     work(client, 2)
@@ -278,9 +276,7 @@ def test_a_value_of_another_kind_in_the_place_of_ours_is_removed(client: redis.R
 
 
 @pytest.mark.parametrize("foreign", [b"", b"[]", b'{"next_chunk": "seven"}', b'{"next_chunk": -1}', b"\xff"])
-def test_a_state_that_is_not_ours_stops_its_lecture_and_no_other_and_no_worker(
-    client: redis.Redis, foreign: bytes
-) -> None:
+def test_a_strangers_state_stops_only_its_lecture(client: redis.Redis, foreign: bytes) -> None:
     before = refused("foreign_state")
     keys = feed_ending(client, "l")
     client.set(keys.state, foreign)
@@ -302,7 +298,7 @@ def test_a_state_that_is_not_ours_stops_its_lecture_and_no_other_and_no_worker(
         b'{"frames": [' + b",".join([b'{"frame": 0, "t": 0}'] * 1001) + b'], "width": 9, "height": 9}',
     ],
 )
-def test_a_chunk_with_a_head_that_makes_no_sense_fails_and_the_others_are_published(
+def test_a_chunk_with_an_invalid_head_fails_and_the_lecture_ends(
     client: redis.Redis, redis_url: str, head: bytes
 ) -> None:
     keys = feed_lecture(client, "l", [chunks_of(PAGES[:2], 2)[0], chunks_of(PAGES[:2], 2)[1]])
@@ -314,9 +310,9 @@ def test_a_chunk_with_a_head_that_makes_no_sense_fails_and_the_others_are_publis
 
 
 @given(st.binary(max_size=300))
-def test_whatever_bytes_a_call_is_it_is_let_in_or_refused(data: bytes) -> None:
+def test_a_call_of_random_bytes_is_refused(data: bytes) -> None:
     for stored in (data, zlib.compress(data)):
-        with pytest.raises(Refused):
+        with pytest.raises(JobRefused):
             check_call(stored)
 
 
@@ -328,15 +324,15 @@ JSON = st.recursive(
 
 
 @given(st.lists(JSON, min_size=3, max_size=5) | st.tuples(st.just(JOB), st.none(), JSON, JSON))
-def test_whatever_json_a_call_is_it_is_a_chunk_of_a_lecture_or_refused(values: Any) -> None:
+def test_a_call_of_random_json_names_a_chunk_or_is_refused(values: Any) -> None:
     try:
         lecture, number = check_call(json.dumps(values).encode())
-    except Refused:
+    except JobRefused:
         return
     assert LectureKeys(lecture).chunk(number)
 
 
-def test_the_call_that_we_make_is_let_in(client: redis.Redis) -> None:
+def test_our_own_call_is_accepted(client: redis.Redis) -> None:
     enqueue_chunk(frame_queue(client), "l-1", 3)
     stored: Any = client.hget("rq:job:l-1-3", "data")
     assert check_call(stored) == ("l-1", 3)

@@ -43,14 +43,14 @@ def producer(server: Guarded, user: str, *words: object) -> tuple[int, str, str]
     return done.returncode, done.stdout, done.stderr
 
 
-def test_a_lecture_is_ingested_over_tls_and_nobody_asked_for_what_it_may_not(
+def test_a_lecture_is_ingested_over_tls_and_no_command_is_refused(
     server: Guarded, ingested: list[dict[str, Any]]
 ) -> None:
     assert [event["frame"] for event in ingested if event["type"] == "class"] == list(range(6))
     assert {event["participant"] for event in ingested if event["type"] == "emotion"} == {"p01", "p02"}
     assert ingested[-1]["status"] == "done"
     refused: Any = server.admin.acl_log()
-    # redis-py tells its own name to whatever server; a server that does not take that is none the worse.
+    # redis-py sends its own name to the server; a refusal of that does no harm.
     assert [(entry["username"], entry["object"]) for entry in refused if "client|setinfo" not in entry["object"]] == []
 
 
@@ -130,7 +130,7 @@ DANGEROUS: list[Deed] = [
 
 
 @pytest.mark.parametrize("user", FORBIDDEN)
-def test_nobody_can_do_the_work_of_others_or_what_is_nobodys(server: Guarded, user: str) -> None:
+def test_no_user_can_do_the_work_of_others_or_administer_the_server(server: Guarded, user: str) -> None:
     with connect(server.urls[user]) as client:
         for number, deed in enumerate([*FORBIDDEN[user], *DANGEROUS]):
             assert _refused(client, deed), f"{user} could do number {number}"
@@ -149,7 +149,7 @@ def test_without_a_user_nothing_can_be_done(server: Guarded) -> None:
         connect(f"rediss://localhost:{server.port}?ssl_ca_certs={server.ca}")
 
 
-def test_a_wrong_password_and_a_foreign_authority_are_one_line_without_the_password(server: Guarded) -> None:
+def test_a_wrong_password_or_an_unknown_authority_is_one_line_without_the_password(server: Guarded) -> None:
     wrong = url("producer", server.port, server.ca).replace("SECRET", "SECRETS")
     no_authority = url("producer", server.port, server.ca).partition("?")[0]
     for given, said in ((wrong, "refuses user or password"), (no_authority, "cannot reach Redis")):
@@ -162,7 +162,7 @@ def test_a_wrong_password_and_a_foreign_authority_are_one_line_without_the_passw
 
 
 @pytest.mark.parametrize("user", ["producer", "subscriber"])
-def test_workers_of_a_user_who_may_not_work_end_at_their_start_with_one_line(server: Guarded, user: str) -> None:
+def test_workers_with_another_user_end_at_their_start_with_one_line(server: Guarded, user: str) -> None:
     words = [sys.executable, "-m", "worker", "run", "--redis", server.urls[user]]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
@@ -172,7 +172,7 @@ def test_workers_of_a_user_who_may_not_work_end_at_their_start_with_one_line(ser
 def test_a_lecture_outlives_a_restart_of_redis_with_its_append_only_file(
     server: Guarded, ingested: list[dict[str, Any]]
 ) -> None:
-    """Redis replays the transactions in it as `default`, and asks whether that user may do what is in them."""
+    """Redis replays the file as user `default`, and checks the rights of that user."""
     assert ingested
     before = contents(server.admin)
     server.admin.execute_command("DEBUG", "LOADAOF")  # what it does at its start

@@ -21,7 +21,7 @@ def test_the_version_is_that_of_the_package() -> None:
     [
         ([], "training: Missing command; see `training --help`"),
         (["teach"], "training: No such command 'teach'; see `training --help`"),
-        (["evaluate"], "training evaluate: Missing argument 'DATA'; see `training evaluate --help`"),
+        (["evaluate"], "training: Missing argument 'DATA'; see `training evaluate --help`"),
     ],
 )
 def test_a_usage_error_is_one_line_that_names_the_help(arguments: list[str], line: str) -> None:

@@ -1,4 +1,4 @@
-"""Who is who in a gallery of real faces whose people leave, join and change tiles: from pixels to participants."""
+"""From pixels to participants: a gallery of real faces in which people leave, join and change tiles."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -13,44 +13,44 @@ from worker.perception.manifest import MODELS
 from worker.perception.perception import Perception
 
 SIZE = (1280, 720)
-SEATED = [
+PEOPLE_BY_FRAME = [
     *[[0, 1, 2]] * 4,
     *[[2, 1, 0]] * 4,  # two change tiles
     *[[2, 0]] * 4,  # one leaves, the tiles are laid out anew
-    *[[2, 3, 0, 1]] * 4,  # who left comes back beside somebody new, in a grid of other tiles
-    *[[3, 2, 1, 0]] * 4,  # everybody somewhere else
+    *[[2, 3, 0, 1]] * 4,  # the one that left comes back beside a new one, in a grid of other tiles
+    *[[3, 2, 1, 0]] * 4,  # all in other tiles
 ]
 
 
 @pytest.fixture(scope="module")
-def told() -> list[IdentifiedSighting]:
-    return list(_told(Perception(MODELS)))
+def sightings() -> list[IdentifiedSighting]:
+    return list(_sightings(Perception(MODELS)))
 
 
-def _told(perception: Perception) -> Iterator[IdentifiedSighting]:
-    roster = TrackerState()
-    for first in range(0, len(SEATED), 10):
+def _sightings(perception: Perception) -> Iterator[IdentifiedSighting]:
+    state = TrackerState()
+    for first in range(0, len(PEOPLE_BY_FRAME), 10):
         stamps = [FrameStamp(n, n / 2) for n in range(first, first + 10)]
-        pages = [gallery_page(SEATED[stamp.frame], stamp.t, SIZE) for stamp in stamps]
+        pages = [gallery_page(PEOPLE_BY_FRAME[stamp.frame], stamp.t, SIZE) for stamp in stamps]
         jpegs = [cv2.imencode(".jpg", page, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes() for page in pages]
-        for seen in perception.observe(Chunk(ChunkHead(stamps, *SIZE), jpegs)).frames:
-            roster, some = advance(roster, seen)
-            yield from some
+        for observed in perception.observe(Chunk(ChunkHead(stamps, *SIZE), jpegs)).frames:
+            state, more = advance(state, observed)
+            yield from more
 
 
-def test_everybody_keeps_one_id_and_nobody_shares_one(told: list[IdentifiedSighting]) -> None:
+def test_every_person_keeps_one_id_and_no_two_share_one(sightings: list[IdentifiedSighting]) -> None:
     ids: dict[int, set[str]] = defaultdict(set)
-    for one in told:
-        seated = SEATED[one.sighting.frame]
-        (who,) = [
-            who
-            for who, tile in zip(seated, tiles(len(seated), *SIZE), strict=True)
+    for one in sightings:
+        people = PEOPLE_BY_FRAME[one.sighting.frame]
+        (person,) = [
+            person
+            for person, tile in zip(people, tiles(len(people), *SIZE), strict=True)
             if tile.holds(one.sighting.face.box)
         ]
-        ids[who].add(one.participant)
-    assert {who: len(names) for who, names in ids.items()} == dict.fromkeys(range(4), 1)
+        ids[person].add(one.participant)
+    assert {person: len(names) for person, names in ids.items()} == dict.fromkeys(range(4), 1)
     assert len(set.union(*ids.values())) == 4
 
 
-def test_everybody_is_told_of_in_every_frame_that_shows_them(told: list[IdentifiedSighting]) -> None:
-    assert len(told) == sum(map(len, SEATED))
+def test_every_person_is_sighted_in_every_frame(sightings: list[IdentifiedSighting]) -> None:
+    assert len(sightings) == sum(map(len, PEOPLE_BY_FRAME))

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from training.datasets import Dataset, DatasetError, read_dataset
 from training.recipe import RunError
+from worker.contract.command_line import print_error
 from worker.perception.manifest import ManifestError
 
 Data = Annotated[
@@ -42,11 +43,11 @@ def errors_in_one_line(command: str) -> Iterator[None]:
     try:
         yield
     except (DatasetError, RunError, ManifestError) as error:
-        typer.echo(f"{command}: {error}", err=True)
+        print_error(command, error)
     except ModuleNotFoundError as missing:
         if missing.name not in ("jax", "keras", "tensorflow", "torch"):
             raise
-        typer.echo(f"{command}: {missing.name} is not installed; run: pip install 'lecturepulse[training]'", err=True)
+        print_error(command, f"{missing.name} is not installed; run: pip install 'lecturepulse[training]'")
     else:
         return
     raise typer.Exit(2)

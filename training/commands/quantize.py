@@ -14,6 +14,7 @@ from training.commands.arguments import (
     read_datasets,
     table_console,
 )
+from worker.contract.command_line import print_error
 from worker.perception.manifest import MODELS, Form
 
 
@@ -50,7 +51,7 @@ def quantize(
         try:
             refuse_loss(form, metrics, max_loss)
         except AccuracyLost as lost:
-            typer.echo(f"training quantize: {lost}", err=True)
+            print_error("training quantize", lost)
             raise typer.Exit(1) from None
         (chosen,) = [entry for entry in made if entry.quantization == form]
         manifest = install(name, chosen, work, models, validation_set, metrics)

@@ -11,7 +11,7 @@ from training.datasets import Dataset, DatasetError
 from training.measuring.crops import DetectFace, labelled_crops, skipped_pictures
 from training.measuring.framing import AS_SERVED, Framing
 from training.measuring.metrics import Labels
-from worker.perception.emotions import Ensemble, Predictions, Probabilities, first_alone
+from worker.perception.emotions import Ensemble, Predictions, Probabilities, first_model_scores
 from worker.perception.manifest import Adaptive
 from worker.perception.preprocessing import Image
 
@@ -57,7 +57,7 @@ def adaptive_scores(
 
     `by_model` are the predictions of each model, and `full` the scores of the full ensemble.
     """
-    scores, sure = first_alone(by_model[adaptive.first], adaptive)
+    scores, sure = first_model_scores(by_model[adaptive.first], adaptive)
     return np.where(sure[:, np.newaxis], scores, full), ~sure
 
 

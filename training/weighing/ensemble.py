@@ -30,7 +30,7 @@ from training.recipe import RunError
 from training.weighing.temperature import fit_temperature
 from training.weighing.threshold import DIGITS, fit_threshold
 from training.weighing.weights import joint_weights, learned_weights, rank_weights
-from worker.perception.emotions import Ensemble, Probabilities, calibrate, combine, first_alone, together
+from worker.perception.emotions import Ensemble, Probabilities, calibrate, combine, ensemble_scores, first_model_scores
 from worker.perception.manifest import Adaptive, Manifest, load_manifest, write_manifest
 from worker.perception.preprocessing import Image
 
@@ -219,8 +219,8 @@ def _adaptive(manifest: Manifest, models: Path, pooled: _Pooled, faces: Sequence
     """The manifest's entry on the adaptive ensemble: its threshold and its metrics. `faces` are for timing."""
     first = pooled.by_model[FIRST]
     unlimited = Adaptive(FIRST, round(fit_temperature(first, pooled.labels, pooled.shares), DIGITS), 1.0)
-    alone, _ = first_alone(first, unlimited)
-    full = together(pooled.by_model, manifest)
+    alone, _ = first_model_scores(first, unlimited)
+    full = ensemble_scores(pooled.by_model, manifest)
     threshold = fit_threshold(
         alone.max(axis=1), alone.argmax(axis=1) == pooled.labels, full.argmax(axis=1) == pooled.labels, pooled.shares
     )
@@ -256,7 +256,7 @@ def _measured(
     adaptive, escalated = None, None
     by_model, labels = predicted.by_model, predicted.labels
     if manifest.adaptive is not None:
-        scores, asked = adaptive_scores(by_model, together(by_model, manifest), manifest.adaptive)
+        scores, asked = adaptive_scores(by_model, ensemble_scores(by_model, manifest), manifest.adaptive)
         adaptive, escalated = measure(scores, labels), float(asked.mean())
     metrics = {name: measure(weighing.scores(by_model), labels) for name, weighing in compared.items()}
     dataset = predicted.dataset

@@ -1,4 +1,5 @@
-"""The contract between producer, workers and subscribers, version 1. All that the producer may import of the worker.
+"""The contract between producer, workers and subscribers, version 1. The producer imports nothing else of the worker.
 
-`keys` says where things are, `messages` what they look like, `server` how both sides speak to Redis.
+`keys` names everything in Redis, `messages` and `lecture_hash` are its values, `streams` publishes and reads events,
+`jobs` names the jobs. Only `connection` and `queue` speak to a server.
 """

@@ -1,4 +1,4 @@
-"""What may be shown of a URL, and of a command that has one among its words. Loads nothing that takes time."""
+"""Hiding credentials in URLs and in command lines. Quick to import, because it runs before everything else."""
 
 import re
 import sys
@@ -8,15 +8,15 @@ from setproctitle import setproctitle
 
 
 def without_credentials(url: str) -> str:
-    """`url` as it may be shown: without user, password and query; only its scheme where they cannot be told apart.
+    """`url` without user, password and query; if these cannot be separated from the rest, only its scheme.
 
-    Nor with any part of its path that says what something is to be: cameras and streaming services have passwords there
+    Parts of the path with a `=` are left out too, because cameras and streaming services put passwords there
     (`/user=admin&password=...`, `/token=...`).
     """
     try:
         parts = urlsplit(url)
         if "@" not in parts.path + parts.query + parts.fragment and (parts.port is None or parts.port):
-            # Not by urlunsplit, which makes unix:/path of unix:///path.
+            # Not urlunsplit, which turns unix:///path into unix:/path.
             scheme = f"{parts.scheme}://" if parts.scheme else ""
             path = _PARAMETERS.sub("...", parts.path) if parts.netloc else parts.path
             return scheme + parts.netloc.rpartition("@")[2] + path
@@ -26,15 +26,15 @@ def without_credentials(url: str) -> str:
 
 
 def masked(text: str) -> str:
-    """`text` as it may be shown: users and passwords of the URLs in it are taken out, mistyped ones among them."""
+    """`text` without the users and passwords of the URLs in it, including mistyped URLs."""
     return _CREDENTIALS.sub(r"\1", text)
 
 
 def hide_credentials() -> None:
-    """Take user, password and query of every URL out of this process' title, which all users of the machine can read.
+    """Remove user, password and query of every URL from this process' title, which all users of the machine can read.
 
-    To be called first of all: until then, some hundredths of a second, they are there to be seen. A password that
-    nobody may see at all belongs into the environment (REDIS_URL).
+    Call this first. Until then, for some hundredths of a second, they are visible. A password that must never be
+    visible belongs in the environment (REDIS_URL).
     """
     words = [masked(_URL.sub(lambda url: without_credentials(url[0]), word)) for word in sys.orig_argv]
     if words != sys.orig_argv:

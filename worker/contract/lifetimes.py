@@ -1,4 +1,4 @@
-"""How long things are kept in Redis, and how long a side may be silent. Pure."""
+"""Lifetimes of values in Redis, and the seconds for which producers and Redis may be silent. Pure."""
 
 FRAMES_TTL_S = 600
 """Seconds that pixels may wait in Redis. A live feeder renews this; when it dies they expire by themselves."""

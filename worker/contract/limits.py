@@ -1,6 +1,6 @@
 """The largest sizes that are accepted. No lecture comes near them, and no sender can exhaust a machine or a Redis.
 
-Both sides check them: the producer to say what is wrong, the worker because anybody may have written what it reads.
+Both sides check them: the producer to report the reason, the worker because a stranger may have written the values.
 """
 
 MAX_FRAME_PIXELS = 8192 * 8192

@@ -1,28 +1,29 @@
-"""What crosses Redis: frozen messages, each with one JSON form. Unknown fields are ignored, wrong types refused."""
+"""The messages that cross Redis: frozen values, each with one JSON form. Pure.
+
+A reader ignores fields that it does not know, and refuses values of a wrong type.
+"""
 
 from typing import Annotated, Literal, cast
 
 import msgspec
 from msgspec import Meta, Struct
 
-from worker.contract.keys import ID_PATTERN
+from worker.contract import keys
 from worker.contract.lifetimes import RETENTION_S
 from worker.contract.limits import MAX_CHUNK_BYTES, MAX_CHUNK_PICTURES, MAX_FRAME_PIXELS, MAX_RETENTION_S, LimitExceeded
 
-VERSION = 1
-
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
-"""The seven labels, in the order that every list of scores has."""
+"""The seven labels, in the order of every list of scores."""
 
 Scores = dict[str, float]
-"""Emotion -> probability, in the order of EMOTIONS, summing to one but for rounding."""
+"""Emotion -> probability, in the order of EMOTIONS. The sum is one, except for rounding."""
 
 Status = Literal["running", "done", "failed", "stopped"]
 FinalStatus = Literal["done", "failed", "stopped"]
 
-NonNegative = Annotated[int, Meta(ge=0, le=2**53)]  # beyond which not every reader of JSON counts exactly
+NonNegative = Annotated[int, Meta(ge=0, le=2**53)]  # larger integers are not exact for every reader of JSON
 PixelCount = Annotated[int, Meta(ge=1, le=2**16)]
-Id = Annotated[str, Meta(pattern=ID_PATTERN)]
+Id = Annotated[str, Meta(pattern=rf"\A{keys.ID}\Z")]
 Seconds = Annotated[float, Meta(ge=0, le=2**40)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 PixelBox = tuple[int, int, int, int]
@@ -30,10 +31,10 @@ PixelBox = tuple[int, int, int, int]
 
 
 class LectureChoices(Struct, frozen=True):
-    """What was chosen for a lecture at its beginning, the first value of `LectureKeys.state`.
+    """The choices made when a lecture begins: the first value of `LectureKeys.state`.
 
-    `participant` is the one person of the recording, if its user named one; `class_only` tells nothing per person.
-    `retention` is for how many seconds results are kept after their last change.
+    `participant` is the one person of the recording, if the user named one. With `class_only`, nothing is published per
+    person. `retention` is the number of seconds for which results are kept after their last change.
     """
 
     participant: Id | None = None
@@ -42,21 +43,20 @@ class LectureChoices(Struct, frozen=True):
 
 
 class LectureProgress(LectureChoices, frozen=True):
-    """How far a lecture is, the head of `LectureKeys.state` at any time.
+    """The progress of a lecture: the part of `LectureKeys.state` that the producer reads.
 
-    All chunks below `next_chunk` are committed. When nothing is in flight, that is the number that the next chunk to be
-    fed must have, also after the lecture's end as stopped: whether by a chunk with an ending, which is counted like any
-    other, or by workers whose producer was gone, without one.
+    All chunks below `next_chunk` are committed. If nothing is in flight, the next chunk to be fed must have this
+    number, also when a stopped lecture is resumed. (A chunk with an ending has a number like any other.)
     """
 
     next_chunk: NonNegative = 0
 
 
 class FrameStamp(Struct, frozen=True, omit_defaults=True):
-    """A sampled frame: its number, counted from 0 without gaps, and its media time in seconds.
+    """One picture of a sampled frame: the frame's number, counted from 0 without gaps, and its media time in seconds.
 
-    Where several recordings make up one lecture, each has its picture of the frame, one after the other in one chunk,
-    with the same number and time; `participant` says whose recording it is and `size` how wide and high its frames are.
+    If a lecture has several recordings, the frame has a picture of each, one after the other in one chunk, with the
+    same number and time. `participant` is then the person of the recording, `size` its width and height in pixels.
     """
 
     frame: NonNegative
@@ -66,18 +66,17 @@ class FrameStamp(Struct, frozen=True, omit_defaults=True):
 
 
 class Ending(Struct, frozen=True):
-    """How a lecture ended, and why if it was not simply over."""
+    """How a lecture ended, and the reason if its source did not just end."""
 
     status: FinalStatus
     reason: str | None = None
 
 
 class ChunkHead(Struct, frozen=True):
-    """What is known of a chunk beside its pixels.
+    """All of a chunk except its pixels.
 
-    `width` and `height` are those of the source frame; the JPEGs may be smaller. `taken` is when its oldest frame was
-    taken, by the producer's clock, in seconds since 1970. The chunk with an `ending` is the lecture's last and has no
-    frames.
+    `width` and `height` are those of the source frame; the JPEGs may be smaller. `taken` is the time of its oldest
+    frame by the producer's clock, in seconds since 1970. The chunk with an `ending` is the last one and has no frames.
     """
 
     frames: Annotated[list[FrameStamp], Meta(max_length=MAX_CHUNK_PICTURES)]
@@ -89,7 +88,7 @@ class ChunkHead(Struct, frozen=True):
 
     @property
     def frame_count(self) -> int:
-        """How many sampled frames these are; several pictures may be of one."""
+        """The number of sampled frames; a frame may have several pictures."""
         return len({stamp.frame for stamp in self.frames})
 
 
@@ -100,13 +99,13 @@ class Chunk(Struct, frozen=True):
     jpegs: list[bytes]
 
     def to_hash(self) -> dict[str, bytes]:
-        """The fields of the Redis hash that holds the chunk: `head`, and a number for every picture."""
+        """The fields of the Redis hash that holds the chunk: `head`, and the number of each picture."""
         pictures = {str(i): jpeg for i, jpeg in enumerate(self.jpegs)}
         return {"head": msgspec.json.encode(self.head), **pictures}
 
     @classmethod
     def from_hash(cls, fields: dict[bytes, bytes]) -> "Chunk":
-        """The chunk out of its Redis hash; ValueError where the fields are not those of one, or it is too much."""
+        """The chunk from its Redis hash; ValueError if the fields are not those of a chunk, or it is too large."""
         try:
             head = msgspec.json.decode(fields[b"head"], type=ChunkHead)
             jpegs = [fields[str(i).encode()] for i in range(len(head.frames))]
@@ -117,31 +116,28 @@ class Chunk(Struct, frozen=True):
         return chunk
 
     def check(self) -> None:
-        """LimitExceeded where the chunk is larger than `limits` allow."""
-        if self.head.width * self.head.height > MAX_FRAME_PIXELS:
-            raise LimitExceeded(
-                f"{self.head.width}x{self.head.height} pixels; no frame may have more than {MAX_FRAME_PIXELS}"
-            )
+        """Raise LimitExceeded if the chunk is larger than `limits` allow."""
+        width, height = self.head.width, self.head.height
+        if width * height > MAX_FRAME_PIXELS:
+            raise LimitExceeded(f"{width}x{height} pixels; no frame may have more than {MAX_FRAME_PIXELS}")
         if self.size > MAX_CHUNK_BYTES:
-            raise LimitExceeded(
-                f"{self.size} bytes of pictures in one chunk; there may be no more than {MAX_CHUNK_BYTES}"
-            )
+            raise LimitExceeded(f"{self.size} bytes of pictures; no chunk may have more than {MAX_CHUNK_BYTES}")
 
     @property
     def size(self) -> int:
-        """Bytes of all its pictures."""
+        """Bytes of all pictures."""
         return sum(map(len, self.jpegs))
 
 
 class InFlight(Struct, frozen=True):
-    """What the ledger and the back-pressure need to know of a chunk that is on its way."""
+    """The size of a chunk in flight, in frames and in bytes, for the ledger and the back-pressure."""
 
     frames: NonNegative
     size: NonNegative
 
 
 class ParticipantSpan(Struct, frozen=True):
-    """When a participant was seen, in seconds of media time, and in how many frames."""
+    """The first and last sighting of a participant, in seconds of media time, and the number of frames with one."""
 
     first: float
     last: float
@@ -149,7 +145,7 @@ class ParticipantSpan(Struct, frozen=True):
 
 
 class Ledger(Struct, frozen=True):
-    """Where every sampled frame went. `reasons` counts frames by `dropped:WHY` and `failed:WHY`."""
+    """What became of all sampled frames. `reasons` counts frames by `dropped:REASON` and `failed:REASON`."""
 
     sampled: NonNegative = 0
     published: NonNegative = 0
@@ -183,7 +179,7 @@ class EmotionEvent(Struct, frozen=True, tag_field="type", tag="emotion"):
 
 
 class ClassEvent(Struct, frozen=True, tag_field="type", tag="class"):
-    """The class in one frame; scores, valence and arousal are means over its faces, null where there are none."""
+    """The class in one frame. Scores, valence and arousal are means over the faces, None if there are none."""
 
     lecture: str
     frame: NonNegative
@@ -215,5 +211,5 @@ def encode(message: Struct) -> bytes:
 
 
 def decode_event(data: bytes | str) -> Event:
-    """An event out of its JSON; msgspec.ValidationError (a ValueError) where it is none of version 1."""
+    """An event from its JSON; msgspec.ValidationError (a ValueError) if it is not an event of version 1."""
     return cast(Event, msgspec.json.decode(data, type=Event))

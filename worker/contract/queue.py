@@ -12,6 +12,9 @@ from worker.contract.jobs import FAILED_JOB_TTL_S, JOB, JOB_TIMEOUT_S, MAX_JOB_R
 QUEUE_KEY = f"{RQ_KEY_PREFIX}:queue:{QUEUE}"
 """List: the ids of waiting jobs. The list with the suffix `:intermediate` holds those that a worker is taking."""
 
+RQ_KEYS = f"{RQ_KEY_PREFIX}:*"
+"""A SCAN pattern that finds every key of RQ."""
+
 REGISTRIES = [f"{RQ_KEY_PREFIX}:{kind}:{QUEUE}" for kind in ("finished", "failed", "deferred", "scheduled", "canceled")]
 """Sorted sets: the ids of jobs that RQ keeps beside the queue. Running jobs are in a registry of their own."""
 
@@ -38,23 +41,24 @@ def enqueue_chunk(queue: Queue, lecture: str, chunk: int) -> None:
 def discard_job(client: redis.Redis, job: str | bytes) -> None:
     """Remove every trace of a job from Redis: its hash, its results, and its entries in all of RQ's lists."""
     name = job if isinstance(job, bytes) else job.encode()
-    executions = _rq_key("executions", name)
+    executions = rq_key("executions", name)
     with client.pipeline(transaction=False) as pipe:
         pipe.zrange(executions, 0, -1)
         for waiting in (QUEUE_KEY, f"{QUEUE_KEY}:intermediate"):
             pipe.lrem(waiting, 0, cast(str, name))
         for registry in REGISTRIES:
             pipe.zrem(registry, name)
-        key = _rq_key("job", name)
-        pipe.unlink(key, key + b":dependents", key + b":dependencies", _rq_key("results", name), executions)
-        pipe.unlink(_rq_key(f"queue:{QUEUE}:intermediate:first_seen", name))
-        # A key that a stranger wrote may be of another type. Its command fails, and it holds nothing of this job.
+        key = rq_key("job", name)
+        pipe.unlink(key, key + b":dependents", key + b":dependencies", rq_key("results", name), executions)
+        pipe.unlink(rq_key(f"queue:{QUEUE}:intermediate:first_seen", name))
+        # If a stranger wrote one of these keys with another type, its command fails. It then holds nothing of this job.
         runs, *_ = pipe.execute(raise_on_error=False)
     for run in runs if isinstance(runs, list) else []:
         execution = run if run.startswith(name + b":") else name + b":" + run
         client.zrem(f"{RQ_KEY_PREFIX}:wip:{QUEUE}", execution)
-        client.unlink(_rq_key("execution", execution))
+        client.unlink(rq_key("execution", execution))
 
 
-def _rq_key(kind: str, name: bytes) -> bytes:
+def rq_key(kind: str, name: bytes) -> bytes:
+    """RQ's key of a job or an execution, by kind."""
     return f"{RQ_KEY_PREFIX}:{kind}:".encode() + name

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 EVENT_FIELD = "event"
 """The field of a stream entry that holds the event's JSON."""
 
+ABANDONED = "its producer is gone"
+"""The reason in the end event of a lecture that nobody feeds any more."""
+
 
 def publish(pipe: Pipeline, channel: str, event: Event) -> None:
     """Add the event to the stream (for replay), and publish it on the channel of the same name (live)."""

@@ -1,4 +1,4 @@
-"""How different two appearance descriptors are, and how to average them."""
+"""The distance of two appearance descriptors, and their average."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 
 def distances(some: Sequence[bytes], others: Sequence[bytes]) -> npt.NDArray[np.float32]:
-    """Distances between two sets of descriptors, [len(some), len(others)]: the squared mean root of differences.
+    """Distances between two sets of descriptors, [len(some), len(others)]: the squared mean of roots of differences.
 
-    The root gives many small differences more weight than a few large ones, such as a hand in front of the face.
+    The roots give many small differences more weight than a few large ones, such as a hand in front of the face.
     """
     roots = np.sqrt(np.abs(_values(some)[:, np.newaxis] - _values(others)[np.newaxis]))
     return np.asarray(roots.mean(axis=2) ** 2, np.float32)

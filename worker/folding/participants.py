@@ -39,7 +39,7 @@ RESTLESS_SHARE = 0.1
 MAX_DISTANCE_IN_DOUBT = 7.0
 
 # Extra cost of matching a track that has no id yet. It makes a known participant in changed light the cheaper match.
-UNNAMED_COST = 1.0
+NO_ID_COST = 1.0
 
 # Time constant with which the last known place loses its weight.
 PLACE_FADES_S = 60.0
@@ -51,12 +51,12 @@ NEW_DESCRIPTOR = 1.5
 DESCRIPTOR_SHARE = 0.1
 
 # A face with at least this detection score gets an id at once. If it resembles a missing participant, or has a lower
-# score, it needs SIGHTINGS sightings within PATIENCE_S. Its sightings wait in the state until it has an id.
-SURE = 0.85
-SIGHTINGS = 3
-PATIENCE_S = 5.0
+# score, it needs MIN_SIGHTINGS, each at most MAX_GAP_S after the one before. They wait in the state until it has an id.
+CERTAIN_DETECTION = 0.85
+MIN_SIGHTINGS = 3
+MAX_GAP_S = 5.0
 
-# The number of tracks that are kept. The track that was not seen for the longest time is dropped first.
+# The number of tracks that are kept. The one with the oldest last sighting is dropped first.
 MAX_TRACKS = 250
 
 
@@ -70,27 +70,30 @@ class Sighting(Struct, frozen=True, array_like=True):
 
 
 class Track(Struct, frozen=True):
-    """A face over time: a participant (`name` is the id), or a face without an id yet (`name` empty).
+    """A face over time. `participant` is its id, empty if it has none yet; its sightings are then `waiting`.
 
-    The sightings of a face without an id are `waiting`. `doubtful`: at its first sighting it resembled a missing
+    `box`, `t` and `smoothed` are those of the last sighting. `doubtful`: at its first sighting it resembled a missing
     participant. `restless`: mean appearance distance between recent sightings and the descriptors known before them.
     """
 
-    name: str
+    participant: str = field(name="name")  # stored names differ, because lectures may run across an upgrade
     box: tuple[float, float, float, float]
     t: float
     smoothed: ScoreVector
-    descriptors: list[bytes] = field(name="looks")  # the stored name; lectures may run across an upgrade
+    descriptors: list[bytes] = field(name="looks")
     waiting: list[Sighting] = field(default_factory=list)
     doubtful: bool = False
     restless: float = 0.0
 
 
 class TrackerState(Struct, frozen=True):
-    """All tracks of one picture source. `only` is the participant of a recording that shows one known person."""
+    """All tracks of one recording, and the number of ids given (stored as `named`).
+
+    `only` is the participant of a recording that shows one known person.
+    """
 
     tracks: list[Track] = field(default_factory=list)
-    named: int = 0
+    ids: int = field(default=0, name="named")
     only: str | None = None
 
 
@@ -102,29 +105,29 @@ class IdentifiedSighting(Struct, frozen=True):
 
 
 def advance(state: TrackerState, frame: FrameObservation) -> tuple[TrackerState, list[IdentifiedSighting]]:
-    """Fold one frame: the new state, and the sightings to publish, oldest first for each participant.
+    """Fold one frame: the new state, and the sightings to publish, oldest first.
 
-    A sighting from an earlier frame is published late if its face needed several sightings to get an id.
+    If a face needed several sightings to get an id, the earlier ones are published with the last one.
     """
     faces = frame.faces
     if state.only is not None:
-        faces = sorted(faces, key=lambda face: face.box[2] * face.box[3])[-1:]  # the largest sits at the camera
-    tracks = [track for track in state.tracks if track.name or frame.stamp.t - track.t <= PATIENCE_S]
-    named = state.named
+        faces = sorted(faces, key=lambda face: face.box[2] * face.box[3])[-1:]  # the largest face is at the camera
+    tracks = [track for track in state.tracks if track.participant or frame.stamp.t - track.t <= MAX_GAP_S]
+    ids = state.ids
     sightings: list[IdentifiedSighting] = []
     matched, doubts = _matched(tracks, faces, frame.stamp.t)
     if state.only is not None and tracks:
         matched = [0] * len(faces)
     for face, index, doubtful in zip(faces, matched, doubts, strict=True):
         track = _continued(tracks[index], face, frame) if index is not None else _begun(face, frame, doubtful)
-        if not track.name and (state.only or _deserves_id(track)):
-            if named < MAX_PARTICIPANTS:
-                named += 1
-                track = replace(track, name=state.only or f"p{named:02d}")
+        if not track.participant and (state.only or _deserves_id(track)):
+            if ids < MAX_PARTICIPANTS:
+                ids += 1
+                track = replace(track, participant=state.only or f"p{ids:02d}")
             else:
                 track = replace(track, waiting=[])  # beyond the limit: never published
-        if track.name:
-            sightings += [IdentifiedSighting(track.name, sighting) for sighting in track.waiting]
+        if track.participant:
+            sightings += [IdentifiedSighting(track.participant, sighting) for sighting in track.waiting]
             track = replace(track, waiting=[])
         if index is None:
             tracks.append(track)
@@ -133,12 +136,12 @@ def advance(state: TrackerState, frame: FrameObservation) -> tuple[TrackerState,
     sightings.sort(key=lambda one: (one.sighting.frame, one.participant))
     if len(tracks) > MAX_TRACKS:
         tracks = sorted(tracks, key=lambda track: track.t)[-MAX_TRACKS:]
-    return TrackerState(tracks, named, state.only), sightings
+    return TrackerState(tracks, ids, state.only), sightings
 
 
 def _deserves_id(track: Track) -> bool:
-    sure = any(sighting.face.detection >= SURE for sighting in track.waiting)
-    return len(track.waiting) >= SIGHTINGS or (sure and not track.doubtful)
+    certain = any(sighting.face.detection >= CERTAIN_DETECTION for sighting in track.waiting)
+    return len(track.waiting) >= MIN_SIGHTINGS or (certain and not track.doubtful)
 
 
 def _begun(face: FaceObservation, frame: FrameObservation, doubtful: bool) -> Track:
@@ -147,13 +150,15 @@ def _begun(face: FaceObservation, frame: FrameObservation, doubtful: bool) -> Tr
 
 
 def _continued(track: Track, face: FaceObservation, frame: FrameObservation) -> Track:
-    """The track after this sighting, which is the last of those that wait to be published."""
+    """The track after this sighting, which is added to `waiting`."""
     t = frame.stamp.t
     smoothed = smoothed_scores(track.smoothed, face, t - track.t)
-    sighting = Sighting(frame.stamp.frame, t, face, smoothed)
     descriptors, distance = _remembered(track.descriptors, face.appearance)
     restless = track.restless + RESTLESS_SHARE * (distance - track.restless)
-    return Track(track.name, face.box, t, smoothed, descriptors, [*track.waiting, sighting], track.doubtful, restless)
+    waiting = [*track.waiting, Sighting(frame.stamp.frame, t, face, smoothed)]
+    return replace(
+        track, box=face.box, t=t, smoothed=smoothed, descriptors=descriptors, waiting=waiting, restless=restless
+    )
 
 
 def _remembered(descriptors: list[bytes], newest: bytes) -> tuple[list[bytes], float]:
@@ -174,21 +179,21 @@ def _matched(tracks: list[Track], faces: list[FaceObservation], now: float) -> t
         return chosen, [False] * len(faces)
     appearance, place, gap = _track_distances(tracks, faces, now)
     fresh = np.exp(-gap / PLACE_FADES_S)
-    named = np.asarray([bool(track.name) for track in tracks])
+    has_id = np.asarray([bool(track.participant) for track in tracks])
     place_cost = PLACE_COST * (fresh * place + (1 - fresh) / 2)
-    cost = place_cost + appearance / APPEARANCE_SCALE + np.where(named, 0, UNNAMED_COST)
+    cost = place_cost + appearance / APPEARANCE_SCALE + np.where(has_id, 0, NO_ID_COST)
     recent = np.exp(-gap / RECENT_S)
     same_place = (1 - place) * recent
     later = np.clip([RESTLESS * track.restless for track in tracks], MAX_DISTANCE_LATER, MAX_DISTANCE_MOVED)
     elsewhere = later + (MAX_DISTANCE_MOVED - later) * recent
     possible = appearance < elsewhere + (MAX_DISTANCE_SAME_PLACE - MAX_DISTANCE_MOVED) * same_place
     # A possible match is always cheaper than a new track, and a new track is cheaper than an impossible match.
-    new = PLACE_COST + MAX_DISTANCE_SAME_PLACE / APPEARANCE_SCALE + UNNAMED_COST
+    new = PLACE_COST + MAX_DISTANCE_SAME_PLACE / APPEARANCE_SCALE + NO_ID_COST
     columns = np.hstack([np.where(possible, cost, 2 * new), np.full((len(faces), len(faces)), new)])
     for row, column in zip(*linear_sum_assignment(columns), strict=True):
         if column < len(tracks) and possible[row, column]:
             chosen[row] = int(column)
-    missing = named & ~np.isin(np.arange(len(tracks)), [index for index in chosen if index is not None])
+    missing = has_id & ~np.isin(np.arange(len(tracks)), [index for index in chosen if index is not None])
     doubts = (((appearance < MAX_DISTANCE_IN_DOUBT) | (same_place > 0.5)) & missing).any(axis=1)
     return chosen, [bool(doubt) for doubt in doubts]
 

@@ -1,4 +1,4 @@
-"""Scores smoothed over time, weighted by how well the face was seen and how long ago it was last seen.
+"""Scores smoothed over time, weighted by the visibility of the face and the time since its last sighting.
 
 This is an exponential average that reacts at once to a contradiction (in the spirit of Trigg and Leach, Exponential
 smoothing with an adaptive response rate, 1967). Small differences between frames are noise and are averaged away. A
@@ -25,7 +25,7 @@ WELL_SEEN_DETECTION = 0.85
 def smoothed_scores(before: ScoreVector, face: FaceObservation, gap_s: float) -> ScoreVector:
     """The smoothed scores after `face`, observed `gap_s` seconds after the smoothed scores `before`.
 
-    After many seconds nothing of `before` is left: scores of an unseen face do not stay frozen.
+    After many seconds nothing of `before` is left, so old scores do not persist.
     """
     visibility = min(1.0, face.detection / WELL_SEEN_DETECTION) * min(1.0, face.box[2] / WELL_SEEN_WIDTH)
     moved = sum(abs(old - new) for old, new in zip(before, face.scores, strict=True)) / 2

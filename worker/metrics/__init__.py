@@ -1,5 +1,5 @@
-"""Counters of all worker processes, gauges read from Redis, and the HTTP page that shows both to Prometheus.
+"""Counters of all worker processes, gauges read from Redis, and the HTTP server from which Prometheus scrapes both.
 
-prometheus_client reads its multiprocess folder when it is first imported, so nothing here may be imported before that
-folder is set (`worker.cli`).
+prometheus_client reads its multiprocess folder when it is first imported. So nothing here may be imported before
+`worker.cli` has set that folder.
 """

@@ -1,45 +1,49 @@
-"""Counters and histograms of a worker process, for Prometheus. All other names on `/metrics` are in `census`.
+"""Counters and histograms of a worker process. The other metrics on `/metrics` are in `redis_collector`.
 
-Label values come from closed lists; none of them ever names a lecture or a participant.
+Label values come from closed lists and never name a lecture or a participant.
 """
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.context_managers import Timer
 
+from worker.outcome import FailureReason
+
 PREFIX = "lecturepulse"
 
 STEPS = ("fetch", "decode", "faces", "emotions", "appearance", "write", "commit")
-"""The steps of a job, in their order."""
+"""The steps of a job, in order."""
 
-FAILURES = ("bad_picture", "error", "expired", "picture_too_large", "timeout", "worker_died")
-"""Why a chunk, or one of its frames, may fail: the words of the ledger."""
+FAILURES: tuple[FailureReason, ...] = get_args(FailureReason)
 
-REFUSALS = ("unreadable", "function", "arguments", "unknown_lecture", "not_in_flight", "foreign_state")
-"""Why a job may be discarded before it runs, or have no effect."""
+RefusalReason = Literal["unreadable", "function", "arguments", "unknown_lecture", "not_in_flight", "foreign_state"]
+"""Why a job is discarded before it runs or, with `foreign_state`, had no effect.
+
+A job that is `not_in_flight` may be one of ours that was in the queue twice.
+"""
+
+REFUSALS: tuple[RefusalReason, ...] = get_args(RefusalReason)
 
 OTHER = "other"
-"""Replaces any other reason: a stranger may have written any text to Redis."""
+"""Replaces any other reason, because a stranger may have written any text to Redis. The ledger's `foreign`, too."""
 
 FRAMES_PUBLISHED = Counter("frames_published", "Frames whose result was committed.", namespace=PREFIX)
 FRAMES_FAILED = Counter("frames_failed", "Frames committed as failed.", ["reason"], namespace=PREFIX)
-FACES = Counter("faces", "Faces found and read.", namespace=PREFIX)
-ESCALATIONS = Counter(
-    "escalations", "Faces that further networks read because the first one was not certain.", namespace=PREFIX
-)
+FACES = Counter("faces", "Faces detected, with predictions.", namespace=PREFIX)
+ESCALATIONS = Counter("escalations", "Faces for which the adaptive ensemble ran all models.", namespace=PREFIX)
 INFERENCE_SECONDS = Histogram(
     "inference_seconds",
-    "Time of one network for one chunk's faces.",
+    "Time of one model for the faces of one chunk.",
     ["model"],
     namespace=PREFIX,
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 STEP_SECONDS = Histogram(
     "step_seconds",
-    "Time of one step of a job: fetch, decode, faces, emotions, appearance, write, commit.",
+    f"Time of one step of a job: {', '.join(STEPS)}.",
     ["step"],
     namespace=PREFIX,
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
@@ -73,7 +77,7 @@ def timed(step: str) -> Timer:
 
 
 def count_observed(faces: int, escalated: int, step_s: Mapping[Any, float], inference_s: Mapping[str, float]) -> None:
-    """Count what perception reports of one chunk; times are in seconds, by step and by network."""
+    """Count what perception returned for one chunk; times are in seconds, by step and by model."""
     FACES.inc(faces)
     ESCALATIONS.inc(escalated)
     for step, seconds in step_s.items():
@@ -83,7 +87,7 @@ def count_observed(faces: int, escalated: int, step_s: Mapping[Any, float], infe
 
 
 def count_committed(published: int, failed: Mapping[str, int], taken: Iterable[float | None]) -> None:
-    """Count one commit: frames published, frames failed by reason, and when chunks were taken (seconds since 1970)."""
+    """Count one commit: frames published, frames failed by reason, and the time each chunk was taken (since 1970)."""
     FRAMES_PUBLISHED.inc(published)
     for reason, frames in failed.items():
         FRAMES_FAILED.labels(_known(reason)).inc(frames)
@@ -92,13 +96,13 @@ def count_committed(published: int, failed: Mapping[str, int], taken: Iterable[f
             LATENCY_SECONDS.observe(max(0.0, time.time() - moment))
 
 
-def count_retry(reason: str) -> None:
-    """Count a job that failed for this reason and is put back into the queue."""
-    JOB_RETRIES.labels(_known(reason)).inc()
+def count_retry(reason: FailureReason) -> None:
+    """Count a job that failed for this reason and is back in the queue."""
+    JOB_RETRIES.labels(reason).inc()
 
 
-def count_refused(reason: str) -> None:
-    """Count a job that was discarded, or had no effect, for one of REFUSALS."""
+def count_refused(reason: RefusalReason) -> None:
+    """Count a job that was discarded or had no effect."""
     JOBS_REFUSED.labels(reason).inc()
 
 
@@ -106,7 +110,8 @@ def _known(reason: str) -> str:
     return reason if reason in FAILURES else OTHER
 
 
-# Every label value exists from the start, at zero: Prometheus sees no rise if a series begins with its first count.
+# Every label value exists from the start, at zero. If a series began with its first count, Prometheus would not see it
+# rise.
 for _step in STEPS:
     STEP_SECONDS.labels(_step)
 for _reason in (*FAILURES, OTHER):

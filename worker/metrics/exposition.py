@@ -1,4 +1,4 @@
-"""What a supervisor shows over HTTP: its metrics at `/metrics`, whether it is well at `/healthz`, and nothing else."""
+"""The HTTP server of a supervisor: its metrics at `/metrics`, its health at `/healthz`, and nothing else."""
 
 import errno
 import os
@@ -16,17 +16,18 @@ from urllib.parse import urlsplit
 import structlog
 from prometheus_client import CollectorRegistry, MetricsHandler
 
-from worker.metrics.census import Census
-from worker.metrics.tallies import FOLDER, Tallies
+from worker.contract.environment import METRICS_FOLDER
+from worker.metrics.redis_collector import RedisCollector
+from worker.metrics.workers_collector import WorkersCollector
 
 log = structlog.get_logger()
 
-# Of somebody who is connected and says nothing.
+# Timeout of a client that is connected and sends nothing.
 SILENCE_S = 10.0
 
 
 class PortRefused(Exception):
-    """The address cannot be listened at; `taken` where that is because somebody else listens there."""
+    """The server cannot listen at this address; `taken` if another program listens there."""
 
     def __init__(self, host: str, port: int, failure: OSError | UnicodeError) -> None:
         self.taken = isinstance(failure, OSError) and failure.errno == errno.EADDRINUSE
@@ -36,21 +37,21 @@ class PortRefused(Exception):
 
 @contextmanager
 def exposed(host: str, port: int, url: str, processes: Callable[[], int]) -> Iterator[None]:
-    """Within, show what all processes count and what lies in the Redis at `url`; `processes` tells how many work.
+    """Within, serve the counters of all processes and the gauges of the Redis at `url`.
 
-    Raises PortRefused.
+    `processes` returns the number of worker processes; without any, this process is unhealthy. Raises PortRefused.
     """
-    with closing(Census(url)) as census:
+    with closing(RedisCollector(url)) as collector:
         registry = CollectorRegistry()
-        registry.register(Tallies(Path(os.environ[FOLDER])))
-        registry.register(census)
+        registry.register(WorkersCollector(Path(os.environ[METRICS_FOLDER])))
+        registry.register(collector)
 
-        def ailment() -> str | None:
+        def problem() -> str | None:
             if not processes():
                 return "no worker process runs"
-            return None if census.answers() else "Redis does not answer"
+            return None if collector.answers() else "Redis does not answer"
 
-        with _serving(host, port, partial(_Handler, registry, ailment)):
+        with _serving(host, port, partial(_Handler, registry, problem)):
             log.info("metrics served", host=host, port=port)
             yield
 
@@ -59,30 +60,30 @@ class _Handler(MetricsHandler):
     timeout = SILENCE_S
     server_version, sys_version = "LecturePulse", ""
 
-    def __init__(self, registry: CollectorRegistry, ailment: Callable[[], str | None], *request: Any) -> None:
+    def __init__(self, registry: CollectorRegistry, problem: Callable[[], str | None], *request: Any) -> None:
         self.registry = registry
-        self._ailment = ailment
-        super().__init__(*request)  # in which it answers
+        self._problem = problem
+        super().__init__(*request)  # this handles the request
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
         if path == "/metrics":
             super().do_GET()
         elif path == "/healthz":
-            self._tell_health()
+            self._answer_health()
         else:
             self.send_error(404)
 
-    def _tell_health(self) -> None:
-        ailment = self._ailment()
-        self.send_response(200 if ailment is None else 503)
+    def _answer_health(self) -> None:
+        problem = self._problem()
+        self.send_response(200 if problem is None else 503)
         self.send_header("Content-Type", "text/plain; charset=utf-8")
         self.end_headers()
-        self.wfile.write(f"{ailment or 'ok'}\n".encode())
+        self.wfile.write(f"{problem or 'ok'}\n".encode())
 
 
 class _Server(socketserver.ThreadingTCPServer):
-    """Not http.server's, which asks the name service for its own name before it listens."""
+    """Unlike http.server's, it does not ask the name service for its own name before it listens."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -92,7 +93,7 @@ class _Server(socketserver.ThreadingTCPServer):
         super().__init__(address, handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Whoever asked may leave before the answer. Anything else is a fault of ours."""
+        """Log the error, unless the client was gone before the answer."""
         if not isinstance(sys.exc_info()[1], OSError):
             log.exception("a request for metrics failed")
 

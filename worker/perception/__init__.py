@@ -1,4 +1,4 @@
-"""Pixels to observations: faces, the emotions they display, and what they look like.
+"""Pixels to observations: faces, the emotions they display, and appearance descriptors.
 
-It keeps nothing from one chunk to the next, and knows neither Redis nor metrics: it returns what it measured.
+Nothing is kept from one chunk to the next. Nothing here knows Redis or metrics: counts and durations are returned.
 """

@@ -1,8 +1,8 @@
-"""Appearance descriptors: what a face and its surroundings look like, in 256 bytes.
+"""Appearance descriptors: the appearance of a face and its surroundings, in 256 bytes.
 
-A descriptor tells the participants of a gallery apart and hardly changes with the expression. It consists of a grid of
-mean colours over the face and the room beside it, and a coarse relief of the face. It is not biometric: the same person
-in front of another wall has another descriptor. docs/tracking.md has the measurements.
+Descriptors of different participants of a gallery differ, and hardly change with the expression. A descriptor consists
+of a grid of mean colours over the face and the room beside it, and a coarse relief of the face. It is not biometric:
+the same person in front of another wall has another descriptor. docs/tracking.md has the measurements.
 """
 
 import cv2
@@ -13,12 +13,12 @@ from worker.perception.preprocessing import Box, Image, padded_square
 
 GRID = 8
 
-# The area of the colour grid, in widths of the face: wide, because the room beside the head belongs to the person; low,
-# because the neighbours' tiles begin above and below; its centre is a little higher than the face's, on the hair.
+# The area of the colour grid, in face widths. It is wide, because the room beside the head belongs to the person, and
+# low, because the tiles of neighbours begin above and below. Its centre is a little above the face's, on the hair.
 COLOURS_ACROSS, COLOURS_DOWN, COLOURS_RISE = 2.8, 1.6, 0.2
 RELIEF_SIDE = 1.5
 
-# Light changes more than colour does. This share of the area's mean lightness is subtracted, and the rest counts half.
+# Light changes more than colour. This share of the area's mean lightness is subtracted, and the rest counts half.
 _LIGHTNESS_REMOVED = 0.7
 _LIGHTNESS_WEIGHT = 0.5
 

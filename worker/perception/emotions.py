@@ -1,10 +1,10 @@
-"""Reading the emotions that faces display: the networks of the manifest and their weighted ensemble.
+"""Predicting the emotions that faces display: the models of the manifest and their weighted ensemble.
 
-Networks give logits. Their probabilities are averaged with the manifest's weights (the study, 4.4), and the average is
+The models give logits. Their probabilities are averaged with the manifest's weights (the study, 4.4). The average is
 calibrated by one temperature (Guo et al., On Calibration of Modern Neural Networks, 2017, section 4.2).
 
-The adaptive ensemble is a cascade of two stages (Wang et al., IDK Cascades, 2018). One cheap network answers if its
-calibrated confidence is high enough; otherwise all networks answer together.
+The adaptive ensemble is a cascade of two stages (Wang et al., IDK Cascades, 2018). One cheap model predicts every face.
+If its calibrated confidence is too low, all models predict that face together.
 """
 
 import time
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.contract.messages import EMOTIONS
-from worker.perception.interpreter import Network
+from worker.perception.interpreter import TFLiteModel
 from worker.perception.manifest import Adaptive, EnsembleMode, Manifest, ManifestError, Model, load_manifest
 from worker.perception.preprocessing import CHANNELS, Colour, Image, network_pixels
 
@@ -24,28 +24,26 @@ Probabilities = npt.NDArray[np.float32]
 """[n, 7], rows sum to one, columns in the order of EMOTIONS."""
 
 Pixels = npt.NDArray[np.uint8]
-"""[n, size, size, channels], faces as a network takes them, before mean and standard deviation."""
+"""[n, size, size, channels], the input of a model before mean and standard deviation are applied."""
 
 View = tuple[int, Colour]
-"""Size and colour: networks with the same view share their pixels."""
+"""Size and colour. Models with the same view share their pixels."""
 
-# Faces per call of an interpreter. Milliseconds per face in batches of 1, 4 and 8: MobileNetV2 int8 at 96 px 0.57,
-# 0.49, 0.48; InceptionV3 dynamic at 96 px 1.52, 1.08, 1.08; ResNet50V2 int8 at 64 px 1.70, 1.15, 1.08. A batch of 16
-# gains almost nothing (processor time of one AVX-512 VNNI core, November 2026). The faces left over after the last full
-# batch run one by one, because padding the batch would often cost more than it saves.
+# Faces per call of an interpreter. A batch of 16 gains almost nothing more (docs/benchmarks.md). The faces left over
+# after the last full batch run one by one, because padding the batch would often cost more than it saves.
 BATCH = 8
 
 SMALLEST = 1e-12
-"""Replaces a probability of 0 before its logarithm is taken."""
+"""Replaces a probability of 0 before the logarithm."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions for n faces: `scores` of the calibrated ensemble, `by_model` of each network alone.
+    """Predictions for n faces: `scores` [n, 7] of the calibrated ensemble, `by_model` of each model alone.
 
-    `escalated` [n] marks the faces for which the adaptive ensemble asked all networks; the full ensemble marks none. A
-    row of `by_model` is NaN if that network was not asked about that face. `inference_s` has the seconds of each
-    network that was asked about at least one face.
+    `escalated` [n] marks the faces that the adaptive ensemble passed on to all models; the full ensemble marks none. A
+    row of `by_model` is NaN if the model did not predict that face. `inference_s` has the seconds of each model that
+    predicted at least one face.
     """
 
     scores: Probabilities
@@ -54,7 +52,7 @@ class Predictions:
     inference_s: dict[str, float] = field(default_factory=dict)
 
     def labels(self) -> list[dict[str, str]]:
-        """For each face, the most likely emotion according to each network that was asked about it."""
+        """For each face, the most likely emotion according to each model that predicted it."""
         labels: list[dict[str, str]] = [{} for _ in range(len(self.scores))]
         for name, rows in self.by_model.items():
             for i in np.flatnonzero(~np.isnan(rows[:, 0])):
@@ -63,20 +61,20 @@ class Predictions:
 
 
 class Ensemble:
-    """The networks of one manifest, loaded. Make one per process and keep it."""
+    """The models of one manifest, loaded. Make one per process and keep it."""
 
     def __init__(self, manifest: Manifest, folder: Path, threads: int = 1, mode: EnsembleMode = "full") -> None:
-        """Load the files of `manifest` from `folder`; ManifestError if one is not a network with seven logits.
+        """Load the files of `manifest` from `folder`; ManifestError if one is not a model with seven logits.
 
         The mode "adaptive" needs a manifest with a threshold.
         """
         self.manifest = manifest
         self._adaptive = manifest.adaptive if mode == "adaptive" else None
-        self._networks = {model.name: _LoadedModel(model, folder, threads) for model in manifest.models}
+        self._models = {model.name: _LoadedModel(model, folder, threads) for model in manifest.models}
 
     @classmethod
     def load(cls, folder: Path, threads: int = 1, mode: EnsembleMode = "full") -> "Ensemble":
-        """The ensemble of a folder. ManifestError if a file differs from what the manifest says."""
+        """The ensemble of a folder. ManifestError if a file does not match the manifest."""
         return cls(load_manifest(folder, mode), folder, threads, mode)
 
     def predict(self, crops: Sequence[Image]) -> Predictions:
@@ -84,76 +82,76 @@ class Ensemble:
         if self._adaptive is not None:
             return self._predict_adaptively(crops, self._adaptive)
         inference_s: dict[str, float] = {}
-        by_model = self._ask(self.manifest.models, crops, {}, inference_s)
-        return Predictions(together(by_model, self.manifest), by_model, np.zeros(len(crops), bool), inference_s)
+        by_model = self._predict_by_model(self.manifest.models, crops, {}, inference_s)
+        return Predictions(ensemble_scores(by_model, self.manifest), by_model, np.zeros(len(crops), bool), inference_s)
 
     def _predict_adaptively(self, crops: Sequence[Image], adaptive: Adaptive) -> Predictions:
         views: dict[View, Pixels] = {}
         inference_s: dict[str, float] = {}
-        first = self._ask([m for m in self.manifest.models if m.name == adaptive.first], crops, views, inference_s)
-        scores, sure = first_alone(first[adaptive.first], adaptive)
-        unsure = np.flatnonzero(~sure)
-        others = self._ask(
-            [m for m in self.manifest.models if m.name != adaptive.first],
-            [crops[i] for i in unsure],
-            {view: pixels[unsure] for view, pixels in views.items()},
+        first = [model for model in self.manifest.models if model.name == adaptive.first]
+        by_model = self._predict_by_model(first, crops, views, inference_s)
+        scores, confident = first_model_scores(by_model[adaptive.first], adaptive)
+        rest = np.flatnonzero(~confident)
+        others = self._predict_by_model(
+            [model for model in self.manifest.models if model.name != adaptive.first],
+            [crops[i] for i in rest],
+            {view: pixels[rest] for view, pixels in views.items()},
             inference_s,
         )
-        scores[unsure] = together({adaptive.first: first[adaptive.first][unsure], **others}, self.manifest)
-        for name, answers in others.items():
-            first[name] = np.full_like(scores, np.nan)
-            first[name][unsure] = answers
-        return Predictions(
-            scores, {model.name: first[model.name] for model in self.manifest.models}, ~sure, inference_s
-        )
+        scores[rest] = ensemble_scores({adaptive.first: by_model[adaptive.first][rest], **others}, self.manifest)
+        for name, predicted in others.items():
+            by_model[name] = np.full_like(scores, np.nan)
+            by_model[name][rest] = predicted
+        in_order = {model.name: by_model[model.name] for model in self.manifest.models}
+        return Predictions(scores, in_order, ~confident, inference_s)
 
-    def _ask(
+    def _predict_by_model(
         self,
         models: Sequence[Model],
         crops: Sequence[Image],
         views: dict[View, Pixels],
         inference_s: dict[str, float],
     ) -> dict[str, Probabilities]:
-        """The probabilities of each of `models` for all `crops`; adds pixels to `views` and times to `inference_s`."""
+        """The probabilities of each of `models` for all `crops`. Adds pixels to `views` and times to `inference_s`."""
         by_model = {}
         for model in models:
             view = model.input.size, model.input.colour
             if view not in views:
                 views[view] = _scaled(crops, *view)
             begun = time.perf_counter()
-            by_model[model.name] = softmax(self._networks[model.name].logits(views[view]))
+            by_model[model.name] = softmax(self._models[model.name].logits(views[view]))
             if len(crops):
                 inference_s[model.name] = time.perf_counter() - begun
         return by_model
 
 
-def together(by_model: Mapping[str, Probabilities], manifest: Manifest) -> Probabilities:
-    """The scores of the full ensemble, [n, 7], from the probabilities of every model of the manifest."""
+def ensemble_scores(by_model: Mapping[str, Probabilities], manifest: Manifest) -> Probabilities:
+    """The scores of the full ensemble, [n, 7], from the probabilities of all models of the manifest."""
     combined = combine(by_model, {model.name: model.weight for model in manifest.models})
     return calibrate(combined, manifest.temperature)
 
 
-def first_alone(probabilities: Probabilities, adaptive: Adaptive) -> tuple[Probabilities, npt.NDArray[np.bool_]]:
-    """The first model's calibrated scores, [n, 7], and the faces, [n], for which its confidence is high enough."""
+def first_model_scores(probabilities: Probabilities, adaptive: Adaptive) -> tuple[Probabilities, npt.NDArray[np.bool_]]:
+    """The calibrated scores of the first model, [n, 7], and whether its confidence is high enough, [n]."""
     scores = calibrate(probabilities, adaptive.temperature)
     return scores, scores.max(axis=1, initial=0) >= np.float32(adaptive.threshold)
 
 
 def softmax(logits: npt.NDArray[np.float32]) -> Probabilities:
-    """[n, 7] -> [n, 7]: the probabilities of logits of any size."""
+    """The probabilities [n, 7] of logits [n, 7] of any size."""
     powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True, initial=-np.inf))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
 
 
 def combine(by_model: Mapping[str, Probabilities], weights: Mapping[str, float]) -> Probabilities:
-    """The weighted average of the models' probabilities, [n, 7]. Weights may have any sum above zero."""
+    """The weighted average of the models' probabilities, [n, 7]. The weights may have any sum above zero."""
     total = sum(weights.values())
     weighted = sum(weights[name] / total * by_model[name].astype(np.float64) for name in sorted(by_model))
     return np.asarray(weighted, np.float32)
 
 
 def calibrate(probabilities: Probabilities, temperature: float) -> Probabilities:
-    """Flatten (above 1) or sharpen (below 1) probabilities, [n, 7]; the most likely emotion does not change."""
+    """Flatten (`temperature` above 1) or sharpen (below 1) probabilities, [n, 7]. The most likely emotion stays."""
     return softmax(np.log(np.maximum(probabilities, SMALLEST)) / temperature)
 
 
@@ -166,20 +164,20 @@ def _scaled(crops: Sequence[Image], size: int, colour: Colour) -> Pixels:
 
 
 class _LoadedModel:
-    """One network of the manifest, with an interpreter for full batches and one for single faces."""
+    """One model of the manifest, with an interpreter for full batches and one for single faces."""
 
     def __init__(self, model: Model, folder: Path, threads: int) -> None:
         path = folder / model.file
         self.name, self._input = model.name, model.input
         shape = (model.input.size, model.input.size, CHANNELS[model.input.colour])
         try:
-            self._batch, self._one = Network(path, BATCH, threads), Network(path, 1, threads)
+            self._batch, self._one = TFLiteModel(path, BATCH, threads), TFLiteModel(path, 1, threads)
             (logits,) = self._one(np.zeros((1, *shape), np.float32))
         except (ValueError, RuntimeError) as failure:
             reason = str(failure).splitlines()[0]
-            raise ManifestError(f"{path}: not a network that takes {shape} ({reason}); correct the manifest") from None
+            raise ManifestError(f"{path}: not a model that takes {shape} ({reason}); correct the manifest") from None
         if logits.shape != (1, len(EMOTIONS)):
-            raise ManifestError(f"{path}: gives {logits.shape[1:]}, not {len(EMOTIONS)} logits; train it on the seven")
+            raise ManifestError(f"{path}: {logits.shape[1:]} instead of {len(EMOTIONS)} logits; train it on all labels")
 
     def logits(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """[n, size, size, channels] -> [n, 7]."""
@@ -189,7 +187,7 @@ class _LoadedModel:
         return np.concatenate(parts) if parts else np.empty((0, len(EMOTIONS)), np.float32)
 
     def _normalized(self, pixels: Pixels) -> npt.NDArray[np.float32]:
-        """Normalized pixels. One batch at a time, because all faces of a chunk as floats would take much memory."""
+        """Normalized pixels of one batch. All faces of a chunk as floats would take much memory."""
         normalized = pixels.astype(np.float32)
         normalized -= self._input.mean
         normalized /= self._input.std

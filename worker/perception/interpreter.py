@@ -1,4 +1,4 @@
-"""Running TFLite networks: the one place that knows which runtime there is."""
+"""Running TFLite models. The only module that imports a runtime."""
 
 from pathlib import Path
 
@@ -13,19 +13,19 @@ except ImportError:  # a device that only has the older runtime
 Array = npt.NDArray[np.float32]
 
 
-class Network:
-    """A TFLite network with a fixed batch size: resizing a live interpreter would set up its delegate anew."""
+class TFLiteModel:
+    """A TFLite model with one input and a fixed batch size. (Resizing it later would set up its delegate again.)"""
 
     def __init__(self, file: Path, batch: int = 1, threads: int = 1) -> None:
         self._interpreter = Interpreter(model_path=str(file), num_threads=threads)
-        (given,) = self._interpreter.get_input_details()
-        self._interpreter.resize_tensor_input(given["index"], [batch, *given["shape"][1:]])
+        (details,) = self._interpreter.get_input_details()
+        self._interpreter.resize_tensor_input(details["index"], [batch, *details["shape"][1:]])
         self._interpreter.allocate_tensors()
-        self._input = given["index"]
+        self._input = details["index"]
         self._outputs = [output["index"] for output in self._interpreter.get_output_details()]
 
     def __call__(self, batch: Array) -> list[Array]:
-        """Run one full batch, float32 [batch, ...]; the outputs in the network's own order."""
+        """Run one full batch, float32 [batch, ...]. Returns the outputs in the model's order."""
         self._interpreter.set_tensor(self._input, batch)
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(index) for index in self._outputs]

@@ -1,4 +1,4 @@
-"""What `worker/models/manifest.json` says: which networks there are, how to feed them and how to weigh them."""
+"""The manifest of a set of models (`worker/models/manifest.json`): their files, their inputs and their weights."""
 
 import hashlib
 from contextlib import suppress
@@ -12,27 +12,27 @@ from worker.contract.messages import EMOTIONS
 from worker.perception.preprocessing import Colour
 
 MODELS = Path(__file__).parent.parent / "models"
-"""The folder of the models that come with the worker."""
+"""The folder of the models that are part of the worker."""
 
 MANIFEST = "manifest.json"
 VERSION = 1
 
 EnsembleMode = Literal["full", "adaptive"]
-"""Whether every network is asked about every face, or the others only where the first one is not sure."""
+"""full: all models predict every face. adaptive: one model does, the others only if its confidence is low."""
 
 Form = Literal["float32", "float16", "dynamic", "int8"]
-"""How a network's numbers are stored; whatever it is, float32 goes in and float32 comes out."""
+"""The number format inside the file. Input and output are always float32."""
 
-# Hex digits of the manifest's sha256 that name a set of models in events: enough to tell any two sets apart.
+# Hex digits of the manifest's sha256 that identify a set of models in events.
 _DIGEST_DIGITS = 12
 
 
 class ManifestError(Exception):
-    """A set of models that cannot be used: one line that names the file and says what to do."""
+    """A set of models that cannot be used. The message is one line with the file and what to do."""
 
 
 class Input(Struct, frozen=True):
-    """What a network is fed: [n, size, size, channels] of (pixels - mean) / std."""
+    """The input of a model: [n, size, size, channels] of (pixels - mean) / std."""
 
     size: Annotated[int, Meta(ge=1)]
     colour: Colour
@@ -41,7 +41,7 @@ class Input(Struct, frozen=True):
 
 
 class Model(Struct, frozen=True):
-    """One network of the set. Serving reads all but `training` (how it was made) and `figures` (how good it is)."""
+    """One model of the set. Serving does not read `training` (how it was made) and `figures` (its accuracy)."""
 
     name: Annotated[str, Meta(min_length=1)]
     file: Annotated[str, Meta(min_length=1)]
@@ -54,10 +54,10 @@ class Model(Struct, frozen=True):
 
 
 class Adaptive(Struct, frozen=True):
-    """How to ask fewer networks: the model named `first` answers alone where it is sure enough.
+    """The adaptive ensemble: the model named `first` predicts alone if its confidence is at least `threshold`.
 
-    It is where the highest of its probabilities, calibrated by its own `temperature`, is at least `threshold`.
-    Serving does not read `figures`: what that costs in accuracy, and what it saves.
+    The confidence is its highest probability, calibrated by its own `temperature`. Serving does not read `figures`: the
+    loss of accuracy and the time saved.
     """
 
     first: str
@@ -67,11 +67,11 @@ class Adaptive(Struct, frozen=True):
 
 
 class Manifest(Struct, frozen=True, omit_defaults=True):
-    """A set of networks that answer together: weighted average of their probabilities, then `temperature`.
+    """A set of models. The ensemble is the weighted average of their probabilities, calibrated by `temperature`.
 
-    Serving does not read `ensemble`: where the weights come from and how good they are. It and `adaptive` hold for
-    exactly these models. `digest` is not written: it is the beginning of the sha256 of the file that the manifest was
-    read from, and empty for one that was not.
+    Serving does not read `ensemble`: the origin of the weights, and the accuracy. It and `adaptive` are valid for
+    exactly these models. `digest` is the beginning of the sha256 of the file that the manifest was read from. It is
+    not written, and empty for a manifest that was not read from a file.
     """
 
     version: int
@@ -88,9 +88,9 @@ class _Versioned(Struct):
 
 
 def load_manifest(folder: Path, mode: EnsembleMode = "full") -> Manifest:
-    """The manifest of `folder`, every file of which is there and is what the manifest says it is.
+    """The manifest of `folder`, after a check of all its files.
 
-    Raises ManifestError where it is not, and where it has no threshold and `mode` needs one.
+    Raises ManifestError if it or a file is missing or wrong, or if `mode` needs a threshold and there is none.
     """
     path = folder / MANIFEST
     try:
@@ -98,10 +98,12 @@ def load_manifest(folder: Path, mode: EnsembleMode = "full") -> Manifest:
     except OSError as failure:
         raise ManifestError(f"{path}: {failure.strerror}; make one with `training quantize`") from None
     try:
-        _check_version(msgspec.json.decode(written, type=_Versioned).version, path)  # before what another may not have
+        _check_version(
+            msgspec.json.decode(written, type=_Versioned).version, path
+        )  # first: another version may have other fields
         manifest = msgspec.json.decode(written, type=Manifest)
     except msgspec.DecodeError as wrong:
-        raise ManifestError(f"{path}: {wrong}; make it anew with `training quantize`") from None
+        raise ManifestError(f"{path}: {wrong}; make it again with `training quantize`") from None
     _check(manifest, path)
     if mode == "adaptive" and manifest.adaptive is None:
         raise ManifestError(f"{path}: no threshold for the adaptive ensemble; fit one with `training ensemble`")
@@ -111,9 +113,9 @@ def load_manifest(folder: Path, mode: EnsembleMode = "full") -> Manifest:
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
-    """Write the manifest of `folder` whole or not at all; its files must lie there already.
+    """Write the manifest of `folder`, completely or not at all. Its model files must be there already.
 
-    Raises ManifestError where `load_manifest` would refuse what is to be written, or where there is no room for it.
+    Raises ManifestError if `load_manifest` would refuse it, or if it cannot be written.
     """
     path = folder / MANIFEST
     _check(manifest, path)
@@ -127,7 +129,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     except OSError as failure:
         with suppress(OSError):
             unfinished.unlink()
-        raise ManifestError(f"{path}: cannot be written ({failure.strerror}); it is what it was") from None
+        raise ManifestError(f"{path}: cannot be written ({failure.strerror}); it is unchanged") from None
 
 
 def file_sha256(path: Path) -> str:
@@ -137,37 +139,37 @@ def file_sha256(path: Path) -> str:
 
 def _check_version(version: int, path: Path) -> None:
     if version != VERSION:
-        raise ManifestError(f"{path}: version {version}, but this worker reads version {VERSION}; match them")
+        raise ManifestError(f"{path}: version {version}, but this worker reads version {VERSION}; use one version")
 
 
 def _check(manifest: Manifest, path: Path) -> None:
     _check_version(manifest.version, path)
     if tuple(manifest.labels) != EMOTIONS:
-        raise ManifestError(f"{path}: labels {manifest.labels} are not the contract's {list(EMOTIONS)}; train on those")
+        raise ManifestError(f"{path}: labels {manifest.labels} are not the contract's {list(EMOTIONS)}; train on these")
     names = [model.name for model in manifest.models]
     if len(set(names)) != len(names):
-        raise ManifestError(f"{path}: two models have one name among {names}; rename one")
+        raise ManifestError(f"{path}: two models have the same name among {names}; rename one")
     if not any(model.weight for model in manifest.models):
         raise ManifestError(f"{path}: every model has weight 0; give one a weight above 0")
     for model in manifest.models:
         if Path(model.file).name != model.file:
-            raise ManifestError(f"{path}: file {model.file!r} is not beside the manifest; name a file of its folder")
+            raise ManifestError(f"{path}: file {model.file!r} is not beside the manifest; give a name without folder")
     if manifest.adaptive is not None:
         _check_adaptive(manifest.adaptive, names, path)
 
 
 def _check_adaptive(adaptive: Adaptive, names: list[str], path: Path) -> None:
-    remedy = "fit it anew with `training ensemble`"
+    remedy = "fit it again with `training ensemble`"
     if adaptive.first not in names:
-        raise ManifestError(f"{path}: the adaptive ensemble asks {adaptive.first!r} first, none of {names}; {remedy}")
+        raise ManifestError(f"{path}: adaptive ensemble begins with {adaptive.first!r}, not among {names}; {remedy}")
     if not 0 <= adaptive.threshold <= 1:
-        raise ManifestError(f"{path}: the adaptive threshold {adaptive.threshold:g} is not within 0 and 1; {remedy}")
+        raise ManifestError(f"{path}: the adaptive threshold {adaptive.threshold:g} is not between 0 and 1; {remedy}")
 
 
 def _check_file(path: Path, sha256: str) -> None:
     try:
         found = file_sha256(path)
     except OSError as failure:
-        raise ManifestError(f"{path}: {failure.strerror}, but the manifest names it; restore it") from None
+        raise ManifestError(f"{path}: {failure.strerror}, but the manifest lists it; restore it") from None
     if found != sha256:
         raise ManifestError(f"{path}: sha256 {found[:12]}… is not the manifest's {sha256[:12]}…; restore the file")

@@ -1,4 +1,4 @@
-"""From the JPEGs of a chunk to observations: decode, find faces, read the emotions that they display, describe them."""
+"""From the JPEGs of a chunk to observations: decode, detect faces, predict the emotions they display, describe them."""
 
 import time
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from worker.contract.limits import MAX_FACES
 from worker.contract.messages import Chunk, FrameStamp
-from worker.outcome import FaceObservation, FrameObservation, ScoreVector
+from worker.outcome import FaceObservation, FailureReason, FrameObservation, ScoreVector
 from worker.perception.appearance import descriptor
 from worker.perception.emotions import Ensemble
 from worker.perception.faces import Detection, FaceDetector
@@ -23,8 +23,8 @@ from worker.perception.preprocessing import Image, face_crop
 
 Step = Literal["decode", "faces", "emotions", "appearance"]
 
-# Sixteen million: twice a 4K frame, eight times what the producer sends (it shrinks to Full HD). A JPEG of a few
-# kilobytes can claim 4 billion pixels, 12 GB after decoding.
+# Sixteen million: twice a 4K frame, eight times the Full HD that the producer sends. A JPEG of a few kilobytes can
+# claim 4 billion pixels, which would take 12 GB after decoding.
 MAX_PIXELS = 2**24
 
 # The detector's windows are as high as the picture, so a strip of a million pixels would take a minute.
@@ -32,20 +32,20 @@ MAX_ASPECT = 16
 
 
 class BadPicture(Exception):
-    """Bytes that are not a picture, or a picture that is too large; `reason` is the ledger's word."""
+    """Bytes that are not a picture, or a picture that is too large. `reason` is the ledger's word."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: FailureReason) -> None:
         super().__init__(reason)
         self.reason = reason
 
 
 @dataclass(frozen=True)
 class Observations:
-    """What was observed in a chunk, and what that took.
+    """The observations of a chunk, with counts and durations for the caller to record.
 
-    `frames` are the pictures that could be read, in their order; `failed` maps the numbers of the other frames to their
-    reasons. `faces` were read, `escalated` of them by further networks because the first one was not certain.
-    `step_s` has seconds per step, `inference_s` seconds per network that read at least one face.
+    `frames` has one element per picture that could be decoded, in order; `failed` maps the other frames' numbers to the
+    reasons. `faces` is the number of faces, `escalated` the number of those that the adaptive ensemble passed on to all
+    models. `step_s` has the seconds of each step, `inference_s` the seconds of each model that predicted a face.
     """
 
     frames: list[FrameObservation]
@@ -57,16 +57,17 @@ class Observations:
 
 
 class Perception:
-    """The networks of one worker process, loaded once and kept."""
+    """The models of one worker process, loaded once and kept."""
 
     def __init__(self, models: Path, mode: EnsembleMode = "full") -> None:
-        """Load BlazeFace and the networks in the folder `models`; ManifestError if the folder cannot be used."""
-        cv2.setNumThreads(1)  # one process per core is faster than threads (docs/design.md, measurements)
+        """Load BlazeFace and the models in the folder `models`; ManifestError if the folder cannot be used."""
+        cv2.setNumThreads(1)  # one process per core is faster than threads
         self._detector = FaceDetector()
         self._ensemble = Ensemble.load(models, mode=mode)
 
     @property
     def model_version(self) -> str:
+        """Identifies the set of models in events."""
         return self._ensemble.manifest.digest
 
     def observe(self, chunk: Chunk) -> Observations:
@@ -80,7 +81,7 @@ class Perception:
         with _timed(step_s, "emotions"):
             pairs = zip(pictures, detected, strict=True)
             crops = [face_crop(picture, face.box) for picture, faces in pairs for face in faces]
-            # All crops of the chunk together: networks are faster in full batches, and one frame seldom fills one.
+            # All crops of the chunk together: models are faster in full batches, and one frame seldom fills a batch.
             predictions = self._ensemble.predict(crops)
         per_face = zip(map(tuple, predictions.scores.tolist()), predictions.labels(), strict=True)
         with _timed(step_s, "appearance"):
@@ -92,8 +93,10 @@ class Perception:
         return Observations(frames, failed, len(crops), escalated, step_s, predictions.inference_s)
 
     def _detect(self, stamps: list[FrameStamp], pictures: list[Image]) -> list[list[Detection]]:
-        """The faces of each picture in reading order. Recordings are searched one by one, because the detector looks
-        first where faces were in the frame before."""
+        """The faces of each picture in reading order.
+
+        Recordings are searched one by one, because the detector expects faces where they were in the frame before.
+        """
         found: dict[int, list[Detection]] = {}
         for recording in {stamp.participant for stamp in stamps}:
             own = [i for i, stamp in enumerate(stamps) if stamp.participant == recording]
@@ -125,7 +128,7 @@ def _face_observations(
 
 
 def _decoded(chunk: Chunk) -> tuple[list[FrameStamp], list[Image], dict[int, str]]:
-    """The stamps and the pictures that decode; and frames with a picture that does not, with the reason."""
+    """The pictures that can be decoded, with their stamps; and the frames of the others, with the reasons."""
     stamps, pictures = [], []
     failed: dict[int, str] = {}
     for stamp, jpeg in zip(chunk.head.frames, chunk.jpegs, strict=True):
@@ -139,11 +142,11 @@ def _decoded(chunk: Chunk) -> tuple[list[FrameStamp], list[Image], dict[int, str
 
 
 def _picture(jpeg: bytes) -> Image:
-    """The decoded JPEG, [height, width, 3]; BadPicture if it is none, or its header gives an unusable size."""
+    """The decoded JPEG, [height, width, 3]; BadPicture if it is not one, or its header has an unusable size."""
     try:
         with JpegImageFile(BytesIO(jpeg)) as header:  # reads the header only
             width, height = header.size
-    except Exception:  # any kind: anybody may have written these bytes
+    except Exception:  # a stranger may have written these bytes, so any error is possible
         raise BadPicture("bad_picture") from None
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise BadPicture("bad_picture")

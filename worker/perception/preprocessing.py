@@ -1,6 +1,6 @@
-"""From a picture to what a network sees. Serving, training and evaluation all go through here.
+"""From a picture to the input of a network. Serving, training and evaluation all use this module.
 
-One definition, because accuracy hangs on it: a network meets the framing, the size and the colour it was trained on.
+One definition for all, because accuracy depends on it: a network needs the framing, size and colour of its training.
 """
 
 from typing import Literal
@@ -10,33 +10,32 @@ import numpy as np
 import numpy.typing as npt
 
 Image = npt.NDArray[np.uint8]
-"""A picture, [height, width, 3], BGR, as OpenCV has it."""
+"""A picture, [height, width, 3], BGR as in OpenCV."""
 
 Box = tuple[float, float, float, float]
-"""x, y, width, height in pixels; may reach beyond the picture."""
+"""x, y, width, height in pixels; it may reach beyond the picture."""
 
 Colour = Literal["grey", "rgb"]
 
 CHANNELS: dict[Colour, int] = {"grey": 1, "rgb": 3}
 
-# The square that a network sees has sides of this many times BlazeFace's box, and its middle lies this share of the box
-# higher: the framing of FER-2013. Measured on 1,500 of its training pictures with BlazeFace itself: picture side over
-# box 1.18 (10th to 90th percentile 1.00 to 1.52), middle 0.09 higher (-0.03 to 0.18). RAF-DB: 1.02 and 0.05.
+# The crop has CROP_SCALE times the side of BlazeFace's box, and its centre is CROP_RISE of the box higher. This is the
+# framing of FER-2013, measured with BlazeFace on 1,500 of its training pictures.
 CROP_SCALE = 1.18
 CROP_RISE = 0.09
 
 
 def face_crop(image: Image, box: Box) -> Image:
-    """The square around a detected face, [side, side, 3]; where it leaves the picture the edge is repeated."""
+    """The square around a detected face, [side, side, 3]. Outside the picture, its edge is repeated."""
     x, y, w, h = box
     side = max(2, round(max(w, h) * CROP_SCALE))
     return padded_square(image, round(x + w / 2 - side / 2), round(y + h / 2 - h * CROP_RISE - side / 2), side)
 
 
 def padded_square(image: Image, left: int, top: int, side: int) -> Image:
-    """The pixels [side, side, channels] at `left`, `top`, which may lie outside; the picture's edge is repeated there.
+    """The square [side, side, channels] at `left`, `top`. Outside the picture, its edge is repeated.
 
-    A view of `image` where the square lies inside; ValueError where it lies wholly outside.
+    Returns a view of `image` if the square lies inside; ValueError if it lies completely outside.
     """
     height, width = image.shape[:2]
     inside = image[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)]
@@ -49,7 +48,7 @@ def padded_square(image: Image, left: int, top: int, side: int) -> Image:
 
 
 def network_pixels(picture: Image, size: int, colour: Colour) -> Image:
-    """Scale to [size, size, channels] and convert the colour; grey has one channel, values stay 0 to 255."""
+    """The picture scaled to [size, size, channels], in grey (one channel) or RGB (three), values 0 to 255."""
     shrinking = min(picture.shape[:2]) > size
     scaled = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
     if colour == "grey":

@@ -1,1 +1,1 @@
-"""Processes: the supervisor, its worker processes, their leases on jobs, and the sweep that repairs what is left."""
+"""Processes: the supervisor, its worker processes, their leases on jobs, and the sweep after dead processes."""

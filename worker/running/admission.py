@@ -1,14 +1,14 @@
-"""Which jobs are let in: those for a chunk that is in flight. Whatever else lies in the queue is thrown away unrun.
+"""Admission of jobs: only jobs for a chunk in flight run. All others are discarded.
 
-RQ runs what a job names: its function, its callbacks, its webhooks; and it ends a worker over a job that it cannot
-read. So a job is read here first, as what a stranger may have written, and RQ gets to see the few fields that ours
-have.
+RQ runs everything that a job names: its function, its callbacks, its webhooks. A job that RQ cannot read ends the
+worker. But a stranger may have written the job. So it is checked here first, and RQ gets only the few fields that our
+jobs have.
 """
 
 import re
 import zlib
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import msgspec
 import redis
@@ -21,16 +21,10 @@ from worker.contract.jobs import FAILED_JOB_TTL_S, JOB, JOB_TIMEOUT_S, MAX_JOB_R
 from worker.contract.keys import LectureKeys
 from worker.contract.limits import MAX_CHUNKS
 from worker.contract.queue import discard_job, enqueue_chunk, frame_queue
-from worker.metrics.counters import JOBS_REFUSED
+from worker.metrics.counters import RefusalReason, count_refused
 
-Reason = Literal["unreadable", "function", "arguments", "unknown_lecture", "not_in_flight", "foreign_state"]
-"""Why a job is thrown away, or (`foreign_state`) came to nothing.
-
-`not_in_flight` may also be one of ours that came twice, and was done the first time.
-"""
-
-# Our call takes some 100 bytes. zlib makes a thousand times as much of what a stranger sends.
-CALL_BYTES = 4096
+# Our call takes some 100 bytes. A stranger's may become a thousand times larger when zlib decompresses it.
+MAX_CALL_BYTES = 4096
 
 _FIELDS = frozenset(
     [
@@ -50,9 +44,9 @@ _FIELDS = frozenset(
         "enqueue_at_front_on_retry",
     ]
 )
-"""What is read of a job. Nothing else that is stored reaches RQ."""
+"""The fields of a job that RQ gets to read."""
 
-_TEMPTING = frozenset(
+_FORBIDDEN = frozenset(
     [
         "success_callback_name",
         "failure_callback_name",
@@ -65,51 +59,51 @@ _TEMPTING = frozenset(
         "rate_limit_key",
     ]
 )
-"""Fields by which a job makes RQ do more than to call its function. Ours leave them empty."""
+"""Fields that make RQ do more than call the function. They are empty in our jobs."""
 
 
-class Refused(Exception):
-    """A job that is not let in."""
+class JobRefused(Exception):
+    """A job that must not run."""
 
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: RefusalReason) -> None:
         super().__init__(reason)
         self.reason = reason
 
 
 class ChunkJob(Job):
-    """A job that can only be a chunk's: anything else is, to RQ, no job at all."""
+    """The job of a chunk. RQ cannot fetch any other job."""
 
     @classmethod
     def fetch(cls, id: str, connection: redis.Redis | None = None, serializer: Any = None) -> "ChunkJob":
-        """The job `id`; NoSuchJobError where there is none, or one that is no chunk's, which is then gone."""
+        """The job `id`. A job that must not run is discarded, and then, or if there is none, raises NoSuchJobError."""
         assert connection is not None
         try:
             job = cast(ChunkJob, super().fetch(id, connection, serializer))
             if id != job_id(*job.args):
-                raise Refused("arguments")
+                raise JobRefused("arguments")
             _check_in_flight(connection, *job.args)
-            _clear_the_way(connection, id)
-        except Refused as refusal:
+            _remove_foreign_executions(connection, id)
+        except JobRefused as refusal:
             refuse(connection, id, refusal.reason)
-        except (redis.exceptions.ResponseError, ValueError):  # no hash, or an id that RQ does not take
+        except (redis.exceptions.ResponseError, ValueError):  # not a hash, or an id that RQ does not accept
             refuse(connection, id, "unreadable")
         else:
             return job
         raise NoSuchJobError(f"job {id!r} was refused")
 
     def restore(self, raw_data: Mapping[bytes, bytes]) -> None:
-        """RQ's, with what a job may name and may ask for checked before. Raises Refused."""
+        """As in RQ, but only after a check of everything that the job may do. Raises JobRefused."""
         stored = {name.decode(errors="replace"): value for name, value in raw_data.items()}
-        if any(stored.get(name) for name in _TEMPTING):
-            raise Refused("function")
+        if any(stored.get(name) for name in _FORBIDDEN):
+            raise JobRefused("function")
         check_call(stored.get("data", b""))
         try:
             super().restore({name.encode(): value for name, value in stored.items() if name in _FIELDS})
         except (ValueError, KeyError, TypeError, OverflowError, AssertionError):
-            raise Refused("unreadable") from None
+            raise JobRefused("unreadable") from None
         if self.origin != QUEUE:
-            raise Refused("unreadable")
-        # A job gets the time and the tries that ours have, whatever it asks for.
+            raise JobRefused("unreadable")
+        # A stranger may have asked for more time or retries.
         self.timeout = JOB_TIMEOUT_S
         self.retries_left = min(max(self.retries_left or 0, 0), MAX_JOB_RETRIES)
         self.result_ttl = 0
@@ -117,68 +111,67 @@ class ChunkJob(Job):
 
 
 class ChunkQueue(Queue):
-    """RQ's queue, in which an id that no job of ours can have is passed over."""
+    """RQ's queue, without ids that no job of ours can have."""
 
     @classmethod
     def lmove(cls, connection: redis.Redis, queue_key: str, timeout: int | None) -> tuple[str, bytes] | None:
-        """The next id; None where there is none, or one that RQ would stumble over."""
-        taken = cast("tuple[str, bytes] | None", super().lmove(connection, queue_key, timeout))
-        if taken is not None and not _ID.fullmatch(taken[1]):
-            refuse(connection, taken[1], "unreadable")
+        """The queue and the next job's id; None if there is none, or if RQ could not handle the id."""
+        moved = cast("tuple[str, bytes] | None", super().lmove(connection, queue_key, timeout))
+        if moved is not None and not _ID.fullmatch(moved[1]):
+            refuse(connection, moved[1], "unreadable")
             return None
-        return taken
+        return moved
 
 
 _ID = re.compile(rb"[A-Za-z0-9_-]{1,128}")
 
 
 def check_call(data: bytes) -> tuple[str, int]:
-    """The lecture and the chunk's number that the stored call of a job asks for. Raises Refused."""
+    """The lecture and the chunk's number in the stored call of a job. Raises JobRefused."""
     try:
-        function, instance, arguments, named = msgspec.json.decode(
-            _unpacked(data), type=tuple[str, Any, list[Any], Any]
-        )
+        call = msgspec.json.decode(_decompressed(data), type=tuple[str, Any, list[Any], Any])
     except (ValueError, RecursionError):
-        raise Refused("unreadable") from None
+        raise JobRefused("unreadable") from None
+    function, instance, arguments, named = call
     if function != JOB or instance is not None:
-        raise Refused("function")
+        raise JobRefused("function")
     try:
         lecture, number = msgspec.convert(arguments, tuple[str, int])
         LectureKeys(lecture)
     except ValueError:
-        raise Refused("arguments") from None
+        raise JobRefused("arguments") from None
     if named or not 0 <= number < MAX_CHUNKS:
-        raise Refused("arguments")
+        raise JobRefused("arguments")
     return lecture, number
 
 
-def refuse(client: redis.Redis, job: str | bytes, reason: Reason) -> None:
-    """Throw a job away and count it. If its id is that of a chunk in flight, that chunk is asked for anew."""
+def refuse(client: redis.Redis, job: str | bytes, reason: RefusalReason) -> None:
+    """Discard a job and count it. If it has the id of a chunk in flight, that chunk is enqueued again."""
     discard_job(client, job)
-    JOBS_REFUSED.labels(reason).inc()
+    count_refused(reason)
     if (chunk := chunk_of_job_id(job)) and client.hexists(LectureKeys(chunk[0]).in_flight, str(chunk[1])):
         enqueue_chunk(frame_queue(client), *chunk)
 
 
-def _unpacked(data: bytes) -> bytes:
-    unpacking = zlib.decompressobj()
+def _decompressed(data: bytes) -> bytes:
+    stream = zlib.decompressobj()
     try:
-        data = unpacking.decompress(data, CALL_BYTES)
+        data = stream.decompress(data, MAX_CALL_BYTES)
     except zlib.error:
-        return data[:CALL_BYTES]  # RQ takes it as it is, too
-    if not unpacking.eof:
-        raise Refused("unreadable")
+        return data[:MAX_CALL_BYTES]  # not compressed, which RQ accepts too
+    if not stream.eof:
+        raise JobRefused("unreadable")
     return data
 
 
 def _check_in_flight(client: redis.Redis, lecture: str, number: int) -> None:
     keys = LectureKeys(lecture)
     if not client.hexists(keys.in_flight, str(number)):
-        raise Refused("not_in_flight" if client.exists(keys.info) else "unknown_lecture")
+        raise JobRefused("not_in_flight" if client.exists(keys.info) else "unknown_lecture")
 
 
-def _clear_the_way(client: redis.Redis, job: str) -> None:
-    """Remove what a stranger put where RQ notes the job's runs: it would end every worker that begins the job."""
-    runs = ExecutionRegistry.key_template.format(job)
-    if client.type(runs) not in (b"none", b"zset"):
-        client.unlink(runs)
+def _remove_foreign_executions(client: redis.Redis, job: str) -> None:
+    """Remove the key of the job's executions if it has a wrong type. RQ would end every worker that begins the job."""
+    executions = ExecutionRegistry.key_template.format(job)
+    if client.type(executions) not in (b"none", b"zset"):
+        client.unlink(executions)

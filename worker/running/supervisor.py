@@ -1,4 +1,4 @@
-"""The supervisor: keeps a number of worker processes running, and takes them down in good order."""
+"""The supervisor: keeps a number of worker processes running, and lets them finish their jobs at the end."""
 
 import multiprocessing
 import signal
@@ -15,15 +15,15 @@ import redis
 import structlog
 
 from worker.metrics.counters import WORKER_PROCESSES, WORKER_RESTARTS
-from worker.metrics.tallies import bury
+from worker.metrics.workers_collector import merge_dead
 from worker.perception.manifest import EnsembleMode
 from worker.running.process import DRAIN_S, serve
 from worker.running.sweep import SWEEP_EVERY_S, Sweep
 
 log = structlog.get_logger()
 
-# Processes that die before they could begin, this many in a row, will die again: give up.
-EARLY_DEATHS = 5
+# If this many processes in a row die before they are ready, the next will die too: give up.
+MAX_EARLY_DEATHS = 5
 RESTART_PAUSE_S = 1.0
 
 
@@ -32,11 +32,11 @@ class KeepsDying(Exception):
 
 
 class RedisGone(Exception):
-    """Redis was away for longer than anybody waits for it."""
+    """Redis was away for longer than OUTAGE_S."""
 
 
 class WorkerProcess(NamedTuple):
-    """A process that was started, when by the monotonic clock, and whether it got so far that it could work."""
+    """A worker process, its start by the monotonic clock, and whether its models are loaded."""
 
     process: SpawnProcess
     started: float
@@ -44,9 +44,9 @@ class WorkerProcess(NamedTuple):
 
 
 class Supervisor:
-    """Runs `count` worker processes with that ensemble on the Redis at `url` until `stop` is set.
+    """Runs `count` worker processes with the ensemble `mode` on the Redis at `url`.
 
-    `client` is for the sweep; how long Redis may be away is for its retries to say.
+    `client` is for the sweep. Its retries determine how long Redis may be away.
     """
 
     def __init__(self, client: redis.Redis, url: str, count: int, mode: EnsembleMode) -> None:
@@ -54,7 +54,7 @@ class Supervisor:
         self._url = url
         self._count = count
         self._mode = mode
-        self._spawn = multiprocessing.get_context("spawn")  # nothing of this process' threads or locks comes along
+        self._spawn = multiprocessing.get_context("spawn")  # a fork would copy this process' locks
         self._running: dict[str, WorkerProcess] = {}
         self._early_deaths = 0
         self._dead: SimpleQueue[str] = SimpleQueue()
@@ -62,15 +62,15 @@ class Supervisor:
 
     @property
     def processes(self) -> int:
-        """How many worker processes run."""
+        """The number of worker processes that run."""
         return len(self._running)
 
     def run(self, stop: threading.Event) -> None:
         """Keep the processes running until `stop`, then let them finish.
 
-        Raises KeepsDying where they cannot start, and RedisGone where the client's patience is at its end.
+        Raises KeepsDying if they cannot start, and RedisGone if the client's retries are over.
         """
-        # In a thread of its own, as it waits for a Redis that is away, while processes die and have to be replaced.
+        # In a thread, because the sweep waits while Redis is away, and dead processes must be replaced then too.
         sweeping = threading.Thread(target=self._sweep, args=(stop,), name="sweep", daemon=True)
         sweeping.start()
         try:
@@ -81,7 +81,7 @@ class Supervisor:
                     raise RedisGone(str(self._gone))
                 for name, worker in list(self._running.items()):
                     if not worker.process.is_alive():
-                        self._bury(name, worker)
+                        self._remove_dead(name, worker)
                         stop.wait(RESTART_PAUSE_S)
                         if not stop.is_set():
                             self._start()
@@ -97,20 +97,20 @@ class Supervisor:
         WORKER_PROCESSES.set(self.processes)
         log.info("worker started", worker=name, pid=process.pid)
 
-    def _bury(self, name: str, worker: WorkerProcess) -> None:
+    def _remove_dead(self, name: str, worker: WorkerProcess) -> None:
         del self._running[name]
         WORKER_PROCESSES.set(self.processes)
         WORKER_RESTARTS.inc()
-        bury(cast(int, worker.process.pid))
+        merge_dead(cast(int, worker.process.pid))
         exit_code, lived = worker.process.exitcode, time.monotonic() - worker.started
         log.warning("worker died, starting another", worker=name, exit_code=exit_code, lived_s=round(lived))
         self._dead.put(name)
         if worker.ready.value:
             self._early_deaths = 0
-        elif exit_code != -signal.SIGKILL:  # which comes from outside, and says nothing of the next one
+        elif exit_code != -signal.SIGKILL:  # sent from outside, so the next process may live
             self._early_deaths += 1
-        if self._early_deaths >= EARLY_DEATHS:
-            raise KeepsDying(f"{EARLY_DEATHS} worker processes in a row died before they could work")
+        if self._early_deaths >= MAX_EARLY_DEATHS:
+            raise KeepsDying(f"{MAX_EARLY_DEATHS} worker processes in a row died before they were ready")
 
     def _sweep(self, stop: threading.Event) -> None:
         sweep = Sweep(self._client)
@@ -121,13 +121,13 @@ class Supervisor:
                 name = None
             try:
                 if name is not None:
-                    sweep.bury(name)
+                    sweep.requeue_from(name)
                 sweep.run()
             except (redis.ConnectionError, redis.TimeoutError) as failure:
                 self._gone = failure
                 return
             except Exception as failure:
-                log.warning("could not sweep, trying again", error=str(failure), kind=type(failure).__name__)
+                log.warning("sweep failed, trying again", error=str(failure), kind=type(failure).__name__)
 
     def _drain(self) -> None:
         for worker in self._running.values():
@@ -143,11 +143,11 @@ class Supervisor:
 
 
 def worker_name() -> str:
-    """A name for a new process; never of a job's form (a dash and digits), which is left out of logs."""
+    """A name for a new process. It never looks like a job's id (a dash and digits), which logs leave out."""
     return f"{gethostname()}-w{uuid4().hex[:8]}"
 
 
 def stop_on_signals(stop: threading.Event) -> None:
-    """Set `stop` on SIGTERM and SIGINT. A terminal's Ctrl-C reaches the workers too; they finish by themselves."""
+    """Set `stop` on SIGTERM and SIGINT. Ctrl-C in a terminal also reaches the workers, which stop by themselves."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

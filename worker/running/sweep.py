@@ -1,4 +1,4 @@
-"""The sweep: every second or so, what is not as it should be is put right. One in every supervisor; any number may."""
+"""The sweep: requeues the jobs of dead workers and repairs lectures. Every supervisor runs one, about every second."""
 
 import time
 from typing import cast
@@ -9,55 +9,56 @@ from rq.registry import FailedJobRegistry
 from rq.worker_registration import clean_worker_registry
 
 from worker.contract.queue import frame_queue
-from worker.running.leases import take_back_expired, take_back_from
-from worker.running.orphans import Orphans
+from worker.running.leases import requeue_expired, requeue_jobs_of
+from worker.running.lecture_repair import LectureRepair
 from worker.running.process import chunk_worker
 
-# How often a supervisor sweeps, which with a lease is how long a lost machine's job waits; and how often it looks at
-# all lectures and lists, where nothing is urgent.
+# Seconds between two sweeps. The job of a lost machine waits for one lease and one sweep.
 SWEEP_EVERY_S = 1.0
-LOOK_AFTER_EVERY_S = 10.0
 
-# A job is for a moment neither in the queue nor with a worker. If it is for so long, its worker died in that moment, or
-# the answer that brought it was lost. A job that runs twice is harmless.
+# Seconds between two repairs of lectures and of RQ's registries, which are not urgent.
+REPAIR_EVERY_S = 10.0
+
+# A job is in RQ's intermediate list for a moment while a worker dequeues it. If it stays this long, the worker died or
+# lost the answer, and the job is requeued. A job that runs twice is harmless.
 STRANDED_S = 3.0
 
 
 class Sweep:
-    """What one supervisor sees to in Redis. Errors of Redis come through; the next sweep does what this one did not."""
+    """The sweep of one supervisor. It raises Redis' errors; the next sweep repeats the work."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._queue = frame_queue(client)
-        self._orphans = Orphans(client)
-        self._stranded: dict[bytes, float] = {}  # job -> since when it may be
-        self._look_after_at = time.monotonic()
+        self._repair = LectureRepair(client)
+        self._stranded: dict[bytes, float] = {}  # job -> time when it was first seen
+        self._repair_at = time.monotonic()
 
     def run(self) -> None:
-        """Put back what nobody works on any more, and now and then look after everything else."""
-        take_back_expired(self._queue)
-        self._rescue_stranded()
-        if time.monotonic() >= self._look_after_at:
-            self._look_after_at = time.monotonic() + LOOK_AFTER_EVERY_S
-            self._orphans.look_after()
+        """Requeue lost jobs, and from time to time repair the rest."""
+        requeue_expired(self._queue)
+        self._requeue_stranded()
+        if time.monotonic() >= self._repair_at:
+            self._repair_at = time.monotonic() + REPAIR_EVERY_S
+            self._repair.run()
             FailedJobRegistry(queue=self._queue).cleanup()
             clean_worker_registry(self._queue)
 
-    def bury(self, worker: str) -> None:
-        """Strike a worker process off that died, and put its job back without waiting for the lease to end."""
-        take_back_from(self._queue, worker)
+    def requeue_from(self, worker: str) -> None:
+        """Requeue the job of a dead worker process at once, and unregister the process."""
+        requeue_jobs_of(self._queue, worker)
         chunk_worker(self._client, worker, prepare_for_work=False).register_death()  # type: ignore[no-untyped-call]
 
-    def _rescue_stranded(self) -> None:
+    def _requeue_stranded(self) -> None:
         key = self._queue.intermediate_queue_key
-        taken = set(cast(list[bytes], self._client.lrange(key, 0, -1)))
-        self._stranded = {job: self._stranded.get(job, time.monotonic()) for job in taken}
+        dequeued = set(cast(list[bytes], self._client.lrange(key, 0, -1)))
+        self._stranded = {job: self._stranded.get(job, time.monotonic()) for job in dequeued}
         for job, since in self._stranded.items():
             if time.monotonic() - since > STRANDED_S:
-                # A job that is gone was done by somebody else. What is in no form that a job's id has is a stranger's.
-                there = self._client.exists(Job.key_for(job.decode(errors="replace")))
+                # A job that is gone was done by another worker, or a stranger added the id.
+                exists = self._client.exists(Job.key_for(job.decode(errors="replace")))
                 with self._client.pipeline() as pipe:
                     pipe.lrem(key, 1, job)  # type: ignore[arg-type]
-                    if there:
+                    if exists:
                         pipe.lpush(self._queue.key, job)
                     pipe.execute()

@@ -1,1 +1,1 @@
-"""A lecture as one HTML file for people: `writing` makes it, of pictures (`figures`), words (`page`) and a template."""
+"""A lecture as one HTML file for people. `writing` makes it from charts, words, tables and a template (`page`)."""

@@ -1,6 +1,6 @@
-// The report: one lecture, drawn once, with what lies in the page.
+// Draws the report once, from the data in the page.
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
 LecturePulse.start(read("specs")).then(() => {
-  LecturePulse.show(read("pictures"));
+  LecturePulse.show(read("chart-data"));
   document.querySelector("[data-until-drawn]").remove();
 });

@@ -1,4 +1,4 @@
-"""A report, from a lecture in Redis to a file."""
+"""Writes the report of a lecture in Redis to a file."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -6,14 +6,15 @@ from pathlib import Path
 
 import redis
 
+from producer.reading.analysis.moments import moments
+from producer.reading.analysis.names import Names, Roster
+from producer.reading.analysis.timeline import TimelineBuilder
 from producer.reading.export import ExportRefused, complete_or_absent
 from producer.reading.follow import replay
 from producer.reading.lectures import read_lecture
-from producer.reading.moments import moments
-from producer.reading.report.page import Content, page
-from producer.reading.report.tested import how_tested
-from producer.reading.roster import Names, Roster
-from producer.reading.timeline import Tally
+from producer.reading.report.model_tests import shipped_model_tests
+from producer.reading.report.page import page
+from producer.reading.report.words import Content
 
 SUFFIXES = (".html", ".htm")
 
@@ -21,14 +22,14 @@ SUFFIXES = (".html", ".htm")
 def report(
     client: redis.Redis, lecture: str, path: Path, roster: Roster | None = None, class_only: bool = False
 ) -> bool:
-    """Write the report of what is there of `lecture` to `path`; whether the lecture is over.
+    """Write the report of the events of `lecture` to `path`; whether the lecture is over.
 
-    With `class_only` the report holds nothing about single participants. The file is there as a whole or not at all,
-    and one that exists is left alone. Raises ExportRefused for a path that cannot be written to, LectureUnknown where
-    there is no such lecture, RosterRefused where the roster does not fit it.
+    With `class_only` the report has nothing about single participants. The file is written as a whole or not at all,
+    and an existing file is never overwritten. Raises ExportRefused if `path` cannot be written, LectureUnknown, and
+    RosterRefused if the roster does not fit the lecture.
     """
     check_report_path(path)
-    from producer.reading.report.figures import library, specs  # late: altair is slow to load, and a path soon refused
+    from producer.reading.report.charts import library, specs  # late: slow to load, and a path may be refused
 
     with complete_or_absent(path) as file:
         content = _content(client, lecture, roster, class_only)
@@ -37,7 +38,7 @@ def report(
 
 
 def check_report_path(path: Path) -> None:
-    """ExportRefused if no report can be written to `path`."""
+    """ExportRefused if a report to `path` is not possible."""
     if path.suffix not in SUFFIXES:
         raise ExportRefused(f"cannot write a report to {str(path)!r}: the name must end in .html")
     if path.exists():
@@ -46,11 +47,11 @@ def check_report_path(path: Path) -> None:
 
 def _content(client: redis.Redis, lecture: str, roster: Roster | None, class_only: bool) -> Content:
     found = read_lecture(client, lecture)
-    tally, names = Tally(found.info.fps), Names(roster or Roster())
+    builder, names = TimelineBuilder(found.info.fps), Names(roster or Roster())
     for event in replay(client, lecture):
-        tally.add(event)
+        builder.add(event)
         names.add(event)
-    timeline = tally.timeline()
+    timeline = builder.timeline()
     seen = [each.id for each in timeline.participants]
     if found.info.status != "running":
         names.check(seen)
@@ -59,4 +60,4 @@ def _content(client: redis.Redis, lecture: str, roster: Roster | None, class_onl
     if class_only:
         timeline = replace(timeline, participants=[])
     version = next(iter(timeline.versions)) if len(timeline.versions) == 1 else ""
-    return Content(found, timeline, largest, known, how_tested(version), datetime.now())
+    return Content(found, timeline, largest, known, shipped_model_tests(version), datetime.now())

@@ -1,33 +1,22 @@
-// The report's pictures, for bins that change twice a second: drawn anew each time, which takes a few milliseconds.
+// Charts and strips for a timeline that changes twice a second. Each change draws all of them again, in a few
+// milliseconds.
 
+const { clock, toneOf, tones } = LecturePulse;
 const SVG = "http://www.w3.org/2000/svg";
 const LEFT = 44, RIGHT = 8, TOP = 8, BOTTOM = 24;
 
-// Seconds between two marks of the time axis, of which the first that leaves them room is taken.
+// Seconds between two marks of the time axis. The first that gives each mark MARK_WIDTH pixels is used.
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
 const MARK_WIDTH = 90;
 
-// A live source may leave a bin without any frame between two that have one: that is no gap.
+// Bins without a frame that are drawn like the bin before. A live source may leave such bins; they are not gaps.
 const BRIDGED = 2;
-
-// How much of its colour an expression gets, by how strongly it is displayed.
-const LEVELS = [[0.85, 1], [0.65, 0.77], [0.45, 0.56], [0, 0.38]];
-
-export function clock(seconds) {
-  const whole = Math.max(0, Math.floor(seconds + 1e-6));
-  const two = (n) => String(n).padStart(2, "0");
-  return `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
-}
 
 export function percent(share, digits = 0) {
   return `${(100 * share).toFixed(digits)} %`;
 }
 
-export function signed(value) {
-  return (value < 0 ? "−" : value > 0 ? "+" : "") + Math.abs(value).toFixed(2);
-}
-
-/** Bin -> the bin whose frames stand for it: itself, or the one before a hole that is none. Undefined in a real gap. */
+/** Bin -> the bin to draw there: itself, or the last one with frames if that is near. Undefined in a gap. */
 export function filled(bins, length) {
   const found = new Array(length);
   let last = -1;
@@ -38,7 +27,7 @@ export function filled(bins, length) {
   return found;
 }
 
-/** The class: seven areas on top of each other, in steps as wide as a bin. */
+/** The class: seven areas on top of each other, with steps of one bin. */
 export function drawClass(box, view) {
   const plot = new Plot(box, view, [0, 0.25, 0.5, 0.75, 1], 0, 1, (share) => percent(share));
   const bins = filled(view.bins, view.length);
@@ -53,7 +42,7 @@ export function drawClass(box, view) {
   plot.finish();
 }
 
-/** Valence and arousal, each a line in its band. */
+/** Valence and arousal: a line and a band for each. */
 export function drawAffect(box, view) {
   const plot = new Plot(box, view, [-1, -0.5, 0, 0.5, 1], -1, 1, (value) => (value > 0 ? "+" : value < 0 ? "−" : "") + Math.abs(value));
   const bins = filled(view.bins, view.length);
@@ -74,7 +63,7 @@ export function drawAffect(box, view) {
   plot.finish();
 }
 
-/** A participant: colour is what is displayed, lightness how strongly; a line that is higher or lower says it again. */
+/** A participant: the colour is the displayed expression, its tone the share; the height of a line repeats the colour. */
 export function drawStrip(canvas, participant, view, colours) {
   const scale = window.devicePixelRatio || 1;
   const width = Math.round(canvas.clientWidth * scale), height = Math.round(canvas.clientHeight * scale);
@@ -90,7 +79,7 @@ export function drawStrip(canvas, participant, view, colours) {
     if (held < 0 || (held !== i && (frames || i - held > BRIDGED))) continue;
     const { emotion, strength } = participant.bins[held], left = Math.floor(i * step);
     const wide = Math.ceil((i + 1) * step) - left;
-    pen.globalAlpha = LEVELS.find(([least]) => strength >= least)[1];
+    pen.globalAlpha = tones[toneOf(strength)][1];
     pen.fillStyle = colours[view.emotions[emotion]];
     pen.clearRect(left, 0, wide, height);
     pen.fillRect(left, 0, wide, height);
@@ -104,7 +93,7 @@ export function drawStrip(canvas, participant, view, colours) {
   }
 }
 
-/** [first, last) of every run of bins that are there and for which `wanted`. */
+/** [first, last) of every run of bins that exist and are `wanted`. */
 function* runs(bins, wanted, from = 0) {
   let first = -1;
   for (let i = from; i <= bins.length; i++) {
@@ -117,7 +106,7 @@ function* runs(bins, wanted, from = 0) {
   }
 }
 
-/** The bin under a place of a chart, by its x in pixels from the chart's left. */
+/** The bin at `x` pixels from the left of a chart. */
 export function binAt(box, view, x) {
   const inside = (x - LEFT) / (box.clientWidth - LEFT - RIGHT);
   return Math.min(view.length - 1, Math.max(0, Math.floor(inside * view.length)));
@@ -162,7 +151,7 @@ class Plot {
     }
   }
 
-  /** The path between two lists of values, a step a bin. */
+  /** The path between two lists of values, with steps of one bin. */
   band(first, under, over) {
     const there = over.map((value, i) => `${this.x(first + i).toFixed(1)},${this.y(value).toFixed(1)}H${this.x(first + i + 1).toFixed(1)}`);
     const back = under.map((value, i) => `${this.x(first + i + 1).toFixed(1)},${this.y(value).toFixed(1)}H${this.x(first + i).toFixed(1)}`);

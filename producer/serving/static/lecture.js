@@ -1,24 +1,23 @@
-// A lecture as it goes on: what the server tells of it, put on the page.
+// The page of one lecture: shows the patches that the server sends.
 
-import { binAt, clock, drawAffect, drawClass, drawStrip, filled, percent, signed } from "./drawing.js";
+import { binAt, drawAffect, drawClass, drawStrip, filled, percent } from "./drawing.js";
 
-const AGAIN_MS = 5000;
-const STRIPS = "Colour, and the height of the line, tell what was displayed, in the order of the picture above; a paler colour, less strongly; nothing, that they were not seen.";
-// Somebody not seen for longer than this is said to be away; anything shorter is a face turned aside.
-const AWAY_S = 5;
-// For those who asked their system for less motion, pictures change no more often than this.
+const { awayAfter, clock, signed } = LecturePulse;
+const RECONNECT_MS = 5000;
+const STRIPS = "The colour shows the displayed expression, and so does the height of the line, in the order of the chart above. A paler colour means a smaller share. Empty: not seen.";
+// For users whose system asks for less motion, charts change at most this often.
 const CALM_MS = 5000;
 
 const byId = (id) => document.getElementById(id);
 const lecture = decodeURIComponent(location.pathname.split("/").pop());
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** All that is known of the lecture. `cursor` is the bin that is looked at, null for the newest. */
-const view = { edition: null, standing: null, emotions: [], width: 1, length: 0, now: null, moments: [], bins: [], people: new Map(), cursor: null };
+/** The lecture as the server described it. `cursor` is the chosen bin, null for the newest. */
+const view = { edition: null, standing: null, emotions: [], width: 1, length: 0, now: null, moments: [], bins: [], participants: new Map(), cursor: null };
 const rows = new Map();
 let source = null, paused = false, reachable = true, drawn = 0, waiting = 0;
 
-// What comes from the server.
+// Messages from the server.
 
 function connect() {
   disconnect();
@@ -33,7 +32,7 @@ function connect() {
   source.onerror = () => {
     reachable = false;
     showStatus();
-    if (source.readyState === EventSource.CLOSED) waiting = setTimeout(connect, AGAIN_MS);
+    if (source.readyState === EventSource.CLOSED) waiting = setTimeout(connect, RECONNECT_MS);
   };
 }
 
@@ -46,7 +45,7 @@ function disconnect() {
 function take(patch) {
   if (patch.whole) {
     view.bins = [];
-    view.people.clear();
+    view.participants.clear();
     view.cursor = null;
   }
   const { standing, emotions, width, length, now, moments } = patch;
@@ -55,14 +54,14 @@ function take(patch) {
     view.bins[bin] = { frames, faces, scores, valence, arousal, valenceMargin, arousalMargin };
   }
   for (const { bins, ...known } of patch.participants) {
-    const person = view.people.get(known.id) || { bins: [] };
+    const person = view.participants.get(known.id) || { bins: [] };
     Object.assign(person, known);
     for (const [bin, frames, emotion, strength] of bins) person.bins[bin] = { frames, emotion, strength };
-    view.people.set(known.id, person);
+    view.participants.set(known.id, person);
   }
 }
 
-// What is shown of it.
+// The page.
 
 function show() {
   showStatus();
@@ -78,13 +77,13 @@ function show() {
 function draw() {
   if (view.standing === null) return;
   showClass();
-  showPeople();
+  showParticipants();
   showMoments();
   showLedger();
   showCursor();
   drawClass(byId("class-chart"), view);
   drawAffect(byId("affect-chart"), view);
-  if (byId("figures").open) showFigures();
+  if (byId("class-table").open) showTable();
 }
 
 function showStatus() {
@@ -96,22 +95,22 @@ function showStatus() {
   write("about", started ? `${from}, begun ${new Date(1000 * started).toLocaleString()}, ${fps} frames a second` : "");
 }
 
-/** What the lecture is at, and whether that is good. */
+/** The status in words, and its kind, which chooses the colour. */
 function status() {
   if (paused) return ["paused", "waiting"];
   if (!reachable) return ["the server does not answer; trying again", "bad"];
   const standing = view.standing;
   if (standing === null) return ["connecting", "waiting"];
-  if (!standing.connected) return ["Redis does not answer; this is the last that is known", "bad"];
+  if (!standing.connected) return ["Redis does not answer; the page shows the last state", "bad"];
   if (standing.phase === "waiting") return ["waiting: there is no such lecture yet", "waiting"];
-  if (standing.phase === "forgotten") return ["forgotten: nothing of it is kept any more", "over"];
+  if (standing.phase === "forgotten") return ["forgotten: all results were erased", "over"];
   if (!standing.caught_up && standing.read < standing.ledger.published) {
-    // In steps, since every change of this text is read out.
+    // In steps of ten percent, because screen readers read every change.
     const tenths = Math.floor((10 * standing.read) / standing.ledger.published);
-    return [`reading what came before: ${10 * tenths} %`, "waiting"];
+    return [`reading earlier frames: ${10 * tenths} %`, "waiting"];
   }
   if (standing.phase === "over") return [`over: ${standing.status}${standing.reason ? `, ${standing.reason}` : ""}`, "over"];
-  if (standing.status === "abandoned") return ["nobody feeds it any more", "waiting"];
+  if (standing.status === "abandoned") return ["abandoned: its producer is gone", "waiting"];
   return ["running", "good"];
 }
 
@@ -123,7 +122,7 @@ function showClass() {
   write("now-at", at);
   const scores = bin ? bin.scores : view.cursor === null && now && now.scores ? view.emotions.map((emotion) => now.scores[emotion]) : null;
   if (byId("shares").children.length !== view.emotions.length) {
-    // From top to bottom as they lie on each other in the picture.
+    // From top to bottom, as in the chart.
     const fromTop = [...view.emotions].reverse();
     byId("shares").replaceChildren(...fromTop.map(shareRow));
     byId("legend").replaceChildren(...fromTop.map(legendEntry));
@@ -154,28 +153,28 @@ function legendEntry(emotion) {
   return entry;
 }
 
-function showPeople() {
-  const people = [...view.people.values()];
-  byId("people").hidden = people.length === 0;
-  write("people-count", people.length ? `${people.length}` : "");
+function showParticipants() {
+  const participants = [...view.participants.values()];
+  byId("participants").hidden = participants.length === 0;
+  write("participants-count", participants.length ? `${participants.length}` : "");
   const faces = view.now !== null && view.bins.some((bin) => bin && bin.faces > 0);
-  write("people-note", people.length ? STRIPS : faces ? "Nothing is published per person in this lecture." : "Nobody has been seen yet.");
-  write("people-at", view.cursor === null ? "displayed" : `at ${clock(view.cursor * view.width)}`);
+  write("participants-note", participants.length ? STRIPS : faces ? "Nothing is published per person in this lecture." : "Nobody has been seen yet.");
+  write("participants-at", view.cursor === null ? "displayed" : `at ${clock(view.cursor * view.width)}`);
   for (const [id, row] of rows) {
-    if (!view.people.has(id)) {
+    if (!view.participants.has(id)) {
       row.line.remove();
       rows.delete(id);
     }
   }
   const colours = paints();
-  for (const person of people) {
-    const row = rows.get(person.id) || personRow(person.id);
-    showPerson(row, person);
+  for (const person of participants) {
+    const row = rows.get(person.id) || participantRow(person.id);
+    showParticipant(row, person);
     drawStrip(row.strip, person, view, colours);
   }
 }
 
-function personRow(id) {
+function participantRow(id) {
   const cells = {};
   const line = element("tr");
   line.dataset.participant = id;
@@ -185,16 +184,17 @@ function personRow(id) {
   const strip = over.appendChild(element("canvas"));
   strip.setAttribute("role", "img");
   for (const name of ["current", "seen", "last"]) cells[name] = line.appendChild(element("td", "", name));
-  byId("people-body").append(line);
+  byId("participants-body").append(line);
   const row = { line, strip, cells };
   rows.set(id, row);
   watchPointer(strip, (x) => Math.min(view.length - 1, Math.max(0, Math.floor((x / strip.clientWidth) * view.length))));
   return row;
 }
 
-function showPerson({ line, strip, cells }, person) {
-  const away = view.now === null ? 0 : view.now.t - person.last;
-  const gone = away > AWAY_S && view.cursor === null;
+function showParticipant({ line, strip, cells }, person) {
+  const unseen = view.now === null ? 0 : view.now.t - person.last;
+  const away = unseen > awayAfter(view.standing.fps);
+  const gone = away && view.cursor === null;
   line.classList.toggle("away", gone);
   text(cells.who, person.name ? `${person.name} (${person.id})` : person.id);
   const bin = view.cursor === null ? null : person.bins[view.cursor];
@@ -203,20 +203,20 @@ function showPerson({ line, strip, cells }, person) {
   cells.current.classList.toggle("swatch", emotion !== null && !gone);
   if (emotion !== null) cells.current.style.setProperty("--colour", `var(--${emotion})`);
   text(cells.seen, percent(Math.min(1, person.frames / Math.max(1, view.standing.read))));
-  text(cells.last, away > AWAY_S ? `away for ${clock(away)}` : "in view");
+  text(cells.last, away ? `away for ${clock(unseen)}` : "in view");
   strip.setAttribute("aria-label", `Displayed from ${clock(person.first)} to ${clock(person.last)}, ${cells.seen.textContent} of all frames`);
 }
 
 function showMoments() {
-  const said = view.moments.map(({ t, words }) => `${clock(t)} ${words}`);
-  const far = view.standing.phase === "over" ? "" : " so far";
-  write("moments-note", said.length ? `Where what the class displayed changed most${far}.` : `None${far}.`);
-  if (said.join() === showMoments.said) return; // or a button would lose the focus
-  showMoments.said = said.join();
+  const lines = view.moments.map(({ t, words }) => `${clock(t)} ${words}`);
+  const yet = view.standing.phase === "over" ? "" : " until now";
+  write("moments-note", lines.length ? `The largest changes in what the class displayed${yet}.` : `None${yet}.`);
+  if (lines.join() === showMoments.shown) return; // replacing a button would take the focus from it
+  showMoments.shown = lines.join();
   byId("moments").replaceChildren(...view.moments.map(({ t, words }) => {
     const entry = element("li"), there = element("button", clock(t));
     there.type = "button";
-    there.addEventListener("click", () => look(Math.floor(t / view.width)));
+    there.addEventListener("click", () => select(Math.floor(t / view.width)));
     entry.append(there, ` ${words}`);
     return entry;
   }));
@@ -224,12 +224,12 @@ function showMoments() {
 
 function showLedger() {
   const { ledger } = view.standing;
-  const figures = ["sampled", "published", "dropped", "failed", "in_flight"].map((name) => [name.replace("_", " "), ledger[name]]);
+  const counts = ["sampled", "published", "dropped", "failed", "in_flight"].map((name) => [name.replace("_", " "), ledger[name]]);
   const reasons = Object.entries(ledger.reasons);
-  byId("ledger").replaceChildren(...[...figures, ...reasons].map(([name, count]) => {
-    const figure = element("div");
-    figure.append(element("dt", name), element("dd", String(count)));
-    return figure;
+  byId("ledger").replaceChildren(...[...counts, ...reasons].map(([name, count]) => {
+    const entry = element("div");
+    entry.append(element("dt", name), element("dd", String(count)));
+    return entry;
   }));
 }
 
@@ -242,9 +242,9 @@ function showCursor() {
   const where = view.cursor === null ? view.length - 1 : view.cursor;
   const bin = where < 0 ? undefined : filled(view.bins, view.length)[where];
   const span = `${clock(where * view.width)} to ${clock((where + 1) * view.width)}`;
-  const said = where < 0 ? "" : `${span}: ${bin && bin.scores ? words(bin) : "no face in view"}`;
-  write("readout", said);
-  slider.setAttribute("aria-valuetext", said);
+  const content = where < 0 ? "" : `${span}: ${bin && bin.scores ? words(bin) : "no face in view"}`;
+  write("readout", content);
+  slider.setAttribute("aria-valuetext", content);
 }
 
 function words(bin) {
@@ -253,10 +253,10 @@ function words(bin) {
   return `${named.join(", ")}; valence ${signed(bin.valence)}, arousal ${signed(bin.arousal)}; ${Math.round(10 * bin.faces) / 10} faces`;
 }
 
-function showFigures() {
+function showTable() {
   const head = ["from", ...view.emotions, "valence", "arousal", "faces"];
-  byId("figures-head").replaceChildren(line(head, "th"));
-  byId("figures-body").replaceChildren(...view.bins.flatMap((bin, where) => [line([
+  byId("class-table-head").replaceChildren(line(head, "th"));
+  byId("class-table-body").replaceChildren(...view.bins.flatMap((bin, where) => [line([
     clock(where * view.width),
     ...view.emotions.map((_, n) => (bin.scores ? percent(bin.scores[n], 1) : "")),
     bin.valence === null ? "" : signed(bin.valence),
@@ -275,23 +275,23 @@ function line(texts, kind) {
   return row;
 }
 
-// Looking at a time.
+// Choosing a time.
 
-function look(bin) {
+function select(bin) {
   view.cursor = bin === null || bin >= view.length - 1 ? null : bin;
   draw();
 }
 
 function watchPointer(box, binOf) {
-  const follow = (event) => view.length && look(binOf(event.clientX - box.getBoundingClientRect().left));
+  const follow = (event) => view.length && select(binOf(event.clientX - box.getBoundingClientRect().left));
   box.addEventListener("pointermove", follow);
   box.addEventListener("pointerdown", follow);
-  box.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && look(null));
+  box.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && select(null));
 }
 
-// Small things.
+// Elements and text.
 
-/** The colours as they are now, light or dark, for what is painted and not styled. */
+/** The current colours, light or dark, for canvases, which style sheets do not reach. */
 function paints() {
   const style = getComputedStyle(document.documentElement);
   const paint = (name) => [name, style.getPropertyValue(`--${name}`).trim()];
@@ -309,23 +309,23 @@ function write(id, content) {
   text(byId(id), content);
 }
 
-/** Only where it is another: what changes is read out, and cannot be selected. */
+/** Set the text if it differs. Screen readers read every change, and a change ends a selection. */
 function text(where, content) {
   if (where.textContent !== content) where.textContent = content;
 }
 
 byId("name").textContent = lecture;
-byId("cursor").addEventListener("input", (event) => look(Number(event.target.value)));
-byId("live").addEventListener("click", () => look(null));
-byId("figures").addEventListener("toggle", draw);
+byId("cursor").addEventListener("input", (event) => select(Number(event.target.value)));
+byId("live").addEventListener("click", () => select(null));
+byId("class-table").addEventListener("toggle", draw);
 byId("pause").addEventListener("click", () => {
   paused = !paused;
-  byId("pause").textContent = paused ? "Go on" : "Pause";
+  byId("pause").textContent = paused ? "Continue" : "Pause";
   if (paused) disconnect();
   else connect();
   showStatus();
 });
-// Browsers keep six connections to a server; pages that nobody sees leave theirs to others.
+// A browser opens six connections to a server. A hidden page gives its own to others.
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) disconnect();
   else if (!paused) connect();

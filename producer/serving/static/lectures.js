@@ -1,17 +1,17 @@
-// The list of lectures, asked for anew every few seconds.
+// The list of lectures, loaded again every few seconds.
 
-const AGAIN_MS = 3000;
+const REFRESH_MS = 3000;
 const byId = (id) => document.getElementById(id);
 
 async function refresh() {
   try {
     const answer = await fetch("/api/lectures");
-    const said = await answer.json();
-    if (!answer.ok) throw new Error(said.error);
-    show(said.lectures);
-    say("up to date", "good");
+    const body = await answer.json();
+    if (!answer.ok) throw new Error(body.error);
+    show(body.lectures);
+    setStatus("up to date", "good");
   } catch (failure) {
-    say(failure instanceof TypeError ? "the server does not answer" : failure.message, "bad");
+    setStatus(failure instanceof TypeError ? "the server does not answer" : failure.message, "bad");
   }
 }
 
@@ -45,11 +45,11 @@ function cell(text, kind = "") {
   return element;
 }
 
-function say(text, kind) {
+function setStatus(text, kind) {
   const status = byId("status");
   if (status.textContent !== text) status.textContent = text;
   status.dataset.kind = kind;
 }
 
 await refresh();
-setInterval(() => document.hidden || refresh(), AGAIN_MS);
+setInterval(() => document.hidden || refresh(), REFRESH_MS);

@@ -15,7 +15,7 @@ def no_decoder_is_left() -> Iterator[None]:
 def is_decoder(pid: int) -> bool:
     """Whether the process lives and is a decoder."""
     try:
-        return b"producer.feeding.decoder" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"producer.feeding.decoding.decoder" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
 

@@ -1,4 +1,4 @@
-"""Small films whose pictures tell their number, and frames that can be asked for it."""
+"""Small films whose pictures show their number, and a function that reads it from a JPEG."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -74,7 +74,7 @@ def film(
 def sound_only(path: Path, seconds: float = 1.0) -> Path:
     with av.open(str(path), "w") as output:
         sound: Any = output.add_stream("aac", rate=8000, layout="mono")
-        sound.id = 300  # in a transport stream, another than a film's
+        sound.id = 300  # different from the film's in a transport stream
         _mux_silence(output, sound, seconds)
     return path
 
@@ -84,7 +84,7 @@ CLOCKWISE = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
 
 
 def turned(path: Path, degrees: int) -> Path:
-    """Make a phone's recording of an mp4: to be shown turned clockwise by `degrees`."""
+    """Mark an mp4 as turned clockwise by `degrees`, as a phone does."""
     data = path.read_bytes()
     matrix = data.index(b"tkhd") + 4 + 40
     a, b, c, d = CLOCKWISE[degrees]
@@ -95,7 +95,7 @@ def turned(path: Path, degrees: int) -> Path:
 
 
 def cut(path: Path, share: float = 0.5) -> Path:
-    """Leave only the first `share` of the file's bytes."""
+    """Keep only the first `share` of the file's bytes."""
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
     return path

@@ -1,3 +1,5 @@
+"""Frames of a live source that wait for room, and those that are dropped."""
+
 import threading
 from collections.abc import Iterator
 
@@ -5,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.feeding.backlog import BACKLOG_S, CHUNK_S, Backlog
-from producer.feeding.frame import SampledFrame
-from producer.feeding.packing import CHUNK_BYTES, CHUNK_PICTURES
+from producer.feeding.backlog import BACKLOG_S, LIVE_CHUNK_S, Backlog
+from producer.feeding.packing import PACKED_BYTES, PACKED_PICTURES
+from producer.feeding.sources.frame import SampledFrame
 from tests.processes import eventually
 from worker.contract.messages import Chunk
 
@@ -52,10 +54,10 @@ def test_many_frames_a_second_share_a_chunk_but_none_waits_long() -> None:
     assert backlog.wait(0)
     assert numbers(taken(backlog)) == list(range(7))
     backlog.put(frame(7, 7 / 25))
-    eventually(lambda: backlog.wait(0))  # the stream stalls, and the frame is sent without others
+    eventually(lambda: backlog.wait(0))  # the stream stalls, and the frame does not wait any longer
 
 
-def test_what_piles_up_is_in_chunks_of_a_second() -> None:
+def test_waiting_frames_form_chunks_of_one_second() -> None:
     assert [len(chunk.jpegs) for chunk in taken(filled(2, 7))] == [2, 2, 2, 1]
 
 
@@ -68,10 +70,10 @@ def test_the_oldest_chunks_are_dropped_whole_when_there_are_too_many_bytes() -> 
 def test_the_oldest_chunks_are_dropped_when_they_are_too_old() -> None:
     backlog = filled(2, 100)
     assert backlog.dropped + len(numbers(taken(backlog))) == 100
-    assert backlog.dropped >= 100 - 2 * (BACKLOG_S + CHUNK_S)
+    assert backlog.dropped >= 100 - 2 * (BACKLOG_S + LIVE_CHUNK_S)
 
 
-def test_what_is_too_large_for_the_room_stays() -> None:
+def test_a_chunk_that_is_larger_than_the_room_stays() -> None:
     backlog = filled(2, 2, size=1000)
     assert backlog.take(1999) is None
     assert not backlog.exhausted
@@ -83,7 +85,7 @@ def test_the_newest_chunk_is_kept_however_large() -> None:
     assert numbers(taken(filled(2, 9, size=1000, max_bytes=1))) == [8]
 
 
-def test_what_the_source_fails_with_comes_out_at_the_other_end() -> None:
+def test_an_error_of_the_source_is_raised_where_the_backlog_is_emptied() -> None:
     def failing() -> Iterator[SampledFrame]:
         yield frame(0, 0.0)
         raise OSError("no processes left")
@@ -97,11 +99,11 @@ def test_what_the_source_fails_with_comes_out_at_the_other_end() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.floats(0, 5), st.sampled_from([0, 1000, 2**20, CHUNK_BYTES + 1])), max_size=60),
+    st.lists(st.tuples(st.floats(0, 5), st.sampled_from([0, 1000, 2**20, PACKED_BYTES + 1])), max_size=60),
     st.sampled_from([1, 10_000, 2**22, PLENTY]),
     st.lists(st.booleans(), max_size=60),
 )
-def test_every_frame_is_taken_once_in_order_or_counted(
+def test_every_frame_is_taken_once_in_order_or_counted_as_dropped(
     steps: list[tuple[float, int]], max_bytes: int, take_now: list[bool]
 ) -> None:
     backlog, t, chunks = Backlog(2, 640, 360, max_bytes), 0.0, []
@@ -113,13 +115,13 @@ def test_every_frame_is_taken_once_in_order_or_counted(
             assert chunk is not None
             chunks.append(chunk)
     chunks += taken(backlog)
-    told = numbers(chunks)
-    assert told == sorted(set(told))
-    assert len(told) + backlog.dropped == len(steps)
+    kept = numbers(chunks)
+    assert kept == sorted(set(kept))
+    assert len(kept) + backlog.dropped == len(steps)
     for chunk in chunks:
         times = [stamp.t for stamp in chunk.head.frames]
-        assert times[-1] - times[0] < CHUNK_S
-        assert len(times) <= CHUNK_PICTURES
-        assert chunk.size <= CHUNK_BYTES or len(times) == 1
+        assert times[-1] - times[0] < LIVE_CHUNK_S
+        assert len(times) <= PACKED_PICTURES
+        assert chunk.size <= PACKED_BYTES or len(times) == 1
     if steps:
-        assert told[-1] == len(steps) - 1, "the newest frame is never dropped"
+        assert kept[-1] == len(steps) - 1, "the newest frame is never dropped"

@@ -1,3 +1,5 @@
+"""The feed: what it pushes to Redis, how it waits for room, and how it ends."""
+
 import itertools
 import json
 import threading
@@ -10,18 +12,21 @@ from typing import cast
 import pytest
 import redis
 
-from producer.clock import clock
-from producer.feeding import feed as feeding
-from producer.feeding.feed import Feed, LectureExists, LectureGone, Progress
-from producer.feeding.frame import SampledFrame
+from producer.feeding import fed_lecture
+from producer.feeding.fed_lecture import LectureGone
+from producer.feeding.feed import LIVE_IN_FLIGHT_S, MAX_BYTES, Feed, FeedProgress
 from producer.feeding.packing import packed
-from producer.feeding.source import open_source
+from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.sources.opening import open_source
+from producer.feeding.starting import LectureExists, NewLecture
+from producer.presentation.clock import clock
+from tests.lectures import ledger_of
 from tests.producer.feeding.films import cut, film, number_of
 from worker.contract.jobs import job_id
 from worker.contract.keys import LectureKeys
-from worker.contract.lecture_hash import LectureInfo, ledger_from_hashes
+from worker.contract.lecture_hash import LectureInfo
 from worker.contract.lifetimes import FEEDER_TTL_S, FRAMES_TTL_S, RETENTION_S
-from worker.contract.messages import Chunk, Ending, InFlight, Ledger
+from worker.contract.messages import Chunk, Ending, InFlight, LectureChoices, Ledger
 from worker.contract.queue import frame_queue
 
 KEYS = LectureKeys("l1")
@@ -29,7 +34,7 @@ NEVER = threading.Event()
 
 
 class Frames:
-    """A source of `count` frames of `size` bytes at 2 frames a second; `at` is called before the frame of a number."""
+    """A source of `count` frames of `size` bytes at 2 frames per second. `at` has events to set before a frame."""
 
     live = False
     shortfall: str | None = None
@@ -46,12 +51,12 @@ class Frames:
             yield SampledFrame(number, number / 2, bytes(self.size))
 
 
-def started(client: redis.Redis, max_bytes: int = feeding.MAX_BYTES, participant: str | None = None) -> Feed:
-    return Feed.start(client, "l1", "talk.mp4", 2.0, 640, 360, participant, max_bytes)
+def started(client: redis.Redis, max_bytes: int = MAX_BYTES, participant: str | None = None) -> Feed:
+    return Feed.start(client, NewLecture("l1", "talk.mp4", 2.0, 640, 360, LectureChoices(participant)), max_bytes)
 
 
 def chunks(client: redis.Redis) -> list[Chunk]:
-    """Every chunk that waits in Redis, by number."""
+    """All chunks in Redis, in the order of their numbers."""
     numbers = sorted(map(int, client.hkeys(KEYS.in_flight)))
     assert numbers == list(range(len(numbers)))
     return [Chunk.from_hash(stored(client, KEYS.chunk(number))) for number in numbers]
@@ -70,10 +75,10 @@ def ending(client: redis.Redis) -> Ending | None:
     return chunks(client)[-1].head.ending
 
 
-def test_a_recording_lies_in_redis_as_the_contract_says(client: redis.Redis, tmp_path: Path) -> None:
+def test_a_recording_is_stored_in_redis_as_the_contract_says(client: redis.Redis, tmp_path: Path) -> None:
     lecture = film(tmp_path / "lecture.mp4", pictures=100, fps=4)
     with open_source(str(lecture), 4) as source:
-        feed = Feed.start(client, "l1", source.label.name, 4, source.width, source.height)
+        feed = Feed.start(client, NewLecture("l1", source.label.name, 4, source.width, source.height))
         feed.run(source, NEVER)
 
     *fed, last = chunks(client)
@@ -87,27 +92,29 @@ def test_a_recording_lies_in_redis_as_the_contract_says(client: redis.Redis, tmp
     info = LectureInfo.from_hash(stored(client, KEYS.info))
     assert (info.source, info.status, info.fps, info.width, info.height) == ("lecture.mp4", "running", 4, 320, 240)
     assert (info.sampled, info.published, info.retention) == (100, 0, RETENTION_S)
-    assert ledger_from_hashes(stored(client, KEYS.info), stored(client, KEYS.in_flight)).balances
-    assert feed.progress == Progress(100, 25.0, 24.75)
+    assert ledger_of(client, KEYS).balances
+    assert feed.progress == FeedProgress(100, 24.75)
 
 
-def test_everything_a_feed_leaves_expires_by_itself(client: redis.Redis) -> None:
+def test_everything_that_a_feed_stores_expires(client: redis.Redis) -> None:
     started(client).run(Frames(20), NEVER)
     for key in client.scan_iter("lecture:*"):
         pixels = b":chunk:" in key and client.hexists(key, "0")
         assert 0 < client.ttl(key) <= (FRAMES_TTL_S if pixels else RETENTION_S)
 
 
-def test_the_end_of_a_lecture_waits_for_workers_longer_than_its_pixels(client: redis.Redis) -> None:
+def test_the_ending_waits_longer_for_workers_than_pixels_do(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fed_lecture, "RENEW_EVERY_S", 0.0)
     feed = started(client)
     feed.run(Frames(20), NEVER)
-    feed._renew_at = 0
     feed.renew()
-    pixels, end = (client.ttl(feed._keys.chunk(number)) for number in (0, len(chunks(client)) - 1))
+    pixels, end = (client.ttl(KEYS.chunk(number)) for number in (0, len(chunks(client)) - 1))
     assert pixels <= FRAMES_TTL_S < end
 
 
-def test_while_it_is_fed_a_lecture_has_its_feeder_and_afterwards_not(client: redis.Redis) -> None:
+def test_a_lecture_has_a_heartbeat_while_it_is_fed(client: redis.Redis) -> None:
     feed = started(client)
     assert 0 < client.ttl(KEYS.feeder) <= FEEDER_TTL_S
     feed.run(Frames(1), NEVER)
@@ -115,13 +122,13 @@ def test_while_it_is_fed_a_lecture_has_its_feeder_and_afterwards_not(client: red
 
 
 @pytest.mark.parametrize("participant", ["alice", None])
-def test_the_workers_are_told_who_is_to_be_seen(client: redis.Redis, participant: str | None) -> None:
+def test_the_choices_are_stored_for_the_workers(client: redis.Redis, participant: str | None) -> None:
     started(client, participant=participant)
     chosen = {"participant": participant, "class_only": False, "retention": RETENTION_S}
     assert json.loads(client.get(KEYS.state) or b"") == chosen
 
 
-def test_a_lecture_that_exists_is_left_alone_and_the_way_out_named(client: redis.Redis) -> None:
+def test_an_existing_lecture_is_not_touched_and_the_message_helps(client: redis.Redis) -> None:
     started(client).run(Frames(3), NEVER)
     before = {key: client.dump(key) for key in client.scan_iter("lecture:*")}
     with pytest.raises(LectureExists, match=r"lecture l1 exists already: run `producer forget l1`.* --lecture"):
@@ -129,16 +136,16 @@ def test_a_lecture_that_exists_is_left_alone_and_the_way_out_named(client: redis
     assert {key: client.dump(key) for key in client.scan_iter("lecture:*")} == before
 
 
-def test_an_id_that_cannot_name_a_lecture_or_participant_leaves_nothing(client: redis.Redis) -> None:
+def test_a_malformed_id_leaves_nothing_in_redis(client: redis.Redis) -> None:
     with pytest.raises(ValueError, match="lecture id 'a/b'"):
-        Feed.start(client, "a/b", "talk.mp4", 2, 640, 360)
+        Feed.start(client, NewLecture("a/b", "talk.mp4", 2, 640, 360))
     with pytest.raises(ValueError, match="participant id 'a b'"):
         started(client, participant="a b")
     assert client.dbsize() == 0
 
 
 @pytest.mark.parametrize(("size", "chunk"), [(30_000, 16 * 30_000), (250_000, 16 * 250_000)])
-def test_the_budget_is_used_but_never_passed_except_by_a_chunk_beyond_it(
+def test_the_budget_is_used_and_only_exceeded_by_a_chunk_that_is_larger(
     client: redis.Redis, size: int, chunk: int
 ) -> None:
     budget = 1_000_000
@@ -147,12 +154,12 @@ def test_the_budget_is_used_but_never_passed_except_by_a_chunk_beyond_it(
     fed.start()
     committed = 0
     while fed.is_alive() or client.exists(KEYS.in_flight):
-        feeding_on = fed.is_alive()
+        feeding = fed.is_alive()
         waiting = in_flight(client)
         taken = sum(entry.size for entry in waiting.values())
         assert taken <= max(budget, chunk)
-        # As a worker commits, in order, but one that takes nothing before the feed must wait for it.
-        if waiting and (taken + chunk > budget or not feeding_on):
+        # Commit in order as a worker does, but only when the feed has to wait for it.
+        if waiting and (taken + chunk > budget or not feeding):
             client.delete(KEYS.chunk(committed))
             client.hdel(KEYS.in_flight, str(committed))
             committed += 1
@@ -165,7 +172,7 @@ def test_the_budget_is_used_but_never_passed_except_by_a_chunk_beyond_it(
 def test_without_room_a_feed_waits_and_stop_ends_the_wait(client: redis.Redis) -> None:
     feed = started(client, max_bytes=20_000)
     stop = threading.Event()
-    # The 33rd frame is asked for when the first chunk is in flight and the second in hand, with no room for it.
+    # When the feed asks for the 33rd frame, the first chunk is in flight, and there is no room for the second.
     third = threading.Event()
     fed = threading.Thread(target=feed.run, args=(Frames(1000, at={32: third}), stop))
     fed.start()
@@ -174,84 +181,76 @@ def test_without_room_a_feed_waits_and_stop_ends_the_wait(client: redis.Redis) -
     fed.join()
     assert [len(chunk.jpegs) for chunk in chunks(client)] == [16, 0]
     assert ending(client) == Ending("stopped", "stopped at 0:00:07")
-    assert feed.progress == Progress(16, 8.0, 7.5)
+    assert feed.progress == FeedProgress(16, 7.5)
 
 
-def test_stop_leaves_a_chunk_that_is_not_whole_to_whoever_resumes(client: redis.Redis) -> None:
+def test_stop_does_not_push_an_incomplete_chunk(client: redis.Redis) -> None:
     stop = threading.Event()
     started(client).run(Frames(1000, at={150: stop}), stop)
     assert sum(len(chunk.jpegs) for chunk in chunks(client)) == 144
     assert ending(client) == Ending("stopped", "stopped at 0:01:11")
 
 
-def test_a_cut_recording_is_fed_and_ends_as_failed(client: redis.Redis, tmp_path: Path) -> None:
+def test_a_truncated_recording_is_fed_and_ends_as_failed(client: redis.Redis, tmp_path: Path) -> None:
     lecture = cut(film(tmp_path / "cut.mkv", pictures=200))
     with open_source(str(lecture), 2) as source:
         started(client).run(source, NEVER)
-    told = ending(client)
-    assert told is not None
-    assert told.status == "failed"
-    assert told.reason is not None
-    assert told.reason.endswith("of 0:00:08; the recording was cut off")
+    last = ending(client)
+    assert last is not None
+    assert last.status == "failed"
+    assert last.reason is not None
+    assert last.reason.endswith("of 0:00:08; the recording was cut off")
     assert int(client.hget(KEYS.info, "sampled") or 0) > 0
 
 
 class LiveFrames(Frames):
-    """A live source, which gives its frames whether or not anybody is ready for them."""
+    """A live source: it does not wait until its frames are read."""
 
     live = True
 
 
-def ledger(client: redis.Redis) -> Ledger:
-    """The ledger as anybody sees it, read in one transaction."""
-    with client.pipeline() as pipe:
-        pipe.hgetall(KEYS.info)
-        pipe.hgetall(KEYS.in_flight)
-        return ledger_from_hashes(*pipe.execute())
-
-
-def test_a_live_source_is_not_kept_waiting_and_its_oldest_frames_are_dropped_and_counted(client: redis.Redis) -> None:
+def test_a_live_source_never_waits_and_its_oldest_frames_are_dropped_and_counted(client: redis.Redis) -> None:
     feed = started(client, max_bytes=10_000)
     stop = threading.Event()
     fed = threading.Thread(target=feed.run, args=(LiveFrames(1000, at={999: stop}), stop))
     fed.start()
     while fed.is_alive():
-        assert ledger(client).balances
+        assert ledger_of(client, KEYS).balances
         time.sleep(0.001)
     fed.join()
-    *told, last = chunks(client)
-    numbers = [stamp.frame for chunk in told for stamp in chunk.head.frames]
+    *pushed, last = chunks(client)
+    numbers = [stamp.frame for chunk in pushed for stamp in chunk.head.frames]
     assert numbers == sorted(set(numbers))
-    assert sum(chunk.size for chunk in told) <= 10_000
-    assert last.head.ending == Ending("stopped", f"stopped at {clock(told[-1].head.frames[-1].t)}")
-    counted = ledger(client)
+    assert sum(chunk.size for chunk in pushed) <= 10_000
+    assert last.head.ending == Ending("stopped", f"stopped at {clock(pushed[-1].head.frames[-1].t)}")
+    counted = ledger_of(client, KEYS)
     assert counted.sampled == len(numbers) + counted.dropped
     assert counted.dropped == feed.progress.dropped > 900
     assert counted.reasons == {"dropped:overload": counted.dropped}
     assert counted.in_flight == feed.progress.frames == len(numbers)
 
 
-def test_a_live_source_that_is_kept_up_with_loses_nothing(client: redis.Redis) -> None:
+def test_a_live_source_loses_nothing_if_there_is_room(client: redis.Redis) -> None:
     feed = started(client)
     feed.run(LiveFrames(15), NEVER)
     fed = [stamp.frame for chunk in chunks(client) for stamp in chunk.head.frames]
     assert fed == list(range(15))
     assert all(len(chunk.jpegs) <= 2 for chunk in chunks(client))
-    assert (ending(client), ledger(client).reasons) == (Ending("done"), {})
+    assert (ending(client), ledger_of(client, KEYS).reasons) == (Ending("done"), {})
 
 
-def test_a_live_source_has_no_more_in_flight_than_what_can_still_be_told_soon(client: redis.Redis) -> None:
+def test_a_live_source_has_a_bounded_time_in_flight(client: redis.Redis) -> None:
     feed = started(client)
     stop, fed = threading.Event(), threading.Thread()
     source = LiveFrames(1000, size=1, at={999: stop})
     fed = threading.Thread(target=feed.run, args=(source, stop))
     fed.start()
     fed.join()
-    assert ledger(client).in_flight <= feeding.LIVE_IN_FLIGHT_S * 2 + 1
-    assert ledger(client).balances
+    assert ledger_of(client, KEYS).in_flight <= LIVE_IN_FLIGHT_S * 2 + 1
+    assert ledger_of(client, KEYS).balances
 
 
-def test_what_is_left_of_a_live_source_that_is_lost_waits_for_room(client: redis.Redis) -> None:
+def test_the_last_frames_of_a_lost_live_source_wait_for_room(client: redis.Redis) -> None:
     feed = started(client, max_bytes=2000)
     source = LiveFrames(4)
     source.shortfall = "given up"
@@ -263,13 +262,13 @@ def test_what_is_left_of_a_live_source_that_is_lost_waits_for_room(client: redis
             client.hdel(KEYS.in_flight, str(number))
             committed += 1
         time.sleep(0.001)
-    counted = ledger(client)
+    counted = ledger_of(client, KEYS)
     assert (counted.sampled, ending_of(client, committed)) == (4, Ending("failed", "given up"))
     assert counted.dropped == feed.progress.dropped
 
 
 def ending_of(client: redis.Redis, chunks: int) -> Ending | None:
-    """The ending of a lecture of so many chunks, all or all but the last of them committed."""
+    """The ending of a lecture with this number of chunks, of which at most the last is not committed."""
     numbers = [number for number in range(chunks + 1) if client.exists(KEYS.chunk(number))]
     return Chunk.from_hash(stored(client, KEYS.chunk(numbers[-1]))).head.ending
 
@@ -300,7 +299,7 @@ def test_a_live_lecture_that_is_forgotten_ends_its_feed_and_its_reader(client: r
     assert threading.active_count() <= before
 
 
-def test_a_lecture_forgotten_on_the_way_stays_forgotten(client: redis.Redis) -> None:
+def test_a_lecture_that_is_forgotten_meanwhile_stays_forgotten(client: redis.Redis) -> None:
     feed = started(client)
     feed.push(next(iter_chunks(16)))
     client.delete(*client.scan_iter("lecture:*"))
@@ -317,8 +316,8 @@ def test_a_feed_that_waits_for_room_notices_that_its_lecture_is_gone(client: red
         feed.wait_for_room(1, NEVER)
 
 
-def test_what_waits_long_is_kept_alive(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeding, "RENEW_EVERY_S", 0.0)
+def test_pixels_and_heartbeat_are_renewed(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fed_lecture, "RENEW_EVERY_S", 0.0)
     feed = started(client)
     feed.push(next(iter_chunks(16)))
     client.expire(KEYS.chunk(0), 5)
@@ -338,7 +337,7 @@ def iter_chunks(frames: int) -> Iterator[Chunk]:
 
 
 class JointFrames(Frames):
-    """Two recordings of one lecture, of which the second ends halfway."""
+    """Two recordings of one lecture; the second one ends halfway."""
 
     def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
         for frame in super().frames(stop):
@@ -354,7 +353,7 @@ def test_a_frame_of_several_recordings_is_one_sampled_frame(client: redis.Redis)
     stamps = [stamp for chunk in fed for stamp in chunk.head.frames]
     assert [stamp.participant for stamp in stamps] == ["alice", "bob"] * 20 + ["alice"] * 20
     assert {(stamp.participant, stamp.size) for stamp in stamps} == {("alice", (640, 360)), ("bob", (320, 240))}
-    # Sixteen pictures a chunk: of eight frames, eight, four and then eight more, twelve.
+    # Each chunk has at most sixteen pictures: 8 and 8 frames with two pictures each, then 4 with two and 8 with one.
     assert [in_flight(client)[n].frames for n in range(len(fed))] == [8, 8, 12, 12]
-    assert ledger(client) == Ledger(sampled=40, in_flight=40)
-    assert feed.progress == Progress(40, 20.0, 19.5)
+    assert ledger_of(client, KEYS) == Ledger(sampled=40, in_flight=40)
+    assert feed.progress == FeedProgress(40, 19.5)

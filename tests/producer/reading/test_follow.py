@@ -1,4 +1,4 @@
-"""Following: complete, in order, live and later, within bounds."""
+"""Following a lecture: all events, in order, live and later, in bounded memory."""
 
 import threading
 from collections.abc import Collection, Iterator
@@ -21,26 +21,26 @@ PRESENCE = st.lists(st.sets(st.sampled_from(["p01", "p02", "p03", "p10"])), max_
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WAKE_MS", 50)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(presence=PRESENCE, per_commit=st.integers(1, 6), page=st.integers(1, 5))
-def test_a_lecture_is_replayed_whole_and_in_order_whatever_its_commits_and_the_pages(
+def test_a_replay_is_complete_and_in_order_for_any_commits_and_page_sizes(
     client: redis.Redis, presence: list[set[str]], per_commit: int, page: int
 ) -> None:
     client.flushall()
-    told = write(client, "l", presence, per_commit)
+    published = write(client, "l", presence, per_commit)
     with patch.object(module, "PAGE", page):
-        assert list(follow(client, "l")) == told
-        assert list(replay(client, "l")) == told
+        assert list(follow(client, "l")) == published
+        assert list(replay(client, "l")) == published
         for participant in set().union(*presence):
-            own = [event for event in told if getattr(event, "participant", participant) == participant]
+            own = [event for event in published if getattr(event, "participant", participant) == participant]
             assert list(follow(client, "l", participant)) == [e for e in own if isinstance(e, (EmotionEvent, EndEvent))]
 
 
-def test_who_follows_live_sees_what_who_replays_sees(client: redis.Redis) -> None:
+def test_a_live_follower_gets_the_same_events_as_a_replay(client: redis.Redis) -> None:
     begin(client, "l")
     presence: list[Collection[str]] = [("p02", "p01")[: n % 3] for n in range(30)]
     seen: list[Event] = []
@@ -54,7 +54,7 @@ def test_who_follows_live_sees_what_who_replays_sees(client: redis.Redis) -> Non
     assert seen == list(follow(client, "l"))
 
 
-def test_what_is_newer_than_the_class_waits_for_its_class_event(client: redis.Redis) -> None:
+def test_an_event_waits_for_the_class_event_of_its_frame(client: redis.Redis) -> None:
     begin(client, "l")
     commit(client, "l", frame_events("l", 0, ["p01"]))
     events = follow(client, "l")
@@ -64,7 +64,7 @@ def test_what_is_newer_than_the_class_waits_for_its_class_event(client: redis.Re
     assert list(islice(events, 2)) == frame_events("l", 1, ["p01"])
 
 
-def test_somebody_who_is_told_of_late_is_not_lost(client: redis.Redis) -> None:
+def test_events_published_after_their_class_event_are_not_lost(client: redis.Redis) -> None:
     begin(client, "l")
     commit(client, "l", [class_("l", 0, 0), class_("l", 1, 0)])
     events = follow(client, "l")
@@ -74,35 +74,32 @@ def test_somebody_who_is_told_of_late_is_not_lost(client: redis.Redis) -> None:
     assert list(islice(events, 4)) == [*late, *frame_events("l", 2, ["p01"])]
 
 
-def test_from_now_on_leaves_out_what_was_before(client: redis.Redis) -> None:
+def test_following_from_now_on_skips_earlier_events(client: redis.Redis) -> None:
     begin(client, "l")
     commit(client, "l", [event for n in range(5) for event in frame_events("l", n, ["p01"])])
     later = [event for n in range(5, 7) for event in frame_events("l", n, ["p01", "p02"])]
 
-    def meanwhile() -> Iterator[None]:
+    def steps() -> Iterator[None]:
         commit(client, "l", later)
         yield
         end(client, "l")
         yield
 
-    steps = meanwhile()
-    seen = list(follow(client, "l", from_start=False, while_waiting=lambda: next(steps)))
+    step = steps()
+    seen = list(follow(client, "l", from_start=False, while_waiting=lambda: next(step)))
     assert seen[:-1] == later
     assert isinstance(seen[-1], EndEvent)
 
 
 @pytest.mark.parametrize("participant", [None, "p01"])
-def test_from_now_on_of_a_lecture_that_is_over_is_its_end(client: redis.Redis, participant: str | None) -> None:
-    told = write(client, "l", [{"p01"}] * 3)
-    assert list(follow(client, "l", participant, from_start=False)) == told[-1:]
+def test_following_a_finished_lecture_from_now_on_gives_only_its_end(
+    client: redis.Redis, participant: str | None
+) -> None:
+    published = write(client, "l", [{"p01"}] * 3)
+    assert list(follow(client, "l", participant, from_start=False)) == published[-1:]
 
 
-def test_a_lecture_nobody_appeared_in_has_an_end(client: redis.Redis) -> None:
-    told = write(client, "l", [])
-    assert list(follow(client, "l")) == told
-
-
-def test_who_waits_for_somebody_who_never_comes_is_told_of_the_end(client: redis.Redis) -> None:
+def test_following_a_participant_who_never_comes_gives_the_end(client: redis.Redis) -> None:
     begin(client, "l")
     commit(client, "l", frame_events("l", 0, ["p01"]))
 
@@ -113,7 +110,7 @@ def test_who_waits_for_somebody_who_never_comes_is_told_of_the_end(client: redis
     assert [type(event) for event in events] == [EndEvent]
 
 
-def test_an_unknown_participant_of_a_lecture_that_is_over_is_an_error_that_names_the_known(
+def test_an_unknown_participant_of_a_finished_lecture_is_an_error_that_names_the_known_ones(
     client: redis.Redis,
 ) -> None:
     write(client, "l", [{"p01", "p02"}])
@@ -128,7 +125,7 @@ def test_an_unknown_lecture_is_an_error(client: redis.Redis) -> None:
         next(replay(client, "l"))
 
 
-def test_a_lecture_that_is_forgotten_while_it_is_followed_ends_in_an_error(client: redis.Redis) -> None:
+def test_forgetting_a_lecture_ends_its_followers_with_an_error(client: redis.Redis) -> None:
     begin(client, "l")
     commit(client, "l", frame_events("l", 0, ["p01"]))
     events = follow(client, "l", while_waiting=lambda: forget(client, "l"))
@@ -137,7 +134,7 @@ def test_a_lecture_that_is_forgotten_while_it_is_followed_ends_in_an_error(clien
         next(events)
 
 
-def test_what_the_waiting_caller_raises_ends_the_following(client: redis.Redis) -> None:
+def test_an_exception_of_the_waiting_caller_ends_the_iteration(client: redis.Redis) -> None:
     begin(client, "l")
 
     def fail() -> None:
@@ -149,7 +146,7 @@ def test_what_the_waiting_caller_raises_ends_the_following(client: redis.Redis) 
 
 def test_a_long_replay_reads_page_by_page(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PAGE", 8)
-    told = write(client, "l", [{"p01", "p02"}] * 100, per_commit=50)
+    published = write(client, "l", [{"p01", "p02"}] * 100, per_commit=50)
     ahead: list[int] = []
     answered = client.xread
 
@@ -159,6 +156,6 @@ def test_a_long_replay_reads_page_by_page(client: redis.Redis, monkeypatch: pyte
         return answer
 
     monkeypatch.setattr(client, "xread", counted)
-    assert list(follow(client, "l")) == told
+    assert list(follow(client, "l")) == published
     assert max(ahead) == 8
     assert sum(ahead) >= 200

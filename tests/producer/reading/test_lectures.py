@@ -1,20 +1,9 @@
-"""Which lectures there are, and being rid of one."""
-
-from io import StringIO
+"""List lectures and participants, and forget a lecture."""
 
 import pytest
 import redis
-from rich.console import Console
 
-from producer.reading.lectures import (
-    LectureFed,
-    LectureUnknown,
-    forget,
-    lectures_table,
-    list_lectures,
-    participants,
-    read_lecture,
-)
+from producer.reading.lectures import LectureFed, LectureUnknown, forget, list_lectures, participants, read_lecture
 from tests.producer.reading.writing import begin, commit, frame_events, write
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import InFlight, encode
@@ -22,14 +11,14 @@ from worker.contract.queue import enqueue_chunk, frame_queue
 
 
 def in_flight(client: redis.Redis, keys: LectureKeys, chunk: int) -> None:
-    """A chunk on its way, and what a worker has of it."""
+    """A chunk in flight: its frames, its job, and the outcome that a worker wrote."""
     client.hset(keys.chunk(chunk), mapping={"head": b"{}", "0": b"pixels"})
     client.hset(keys.in_flight, str(chunk), encode(InFlight(2, 6)))
     client.set(keys.outcome(chunk), b"{}")
     enqueue_chunk(frame_queue(client), keys.lecture, chunk)
 
 
-def test_lectures_are_listed_by_their_start_with_their_ledger_and_participants(client: redis.Redis) -> None:
+def test_lectures_are_listed_by_start_time_with_ledger_and_participants(client: redis.Redis) -> None:
     begin(client, "late", started=3000)
     begin(client, "early", started=2000)
     commit(client, "early", frame_events("early", 0, ["p01", "p02"]))
@@ -41,7 +30,7 @@ def test_lectures_are_listed_by_their_start_with_their_ledger_and_participants(c
     assert (first.participants, first.ledger.published, first.ledger.balances) == (2, 1, True)
 
 
-def test_a_running_lecture_is_abandoned_when_nobody_feeds_it_and_nothing_is_in_flight(client: redis.Redis) -> None:
+def test_a_running_lecture_without_feeder_and_chunks_in_flight_is_abandoned(client: redis.Redis) -> None:
     keys = begin(client, "l")
     assert read_lecture(client, "l").abandoned
     in_flight(client, keys, 0)
@@ -51,15 +40,7 @@ def test_a_running_lecture_is_abandoned_when_nobody_feeds_it_and_nothing_is_in_f
     assert not read_lecture(client, "l").abandoned
 
 
-def test_the_table_says_what_became_of_each_lecture(client: redis.Redis) -> None:
-    write(client, "over", [{"p01"}] * 3)
-    begin(client, "left")
-    columns = {str(column.header): list(column.cells) for column in lectures_table(list_lectures(client)).columns}
-    assert dict(zip(columns["lecture"], columns["status"], strict=True)) == {"left": "abandoned", "over": "done"}
-    assert columns["frames"] == ["0/0", "3/3"]
-
-
-def test_participants_are_listed_with_when_they_were_seen(client: redis.Redis) -> None:
+def test_participants_are_listed_with_time_and_frames(client: redis.Redis) -> None:
     write(client, "l", [{"p02"}, {"p01", "p02"}])
     assert {name: (span.last, span.frames) for name, span in participants(client, "l").items()} == {
         "p01": (0.5, 2),
@@ -69,19 +50,7 @@ def test_participants_are_listed_with_when_they_were_seen(client: redis.Redis) -
         participants(client, "k")
 
 
-@pytest.mark.parametrize("width", [66, 80, 200])
-def test_the_name_of_a_lecture_is_whole_on_every_terminal(client: redis.Redis, width: int) -> None:
-    names = ["monday-" + "x" * length for length in (1, 20, 57)]
-    for name in names:
-        write(client, name, [{"p01"}])
-        client.hset(LectureKeys(name).info, "source", "a-recording-with-a-name-as-cameras-give-them.mp4")
-    console = Console(file=StringIO(), width=width)
-    with console.capture() as captured:
-        console.print(lectures_table(list_lectures(client)))
-    assert all(name in captured.get() for name in names)
-
-
-def test_forgetting_leaves_no_key_and_no_job_and_touches_no_other_lecture(client: redis.Redis) -> None:
+def test_forgetting_removes_all_keys_and_jobs_of_this_lecture_only(client: redis.Redis) -> None:
     write(client, "l2", [{"p01"}])
     others = set(client.keys())
     keys = begin(client, "l")
@@ -101,7 +70,7 @@ def test_a_lecture_that_is_being_fed_is_not_forgotten(client: redis.Redis) -> No
     assert client.exists(keys.info)
 
 
-def test_forgetting_can_be_finished_when_it_was_cut_short(client: redis.Redis) -> None:
+def test_an_interrupted_forget_can_be_repeated(client: redis.Redis) -> None:
     write(client, "l", [{"p01"}])
     client.delete(LectureKeys("l").info)
     forget(client, "l")

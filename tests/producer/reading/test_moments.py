@@ -1,35 +1,29 @@
-"""Moments are found where the class was made to change, and nowhere else."""
+"""Moments are found where the class changes, and nowhere else."""
 
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from producer.reading.moments import Moment, in_words, moments
-from producer.reading.timeline import Tally
-from tests.producer.reading.lessons import Shows, lesson
-from worker.contract.messages import EMOTIONS, EmotionEvent
+from producer.reading.analysis.moments import Moment, in_words, moments
+from tests.producer.reading.scripted import Shows, scripted_timeline
+from worker.contract.messages import EMOTIONS
 
 FPS = 2.0
 
 
 def found(people: int, seconds: float, shows: Shows, class_only: bool = False) -> list[Moment]:
-    tally = Tally(FPS)
-    for events in lesson(people, int(seconds * FPS), shows, FPS):
-        for event in events:
-            if not (class_only and isinstance(event, EmotionEvent)):
-                tally.add(event)
-    return moments(tally.timeline())
+    return moments(scripted_timeline(people, int(seconds * FPS), shows, FPS, class_only=class_only))
 
 
 def flickering(chance: float = 0.25, seed: int = 1) -> Shows:
-    """Neutral, with something else now and then, as models say of a calm class."""
+    """Neutral with random other emotions, like the predictions for a calm class."""
     random = np.random.default_rng(seed)
     others = [each for each in EMOTIONS if each != "neutral"]
     return lambda person, frame: others[random.integers(6)] if random.random() < chance else "neutral"
 
 
-def test_a_laugh_is_found_at_its_beginning_and_its_end() -> None:
+def test_a_laugh_gives_a_moment_at_its_beginning_and_one_at_its_end() -> None:
     calm = flickering()
     laughs = range(240, 280)
     first, last = found(9, 300, lambda person, frame: "happiness" if frame in laughs else calm(person, frame))
@@ -37,10 +31,10 @@ def test_a_laugh_is_found_at_its_beginning_and_its_end() -> None:
     assert next(iter(first.change)) == next(iter(last.change)) == "happiness"
     assert first.change["happiness"] > 0.5
     assert last.change["happiness"] < -0.5
-    assert (first.compared, first.look_s) == (9, 10.0)
+    assert (first.compared, first.window_s) == (9, 10.0)
 
 
-def test_a_change_of_half_of_the_class_is_found_in_a_long_lecture_within_a_step() -> None:
+def test_in_a_long_lecture_a_change_of_half_the_class_is_found_to_a_step() -> None:
     calm = flickering()
     (moment,) = found(8, 1500, lambda who, frame: "sadness" if frame >= 2000 and who % 2 else calm(who, frame))
     assert abs(moment.t - 1000) <= 5
@@ -48,26 +42,26 @@ def test_a_change_of_half_of_the_class_is_found_in_a_long_lecture_within_a_step(
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_flicker_is_no_moment(seed: int) -> None:
+def test_flicker_gives_no_moment(seed: int) -> None:
     assert found(9, 600, flickering(0.4, seed)) == []
 
 
-def test_one_participant_of_many_makes_no_moment() -> None:
+def test_one_participant_of_many_gives_no_moment() -> None:
     calm = flickering()
     assert found(12, 300, lambda who, frame: "anger" if who == 3 and frame > 300 else calm(who, frame)) == []
 
 
-def test_who_comes_or_goes_is_no_change_of_expression() -> None:
+def test_participants_who_come_or_go_give_no_moment() -> None:
     def shows(person: int, frame: int) -> str | None:
         if person >= 4:  # the cheerful leave
             return "happiness" if frame < 300 else None
         return "neutral"
 
     assert found(8, 300, shows) == []
-    assert found(8, 300, shows, class_only=True) != [], "of the class alone it cannot be told"
+    assert found(8, 300, shows, class_only=True) != [], "the class alone does not show the difference"
 
 
-def test_a_moment_with_few_faces_of_many_is_ignored() -> None:
+def test_a_change_of_the_few_faces_left_gives_no_moment() -> None:
     def shows(person: int, frame: int) -> str | None:
         if 200 <= frame < 320 and person >= 3:
             return None
@@ -82,7 +76,7 @@ def test_a_single_participant_needs_a_larger_change() -> None:
     assert found(1, 200, lambda _, frame: "happiness" if frame >= 200 and frame % 5 == 0 else "neutral") == []
 
 
-def test_moments_are_at_most_so_many_the_largest_in_the_order_of_time_and_apart() -> None:
+def test_there_are_at_most_eight_moments_the_largest_ones_apart_in_time_order() -> None:
     def shows(person: int, frame: int) -> str:
         return "happiness" if frame // 80 % 2 and person < 3 + frame // 80 // 3 else "neutral"
 
@@ -94,11 +88,11 @@ def test_moments_are_at_most_so_many_the_largest_in_the_order_of_time_and_apart(
     assert min(moment.size for moment in several) > 0.45
 
 
-def test_of_a_class_that_changes_all_the_time_the_largest_changes_are_told_and_that_none_stands_out() -> None:
+def test_a_class_that_changes_all_the_time_gets_its_largest_changes_marked_as_not_standing_out() -> None:
     random = np.random.default_rng(3)
     parts = random.integers(7, size=(9, 60))
 
-    def shows(person: int, frame: int) -> str:  # everybody something else every 6 s, each at another time
+    def shows(person: int, frame: int) -> str:  # a new emotion every 6 s, at another time for each participant
         return EMOTIONS[parts[person, (frame + 5 * person) // 12]]
 
     largest = found(9, 300, shows)
@@ -108,12 +102,12 @@ def test_of_a_class_that_changes_all_the_time_the_largest_changes_are_told_and_t
     assert all(moment.stands_out for moment in found(9, 300, lambda _, frame: "anger" if frame > 300 else "fear"))
 
 
-def test_a_lecture_too_short_to_compare_has_none() -> None:
+def test_a_lecture_too_short_to_compare_has_no_moments() -> None:
     assert found(5, 10, lambda _, frame: "fear" if frame > 10 else "neutral") == []
     assert found(0, 0, lambda *_: None) == []
 
 
-def test_a_moment_is_told_in_words() -> None:
+def test_a_moment_in_words_names_the_largest_changes() -> None:
     change = {"happiness": 0.312, "neutral": -0.25, "sadness": -0.04, "fear": 0.0}
     assert in_words(Moment(1.0, 0.3, change, 10, 5)) == "happiness up 31 points, neutral down 25"
     assert in_words(Moment(1.0, 0.3, {"fear": -0.03}, 10, 5)) == "fear down 3 points"

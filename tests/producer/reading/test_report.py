@@ -1,44 +1,44 @@
-"""A report is one file that says what a lecture's events say, or it does not exist."""
+"""A report is one file with the results of a lecture, or there is no file."""
 
 import json
 import re
 from dataclasses import replace
 from datetime import datetime
 from html.parser import HTMLParser
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import redis
 from msgspec import structs
 from typer.testing import CliRunner
 
 from producer.cli import app
+from producer.presentation.caution import CAUTION
+from producer.presentation.palette import STACK
+from producer.reading.analysis.moments import moments
+from producer.reading.analysis.names import Roster, RosterRefused
+from producer.reading.analysis.timeline import Timeline
 from producer.reading.export import ExportRefused
 from producer.reading.lectures import Lecture, LectureUnknown
-from producer.reading.moments import moments
-from producer.reading.report.caution import CAUTION
-from producer.reading.report.figures import PARAMETERS, specs
-from producer.reading.report.page import NOTHING, Content, page, policy
-from producer.reading.report.palette import COLOURS, STACK
-from producer.reading.report.pictures import MOST_TICKS, pictures, ticks
-from producer.reading.report.tested import how_tested
+from producer.reading.report.chart_data import MAX_TICKS, chart_data, ticks
+from producer.reading.report.charts import PARAMETERS, specs
+from producer.reading.report.model_tests import shipped_model_tests
+from producer.reading.report.page import page, policy
+from producer.reading.report.tables import NOTHING
+from producer.reading.report.words import Content
 from producer.reading.report.writing import report
-from producer.reading.roster import Roster, RosterRefused
-from producer.reading.timeline import Tally, Timeline
-from tests.producer.reading.lessons import Shows, lesson, write_lesson
+from tests.producer.reading.scripted import scripted_events, scripted_timeline, write_scripted
 from tests.producer.reading.writing import begin, end
 from worker.contract.keys import LectureKeys
 from worker.contract.lecture_hash import LectureInfo
-from worker.contract.messages import EMOTIONS, Ledger
+from worker.contract.messages import Ledger
 
 SHIPPED = Path(__file__).parents[3] / "worker" / "models" / "manifest.json"
 
 
 class Text(HTMLParser):
-    """What a page says to a reader, and its tables as rows of cells by their ids."""
+    """The text of a page, and its tables by id, as rows of cells."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -75,27 +75,21 @@ class Text(HTMLParser):
             self._table[-1][-1] += data
 
 
-def timeline(people: int, frames: int, shows: Shows, version: str = "m1") -> Timeline:
-    tally = Tally(2.0)
-    for events in lesson(people, frames, shows, version=version):
-        for event in events:
-            tally.add(event)
-    return tally.timeline()
-
-
 def content(seen: Timeline, names: dict[str, str] | None = None, **of_info: str) -> Content:
-    sampled = seen.looked_at
+    sampled = seen.analysed
     info = structs.replace(LectureInfo("a.mp4", "done", 2, 640, 360, 1e9), **of_info)
     lecture = Lecture("l", info, Ledger(sampled, sampled), len(seen.participants), False, 0)
     version = next(iter(seen.versions), "")
-    return Content(lecture, seen, moments(seen), names or {}, how_tested(version), datetime(2026, 11, 24, 12, 30))
+    return Content(
+        lecture, seen, moments(seen), names or {}, shipped_model_tests(version), datetime(2026, 11, 24, 12, 30)
+    )
 
 
 def html(given: Content) -> str:
     return page(given, {}, "")
 
 
-def told(given: Content) -> Text:
+def read(given: Content) -> Text:
     return Text(html(given))
 
 
@@ -103,11 +97,11 @@ def half_happy(person: int, frame: int) -> str | None:
     return "happiness" if frame >= 40 else "neutral"
 
 
-def test_the_tables_say_what_was_displayed_and_who_was_seen() -> None:
-    seen = timeline(
+def test_the_tables_show_what_was_displayed_and_when_participants_were_seen() -> None:
+    seen = scripted_timeline(
         3, 80, lambda person, frame: None if person == 2 and 20 <= frame < 60 else half_happy(person, frame)
     )
-    tables = told(content(seen, {"p02": "Ann"})).tables
+    tables = read(content(seen, {"p02": "Ann"})).tables
     heading, *rows = tables["class-table"]
     assert heading == ["from", "faces", *reversed(STACK), "valence", "arousal"]
     assert len(rows) == seen.bins == 40
@@ -121,48 +115,50 @@ def test_the_tables_say_what_was_displayed_and_who_was_seen() -> None:
     assert len(parts["p01"]) == 12
     assert (parts["p01"][0], parts["p01"][-1]) == ("neutral 88%", "happiness 88%")
     assert parts["p03"][5] == NOTHING
-    assert len(json.loads(_data(html(content(seen)), "pictures"))["strips"]) == 3
+    assert len(json.loads(_data(html(content(seen)), "chart-data"))["strips"]) == 3
 
 
-def test_the_moment_and_the_summary_are_told_in_words() -> None:
-    text = told(content(timeline(5, 120, half_happy))).text
+def test_moments_and_summary_are_written_in_words() -> None:
+    text = read(content(scripted_timeline(5, 120, half_happy))).text
     assert "0:00:20" in text
     assert "happiness up 86 points, neutral down 86" in text
     assert "10 s before and after, 5 participants compared with themselves" in text
     assert re.search(r"displayed most\s*happiness 59%\s*then neutral 31%", text)
 
 
-def test_nothing_stands_out_of_an_even_lecture_and_the_report_says_so() -> None:
-    assert "No change stood out" in told(content(timeline(3, 60, lambda *_: "neutral"))).text
-    assert "10 s before a moment" in told(content(timeline(3, 39, half_happy))).text, "too short to have any"
+def test_a_lecture_without_changes_has_no_moments_and_the_report_says_why() -> None:
+    assert "No change stood out" in read(content(scripted_timeline(3, 60, lambda *_: "neutral"))).text
+    assert (
+        "The lecture is too short. The 10 s before a moment" in read(content(scripted_timeline(3, 39, half_happy))).text
+    ), "too short to have any"
 
 
-def test_where_moments_do_not_stand_out_the_report_says_so() -> None:
-    given = content(timeline(5, 120, half_happy))
+def test_the_report_says_if_its_moments_do_not_stand_out() -> None:
+    given = content(scripted_timeline(5, 120, half_happy))
     restless = replace(given, moments=[replace(moment, stands_out=False) for moment in given.moments])
-    assert "None stands out" in told(restless).text
-    assert "stand" not in told(given).text.partition("Participants")[0].partition("Moments worth looking at")[2]
+    assert "None stands out" in read(restless).text
+    assert "stand" not in read(given).text.partition("Participants")[0].partition("Moments worth watching")[2]
 
 
-def test_every_report_says_what_its_figures_do_not_say() -> None:
-    for seen in (timeline(2, 4, half_happy), timeline(0, 0, half_happy)):
-        text = " ".join(told(content(seen)).text.split())
+def test_every_report_has_the_words_of_caution() -> None:
+    for seen in (scripted_timeline(2, 4, half_happy), scripted_timeline(0, 0, half_happy)):
+        text = " ".join(read(content(seen)).text.split())
         assert all(" ".join(paragraph.split()) in text for paragraph in CAUTION)
         assert "prohibited" in text
 
 
-def test_a_name_is_text_whatever_is_in_it() -> None:
+def test_markup_in_a_name_stays_text() -> None:
     evil = '</script><script>alert("x")</script>&amp;'
-    made = html(content(timeline(1, 4, half_happy), {"p01": evil}, source="<img src=x onerror=alert(1)>.mp4"))
+    made = html(content(scripted_timeline(1, 4, half_happy), {"p01": evil}, source="<img src=x onerror=alert(1)>.mp4"))
     assert evil in Text(made).text
-    assert json.loads(_data(made, "pictures"))["strips"][0]["name"] == evil
+    assert json.loads(_data(made, "chart-data"))["strips"][0]["name"] == evil
     assert "<img" not in made
     assert 'alert("x")' not in made
     assert made.count("<script") == 5
 
 
-def test_the_page_may_load_nothing_and_run_only_its_own_scripts() -> None:
-    made = html(content(timeline(1, 4, half_happy)))
+def test_the_page_loads_nothing_and_runs_only_its_own_scripts() -> None:
+    made = html(content(scripted_timeline(1, 4, half_happy)))
     assert policy(["a"], "b") == (
         "default-src 'none'; script-src 'sha256-ypeBEsobvcr6wjGzmiPcTaeG7/gUfE5yuYB3ha/uSLs='; "
         "style-src 'sha256-PiPoFgA5WUoziU9lZOGxNIu9egCI1CxKy3PurtWcAJ0='; base-uri 'none'; form-action 'none'"
@@ -173,45 +169,43 @@ def test_the_page_may_load_nothing_and_run_only_its_own_scripts() -> None:
     assert all(attributes["href"].startswith("#") for tag, attributes in elements if tag == "a" and attributes["href"])
 
 
-def test_a_lecture_without_a_face_says_so_and_draws_nothing() -> None:
-    made = html(content(timeline(0, 20, lambda *_: None)))
+def test_a_lecture_without_faces_says_so_and_draws_nothing() -> None:
+    made = html(content(scripted_timeline(0, 20, lambda *_: None)))
     assert "No face was found in any frame" in Text(made).text
     assert "<script" not in made
     assert "Participants" not in Text(made).text
-    assert "In none of them a face was found." in Text(made).text
+    assert "No face was found in any of them." in Text(made).text
 
 
-def test_a_lecture_without_a_frame_says_so_in_every_part() -> None:
-    said = told(content(timeline(0, 0, lambda *_: None))).text
-    for words in ("No frame was looked at, so there is", "No frame has been looked at", "so no model was asked"):
-        assert words in said
-    assert "No face was found" not in said
+def test_a_lecture_without_frames_says_so_in_every_part() -> None:
+    shown = read(content(scripted_timeline(0, 0, lambda *_: None))).text
+    for words in ("No frame was analysed, so there is", "No frame was analysed.", "so the models predicted nothing"):
+        assert words in shown
+    assert "No face was found" not in shown
 
 
 def test_one_frame_of_one_participant_makes_a_report() -> None:
-    said = told(content(timeline(1, 1, lambda *_: "fear")))
-    assert said.tables["class-table"][1][:2] == ["0:00:00", "1.0"]
-    assert "fear 88%" in said.text
-    assert "A band of uncertainty needs at least 3 participants" in said.text
+    shown = read(content(scripted_timeline(1, 1, lambda *_: "fear")))
+    assert shown.tables["class-table"][1][:2] == ["0:00:00", "1.0"]
+    assert "fear 88%" in shown.text
+    assert "A band of uncertainty needs at least 3 participants" in shown.text
 
 
-def test_without_participants_nothing_is_said_of_anybody() -> None:
-    seen = timeline(4, 60, half_happy)
-    said = told(content(replace(seen, participants=[])))
-    assert "p01" not in said.text
-    assert said.tables.keys() == {"class-table"}
-    assert "±" in said.tables["class-table"][1][-2], "how far the class varies is no secret of anybody's"
+def test_without_participants_the_report_shows_only_the_class() -> None:
+    seen = scripted_timeline(4, 60, half_happy)
+    shown = read(content(replace(seen, participants=[])))
+    assert "p01" not in shown.text
+    assert shown.tables.keys() == {"class-table"}
+    assert "±" in shown.tables["class-table"][1][-2], "the spread of the class is not personal"
 
 
-def test_a_class_alone_has_no_band_and_says_why() -> None:
-    tally = Tally(2.0)
-    for events in lesson(3, 20, half_happy):
-        tally.add(events[-1])
-    assert "No band of uncertainty can be drawn" in told(content(tally.timeline())).text
+def test_a_class_only_lecture_has_no_band_and_says_why() -> None:
+    class_alone = scripted_timeline(3, 20, half_happy, class_only=True)
+    assert "There is no band of uncertainty" in read(content(class_alone)).text
 
 
 def test_an_hour_with_250_participants_stays_small() -> None:
-    seen = timeline(1, 7200, half_happy)
+    seen = scripted_timeline(1, 7200, half_happy)
     (one,) = seen.participants
     many = [replace(one, id=f"p{n:03d}") for n in range(250)]
     random = np.random.default_rng(1)
@@ -221,34 +215,34 @@ def test_an_hour_with_250_participants_stays_small() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "warning"),
     [
-        ("running", "is not over, and nobody feeds it any more: the report shows what was there on 24 November 2026"),
+        ("running", "This lecture was abandoned by its producer. The report shows its results of 24 November 2026"),
         ("failed", "This lecture ended with failures: a reason."),
         ("stopped", "This lecture was stopped before its end: a reason."),
     ],
 )
-def test_a_lecture_that_is_not_simply_done_says_so_at_the_top(status: str, said: str) -> None:
-    assert said in told(content(timeline(1, 4, half_happy), status=status, reason="a reason")).text
+def test_a_lecture_that_is_not_done_has_a_warning_at_the_top(status: str, warning: str) -> None:
+    assert warning in read(content(scripted_timeline(1, 4, half_happy), status=status, reason="a reason")).text
 
 
-def test_models_that_came_with_the_program_are_told_with_their_tests_and_others_as_unknown() -> None:
+def test_shipped_models_are_shown_with_their_tests_and_others_as_unknown() -> None:
     import hashlib
 
     digest = hashlib.sha256(SHIPPED.read_bytes()).hexdigest()[:12]
     manifest = json.loads(SHIPPED.read_bytes())
-    rows = told(content(timeline(1, 4, half_happy, digest))).tables["tested-table"]
+    rows = read(content(scripted_timeline(1, 4, half_happy, version=digest))).tables["tested-table"]
     assert [row[0] for row in rows[1:]] == [*(model["name"] for model in manifest["models"]), "ensemble"]
     assert rows[-1][2] == f"{manifest['ensemble']['figures']['accuracy']:.1%}"
-    stranger = told(content(timeline(1, 4, half_happy, "0123456789ab")))
+    stranger = read(content(scripted_timeline(1, 4, half_happy, version="0123456789ab")))
     assert "tested-table" not in stranger.tables
-    assert "(version 0123456789ab) are not those that come with this program" in stranger.text
-    assert how_tested("") is None
+    assert "(version 0123456789ab) do not come with this program" in stranger.text
+    assert shipped_model_tests("") is None
 
 
-def test_the_mean_of_shares_and_the_pictures_agree() -> None:
-    seen = timeline(2, 40, half_happy)
-    shown = pictures(seen, [], {"p01": "Ann"})
+def test_the_charts_show_the_mean_shares() -> None:
+    seen = scripted_timeline(2, 40, half_happy)
+    shown = chart_data(seen, [], {"p01": "Ann"})
     first = next(row for row in shown["class"] if row.get("step") == 0)
     shares = {emotion: first[f"y{n + 1}"] - first[f"y{n}"] for n, emotion in enumerate(STACK)}
     assert shares["neutral"] == pytest.approx(88, abs=0.02)
@@ -258,47 +252,30 @@ def test_the_mean_of_shares_and_the_pictures_agree() -> None:
     assert shown["class"][-1]["t"] == 20.0
 
 
-def test_gaps_of_the_class_break_its_pictures() -> None:
-    shown = pictures(timeline(1, 30, lambda _, frame: None if 10 <= frame < 20 else "fear"), [], {})
+def test_a_gap_of_the_class_breaks_its_charts() -> None:
+    shown = chart_data(scripted_timeline(1, 30, lambda _, frame: None if 10 <= frame < 20 else "fear"), [], {})
     runs = {row["run"]: [each["t"] for each in shown["class"] if each["run"] == row["run"]] for row in shown["class"]}
     assert runs == {0: [0, 1, 2, 3, 4, 5], 1: [10, 11, 12, 13, 14, 15]}
 
 
 @pytest.mark.parametrize("seconds", [0.5, 59, 240, 2700, 10_800, 90_000])
-def test_time_is_marked_at_round_times_and_not_too_often(seconds: float) -> None:
+def test_the_time_axis_has_few_marks_at_round_times(seconds: float) -> None:
     marks = ticks(seconds)
-    assert 1 <= len(marks) <= MOST_TICKS + 1
+    assert 1 <= len(marks) <= MAX_TICKS + 1
     assert marks[0] == 0
     assert marks[-1] <= seconds
 
 
-def test_the_specifications_know_every_parameter_and_data_set_of_the_pictures() -> None:
-    shown = pictures(timeline(1, 4, half_happy), [], {})
+def test_the_specifications_use_the_parameters_and_data_sets_of_the_charts() -> None:
+    shown = chart_data(scripted_timeline(1, 4, half_happy), [], {})
     assert shown["parameters"].keys() == PARAMETERS.keys()
     for spec in specs().values():
         names = set(re.findall(r'"name": "([a-z]+)"', json.dumps(spec["layer"])))
         assert names <= {*shown, "cursor"}
 
 
-# Machado, Oliveira and Fernandes 2009, severity 1.0, on linear RGB.
-VISION = {
-    "usual": np.eye(3),
-    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
-    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
-    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
-}
-
-
-@pytest.mark.parametrize("vision", VISION)
-def test_the_colours_can_be_told_apart_by_everybody(vision: str) -> None:
-    seen = {emotion: _oklab(np.array(VISION[vision]) @ _linear(colour)) for emotion, colour in COLOURS.items()}
-    nearest = min(combinations(seen, 2), key=lambda pair: float(np.linalg.norm(seen[pair[0]] - seen[pair[1]])))
-    assert float(np.linalg.norm(seen[nearest[0]] - seen[nearest[1]])) > 0.13, nearest
-    assert set(COLOURS) == set(STACK) == set(EMOTIONS)
-
-
-def test_a_lecture_in_redis_becomes_a_file_that_is_whole(client: redis.Redis, tmp_path: Path) -> None:
-    write_lesson(client, lesson(3, 40, half_happy))
+def test_a_lecture_in_redis_becomes_one_complete_file(client: redis.Redis, tmp_path: Path) -> None:
+    write_scripted(client, scripted_events(3, 40, half_happy))
     assert report(client, "l", tmp_path / "r.html", Roster({"p02": "Zoë"}))
     made = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert made.startswith("<!doctype html>")
@@ -309,26 +286,26 @@ def test_a_lecture_in_redis_becomes_a_file_that_is_whole(client: redis.Redis, tm
     assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
 
 
-def test_class_only_leaves_participants_out(client: redis.Redis, tmp_path: Path) -> None:
-    write_lesson(client, lesson(3, 40, half_happy))
+def test_a_class_only_report_leaves_participants_out(client: redis.Redis, tmp_path: Path) -> None:
+    write_scripted(client, scripted_events(3, 40, half_happy))
     arguments = ["report", "l", "-o", str(tmp_path / "r.html"), "--class-only", "--redis", _url(client)]
     assert CliRunner().invoke(app, arguments).exit_code == 0
     made = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "p01" not in Text(made).text
-    assert json.loads(_data(made, "pictures"))["strips"] == []
+    assert json.loads(_data(made, "chart-data"))["strips"] == []
 
 
-def test_a_running_lecture_is_reported_as_far_as_it_is(client: redis.Redis, tmp_path: Path) -> None:
-    write_lesson(client, lesson(2, 10, half_happy), ended=False)
+def test_a_running_lecture_is_reported_up_to_now(client: redis.Redis, tmp_path: Path) -> None:
+    write_scripted(client, scripted_events(2, 10, half_happy), ended=False)
     client.set(LectureKeys("l").feeder, "1", ex=60)
     assert not report(client, "l", tmp_path / "r.html")
     assert "This lecture is still running" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
-def test_what_fails_leaves_no_file(client: redis.Redis, tmp_path: Path) -> None:
+def test_a_report_that_fails_leaves_no_file(client: redis.Redis, tmp_path: Path) -> None:
     with pytest.raises(LectureUnknown):
         report(client, "k", tmp_path / "r.html")
-    write_lesson(client, lesson(1, 2, half_happy))
+    write_scripted(client, scripted_events(1, 2, half_happy))
     with pytest.raises(RosterRefused):
         report(client, "l", tmp_path / "r.html", Roster({"p09": "Nobody"}))
     client.xadd(LectureKeys("l").participant("p01"), {"event": b'{"type": "riddle"}'})
@@ -337,16 +314,16 @@ def test_what_fails_leaves_no_file(client: redis.Redis, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_no_report_can_be_written_is_refused_before_anything_is_read(client: redis.Redis, tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_is_refused_in_one_line(client: redis.Redis, tmp_path: Path) -> None:
     begin(client, "l")
     end(client, "l")
     (tmp_path / "mine.html").write_text("mine")
-    for name, said in (
+    for name, reason in (
         ("mine.html", "exists already; remove it or choose another name"),
         ("r.pdf", "the name must end in .html"),
         ("no/r.html", "No such file or directory"),
     ):
-        with pytest.raises(ExportRefused, match=said):
+        with pytest.raises(ExportRefused, match=reason):
             report(client, "l", tmp_path / name)
         done = CliRunner().invoke(app, ["report", "l", "-o", str(tmp_path / name), "--redis", _url(client)])
         assert done.exit_code == 2
@@ -362,22 +339,3 @@ def _data(made: str, name: str) -> str:
 
 def _url(client: redis.Redis) -> str:
     return f"unix://{client.connection_pool.connection_kwargs['path']}"
-
-
-def _linear(colour: str) -> npt.NDArray[np.float64]:
-    value = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)]) / 255
-    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-
-
-def _oklab(linear: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    cones = [
-        [0.4122214708, 0.5363325363, 0.0514459929],
-        [0.2119034982, 0.6806995451, 0.1073969566],
-        [0.0883024619, 0.2817188376, 0.6299787005],
-    ]
-    opponents = [
-        [0.2104542553, 0.7936177850, -0.0040720468],
-        [1.9779984951, -2.4285922050, 0.4505937099],
-        [0.0259040371, 0.7827717662, -0.8086757660],
-    ]
-    return np.asarray(np.array(opponents) @ np.cbrt(np.array(cones) @ np.clip(linear, 0, 1)))

@@ -1,4 +1,4 @@
-"""Names for ids and tiles, after the fact."""
+"""Names from a roster, by id and by tile."""
 
 import csv
 import json
@@ -13,24 +13,25 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from pyarrow import parquet
 
+from producer.reading.analysis.names import Names, Roster, RosterRefused, Tile
 from producer.reading.export import COLUMNS, export
 from producer.reading.lectures import LectureUnknown
-from producer.reading.roster import MOST_BYTES, Names, Roster, RosterRefused, Tile, names_in, read_roster
+from producer.reading.roster import MAX_ROSTER_BYTES, names_in, read_roster
 from tests.producer.reading.writing import begin, commit, emotion, end, write
 from worker.contract.messages import EmotionEvent
 
 LEFT, RIGHT = Tile("Ann", (0, 0, 640, 360)), Tile("Bob", (640, 0, 640, 360))
 
 
-def story(participant: str, middles: Sequence[int]) -> list[EmotionEvent]:
-    """Somebody whose face has its middle at these x, frame by frame."""
+def track(participant: str, middles: Sequence[int]) -> list[EmotionEvent]:
+    """A participant whose face has its middle at these x, frame by frame."""
     return [replace(emotion("l", participant, frame), box=(x - 50, 100, 100, 100)) for frame, x in enumerate(middles)]
 
 
-def names(roster: Roster, *stories: list[EmotionEvent]) -> Names:
+def names(roster: Roster, *tracks: list[EmotionEvent]) -> Names:
     found = Names(roster)
-    for told in stories:
-        for event in told:
+    for track in tracks:
+        for event in track:
             found.add(event)
     return found
 
@@ -59,16 +60,16 @@ def test_either_part_may_be_missing_or_empty_and_names_are_any_text(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "reason"),
     [
-        ("", "is no mapping"),
-        ("[p01, p02]", "is no mapping"),
-        ("participants: {p01: Alice", "is no YAML that can be read: expected ',' or '}'"),
-        (b"\xff\xfe\x00", "is no YAML that can be read"),
+        ("", "is not a mapping"),
+        ("[p01, p02]", "is not a mapping"),
+        ("participants: {p01: Alice", "is not valid YAML: expected ',' or '}'"),
+        (b"\xff\xfe\x00", "is not valid YAML"),
         ("participants: {p01: !!python/object/apply:os.getcwd []}", "could not determine a constructor"),
-        ("participants: {p01: !!bool Alice}", "is no YAML that can be read"),
-        ("[" * 100_000, "is no YAML that can be read"),
-        (b"#" * (MOST_BYTES + 1), "is larger than 256 KiB"),
+        ("participants: {p01: !!bool Alice}", "is not valid YAML"),
+        ("[" * 100_000, "is not valid YAML"),
+        (b"#" * (MAX_ROSTER_BYTES + 1), "is larger than 256 KiB"),
         ("people: {p01: Alice}", "unknown field `people`"),
         ("participants: [Alice]", "Expected `object | null`, got `array`"),
         ("participants: {p01: 7}", "Expected `str`, got `int`"),
@@ -77,21 +78,23 @@ def test_either_part_may_be_missing_or_empty_and_names_are_any_text(tmp_path: Pa
         ("tiles: [{name: Bob}]", "missing required field `box`"),
         ("tiles: [{name: Bob, box: [0, 0, 10]}]", "length 4"),
         ("tiles: [{name: Bob, box: [0, 0, 0, 10]}]", "> 0.0"),
-        ("participants: {p01: ''}", "name '' is not 1 to 64 characters"),
-        ("participants: {p01: '  '}", "name '  ' is not 1 to 64 characters"),
-        (f"participants: {{p01: {'x' * 65}}}", "is not 1 to 64 characters"),
-        ('participants: {p01: "a\\e[31m"}', "is not 1 to 64 characters"),
-        ('participants: {p01: "a\\u2028b"}', "is not 1 to 64 characters"),
+        ("participants: {p01: ''}", "name '' is not 1 to 64 printable characters"),
+        ("participants: {p01: '  '}", "name '  ' is not 1 to 64 printable characters"),
+        (f"participants: {{p01: {'x' * 65}}}", "is not 1 to 64 printable characters"),
+        ('participants: {p01: "a\\e[31m"}', "is not 1 to 64 printable characters"),
+        ('participants: {p01: "a\\u2028b"}', "is not 1 to 64 printable characters"),
         ("participants: {p01: Ann, p02: Ann}", "name 'Ann' is there twice"),
         ("participants: {p01: Ann}\ntiles: [{name: Ann, box: [0, 0, 9, 9]}]", "name 'Ann' is there twice"),
     ],
 )
-def test_what_is_no_roster_is_one_line_that_says_why(tmp_path: Path, content: str | bytes, said: str) -> None:
+def test_an_invalid_roster_is_refused_in_one_line_that_says_why(
+    tmp_path: Path, content: str | bytes, reason: str
+) -> None:
     path = written(tmp_path, content)
     with pytest.raises(RosterRefused) as refused:
         read_roster(path)
     message = str(refused.value)
-    assert said in message
+    assert reason in message
     assert message.startswith(f"roster '{path}': ")
     assert len(message.splitlines()) == 1
 
@@ -104,56 +107,54 @@ CONTENTS = st.dictionaries(st.sampled_from(["participants", "tiles", "names"]), 
 
 
 @given(st.binary(max_size=60) | CONTENTS.map(str.encode))
-def test_whatever_a_file_holds_it_is_a_roster_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes
-) -> None:
+def test_any_content_is_either_a_roster_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = written(tmp_path_factory.getbasetemp(), content)
     with suppress(RosterRefused):
         assert isinstance(read_roster(path), Roster)
 
 
-def test_a_tile_names_who_is_in_it_for_most_of_the_time() -> None:
-    found = names(Roster(tiles=[LEFT, RIGHT]), story("p01", [100] * 6 + [800] * 4), story("p02", [800] * 6 + [100] * 4))
+def test_a_tile_names_the_participant_who_is_in_it_most_of_the_time() -> None:
+    found = names(Roster(tiles=[LEFT, RIGHT]), track("p01", [100] * 6 + [800] * 4), track("p02", [800] * 6 + [100] * 4))
     assert (found.of("p01"), found.of("p02"), found.of("p03")) == ("Ann", "Bob", None)
     found.check(["p01", "p02"])
 
 
-def test_who_is_nowhere_for_most_of_the_time_has_no_name() -> None:
-    assert names(Roster(tiles=[LEFT, RIGHT]), story("p01", [100, 800])).of("p01") is None
+def test_a_participant_without_a_main_tile_has_no_name() -> None:
+    assert names(Roster(tiles=[LEFT, RIGHT]), track("p01", [100, 800])).of("p01") is None
 
 
-def test_the_middle_of_a_face_counts_and_an_edge_belongs_to_one_tile() -> None:
-    assert names(Roster(tiles=[LEFT, RIGHT]), story("p01", [640])).of("p01") == "Bob"
-    assert names(Roster(tiles=[LEFT, RIGHT]), story("p01", [639])).of("p01") == "Ann"
+def test_the_middle_of_a_face_decides_and_an_edge_belongs_to_one_tile() -> None:
+    assert names(Roster(tiles=[LEFT, RIGHT]), track("p01", [640])).of("p01") == "Bob"
+    assert names(Roster(tiles=[LEFT, RIGHT]), track("p01", [639])).of("p01") == "Ann"
 
 
-def test_an_id_wins_over_a_tile_and_leaves_that_to_others() -> None:
+def test_a_name_by_id_leaves_the_tile_to_others() -> None:
     roster = Roster({"p01": "Cleo"}, [LEFT])
-    found = names(roster, story("p01", [100] * 9), story("p02", [100] * 9))
+    found = names(roster, track("p01", [100] * 9), track("p02", [100] * 9))
     assert (found.of("p01"), found.of("p02")) == ("Cleo", "Ann")
     found.check(["p01", "p02"])
 
 
-def test_two_participants_in_one_tile_are_refused_and_neither_has_its_name() -> None:
-    found = names(Roster(tiles=[LEFT]), story("p01", [100] * 9), story("p02", [200] * 9))
+def test_two_participants_in_one_tile_get_no_name_and_the_roster_is_refused() -> None:
+    found = names(Roster(tiles=[LEFT]), track("p01", [100] * 9), track("p02", [200] * 9))
     assert (found.of("p01"), found.of("p02")) == (None, None)
     with pytest.raises(RosterRefused, match="tile 'Ann' shows p01 and p02; name them by their ids"):
         found.check(["p01", "p02"])
 
 
-def test_one_participant_in_two_tiles_is_refused_and_has_neither_name() -> None:
-    found = names(Roster(tiles=[LEFT, Tile("Whole", (0, 0, 1280, 720))]), story("p01", [100] * 9))
+def test_one_participant_in_two_tiles_gets_no_name_and_the_roster_is_refused() -> None:
+    found = names(Roster(tiles=[LEFT, Tile("Whole", (0, 0, 1280, 720))]), track("p01", [100] * 9))
     assert found.of("p01") is None
     with pytest.raises(RosterRefused, match="tiles 'Ann' and 'Whole' both show p01"):
         found.check(["p01"])
 
 
-def test_events_that_come_again_count_once() -> None:
-    found = names(Roster(tiles=[LEFT, RIGHT]), story("p01", [100] * 2 + [800] * 3), story("p01", [100] * 2))
+def test_an_event_that_comes_again_counts_once() -> None:
+    found = names(Roster(tiles=[LEFT, RIGHT]), track("p01", [100] * 2 + [800] * 3), track("p01", [100] * 2))
     assert found.of("p01") == "Bob"
 
 
-def test_an_id_that_was_not_seen_is_refused_when_the_lecture_is_over_and_not_before(client: redis.Redis) -> None:
+def test_an_id_that_was_never_seen_is_refused_once_the_lecture_is_over(client: redis.Redis) -> None:
     roster = Roster({"p02": "Bob"})
     begin(client, "l")
     commit(client, "l", [emotion("l", "p01", 0)])
@@ -165,7 +166,9 @@ def test_an_id_that_was_not_seen_is_refused_when_the_lecture_is_over_and_not_bef
         names_in(client, "k", roster)
 
 
-def test_exports_have_one_more_column_or_field_and_redis_does_not_change(client: redis.Redis, tmp_path: Path) -> None:
+def test_exports_have_a_column_or_field_for_the_name_and_redis_does_not_change(
+    client: redis.Redis, tmp_path: Path
+) -> None:
     write(client, "l", [{"p01", "p02"}, {"p01"}])
     before = {key: client.dump(key) for key in client.scan_iter("*")}
     roster = Roster(tiles=[Tile("Ann, née Lee", (0, 0, 1280, 720))], participants={"p02": "Bob"})
@@ -177,7 +180,7 @@ def test_exports_have_one_more_column_or_field_and_redis_does_not_change(client:
     table = parquet.read_table(tmp_path / "e.parquet")
     lines = [json.loads(line) for line in (tmp_path / "e.jsonl").read_text(encoding="utf-8").splitlines()]
     assert list(rows[0]) == table.column_names == [*COLUMNS, "name"]
-    for told in (rows, table.to_pylist(), [line for line in lines if line["type"] == "emotion"]):
-        assert [(row["participant"], row["name"]) for row in told] == expected
+    for written in (rows, table.to_pylist(), [line for line in lines if line["type"] == "emotion"]):
+        assert [(row["participant"], row["name"]) for row in written] == expected
     assert not any("name" in line for line in lines if line["type"] != "emotion")
     assert {key: client.dump(key) for key in client.scan_iter("*")} == before

@@ -1,4 +1,4 @@
-"""Lectures written to Redis the way a commit writes them: all events of some frames in one transaction."""
+"""Writes lectures to Redis as a commit does: all events of some frames in one transaction."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -48,12 +48,12 @@ def class_(lecture: str, frame: int, faces: int) -> ClassEvent:
 
 
 def frame_events(lecture: str, frame: int, present: Collection[str]) -> list[Event]:
-    """The events of a frame in the order in which they are to be told."""
+    """The events of a frame in the order of `follow`."""
     return [*(emotion(lecture, each, frame) for each in sorted(present)), class_(lecture, frame, len(present))]
 
 
 def commit(client: redis.Redis, lecture: str, events: Sequence[Event]) -> None:
-    """Write `events` in one transaction, the class first, as unkind to readers as it may be."""
+    """Write `events` in one transaction, the class first: the most difficult order for readers."""
     keys = LectureKeys(lecture)
     with client.pipeline(transaction=True) as together:
         for event in sorted(events, key=lambda each: isinstance(each, EmotionEvent)):
@@ -83,9 +83,9 @@ def end(client: redis.Redis, lecture: str, status: FinalStatus = "done") -> EndE
 
 
 def write(client: redis.Redis, lecture: str, frames: Sequence[Collection[str]], per_commit: int = 4) -> list[Event]:
-    """A whole lecture in which `frames[n]` were present in frame n; its events in the order to be told."""
+    """A whole lecture in which `frames[n]` were present in frame n; its events in the order of `follow`."""
     begin(client, lecture)
-    told = [frame_events(lecture, frame, present) for frame, present in enumerate(frames)]
-    for n in range(0, len(told), per_commit):
-        commit(client, lecture, [event for frame in told[n : n + per_commit] for event in frame])
-    return [*(event for frame in told for event in frame), end(client, lecture)]
+    events = [frame_events(lecture, frame, present) for frame, present in enumerate(frames)]
+    for n in range(0, len(events), per_commit):
+        commit(client, lecture, [event for frame in events[n : n + per_commit] for event in frame])
+    return [*(event for frame in events for event in frame), end(client, lecture)]

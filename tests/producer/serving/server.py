@@ -1,4 +1,4 @@
-"""`producer serve` as its users meet it: a real process, asked over HTTP."""
+"""`producer serve` as a real process, and a client for it."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ import httpx
 
 @contextmanager
 def serving(redis: str | None, *words: str) -> Iterator[str]:
-    """The address that `producer serve` prints, while it serves on a free port; from the private Redis, if of none."""
+    """The address that `producer serve` prints. It serves on a free port, from the private Redis if `redis` is None."""
     where = [] if redis is None else ["--redis", redis]
     command = [sys.executable, "-m", "producer", "serve", *words, "--port", "0", *where]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
@@ -25,8 +25,7 @@ def serving(redis: str | None, *words: str) -> Iterator[str]:
 
 
 class Page:
-    """A page that keeps what it was told, as the script in the browser does: bins of the class, bins of each
-    participant, and of all else the newest."""
+    """Applies patches as the script in the browser does: bins of the class, bins of each participant, newest rest."""
 
     def __init__(self) -> None:
         self.edition: str | None = None
@@ -44,11 +43,11 @@ class Page:
         self.rest = {name: value for name, value in patch.items() if name not in ("whole", "bins")}
 
     @property
-    def picture(self) -> Any:
+    def state(self) -> Any:
         return self.bins, self.people, self.rest
 
     def until(self, messages: "Iterator[Message]", **wanted: object) -> "Page":
-        """Take what comes until all that is `wanted` of the lecture's standing is so."""
+        """Apply patches until the lecture's standing has all `wanted` values."""
         for message in messages:
             self.take(message.id, message.data)
             if all(self.rest["standing"][name] == value for name, value in wanted.items()):
@@ -64,7 +63,7 @@ class Message(NamedTuple):
 
 
 def messages(answer: httpx.Response) -> Iterator[Message]:
-    """The events of an answer that goes on, as they come."""
+    """The server-sent events of an open answer, as they come."""
     position = ""
     for line in answer.iter_lines():
         if line.startswith("id: "):
@@ -75,7 +74,7 @@ def messages(answer: httpx.Response) -> Iterator[Message]:
 
 @contextmanager
 def listening(address: str, headers: dict[str, str] | None = None) -> Iterator[Iterator[Message]]:
-    """The server-sent events at `address`."""
+    """The server-sent events of `address`."""
     with httpx.stream("GET", address, headers={"Accept": "text/event-stream", **(headers or {})}, timeout=30) as answer:
         assert answer.status_code == 200, answer.read()
         assert answer.headers["content-type"].startswith("text/event-stream")

@@ -1,4 +1,4 @@
-"""What a page is told: patches, of which any two editions and whatever lies between come to the same picture."""
+"""Patches for a live page: from any edition they lead to the newest state."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from producer.presentation.palette import STACK
+from producer.reading.analysis.names import Roster, Tile
 from producer.reading.lectures import Lecture
-from producer.reading.report.palette import STACK
-from producer.reading.roster import Roster, Tile
 from producer.serving.board import Board
 from tests.producer.reading.writing import class_, emotion, frame_events
 from tests.producer.serving.server import Page
@@ -29,10 +29,10 @@ def begun(roster: Roster | None = None) -> Board:
 
 
 def shown(board: Board) -> Any:
-    """What a page that comes now shows."""
+    """The state of a new page."""
     page = Page()
     read(page, board)
-    return page.picture
+    return page.state
 
 
 events = st.lists(
@@ -46,21 +46,21 @@ events = st.lists(
 
 @given(st.lists(st.tuples(events, st.booleans()), max_size=6))
 @settings(deadline=None, max_examples=30)
-def test_a_page_that_misses_states_in_between_shows_what_one_that_comes_now_shows(
+def test_a_page_that_skips_states_shows_the_same_as_a_new_page(
     steps: list[tuple[list[EmotionEvent | ClassEvent], bool]],
 ) -> None:
     board, page = begun(), Page()
-    for some, looks in steps:
+    for some, reads in steps:
         for event in some:
             board.add(event)
         board.refresh()
-        if looks:
+        if reads:
             read(page, board)
     read(page, board)
-    assert page.picture == shown(board)
+    assert page.state == shown(board)
 
 
-def test_what_nobody_has_seen_yet_is_not_told_again() -> None:
+def test_a_patch_holds_only_changed_steps() -> None:
     board, page = begun(), Page()
     for event in frame_events("l", 0, ["p01"]):
         board.add(event)
@@ -75,7 +75,7 @@ def test_what_nobody_has_seen_yet_is_not_told_again() -> None:
     assert [row.bin for row in patch.participants[0].bins] == [4]
 
 
-def test_the_figures_are_those_that_were_published() -> None:
+def test_a_patch_has_the_published_values() -> None:
     board = begun()
     for event in [*frame_events("l", 0, ["p01", "p02"]), *frame_events("l", 1, [])]:
         board.add(event)
@@ -92,7 +92,7 @@ def test_the_figures_are_those_that_were_published() -> None:
     assert [(STACK[each.emotion], each.strength) for each in one.bins] == [("happiness", 0.76)]
 
 
-def test_editions_of_another_history_or_of_no_sense_are_answered_with_everything() -> None:
+def test_an_unknown_edition_is_answered_with_everything() -> None:
     board, other = begun(), begun()
     for since in (None, "", other.edition, "x.1", f"{board.edition}9", f"{board.edition.partition('.')[0]}.-1"):
         assert board.patch(since).whole
@@ -110,13 +110,13 @@ def test_a_forgotten_lecture_leaves_nothing() -> None:
     assert (patch.now, patch.bins, patch.participants) == (None, [], [])
 
 
-def test_redis_going_and_coming_back_changes_nothing_but_that() -> None:
+def test_a_lost_connection_is_shown_until_redis_is_back() -> None:
     board = begun()
     lecture = Lecture("l", INFO, Ledger(), 0, True, 0)
-    board.stand(lecture, caught_up=True)
+    board.set_standing(lecture, caught_up=True)
     board.lose_connection()
     assert not board.patch(None).standing.connected
-    board.stand(lecture, caught_up=True)
+    board.set_standing(lecture, caught_up=True)
     assert board.patch(None).standing.connected
 
 

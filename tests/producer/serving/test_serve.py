@@ -1,4 +1,4 @@
-"""The pages and the JSON, and who may read them."""
+"""The pages, the JSON, and the right to read them."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def get(address: str, **headers: str) -> httpx.Response:
 
 
 def raw(address: str, request: str) -> bytes:
-    """What is answered to `request` as it is."""
+    """The answer to `request`, sent as it is."""
     parts = urlsplit(address)
     with socket.create_connection((parts.hostname, parts.port or 80), timeout=10) as connection:
         connection.sendall(request.encode())
@@ -42,7 +42,7 @@ def raw(address: str, request: str) -> bytes:
     return answer
 
 
-def test_every_answer_keeps_the_browser_from_the_network_and_from_frames(site: str) -> None:
+def test_every_answer_has_the_security_headers(site: str) -> None:
     for path in ("/", "/lectures/l", "/static/page.css", "/api/lectures", "/nowhere", "/lectures/a%2Fb"):
         headers = get(site + path).headers
         policy = headers["content-security-policy"]
@@ -56,19 +56,19 @@ def test_every_answer_keeps_the_browser_from_the_network_and_from_frames(site: s
         assert "server" not in headers
 
 
-def test_pages_hold_no_script_or_style_of_their_own(site: str) -> None:
+def test_pages_have_no_inline_script_or_style(site: str) -> None:
     for path in ("/", "/lectures/l"):
         page = get(site + path).text
         assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon\w+=", page)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
-def test_nothing_can_be_done_but_reading(site: str, method: str) -> None:
+def test_every_method_but_get_and_head_is_refused(site: str, method: str) -> None:
     answer = httpx.request(method, f"{site}/api/lectures")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
-def test_heads_are_answered_without_a_body(site: str) -> None:
+def test_head_requests_are_answered_without_a_body(site: str) -> None:
     for path in ("/", "/api/lectures", "/lectures/l/stream"):
         answer = httpx.head(site + path, timeout=10)
         assert (answer.status_code, answer.content) == (200, b"")
@@ -88,7 +88,7 @@ def test_heads_are_answered_without_a_body(site: str) -> None:
         "/api/lectures/l/participants/*/events",
     ],
 )
-def test_addresses_lead_to_nothing_else(site: str, path: str) -> None:
+def test_addresses_outside_the_site_do_not_exist(site: str, path: str) -> None:
     answer = raw(site, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert answer.startswith((b"HTTP/1.1 404", b"HTTP/1.1 400"))
 
@@ -96,13 +96,13 @@ def test_addresses_lead_to_nothing_else(site: str, path: str) -> None:
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1.evil.example", "evil.example:8080", "10.0.0.1", "", "[", "a:b:c"]
 )
-def test_on_loopback_other_names_are_refused(site: str, host: str) -> None:
+def test_on_loopback_foreign_host_names_are_refused(site: str, host: str) -> None:
     answer = raw(site, f"GET /api/lectures HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 421")
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:99", "127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8080"])
-def test_on_loopback_its_own_names_are_served(site: str, host: str) -> None:
+def test_on_loopback_names_of_this_machine_are_served(site: str, host: str) -> None:
     assert get(f"{site}/api/lectures", Host=host).status_code == 200
 
 
@@ -115,7 +115,7 @@ def test_elsewhere_nothing_is_served_without_the_token(guarded: str, redis_url: 
         assert get(base + path, Cookie="lecturepulse_1=wrong; x").status_code == 401
 
 
-def test_the_token_is_brought_once_and_a_cookie_from_then_on(guarded: str, redis_url: str) -> None:
+def test_a_browser_sends_the_token_once_and_then_a_cookie(guarded: str, redis_url: str) -> None:
     base, _, query = guarded.partition("?")
     token = query.removeprefix("token=")
     assert len(token) >= 43, "256 bits"
@@ -130,13 +130,13 @@ def test_the_token_is_brought_once_and_a_cookie_from_then_on(guarded: str, redis
         assert browser.get(f"{base}api/lectures").json() == {"lectures": []}
 
 
-def test_programs_bring_the_token_in_a_header(guarded: str, redis_url: str) -> None:
+def test_a_program_sends_the_token_in_a_header(guarded: str, redis_url: str) -> None:
     base, _, query = guarded.partition("?")
     answer = get(f"{base}api/lectures", Authorization=f"Bearer {query.removeprefix('token=')}")
     assert answer.json() == {"lectures": []}
 
 
-def test_a_welcome_leads_to_no_other_server(guarded: str) -> None:
+def test_the_page_that_sets_the_cookie_leads_to_no_other_server(guarded: str) -> None:
     base, _, query = guarded.partition("?")
     for path in ("//evil.example/", "/\\evil.example/", '/"><script>'):
         answer = raw(base, f"GET {path}?{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").decode()
@@ -160,9 +160,9 @@ def test_lectures_and_participants_as_json(site: str, client: redis.Redis) -> No
     ]
 
 
-def test_events_come_page_by_page_as_they_were_published(site: str, client: redis.Redis) -> None:
-    told = write(client, "l", [["p01"]] * 5)
-    mine = [event for event in told if not isinstance(event, ClassEvent)]
+def test_events_are_served_page_by_page_as_published(site: str, client: redis.Redis) -> None:
+    published = write(client, "l", [["p01"]] * 5)
+    mine = [event for event in published if not isinstance(event, ClassEvent)]
     address = f"{site}/api/lectures/l/participants/p01/events"
     found: list[Any] = []
     since: str | None = "0"
@@ -176,23 +176,23 @@ def test_events_come_page_by_page_as_they_were_published(site: str, client: redi
 
 
 @pytest.mark.parametrize(
-    ("path", "status", "said"),
+    ("path", "status", "reason"),
     [
         ("no", 404, "there is no lecture 'no'"),
         ("l/participants/p09/events", 404, "has no participant 'p09'"),
-        ("l/class/events?since=now", 400, "'now' is no position"),
-        ("l/class/events?since=99999999999999999999", 400, "is no position"),
+        ("l/class/events?since=now", 400, "'now' is not a position"),
+        ("l/class/events?since=99999999999999999999", 400, "is not a position"),
         ("l/class/events?limit=0", 400, "limit '0' is not a number from 1 to 10000"),
         ("l/class/events?limit=1e9", 400, "limit '1e9'"),
     ],
 )
-def test_what_makes_no_sense_is_answered_in_one_line(
-    site: str, client: redis.Redis, path: str, status: int, said: str
+def test_a_wrong_address_is_answered_in_one_line(
+    site: str, client: redis.Redis, path: str, status: int, reason: str
 ) -> None:
     begin(client, "l")
     answer = get(f"{site}/api/lectures/{path}")
     assert answer.status_code == status
-    assert said in answer.json()["error"]
+    assert reason in answer.json()["error"]
 
 
 def test_a_server_of_one_lecture_shows_no_other(redis_url: str, client: redis.Redis) -> None:
@@ -224,14 +224,16 @@ def test_foreign_hashes_and_entries_do_no_harm(site: str, client: redis.Redis) -
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "reason"),
     [
         (["--port", "70000"], "'70000' is not a port"),
         (["--roster", __file__], "roster"),
         (["--host", "203.0.113.7", "--port", "0"], "cannot listen on 203.0.113.7 port 0"),
     ],
 )
-def test_what_cannot_be_served_is_one_line_and_exit_code_2(redis_url: str, words: list[str], said: str) -> None:
+def test_serve_with_wrong_options_prints_one_line_and_exits_with_2(
+    redis_url: str, words: list[str], reason: str
+) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "producer", "serve", *words, "--redis", redis_url],
         capture_output=True,
@@ -239,10 +241,10 @@ def test_what_cannot_be_served_is_one_line_and_exit_code_2(redis_url: str, words
         timeout=60,
     )
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
-    assert said in done.stderr
+    assert reason in done.stderr
 
 
-def test_a_port_that_is_taken_is_one_line_and_exit_code_2(site: str, redis_url: str) -> None:
+def test_serve_on_a_taken_port_prints_one_line_and_exits_with_2(site: str, redis_url: str) -> None:
     words = ["--port", str(urlsplit(site).port), "--redis", redis_url]
     done = subprocess.run(
         [sys.executable, "-m", "producer", "serve", *words], capture_output=True, text=True, timeout=60

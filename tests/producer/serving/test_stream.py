@@ -1,4 +1,4 @@
-"""Server-sent events: what a page and a program are told of a lecture that goes on, stops, goes away and comes back."""
+"""Server-sent events for pages and programs, of lectures and a Redis that stop, go away and come back."""
 
 import json
 import os
@@ -17,7 +17,7 @@ import redis
 
 from producer.embedded.server import private_redis
 from producer.reading.lectures import forget
-from producer.serving.stream import MOST_STREAMS
+from producer.serving.stream import MAX_STREAMS
 from tests.conftest import running_redis
 from tests.processes import eventually
 from tests.producer.reading.writing import begin, class_, commit, emotion, end, frame_events, write
@@ -32,66 +32,66 @@ def frames(client: redis.Redis, lecture: str, numbers: range, present: tuple[str
         commit(client, lecture, frame_events(lecture, frame, present))
 
 
-def test_a_page_follows_a_lecture_from_before_its_beginning_to_its_end(site: str, client: redis.Redis) -> None:
-    with listening(f"{site}/lectures/l/stream") as told:
-        page = Page().until(told, phase="waiting")
+def test_a_page_follows_a_lecture_from_before_its_start_to_its_end(site: str, client: redis.Redis) -> None:
+    with listening(f"{site}/lectures/l/stream") as stream:
+        page = Page().until(stream, phase="waiting")
         assert page.bins == {}
         begin(client, "l")
         frames(client, "l", range(4))
-        page.until(told, phase="running", read=4)
+        page.until(stream, phase="running", read=4)
         assert [row[:3] for row in page.bins.values()] == [[0, 2, 2.0], [1, 2, 2.0]]
         frames(client, "l", range(4, 5))
-        page.until(told, read=5)
+        page.until(stream, read=5)
         assert page.bins[2][:3] == [2, 1, 2.0]
         assert [(each["id"], each["last"]) for each in page.rest["participants"]] == [("p01", 2.0), ("p02", 2.0)]
         end(client, "l")
-        assert page.until(told, phase="over").rest["standing"]["status"] == "done"
+        assert page.until(stream, phase="over").rest["standing"]["status"] == "done"
 
 
-def test_a_page_that_comes_back_is_told_only_what_it_missed(site: str, client: redis.Redis) -> None:
+def test_a_page_that_reconnects_gets_only_what_it_missed(site: str, client: redis.Redis) -> None:
     begin(client, "l")
     frames(client, "l", range(20))
     address = f"{site}/lectures/l/stream"
-    with listening(address) as told:
-        known = Page().until(told, read=20).edition or ""
+    with listening(address) as stream:
+        known = Page().until(stream, read=20).edition or ""
     frames(client, "l", range(20, 22))
     for headers, query in (({"Last-Event-ID": known}, ""), ({}, f"?since={known}")):
-        with listening(address + query, headers) as told:
-            missed = Page().until(told, read=22)
+        with listening(address + query, headers) as stream:
+            missed = Page().until(stream, read=22)
         assert list(missed.bins) == [10]
 
 
-def test_a_lecture_that_is_gone_on_with_after_its_end_is_followed_again(site: str, client: redis.Redis) -> None:
+def test_a_resumed_lecture_is_followed_again(site: str, client: redis.Redis) -> None:
     write(client, "l", [["p01"]] * 4)
     keys = LectureKeys("l")
-    with listening(f"{site}/lectures/l/stream") as told:
-        page = Page().until(told, phase="over", read=4)
-        for stream in (keys.class_, keys.participant("p01")):
-            last: Any = client.xrevrange(stream, count=1)
-            client.xdel(stream, last[0][0])
+    with listening(f"{site}/lectures/l/stream") as stream:
+        page = Page().until(stream, phase="over", read=4)
+        for key in (keys.class_, keys.participant("p01")):
+            last: Any = client.xrevrange(key, count=1)
+            client.xdel(key, last[0][0])
         client.hset(keys.info, "status", "running")
         frames(client, "l", range(4, 6), ("p01",))
-        assert page.until(told, phase="running", read=6).bins[2][:2] == [2, 2]
+        assert page.until(stream, phase="running", read=6).bins[2][:2] == [2, 2]
 
 
-def test_a_lecture_that_is_forgotten_and_begun_again_starts_from_nothing(site: str, client: redis.Redis) -> None:
+def test_a_lecture_that_is_forgotten_and_begun_again_starts_empty(site: str, client: redis.Redis) -> None:
     write(client, "l", [["p01"]] * 4)
-    with listening(f"{site}/lectures/l/stream") as told:
-        page = Page().until(told, phase="over", read=4)
+    with listening(f"{site}/lectures/l/stream") as stream:
+        page = Page().until(stream, phase="over", read=4)
         forget(client, "l")
-        page.until(told, phase="forgotten")
+        page.until(stream, phase="forgotten")
         assert (page.bins, page.people, page.rest["now"]) == ({}, {}, None)
         begin(client, "l", started=3000.0)
         frames(client, "l", range(2), ("p07",))
-        page.until(told, read=2)
+        page.until(stream, read=2)
         assert (list(page.people), list(page.bins)) == (["p07"], [0])
 
 
 def test_a_lecture_of_the_class_only_shows_no_participant(site: str, client: redis.Redis) -> None:
     begin(client, "l")
     commit(client, "l", [class_("l", frame, 12) for frame in range(4)])
-    with listening(f"{site}/lectures/l/stream") as told:
-        page = Page().until(told, read=4)
+    with listening(f"{site}/lectures/l/stream") as stream:
+        page = Page().until(stream, read=4)
     assert page.people == {}
     assert page.rest["now"]["faces"] == 12
 
@@ -101,8 +101,8 @@ def test_many_events_at_once_are_all_counted(site: str, client: redis.Redis) -> 
     begin(client, "l")
     for first in range(0, 120, 20):
         commit(client, "l", [event for frame in range(first, first + 20) for event in frame_events("l", frame, people)])
-    with listening(f"{site}/lectures/l/stream") as told:
-        page = Page().until(told, caught_up=True, read=120)
+    with listening(f"{site}/lectures/l/stream") as stream:
+        page = Page().until(stream, caught_up=True, read=120)
     assert {each["frames"] for each in page.rest["participants"]} == {120}
     assert [row[:3] for row in page.bins.values()] == [[n, 2, 49.0] for n in range(60)]
 
@@ -111,55 +111,55 @@ def test_redis_may_go_and_come_back() -> None:
     with running_redis() as (url, server), connect(url) as client, serving(url) as address:
         begin(client, "l")
         frames(client, "l", range(2))
-        with listening(f"{address}lectures/l/stream") as told:
-            page = Page().until(told, read=2, connected=True)
+        with listening(f"{address}lectures/l/stream") as stream:
+            page = Page().until(stream, read=2, connected=True)
             os.kill(server.pid, signal.SIGSTOP)
-            assert page.until(told, connected=False).rest["standing"]["read"] == 2
+            assert page.until(stream, connected=False).rest["standing"]["read"] == 2
             assert httpx.get(f"{address}api/lectures", timeout=30).status_code == 503
             os.kill(server.pid, signal.SIGCONT)
             frames(client, "l", range(2, 4))
-            assert page.until(told, connected=True, read=4).bins[1][:3] == [1, 2, 2.0]
+            assert page.until(stream, connected=True, read=4).bins[1][:3] == [1, 2, 2.0]
 
 
-def test_the_private_redis_is_shared_with_whoever_ingests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serve_and_ingest_share_the_private_redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.delenv("REDIS_URL", raising=False)
     with (
         serving(None, "l") as address,
         private_redis() as url,
         connect(url) as client,
-        listening(f"{address}lectures/l/stream") as told,
+        listening(f"{address}lectures/l/stream") as stream,
     ):
-        page = Page().until(told, phase="waiting")
+        page = Page().until(stream, phase="waiting")
         begin(client, "l")
         frames(client, "l", range(2))
-        assert page.until(told, read=2).bins[0][:3] == [0, 2, 2.0]
+        assert page.until(stream, read=2).bins[0][:3] == [0, 2, 2.0]
 
 
-def test_a_redis_that_comes_back_with_an_older_state_is_read_from_the_start(site: str, client: redis.Redis) -> None:
+def test_after_redis_came_back_with_an_older_state_everything_is_read_again(site: str, client: redis.Redis) -> None:
     keys = begin(client, "l")
     frames(client, "l", range(8))
-    with listening(f"{site}/lectures/l/stream") as told:
-        page = Page().until(told, read=8)
+    with listening(f"{site}/lectures/l/stream") as stream:
+        page = Page().until(stream, read=8)
         for participant in (b"p01", b"p02"):
             client.xtrim(keys.participant(participant.decode()), maxlen=0)
         client.delete(keys.class_)
         client.hset(keys.info, "published", 0)
         frames(client, "l", range(2))
-        assert list(page.until(told, read=2).bins) == [0]
+        assert list(page.until(stream, read=2).bins) == [0]
 
 
-def test_a_channel_is_told_event_by_event_and_resumed_exactly(site: str, client: redis.Redis) -> None:
+def test_a_channel_is_streamed_event_by_event_and_resumed_exactly(site: str, client: redis.Redis) -> None:
     begin(client, "l")
     frames(client, "l", range(6), ("p01",))
     address = f"{site}/api/lectures/l/participants/p01/events"
-    with listening(address) as told:
-        first = [next(told) for _ in range(4)]
+    with listening(address) as stream:
+        first = [next(stream) for _ in range(4)]
     frames(client, "l", range(6, 8), ("p01",))
-    with listening(address, {"Last-Event-ID": first[-1].id}) as told:
-        second = [next(told) for _ in range(4)]
+    with listening(address, {"Last-Event-ID": first[-1].id}) as stream:
+        second = [next(stream) for _ in range(4)]
         end(client, "l")
-        last = list(told)
+        last = list(stream)
     assert [each.data["frame"] for each in first + second] == list(range(8))
     assert first[0].data == json.loads(encode(emotion("l", "p01", 0)))
     assert [each.data["type"] for each in last] == ["end"]
@@ -167,10 +167,10 @@ def test_a_channel_is_told_event_by_event_and_resumed_exactly(site: str, client:
     assert over.status_code == 204, "a browser comes again after anything else"
 
 
-def test_there_are_only_so_many_streams_and_their_places_become_free(site: str, client: redis.Redis) -> None:
+def test_the_number_of_streams_is_limited_and_closed_ones_free_their_place(site: str, client: redis.Redis) -> None:
     begin(client, "l")
     with ExitStack() as all_of_them:
-        for _ in range(MOST_STREAMS):
+        for _ in range(MAX_STREAMS):
             all_of_them.enter_context(listening(f"{site}/lectures/l/stream"))
         refused = httpx.get(f"{site}/lectures/l/stream")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
@@ -183,7 +183,7 @@ def test_there_are_only_so_many_streams_and_their_places_become_free(site: str, 
     eventually(served)
 
 
-def test_who_reads_nothing_holds_nobody_up_and_misses_nothing_of_the_newest_state(
+def test_a_client_that_does_not_read_delays_nobody_and_still_gets_the_newest_state(
     site: str, client: redis.Redis
 ) -> None:
     people = tuple(f"p{n:02}" for n in range(1, 50))
@@ -192,11 +192,11 @@ def test_who_reads_nothing_holds_nobody_up_and_misses_nothing_of_the_newest_stat
     with socket.create_connection((parts.hostname, parts.port or 80)) as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.sendall(b"GET /lectures/l/stream HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        with listening(f"{site}/lectures/l/stream") as told:
+        with listening(f"{site}/lectures/l/stream") as stream:
             page = Page()
             for frame in range(8):
                 frames(client, "l", range(frame, frame + 1), people)
-                page.until(told, read=frame + 1)
+                page.until(stream, read=frame + 1)
         slow.settimeout(30)
         received = b""
         while b'"read":8' not in received:
@@ -205,14 +205,14 @@ def test_who_reads_nothing_holds_nobody_up_and_misses_nothing_of_the_newest_stat
             received += some
 
 
-def test_the_server_ends_at_once_while_somebody_listens(redis_url: str, client: redis.Redis) -> None:
+def test_the_server_stops_at_once_while_a_stream_is_open(redis_url: str, client: redis.Redis) -> None:
     begin(client, "l")
     ended: list[float] = []
 
     def listen(address: str, begun: threading.Event) -> None:
-        with listening(f"{address}lectures/l/stream") as told:
+        with listening(f"{address}lectures/l/stream") as stream:
             begun.set()
-            for _ in told:
+            for _ in stream:
                 pass
         ended.append(time.monotonic())
 

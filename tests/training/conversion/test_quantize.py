@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.drawn_faces import write_faces
-from tests.worker.linear_network import write_linear_models
+from tests.worker.perception.linear_network import write_linear_models
 from training.conversion.convert import representative_set
 from training.conversion.forms import AccuracyLost, FormMetrics, measure_forms, refuse_loss
 from training.conversion.install import install

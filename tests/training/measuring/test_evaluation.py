@@ -13,7 +13,7 @@ from skimage.data import astronaut
 from typer.testing import CliRunner, Result
 
 from tests.training.drawn_faces import write_faces
-from tests.worker.linear_network import SIDE, linear_weights, write_linear_models
+from tests.worker.perception.linear_network import SIDE, linear_weights, write_linear_models
 from training.cli import app
 from training.datasets import Dataset, read_dataset
 from training.measuring.crops import labelled_crops

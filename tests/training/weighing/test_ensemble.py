@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from tests.training.drawn_faces import draw_face, write_faces
-from tests.worker.linear_network import SIDE, linear_network, write_linear_models
+from tests.worker.perception.linear_network import SIDE, linear_network, write_linear_models
 from training.cli import app
 from training.conversion.forms import measure_forms
 from training.conversion.install import install

@@ -1,0 +1,151 @@
+"""`producer ingest`."""
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
+from typing import Annotated
+
+import redis as redis_py
+import typer
+from msgspec import structs
+
+from producer.commands.arguments import (
+    COUNT,
+    DAY_S,
+    DAYS,
+    FPS,
+    LECTURE_ID,
+    PARTICIPANT_ID,
+    SECONDS,
+    USED_PORT,
+    JsonOption,
+    RedisOption,
+    RosterOption,
+)
+from producer.commands.connecting import connected
+from producer.embedded.workers import Workers
+from producer.feeding.feed import MAX_BYTES
+from producer.feeding.resuming import LectureNotResumable, read_interrupted
+from producer.feeding.sources.address import PROTOCOLS
+from producer.feeding.sources.live import GIVE_UP_S
+from producer.feeding.sources.opening import open_sources
+from producer.feeding.sources.request import SourceRequest, source_requests
+from producer.feeding.sources.source import Source
+from producer.ingestion import IngestSettings
+from producer.ingestion import ingest as ingest_lecture
+from producer.metrics.exposition import metrics_served
+from worker.contract.credentials import without_credentials
+from worker.contract.lifetimes import RETENTION_S
+
+SOURCES = (
+    f"A video file, a stream ({', '.join(f'{each}://' for each in PROTOCOLS)}) or a camera (/dev/video0). "
+    "For several recordings of one lecture, each of one person: NAME=SOURCE NAME=SOURCE..."
+)
+
+
+def ingest(
+    sources: Annotated[list[str], typer.Argument(metavar="[NAME=]SOURCE", show_default=False, help=SOURCES)],
+    lecture: Annotated[
+        str | None,
+        typer.Option(
+            parser=LECTURE_ID,
+            metavar="ID",
+            show_default=False,
+            help="The lecture's id; by default it is made from the source's name.",
+        ),
+    ] = None,
+    fps: Annotated[float, typer.Option(parser=FPS, metavar="FPS", help="Frames per second to analyze.")] = 2.0,
+    redis: RedisOption = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            parser=COUNT, metavar="N", show_default="one per core", help="Worker processes beside the private Redis."
+        ),
+    ] = None,
+    participant: Annotated[
+        str | None,
+        typer.Option(
+            parser=PARTICIPANT_ID, metavar="ID", show_default=False, help="The id of the only person in the recording."
+        ),
+    ] = None,
+    max_bytes: Annotated[
+        int, typer.Option(parser=COUNT, metavar="N", help="Bytes of frames that may be in flight.")
+    ] = MAX_BYTES,
+    give_up: Annotated[
+        float,
+        typer.Option(parser=SECONDS, metavar="SECONDS", help="Give a live source up after this time without a frame."),
+    ] = GIVE_UP_S,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            parser=USED_PORT, metavar="PORT", show_default=False, help="Serve /metrics on this port, for Prometheus."
+        ),
+    ] = None,
+    metrics_host: Annotated[str, typer.Option(metavar="HOST", help="Serve /metrics at this address.")] = "127.0.0.1",
+    roster: RosterOption = None,
+    class_only: Annotated[
+        bool, typer.Option("--class-only", help="Publish what the class displays, and nothing per person.")
+    ] = False,
+    retention: Annotated[
+        float, typer.Option(parser=DAYS, metavar="DAYS", help="Delete results this long after their last change.")
+    ] = RETENTION_S / DAY_S,
+    json: JsonOption = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the recording --lecture where it was stopped.")
+    ] = False,
+) -> None:
+    """Analyze a recording or live stream, and show the participants with the expressions that they display.
+
+    Ctrl-C stops feeding, waits for the frames in flight and says where it stopped. A second Ctrl-C exits at once.
+    """
+    if redis is not None and workers is not None:
+        raise typer.BadParameter(
+            f"{workers} workers can only be started beside the private Redis; leave out --workers or --redis",
+            param_hint="--workers",
+        )
+    requests = source_requests(sources, participant)
+    if resume and lecture is None:
+        raise typer.BadParameter("name the lecture to resume: --lecture ID", param_hint="--resume")
+    if class_only and any(request.participant for request in requests):
+        raise typer.BadParameter(
+            "nothing is published per person, so nobody can be named; leave out NAME= and --participant",
+            param_hint="--class-only",
+        )
+    settings = IngestSettings(
+        lecture,
+        fps,
+        requests[0].participant if len(requests) == 1 else None,
+        max_bytes,
+        json,
+        without_credentials(redis) if redis is not None and redis != os.environ.get("REDIS_URL") else None,
+        roster,
+        class_only,
+        retention=round(retention * DAY_S),
+    )
+    with ExitStack() as stack:
+        if metrics_port is not None:
+            stack.enter_context(metrics_served(metrics_host, metrics_port))
+        # Nothing is started for a source that cannot be opened. But where to open a resumed one is stored in Redis.
+        opened: Source | None = None
+        if not resume:
+            opened = stack.enter_context(open_sources(requests, fps, give_up))
+        client, url = stack.enter_context(connected(redis))
+        if opened is None:
+            settings, opened = _resumed(settings, requests, client)
+            stack.enter_context(opened)
+        own = Workers(url, workers or len(os.sched_getaffinity(0))) if redis is None else nullcontext()
+        code = ingest_lecture(settings, opened, client, own)
+    raise typer.Exit(code)
+
+
+def _resumed(
+    settings: IngestSettings, requests: Sequence[SourceRequest], client: redis_py.Redis
+) -> tuple[IngestSettings, Source]:
+    """The settings that resume a lecture, and its source, opened at the first frame that was not fed."""
+    assert settings.lecture is not None
+    interrupted = read_interrupted(client, settings.lecture)
+    source = open_sources(requests, settings.fps, first=interrupted.frames)
+    if source.live:
+        source.close()
+        raise LectureNotResumable(f"{source.label.shown}: is live; only a recording can be resumed")
+    return structs.replace(settings, resumed=interrupted), source

@@ -1,0 +1,32 @@
+"""`producer report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from producer.commands.arguments import LectureArgument, RedisOption, RosterOption
+from producer.commands.connecting import connected
+from producer.saying import say
+
+
+def report(
+    lecture: LectureArgument,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FILE", show_default=False, help="The file to write: .html, complete in itself."
+        ),
+    ],
+    class_only: Annotated[bool, typer.Option("--class-only", help="Leave out single participants.")] = False,
+    roster: RosterOption = None,
+    redis: RedisOption = None,
+) -> None:
+    """Write a page to read: the class over time, notable moments, each participant's presence, and how sure it is."""
+    from producer.reading.report.writing import check_report_path  # late: slow to load
+    from producer.reading.report.writing import report as write_report
+
+    check_report_path(output)
+    with connected(redis) as (client, _):
+        if not write_report(client, lecture, output, roster, class_only):
+            say(f"lecture {lecture} is not over: {output} shows what there is until now")

@@ -1,0 +1,39 @@
+"""`producer serve`."""
+
+from typing import Annotated
+
+import typer
+
+from producer.commands.arguments import LECTURE_ID, PORT, RedisOption, RosterOption
+from producer.commands.connecting import connected
+from producer.saying import say
+
+
+def serve(
+    lecture: Annotated[
+        str | None,
+        typer.Argument(
+            parser=LECTURE_ID, metavar="LECTURE", show_default=False, help="The lecture's id; by default all."
+        ),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(parser=PORT, metavar="PORT", help="Listen on this port; 0 for any free one.")
+    ] = 8080,
+    host: Annotated[
+        str, typer.Option(metavar="HOST", help="Listen at this address. Except on loopback, a token is required.")
+    ] = "127.0.0.1",
+    roster: RosterOption = None,
+    redis: RedisOption = None,
+) -> None:
+    """Show a lecture, or all of them, as a web page that follows the events. Ctrl-C ends it."""
+    if roster is not None and lecture is None:
+        raise typer.BadParameter("a roster belongs to one lecture; name it: serve LECTURE", param_hint="--roster")
+    from producer.serving.server import ServeRefused  # late: no other command needs a web server
+    from producer.serving.server import serve as serve_pages
+
+    with connected(redis) as (_, url):
+        try:
+            serve_pages(url, lecture, host, port, roster, typer.echo)
+        except ServeRefused as refused:
+            say(refused)
+            raise typer.Exit(2) from None

@@ -1,0 +1,82 @@
+"""`producer watch`."""
+
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import redis as redis_py
+import typer
+
+from producer.commands.arguments import PARTICIPANT_ID, JsonOption, LectureArgument, RedisOption, RosterOption
+from producer.commands.connecting import connected
+from producer.listening import workers_listen
+from producer.reading.analysis.names import Names
+from producer.reading.follow import follow
+from producer.reading.lectures import read_lecture
+from producer.reading.roster import names_in
+from producer.saying import say
+from producer.terminal.outputs import JsonLines, PlainLines
+
+
+def watch(
+    lecture: LectureArgument,
+    participant: Annotated[
+        str | None,
+        typer.Option(parser=PARTICIPANT_ID, metavar="ID", show_default=False, help="Only this participant's events."),
+    ] = None,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Start with the lecture's first event.")] = False,
+    roster: RosterOption = None,
+    redis: RedisOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Follow a lecture's events until it ends."""
+    with connected(redis) as (client, _):
+        names = names_in(client, lecture, roster) if roster is not None else None
+        class_only = read_lecture(client, lecture).info.class_only
+        waiting = _Waiting(client, lecture)
+        if not json and sys.stdout.isatty():
+            _watch_live(client, lecture, participant, from_start, names, waiting)
+            return
+        show = (JsonLines(names) if json else PlainLines(names, class_only)).show
+        for event in follow(client, lecture, participant, from_start, while_waiting=waiting):
+            show(event)
+
+
+def _watch_live(
+    client: redis_py.Redis,
+    lecture: str,
+    participant: str | None,
+    from_start: bool,
+    names: Names | None,
+    waiting: Callable[[], None],
+) -> None:
+    """Follow a lecture as a table that moves."""
+    from producer.terminal.live_table import LiveTable  # late: rich is slow to load
+
+    def while_waiting() -> None:
+        waiting()
+        table.tick()
+
+    read_lecture(client, lecture)  # raises before anything is drawn if there is no such lecture
+    with LiveTable(lecture, lambda: read_lecture(client, lecture), names, whole=participant is None) as table:
+        for event in follow(client, lecture, participant, from_start, while_waiting=while_waiting):
+            table.show(event)
+
+
+class _Waiting:
+    """Called every second without an event. After PATIENCE calls it says once if probably no event will ever come."""
+
+    # A feed renews its heartbeat every 10 s, and a worker that loads its models is not listed yet.
+    PATIENCE = 15
+
+    def __init__(self, client: redis_py.Redis, lecture: str) -> None:
+        self._client = client
+        self._lecture = lecture
+        self._seconds = 0
+
+    def __call__(self) -> None:
+        self._seconds += 1
+        if self._seconds == self.PATIENCE:
+            found = read_lecture(self._client, self._lecture)
+            if not found.fed and (found.abandoned or not workers_listen(self._client)):
+                say(f"nobody feeds lecture {self._lecture}, and nobody works on it; waiting (Ctrl-C ends that)")

@@ -1,0 +1,50 @@
+"""Lectures whose producer was killed. The private Redis ran on without it, and no worker is left to end them."""
+
+import time
+from functools import partial
+from typing import cast
+
+import redis
+from redis.client import Pipeline
+
+from worker.contract.keys import RUNNING, SCAN_STEP, LectureKeys
+from worker.contract.lecture_hash import LectureFields, as_hash, ledger_from_hashes
+from worker.contract.lifetimes import RETENTION_S
+from worker.contract.messages import EndEvent
+from worker.contract.queue import RQ_KEYS
+from worker.contract.streams import ABANDONED, end_lecture
+
+
+def stop_abandoned(client: redis.Redis) -> None:
+    """End all running lectures as stopped. The caller must be alone: nobody else feeds or works.
+
+    Frames in flight count as never sampled. A command that resumes the lecture feeds them again.
+    """
+    lectures = cast(set[bytes], client.smembers(RUNNING))
+    if not lectures:
+        return
+    for key in client.scan_iter(RQ_KEYS, count=SCAN_STEP):  # the queue of dead workers
+        client.unlink(key)
+    for lecture in lectures:
+        keys = LectureKeys(lecture.decode())
+        in_flight = cast(list[bytes], client.hkeys(keys.in_flight))
+        client.transaction(partial(_end, keys), keys.info)
+        for number in map(int, in_flight):
+            client.unlink(keys.chunk(number), keys.outcome(number))
+        client.srem(RUNNING, lecture)
+
+
+def _end(keys: LectureKeys, pipe: Pipeline) -> None:
+    info = cast(dict[bytes, bytes], pipe.hgetall(keys.info))
+    participants = cast(list[bytes], pipe.hkeys(keys.participants))
+    pipe.multi()
+    if info.get(b"status") != b"running":
+        return
+    done = ledger_from_hashes(info, {})
+    committed: LectureFields = {"sampled": done.published + done.dropped + done.failed}
+    ledger = ledger_from_hashes({**info, b"sampled": str(committed["sampled"]).encode()}, {})
+    retention = int(info.get(b"retention", RETENTION_S))
+    end = EndEvent(keys.lecture, "stopped", ABANDONED, ledger)
+    end_lecture(pipe, keys, end, [each.decode() for each in participants], time.time(), retention)
+    pipe.hset(keys.info, mapping=as_hash(committed))
+    pipe.delete(keys.feeder)

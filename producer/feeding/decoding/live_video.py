@@ -1,0 +1,84 @@
+"""The video of a live stream: its pictures as they come. Loads FFmpeg."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from zlib import crc32
+
+import av
+from av.codec.context import Flags
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from producer.feeding.decoding.container import Unreadable, discard_all_but, reason_of, video_in
+from producer.feeding.decoding.pacing import StreamClock
+
+
+class LiveVideo:
+    """The best video stream of a live source, for one connection. Raises Unreadable if there is none.
+
+    `alive` is called for every packet. A web server sends again what it has, such as the last HLS segment, even when
+    nobody publishes any more. If `remembering`, the marks of key frames are collected in `marks`, and pictures before
+    the first key frame that is not among `known_key_frames` are skipped.
+    """
+
+    def __init__(
+        self,
+        container: InputContainer,
+        alive: Callable[[], None],
+        remembering: bool = False,
+        known_key_frames: Iterable[str] = (),
+    ) -> None:
+        self._container = container
+        self._alive = alive
+        self._remembering = remembering
+        self._known_key_frames = frozenset(known_key_frames)
+        self.marks: deque[str] = deque()
+        self._stream = video_in(container)
+        discard_all_but(self._stream)
+        # Each picture comes as soon as it is decoded, not when the codec is sure that none belongs before it.
+        self._stream.codec_context.flags |= Flags.low_delay
+        self._repeating = bool(self._known_key_frames)
+        self.broken_off: str | None = None
+        """After the last picture: the error with which the stream broke off; None if it ended."""
+
+    def pictures(self) -> Iterator[tuple[float, av.VideoFrame]]:
+        """Every picture, with its time in seconds since the first. Pictures that cannot be decoded are skipped.
+
+        Raises Unreadable if the stream ends without a picture.
+        """
+        clock = StreamClock()
+        none_yet = True
+        for frame in self._decoded():
+            none_yet = False
+            yield clock.at(frame.time, time.monotonic()), frame
+        if none_yet:
+            raise Unreadable(self.broken_off or "the stream ended without a new picture")
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        packets = self._container.demux(self._stream)
+        while True:
+            self._alive()
+            try:
+                packet = next(packets, None)
+            except (av.FFmpegError, OSError) as failure:
+                self.broken_off = reason_of(failure)
+                return
+            if packet is None:
+                return
+            if self._remembering and packet.is_keyframe:
+                self._remember(packet)
+            if self._repeating:
+                continue
+            try:
+                frames = self._stream.decode(packet)
+            except av.FFmpegError:
+                continue  # a packet was lost on the way; pictures that depend on it cannot be decoded
+            yield from frames
+
+    def _remember(self, packet: "Packet[VideoStream]") -> None:
+        mark = f"{packet.pts}:{crc32(bytes(packet)):x}"
+        self._repeating = self._repeating and mark in self._known_key_frames
+        if not self._repeating:
+            self.marks.append(mark)

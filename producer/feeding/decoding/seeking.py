@@ -1,0 +1,35 @@
+"""Where decoding may start if a recording is wanted from its middle on."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+# Pictures right after a key frame may depend on some before it (open GOP). With intra refresh, a marked key frame is
+# complete only when the next one comes. So decoding starts one key frame earlier than the nearest.
+KEY_FRAMES_BEFORE = 2
+
+
+class Stamp(NamedTuple):
+    """When a packet's picture is displayed and when it is decoded, in seconds, and whether it is a key frame."""
+
+    displayed: float | None
+    decoded: float | None
+    key: bool
+
+
+def first_needed(packets: Iterable[Stamp], t: float) -> int:
+    """The number of the packet with which decoding may start, if pictures are wanted from `t` on.
+
+    `packets` are in the order of decoding, `t` is in seconds from the first picture. The picture on display at `t` is
+    then decoded too. 0 if the times do not show it: a packet has none, or the clock restarts on the way.
+    """
+    start, clock = float("inf"), float("-inf")
+    keys: list[int] = []
+    for number, packet in enumerate(packets):
+        if packet.displayed is None or packet.decoded is None or packet.decoded < clock:
+            return 0
+        start, clock = min(start, packet.displayed), packet.decoded
+        if clock > start + t:  # no picture is displayed before it is decoded
+            break
+        if packet.key and packet.displayed <= start + t:
+            keys.append(number)
+    return keys[-KEY_FRAMES_BEFORE] if len(keys) >= KEY_FRAMES_BEFORE else 0

@@ -1,0 +1,101 @@
+"""Messages between the decoder's process and its parent: JSON, and a raw JPEG after a fresh `Sampled`."""
+
+from typing import cast
+
+from msgspec import Struct, json
+
+
+class FileTarget(Struct, frozen=True, tag="file"):
+    """A local file. The path is bytes, because a file name need not be text."""
+
+    path: bytes
+
+
+class StreamTarget(Struct, frozen=True, tag="stream"):
+    """What FFmpeg opens by an address: a URL or the device of a camera, with its options.
+
+    The URL may contain a password, so it is sent this way and not on the command line. `may_be_recording`: what answers
+    may turn out to be finished and whole.
+    """
+
+    url: str
+    options: dict[str, str]
+    may_be_recording: bool = False
+    format: str | None = None
+
+
+Target = FileTarget | StreamTarget
+
+
+class Order(Struct, frozen=True):
+    """To the decoder, the one line on its standard input: what to decode, and the file descriptor for its answers.
+
+    `size` is width and height of all pictures in pixels, by default those of the first one. `known_key_frames` are
+    marks of key frames that a live source has sent before; pictures before the first new one are skipped. `first` is
+    the number of the first sample of a recording that is wanted.
+    """
+
+    target: Target
+    fps: float
+    answers: int
+    size: tuple[int, int] | None = None
+    known_key_frames: list[str] = []
+    first: int = 0
+
+
+class Opened(Struct, frozen=True, tag="opened"):
+    """The first picture is decoded. Size in pixels as displayed; duration in seconds, if the file declares it.
+
+    `expected` is the number of samples. If it is `live`, pictures that are not read in time are lost.
+    """
+
+    width: int
+    height: int
+    duration: float | None = None
+    expected: int | None = None
+    live: bool = False
+
+
+class DecodingFailed(Struct, frozen=True, tag="failed"):
+    """Nothing can be decoded, or nothing more, for this `reason`."""
+
+    reason: str
+
+
+class Sampled(Struct, frozen=True, tag="sampled"):
+    """A sampled frame. If it is `fresh`, its JPEG is the next message; otherwise its picture is the previous one."""
+
+    frame: int
+    t: float
+    fresh: bool
+
+
+class KeyFrame(Struct, frozen=True, tag="key"):
+    """The `mark` of a key frame, by which it is recognized if the live source sends it again after a reconnect."""
+
+    mark: str
+
+
+class Alive(Struct, frozen=True, tag="alive"):
+    """Decoding continues, but no sample is due."""
+
+
+class Ended(Struct, frozen=True, tag="ended"):
+    """The last message. `shortfall` says what is missing of a recording, or why a live stream broke off."""
+
+    shortfall: str | None
+
+
+Message = Opened | DecodingFailed | Sampled | KeyFrame | Alive | Ended
+
+
+def encode(message: Struct) -> bytes:
+    return json.encode(message)
+
+
+def decode_message(data: bytes) -> Message:
+    return cast(Message, json.decode(data, type=Message))
+
+
+def decode_order(data: bytes) -> Order:
+    return json.decode(data, type=Order)

@@ -1,0 +1,117 @@
+"""The decoder's process, as its parent sees it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from multiprocessing.connection import Connection
+
+from producer.feeding.decoding.wire import Alive, Message, Order, Target, decode_message, encode
+
+# Python ignores the environment's and the working folder's modules (-I); the parent passes its own sys.path.
+CHILD = "import sys; sys.path[:] = sys.argv[1:]; from producer.feeding.decoding.decoder import main; main()"
+
+POLL_S = 0.1
+
+
+class DecoderSilent(Exception):
+    """The decoder sent nothing for too long."""
+
+
+class DecoderGone(Exception):
+    """The decoder's process ended; the message says with which signal or exit code."""
+
+
+class DecoderProcess:
+    """A running decoder. `close` ends it in any case.
+
+    It is started directly and not through multiprocessing, which would import the program's main module again. It has a
+    session of its own, so that a Ctrl-C for its parent does not reach it.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        fps: float,
+        size: tuple[int, int] | None = None,
+        known_key_frames: Iterable[str] = (),
+        first: int = 0,
+    ) -> None:
+        reading, writing = os.pipe()
+        self._answers = Connection(reading, writable=False)
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-c", CHILD, *sys.path],
+                stdin=subprocess.PIPE,
+                # A broken source makes codecs print a lot. Every error comes as a message.
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[writing],
+                start_new_session=True,
+                # It reads files of strangers, and need not know our Redis.
+                env={name: value for name, value in os.environ.items() if name != "REDIS_URL"},
+                bufsize=0,
+            )
+        except BaseException:
+            self._answers.close()
+            raise
+        finally:
+            os.close(writing)
+        assert self._process.stdin is not None
+        # Its standard input stays open: the child ends when this end closes. If the child is gone already, `receive`
+        # raises.
+        order = Order(target, fps, writing, size, list(known_key_frames), first)
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(encode(order) + b"\n")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def first_answer(self, patience: float, stop: threading.Event) -> Message | None:
+        """The first message that is not `Alive`; otherwise as `receive`."""
+        deadline = time.monotonic() + patience
+        while isinstance(answer := self.receive(deadline - time.monotonic(), stop), Alive):
+            pass
+        return answer
+
+    def receive(self, patience: float, stop: threading.Event) -> Message | None:
+        """The next message; None if `stop` is set first. Raises DecoderSilent after `patience` seconds, or DecoderGone.
+
+        The time during which this process itself is suspended does not count.
+        """
+        for _ in range(max(1, round(patience / POLL_S))):
+            if stop.is_set():
+                return None
+            if self._answered():
+                return decode_message(self.receive_bytes())
+        raise DecoderSilent
+
+    def receive_bytes(self) -> bytes:
+        """The next message as bytes: after a fresh sample its JPEG. Raises DecoderGone."""
+        try:
+            return self._answers.recv_bytes()
+        except (EOFError, OSError):
+            raise DecoderGone(self._exit()) from None
+
+    def close(self) -> None:
+        """Kill the process. May be called again."""
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._answers.close()
+
+    def _answered(self) -> bool:
+        try:
+            return self._answers.poll(POLL_S)
+        except OSError:
+            raise DecoderGone(self._exit()) from None
+
+    def _exit(self) -> str:
+        code = self._process.wait()
+        return signal.Signals(-code).name if code < 0 else f"exit code {code}"

@@ -1,0 +1,170 @@
+"""An opened live source: its frames as they come, over several connections."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+
+from producer.feeding.decoding.wire import DecodingFailed, Ended, KeyFrame, Opened, Sampled
+from producer.feeding.sources.address import Address
+from producer.feeding.sources.decoder_process import DecoderGone, DecoderProcess, DecoderSilent
+from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.sources.source import Source
+from producer.metrics.counters import SOURCE_RECONNECTS
+
+GIVE_UP_S = 60.0
+"""Default of the seconds without a frame after which a live source is given up."""
+
+# Seconds to find the stream and wait for its first key frame.
+OPENING_S = 30.0
+
+# Seconds without a picture after which a connection is cut: sound may continue while the picture stands still. Longer
+# than READ_S of `decoding.container`, whose error message says more.
+STALLED_S = 20.0
+
+# The pause between two attempts to connect doubles from the first to the longest. A restarted encoder is back in a
+# second; a server that is down should not be asked all the time.
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 10.0
+
+# Key frames that are remembered, an hour of most streams: a web server that sends a recording without its length looks
+# live, and sends it again from the start. Their marks, 20 bytes each, go through one pipe at once (64 KiB).
+KEY_FRAMES = 2048
+
+# Decimals of a frame's time: milliseconds. No stream clock and no wall clock is better.
+T_DIGITS = 3
+
+
+class LiveSource(Source):
+    """An opened stream or camera. It reconnects when it is cut off or stalls.
+
+    `width` and `height` are those at the beginning; later pictures are scaled to them. `shortfall` is None if the
+    source was stopped or turned out to be over. `trouble` says why there is no connection, None while there is one.
+    `reconnects` counts connections after the first. Any thread may read both.
+    """
+
+    live = True
+    expected = None
+    shortfall: str | None = None
+
+    def __init__(self, address: Address, fps: float, give_up_s: float, decoder: DecoderProcess, opened: Opened) -> None:
+        self.label = address
+        self._target = address.target
+        self._fps = fps
+        self._give_up_s = give_up_s
+        self._decoder = decoder
+        self._closing = threading.Lock()
+        self._closed = False
+        self.width = opened.width
+        self.height = opened.height
+        self.trouble: str | None = None
+        self.reconnects = 0
+        # Seconds of time.monotonic().
+        self._first_came: float | None = None
+        self._last_came = time.monotonic()
+        self._known_key_frames: deque[str] = deque(maxlen=KEY_FRAMES)
+        self._next_frame = 0
+        self._t = 0.0
+
+    @property
+    def decoder_pid(self) -> int:
+        return self._decoder.pid
+
+    def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
+        """The frames, until `stop` is set, the source is given up, or it turns out to be over. Call it once.
+
+        `t` is in seconds since the first frame and never decreases: by the stream's clock within a connection, by the
+        wall clock from one connection to the next. Numbers have no gaps. Read it all the time, or the source falls
+        behind.
+        """
+        self._last_came = time.monotonic()
+        while True:
+            yield from self._connection(stop)
+            if stop.is_set() or not self._reconnected(stop):
+                return
+
+    def close(self) -> None:
+        with self._closing:
+            self._closed = True
+            self._decoder.close()
+
+    def _connection(self, stop: threading.Event) -> Iterator[SampledFrame]:
+        """The frames of this connection; `trouble` says why it ended."""
+        start: float | None = None
+        try:
+            while (message := self._decoder.receive(self._patience(), stop)) is not None:
+                if isinstance(message, Sampled):
+                    jpeg = self._decoder.receive_bytes()
+                    self._last_came = time.monotonic()
+                    if start is None:
+                        start = self._start()
+                    self._t = round(start + message.t, T_DIGITS)
+                    yield SampledFrame(self._next_frame, self._t, jpeg)
+                    self._next_frame += 1
+                elif isinstance(message, KeyFrame):
+                    self._known_key_frames.append(message.mark)
+                elif isinstance(message, Ended):
+                    self.trouble = message.shortfall or "the stream ended"
+                    return
+                elif self._patience() <= 0:
+                    raise DecoderSilent  # it reads, but no picture comes
+        except DecoderGone as gone:
+            self.trouble = f"the decoder crashed ({gone})"
+        except DecoderSilent:
+            self.trouble = f"no picture for {time.monotonic() - self._last_came:.0f} s"
+
+    def _start(self) -> float:
+        """The time in the lecture of a connection's first picture, which has just come."""
+        if self._first_came is None:
+            self._first_came = self._last_came
+            return 0.0
+        # The stream's own clock may be ahead of the wall clock, because media came in one burst.
+        return max(self._last_came - self._first_came, self._t + 1 / self._fps)
+
+    def _reconnected(self, stop: threading.Event) -> bool:
+        """Try until there is a connection. False if `stop` is set before, the source is over, or it is given up."""
+        pause = FIRST_PAUSE_S
+        while True:
+            self._decoder.close()
+            if stop.wait(max(0.0, min(pause, self._left()))) or self._closed:
+                return False
+            if self._left() <= 0:
+                self.shortfall = f"given up after {self._give_up_s:g} s without a picture: {self.trouble}"
+                return False
+            answer = self._tried(stop)
+            if isinstance(answer, Opened):
+                self._last_came = time.monotonic()  # its first picture is decoded, and on its way
+                if answer.live:
+                    self.trouble = None
+                    self.reconnects += 1
+                    SOURCE_RECONNECTS.inc()
+                return answer.live  # a source that is now a recording is over: an HLS playlist was completed
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    def _tried(self, stop: threading.Event) -> Opened | None:
+        with self._closing:
+            if self._closed:
+                return None
+            self._decoder = DecoderProcess(self._target, self._fps, (self.width, self.height), self._known_key_frames)
+        patience = min(OPENING_S, self._left())
+        try:
+            answer = self._decoder.first_answer(patience, stop)
+        except DecoderGone as gone:
+            self.trouble = f"the decoder crashed ({gone})"
+        except DecoderSilent:
+            if patience == OPENING_S:  # the last attempt before the source is given up is cut short, and shows nothing
+                self.trouble = f"no picture within {OPENING_S:g} s"
+        else:
+            if isinstance(answer, Opened):
+                return answer
+            if isinstance(answer, DecodingFailed):
+                self.trouble = answer.reason.partition(";")[0]  # the rest is advice about a wrong address
+        return None
+
+    def _left(self) -> float:
+        """Seconds until the source is given up."""
+        return self._last_came + self._give_up_s - time.monotonic()
+
+    def _patience(self) -> float:
+        """Seconds for which this connection may still go without a picture."""
+        return min(self._last_came + STALLED_S - time.monotonic(), self._left())

@@ -1,0 +1,86 @@
+"""Open sources: a file, a URL or a camera, or several recordings as one."""
+
+import threading
+from collections.abc import Sequence
+
+from producer.feeding.decoding.sampling import checked_fps
+from producer.feeding.decoding.wire import DecodingFailed, FileTarget, Opened
+from producer.feeding.sources.address import Address, SourceError, address_of
+from producer.feeding.sources.decoder_process import DecoderGone, DecoderProcess, DecoderSilent
+from producer.feeding.sources.live import GIVE_UP_S, LiveSource
+from producer.feeding.sources.live import OPENING_S as STREAM_OPENING_S
+from producer.feeding.sources.recording import Recording
+from producer.feeding.sources.recordings import Recordings
+from producer.feeding.sources.request import SourceRequest
+from producer.feeding.sources.source import Source
+
+# Seconds until the first picture of a file. On an idle machine it takes 0.5 s, the start of the process included.
+FILE_OPENING_S = 10.0
+
+# The same for a file that is wanted from its middle on: it is first read up to there, gigabytes from a slow disk.
+FILE_SEARCHING_S = 120.0
+
+
+def open_sources(requests: Sequence[SourceRequest], fps: float, give_up_s: float = GIVE_UP_S, first: int = 0) -> Source:
+    """Open the requested sources, at least one; several recordings become one source. Arguments as of `open_source`.
+
+    Raises SourceError if one of them cannot be opened, or one of several is live.
+    """
+    if len(requests) == 1:
+        return open_source(requests[0].source, fps, give_up_s, first)
+    opened: dict[str, Recording] = {}
+    try:
+        for source, participant in requests:
+            assert participant is not None, "each of several sources has a name"
+            opened[participant] = _open_recording(source, fps, first)
+    except BaseException:
+        for recording in opened.values():
+            recording.close()
+        raise
+    return Recordings(opened)
+
+
+def open_source(source: str, fps: float, give_up_s: float = GIVE_UP_S, first: int = 0) -> Recording | LiveSource:
+    """Open `source`, a file, URL or camera, and sample it `fps` times per second.
+
+    An http:// or https:// URL is a recording if the server declares its length in seconds or bytes. Everything else is
+    live, and given up after `give_up_s` seconds without a frame. The frames of a recording start with number `first`.
+
+    Raises SourceError if there is no picture within 10 s (a file) or 30 s, ValueError if `fps` is out of range.
+    """
+    checked_fps(fps)
+    address = address_of(source)
+    decoder = DecoderProcess(address.target, fps, first=first)
+    try:
+        opened = _opened(address, decoder, FILE_SEARCHING_S if first else FILE_OPENING_S)
+    except BaseException:
+        decoder.close()
+        raise
+    if opened.live:
+        return LiveSource(address, fps, give_up_s, decoder, opened)
+    return Recording(address, decoder, opened)
+
+
+def _open_recording(source: str, fps: float, first: int) -> Recording:
+    opened = open_source(source, fps, first=first)
+    if isinstance(opened, LiveSource):
+        opened.close()
+        raise SourceError(f"{opened.label.shown}: is live; only recordings can be ingested together")
+    return opened
+
+
+def _opened(address: Address, decoder: DecoderProcess, file_patience: float) -> Opened:
+    if isinstance(address.target, FileTarget):
+        patience, slow, damaged = file_patience, "is it on a slow disk or damaged?", "the file is damaged, convert it"
+    else:
+        patience, slow, damaged = STREAM_OPENING_S, "is it being sent?", "check whether a player shows it"
+    try:
+        answer = decoder.first_answer(patience, threading.Event())
+    except DecoderSilent:
+        raise SourceError(f"{address.shown}: no picture within {patience:g} s; {slow}") from None
+    except DecoderGone as gone:
+        raise SourceError(f"{address.shown}: the decoder crashed on it ({gone}); {damaged}") from None
+    if isinstance(answer, Opened):
+        return answer
+    reason = answer.reason if isinstance(answer, DecodingFailed) else "no picture came"
+    raise SourceError(f"{address.shown}: {reason}")

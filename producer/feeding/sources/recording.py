@@ -1,0 +1,61 @@
+"""One opened recording: its size, its length, and its frames."""
+
+import threading
+from collections.abc import Iterator
+
+from producer.feeding.decoding.wire import DecodingFailed, Ended, Opened, Sampled
+from producer.feeding.sources.address import SourceLabel
+from producer.feeding.sources.decoder_process import DecoderGone, DecoderProcess, DecoderSilent
+from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.sources.source import Source
+from producer.presentation.clock import clock
+from worker.contract.limits import MAX_RECORDING_S
+
+# A working decoder reports every second. After this many seconds of silence it hangs.
+SILENCE_S = 60.0
+
+
+class Recording(Source):
+    """An opened recording. `duration` is in seconds, None if the file does not declare it."""
+
+    live = False
+    shortfall: str | None = None
+
+    def __init__(self, label: SourceLabel, decoder: DecoderProcess, opened: Opened) -> None:
+        self.label = label
+        self._decoder = decoder
+        self.width = opened.width
+        self.height = opened.height
+        self.duration = opened.duration
+        self.expected = opened.expected
+
+    @property
+    def decoder_pid(self) -> int:
+        return self._decoder.pid
+
+    def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
+        jpeg = b""
+        reached = 0.0
+        try:
+            while (message := self._decoder.receive(SILENCE_S, stop)) is not None:
+                if isinstance(message, Ended):
+                    self.shortfall = message.shortfall
+                    return
+                if isinstance(message, Sampled):
+                    if message.t > MAX_RECORDING_S:
+                        self.shortfall = f"is longer than {clock(MAX_RECORDING_S)}, the limit of a recording"
+                        return
+                    if message.fresh:
+                        jpeg = self._decoder.receive_bytes()
+                    reached = message.t
+                    yield SampledFrame(message.frame, message.t, jpeg)
+                if isinstance(message, DecodingFailed):
+                    self.shortfall = f"at {clock(reached)} the file {message.reason}"
+                    return
+        except DecoderGone as gone:
+            self.shortfall = f"the decoder crashed at {clock(reached)} ({gone}); the file is damaged"
+        except DecoderSilent:
+            self.shortfall = f"the decoder hangs at {clock(reached)}; the file is damaged"
+
+    def close(self) -> None:
+        self._decoder.close()

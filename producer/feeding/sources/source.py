@@ -1,0 +1,50 @@
+"""What an opened source offers to the feed, whether it is a recording, several, or a live stream."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from types import TracebackType
+from typing import ClassVar, TypeVar
+
+from producer.feeding.sources.address import SourceLabel
+from producer.feeding.sources.frame import SampledFrame
+
+This = TypeVar("This", bound="Source")
+
+
+class Source(ABC):
+    """An opened source, and a context manager that closes it.
+
+    `width` and `height` are pixels as displayed (upright, not scaled), `expected` is the number of frames, None if it
+    is unknown. If it is `live`, frames that are not read in time are lost.
+    """
+
+    live: ClassVar[bool]
+    label: SourceLabel
+    width: int
+    height: int
+    expected: int | None
+
+    @property
+    @abstractmethod
+    def shortfall(self) -> str | None:
+        """After `frames`: in one line what is missing of the source, or None if nothing is."""
+
+    @abstractmethod
+    def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
+        """The frames, until the source ends or `stop` is set. Call it once.
+
+        A decoder that crashes or hangs ends them too; `shortfall` then says so.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the decoder at once. May be called again, and by another thread than that of `frames`."""
+
+    def __enter__(self: This) -> This:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,216 @@
+"""Ingest a lecture: the feed runs in a thread, and the foreground shows the events until the lecture is over."""
+
+import re
+import time
+import unicodedata
+from contextlib import AbstractContextManager
+from itertools import count
+from signal import SIGPIPE
+
+import redis
+from msgspec import Struct, structs
+
+from producer.embedded.workers import Workers, WorkersEnded
+from producer.feeding.background import BackgroundFeed
+from producer.feeding.feed import Feed
+from producer.feeding.resuming import Interrupted
+from producer.feeding.sources.live import LiveSource
+from producer.feeding.sources.source import Source
+from producer.feeding.starting import LectureExists, NewLecture
+from producer.listening import workers_listen
+from producer.metrics.counters import SOURCE_CONNECTED
+from producer.presentation.clock import clock
+from producer.reading.analysis.names import Names, Roster
+from producer.reading.analysis.summary import ledger_line
+from producer.reading.follow import follow
+from producer.reading.lectures import forget
+from producer.saying import discard_output, say
+from producer.stopping import Stop, exit_code, stoppable
+from producer.terminal.outputs import JsonLines, Output, Overview
+from producer.terminal.progress import ProgressBar, StatusLine
+from worker.contract.lifetimes import RETENTION_S
+from worker.contract.messages import EndEvent, LectureChoices
+
+# Seconds without an event after which the producer checks whether any worker listens.
+PATIENCE_S = 10.0
+
+# Characters of a lecture id that may come from the name of its source. An id has up to 64; a number may follow.
+LONGEST_NAME = 56
+
+
+class IngestSettings(Struct, frozen=True):
+    """How to ingest a lecture.
+
+    `lecture` None: its id is made from the name of the source. `participant` is the one person in the recording.
+    `redis` is the URL given on the command line, without credentials, for the commands that are suggested at the end.
+    `roster` has names for what is printed. With `class_only` nothing is published per person. Results are kept for
+    `retention` seconds. `resumed` is the lecture to resume.
+    """
+
+    lecture: str | None
+    fps: float
+    participant: str | None
+    max_bytes: int
+    json: bool
+    redis: str | None = None
+    roster: Roster | None = None
+    class_only: bool = False
+    retention: int = RETENTION_S
+    resumed: Interrupted | None = None
+
+
+def ingest(
+    settings: IngestSettings, source: Source, client: redis.Redis, workers: AbstractContextManager[Workers | None]
+) -> int:
+    """Feed `source` and show the events; the exit code.
+
+    0: the lecture is done. 1: frames failed, a file is shorter than declared, or a live source was lost. 128 plus the
+    number of a signal: stopped, 130 by Ctrl-C, 143 by SIGTERM, 141 because the reader of its output left. `workers` are
+    this command's own, None if others do the work. Raises LectureExists, LectureNotResumable, LectureGone,
+    LectureForgotten, WorkersEnded, redis.RedisError, and SystemExit at the second Ctrl-C.
+    """
+    lecture, feed = _started(settings, source, client)
+    names = Names(settings.roster) if settings.roster is not None else None
+    SOURCE_CONNECTED.set_function(lambda: not isinstance(source, LiveSource) or source.trouble is None)
+    line = _line(lecture, source, feed)
+    display = JsonLines(names) if settings.json else Overview(lecture, settings.redis, line, names, settings.class_only)
+    try:
+        with stoppable() as stop, workers as own, BackgroundFeed(feed, source, stop.event) as background, display:
+            ingestion = _Ingestion(client, lecture, source, background, stop, own)
+            end = ingestion.follow(display)
+    except WorkersEnded as ended:
+        if ended.refused and settings.resumed is None:  # no frame was ever processed, so there is nothing to keep
+            forget(client, lecture)
+        raise
+    except SystemExit:
+        say(f"exiting at once; lecture {lecture} is not finished, `producer forget {lecture}` erases it{_hint(source)}")
+        raise
+    if not ingestion.unread:
+        display.conclude(end)
+    return _concluded(source, feed, end, stop)
+
+
+def lecture_name(title: str) -> str:
+    """A lecture id made from the title of its source."""
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", plain).strip("-")[:LONGEST_NAME] or "lecture"
+
+
+def _started(settings: IngestSettings, source: Source, client: redis.Redis) -> tuple[str, Feed]:
+    """The lecture's id and its feed. An id made from the source's name gets a number if it is taken."""
+    choices = LectureChoices(settings.participant, settings.class_only, settings.retention)
+    name = settings.lecture or lecture_name(source.label.title)
+    new = NewLecture(name, source.label.name, settings.fps, source.width, source.height, choices)
+    if settings.resumed is not None:
+        settings.resumed.check(new)
+        return name, Feed.resume(client, name, settings.resumed, settings.max_bytes)
+    for number in count(1):
+        lecture = name if number == 1 else f"{name}-{number}"
+        try:
+            return lecture, Feed.start(client, structs.replace(new, lecture=lecture), settings.max_bytes)
+        except LectureExists:
+            if settings.lecture:
+                raise
+    raise AssertionError("numbers do not end")
+
+
+def _line(lecture: str, source: Source, feed: Feed) -> ProgressBar | StatusLine:
+    """The progress display: a bar for a recording, a line for a live source."""
+    if not isinstance(source, LiveSource):
+        return ProgressBar(lecture, source.expected)
+    started = time.monotonic()
+
+    def text() -> str:
+        frames, _, dropped = feed.progress
+        connection = "" if source.trouble is None else "no connection, "
+        counts = f"{frames} frames, {dropped} dropped, reconnects: {source.reconnects}"
+        return f"ingesting {lecture}  {clock(time.monotonic() - started)}  {connection}{counts}"
+
+    return StatusLine(text)
+
+
+class _Ingestion:
+    """A lecture being ingested: it follows the events, and checks everything that can go wrong meanwhile."""
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        lecture: str,
+        source: Source,
+        background: BackgroundFeed,
+        stop: Stop,
+        workers: Workers | None,
+    ) -> None:
+        self._client = client
+        self._lecture = lecture
+        self._source = source
+        self._background = background
+        self._stop = stop
+        self._workers = workers
+        self._said_stopping = False
+        self._said_nobody_listens = False
+        self._said_no_connection = False
+        self._last_event = time.monotonic()
+        self.unread = False
+        """Whether the reader of standard output has closed it."""
+
+    def follow(self, display: Output) -> EndEvent:
+        """Show every event; the last one. If nobody reads the output any more, stop."""
+        for event in follow(self._client, self._lecture, while_waiting=self._wait):
+            self._last_event = time.monotonic()
+            self._check()
+            if not self.unread:
+                try:
+                    display.show(event)
+                except BrokenPipeError:
+                    discard_output()
+                    self.unread = True
+                    self._stop.event.set()
+            if isinstance(event, EndEvent):
+                return event
+        raise AssertionError("the last event is the end")
+
+    def _wait(self) -> None:
+        self._check()
+        if self._workers is None and not self._said_nobody_listens and self._waited_long():
+            self._said_nobody_listens = True
+            say("no worker takes frames from this Redis; start some there with `worker run`; waiting")
+
+    def _waited_long(self) -> bool:
+        return time.monotonic() - self._last_event > PATIENCE_S and not workers_listen(self._client)
+
+    def _check(self) -> None:
+        if self._stop.signal is not None and not self._said_stopping:
+            self._said_stopping = True
+            say("stopping; workers finish what is in flight (Ctrl-C again exits at once)")
+        if isinstance(self._source, LiveSource):
+            self._check_connection(self._source)
+        if self._workers is not None:
+            self._workers.check()
+        self._background.check()
+
+    def _check_connection(self, source: LiveSource) -> None:
+        """Say once for every loss of the connection why it was lost."""
+        trouble = source.trouble
+        if trouble is not None and not self._said_no_connection and source.shortfall is None:
+            say(f"{source.label.shown}: connection lost: {trouble}; trying again")
+        self._said_no_connection = trouble is not None
+
+
+def _concluded(source: Source, feed: Feed, end: EndEvent, stop: Stop) -> int:
+    """Say what was not in order; the exit code."""
+    if end.status == "stopped":
+        at, frames = clock(feed.progress.t), feed.progress.frames
+        say(f"stopped at {at} after {frames} frames; they are committed to lecture {end.lecture}{_hint(source)}")
+        return exit_code(stop.signal or SIGPIPE)
+    if source.shortfall is not None:
+        say(f"{source.label.shown}: {source.shortfall}; the rest is in lecture {end.lecture}")
+    if end.status == "done" and end.reason:
+        say(f"lecture {end.lecture}: {end.reason}")
+    if end.ledger.failed or end.ledger.dropped:
+        say(f"lecture {end.lecture}: {ledger_line(end.ledger)}")
+    return 0 if end.status == "done" else 1
+
+
+def _hint(source: Source) -> str:
+    return "" if source.live else "; --resume continues it"

@@ -1,0 +1,23 @@
+// Adds to LecturePulse, which has the thresholds of thresholds.py: awayS, and tones as [share, opacity].
+"use strict";
+Object.assign(LecturePulse, {
+  clock(seconds) {
+    const whole = Math.max(0, Math.floor(seconds + 1e-6));
+    const two = (n) => String(n).padStart(2, "0");
+    return `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
+  },
+
+  signed(value) {
+    return (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2);
+  },
+
+  // The place in `tones` of the tone for a share.
+  toneOf(share) {
+    return LecturePulse.tones.filter(([from]) => share >= from).length - 1;
+  },
+
+  // As away_after_s in thresholds.py.
+  awayAfter(fps) {
+    return fps ? Math.max(LecturePulse.awayS, 2 / fps) : LecturePulse.awayS;
+  },
+});

@@ -1,0 +1,107 @@
+"""Names of participants, by a roster: by id, or by the place in the picture where somebody is shown."""
+
+from collections import Counter
+from collections.abc import Collection
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from worker.contract.messages import EmotionEvent, Event, encode
+
+Length = Annotated[float, Meta(gt=0)]
+
+
+class RosterRefused(Exception):
+    """A roster that cannot be read or does not fit its lecture; the message says why."""
+
+
+class Tile(Struct, frozen=True, forbid_unknown_fields=True):
+    """The place where one person is shown. `box` is x, y, width, height in pixels of the recording."""
+
+    name: str
+    box: tuple[float, float, Length, Length]
+
+    def holds(self, event: EmotionEvent) -> bool:
+        """Whether the middle of the face is inside."""
+        x, y, width, height = self.box
+        face_x, face_y, face_width, face_height = event.box
+        return 0 <= face_x + face_width / 2 - x < width and 0 <= face_y + face_height / 2 - y < height
+
+
+class Roster(Struct, frozen=True, forbid_unknown_fields=True):
+    """Names by participant id and by tile."""
+
+    participants: dict[str, str] | None = None
+    tiles: list[Tile] | None = None
+
+
+class Names:
+    """The names of a lecture's participants, as far as the events that were added show them.
+
+    A name by id comes first. Otherwise a participant gets the name of the tile that holds more than half of their
+    sightings. They get none if two tiles do, or if the tile holds most of another participant's sightings too.
+    """
+
+    def __init__(self, roster: Roster) -> None:
+        self._by_id = roster.participants or {}
+        self._tiles = roster.tiles or []
+        self._last_frame: dict[str, int] = {}
+        self._sightings: Counter[str] = Counter()
+        self._in_tiles: dict[str, Counter[int]] = {}
+        self._main_tiles: dict[str, list[int]] = {}
+
+    def add(self, event: Event) -> None:
+        """Add an event. Each participant's events come in order; an event that comes again is ignored."""
+        if not self._tiles or not isinstance(event, EmotionEvent) or event.participant in self._by_id:
+            return
+        participant = event.participant
+        if event.frame <= self._last_frame.get(participant, -1):
+            return
+        self._last_frame[participant] = event.frame
+        self._sightings[participant] += 1
+        inside = self._in_tiles.setdefault(participant, Counter())
+        inside.update(number for number, tile in enumerate(self._tiles) if tile.holds(event))
+        half = self._sightings[participant] / 2
+        self._main_tiles[participant] = [number for number, count in inside.items() if count > half]
+
+    def of(self, participant: str) -> str | None:
+        """The participant's name; None if they have none."""
+        if participant in self._by_id:
+            return self._by_id[participant]
+        tiles = self._main_tiles.get(participant, [])
+        unique = len(tiles) == 1 and self._participants_in(tiles[0]) == [participant]
+        return self._tiles[tiles[0]].name if unique else None
+
+    def check(self, seen: Collection[str]) -> None:
+        """RosterRefused if the roster does not fit a lecture that is over and has the participants `seen`."""
+        unknown = sorted(set(self._by_id).difference(seen))
+        if unknown:
+            known = ", ".join(sorted(seen)) or "nobody"
+            raise RosterRefused(f"the roster names {', '.join(unknown)}, not seen in the lecture; seen: {known}")
+        for number, tile in enumerate(self._tiles):
+            inside = self._participants_in(number)
+            if len(inside) > 1:
+                raise RosterRefused(
+                    f"the roster's tile {tile.name!r} shows {' and '.join(inside)}; name them by their ids"
+                )
+        for participant, tiles in sorted(self._main_tiles.items()):
+            if len(tiles) > 1:
+                both = " and ".join(repr(self._tiles[number].name) for number in sorted(tiles))
+                raise RosterRefused(f"the roster's tiles {both} both show {participant}; name {participant} by id")
+
+    def _participants_in(self, tile: int) -> list[str]:
+        return sorted(participant for participant, tiles in self._main_tiles.items() if tile in tiles)
+
+
+def encode_named(event: Event, names: Names | None) -> bytes:
+    """The event's JSON. With `names`, a participant's event has one more field, `name`, which may be null."""
+    if names is None or not isinstance(event, EmotionEvent):
+        return encode(event)
+    return msgspec.json.encode({**msgspec.to_builtins(event), "name": names.of(event.participant)})
+
+
+def natural_order(participant: str) -> tuple[str, int]:
+    """A sort key that puts p9 before p10 and p100 after p99."""
+    prefix = participant.rstrip("0123456789")
+    return prefix, int(participant[len(prefix) :] or -1)

@@ -1,0 +1,63 @@
+"""A summary of a lecture: each participant's first and last time, and the share of each displayed emotion."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from producer.presentation.thresholds import MIN_SHARE
+from worker.contract.messages import ClassEvent, EmotionEvent, Event, Ledger
+
+
+@dataclass
+class ParticipantSummary:
+    """A participant: first and last time in seconds of media time, and frames by displayed emotion."""
+
+    first: float
+    last: float
+    emotions: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def frames(self) -> int:
+        return self.emotions.total()
+
+    @property
+    def shares(self) -> list[tuple[str, float]]:
+        """(emotion, share of the frames), the largest share first, equal shares by name."""
+        by_count = sorted(self.emotions.items(), key=lambda item: (-item[1], item[0]))
+        return [(emotion, count / self.frames) for emotion, count in by_count]
+
+
+class Summary:
+    """Sums up the events of a lecture. Its size grows with the participants, not with the frames."""
+
+    def __init__(self) -> None:
+        self.participants: dict[str, ParticipantSummary] = {}
+        self._class: Counter[str] = Counter()
+        self._class_frames = 0
+
+    def add(self, event: Event) -> None:
+        """Add an event."""
+        if isinstance(event, ClassEvent) and event.scores is not None:
+            self._class.update(event.scores)
+            self._class_frames += 1
+        if isinstance(event, EmotionEvent):
+            seen = self.participants.setdefault(event.participant, ParticipantSummary(event.t, event.t))
+            seen.last = event.t
+            seen.emotions[event.emotion] += 1
+
+    def class_line(self) -> str:
+        """The class in one line: the mean share of each displayed emotion, the largest first."""
+        if not self._class_frames:
+            return "nobody was seen"
+        means = [(emotion, total / self._class_frames) for emotion, total in self._class.most_common()]
+        return "class: " + ", ".join(f"{emotion} {mean:.0%}" for emotion, mean in means if mean > MIN_SHARE)
+
+
+def ledger_line(ledger: Ledger) -> str:
+    """The ledger in words: where every sampled frame went."""
+    parts = [f"{ledger.published} published"]
+    parts += [f"{count} {name}" for name, count in (("dropped", ledger.dropped), ("failed", ledger.failed)) if count]
+    parts += [f"{ledger.in_flight} in flight"] if ledger.in_flight else []
+    line = f"{ledger.sampled} frames sampled: {', '.join(parts)}"
+    if ledger.reasons:
+        line += " (" + ", ".join(f"{reason} {count}" for reason, count in sorted(ledger.reasons.items())) + ")"
+    return line

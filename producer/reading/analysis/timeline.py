@@ -1,0 +1,322 @@
+"""A lecture's events as a timeline: equal steps of media time, few enough to be drawn.
+
+Memory grows with the participants, not with the length of the lecture. When a lecture outgrows its steps, neighbouring
+steps are joined. So the same code follows a lecture that is still running.
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtrit
+
+from producer.presentation.thresholds import away_after_s
+from producer.reading.analysis.names import natural_order
+from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, EndEvent, Event
+
+Array = npt.NDArray[np.float64]
+
+MAX_BINS = 720
+"""Steps of a timeline, about one for each pixel of a chart. Divisible by every number of steps that are joined."""
+
+# Seconds of a step, each a multiple of the one before; after the last they double. A lecture of 12 minutes has steps of
+# 1 s, one of an hour 5 s, one of three hours 20 s.
+BIN_SECONDS = (1.0, 5.0, 10.0, 20.0, 60.0)
+
+MIN_FOR_MARGIN = 3
+"""Participants that a margin of uncertainty needs. The spread between two says too little."""
+
+CONFIDENCE_LEVEL = 0.95
+
+# Events that are collected before numpy adds them up. With this many, the call itself costs little.
+BATCH = 4096
+
+# Columns of the sums: frames (of the class) or sightings (of a participant), faces, and sums over those faces.
+_COUNT, _FACES, _SCORES, _VALENCE, _AROUSAL = 0, 1, slice(2, 9), 9, 10
+_COLUMNS = 11
+
+
+@dataclass(frozen=True)
+class ParticipantTimeline:
+    """One participant through the lecture.
+
+    `sightings` [bins] counts the frames of each step in which the participant was seen. `scores` [bins, 7] are their
+    mean scores, NaN where there are none. `gaps` counts the times when the participant was away (`away_after_s`)
+    between first and last sighting; `longest_gap` is (start, seconds) of the longest. Times are seconds of media time.
+    """
+
+    id: str
+    frames: int
+    first: float
+    last: float
+    gaps: int
+    longest_gap: tuple[float, float] | None
+    emotions: Counter[str]
+    sightings: Array
+    scores: Array
+
+    @property
+    def shown(self) -> npt.NDArray[np.int64]:
+        """Index in EMOTIONS of the emotion displayed most in each step, [bins]; -1 where not seen."""
+        return strongest(self.scores)
+
+    @property
+    def strength(self) -> Array:
+        """The mean score of that emotion, [bins], 0 to 1; 0 where not seen."""
+        return np.where(self.sightings > 0, np.nan_to_num(self.scores).max(axis=1), 0.0)
+
+
+@dataclass(frozen=True)
+class Certainty:
+    """How certain the models were: sightings, the mean of their largest scores, and how often the networks agreed.
+
+    `predicted` counts the sightings that each network read, `agreed` those where its prediction was the ensemble's.
+    `compared` counts the sightings that more than one network read, `unanimous` those where all predicted the same.
+    """
+
+    sightings: int = 0
+    confidence: float = math.nan
+    predicted: Counter[str] = field(default_factory=Counter)
+    agreed: Counter[str] = field(default_factory=Counter)
+    compared: int = 0
+    unanimous: int = 0
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A lecture in steps of `bin_s` seconds; step i begins at i * bin_s.
+
+    `seconds` is the length of the lecture. `frames` [bins] counts the analysed frames, `faces` [bins] are their mean
+    numbers of faces. `scores` [bins, 7], `valence` and `arousal` [bins] are means over all faces, NaN where there are
+    none. `empty` counts the frames without a face. `margins` [bins, 2] are half the widths of the 95 % interval of
+    valence and arousal, from the spread between the participants of that step; NaN where they are fewer than
+    MIN_FOR_MARGIN. `versions` counts frames by the version of the models.
+    """
+
+    bin_s: float
+    seconds: float
+    frames: Array
+    faces: Array
+    most_faces: int
+    empty: int
+    scores: Array
+    valence: Array
+    arousal: Array
+    margins: Array
+    participants: list[ParticipantTimeline]
+    certainty: Certainty
+    versions: Counter[str]
+
+    @property
+    def bins(self) -> int:
+        return len(self.frames)
+
+    @property
+    def analysed(self) -> int:
+        """Frames that were analysed."""
+        return int(self.frames.sum())
+
+    @property
+    def mean_faces(self) -> float:
+        """Mean number of faces in a frame; NaN if no frame was analysed."""
+        return float(np.nansum(self.faces * self.frames) / self.analysed) if self.analysed else math.nan
+
+    @property
+    def mean_scores(self) -> Array | None:
+        """Mean scores over all faces of the lecture, [7]; None if there are none."""
+        weights = np.nan_to_num(self.faces) * self.frames
+        return np.nan_to_num(self.scores).T @ weights / weights.sum() if weights.any() else None
+
+
+def strongest(scores: Array) -> npt.NDArray[np.int64]:
+    """Index of the largest of each row of `scores` [n, 7]; -1 for a row of NaN."""
+    known = ~np.isnan(scores[:, 0])
+    return np.where(known, np.nan_to_num(scores, nan=-1.0).argmax(axis=1), -1).astype(np.int64)
+
+
+class TimelineBuilder:
+    """Makes a timeline from events, added in the order of each stream. A late event goes to the step of its time."""
+
+    def __init__(self, fps: float) -> None:
+        """`fps` is the number of frames sampled per second; a step is at least one frame long."""
+        self._frame_s = 1 / fps
+        self._away_after_s = away_after_s(fps)
+        self._bin_s = BIN_SECONDS[0]
+        while self._bin_s < self._frame_s:
+            self._bin_s = _longer(self._bin_s)
+        self._last_t = -1.0
+        self._most_faces = self._empty = 0
+        self._class = np.zeros((1, MAX_BINS, _COLUMNS))
+        self._class_rows: list[tuple[float, ...]] = []
+        self._people = np.zeros((0, MAX_BINS, _COLUMNS))
+        self._people_rows: list[tuple[float, ...]] = []
+        self._seen: dict[str, _Presence] = {}
+        self._versions: Counter[str] = Counter()
+        self._confidence = 0.0
+        self._predictions: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
+
+    def add(self, event: Event) -> None:
+        """Add an event."""
+        if isinstance(event, EndEvent):
+            return
+        self._last_t = max(self._last_t, event.t)
+        if isinstance(event, ClassEvent):
+            self._add_class(event)
+        else:
+            self._add_sighting(event)
+
+    def timeline(self) -> Timeline:
+        """The timeline of all events that were added."""
+        self._sum_up()
+        bins = int(self._bin_of(np.array([self._last_t]))[0]) + 1 if self._last_t >= 0 else 0
+        people = sorted(self._seen.items(), key=lambda item: natural_order(item[0]))
+        class_ = self._class[0, :bins]
+        means = _means(class_)
+        return Timeline(
+            bin_s=self._bin_s,
+            seconds=self._last_t + self._frame_s if bins else 0.0,
+            frames=class_[:, _COUNT],
+            faces=_divided(class_[:, _FACES], class_[:, _COUNT]),
+            most_faces=self._most_faces,
+            empty=self._empty,
+            scores=means[:, _SCORES],
+            valence=means[:, _VALENCE],
+            arousal=means[:, _AROUSAL],
+            margins=_margins(self._people[: len(people), :bins]),
+            participants=[self._participant(name, seen, bins) for name, seen in people],
+            certainty=self._certainty(),
+            versions=Counter(self._versions),
+        )
+
+    def _add_class(self, event: ClassEvent) -> None:
+        self._most_faces = max(self._most_faces, event.faces)
+        self._empty += event.faces == 0
+        self._versions[event.model_version] += 1
+        faces = float(event.faces) if event.scores else 0.0
+        scores = event.scores or {}
+        row = (event.t, 0, 1, event.faces, *(faces * scores.get(emotion, 0.0) for emotion in EMOTIONS))
+        self._class_rows.append((*row, faces * (event.valence or 0.0), faces * (event.arousal or 0.0)))
+        if len(self._class_rows) >= BATCH:
+            self._sum_up()
+
+    def _add_sighting(self, event: EmotionEvent) -> None:
+        seen = self._seen.get(event.participant)
+        if seen is None:
+            seen = self._seen[event.participant] = _Presence(len(self._seen), event.t, event.t)
+        seen.add(event, self._away_after_s)
+        scores = event.scores
+        self._confidence += max(scores.values(), default=0.0)
+        self._predictions[event.emotion, tuple(event.models.items())] += 1
+        row = (event.t, seen.index, 1, 1, *[scores.get(emotion, 0.0) for emotion in EMOTIONS])
+        self._people_rows.append((*row, event.valence, event.arousal))
+        if len(self._people_rows) >= BATCH:
+            self._sum_up()
+
+    def _sum_up(self) -> None:
+        while self._last_t >= MAX_BINS * self._bin_s - self._slack:
+            longer = _longer(self._bin_s)
+            self._class = _joined(self._class, round(longer / self._bin_s))
+            self._people = _joined(self._people, round(longer / self._bin_s))
+            self._bin_s = longer
+        if len(self._seen) > len(self._people):
+            more = np.zeros((max(8, len(self._seen)), MAX_BINS, _COLUMNS))
+            self._people = np.concatenate([self._people, more])
+        for sums, rows in ((self._class, self._class_rows), (self._people, self._people_rows)):
+            if rows:
+                table = np.array(rows)
+                np.add.at(sums, (table[:, 1].astype(int), self._bin_of(table[:, 0])), table[:, 2:])
+                rows.clear()
+
+    @property
+    def _slack(self) -> float:
+        # Times are rounded. A frame that is a rounding error too early still belongs to its step.
+        return self._frame_s * 1e-3
+
+    def _bin_of(self, t: Array) -> npt.NDArray[np.int64]:
+        return np.maximum((t + self._slack) // self._bin_s, 0).astype(np.int64)
+
+    def _participant(self, name: str, seen: "_Presence", bins: int) -> ParticipantTimeline:
+        sums = self._people[seen.index, :bins]
+        return ParticipantTimeline(
+            id=name,
+            frames=seen.emotions.total(),
+            first=seen.first,
+            last=seen.last,
+            gaps=seen.gaps,
+            longest_gap=seen.longest_gap,
+            emotions=Counter(seen.emotions),
+            sightings=sums[:, _COUNT].copy(),
+            scores=_means(sums)[:, _SCORES],
+        )
+
+    def _certainty(self) -> Certainty:
+        predicted: Counter[str] = Counter()
+        agreed: Counter[str] = Counter()
+        compared = unanimous = 0
+        for (ensemble, predictions), times in self._predictions.items():
+            for network, emotion in predictions:
+                predicted[network] += times
+                agreed[network] += times if emotion == ensemble else 0
+            if len(predictions) > 1:
+                compared += times
+                unanimous += times if len({emotion for _, emotion in predictions}) == 1 else 0
+        sightings = self._predictions.total()
+        confidence = self._confidence / sightings if sightings else math.nan
+        return Certainty(sightings, confidence, predicted, agreed, compared, unanimous)
+
+
+@dataclass
+class _Presence:
+    """When a participant was seen and away, and what they displayed. `index` is their row in the sums."""
+
+    index: int
+    first: float
+    last: float
+    emotions: Counter[str] = field(default_factory=Counter)
+    gaps: int = 0
+    longest_gap: tuple[float, float] | None = None
+
+    def add(self, event: EmotionEvent, away_after_s: float) -> None:
+        away = event.t - self.last
+        if away > away_after_s:
+            self.gaps += 1
+            if self.longest_gap is None or away > self.longest_gap[1]:
+                self.longest_gap = (self.last, away)
+        self.last = max(self.last, event.t)
+        self.emotions[event.emotion] += 1
+
+
+def _longer(bin_s: float) -> float:
+    return next((each for each in BIN_SECONDS if each > bin_s), 2 * bin_s)
+
+
+def _joined(sums: Array, steps: int) -> Array:
+    """`sums` [n, MAX_BINS, columns] with every `steps` steps joined into one; the rest is zero."""
+    n, bins, columns = sums.shape
+    joined = np.zeros_like(sums)
+    joined[:, : bins // steps] = sums.reshape(n, bins // steps, steps, columns).sum(axis=2)
+    return joined
+
+
+def _means(sums: Array) -> Array:
+    """[..., columns] means over the faces of each step; NaN where there are none."""
+    return _divided(sums, sums[..., _FACES, np.newaxis])
+
+
+def _divided(sums: Array, counts: Array) -> Array:
+    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=np.broadcast_to(counts > 0, sums.shape))
+
+
+def _margins(people: Array) -> Array:
+    """[bins, 2]: half the width of Student's interval of the participants' mean valence and arousal in each step."""
+    means = _means(people)[..., [_VALENCE, _AROUSAL]]
+    seen = ~np.isnan(means)
+    n = seen.sum(axis=0)
+    enough = n >= MIN_FOR_MARGIN
+    n = np.maximum(n, 2)  # avoids a division by zero; the result is not used
+    centre = np.where(seen, means, 0.0).sum(axis=0) / n
+    spread = np.sqrt((np.where(seen, means - centre, 0.0) ** 2).sum(axis=0) / (n - 1))
+    margins = stdtrit(n - 1, (1 + CONFIDENCE_LEVEL) / 2) * spread / np.sqrt(n)
+    return np.where(enough, margins, np.nan)

@@ -1,0 +1,167 @@
+"""The tables of a report: text for every cell."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from producer.presentation.clock import clock
+from producer.presentation.palette import STACK
+from producer.presentation.thresholds import MIN_SHARE
+from producer.reading.analysis.moments import Moment, in_words
+from producer.reading.analysis.timeline import ParticipantTimeline, Timeline, strongest
+from producer.reading.lectures import Lecture
+from producer.reading.report.model_tests import ModelTests
+from producer.reading.report.words import span
+from worker.contract.messages import EMOTIONS
+
+MAX_PARTS = 12
+"""Columns of the table of what each participant displayed, as many as fit on a page."""
+
+MAX_SHARES = 3
+"""Shares that are listed for a participant."""
+
+NOTHING = "\N{EN DASH}"
+
+
+def tiles(timeline: Timeline) -> list[dict[str, str]]:
+    """The numbers at the top: label, value and a remark."""
+    mean = timeline.mean_scores
+    tiles = [{"label": "length", "value": clock(timeline.seconds), "more": ""}]
+    if timeline.participants:
+        tiles.append({"label": "participants seen", "value": str(len(timeline.participants)), "more": ""})
+    if timeline.bins:
+        faces = f"{timeline.mean_faces:.1f}"
+        tiles.append({"label": "faces in view, on average", "value": faces, "more": f"most {timeline.most_faces}"})
+    if mean is not None:
+        ranked = sorted(zip(mean, EMOTIONS, strict=True), reverse=True)
+        (share, emotion), (next_share, next_emotion) = ranked[:2]
+        more = f"then {next_emotion} {next_share:.0%}"
+        tiles.append({"label": "displayed most", "value": f"{emotion} {share:.0%}", "more": more})
+    return tiles
+
+
+def shares(timeline: Timeline) -> dict[str, str]:
+    """Emotion -> its mean share over the lecture; empty if nobody was seen."""
+    mean = timeline.mean_scores
+    return {} if mean is None else {emotion: f"{mean[EMOTIONS.index(emotion)]:.0%}" for emotion in STACK}
+
+
+def class_rows(timeline: Timeline) -> list[dict[str, Any]]:
+    """One row for each step: faces, shares, valence and arousal. No rows if nobody was seen."""
+    rows = []
+    for step in range(timeline.bins):
+        at, scores = clock(step * timeline.bin_s), timeline.scores[step]
+        if timeline.frames[step] == 0:
+            rows.append({"at": at, "cells": [NOTHING] * (len(STACK) + 3)})
+            continue
+        seen = not np.isnan(scores[0])
+        shares = [f"{scores[EMOTIONS.index(each)]:.0%}" if seen else NOTHING for each in reversed(STACK)]
+        means = (timeline.valence[step], timeline.arousal[step])
+        affect = [_with_margin(*each) for each in zip(means, timeline.margins[step], strict=True)]
+        rows.append({"at": at, "cells": [f"{timeline.faces[step]:.1f}", *shares, *affect]})
+    return rows if timeline.mean_scores is not None else []
+
+
+def _with_margin(value: float, margin: float) -> str:
+    if np.isnan(value):
+        return NOTHING
+    return f"{value:+.2f}" + ("" if np.isnan(margin) else f" ± {margin:.2f}")
+
+
+def moments(moments: list[Moment]) -> list[dict[str, Any]]:
+    """One row for each moment: its time, the change in words, and what was compared."""
+    return [{"t": each.t, "at": clock(each.t), "words": in_words(each), "basis": _basis(each)} for each in moments]
+
+
+def _basis(moment: Moment) -> str:
+    basis = f"{span(moment.window_s)} before and after"
+    if moment.compared is not None:
+        basis += f", {moment.compared} participant{'s' if moment.compared != 1 else ''} compared with themselves"
+    return basis
+
+
+def parts(timeline: Timeline) -> list[str]:
+    """The times at which the parts of the lecture begin."""
+    return [clock(first * timeline.bin_s) for first, _ in _parts(timeline)]
+
+
+def participants(timeline: Timeline, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """One row for each participant: when they were seen, and what they displayed in each part of the lecture."""
+    return [_participant(each, timeline, names) for each in timeline.participants]
+
+
+def _participant(person: ParticipantTimeline, timeline: Timeline, names: Mapping[str, str]) -> dict[str, Any]:
+    seen = min(person.frames / timeline.analysed, 1.0) if timeline.analysed else 0.0
+    ranked = sorted(person.emotions.items(), key=lambda item: (-item[1], item[0]))[:MAX_SHARES]
+    shares = [(emotion, count / person.frames) for emotion, count in ranked]
+    longest = NOTHING
+    if person.longest_gap:
+        start, seconds = person.longest_gap
+        longest = f"{span(seconds)} from {clock(start)}"
+    return {
+        "label": f"{names[person.id]} ({person.id})" if person.id in names else person.id,
+        "seen": f"{seen:.0%}",
+        "percent_seen": round(100 * seen, 1),
+        "first": clock(person.first),
+        "last": clock(person.last),
+        "gaps": person.gaps or NOTHING,
+        "longest": longest,
+        "shares": ", ".join(f"{emotion} {share:.0%}" for emotion, share in shares if share >= MIN_SHARE),
+        "parts": [_part(person, first, end) for first, end in _parts(timeline)],
+    }
+
+
+def _parts(timeline: Timeline) -> list[tuple[int, int]]:
+    """At most MAX_PARTS parts of the lecture, each as [first step, end)."""
+    count = min(MAX_PARTS, timeline.bins)
+    borders = [round(n * timeline.bins / count) for n in range(count + 1)] if count else []
+    return list(pairwise(borders))
+
+
+def _part(person: ParticipantTimeline, first: int, end: int) -> str:
+    weights = person.sightings[first:end]
+    if not weights.any():
+        return NOTHING
+    mean = weights @ np.nan_to_num(person.scores[first:end]) / weights.sum()
+    most = int(strongest(mean[np.newaxis])[0])
+    return f"{EMOTIONS[most]} {mean[most]:.0%}"
+
+
+def model_tests(tests: ModelTests) -> list[dict[str, Any]]:
+    """One row for each network, and one for the ensemble."""
+    rows = [
+        {
+            "name": network.name,
+            "n": network.n,
+            "accuracy": f"{network.accuracy:.1%}",
+            "weight": f"{network.weight:.2f}",
+            "sets": network.validation,
+        }
+        for network in tests.models
+    ]
+    ensemble = tests.ensemble
+    accuracy, sets = f"{ensemble.figures.accuracy:.1%}", ", ".join(ensemble.validation)
+    return [*rows, {"name": "ensemble", "n": sum(ensemble.n), "accuracy": accuracy, "weight": "", "sets": sets}]
+
+
+def ledger(lecture: Lecture) -> list[tuple[str, str]]:
+    """The lecture's facts and its ledger, as (name, value)."""
+    info, ledger = lecture.info, lecture.ledger
+    entries = [
+        ("lecture", lecture.id),
+        ("source", info.source),
+        ("status", "abandoned" if lecture.abandoned else info.status),
+        ("started", f"{datetime.fromtimestamp(info.started):%-d %B %Y, %H:%M:%S}"),
+        ("frames a second", f"{info.fps:g}"),
+        ("size of a frame", f"{info.width} by {info.height} pixels"),
+        ("frames sampled", str(ledger.sampled)),
+        ("published", str(ledger.published)),
+        ("dropped", str(ledger.dropped)),
+        ("failed", str(ledger.failed)),
+    ]
+    entries += [("in flight", str(ledger.in_flight))] if ledger.in_flight or info.status == "running" else []
+    entries += [(reason.replace(":", ", "), str(count)) for reason, count in sorted(ledger.reasons.items())]
+    return entries

@@ -1,0 +1,166 @@
+"""The sentences of a report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from producer.presentation.clock import clock
+from producer.presentation.thresholds import AWAY_S
+from producer.reading.analysis.moments import WINDOWS_S, Moment
+from producer.reading.analysis.timeline import MIN_FOR_MARGIN, Timeline
+from producer.reading.lectures import Lecture
+from producer.reading.report.model_tests import ModelTests
+from worker.contract.messages import Ledger
+
+
+@dataclass(frozen=True)
+class Content:
+    """Everything that a report shows. `names` is participant id -> name; `made` is the time of the report."""
+
+    lecture: Lecture
+    timeline: Timeline
+    moments: list[Moment]
+    names: Mapping[str, str]
+    tested: ModelTests | None
+    made: datetime
+
+
+def facts(content: Content) -> dict[str, Any]:
+    """Title, subtitle, warning and footer."""
+    lecture, timeline = content.lecture, content.timeline
+    started = datetime.fromtimestamp(lecture.info.started)
+    count = len(timeline.participants)
+    subtitle = [lecture.info.source, f"{started:%-d %B %Y, %H:%M}"]
+    subtitle += [f"{clock(timeline.seconds)} long"] if timeline.bins else []
+    subtitle += [f"{count} participant{'s' if count != 1 else ''}"] if count else []
+    return {
+        "title": f"Lecture {lecture.id}",
+        "subtitle": subtitle,
+        "warning": _warning(content),
+        "made": f"Made by LecturePulse on {content.made:%-d %B %Y at %H:%M}. This file needs no network.",
+    }
+
+
+def _warning(content: Content) -> str | None:
+    info = content.lecture.info
+    if info.status == "running":
+        state = "was abandoned by its producer" if content.lecture.abandoned else "is still running"
+        return f"This lecture {state}. The report shows its results of {content.made:%-d %B %Y at %H:%M}."
+    if info.status != "done":
+        ended = {"failed": "ended with failures", "stopped": "was stopped before its end"}[info.status]
+        return f"This lecture {ended}{f': {info.reason}' if info.reason else ''}."
+    return None
+
+
+def margins(timeline: Timeline) -> str:
+    """The band of uncertainty in the chart of valence and arousal."""
+    if not timeline.certainty.sightings:
+        return "There is no band of uncertainty, because single participants are not known."
+    if np.isnan(timeline.margins).all():
+        return f"A band of uncertainty needs at least {MIN_FOR_MARGIN} participants in view. There were fewer."
+    return (
+        "The band is the 95% interval of the mean (Student's t), from the spread between the participants in view. "
+        f"Fewer than {MIN_FOR_MARGIN} participants have no band. The errors of the models are not part of it."
+    )
+
+
+def moments(content: Content) -> str:
+    """How moments are found, and what it means if there are none."""
+    if content.timeline.mean_scores is None:
+        return "Nobody was seen, so nothing changed."
+    shortest = min(WINDOWS_S)
+    if content.timeline.seconds < 2 * shortest:
+        length = span(shortest)
+        return f"The lecture is too short. The {length} before a moment are compared with the {length} after it."
+    compared = (
+        "Each participant in view before and after is compared with themselves, so coming and going do not count."
+        if content.timeline.certainty.sightings
+        else "Single participants are not known, so a change may also mean that other people were in view."
+    )
+    how = f"The times where the class changed most. {compared} Points are percentage points of a share."
+    if not content.moments:
+        return f"{how} No change stood out from the usual changes of the participants and the models."
+    if not content.moments[0].stands_out:
+        return f"{how} None stands out, because this class changed all the time. These are the largest."
+    return how
+
+
+def coverage(timeline: Timeline, ledger: Ledger) -> list[str]:
+    """How many frames and faces there were, and the meaning of the table's columns."""
+    if not timeline.bins:
+        return ["No frame was analysed."]
+    words = f"{timeline.analysed} frames were analysed."
+    if timeline.most_faces:
+        words += f" On average {timeline.mean_faces:.1f} faces were in view, at most {timeline.most_faces}."
+        if timeline.empty:
+            words += f" In {timeline.empty / timeline.analysed:.0%} of the frames nobody was in view."
+    else:
+        words += " No face was found in any of them."
+    lost = ledger.dropped + ledger.failed
+    words += f" {lost} more frames were dropped or failed; nothing is known about them." if lost else ""
+    if not timeline.participants:
+        return [words]
+    columns = (
+        "“Seen” is the share of these frames in which the participant was found and tracked. “Away” counts how "
+        f"often the participant was not seen for more than {AWAY_S:g} s between the first and the last "
+        "time. A face that is turned aside or covered counts as away too. Not being in the picture does not mean not "
+        "being in the lecture."
+    )
+    return [words, columns]
+
+
+def certainty(content: Content) -> list[str]:
+    """How large the shares were, how often the networks agreed, and whether the models are known."""
+    timeline = content.timeline
+    known = timeline.certainty
+    versions = ", ".join(f"{version or 'unknown'}" for version, _ in timeline.versions.most_common())
+    words = [] if timeline.bins else ["No frame was analysed, so the models predicted nothing."]
+    if known.sightings:
+        words.append(
+            f"In {known.sightings} sightings the strongest expression had a share of {known.confidence:.0%} on "
+            "average. If the models were as well calibrated here as on their test pictures, they would be right about "
+            f"{100 * known.confidence:.0f} times in 100. Expect less on pictures that differ from those."
+        )
+    if known.compared:
+        agreed = ", ".join(
+            f"{network} in {known.agreed[network] / count:.0%}"
+            for network, count in sorted(known.predicted.items())
+            if count
+        )
+        words.append(
+            f"More than one network read {known.compared} of these sightings. All networks predicted the same in "
+            f"{known.unanimous / known.compared:.0%} of them. The networks agreed with the ensemble: {agreed}."
+        )
+    elif known.sightings and known.predicted:
+        words.append("Only one network was used, so there is no second prediction to compare with.")
+    if not known.sightings and timeline.mean_scores is not None:
+        words.append("The certainty about single faces is not stored for this lecture.")
+    if timeline.bins and content.tested is None:
+        words.append(
+            f"The models (version {versions}) do not come with this program, so their tests are not known here. Ask "
+            "the person who made them."
+        )
+    return words
+
+
+def model_tests(tests: ModelTests) -> list[str]:
+    """How the models were tested, and how to read the table."""
+    metrics = tests.ensemble.figures
+    return [
+        f"Measured on {tests.ensemble.date} with the quantized models that are shipped, on pictures that were not used "
+        "for training. The weights of the ensemble were chosen on the same pictures, so its result is a little too "
+        f"good. The pictures of {tests.models[0].validation} are everyday pictures and the harder test.",
+        f"As a mean over the seven expressions, the ensemble is right in {metrics.macro_recall:.0%}. Its shares differ "
+        f"from how often it is right by {100 * metrics.ece:.0f} percentage points on average (expected calibration "
+        "error).",
+    ]
+
+
+def span(seconds: float) -> str:
+    """A length of time in words."""
+    if seconds < 120:
+        return f"{seconds:g} s" if seconds == int(seconds) else f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else clock(seconds)

@@ -1,0 +1,1 @@
+"""What the command line shows of a lecture: lines of events, progress, tables, and a table that moves."""

@@ -1,0 +1,138 @@
+"""Outputs of events in a terminal: as JSON, as plain lines, or as progress with a table at the end."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Protocol
+
+import typer
+
+from producer.presentation.clock import clock
+from producer.reading.analysis.names import Names, RosterRefused, encode_named
+from producer.reading.analysis.summary import Summary, ledger_line
+from producer.saying import say
+from producer.terminal.progress import ProgressBar, StatusLine
+from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Event
+
+
+class Output(Protocol):
+    """A context manager that shows every event, and the end once more when all is over."""
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def show(self, event: Event) -> None: ...
+
+    def conclude(self, end: EndEvent) -> None: ...
+
+
+class JsonLines:
+    """Each event at once as a line of JSON on standard output, and nothing else."""
+
+    def __init__(self, names: Names | None = None) -> None:
+        self._names = names
+
+    def __enter__(self) -> "JsonLines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, event: Event) -> None:
+        if self._names is not None:
+            self._names.add(event)
+        sys.stdout.buffer.write(encode_named(event, self._names) + b"\n")
+        sys.stdout.buffer.flush()
+
+    def conclude(self, end: EndEvent) -> None:
+        pass
+
+
+class PlainLines:
+    """One line for each participant's event (with `class_only`, for each class event), and one for the end."""
+
+    def __init__(self, names: Names | None = None, class_only: bool = False) -> None:
+        self._names = names
+        self._class_only = class_only
+
+    def show(self, event: Event) -> None:
+        if isinstance(event, EmotionEvent):
+            participant = [event.participant]
+            if self._names is not None:
+                self._names.add(event)
+                participant += filter(None, [self._names.of(event.participant)])
+            share = event.scores.get(event.emotion, 0.0)
+            typer.echo("  ".join([clock(event.t), *participant, event.emotion, f"{share:.0%}"]))
+        elif isinstance(event, ClassEvent) and self._class_only:
+            scores = sorted((event.scores or {}).items(), key=lambda score: -score[1])[:3]
+            shares = ", ".join(f"{emotion} {share:.0%}" for emotion, share in scores)
+            typer.echo("  ".join(filter(None, [clock(event.t), f"{event.faces} faces", shares])))
+        elif isinstance(event, EndEvent):
+            reason = f" ({event.reason})" if event.reason else ""
+            typer.echo(f"{event.status}{reason}: {ledger_line(event.ledger)}")
+
+
+class Overview:
+    """Progress on standard error. At the end, on standard output, a table of the participants and what to do next."""
+
+    def __init__(
+        self,
+        lecture: str,
+        redis: str | None,
+        progress: ProgressBar | StatusLine,
+        names: Names | None = None,
+        class_only: bool = False,
+    ) -> None:
+        self._lecture = lecture
+        self._class_only = class_only
+        self._redis_option = f" --redis {redis}" if redis else ""
+        self._progress = progress
+        self._summary = Summary()
+        self._names = names
+
+    def __enter__(self) -> "Overview":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, event: Event) -> None:
+        self._summary.add(event)
+        if self._names is not None:
+            self._names.add(event)
+        if isinstance(event, ClassEvent):
+            self._progress.advance(event)
+
+    def conclude(self, end: EndEvent) -> None:
+        from rich.console import Console  # late: rich is slow to load
+
+        from producer.terminal.tables import participants_table
+
+        if self._class_only:
+            typer.echo(self._summary.class_line())
+        elif self._summary.participants:
+            Console().print(participants_table(self._summary, self._names))
+        else:
+            typer.echo("nobody was seen")
+        typer.echo(ledger_line(end.ledger))
+        self._check_names()
+        program, redis = _program(), self._redis_option
+        typer.echo(f"look closer:  {program} report {self._lecture} -o {self._lecture}.html{redis}")
+        typer.echo(f"              {program} watch {self._lecture} --from-start{redis}")
+        typer.echo(f"              {program} export {self._lecture} -o {self._lecture}.csv{redis}")
+
+    def _check_names(self) -> None:
+        """Report a roster that does not fit. It does not affect what was ingested."""
+        if self._names is not None:
+            try:
+                self._names.check(self._summary.participants)
+            except RosterRefused as misfit:
+                say(misfit)
+
+
+def _program() -> str:
+    """The command that runs this program again, even if it is not on the PATH."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "producer" and not shutil.which("producer") else "producer"

@@ -1,0 +1,43 @@
+"""Tables for a terminal: the lectures in a Redis, and the participants of a lecture."""
+
+from datetime import datetime
+
+from rich.table import Table
+from rich.text import Text
+
+from producer.presentation.clock import clock
+from producer.presentation.thresholds import MIN_SHARE
+from producer.reading.analysis.names import Names
+from producer.reading.analysis.summary import Summary
+from producer.reading.lectures import Lecture
+
+
+def lectures_table(lectures: list[Lecture]) -> Table:
+    """One row for each lecture."""
+    table = Table(box=None, pad_edge=False)
+    longest = max((len(each.id) for each in lectures), default=0)
+    table.add_column("lecture", no_wrap=True, min_width=longest)  # never cut: people copy it
+    for heading in ("status", "started", "participants", "frames"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("source", overflow="fold")  # the first to be broken into lines
+    for each in lectures:
+        started = datetime.fromtimestamp(each.info.started).strftime("%Y-%m-%d %H:%M")
+        status = "abandoned" if each.abandoned else each.info.status
+        frames = f"{each.ledger.published}/{each.ledger.sampled}"
+        table.add_row(each.id, status, started, str(each.participants), frames, each.info.source)
+    return table
+
+
+def participants_table(summary: Summary, names: Names | None = None) -> Table:
+    """One row for each participant: id, name (with `names`), first and last time, frames, shares of the emotions."""
+    table = Table("participant", box=None, pad_edge=False)
+    if names is not None:
+        table.add_column("name")
+    for heading in ("seen from", "to", "frames"):
+        table.add_column(heading, justify="right")
+    table.add_column("displayed expression")
+    for participant, seen in sorted(summary.participants.items()):
+        shares = ", ".join(f"{emotion} {share:.0%}" for emotion, share in seen.shares if share > MIN_SHARE)
+        name = [] if names is None else [Text(names.of(participant) or "")]  # as text: a name is never markup
+        table.add_row(participant, *name, clock(seen.first), clock(seen.last), str(seen.frames), shares)
+    return table

@@ -1,0 +1,103 @@
+"""What all commands share: usage errors, an unusable Redis, the environment, and what is loaded."""
+
+import os
+import socketserver
+import subprocess
+import sys
+import threading
+from importlib.metadata import version
+
+import pytest
+import redis
+
+from tests.producer.commands.running import ran
+from tests.producer.reading.writing import write
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["ingest"], "SOURCE"),
+        (["ingest", "no.mp4"], "no.mp4: no such file"),
+        (["ingest", "no.mp4", "--fps", "0"], "'--fps': fps 0 is out of range"),
+        (["ingest", "no.mp4", "--fps", "1000"], "'--fps': fps 1000 is out of range"),
+        (["ingest", "no.mp4", "--fps", "often"], "'--fps': 'often' is not a number"),
+        (["ingest", "no.mp4", "--lecture", "a/b"], "lecture id 'a/b' is not 1 to 64 letters"),
+        (["ingest", "no.mp4", "--workers", "0"], "'--workers': '0' is not a whole number"),
+        (
+            ["ingest", "no.mp4", "--redis", "redis://h", "--workers", "2"],
+            "2 workers can only be started beside the private Redis",
+        ),
+        (["ingest", "alice=no.mp4", "nobody.mp4"], "nobody.mp4: no such file"),
+        (["ingest", "alice=no.mp4", "alice=no.mp4"], "alice names two recordings"),
+        (["ingest", "alice=no.mp4", "--participant", "bob"], "--participant bob names the person of a single SOURCE"),
+        (["ingest", "no.mp4", "--roster", "no.yaml"], "roster 'no.yaml': cannot be read: No such file"),
+        (["watch", "l", "--roster", "no.yaml"], "roster 'no.yaml': cannot be read: No such file"),
+        (["export", "l", "-o", "l.csv", "--roster", "no.yaml"], "roster 'no.yaml': cannot be read: No such file"),
+        (["export", "l", "-o", "l.xlsx"], "'l.xlsx': the name must end in .csv, .parquet or .jsonl"),
+        (["list", "--redis", "redis://user:SECRET@localhost:1"], "cannot reach Redis at redis://localhost:1"),
+        (["list", "--redis", "redis://:SEC/RET@localhost:1"], "%2F"),
+    ],
+)
+def test_a_command_that_cannot_start_prints_one_line_and_has_exit_code_2(words: list[str], said: str) -> None:
+    code, out, err = ran(*words)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert err.startswith("producer: ")
+    assert said in err
+    assert "SEC" not in err
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ({b"INFO": b"+redis_version:5.0.14\r\n"}, "is 5.0.14; LecturePulse needs 6.2 or newer"),
+        ({b"AUTH": b"-WRONGPASS invalid username-password pair\r\n"}, "refuses user or password"),
+    ],
+)
+def test_an_unusable_redis_is_one_line_and_exit_code_2(answers: dict[bytes, bytes], said: str) -> None:
+    class Old(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            for line in self.rfile:
+                command = line.strip().upper()
+                if command in (b"INFO", b"AUTH", b"CLIENT"):
+                    self.wfile.write(answers.get(command, b"+OK\r\n"))
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Old) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_address[1]
+        code, out, err = ran("list", "--redis", f"redis://:SECRET@127.0.0.1:{port}")
+        server.shutdown()
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert said in err
+    assert "SECRET" not in err
+
+
+def test_version_and_help_are_for_people() -> None:
+    code, out, err = ran("--version")
+    assert (code, out, err) == (0, f"producer {version('lecturepulse')}\n", "")
+    code, out, err = ran("ingest", "--help")
+    assert (code, err) == (0, "")
+    for words in ("--roster FILE", "--redis URL", "--participant ID", "--workers N"):
+        assert words in out
+    assert "<" not in out, "no Python types"
+
+
+def test_the_shell_completes_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("_PRODUCER_COMPLETE", "complete_bash"), ("COMP_WORDS", "producer exp"), ("COMP_CWORD", "1")):
+        monkeypatch.setenv(name, value)
+    assert ran()[1].split() == ["export"]
+
+
+def test_redis_url_of_the_environment_is_used(
+    client: redis.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(client, "l", [{"p01"}])
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    code, out, _ = ran("list")
+    assert (code, out.splitlines()[1].split()[:2]) == (0, ["l", "done"])
+
+
+def test_the_command_line_loads_no_model_runtime_and_no_decoder() -> None:
+    heavy = ("cv2", "mediapipe", "tensorflow", "keras", "ai_edge_litert", "av", "pyarrow", "numpy")
+    code = f"import sys, producer.cli; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True, env=dict(os.environ)) == "[]\n"

@@ -1,0 +1,184 @@
+"""`producer ingest` of one recording: events, table, signals, errors and exit codes."""
+
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+import redis
+
+from producer import ingestion as ingesting
+from producer.feeding.feed import MAX_BYTES
+from producer.feeding.sources.opening import open_source
+from tests.processes import eventually
+from tests.producer.commands.running import as_matroska, events, ran, started
+from tests.producer.committing import committing, work_on
+from tests.producer.feeding.films import cut
+from tests.producer.reading.writing import begin
+from worker.contract.connection import connect
+from worker.contract.keys import LectureKeys
+
+
+def test_ingest_prints_every_event_as_json_and_nothing_else(redis_url: str, video: Path) -> None:
+    with committing(redis_url):
+        code, out, err = ran("ingest", video, "--redis", redis_url, "--json", "--participant", "ada")
+    printed = events(out)
+    assert (code, err) == (0, "")
+    assert [each["frame"] for each in printed if each["type"] == "class"] == list(range(60))
+    assert {each["participant"] for each in printed if each["type"] == "emotion"} == {"ada"}
+    assert printed[-1] | {"ledger": None} == printed[-1] | {"type": "end", "status": "done", "ledger": None}
+    assert printed[-1]["ledger"]["published"] == 60
+    assert printed[0]["lecture"] == "Vorlesung-Uber-7"
+
+
+def test_ingest_ends_with_a_table_and_names_a_second_lecture_of_the_same_file(redis_url: str, video: Path) -> None:
+    with connect(redis_url) as client:
+        begin(client, "Vorlesung-Uber-7")
+    with committing(redis_url):
+        code, out, err = ran("ingest", video, "--redis", redis_url)
+    assert code == 0
+    assert "happiness 100%" in out
+    assert "60 frames sampled: 60 published" in out
+    assert f"producer watch Vorlesung-Uber-7-2 --from-start --redis {redis_url}" in out
+    assert "60/60 frames" in err
+
+
+def test_an_existing_lecture_is_an_error_if_its_id_was_given(redis_url: str, video: Path) -> None:
+    with connect(redis_url) as client:
+        begin(client, "l")
+        before = client.keys()
+        code, out, err = ran("ingest", video, "--redis", redis_url, "--lecture", "l")
+        assert client.keys() == before
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert "producer forget l" in err
+    assert "--lecture" in err
+
+
+def test_failed_frames_are_reported_and_exit_code_1(redis_url: str, video: Path) -> None:
+    with committing(redis_url, fail=True):
+        code, out, err = ran("ingest", video, "--redis", redis_url, "--lecture", "l", "--json")
+    assert code == 1
+    assert events(out)[-1]["ledger"]["failed"] == 60
+    assert err == "producer: lecture l: 60 frames sampled: 0 published, 60 failed (failed:error 60)\n"
+
+
+def test_a_truncated_recording_is_ingested_to_its_end_and_exit_code_1(
+    redis_url: str, video: Path, tmp_path: Path
+) -> None:
+    broken = cut(as_matroska(video, tmp_path / "broken.mkv"))
+    with committing(redis_url):
+        code, out, err = ran("ingest", broken, "--redis", redis_url, "--lecture", "l", "--json")
+    printed = events(out)
+    assert code == 1
+    assert printed[-1]["status"] == "failed"
+    assert 10 < printed[-1]["ledger"]["published"] < 50
+    assert len(err.splitlines()) == 1
+    assert f"producer: {broken}: " in err
+    assert printed[-1]["reason"] in err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_feeding_and_what_was_fed_is_committed(
+    redis_url: str, video: Path, number: signal.Signals, code: int
+) -> None:
+    # There is no room for a second chunk until the first is committed, which happens only after the signal.
+    words = ["ingest", video, "--redis", redis_url, "--lecture", "l", "--json", "--max-bytes", 1]
+    with connect(redis_url) as client, started(*words) as process:
+        eventually(lambda: client.hlen(LectureKeys("l").in_flight))
+        process.send_signal(number)
+        eventually(lambda: client.hlen(LectureKeys("l").in_flight) == 2)
+        with committing(redis_url):
+            out, err = process.communicate(timeout=60)
+    printed = events(out)
+    assert process.returncode == code
+    assert (printed[-1]["status"], printed[-1]["ledger"]["published"]) == ("stopped", 16)
+    assert err.splitlines() == [
+        "producer: stopping; workers finish what is in flight (Ctrl-C again exits at once)",
+        "producer: stopped at 0:00:07 after 16 frames; they are committed to lecture l; --resume continues it",
+    ]
+
+
+def test_a_second_ctrl_c_exits_at_once(redis_url: str, video: Path) -> None:
+    words = ["ingest", video, "--redis", redis_url, "--lecture", "l", "--json"]
+    with connect(redis_url) as client, started(*words) as process:
+        eventually(lambda: client.hlen(LectureKeys("l").in_flight))
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert "stopping" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert err == (
+        "producer: exiting at once; lecture l is not finished, `producer forget l` erases it; --resume continues it\n"
+    )
+
+
+def test_ingest_stops_quietly_when_its_output_is_closed(redis_url: str, video: Path) -> None:
+    keys = LectureKeys("l")
+    words = ["ingest", video, "--redis", redis_url, "--lecture", "l", "--json", "--max-bytes", 1]
+    with connect(redis_url) as client, started(*words) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        eventually(lambda: client.hlen(keys.in_flight))
+        work_on(client, keys)
+        eventually(lambda: not client.exists(keys.feeder))  # the end is fed
+        with committing(redis_url):
+            process.wait(timeout=60)
+        assert client.hget(keys.info, "status") == b"stopped"
+        assert process.stderr is not None
+        err = process.stderr.read()
+    assert process.returncode == 141
+    assert len(err.splitlines()) == 1
+
+
+def test_a_redis_that_dies_is_one_line_and_exit_code_1(
+    own_redis: tuple[str, subprocess.Popen[bytes]], video: Path
+) -> None:
+    url, server = own_redis
+    impatient = "import worker.contract.lifetimes as s; s.OUTAGE_S = 1; from producer.cli import main; main()"
+    command = [sys.executable, "-c", impatient, "ingest", str(video), "--redis", url, "--lecture", "l", "--json"]
+    with (
+        connect(url) as client,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+    ):
+        eventually(lambda: client.hlen(LectureKeys("l").in_flight))
+        server.kill()
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, len(err.splitlines())) == (1, "", 1)
+    assert err.startswith("producer: lost Redis at ")
+
+
+def test_a_lecture_that_is_forgotten_while_it_is_ingested_is_one_line_and_exit_code_1(
+    client: redis.Redis, redis_url: str, video: Path
+) -> None:
+    keys = LectureKeys("l")
+    with started("ingest", video, "--redis", redis_url, "--lecture", "l", "--json", "--max-bytes", 1) as process:
+        eventually(lambda: client.hlen(keys.in_flight))
+        client.delete(keys.info)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, len(err.splitlines())) == (1, "", 1)
+    assert "forgotten" in err
+
+
+def test_missing_workers_are_reported_once(
+    client: redis.Redis, redis_url: str, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[object] = []
+    monkeypatch.setattr(ingesting, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(ingesting, "say", said.append)
+
+    def start_working() -> None:
+        eventually(lambda: said)
+        with committing(redis_url):
+            eventually(lambda: client.hget(LectureKeys("l").info, "status") == b"done")
+
+    helper = threading.Thread(target=start_working)
+    helper.start()
+    settings = ingesting.IngestSettings("l", 2.0, None, MAX_BYTES, json=False)
+    with open_source(str(video), 2.0) as source:
+        assert ingesting.ingest(settings, source, client, nullcontext()) == 0
+    helper.join()
+    assert said == ["no worker takes frames from this Redis; start some there with `worker run`; waiting"]

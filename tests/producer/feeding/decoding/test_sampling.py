@@ -1,0 +1,99 @@
+"""Sample and hold on recordings."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producer.feeding.decoding.sampling import ROUNDING_S, Sample, TimedPicture, checked_fps, sample_count, sampled
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Pictures displayed at `times`, and the `end` of the last one, in half milliseconds from the first."""
+
+    start: int
+    times: list[int]
+    end: int
+
+    def pictures(self) -> list[TimedPicture[int]]:
+        durations = [0] * (len(self.times) - 1) + [self.end - self.times[-1]]
+        pairs = zip(self.times, durations, strict=True)
+        return [
+            TimedPicture((self.start + t) / 2000, duration / 2000, number) for number, (t, duration) in enumerate(pairs)
+        ]
+
+
+# No sample of these rates falls on an odd number of half milliseconds, even after ROUNDING_S, so rounding of floats
+# does not matter.
+odd = st.integers(0, 10_000).map(lambda n: 2 * n + 1)
+rates = st.sampled_from([0.1, 1.0, 2.0, 3.0, 5.0, 12.5, 25.0, 29.97, 60.0])
+
+
+@st.composite
+def recordings(draw: st.DrawFn) -> Recording:
+    later = sorted(draw(st.lists(odd, max_size=30)))
+    end = max([*later, draw(odd)])
+    return Recording(draw(st.integers(-5_000, 200_000_000)), [0, *later], end)
+
+
+def by_definition(recording: Recording, fps: float) -> list[tuple[int, int]]:
+    """(k, picture on display at k / fps) for every k before the end, by searching all pictures each time."""
+    samples: list[tuple[int, int]] = []
+    while not samples or len(samples) / fps + ROUNDING_S < recording.end / 2000:
+        k = len(samples)
+        on = [number for number, t in enumerate(recording.times) if t / 2000 <= k / fps + ROUNDING_S]
+        samples.append((k, on[-1]))
+    return samples
+
+
+@given(recordings(), rates)
+def test_sampling_holds_what_is_on_display_at_every_tick(recording: Recording, fps: float) -> None:
+    samples = list(sampled(recording.pictures(), fps))
+    assert [(sample.frame, sample.picture) for sample in samples] == by_definition(recording, fps)
+    assert [sample.t for sample in samples] == [sample.frame / fps for sample in samples]
+    assert len(samples) == sample_count(recording.end / 2000, fps)
+
+
+@given(recordings(), rates)
+def test_sampling_reads_one_picture_ahead_and_no_further(recording: Recording, fps: float) -> None:
+    taken: list[int] = []
+
+    def watched() -> Iterator[TimedPicture[int]]:
+        for picture in recording.pictures():
+            taken.append(picture.picture)
+            yield picture
+
+    for sample in sampled(watched(), fps):
+        assert taken[-1] <= sample.picture + 1
+
+
+def test_a_millisecond_of_rounding_neither_loses_a_picture_nor_adds_one() -> None:
+    as_matroska_has_them = [TimedPicture(round(n / 30, 3), 0.033, n) for n in range(60)]
+    assert [sample.picture for sample in sampled(as_matroska_has_them, 30)] == list(range(60))
+
+
+def test_times_that_run_backwards_do_not_stop_the_clock() -> None:
+    jittery = [TimedPicture(t, 0.5, number) for number, t in enumerate([0.0, 0.5, 0.49, 1.0])]
+    assert [sample.picture for sample in sampled(jittery, 2)] == [0, 2, 3]
+
+
+def test_no_picture_gives_no_sample() -> None:
+    assert list(sampled([], 2)) == []
+
+
+def test_a_still_picture_gives_one_sample() -> None:
+    assert list(sampled([TimedPicture(7.0, 0.0, "still")], 60)) == [Sample(0, 0.0, "still")]
+
+
+@pytest.mark.parametrize("fps", [0, -1, 1000, 60.001, float("nan"), float("inf")])
+def test_a_rate_out_of_range_is_refused_with_the_range(fps: float) -> None:
+    with pytest.raises(ValueError, match=rf"^fps {fps:g} is out of range: give more than 0 and at most 60"):
+        checked_fps(fps)
+
+
+@pytest.mark.parametrize("fps", [0.01, 2, 60])
+def test_a_rate_in_range_is_accepted(fps: float) -> None:
+    assert checked_fps(fps) == fps

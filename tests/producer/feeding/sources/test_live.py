@@ -1,0 +1,406 @@
+"""Live sources with streams on loopback: all protocols, stalls, cuts, refusals and reconnects."""
+
+import itertools
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from producer.feeding.decoding import container
+from producer.feeding.sources import decoder_process, live, opening
+from producer.feeding.sources.address import SourceError
+from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.sources.live import LiveSource
+from producer.feeding.sources.opening import open_source
+from producer.feeding.sources.recording import Recording
+from tests.processes import eventually
+from tests.producer.feeding.films import cut, film, number_of, pixels
+from tests.streams import Publisher, free_port, rtsp_server, served_folder, served_stream, silent_server
+
+NEVER = threading.Event()
+
+
+@contextmanager
+def opened(url: str, fps: float = 2, give_up_s: float = 60) -> Iterator[LiveSource]:
+    """The live source at `url`, as soon as there is a sender."""
+    found: list[LiveSource] = []
+
+    def there_is_a_sender() -> bool:
+        with suppress(SourceError):
+            source = open_source(url, fps, give_up_s)
+            assert isinstance(source, LiveSource)
+            found.append(source)
+        return bool(found)
+
+    eventually(there_is_a_sender)
+    with found[0] as source:
+        yield source
+
+
+def lists(playlist: Path, segment: str) -> bool:
+    """Whether an HLS playlist has this segment. A segment's file exists some time before."""
+    return playlist.exists() and segment in playlist.read_text()
+
+
+def first(count: int, found: LiveSource) -> list[SampledFrame]:
+    return list(itertools.islice(found.frames(NEVER), count))
+
+
+def check(frames: list[SampledFrame]) -> None:
+    assert [frame.frame for frame in frames] == list(range(len(frames)))
+    times = [frame.t for frame in frames]
+    assert times == sorted(times)
+    assert times[0] == 0.0
+
+
+def check_undisturbed(frames: list[SampledFrame]) -> None:
+    """Check that each frame is the first picture at or after its half second, and has the right time."""
+    check(frames)
+    begin = number_of(frames[0].jpeg)
+    for k, frame in enumerate(frames):
+        assert k / 2 <= frame.t < k / 2 + 0.05
+        assert (number_of(frame.jpeg) - begin) % 256 == round(frame.t * 25)
+
+
+@pytest.mark.parametrize("listens", ["publisher", "producer"])
+def test_a_tcp_stream_is_read_if_either_side_listens(listens: str) -> None:
+    url = f"tcp://127.0.0.1:{free_port()}"
+    ours, theirs = (url, url + "?listen=1") if listens == "publisher" else (url + "?listen=1", url)
+
+    def publish_when_listened_to() -> None:
+        if listens == "producer":
+            time.sleep(1)
+        publisher.__enter__()
+
+    publisher = Publisher(theirs, "mpegts")
+    publishing = threading.Thread(target=publish_when_listened_to)
+    publishing.start()
+    try:
+        with opened(ours) as found:
+            check_undisturbed(first(5, found))
+            assert (found.width, found.height, found.reconnects) == (320, 240, 0)
+    finally:
+        publishing.join()
+        publisher.cut()
+
+
+def test_a_udp_stream_is_read() -> None:
+    port = free_port()
+    with Publisher(f"udp://127.0.0.1:{port}?pkt_size=1316", "mpegts"), opened(f"udp://127.0.0.1:{port}") as found:
+        check_undisturbed(first(5, found))
+
+
+@pytest.mark.parametrize("format", ["mpegts", "flv", "mp4"])
+def test_an_http_stream_without_an_end_is_live(format: str) -> None:
+    options = {"movflags": "frag_keyframe+empty_moov"} if format == "mp4" else {}
+    with served_stream(format, options) as url, opened(url) as found:
+        check_undisturbed(first(5, found))
+
+
+def test_an_rtsp_camera_is_read_with_its_password() -> None:
+    with rtsp_server() as url, opened(url) as found:
+        check_undisturbed(first(5, found))
+
+
+def test_an_hls_stream_is_read_from_its_newest_segment(tmp_path: Path) -> None:
+    playlist = Publisher(tmp_path / "live.m3u8", "hls", hls_time=1, hls_list_size=4, hls_flags="delete_segments")
+    with served_folder(tmp_path) as url, playlist:
+        eventually(lambda: lists(tmp_path / "live.m3u8", "live2.ts"))
+        with opened(f"{url}/live.m3u8") as found:
+            frames = first(6, found)
+    check_undisturbed(frames)
+    assert number_of(frames[0].jpeg) >= 50
+
+
+def test_an_hls_stream_with_a_completed_playlist_ends_without_a_shortfall(tmp_path: Path) -> None:
+    playlist = tmp_path / "live.m3u8"
+    with served_folder(tmp_path) as url, Publisher(playlist, "hls", hls_time=1, hls_list_size=0) as publisher:
+        eventually(lambda: (tmp_path / "live3.ts").exists())
+        with opened(f"{url}/live.m3u8") as found:
+            frames = found.frames(NEVER)
+            next(frames)
+            publisher.cut()
+            with playlist.open("a") as unfinished:
+                unfinished.write("#EXT-X-ENDLIST\n")
+            list(frames)
+            assert (found.shortfall, found.reconnects) == (None, 0)
+
+
+def test_old_segments_of_an_hls_stream_are_not_read_again_after_a_reconnect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = "from producer.feeding.decoding import container; container.READ_S = 2.0; "
+    monkeypatch.setattr(decoder_process, "CHILD", decoder_process.CHILD.replace("from", impatient + "from", 1))
+    monkeypatch.setattr(live, "FIRST_PAUSE_S", 0.05)
+    playlist = tmp_path / "live.m3u8"
+    with served_folder(tmp_path) as url, Publisher(playlist, "hls", hls_time=1) as publisher:
+        eventually(lambda: lists(playlist, "live1.ts"))
+        with opened(f"{url}/live.m3u8", give_up_s=15) as found:
+            read: list[SampledFrame] = []
+            reading = threading.Thread(target=lambda: read.extend(found.frames(NEVER)))
+            reading.start()
+            publisher.cut()
+            eventually(lambda: found.trouble)
+            with Publisher(playlist, "hls", size=(640, 360), hls_time=1, hls_flags="append_list") as publisher:
+                eventually(lambda: found.reconnects)
+                publisher.cut()
+            reading.join()
+    assert found.reconnects == 1
+    assert found.shortfall is not None
+    assert found.shortfall.startswith("given up after 15 s without a picture: ")
+    check(read)
+    numbers = [number_of(frame.jpeg) for frame in read]
+    again = numbers.index(min(numbers))
+    assert again > 0, "the second publisher starts at 0, the first was opened later"
+    for each in (numbers[:again], numbers[again:]):
+        assert each == sorted(set(each))
+
+
+@pytest.mark.parametrize("name", ["lecture.mp4", "lecture.ts", "lecture.mkv", "lecture.m3u8"])
+def test_a_finished_recording_behind_a_url_is_a_recording(tmp_path: Path, name: str) -> None:
+    options = {"movflags": "faststart"} if name.endswith("mp4") else {}
+    if name.endswith("m3u8"):
+        options = {"hls_time": "1", "hls_playlist_type": "vod"}
+    film(tmp_path / name, pictures=100, mux_options=options, codec_options={"preset": "ultrafast", "g": "25"})
+    with served_folder(tmp_path) as url, open_source(f"{url}/{name}?token=SECRET", 2) as found:
+        assert isinstance(found, Recording)
+        frames = list(found.frames(NEVER))
+    assert [number_of(frame.jpeg) for frame in frames] == [0, 12, 25, 37, 50, 62, 75, 87]
+    assert [frame.t for frame in frames] == [n / 2 for n in range(8)]
+    assert found.shortfall is None
+    assert found.label.name == f"{url}/{name}"
+
+
+def test_a_truncated_recording_behind_a_url_has_a_shortfall(tmp_path: Path) -> None:
+    cut(film(tmp_path / "lecture.mkv", pictures=200, noise=60))
+    with served_folder(tmp_path) as url, open_source(f"{url}/lecture.mkv", 2) as found:
+        assert 2 <= len(list(found.frames(NEVER))) < 15
+        assert found.shortfall is not None
+        assert found.shortfall.endswith("the recording was cut off")
+
+
+# Errors.
+
+
+@pytest.mark.parametrize("protocol", ["rtsp", "rtmp", "rtmps", "http", "https", "tcp"])
+def test_a_closed_port_is_one_clear_line_without_the_password(protocol: str) -> None:
+    port = free_port()
+    with pytest.raises(SourceError) as refused:
+        open_source(f"{protocol}://me:SECRET@127.0.0.1:{port}/a/b?key=SECRET", 2)
+    shown = f"{protocol}://127.0.0.1:{port}/a/b"
+    assert str(refused.value).startswith(f"{shown}: nobody answers there (connection refused)")
+    assert "SECRET" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "hello"),
+    [
+        ("rtsp", b"OPTIONS rtsp://127.0.0.1"),
+        ("rtmp", b"\x03"),  # C0 of its handshake
+        ("rtmps", b"\x16\x03"),  # TLS
+        ("http", b"GET /a/b?key=SECRET HTTP/1.1"),
+        ("https", b"\x16\x03"),
+    ],
+)
+def test_a_silent_server_gets_a_request_of_its_protocol_and_times_out(
+    protocol: str, hello: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = "from producer.feeding.decoding import container; container.OPEN_S = 0.5; "
+    monkeypatch.setattr(decoder_process, "CHILD", decoder_process.CHILD.replace("from", impatient + "from", 1))
+    with silent_server() as (port, heard), pytest.raises(SourceError, match=r"nothing came within 0.5 s") as refused:
+        open_source(f"{protocol}://me:SECRET@127.0.0.1:{port}/a/b?key=SECRET", 2)
+    assert heard[0].startswith(hello)
+    assert "SECRET" not in str(refused.value)
+
+
+def test_a_udp_port_without_a_sender_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "STREAM_OPENING_S", 0.3)
+    with pytest.raises(SourceError, match=r"no picture within 0.3 s; is it being sent\?"):
+        open_source(f"udp://127.0.0.1:{free_port()}", 2)
+
+
+def test_a_page_without_video_and_a_missing_page_have_different_messages(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("<html>Lecture</html>" * 100)
+    with served_folder(tmp_path) as url:
+        with pytest.raises(SourceError, match="sends no readable video"):
+            open_source(f"{url}/page.html", 2)
+        with pytest.raises(SourceError, match="there is nothing at this path"):
+            open_source(f"{url}/none.m3u8", 2)
+
+
+@pytest.mark.parametrize(
+    "reached",
+    ["file://{folder}/secret.ts", "{folder}/secret.ts", "concat:{folder}/secret.ts", "tcp://127.0.0.1:{port}"],
+)
+def test_a_playlist_reaches_neither_files_nor_other_protocols(tmp_path: Path, reached: str) -> None:
+    secret = film(tmp_path / "secret.ts")
+    public = tmp_path / "public"
+    public.mkdir()
+    with silent_server() as (port, heard):
+        line = reached.format(folder=secret.parent, port=port)
+        (public / "list.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{line}\n#EXT-X-ENDLIST\n")
+        (public / "list.ffconcat").write_text(f"ffconcat version 1.0\nfile '{line}'\n")
+        with served_folder(public) as url:
+            for name in ("list.m3u8", "list.ffconcat"):
+                with pytest.raises(SourceError):
+                    open_source(f"{url}/{name}", 2)
+        assert heard == []
+
+
+def test_a_list_of_files_is_not_a_stream(tmp_path: Path) -> None:
+    film(tmp_path / "other.ts")
+    (tmp_path / "list.ffconcat").write_text("ffconcat version 1.0\nfile 'other.ts'\n")
+    with served_folder(tmp_path) as url, pytest.raises(SourceError, match="sends no readable video"):
+        open_source(f"{url}/list.ffconcat", 2)
+
+
+def test_after_a_reconnect_the_time_continues_by_the_wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "FIRST_PAUSE_S", 0.05)
+    port = free_port()
+    sending = Publisher(f"tcp://127.0.0.1:{port}?listen=1", "mpegts")
+    with sending as publisher, opened(f"tcp://127.0.0.1:{port}") as found:
+        frames = found.frames(NEVER)
+        before = [next(frames) for _ in range(4)]
+        publisher.cut()
+        begun = time.monotonic()
+        threading.Timer(1.0, sending.__enter__).start()
+        while found.reconnects == 0:
+            before.append(next(frames))
+        silence = time.monotonic() - begun
+        after = [next(frames) for _ in range(3)]
+        sending.cut()
+    check([*before, *after])
+    gap = before[-1].t - before[-2].t
+    assert gap >= 1.0
+    assert gap <= silence + 1.0, "the first second of media came at once"
+    assert number_of(before[-1].jpeg) < 25, "the publisher restarted"
+
+
+def test_a_stream_that_comes_back_larger_is_scaled_to_the_size_of_its_lecture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "FIRST_PAUSE_S", 0.05)
+    url = f"tcp://127.0.0.1:{free_port()}"
+    with Publisher(url + "?listen=1", "mpegts") as small, opened(url) as found:
+        frames = found.frames(NEVER)
+        next(frames)
+        small.cut()
+        with Publisher(url + "?listen=1", "mpegts", size=(640, 360)):
+            while found.reconnects == 0:
+                frame = next(frames)
+    assert (found.width, found.height) == (320, 240)
+    assert pixels(frame.jpeg).shape == (240, 320, 3)
+
+
+def test_a_stalled_stream_is_reconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "STALLED_S", 1.0)
+    with served_stream("mpegts") as url, opened(url) as found:
+        frames = found.frames(NEVER)
+        read = [next(frames)]
+        os.kill(found.decoder_pid, signal.SIGSTOP)
+        while found.reconnects == 0:
+            read.append(next(frames))
+        read.append(next(frames))
+        check(read)
+        assert read[-2].t - read[-3].t >= 1.0
+
+
+def test_a_decoder_that_crashes_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "FIRST_PAUSE_S", 0.05)
+    with served_stream("mpegts") as url, opened(url) as found:
+        frames = found.frames(NEVER)
+        read = [next(frames)]
+        os.kill(found.decoder_pid, signal.SIGSEGV)
+        while found.reconnects == 0:
+            read.append(next(frames))
+        check(read)
+
+
+def test_a_stream_that_does_not_come_back_is_given_up_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "FIRST_PAUSE_S", 0.05)
+    url = f"tcp://127.0.0.1:{free_port()}"
+    with Publisher(url + "?listen=1", "mpegts") as publisher, opened(url, give_up_s=1.5) as found:
+        frames = found.frames(NEVER)
+        next(frames)
+        publisher.cut()
+        list(frames)
+    assert found.shortfall is not None
+    assert found.shortfall.startswith(
+        "given up after 1.5 s without a picture: nobody answers there (connection refused)"
+    )
+
+
+def test_a_stream_that_stalls_too_long_is_given_up() -> None:
+    url = f"udp://127.0.0.1:{free_port()}"
+    with Publisher(url + "?pkt_size=1316", "mpegts") as publisher, opened(url, give_up_s=1) as found:
+        frames = found.frames(NEVER)
+        next(frames)
+        publisher.stall()
+        list(frames)
+        publisher.resume()
+    assert found.shortfall is not None
+    assert found.shortfall.startswith("given up after 1 s without a picture: no picture for ")
+
+
+def test_pauses_grow_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    class Patient(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            pauses.append(timeout or 0.0)
+            return len(pauses) == 7
+
+    with served_stream("mpegts") as url, opened(url, give_up_s=1000) as found:
+        monkeypatch.setattr(found, "_tried", lambda stop: None)
+        assert not found._reconnected(Patient())
+    assert pauses == [0.5, 1, 2, 4, 8, 10, 10]
+
+
+@pytest.mark.parametrize("moment", ["stalled", "reconnecting"])
+def test_stop_works_at_once_while_there_is_no_stream(moment: str) -> None:
+    stop = threading.Event()
+    url = f"tcp://127.0.0.1:{free_port()}"
+    with Publisher(url + "?listen=1", "mpegts") as publisher, opened(url) as found:
+        frames = found.frames(stop)
+        next(frames)
+        if moment == "stalled":
+            publisher.stall()
+        else:
+            publisher.cut()
+        rest = threading.Thread(target=list, args=(frames,))
+        rest.start()
+        if moment == "reconnecting":
+            eventually(lambda: found.trouble)
+        stop.set()
+        rest.join(timeout=30)
+        assert not rest.is_alive()
+        assert found.shortfall is None
+        publisher.resume() if moment == "stalled" else None
+
+
+def test_closing_while_it_reconnects_leaves_no_decoder() -> None:
+    url = f"tcp://127.0.0.1:{free_port()}"
+    with Publisher(url + "?listen=1", "mpegts") as publisher, opened(url) as found:
+        frames = found.frames(NEVER)
+        next(frames)
+        publisher.cut()
+        rest = threading.Thread(target=list, args=(frames,))
+        rest.start()
+        eventually(lambda: found.trouble)
+        found.close()
+        rest.join(timeout=30)
+        assert not rest.is_alive()
+
+
+def test_a_password_is_in_no_process_list() -> None:
+    with rtsp_server() as url, opened(url) as found:
+        for file in ("cmdline", "environ"):
+            assert b"SECRET" not in Path(f"/proc/{found.decoder_pid}/{file}").read_bytes()
+
+
+def test_the_decoder_times_out_first_because_its_message_says_more() -> None:
+    assert container.READ_S < live.STALLED_S
+    assert container.OPEN_S * 2 < live.OPENING_S

@@ -1,0 +1,53 @@
+"""A worker's log says what went wrong, but not in which lecture."""
+
+import subprocess
+import sys
+from uuid import UUID
+
+import pytest
+import redis
+
+from tests.gallery import gallery_pages
+from tests.lectures import await_end, chunks_of, feed_lecture
+from tests.processes import workers
+from worker.contract.jobs import chunk_of_job_id
+from worker.running.supervisor import worker_name
+
+NAME = "Geheimnis-7"
+
+
+def test_a_lecture_whose_job_failed_is_not_named_in_the_log(client: redis.Redis, redis_url: str) -> None:
+    chunks = chunks_of(list(gallery_pages(1, 2, size=(320, 240))), 1)
+    keys = feed_lecture(client, NAME, chunks)
+    client.hset(keys.chunk(0), "head", "no head")
+    with workers(redis_url, 1) as running:
+        await_end(client, keys)
+        running.terminate()
+        assert running.stdout is not None
+        said = running.stdout.read()
+    assert "chunk 0" in said
+    assert "ValidationError" in said or "DecodeError" in said
+    assert NAME not in said
+
+
+def test_ids_of_lectures_and_jobs_are_removed_from_every_log_line() -> None:
+    code = """
+import logging, structlog
+from worker.running.log_privacy import configure_logging
+configure_logging()
+structlog.get_logger().warning("job failed", lecture="Geheimnis-7", job="Geheimnis-7-12", deaths=3)
+logging.getLogger("rq.worker").error("job %s of %s: %s", "Geheimnis-7-12", "me", "Error: Geheimnis-7-12 is bad")
+logging.getLogger("rq.worker").info("not a word")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    said = done.stdout + done.stderr
+    assert "Geheimnis" not in said
+    assert "chunk 12" in done.stdout
+    assert "deaths=3" in done.stdout
+    assert "job chunk 12 of me: Error: chunk 12 is bad" in done.stderr
+    assert "not a word" not in said
+
+
+def test_the_name_of_a_worker_never_looks_like_the_id_of_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.running.supervisor.uuid4", lambda: UUID("12345678-1234-4234-8234-123456789012"))
+    assert chunk_of_job_id(worker_name()) is None

@@ -1,0 +1,44 @@
+"""The Markdown files: links lead to files and headings, and named constants exist."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from worker.folding import participants, smoothing
+from worker.perception import appearance, faces
+
+ROOT = Path(__file__).parents[1]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def documents() -> list[str]:
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+
+
+@pytest.mark.parametrize("document", documents())
+def test_links_lead_somewhere(document: str) -> None:
+    broken = []
+    for link in LINK.findall((ROOT / document).read_text()):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / document).parent / path if path else ROOT / document
+        if not target.exists() or (anchor and anchor not in _anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+def _anchors(document: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a Markdown file."""
+    text = re.sub(r"(?ms)^```.*?^```", "", document.read_text())
+    headings = re.findall(r"(?m)^#+ (.+)$", text)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_tracking_names_constants_that_exist() -> None:
+    named = set(re.findall(r"`(_?[A-Z][A-Z_]+)`", (ROOT / "docs/tracking.md").read_text()))
+    modules = (faces, appearance, participants, smoothing)
+    assert sorted(name for name in named if not any(hasattr(module, name) for module in modules)) == []

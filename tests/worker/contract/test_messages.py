@@ -1,0 +1,110 @@
+"""Keys, messages and the ledger, written and read; and URLs without their credentials."""
+
+import re
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.contract.credentials import without_credentials
+from worker.contract.jobs import job_id
+from worker.contract.keys import LectureKeys, checked_id, lecture_of_info_key
+from worker.contract.lecture_hash import ledger_from_hashes
+from worker.contract.messages import (
+    Chunk,
+    ChunkHead,
+    EndEvent,
+    Ending,
+    FrameStamp,
+    InFlight,
+    Ledger,
+    decode_event,
+    encode,
+)
+
+IDS = st.from_regex(re.compile(r"[A-Za-z0-9_-]{1,64}"), fullmatch=True)
+
+
+@given(IDS, IDS)
+def test_all_keys_of_a_lecture_share_its_slot_and_the_info_key_contains_its_id(lecture: str, participant: str) -> None:
+    keys = LectureKeys(lecture)
+    names = [keys.info, keys.participants, keys.participant(participant), keys.class_, keys.chunk(3), keys.in_flight]
+    names += [keys.outcome(3), keys.state, keys.feeder]
+    assert all(name.startswith(f"lecture:{{{lecture}}}") for name in names)
+    assert len(set(names)) == len(names)
+    assert [lecture_of_info_key(name) for name in names] == [lecture] + [None] * (len(names) - 1)
+
+
+@pytest.mark.parametrize("value", ["", "a/b", "a b", "a\n", "ü", "{x}", "*", "a" * 65, "../x"])
+def test_an_id_that_could_escape_a_key_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="is not 1 to 64 letters"):
+        checked_id(value, "lecture id")
+    with pytest.raises(ValueError, match="is not 1 to 64 letters"):
+        LectureKeys(value)
+    with pytest.raises(ValueError, match="is not 1 to 64 letters"):
+        LectureKeys("l").participant(value)
+
+
+@given(st.lists(st.binary(max_size=40), max_size=5), st.one_of(st.none(), st.just(Ending("stopped", "why"))))
+def test_a_chunk_is_read_from_its_hash_as_it_was_written(pictures: list[bytes], ending: Ending | None) -> None:
+    chunk = Chunk(ChunkHead([FrameStamp(n, n / 2) for n in range(len(pictures))], 640, 360, ending), pictures)
+    stored = {field.encode(): value for field, value in chunk.to_hash().items()}
+    assert Chunk.from_hash(stored) == chunk
+    assert chunk.size == sum(map(len, pictures))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {b"head": b"no json"},
+        {b"head": b'{"frames": [[0, 0]], "width": 1, "height": 1}'},
+        {b"head": b'{"frames": [{"frame": 0, "t": 0}], "width": 1, "height": 1}'},
+        {b"head": b'{"frames": [], "width": 0, "height": 1}'},
+        {b"head": b'{"frames": [{"frame": -1, "t": 0}], "width": 1, "height": 1}', b"0": b""},
+    ],
+)
+def test_a_hash_that_is_not_a_chunk_is_refused(fields: dict[bytes, bytes]) -> None:
+    with pytest.raises((ValueError, msgspec.ValidationError)):
+        Chunk.from_hash(fields)
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b'{"type": "joke"}', b'{"type": "end", "v": 2}', b'{"type": "class"}'])
+def test_an_event_of_another_version_or_type_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  # any of msgspec's, which are ValueErrors
+        decode_event(data)
+
+
+def test_an_event_with_unknown_fields_is_read() -> None:
+    event = EndEvent("l", "done", None, Ledger(sampled=3, published=3))
+    assert decode_event(encode(event)[:-1] + b', "new": 1}') == event
+
+
+def test_the_ledger_counts_frames_in_flight_and_balances() -> None:
+    info = {b"sampled": b"10", b"published": b"4", b"failed": b"2", b"failed:timeout": b"2", b"dropped": b"1"}
+    ledger = ledger_from_hashes(info, {b"7": encode(InFlight(3, 900))})
+    assert (ledger.in_flight, ledger.reasons, ledger.balances) == (3, {"failed:timeout": 2}, True)
+    assert not ledger_from_hashes(info, {}).balances
+
+
+def test_no_two_chunks_share_a_job() -> None:
+    ids = {job_id(lecture, chunk) for lecture in ("a", "a-1", "a-1-1") for chunk in (1, 11, 2)}
+    assert len(ids) == 9
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://user:secret@host:6379/0", "redis://host:6379/0"),
+        ("rediss://:secret@host", "rediss://host"),
+        ("redis://host?password=secret", "redis://host"),
+        ("unix:///run/redis.sock?password=secret", "unix:///run/redis.sock"),
+        ("redis://:sec/ret@host", "redis://..."),
+        ("redis://:secret@[bad", "redis://..."),
+        ("rtsp://camera/user=me&password=secret&channel=1/live", "rtsp://camera/.../live"),
+        ("https://host/hdnts=exp=1~hmac=secret/live.m3u8", "https://host/.../live.m3u8"),
+    ],
+)
+def test_a_url_without_credentials_contains_no_secret(url: str, shown: str) -> None:
+    assert without_credentials(url) == shown

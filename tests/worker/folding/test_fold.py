@@ -1,0 +1,72 @@
+"""Folding outcomes into events, the state and the ledger's counts."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.worker.outcomes import SAD, outcomes
+from worker.contract.messages import FrameStamp
+from worker.folding.fold import LectureState, fold
+from worker.outcome import FaceObservation, FrameObservation, Outcome
+
+FACE = FaceObservation((50.0, 50.0, 90.0, 90.0), 0.95, SAD, {"m": "sadness"}, bytes(256))
+
+
+def pictures(number: int, *participants: str) -> list[FrameObservation]:
+    """Frame `number` with a picture, and a face, of each participant's recording."""
+    return [FrameObservation(FrameStamp(number, number / 2, one, (640, 360)), [FACE]) for one in participants]
+
+
+def test_with_class_only_nothing_is_published_about_a_person() -> None:
+    folded = fold("l", LectureState(class_only=True), outcomes(count=2), [2, 2, 0])
+    assert folded.emotions == []
+    assert folded.state.spans == {}
+    assert [event.faces for event in folded.class_] == [2, 2, 2, 2]
+
+
+def test_scores_are_published_in_the_contracts_order_with_valence_and_arousal() -> None:
+    (event, *_) = fold("l", LectureState(), outcomes(count=1), [2, 0]).emotions
+    assert list(event.scores) == ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
+    assert event.emotion == "sadness"
+    assert event.valence == pytest.approx(0.75 * -0.63, abs=1e-4)
+    assert event.arousal == pytest.approx(0.75 * -0.27, abs=1e-4)
+    assert event.box == (0, 100, 90, 90)
+
+
+def test_several_recordings_of_one_lecture_are_one_class_and_each_has_its_participant() -> None:
+    frames = [*pictures(0, "alice", "bob"), *pictures(1, "alice", "bob"), *pictures(2, "alice")]
+    folded = fold("l", LectureState(), [Outcome(frames[:2]), Outcome(frames[2:])], [1, 2])
+    assert [(event.frame, event.faces) for event in folded.class_] == [(0, 2), (1, 2), (2, 1)]
+    assert [(event.participant, event.frame) for event in folded.emotions] == [
+        ("alice", 0),
+        ("bob", 0),
+        ("alice", 1),
+        ("bob", 1),
+        ("alice", 2),
+    ]
+    assert folded.published == 3
+
+
+def test_one_bad_picture_of_several_recordings_fails_the_frame_but_no_other_participant() -> None:
+    frames = [*pictures(0, "alice", "bob"), *pictures(1, "bob"), *pictures(3, "alice", "bob")]
+    folded = fold("l", LectureState(), [Outcome(frames, {1: "error", 2: "error"})], [4])
+    assert [(event.frame, event.faces) for event in folded.class_] == [(0, 2), (3, 2)]
+    assert [event.frame for event in folded.emotions if event.participant == "bob"] == [0, 1, 3]
+    assert [event.frame for event in folded.emotions if event.participant == "alice"] == [0, 3]
+    assert (folded.published, dict(folded.failed)) == (2, {"error": 2})
+
+
+@given(kinds=st.lists(st.sampled_from(["whole", "failed", "half"]), max_size=20), chunks=st.integers(1, 4))
+def test_the_ledger_counts_every_frame_once(kinds: list[str], chunks: int) -> None:
+    parts = [list(enumerate(kinds))[n::chunks] for n in range(chunks)]
+    folded_outcomes = [
+        Outcome(
+            [picture for n, kind in part if kind != "failed" for picture in pictures(n, "bob")],
+            {n: "error" for n, kind in part if kind != "whole"},
+        )
+        for part in parts
+    ]
+    folded = fold("l", LectureState(), folded_outcomes, [len(part) for part in parts])
+    assert folded.published + folded.failed.total() == len(kinds)
+    assert np.all([kinds[event.frame] == "whole" for event in folded.class_])

@@ -1,0 +1,53 @@
+"""Appearance descriptors of two people in different light, size and place."""
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.gallery import portraits
+from worker.folding.appearance_distance import blended, distances
+from worker.folding.participants import MAX_DISTANCE_LATER
+from worker.perception.appearance import GRID, descriptor
+from worker.perception.preprocessing import Box, Image
+
+ROOM = (1.0, 0.9, 1.1)
+
+
+def tile(person: int, size: int = 240, light: float = 1.0, shift: int = 0) -> tuple[Image, Box]:
+    """A tile with a portrait, and the approximate box of the face."""
+    portrait = cv2.resize(portraits()[person], (size, size), interpolation=cv2.INTER_AREA)
+    page = np.full((size, 2 * size, 3), 40 + 120 * person, np.float32) * np.array(ROOM, np.float32)
+    left = size // 2 + shift
+    page[:, left : left + size] = portrait
+    face = (left + 0.3 * size, 0.15 * size, 0.4 * size, 0.4 * size)
+    return np.clip(page * light, 0, 255).astype(np.uint8), face
+
+
+def test_a_descriptor_has_256_bytes() -> None:
+    assert len(descriptor(*tile(0))) == 4 * GRID * GRID == 256
+
+
+@pytest.mark.parametrize("person", [0, 1])
+@pytest.mark.parametrize(
+    ("size", "light", "shift"), [(120, 1.0, 0), (480, 1.0, 0), (240, 0.75, 0), (240, 1.15, 0), (240, 1.0, 20)]
+)
+def test_one_person_has_similar_descriptors_in_another_size_light_and_place(
+    person: int, size: int, light: float, shift: int
+) -> None:
+    here, there = descriptor(*tile(person)), descriptor(*tile(person, size, light, shift))
+    other = descriptor(*tile(1 - person))
+    assert distances([here], [there]) < MAX_DISTANCE_LATER
+    assert distances([there], [other]) > MAX_DISTANCE_LATER  # at another place, this is a new person
+
+
+def test_a_descriptor_blended_with_another_comes_nearer_to_it() -> None:
+    one, other = descriptor(*tile(0)), descriptor(*tile(1))
+    between = blended(one, other, 0.3)
+    assert distances([between], [other]) < distances([one], [other])
+    assert distances([between], [one]) < distances([between], [other])
+
+
+def test_a_face_at_the_edge_or_on_a_grey_picture_has_a_descriptor() -> None:
+    page = np.full((40, 40, 3), 128, np.uint8)
+    assert len(descriptor(page, (-10.0, -10.0, 30.0, 30.0))) == 4 * GRID * GRID
+    assert len(descriptor(page, (38.0, 38.0, 1.0, 1.0))) == 4 * GRID * GRID

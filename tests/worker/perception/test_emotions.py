@@ -1,0 +1,257 @@
+"""The models and their ensemble, on small linear models with known answers."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from tests.worker.perception.linear_network import SIDE, linear_network, linear_weights, write_linear_models
+from worker.contract.messages import EMOTIONS
+from worker.perception.emotions import BATCH, Ensemble, calibrate, combine, softmax
+from worker.perception.interpreter import TFLiteModel
+from worker.perception.manifest import (
+    Adaptive,
+    Input,
+    Manifest,
+    ManifestError,
+    load_manifest,
+    write_manifest,
+)
+from worker.perception.preprocessing import Image, network_pixels
+
+Rows = npt.NDArray[np.float32]
+
+logits = st.integers(0, 5).flatmap(
+    lambda n: arrays(np.float32, (n, 7), elements=st.floats(-1e4, 1e4, width=32)),
+)
+probabilities = arrays(np.float32, (4, 7), elements=st.floats(0, 100, width=32)).map(softmax)
+
+
+@settings(deadline=None)
+@given(logits)
+def test_softmax_gives_rows_that_sum_to_one(values: Rows) -> None:
+    result = softmax(values)
+    assert result.shape == values.shape
+    assert np.allclose(result.sum(axis=1), 1, atol=1e-5)
+    assert (result >= 0).all()
+
+
+@settings(deadline=None)
+@given(logits, st.integers(-100, 100))
+def test_softmax_is_the_same_after_a_constant_is_added_to_all_logits(values: Rows, constant: int) -> None:
+    assert np.allclose(softmax(values), softmax(values + np.float32(constant)), atol=1e-2)
+
+
+@settings(deadline=None)
+@given(probabilities, probabilities, st.floats(0, 10), st.floats(0.1, 10))
+def test_an_average_sums_to_one_and_lies_between_its_models(a: Rows, b: Rows, weight_a: float, weight_b: float) -> None:
+    average = combine({"a": a, "b": b}, {"a": weight_a, "b": weight_b})
+    assert np.allclose(average.sum(axis=1), 1, atol=1e-5)
+    assert (average >= np.minimum(a, b) - 1e-6).all()
+    assert (average <= np.maximum(a, b) + 1e-6).all()
+
+
+@settings(deadline=None)
+@given(probabilities, probabilities)
+def test_the_order_of_models_does_not_matter(a: Rows, b: Rows) -> None:
+    weights = {"a": 0.7, "b": 2.0}
+    assert np.array_equal(combine({"a": a, "b": b}, weights), combine({"b": b, "a": a}, weights))
+
+
+@settings(deadline=None)
+@given(probabilities, probabilities)
+def test_only_the_proportion_of_weights_counts(a: Rows, b: Rows) -> None:
+    both = {"a": a, "b": b}
+    assert np.allclose(combine(both, {"a": 1, "b": 3}), combine(both, {"a": 10, "b": 30}), atol=1e-6)
+
+
+@settings(deadline=None)
+@given(probabilities, probabilities)
+def test_a_model_of_weight_0_has_no_influence(a: Rows, b: Rows) -> None:
+    assert np.array_equal(combine({"a": a, "b": b}, {"a": 1, "b": 0}), a)
+
+
+@settings(deadline=None)
+@given(probabilities)
+def test_temperature_one_changes_nothing(rows: Rows) -> None:
+    assert np.allclose(calibrate(rows, 1.0), rows, atol=1e-6)
+
+
+@settings(deadline=None)
+@given(probabilities, st.floats(1.1, 10))
+def test_a_higher_temperature_flattens_and_a_lower_one_sharpens(rows: Rows, temperature: float) -> None:
+    assert (calibrate(rows, temperature).max(axis=1) <= rows.max(axis=1) + 1e-6).all()
+    assert (calibrate(rows, 1 / temperature).max(axis=1) >= rows.max(axis=1) - 1e-6).all()
+
+
+def crops(n: int) -> list[Image]:
+    """Crops of noise in many sizes."""
+    random = np.random.default_rng(7)
+    return [random.integers(0, 256, (SIDE + 3 * i, SIDE + 3 * i, 3), np.uint8) for i in range(n)]
+
+
+def expected_from(faces: list[Image], seed: int) -> Rows:
+    """The probabilities of the linear model with this seed, calculated here."""
+    kernel, bias = linear_weights(seed)
+    pixels = [(network_pixels(face, SIDE, "grey").astype(np.float32) - 127.5) / 127.5 for face in faces]
+    return softmax(np.stack(pixels).reshape(len(faces), -1) @ kernel.T + bias)
+
+
+def test_an_ensemble_of_one_model_predicts_what_its_weights_say(tmp_path: Path) -> None:
+    write_linear_models(tmp_path, {"only": 3})
+    faces = crops(BATCH + 2)
+    predictions = Ensemble.load(tmp_path).predict(faces)
+    assert np.allclose(predictions.by_model["only"], expected_from(faces, 3), atol=1e-5)
+    assert np.allclose(predictions.scores, predictions.by_model["only"], atol=1e-6)
+    assert predictions.scores.dtype == np.float32
+
+
+def test_several_models_are_averaged_and_calibrated(tmp_path: Path) -> None:
+    write_linear_models(tmp_path, {"first": 1, "second": 2}, temperature=2.0)
+    faces = crops(5)
+    roots = np.sqrt((expected_from(faces, 1) + expected_from(faces, 2)) / 2)  # softmax(log(p) / 2)
+    expected = roots / roots.sum(axis=1, keepdims=True)
+    assert np.allclose(Ensemble.load(tmp_path).predict(faces).scores, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [0, 1, BATCH - 1, BATCH, BATCH + 1, 2 * BATCH])
+def test_a_face_has_the_same_scores_alone_and_in_any_batch(tmp_path: Path, n: int) -> None:
+    write_linear_models(tmp_path, {"first": 1, "second": 2})
+    ensemble, faces = Ensemble.load(tmp_path), crops(n)
+    together = ensemble.predict(faces)
+    assert together.scores.shape == (n, 7)
+    assert set(together.by_model) == {"first", "second"}
+    for i, face in enumerate(faces):
+        assert np.allclose(together.scores[i], ensemble.predict([face]).scores[0], atol=1e-6)
+
+
+def with_adaptive(folder: Path, threshold: float) -> Manifest:
+    """Three models, the second with another input. The third is the first model of the adaptive ensemble."""
+    manifest = write_linear_models(folder, {"second": 2, "other": 5, "first": 1}, temperature=1.3)
+    other = msgspec.structs.replace(manifest.models[1], input=Input(SIDE, "grey", 100.0, 50.0), weight=0.4)
+    models = [manifest.models[0], other, manifest.models[2]]
+    adaptive = Adaptive("first", temperature=1.7, threshold=threshold)
+    write_manifest(msgspec.structs.replace(manifest, models=models, adaptive=adaptive), folder)
+    return load_manifest(folder, "adaptive")
+
+
+def confidence(faces: list[Image]) -> Rows:
+    return np.asarray(calibrate(expected_from(faces, 1), 1.7).max(axis=1), np.float32)
+
+
+def threshold_that_escalates(n: int, faces: list[Image]) -> float:
+    """Halfway between two confidences, so that no rounding can move a face across it."""
+    ascending = [0.0, *np.sort(confidence(faces)).tolist()]
+    return float(ascending[n] + ascending[n + 1]) / 2
+
+
+def test_the_adaptive_ensemble_accepts_no_faces(tmp_path: Path) -> None:
+    with_adaptive(tmp_path, 0.5)
+    predictions = Ensemble.load(tmp_path, mode="adaptive").predict([])
+    assert predictions.scores.shape == predictions.by_model["second"].shape == (0, 7)
+    assert predictions.escalated.shape == (0,)
+
+
+@pytest.mark.parametrize("n", [1, BATCH, 3 * BATCH + 1])
+def test_the_adaptive_scores_are_the_first_models_if_it_is_confident_and_else_the_full_ensembles(
+    tmp_path: Path, n: int
+) -> None:
+    faces = crops(n)
+    threshold = threshold_that_escalates(n // 2, faces)
+    with_adaptive(tmp_path, threshold)
+    confident = confidence(faces) >= threshold
+    assert (~confident).sum() == n // 2
+    full = Ensemble.load(tmp_path).predict(faces)
+
+    adaptive = Ensemble.load(tmp_path, mode="adaptive").predict(faces)
+
+    assert np.array_equal(adaptive.escalated, ~confident)
+    assert adaptive.scores.shape == (n, 7)
+    assert np.allclose(adaptive.scores[confident], calibrate(expected_from(faces, 1), 1.7)[confident], atol=1e-5)
+    assert np.allclose(adaptive.scores[~confident], full.scores[~confident], atol=1e-6)
+    assert list(adaptive.by_model) == ["second", "other", "first"]
+    for name, rows in adaptive.by_model.items():
+        ran = ~confident | (name == "first")
+        assert np.allclose(rows[ran], full.by_model[name][ran], atol=1e-6)
+        assert np.isnan(rows[~ran]).all()
+    for i, labels in enumerate(adaptive.labels()):
+        assert set(labels) == ({"first"} if confident[i] else {"first", "second", "other"})
+        assert labels == {name: EMOTIONS[int(full.by_model[name][i].argmax())] for name in labels}
+
+
+def test_the_full_ensemble_runs_all_models_on_every_face_and_escalates_none(tmp_path: Path) -> None:
+    with_adaptive(tmp_path, 0.5)
+    predictions = Ensemble.load(tmp_path).predict(crops(5))
+    assert not predictions.escalated.any()
+    assert [set(labels) for labels in predictions.labels()] == [{"first", "second", "other"}] * 5
+
+
+@pytest.mark.parametrize(("threshold", "escalated"), [(0.0, 0), (1.0, 3 * BATCH)])
+def test_at_the_extreme_thresholds_no_face_or_every_face_is_escalated(
+    tmp_path: Path, threshold: float, escalated: int
+) -> None:
+    with_adaptive(tmp_path, threshold)
+    assert Ensemble.load(tmp_path, mode="adaptive").predict(crops(3 * BATCH)).escalated.sum() == escalated
+
+
+def test_only_escalated_faces_run_through_the_other_models_and_in_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces = crops(3 * BATCH)
+    with_adaptive(tmp_path, threshold_that_escalates(BATCH, faces))
+    ensemble = Ensemble.load(tmp_path, mode="adaptive")
+    batches: list[int] = []
+    run = TFLiteModel.__call__
+
+    def counted(network: TFLiteModel, batch: Rows) -> list[Rows]:
+        batches.append(len(batch))
+        return run(network, batch)
+
+    monkeypatch.setattr(TFLiteModel, "__call__", counted)
+    assert ensemble.predict(faces).escalated.sum() == BATCH
+    assert batches == [BATCH] * 3 + [BATCH] + [BATCH]  # three of the first, one of each other
+
+
+def with_file(manifest: Manifest, content: bytes, folder: Path) -> None:
+    """Make `content` the manifest's first file, with the right sha256."""
+    model = msgspec.structs.replace(manifest.models[0], sha256=hashlib.sha256(content).hexdigest())
+    (folder / model.file).write_bytes(content)
+    write_manifest(msgspec.structs.replace(manifest, models=[model]), folder)
+
+
+def test_a_file_that_is_not_a_model_is_refused(tmp_path: Path) -> None:
+    with_file(write_linear_models(tmp_path, {"only": 1}), b"not a network", tmp_path)
+    with pytest.raises(ManifestError, match=r"only\.tflite: not a model"):
+        Ensemble.load(tmp_path)
+
+
+def test_a_model_without_seven_outputs_is_refused(tmp_path: Path) -> None:
+    with_file(write_linear_models(tmp_path, {"only": 1}), linear_network(*linear_weights(1, outputs=8)), tmp_path)
+    with pytest.raises(ManifestError, match=r"only\.tflite: \(8,\) instead of 7"):
+        Ensemble.load(tmp_path)
+
+
+def test_a_model_with_another_input_than_in_the_manifest_is_refused(tmp_path: Path) -> None:
+    manifest = write_linear_models(tmp_path, {"only": 1})
+    model = manifest.models[0]
+    wrong = msgspec.structs.replace(model, input=msgspec.structs.replace(model.input, colour="rgb"))
+    write_manifest(msgspec.structs.replace(manifest, models=[wrong]), tmp_path)
+    with pytest.raises(ManifestError, match=r"only\.tflite: not a model that takes \(8, 8, 3\)"):
+        Ensemble.load(tmp_path)
+
+
+def test_predicting_emotions_loads_neither_mediapipe_nor_tensorflow() -> None:
+    program = (
+        "import sys, worker.perception.emotions\n"
+        "print([m for m in ('mediapipe', 'tensorflow', 'keras') if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

@@ -1,0 +1,151 @@
+"""Reading and writing the manifest of a set of models."""
+
+import errno
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.worker.perception.linear_network import write_linear_models
+from worker.contract.messages import EMOTIONS
+from worker.perception.manifest import MANIFEST, Adaptive, ManifestError, load_manifest, write_manifest
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_linear_models(tmp_path, {"first": 1, "second": 2}, temperature=1.5)
+    return tmp_path
+
+
+def adaptive(**changes: Any) -> dict[str, Any]:
+    return {"first": "first", "temperature": 1.1, "threshold": 0.8, **changes}
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = folder / MANIFEST
+    written = json.loads(path.read_text())
+    change(written)
+    path.write_text(json.dumps(written))
+
+
+def test_a_written_manifest_is_loaded(folder: Path) -> None:
+    manifest = load_manifest(folder)
+    assert [model.name for model in manifest.models] == ["first", "second"]
+    assert tuple(manifest.labels) == EMOTIONS
+    assert manifest.temperature == 1.5
+
+
+def test_the_digest_is_the_beginning_of_the_files_sha256(folder: Path) -> None:
+    assert load_manifest(folder).digest == hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()[:12]
+
+
+def test_the_digest_is_not_written_into_the_manifest(folder: Path) -> None:
+    manifest = load_manifest(folder)
+    write_manifest(manifest, folder)
+    assert load_manifest(folder) == manifest
+
+
+def test_the_weights_and_the_threshold_are_written_and_loaded(folder: Path) -> None:
+    manifest = msgspec.structs.replace(
+        load_manifest(folder), ensemble={"method": "learned"}, adaptive=Adaptive("second", 1.2, 0.75, {"loss": 0.002})
+    )
+    write_manifest(manifest, folder)
+    loaded = load_manifest(folder, "adaptive")
+    assert (loaded.ensemble, loaded.adaptive) == (manifest.ensemble, manifest.adaptive)
+
+
+def test_without_a_threshold_the_adaptive_ensemble_is_refused_with_what_to_do(folder: Path) -> None:
+    with pytest.raises(ManifestError, match=r"manifest\.json: no threshold .*`training ensemble`"):
+        load_manifest(folder, "adaptive")
+
+
+def test_unknown_fields_are_ignored(folder: Path) -> None:
+    rewrite(folder, lambda written: written.update(card="MobileNetV2 and friends"))
+    assert len(load_manifest(folder).models) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda m: m.update(version=2), "version 2"),
+        (lambda m: m["labels"].reverse(), "labels"),
+        (lambda m: m.update(temperature=0), "temperature"),
+        (lambda m: m.update(models=[]), "models"),
+        (lambda m: [model.update(weight=0) for model in m["models"]], "weight 0"),
+        (lambda m: m["models"][0].update(weight=-1), "weight"),
+        (lambda m: m["models"][0].update(name="second"), "the same name"),
+        (lambda m: m["models"][0].update(file="../first.tflite"), "beside the manifest"),
+        (lambda m: m["models"][0]["input"].update(colour="sepia"), "colour"),
+        (lambda m: m["models"][0].pop("sha256"), "sha256"),
+        (lambda m: m.update(version=2, models={"first": "laid out otherwise"}), "version 2, but .* version 1"),
+        (lambda m: m.pop("version"), "version"),
+        (lambda m: m.update(adaptive=adaptive(first="third")), r"'third', not among \['first', 'second'\]"),
+        (lambda m: m.update(adaptive=adaptive(threshold=1.2)), r"threshold 1\.2 is not between 0 and 1"),
+        (lambda m: m.update(adaptive=adaptive(threshold=-0.1)), r"threshold -0\.1 is not between 0 and 1"),
+        (lambda m: m.update(adaptive=adaptive(temperature=0)), "temperature"),
+        (lambda m: m.update(adaptive={"first": "first"}), "adaptive"),
+    ],
+)
+def test_an_invalid_manifest_is_refused_in_one_line(
+    folder: Path, change: Callable[[dict[str, Any]], object], complaint: str
+) -> None:
+    rewrite(folder, change)
+    with pytest.raises(ManifestError, match=complaint) as refused:
+        load_manifest(folder)
+    assert str(folder / MANIFEST) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_folder_without_manifest_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"manifest\.json.*training quantize"):
+        load_manifest(tmp_path)
+
+
+def test_a_manifest_that_is_not_json_is_refused(folder: Path) -> None:
+    (folder / MANIFEST).write_text("version 1")
+    with pytest.raises(ManifestError, match="training quantize"):
+        load_manifest(folder)
+
+
+def test_a_missing_model_file_is_named(folder: Path) -> None:
+    (folder / "second.tflite").unlink()
+    with pytest.raises(ManifestError, match=r"second\.tflite: No such file.*restore"):
+        load_manifest(folder)
+
+
+def test_a_model_file_with_one_other_byte_is_refused(folder: Path) -> None:
+    path = folder / "first.tflite"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ManifestError, match=r"first\.tflite: sha256"):
+        load_manifest(folder)
+
+
+def test_a_manifest_that_would_be_refused_is_not_written(folder: Path) -> None:
+    before = (folder / MANIFEST).read_bytes()
+    manifest = load_manifest(folder)
+    (folder / "first.tflite").unlink()
+    with pytest.raises(ManifestError):
+        write_manifest(manifest, folder)
+    assert (folder / MANIFEST).read_bytes() == before
+
+
+def test_a_full_disk_leaves_the_manifest_as_it_was(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (folder / MANIFEST).read_bytes()
+    manifest = load_manifest(folder)
+
+    def write_half(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write_half)
+    with pytest.raises(ManifestError, match=r"manifest\.json: cannot be written \(No space left on device\)"):
+        write_manifest(manifest, folder)
+    assert (folder / MANIFEST).read_bytes() == before
+    assert sorted(path.name for path in folder.iterdir()) == ["first.tflite", "manifest.json", "second.tflite"]

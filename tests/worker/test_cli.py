@@ -1,0 +1,57 @@
+"""The command line of the worker: its help, and errors in one line."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import worker.cli
+from tests.worker.perception.linear_network import write_linear_models
+
+
+def run(*words: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "worker", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_version_is_the_packages() -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"worker {version('lecturepulse')}\n", "")
+
+
+def test_the_help_shows_what_an_option_takes() -> None:
+    text = run("run", "--help").stdout
+    assert all(option in text for option in ("--redis URL", "--processes N", "--metrics-port PORT"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "Missing command; see `worker --help`"),
+        (["run", "--redis"], "Option '--redis' requires an argument; see `worker --help`"),
+        (["run", "--redis", "redis://h", "--ensemble", "half"], "; see `worker run --help`"),
+        (["run", "--redis", "redis://127.0.0.1:1"], "cannot reach Redis at redis://127.0.0.1:1"),
+        (["run", "--redis", "nonsense"], "must specify one of the following schemes"),
+    ],
+)
+def test_a_wrong_command_line_is_one_clear_line_and_exit_code_2(words: list[str], message: str) -> None:
+    refused = run(*words)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("worker: ")
+    assert message in line
+
+
+def test_the_adaptive_ensemble_of_models_without_threshold_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_linear_models(tmp_path, {"mobilenetv2": 1})
+    monkeypatch.setattr(worker.cli, "MODELS", tmp_path)
+    refused = CliRunner().invoke(worker.cli.app, ["run", "--redis", "redis://127.0.0.1:1", "--ensemble", "adaptive"])
+    assert refused.exit_code == 2
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("worker: ")
+    assert "no threshold for the adaptive ensemble; fit one with `training ensemble`" in line

@@ -1,0 +1,52 @@
+"""The manner that the command lines of producer, worker and training share: error lines, `--version`, and help."""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from worker.contract.credentials import masked
+
+# The parent of all usage errors. typer brings its own click since 0.20, so it is not always click.UsageError.
+_UsageError: Any = typer.BadParameter.__base__
+
+
+def run(app: typer.Typer, program: str) -> int:
+    """Run the command line of `program`; its exit code. A usage error is one line on standard error and exit code 2."""
+    try:
+        return app(standalone_mode=False, prog_name=program) or 0
+    except _UsageError as wrong:
+        command = wrong.ctx.command_path if wrong.ctx else program
+        print_error(program, f"{wrong.format_message().rstrip('.')}; see `{command} --help`")
+        return 2
+
+
+def print_error(program: str, message: object) -> None:
+    """Print `message` as one line on standard error, without users and passwords of URLs."""
+    line = " ".join(str(message).splitlines())
+    sys.stderr.write(f"{program}: {masked(line)}\n")  # not typer.echo: a progress display would not notice it
+    sys.stderr.flush()
+
+
+class Command(TyperCommand):
+    """A command whose help shows an argument as LECTURE; typer 0.29 shows `LECTURE <str>`."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        for parameter in self.params:
+            if parameter.param_type_name == "argument" and parameter.metavar:
+                vars(parameter)["display_type_rich"] = lambda ctx: None
+        super().format_help(ctx, formatter)
+
+
+def _print_version(context: typer.Context, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        typer.echo(f"{context.find_root().info_name} {version('lecturepulse')}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+]
+"""The option `--version`, for the callback of an app: `def program(version: Version = False) -> None`."""

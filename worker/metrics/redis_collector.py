@@ -1,0 +1,286 @@
+"""Gauges read from Redis at a scrape: the queue, the memory, and the progress of running lectures."""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+import msgspec
+import redis
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from worker.contract.keys import RUNNING, LectureKeys
+from worker.contract.lecture_hash import LectureInfo
+from worker.contract.messages import EMOTIONS, ClassEvent, InFlight, ParticipantSpan
+from worker.contract.queue import QUEUE_KEY, rq_key
+from worker.contract.streams import entry_event
+from worker.metrics.counters import PREFIX
+
+MAX_LECTURES = 100
+"""Running lectures with series of their own, the newest ones. Each has some twenty series."""
+
+# Ids that are read of RUNNING. If there are more, lectures that are gone were not removed, and a sample has to do.
+MAX_IDS = 5000
+
+RECENT_S = 10.0
+"""Seconds of media time that a lecture's gauges cover."""
+
+# Events that are read for that. At 2 frames per second there are 20 of them.
+MAX_EVENTS = 50
+
+# Scrapes within this time get the same answer, so that many scrapes do not load Redis.
+CACHE_S = 1.0
+
+# Timeout of each command. A slower Redis is of no use to workers either.
+COMMAND_TIMEOUT_S = 2.0
+
+# Redis may be away for this long, as in a restart or a failover, before this process counts as unhealthy.
+REDIS_AWAY_S = 30.0
+
+# Jobs at the head of the queue among which the oldest one is. Requeued jobs stand before it.
+QUEUE_HEAD = 10
+
+
+@dataclass
+class LectureSnapshot:
+    """One running lecture. `age` is in seconds since its newest event, or since its start if it has none."""
+
+    lecture: str
+    info: LectureInfo
+    age: float
+    recent: list[ClassEvent]
+    spans: list[ParticipantSpan]
+
+    def values(self) -> Iterator[tuple[str, dict[str, str], float]]:
+        """Name, labels (except the lecture) and value of each of its samples."""
+        for name in ("sampled", "published", "dropped", "failed"):
+            yield f"frames_{name}", {}, getattr(self.info, name)
+        yield "source_age_seconds", {}, self.age
+        yield "participants", {}, len(self.spans)
+        if not self.recent:
+            return
+        newest = max(self.recent, key=lambda event: event.frame)
+        yield "faces", {}, newest.faces
+        if self.spans:
+            present = sum(span.last >= newest.t - RECENT_S for span in self.spans)
+            yield "coverage", {}, present / len(self.spans)
+        shown = [event for event in self.recent if event.scores and newest.t - event.t <= RECENT_S]
+        for emotion in EMOTIONS if shown else ():
+            share = _mean(event.scores.get(emotion, 0.0) for event in shown if event.scores)
+            yield "emotion_share", {"emotion": emotion}, share
+        for name in ("valence", "arousal") if shown else ():
+            yield name, {}, _mean(getattr(event, name) or 0.0 for event in shown)
+
+
+@dataclass
+class Snapshot:
+    """All that is read from Redis for one scrape."""
+
+    queued: int
+    oldest: float
+    memory: int
+    memory_limit: int
+    running: int
+    in_flight: InFlight
+    lectures: list[LectureSnapshot]
+
+
+class RedisCollector(Collector):
+    """Reads the Redis at `url`, for a registry. Never waits longer than a few COMMAND_TIMEOUT_S, and never raises."""
+
+    def __init__(self, url: str) -> None:
+        # A pool of its own, because the workers' pool waits and retries for longer.
+        self._client = redis.Redis.from_url(
+            url,
+            protocol=2,
+            socket_connect_timeout=COMMAND_TIMEOUT_S,
+            socket_timeout=COMMAND_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._lock = threading.Lock()
+        self._cached: tuple[float, list[Metric]] | None = None
+        self._answered_at = time.monotonic()  # the caller has just connected
+
+    def collect(self) -> Iterable[Metric]:
+        with self._lock:
+            if self._cached is None or time.monotonic() - self._cached[0] >= CACHE_S:
+                metrics = list(_metrics(self._snapshot()))
+                self._cached = time.monotonic(), metrics  # from the end of the reading, which may have been slow
+            return self._cached[1]
+
+    def answers(self) -> bool:
+        """Whether Redis has answered within the last REDIS_AWAY_S."""
+        with self._lock:
+            try:
+                self._client.ping()
+                self._answered_at = time.monotonic()
+            except redis.RedisError:
+                pass
+            return time.monotonic() - self._answered_at < REDIS_AWAY_S
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _snapshot(self) -> Snapshot | None:
+        """The snapshot; None if Redis does not answer, or the answer cannot be read."""
+        try:
+            taken = snapshot(self._client)
+        except (redis.RedisError, ValueError, TypeError, KeyError):
+            return None
+        self._answered_at = time.monotonic()
+        return taken
+
+
+def snapshot(client: redis.Redis) -> Snapshot:
+    """Read the queue, the memory and all running lectures, in three round trips. Raises redis.RedisError."""
+    with client.pipeline(transaction=False) as pipe:
+        pipe.info("memory")
+        pipe.time()
+        pipe.llen(QUEUE_KEY)
+        pipe.lrange(QUEUE_KEY, 0, QUEUE_HEAD - 1)
+        pipe.srandmember(RUNNING, MAX_IDS)
+        memory, (seconds, _), queued, head, ids = pipe.execute()
+    known = _keys_of(ids)
+    with client.pipeline(transaction=False) as pipe:
+        for job in head:
+            pipe.hget(cast(str, rq_key("job", job)), "created_at")
+        for keys in known:
+            pipe.hgetall(keys.info)
+            pipe.hvals(keys.in_flight)
+        answers = pipe.execute(raise_on_error=False)  # a stranger may have written another type
+    created, hashes = answers[: len(head)], answers[len(head) :]
+    running = []
+    in_flight: list[InFlight] = []
+    for keys, fields, flying in zip(known, hashes[::2], hashes[1::2], strict=True):
+        info = _running(fields)
+        if info is not None:
+            running.append((keys, info))
+            in_flight += _decoded(flying, InFlight)
+    running.sort(key=lambda each: each[1].started, reverse=True)
+    return Snapshot(
+        queued=queued,
+        oldest=max((_age(at, seconds) for at in created), default=0.0),
+        memory=memory["used_memory"],
+        memory_limit=memory.get("maxmemory", 0),
+        running=len(running),
+        in_flight=InFlight(sum(chunk.frames for chunk in in_flight), sum(chunk.size for chunk in in_flight)),
+        lectures=_lectures(client, running[:MAX_LECTURES], seconds),
+    )
+
+
+def _lectures(client: redis.Redis, running: list[tuple[LectureKeys, LectureInfo]], now: float) -> list[LectureSnapshot]:
+    with client.pipeline(transaction=False) as pipe:
+        for keys, _ in running:
+            pipe.xrevrange(keys.class_, count=MAX_EVENTS)
+            pipe.hvals(keys.participants)
+        answers = pipe.execute(raise_on_error=False)
+    lectures = []
+    for (keys, info), entries, spans in zip(running, answers[::2], answers[1::2], strict=True):
+        recent, newest = _recent(entries)
+        age = max(0.0, now - (info.started if newest is None else newest))
+        lectures.append(LectureSnapshot(keys.lecture, info, age, recent, _decoded(spans, ParticipantSpan)))
+    return lectures
+
+
+def _keys_of(ids: list[bytes]) -> list[LectureKeys]:
+    keys = []
+    for each in ids:
+        try:
+            keys.append(LectureKeys(each.decode()))
+        except ValueError:
+            continue  # a stranger's id
+    return keys
+
+
+def _running(fields: Any) -> LectureInfo | None:
+    """The lecture of this hash; None if it is not one or does not run."""
+    try:
+        info = LectureInfo.from_hash(fields)
+    except (ValueError, AttributeError):  # the lecture is gone, or a stranger wrote the key
+        return None
+    return info if info.status == "running" else None
+
+
+def _decoded(values: Any, kind: type[Any]) -> list[Any]:
+    try:
+        return [msgspec.json.decode(value, type=kind) for value in values]
+    except (ValueError, TypeError):
+        return []
+
+
+def _recent(entries: Any) -> tuple[list[ClassEvent], float | None]:
+    """The class events among a stream's newest entries, and the time of the newest entry, in seconds since 1970."""
+    if not isinstance(entries, list) or not entries:
+        return [], None
+    recent = []
+    for _, fields in entries:
+        try:
+            event = entry_event(fields)
+        except ValueError:
+            continue
+        if isinstance(event, ClassEvent):
+            recent.append(event)
+    return recent, int(cast(bytes, entries[0][0]).partition(b"-")[0]) / 1000
+
+
+def _age(created: Any, now: float) -> float:
+    """Seconds since a job was created, from its field in RQ's format; 0 if that is missing or cannot be read."""
+    try:
+        return max(0.0, now - datetime.fromisoformat(created.decode().replace("Z", "+00:00")).timestamp())
+    except (ValueError, AttributeError):
+        return 0.0
+
+
+def _mean(values: Iterable[float]) -> float:
+    some = list(values)
+    return sum(some) / len(some)
+
+
+def _metrics(taken: Snapshot | None) -> Iterator[Metric]:
+    yield _gauge("redis_up", "1 if Redis answered at this scrape, else 0.", float(taken is not None))
+    if taken is None:
+        return
+    yield _gauge("queue_chunks", "Chunks that wait for a worker.", taken.queued)
+    yield _gauge("queue_oldest_seconds", "Age of the oldest chunk that waits for a worker.", taken.oldest)
+    yield _gauge("redis_memory_bytes", "Memory that Redis uses.", taken.memory)
+    yield _gauge("redis_memory_limit_bytes", "Memory that Redis may use; 0 if there is no limit.", taken.memory_limit)
+    yield _gauge("lectures_running", "Lectures that have begun and not ended.", taken.running)
+    yield _gauge("all_in_flight_frames", "Frames in flight of all running lectures.", taken.in_flight.frames)
+    yield _gauge("all_in_flight_bytes", "JPEG bytes in flight of all running lectures.", taken.in_flight.size)
+    families = {family.name: family for family in _lecture_families()}
+    for lecture in taken.lectures:
+        for name, labels, value in lecture.values():
+            labels = {"lecture": lecture.lecture, **labels}
+            family = families[f"{PREFIX}_lecture_{name}"]
+            family.add_sample(family.name + ("_total" if family.type == "counter" else ""), labels, value)
+    yield from families.values()
+
+
+def _lecture_families() -> Iterator[Metric]:
+    """The metrics of single lectures: running ones only, at most MAX_LECTURES."""
+    for name, help_text in (
+        ("sampled", "Frames taken from the lecture's source."),
+        ("published", "Frames of the lecture whose result was committed."),
+        ("dropped", "Frames of the live lecture that were skipped."),
+        ("failed", "Frames of the lecture that were committed as failed."),
+    ):
+        yield CounterMetricFamily(f"{PREFIX}_lecture_frames_{name}", help_text, labels=["lecture"])
+    for name, help_text in (
+        ("source_age_seconds", "Seconds since the lecture's newest event, or since its start."),
+        ("participants", "Participants seen since the lecture's start."),
+        ("faces", "Faces in the lecture's newest frame."),
+        ("coverage", "Share of the lecture's participants that were seen in its last 10 s."),
+        ("emotion_share", "Mean score of an emotion over the class, in the lecture's last 10 s."),
+        ("valence", "Mean valence of the class, in the lecture's last 10 s."),
+        ("arousal", "Mean arousal of the class, in the lecture's last 10 s."),
+    ):
+        yield GaugeMetricFamily(f"{PREFIX}_lecture_{name}", help_text, labels=["lecture"])
+
+
+def _gauge(name: str, help_text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"{PREFIX}_{name}", help_text, value)
