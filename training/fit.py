@@ -17,6 +17,7 @@ from training.metrics import confusion
 from training.networks import NETWORKS, choose_tuned, load_folded_imagenet, load_imagenet
 from training.plots import confusion_matrix, curves, save_picture
 from training.progress import Progress
+from training.quantized_start import load_quantized
 from training.recipe import (
     FIXED,
     IMAGENET,
@@ -305,10 +306,11 @@ def _load_starting_weights(network: keras.Model, weights: str, train: Faces, sta
             ) from None
     path = Path(weights)
     try:
-        if path.suffix == ".npz":
+        if path.suffix in (".npz", ".tflite"):
             random = np.random.default_rng(0)
             chosen = random.permutation(len(train.labels))[:STATISTICS_SAMPLE]
-            load_folded_imagenet(network, path, standardization.applied(train.pixels[chosen]))
+            load = load_quantized if path.suffix == ".tflite" else load_folded_imagenet
+            load(network, path, standardization.applied(train.pixels[chosen]))
         else:
             file = fitted_network(path, read_recipe(path).model) if path.is_dir() else path
             network.set_weights(keras.models.load_model(file, compile=False).get_weights())

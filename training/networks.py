@@ -5,7 +5,7 @@ Logits, not probabilities: softmax runs after the average over models and its te
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import keras
 import numpy as np
@@ -153,6 +153,14 @@ def _with_quicker_statistics(network: keras.Model) -> keras.Model:
     return network
 
 
+class Affine(NamedTuple):
+    """A batch norm and what it has to do: multiply each channel by its factor, then add its shift, both [channels]."""
+
+    norm: keras.layers.BatchNormalization
+    factor: npt.NDArray[np.float32]
+    shift: npt.NDArray[np.float32]
+
+
 def load_folded_imagenet(network: keras.Model, path: Path, sample: npt.NDArray[np.float32]) -> int:
     """Load ImageNet kernels whose batch norm was folded away, then give batch norm its statistics back.
 
@@ -165,9 +173,9 @@ def load_folded_imagenet(network: keras.Model, path: Path, sample: npt.NDArray[n
     """
     arrays = np.load(path)
     names = _inception_names(network) if network.name == "inceptionv3" else {}
-    norms = _norm_of_tensor(network)
+    norms = norm_of_tensor(network)
     loaded = 0
-    folded: list[tuple[keras.layers.BatchNormalization, npt.NDArray[np.float32]]] = []
+    folded: list[Affine] = []
     for layer in network.layers:
         name = names.get(layer.name, layer.name)
         if f"{name}/kernel" not in arrays:
@@ -182,19 +190,20 @@ def load_folded_imagenet(network: keras.Model, path: Path, sample: npt.NDArray[n
         if len(layer.weights) > 1:
             layer.weights[1].assign(bias)
         else:
-            folded.append((norms[id(layer.output)], bias))
+            folded.append(Affine(norms[id(layer.output)], np.ones_like(bias), bias))
     if not loaded:
         raise ValueError(f"{path.name}: no layer of {network.name} in it; is it the file for another network?")
 
     for layer in network.layers:
         block = str(layer.name).removesuffix(_PREACTIVATION)
         if block != layer.name and f"{block}_1_conv/kernel" in arrays:
-            folded.append((layer, np.zeros(layer.beta.shape, np.float32)))
-    _give_statistics_back(network, folded, sample)
+            nothing = np.zeros(layer.beta.shape, np.float32)
+            folded.append(Affine(layer, np.ones_like(nothing), nothing))
+    give_statistics_back(network, folded, sample)
     return loaded
 
 
-def _norm_of_tensor(network: keras.Model) -> dict[int, keras.layers.BatchNormalization]:
+def norm_of_tensor(network: keras.Model) -> dict[int, keras.layers.BatchNormalization]:
     """The batch norm that reads each tensor, by the tensor's id."""
     return {id(norm.input): norm for norm in network.layers if isinstance(norm, keras.layers.BatchNormalization)}
 
@@ -221,23 +230,19 @@ def _numbered(name: str, count: int) -> list[str]:
     return [name, *(f"{name}_{i}" for i in range(1, count))][:count]
 
 
-def _give_statistics_back(
-    network: keras.Model,
-    folded: list[tuple[keras.layers.BatchNormalization, npt.NDArray[np.float32]]],
-    sample: npt.NDArray[np.float32],
-) -> None:
-    """Give each norm the statistics of the sample, so that it adds its bias [channels] and does nothing else."""
-    for norm, bias in folded:
-        norm.gamma.assign(np.ones_like(bias))
-        norm.beta.assign(bias)
-        norm.moving_mean.assign(np.zeros_like(bias))
-        norm.moving_variance.assign(np.full_like(bias, 1 - norm.epsilon))
-    statistics = _channel_statistics(keras.Model(network.input, [norm.input for norm, _ in folded]), sample)
-    for (norm, bias), (mean, variance) in zip(folded, statistics, strict=True):
+def give_statistics_back(network: keras.Model, affine: list[Affine], sample: npt.NDArray[np.float32]) -> None:
+    """Give each norm the statistics of the sample [n, size, size, channels]; it applies its factor and shift alone."""
+    for norm, factor, shift in affine:
+        norm.gamma.assign(factor)
+        norm.beta.assign(shift)
+        norm.moving_mean.assign(np.zeros_like(shift))
+        norm.moving_variance.assign(np.full_like(shift, 1 - norm.epsilon))
+    statistics = _channel_statistics(keras.Model(network.input, [norm.input for norm, _, _ in affine]), sample)
+    for (norm, factor, shift), (mean, variance) in zip(affine, statistics, strict=True):
         norm.moving_mean.assign(mean)
         norm.moving_variance.assign(variance)
-        norm.gamma.assign(np.sqrt(variance + norm.epsilon))
-        norm.beta.assign(bias + mean)
+        norm.gamma.assign(factor * np.sqrt(variance + norm.epsilon))
+        norm.beta.assign(shift + factor * mean)
 
 
 def _channel_statistics(
@@ -248,7 +253,8 @@ def _channel_statistics(
     for start in range(0, len(sample), STATISTICS_BLOCK):
         outputs = given(sample[start : start + STATISTICS_BLOCK], training=False)
         values = [keras.ops.convert_to_numpy(output).astype(np.float64) for output in outputs]
-        of_blocks.append([(v.mean(axis=(1, 2)), (v**2).mean(axis=(1, 2))) for v in values])
+        spatial = [tuple(range(1, v.ndim - 1)) for v in values]
+        of_blocks.append([(v.mean(axis=a), (v**2).mean(axis=a)) for v, a in zip(values, spatial, strict=True)])
     statistics = []
     for of_output in zip(*of_blocks, strict=True):
         mean = np.concatenate([means for means, _ in of_output]).mean(axis=0)

@@ -71,8 +71,8 @@ class Recipe:
     kept. `teachers` are folders of earlier fits and `targets` is a file of soft targets; most of the target is their
     mean (see training.teaching). `mixup` is the alpha of the beta distribution that the shares of two mixed pictures
     are drawn from; 0 mixes none. `weights` is what to start from: "imagenet", a file (.npz of folded ImageNet kernels,
-    .keras of an earlier fit) or an earlier fit's folder. `train` and `validation` name the folders that the pictures
-    came from.
+    .tflite of `training quantize`, .keras of an earlier fit) or an earlier fit's folder. `train` and `validation` name
+    the folders that the pictures came from.
     """
 
     model: ModelName

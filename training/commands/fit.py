@@ -30,7 +30,8 @@ def fit(
     weights: Annotated[
         str,
         typer.Option(
-            help="Start from imagenet (downloaded), a .npz (folded), a .keras or RUN (an earlier fit), or none."
+            help="Start from imagenet (downloaded), a .npz (folded), a .tflite (quantized), a .keras or RUN (an "
+            "earlier fit), or none."
         ),
     ] = "none",
     tune: Annotated[
