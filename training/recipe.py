@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -105,6 +105,22 @@ class Recipe:
 def read_recipe(run: Path) -> Recipe:
     """The recipe of the fit in `run`; RunError where there is none."""
     return _read(run / RECIPE, Recipe)
+
+
+def extend_run(run: Path, recipe: Recipe) -> None:
+    """Let the fit in `run` continue to the epochs of `recipe`, which is otherwise its own.
+
+    Its network goes, so that the fit is no longer finished. RunError where `run` holds no fit, or one by another
+    recipe.
+    """
+    before = read_recipe(run)
+    if replace(before, epochs=recipe.epochs) != recipe:
+        raise RunError(f"{run} holds a fit by another recipe; --extend changes nothing but --epochs")
+    if before.epochs > recipe.epochs:
+        raise RunError(f"{run} has {before.epochs} epochs; --extend with at least as many --epochs")
+    if before.epochs < recipe.epochs:
+        fitted_network(run, recipe.model).unlink(missing_ok=True)
+        _write(run / RECIPE, recipe)
 
 
 def claim_run(run: Path, recipe: Recipe) -> None:

@@ -318,6 +318,39 @@ def test_mixup_mixes_pixels_targets_and_weights_in_the_same_shares() -> None:
     assert not np.array_equal(pictures[0][1], targets)
 
 
+def test_a_finished_fit_is_extended_by_more_epochs(resumed: tuple[Path, Result], data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(resumed[0], run)
+    options = ("--standardization", "featurewise", "--extend", "--epochs")
+    longer = training(*fit_arguments(data, run, *options, "5"))
+    assert longer.exit_code == 0, longer.output
+    assert "going on after epoch 3/5" in longer.stdout
+    assert [row["epoch"] for row in history(run)] == [1, 2, 3, 4, 5]
+    assert history(run)[:3] == history(resumed[0])
+    assert history(run)[3]["learning_rate"] > history(run)[2]["learning_rate"], "the cosine is longer now"
+    assert read_recipe(run).epochs == 5
+    assert (run / "epoch-005.weights.h5").is_file()
+    assert (run / "mobilenetv2.keras").is_file()
+
+    again = training(*fit_arguments(data, run, *options, "5"))
+    assert "epoch" not in again.stdout, "the same command does not extend twice"
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--epochs", "4", "--seed", "2"), "holds a fit by another recipe; --extend changes nothing but --epochs"),
+        (("--epochs", "2"), "has 3 epochs; --extend with at least as many --epochs"),
+    ],
+)
+def test_a_fit_is_extended_in_epochs_alone(
+    options: tuple[str, ...], complaint: str, resumed: tuple[Path, Result], data: Path
+) -> None:
+    arguments = fit_arguments(data, resumed[0], "--standardization", "featurewise", "--extend", *options)
+    assert one_line(training(*arguments)) == f"training fit: {resumed[0]} {complaint}"
+    assert (resumed[0] / "mobilenetv2.keras").is_file()
+
+
 def test_an_epoch_that_cannot_be_read_is_named(plateau: Path, data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(plateau, run)

@@ -18,6 +18,7 @@ from training.recipe import (
     Recipe,
     RunError,
     Schedule,
+    extend_run,
 )
 from worker.perception.preprocessing import Colour
 
@@ -79,6 +80,12 @@ def fit(
     ] = Recipe.ema,
     precision: Annotated[Precision, typer.Option()] = Recipe.precision,
     seed: Annotated[int, typer.Option(min=0)] = Recipe.seed,
+    extend: Annotated[
+        bool,
+        typer.Option(
+            "--extend", help="Train the fit in --out for more epochs: --epochs in all, on a schedule as long."
+        ),
+    ] = False,
 ) -> None:
     """Fit a network on labelled face pictures."""
     with errors_in_one_line("training fit"):
@@ -114,6 +121,8 @@ def fit(
         train_faces = load_faces(train_sets, recipe.size, recipe.colour, without=frozenset(validation_faces.digests))
         for dataset in (*train_sets, *validation_sets):
             typer.echo(_summary(dataset))
+        if extend:
+            extend_run(out, recipe)
         from training.silence import tensorflow_silenced
 
         with tensorflow_silenced():
