@@ -11,6 +11,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from training.augmentation import Augment
+from training.averaging import Averaged, take_average
 from training.datasets import Faces
 from training.display import Display
 from training.metrics import confusion
@@ -87,10 +88,13 @@ def fit(recipe: Recipe, train: Faces, validation: Faces, run: Path) -> Path:
     trained = _in_training(network, recipe, standardization, len(pictures))
     progress.restore(trained)
     if not progress.over:
-        watching = [*([Averaged()] if recipe.ema is not None else []), *([plateau] if plateau is not None else [])]
-        _train(trained, pictures, validation, [*watching, progress, Drawing(progress, run / CURVES)], progress.epochs)
+        averaging = [Averaged(train.pixels, recipe.seed)] if recipe.ema is not None else []
+        slowing = [plateau] if plateau is not None else []
+        callbacks = [*averaging, *slowing, progress, Drawing(progress, run / CURVES)]
+        _train(trained, pictures, validation, callbacks, progress.epochs)
     progress.restore_best(trained)
-    _take_average(trained)
+    if recipe.ema is not None:
+        take_average(trained, train.pixels, recipe.seed)
     save_picture(curves(progress.history), run / CURVES)
     save_picture(_confusion_matrix(trained, validation, recipe), run / CONFUSION)
     fitted = fitted_network(run, recipe.model)
@@ -185,38 +189,10 @@ class Drawing(keras.callbacks.Callback):  # type: ignore[misc]  # Keras comes wi
         save_picture(curves(self._progress.history), self._path)
 
 
-class Averaged(keras.callbacks.Callback):  # type: ignore[misc]  # Keras comes without types
-    """Measures the average of the weights over the steps, which the optimizer keeps, instead of the last weights.
-
-    Keras' SwapEMAWeights does that too, but forgets in a restart which of the two the network has.
-    """
-
-    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._last = _copied(self.model.trainable_variables)
-        _take_average(self.model)
-
-    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        for variable, last in zip(self.model.trainable_variables, self._last, strict=True):
-            variable.assign(last)
-
-
 def _confusion_matrix(trained: keras.Model, validation: Faces, recipe: Recipe) -> Figure:
     probabilities = softmax(trained.predict(validation.pixels, MEASURED_BATCH, verbose=0))
     title = f"{recipe.model} on {len(validation.labels)} validation pictures"
     return confusion_matrix(confusion(probabilities, validation.labels), title)
-
-
-def _take_average(trained: keras.Model) -> None:
-    """Give the network the average of its weights where the optimizer keeps one."""
-    variables = trained.trainable_variables
-    trained.optimizer.finalize_variable_values(variables)
-    # JAX may overwrite what a network is given; the optimizer's average must not be the same memory.
-    for variable, value in zip(variables, _copied(variables), strict=True):
-        variable.assign(value)
-
-
-def _copied(variables: list[keras.Variable]) -> list[npt.NDArray[Any]]:
-    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
 
 
 def _one_hot(faces: Faces) -> npt.NDArray[np.float32]:
