@@ -36,8 +36,8 @@ class Recipe:
     weights of all steps; then the average is measured and kept. `teachers` are folders of earlier fits and `targets` is
     a file of soft targets; most of a target is their mean (see training.fitting.distillation). `mixup` is the alpha of
     the beta distribution from which the shares of two mixed pictures are drawn; 0 mixes none. `weights` is the start:
-    "imagenet", a file (.npz of folded ImageNet kernels, .keras of an earlier fit) or an earlier fit's folder. `train`
-    and `validation` name the folders of the pictures.
+    "imagenet", a file (.npz of folded ImageNet kernels, .tflite of `training quantize`, .keras of an earlier fit) or an
+    earlier fit's folder. `train` and `validation` name the folders of the pictures.
     """
 
     model: ModelName

@@ -1,6 +1,6 @@
 """The run: the folder of a fit, with its recipe, its standardization of pixels and its network. No Keras."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -47,6 +47,21 @@ def claim_run(run: Path, recipe: Recipe) -> None:
         _write(path, recipe)
     elif read_recipe(run) != recipe:
         raise RunError(f"{run} holds a fit by another recipe; name another --out, or remove it")
+
+
+def extend_run(run: Path, recipe: Recipe) -> None:
+    """Let the fit in `run` continue to the epochs of `recipe`, which otherwise equals its own.
+
+    Its network is removed, so the fit is no longer finished. RunError if `run` holds no fit, or one by another recipe.
+    """
+    before = read_recipe(run)
+    if replace(before, epochs=recipe.epochs) != recipe:
+        raise RunError(f"{run} holds a fit by another recipe; --extend changes nothing but --epochs")
+    if before.epochs > recipe.epochs:
+        raise RunError(f"{run} has {before.epochs} epochs; --extend with at least as many --epochs")
+    if before.epochs < recipe.epochs:
+        network_file(run, recipe.model).unlink(missing_ok=True)
+        _write(run / RECIPE, recipe)
 
 
 def is_finished(run: Path, recipe: Recipe) -> bool:

@@ -19,6 +19,7 @@ from training.recipe import (
     RunError,
     Schedule,
 )
+from training.run import extend_run
 from worker.perception.preprocessing import Colour
 
 
@@ -36,7 +37,8 @@ def fit(
         str,
         typer.Option(
             metavar="WEIGHTS",
-            help="Start: imagenet (downloaded), a .npz (folded), a .keras or RUN (an earlier fit), or none.",
+            help="Start: imagenet (downloaded), a .npz (folded), a .tflite (quantized), a .keras or RUN (an earlier "
+            "fit), or none.",
         ),
     ] = "none",
     tune: Annotated[
@@ -89,6 +91,9 @@ def fit(
     ] = Recipe.ema,
     precision: Annotated[Precision, typer.Option(help="Precision of the computation.")] = Recipe.precision,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Decides every random draw.")] = Recipe.seed,
+    extend: Annotated[
+        bool, typer.Option("--extend", help="Train the fit in --out for more epochs: --epochs in all.")
+    ] = False,
 ) -> None:
     """Fit a network on labelled face pictures."""
     with errors_in_one_line("training fit"):
@@ -124,6 +129,8 @@ def fit(
         train_faces = load_faces(train_sets, recipe.size, recipe.colour, without=frozenset(validation_faces.digests))
         for dataset in (*train_sets, *validation_sets):
             typer.echo(_summary(dataset))
+        if extend:
+            extend_run(out, recipe)
         from training.silence import tensorflow_silenced
 
         with tensorflow_silenced():

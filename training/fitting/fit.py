@@ -8,10 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from training.datasets import FaceArrays
+from training.fitting.averaging import AveragedWeights, take_average
 from training.fitting.batches import TrainingBatches, one_hot
 from training.fitting.charts import confusion_matrix, curves, save_chart
 from training.fitting.checkpoints import Checkpoints
-from training.fitting.optimizer import AveragedWeights, make_optimizer, make_plateau, take_average
+from training.fitting.optimizer import make_optimizer, make_plateau
 from training.fitting.progress_display import ProgressDisplay
 from training.fitting.starting_weights import load_starting_weights
 from training.measuring.metrics import confusion
@@ -56,12 +57,13 @@ def fit(recipe: Recipe, train: FaceArrays, validation: FaceArrays, run: Path) ->
     trained = _compiled(network, recipe, standardization, len(batches))
     checkpoints.restore(trained)
     if not checkpoints.over:
-        averaging = [] if recipe.ema is None else [AveragedWeights()]
+        averaging = [] if recipe.ema is None else [AveragedWeights(train.pixels, recipe.seed)]
         slowing = [] if plateau is None else [plateau]
         callbacks = [*averaging, *slowing, checkpoints, DrawCurves(checkpoints, run / CURVES)]
         _train(trained, batches, validation, callbacks, checkpoints.epochs)
     checkpoints.restore_best(trained)
-    take_average(trained)
+    if recipe.ema is not None:
+        take_average(trained, train.pixels, recipe.seed)
     save_chart(curves(checkpoints.history), run / CURVES)
     save_chart(_confusion_chart(trained, validation, recipe), run / CONFUSION)
     file = network_file(run, recipe.model)

@@ -1,11 +1,9 @@
-"""The optimizer of a recipe: its learning rate over time, and the average of the weights that it keeps."""
+"""The optimizer of a recipe, and its learning rate over time."""
 
 from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
-import numpy.typing as npt
 
 from training.recipe import Recipe
 
@@ -54,31 +52,3 @@ def make_plateau(recipe: Recipe) -> keras.callbacks.ReduceLROnPlateau:
         min_lr=PLATEAU_MINIMUM,
         patience=PLATEAU_PATIENCE,
     )
-
-
-class AveragedWeights(keras.callbacks.Callback):  # type: ignore[misc]  # Keras comes without types
-    """Measures the average of the weights over the steps, which the optimizer keeps, instead of the last weights.
-
-    Keras' SwapEMAWeights does the same, but after a restart it does not know which of the two the network holds.
-    """
-
-    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._last = _copied(self.model.trainable_variables)
-        take_average(self.model)
-
-    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        for variable, last in zip(self.model.trainable_variables, self._last, strict=True):
-            variable.assign(last)
-
-
-def take_average(trained: keras.Model) -> None:
-    """Give the network the average of its weights, if its optimizer keeps one."""
-    variables = trained.trainable_variables
-    trained.optimizer.finalize_variable_values(variables)
-    # JAX may overwrite the memory that a network is given, so it must not be that of the optimizer's average.
-    for variable, value in zip(variables, _copied(variables), strict=True):
-        variable.assign(value)
-
-
-def _copied(variables: list[keras.Variable]) -> list[npt.NDArray[Any]]:
-    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]

@@ -8,6 +8,7 @@ import numpy as np
 from training.datasets import FaceArrays
 from training.networks.folded_weights import load_folded_imagenet
 from training.networks.imagenet import load_imagenet
+from training.networks.quantized_weights import load_quantized
 from training.recipe import IMAGENET, RunError
 from training.run import Standardization, network_file, read_recipe
 
@@ -28,10 +29,11 @@ def load_starting_weights(
             ) from None
     path = Path(weights)
     try:
-        if path.suffix == ".npz":
+        if path.suffix in (".npz", ".tflite"):
             random = np.random.default_rng(0)
             chosen = random.permutation(len(train.labels))[:STATISTICS_SAMPLE]
-            load_folded_imagenet(network, path, standardization.applied(train.pixels[chosen]))
+            load = load_quantized if path.suffix == ".tflite" else load_folded_imagenet
+            load(network, path, standardization.applied(train.pixels[chosen]))
         else:
             file = network_file(path, read_recipe(path).model) if path.is_dir() else path
             network.set_weights(keras.models.load_model(file, compile=False).get_weights())

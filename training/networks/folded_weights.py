@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.networks.imagenet import for_channels_of
+from training.networks.norm_statistics import Affine, give_statistics, norm_of_tensor
 
 # The numbers of convolutions in a block of InceptionV3's graph of 2015: outside the towers, in tower, tower_1, tower_2.
 # The last value says whether tower and tower_1 end in a fork ("mixed") of 1x3 and 3x1.
@@ -28,12 +29,6 @@ _INCEPTION_STEM = 5
 # The end of the name of the norm that a block of ResNet50V2 begins with.
 _PREACTIVATION = "_preact_bn"
 
-# The activations of this number of pictures are in memory at once: 5 MB a picture at 96 pixels.
-_STATISTICS_BLOCK = 32
-
-_FoldedNorm = tuple[keras.layers.BatchNormalization, npt.NDArray[np.float32]]
-"""A norm, and the bias [channels] that it is to add."""
-
 
 def load_folded_imagenet(network: keras.Model, path: Path, sample: npt.NDArray[np.float32]) -> int:
     """Load the kernels of `path` and give the batch norms their statistics; returns the number of loaded kernels.
@@ -45,9 +40,9 @@ def load_folded_imagenet(network: keras.Model, path: Path, sample: npt.NDArray[n
     """
     arrays = np.load(path)
     names = _inception_names(network) if network.name == "inceptionv3" else {}
-    norms = _norm_of_tensor(network)
+    norms = norm_of_tensor(network)
     loaded = 0
-    folded: list[_FoldedNorm] = []
+    folded: list[Affine] = []
     for layer in network.layers:
         name = names.get(layer.name, layer.name)
         if f"{name}/kernel" not in arrays:
@@ -62,21 +57,17 @@ def load_folded_imagenet(network: keras.Model, path: Path, sample: npt.NDArray[n
         if len(layer.weights) > 1:
             layer.weights[1].assign(bias)
         else:
-            folded.append((norms[id(layer.output)], bias))
+            folded.append(Affine(norms[id(layer.output)], np.ones_like(bias), bias))
     if not loaded:
         raise ValueError(f"{path.name}: no layer of {network.name} in it; is it the file for another network?")
 
     for layer in network.layers:
         block = str(layer.name).removesuffix(_PREACTIVATION)
         if block != layer.name and f"{block}_1_conv/kernel" in arrays:
-            folded.append((layer, np.zeros(layer.beta.shape, np.float32)))
-    _give_statistics(network, folded, sample)
+            zeros = np.zeros(layer.beta.shape, np.float32)
+            folded.append(Affine(layer, np.ones_like(zeros), zeros))
+    give_statistics(network, folded, sample)
     return loaded
-
-
-def _norm_of_tensor(network: keras.Model) -> dict[int, keras.layers.BatchNormalization]:
-    """The batch norm that reads each tensor, by the tensor's id."""
-    return {id(norm.input): norm for norm in network.layers if isinstance(norm, keras.layers.BatchNormalization)}
 
 
 def _inception_names(network: keras.Model) -> dict[str, str]:
@@ -99,35 +90,3 @@ def _inception_graph() -> Iterator[str]:
 
 def _numbered(name: str, count: int) -> list[str]:
     return [name, *(f"{name}_{i}" for i in range(1, count))][:count]
-
-
-def _give_statistics(network: keras.Model, folded: list[_FoldedNorm], sample: npt.NDArray[np.float32]) -> None:
-    """Give each norm the statistics of the sample, so that it adds its bias and does nothing else."""
-    for norm, bias in folded:
-        norm.gamma.assign(np.ones_like(bias))
-        norm.beta.assign(bias)
-        norm.moving_mean.assign(np.zeros_like(bias))
-        norm.moving_variance.assign(np.full_like(bias, 1 - norm.epsilon))
-    statistics = _channel_statistics(keras.Model(network.input, [norm.input for norm, _ in folded]), sample)
-    for (norm, bias), (mean, variance) in zip(folded, statistics, strict=True):
-        norm.moving_mean.assign(mean)
-        norm.moving_variance.assign(variance)
-        norm.gamma.assign(np.sqrt(variance + norm.epsilon))
-        norm.beta.assign(bias + mean)
-
-
-def _channel_statistics(
-    network: keras.Model, sample: npt.NDArray[np.float32]
-) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
-    """Mean and variance [channels] of every output of `network` over the sample."""
-    of_blocks = []
-    for start in range(0, len(sample), _STATISTICS_BLOCK):
-        outputs = network(sample[start : start + _STATISTICS_BLOCK], training=False)
-        values = [keras.ops.convert_to_numpy(output).astype(np.float64) for output in outputs]
-        of_blocks.append([(v.mean(axis=(1, 2)), (v**2).mean(axis=(1, 2))) for v in values])
-    statistics = []
-    for of_output in zip(*of_blocks, strict=True):
-        mean = np.concatenate([means for means, _ in of_output]).mean(axis=0)
-        mean_square = np.concatenate([squares for _, squares in of_output]).mean(axis=0)
-        statistics.append((mean, np.maximum(mean_square - mean**2, 0)))
-    return statistics

@@ -188,6 +188,40 @@ def test_the_network_that_is_kept_is_the_one_that_was_measured(undisturbed: Path
     assert (probabilities.argmax(axis=1) == faces.labels).mean() == pytest.approx(best["val_accuracy"], abs=1e-6)
 
 
+def test_a_finished_fit_is_extended_by_more_epochs(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert training(*fit_arguments(data, run)).exit_code == 0
+    before = history(run)
+    longer = fit_arguments(data, run, "--extend", "--epochs", "3")
+    result = training(*longer)
+    assert result.exit_code == 0, result.output
+    assert "resumes after epoch 1/3" in result.stdout
+    assert [row["epoch"] for row in history(run)] == [1, 2, 3]
+    assert history(run)[:1] == before
+    assert history(run)[1]["learning_rate"] > before[0]["learning_rate"], "the cosine is longer now"
+    assert read_recipe(run).epochs == 3
+    assert (run / "epoch-003.weights.h5").is_file()
+    assert (run / "mobilenetv2.keras").is_file()
+
+    again = training(*longer)
+    assert "epoch" not in again.stdout, "the same command does not extend twice"
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--epochs", "20", "--seed", "2"), "holds a fit by another recipe; --extend changes nothing but --epochs"),
+        (("--epochs", "2"), f"has {EPOCHS} epochs; --extend with at least as many --epochs"),
+    ],
+)
+def test_a_fit_is_extended_in_epochs_alone(
+    options: tuple[str, ...], complaint: str, undisturbed: Path, data: Path
+) -> None:
+    arguments = fit_arguments(data, undisturbed, *ON_A_PLATEAU, "--extend", *options)
+    assert one_line(training(*arguments)) == f"training fit: {undisturbed} {complaint}"
+    assert (undisturbed / "mobilenetv2.keras").is_file()
+
+
 def unfinished(run: Path, copy: Path) -> Path:
     """A copy of a run, without its network."""
     shutil.copytree(run, copy)
