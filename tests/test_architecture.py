@@ -34,7 +34,9 @@ def test_the_decoders_process_loads_neither_redis_nor_metrics() -> None:
 
 
 def test_a_worker_process_and_evaluation_load_neither_tensorflow_nor_mediapipe() -> None:
-    loaded = _loaded_by("import worker.running.process, worker.running.supervisor, training.cli, training.evaluate")
+    loaded = _loaded_by(
+        "import worker.running.process, worker.running.supervisor, training.cli, training.measuring.evaluation"
+    )
     assert "ai_edge_litert" in loaded, "the check would see a heavy module"
     assert loaded.isdisjoint(("mediapipe", "tensorflow", "keras", "jax", "torch"))
 

@@ -1,5 +1,5 @@
 """`python -m training`: the command `training`, from a checkout."""
 
-from training.cli import app
+from training.cli import main
 
-app(prog_name="training")
+main()

@@ -1,4 +1,6 @@
-"""The command `training`: make, quantize and measure the models that the worker runs."""
+"""The command line of `training`."""
+
+import sys
 
 import typer
 
@@ -8,9 +10,24 @@ from training.commands.fit import fit
 from training.commands.prepare import prepare
 from training.commands.quantize import quantize
 from training.commands.reproduce import reproduce
+from worker.contract.command_line import Command, Version, print_error
+from worker.contract.command_line import run as run_app
 
-app = typer.Typer(
-    help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
-)
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 for command in (prepare, fit, quantize, ensemble, evaluate, reproduce):
-    app.command()(command)
+    app.command(cls=Command)(command)
+
+
+def main() -> None:
+    """Run the command line. Every error is one line on standard error."""
+    try:
+        code = run_app(app, "training")
+    except typer.Abort:
+        print_error("training", "interrupted; run the same command to continue")
+        code = 1
+    sys.exit(code)
+
+
+@app.callback()
+def training(version: Version = False) -> None:
+    """Make, quantize and measure the models that the worker runs."""

@@ -1,4 +1,4 @@
-"""Where figures come from: which code, which machine, which versions. A figure without that is hearsay."""
+"""Provenance of a measurement: the commit, the machine and the versions it was made with."""
 
 import os
 import platform
@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("ai-edge-litert", "tflite-runtime", "numpy", "opencv-contrib-python")
-"""The packages that decide what a quantized network makes of a picture."""
+"""The packages that decide the predictions of a quantized network."""
 
 
 def provenance(manifest: str | None = None, packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
-    """What to write beside figures, ready for JSON: of the models whose manifest has that digest, if it has one.
+    """The provenance of a measurement made now, ready for JSON; `manifest` is the digest of the measured models.
 
-    `packages` are those whose versions matter; one that is not installed is left out. `commit` is None where this code
-    does not come from a repository; `dirty` tells whether it was changed since, or is not known.
+    `packages` are those whose versions matter; one that is not installed is left out. `commit` is None if this code is
+    not in a repository. `dirty` says whether the code differs from the commit; None if that is unknown.
     """
     commit, dirty = commit_of(Path(__file__).parent)
     return {
@@ -33,8 +33,8 @@ def provenance(manifest: str | None = None, packages: Sequence[str] = PACKAGES) 
 
 
 def commit_of(folder: Path) -> tuple[str | None, bool | None]:
-    """The commit that the package in `folder` is at, and whether its repository was changed since; None for unknown."""
-    # Installed into somebody's environment, a package may lie inside a repository that is not its own.
+    """The commit of the package in `folder`, and whether its repository has changes; None for unknown."""
+    # An installed package may lie inside another project's repository.
     if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
         return None, None
     changes = _git(folder, "status", "--porcelain")

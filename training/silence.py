@@ -1,4 +1,4 @@
-"""TensorFlow logs past Python and its converter prints; people who train need none of that."""
+"""Silence TensorFlow, whose C++ code logs to standard error and whose converter prints."""
 
 import io
 import os
@@ -10,7 +10,7 @@ from contextlib import contextmanager, redirect_stdout
 
 @contextmanager
 def tensorflow_silenced() -> Iterator[None]:
-    """Drop what is printed, and what C++ code writes to standard error. Exceptions still say what went wrong."""
+    """Drop everything that is printed or written to standard error. Exceptions pass."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept = os.dup(2)

@@ -1,6 +1,6 @@
-"""The adaptive ensemble against the full one: faces a second of one worker process, and how often each is right.
+"""The adaptive ensemble against the full one: faces per second of one worker process, and accuracy.
 
-How often they are right is known for galleries of KDEF pictures only. No goal but to know.
+Accuracy is only known for galleries of KDEF pictures. There is no goal.
 
     python -m tests.benchmarks.adaptive [--repeats 5] [--seconds 64] [--people 25] [--images KDEF]
 """
@@ -11,7 +11,7 @@ from worker.perception.manifest import MODELS, load_manifest
 
 def benchmark(terms: Terms) -> Result:
     if load_manifest(MODELS).adaptive is None:
-        raise Skipped(f"the manifest in {MODELS} has no adaptive ensemble; `training ensemble` works one out")
+        raise Skipped(f"the manifest in {MODELS} has no adaptive ensemble; fit one with `training ensemble`")
     core, _ = two_cores()
     with (
         lecture(terms) as film,
@@ -20,18 +20,18 @@ def benchmark(terms: Terms) -> Result:
     ):
         chunks = film.chunks()
         of_mode = {"full": full, "adaptive": adaptive}
-        told = {mode: work(client, chunks) for mode, client in of_mode.items()}
+        worked = {mode: work(client, chunks) for mode, client in of_mode.items()}
         seconds, measured = medians(
             {mode: lambda client=client: work(client, chunks).seconds for mode, client in of_mode.items()},  # type: ignore[misc]
             terms.repeats,
         )
-        right = {mode: film.right(worked.told) for mode, worked in told.items()}
+        right = {mode: film.right(one.found) for mode, one in worked.items()}
     rows = [
-        (mode, f"{told[mode].faces / seconds[mode]:.0f}", f"{good / shown:.1%}" if shown else "not known")
+        (mode, f"{worked[mode].faces / seconds[mode]:.0f}", f"{good / shown:.1%}" if shown else "not known")
         for mode, (good, shown) in right.items()
     ]
     gain = seconds["full"] / seconds["adaptive"]
-    measured |= {"gain": gain, "right": right, "faces": {mode: worked.faces for mode, worked in told.items()}}
+    measured |= {"gain": gain, "right": right, "faces": {mode: one.faces for mode, one in worked.items()}}
     return Result(
         ("ensemble", "faces/s", "right"), rows, f"the adaptive ensemble is {gain:.2f} times as fast", measured
     )

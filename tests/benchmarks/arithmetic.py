@@ -1,10 +1,9 @@
-"""What a worker costs beside the arithmetic: faces a second of one worker process over those of a bare loop.
+"""The cost of a worker besides its networks: faces per second of one worker process over those of a bare loop.
 
-The bare loop runs in one process, on the same core and in turns with the worker. It decodes the same JPEGs, finds the
-faces and calls the same three models, and has no Redis, no queue, no looks, no participants and no events. It comes in
-two forms: "one by one" calls the models one after the other with one face at a time, as somebody would write it;
-"in batches" calls them as the worker does, so that what it is ahead of the worker is all that the worker costs. Goal:
-the worker does at least 0.85 of either.
+The bare loop runs in one process, on the same core and in turns with the worker. It decodes the same JPEGs, detects the
+faces and calls the same three models, without Redis, queue, appearance descriptors, participants and events. It has two
+forms: "one by one" calls the models with one face at a time, as in a simple script; "in batches" calls them as the
+worker does, so the difference is the whole cost of the worker. Goal: the worker reaches at least 0.85 of either.
 
     python -m tests.benchmarks.arithmetic [--repeats 5] [--seconds 64] [--people 25] [--images KDEF]
 """
@@ -29,7 +28,7 @@ GOAL = 0.85
 
 def benchmark(terms: Terms) -> Result:
     core, other = two_cores()
-    os.sched_setaffinity(0, {other})  # Redis and what asks the worker, out of its way
+    os.sched_setaffinity(0, {other})  # Redis and this process do not share the worker's core
     with (
         lecture(terms) as film,
         warm_workers(1, [core]) as (client, _),
@@ -38,7 +37,7 @@ def benchmark(terms: Terms) -> Result:
         chunks = film.chunks()
         faces = work(client, chunks).faces
         loops = {form: bare.apply(BareLoop.run, (chunks, form)) for form in ("one by one", "in batches")}
-        assert {found for _, found in loops.values()} == {faces}, "all find the same faces"
+        assert {found for _, found in loops.values()} == {faces}, "all detect the same faces"
         seconds, measured = medians(
             {
                 "worker": lambda: work(client, chunks).seconds,
@@ -56,27 +55,27 @@ def benchmark(terms: Terms) -> Result:
 
 
 class BareLoop:
-    """The loop, in a process of its own that has loaded everything before it is timed."""
+    """The loop, in a process of its own that loads everything before the clock starts."""
 
-    finder: FaceDetector
+    detector: FaceDetector
     ensemble: Ensemble
 
     @classmethod
     def start(cls, cores: Sequence[int]) -> None:
         os.sched_setaffinity(0, cores)
         cv2.setNumThreads(1)
-        cls.finder, cls.ensemble = FaceDetector(), Ensemble.load(MODELS)
+        cls.detector, cls.ensemble = FaceDetector(), Ensemble.load(MODELS)
 
     @classmethod
     def run(cls, chunks: Sequence[Chunk], form: str) -> tuple[float, int]:
-        """Seconds for the whole lecture, and the faces that were found."""
+        """Seconds for the whole lecture, and the number of detected faces."""
         begun = time.perf_counter()
         faces = 0
         for chunk in chunks:
             pictures = [cls._decoded(jpeg) for jpeg in chunk.jpegs]
             crops = [
                 face_crop(picture, face.box)
-                for picture, found in zip(pictures, cls.finder.detect_in_frames(pictures), strict=True)
+                for picture, found in zip(pictures, cls.detector.detect_in_frames(pictures), strict=True)
                 for face in found
             ]
             faces += len(crops)

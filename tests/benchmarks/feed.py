@@ -1,7 +1,7 @@
-"""The producer alone: how much faster than real time `producer ingest` cuts a 720p25 recording at 2 fps, on one core.
+"""The producer alone: the speed of `producer ingest` over real time, for a 720p25 recording at 2 fps, on one core.
 
-The command is timed whole, its start included. What takes the chunks away is not timed against it: a stand-in on
-another core that sees the same face in every frame. Goal: at least 12 times.
+The whole command is timed, start-up included. A stand-in on another core takes the chunks and commits the same face for
+every frame. Goal: at least 12 times.
 
     python -m tests.benchmarks.feed [--repeats 5] [--seconds 120] [--people 25]
 """
@@ -17,7 +17,7 @@ from tests.producer.committing import committing
 
 GOAL = 12.0
 SHORTEST_S = 120.0
-"""A recording is hardly ever shorter, and the command's start, a second, should not be what is measured."""
+"""In a shorter recording, the start-up of a second would count too much."""
 
 
 def benchmark(terms: Terms) -> Result:

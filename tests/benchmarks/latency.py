@@ -1,8 +1,8 @@
-"""How late the events of a live source come: from a frame taken to its event received, with two workers.
+"""The latency of events of a live source, from a frame sent to its event received, with two workers.
 
-A publisher sends a 720p25 gallery as MPEG-TS over TCP at the pace at which it is shown, `producer ingest` samples it at
-2 fps, and a subscriber notes when each frame's class event arrives, which is the last of the frame's events. A frame is
-taken when the publisher sends it; encoding is not part of it. Goal: p95 under one second.
+A publisher sends a 720p25 gallery as MPEG-TS over TCP in real time, and `producer ingest` samples it at 2 fps. A
+subscriber notes when the class event of each frame arrives, which is the last of the frame's events. Encoding is not
+part of the latency. Goal: p95 under one second.
 
     python -m tests.benchmarks.latency [--seconds 64] [--people 25] [--images KDEF]
 """
@@ -27,9 +27,9 @@ from worker.contract.messages import ClassEvent, EndEvent, decode_event
 GOAL_S = 1.0
 LECTURE = "live"
 RATE = 25
-"""Frames a second that are sent, and from one key frame to the next."""
+"""Sent frames per second, and frames from one key frame to the next."""
 
-# The first second is the stream's opening: the decoder finds out what it is, and what was sent meanwhile comes at once.
+# While the decoder opens the stream, frames wait and then come all at once.
 SETTLING_S = 3.0
 
 
@@ -61,7 +61,7 @@ def benchmark(terms: Terms) -> Result:
 
 
 class Publisher(threading.Thread):
-    """Waits for whoever connects to `address` and sends the film at its own pace; `begun` is when it began to."""
+    """Waits for a connection to `address` and sends the film in real time, from the moment `begun`."""
 
     def __init__(self, video: Path, address: str) -> None:
         super().__init__(name="publisher", daemon=True)
@@ -89,19 +89,19 @@ class Publisher(threading.Thread):
 
 
 def _encode_for_broadcast(video: Path, out: Path) -> None:
-    """As a live encoder does: without frames that have to wait for later ones."""
+    """Encode like a live encoder: no frame depends on a later one."""
     with av.open(str(video)) as film, av.open(str(out), "w", format="mpegts") as output:
         options = {"preset": "ultrafast", "tune": "zerolatency", "g": str(RATE)}
         stream = output.add_stream("libx264", rate=RATE, options=options)
         stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
         for picture in film.decode(video=0):
-            picture.pict_type = PictureType.NONE  # the encoder's choice, not the recording's
+            picture.pict_type = PictureType.NONE  # the encoder chooses, not the recording
             output.mux(stream.encode(picture))
         output.mux(stream.encode())
 
 
 def _received(client: redis.Redis) -> dict[float, float]:
-    """When the class event of each frame arrived, by the frame's time in the lecture."""
+    """The frame's time in the lecture -> the moment its class event arrived."""
     received: dict[float, float] = {}
     with client.pubsub(ignore_subscribe_messages=True) as subscription:
         subscription.subscribe(LectureKeys(LECTURE).class_)

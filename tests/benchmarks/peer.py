@@ -1,7 +1,7 @@
-"""Against PyPI's `fer` with its MTCNN pipeline: faces a second and how many of the people on show are told right.
+"""LecturePulse against PyPI's `fer` with its MTCNN pipeline: faces per second, and accuracy on all shown faces.
 
-Both are given the same frames of the same gallery and both cores, in turns; neither's start is timed. LecturePulse
-works with the adaptive ensemble where the manifest has one. Goal: 3 times the faces a second, and more of them right.
+Both take turns at the same frames of the same gallery on both cores; start-up is not timed. LecturePulse uses the
+adaptive ensemble if the manifest has one. Goal: 3 times the faces per second, and a higher accuracy.
 `fer` lives in an environment of its own: `python -m venv peer; peer/bin/pip install fer==25.10.3`.
 
     python -m tests.benchmarks.peer --peer-python peer/bin/python --images KDEF [--repeats 5] [--seconds 64]
@@ -19,7 +19,7 @@ from worker.perception.manifest import MODELS, load_manifest
 
 GOAL = 3.0
 
-# Reads the name of a folder of JPEGs on each line of its standard input and answers with seconds and what it found.
+# For each line of standard input, the name of a folder of JPEGs, it prints the seconds and the detected faces.
 PEER = """
 import json, pathlib, sys, time
 import cv2
@@ -40,7 +40,7 @@ for line in sys.stdin:
 """
 
 OURS = {"angry": "anger", "happy": "happiness", "sad": "sadness"}
-"""Its words where they are not those of the contract."""
+"""Its emotions that have another name in the contract."""
 
 
 def benchmark(terms: Terms) -> Result:
@@ -62,18 +62,18 @@ def benchmark(terms: Terms) -> Result:
             f"LecturePulse, {mode}": lambda: work(client, chunks),
             "fer": lambda: _worked(peer, folder, [frame.t for frame in film.frames]),
         }
-        told = {name: run() for name, run in contestants.items()}
+        worked = {name: run() for name, run in contestants.items()}
         seconds, measured = medians(
             {name: lambda run=run: run().seconds for name, run in contestants.items()},  # type: ignore[misc]
             terms.repeats,
         )
         assert peer.stdin is not None
         peer.stdin.close()
-        right = {name: film.right(worked.told) for name, worked in told.items()}
-    speed = {name: worked.faces / seconds[name] for name, worked in told.items()}
+        right = {name: film.right(one.found) for name, one in worked.items()}
+    speed = {name: one.faces / seconds[name] for name, one in worked.items()}
     rows = [
-        (name, f"{speed[name]:.0f}", str(worked.faces), f"{right[name][0] / right[name][1]:.1%}")
-        for name, worked in told.items()
+        (name, f"{speed[name]:.0f}", str(one.faces), f"{right[name][0] / right[name][1]:.1%}")
+        for name, one in worked.items()
     ]
     ours, theirs = speed
     ratio = speed[ours] / speed[theirs]
@@ -83,7 +83,7 @@ def benchmark(terms: Terms) -> Result:
         ("", "faces/s", "faces found", "right of those on show"),
         rows,
         verdict,
-        {"ratio": ratio, "right": right, "faces": {name: worked.faces for name, worked in told.items()}, **measured},
+        {"ratio": ratio, "right": right, "faces": {name: one.faces for name, one in worked.items()}, **measured},
     )
 
 
@@ -93,10 +93,10 @@ def _worked(peer: "subprocess.Popen[str]", folder: str, times: list[float]) -> W
     print(folder, file=peer.stdin, flush=True)
     answer: Any = peer.stdout.readline()
     if not answer:
-        raise Skipped("the peer's environment has no fer that works; what it said is above")
+        raise Skipped("fer does not work in the environment of --peer-python; its output is above")
     seconds, frames = json.loads(answer)
-    told = [(t, box, OURS.get(word, word)) for t, found in zip(times, frames, strict=True) for box, word in found]
-    return Worked(seconds, len(told), told)
+    faces = [(t, box, OURS.get(word, word)) for t, found in zip(times, frames, strict=True) for box, word in found]
+    return Worked(seconds, len(faces), faces)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What every benchmark measures with: the lecture, the warm workers, the cores, and where results go."""
+"""Shared by all benchmarks: the lecture, the warm workers, the cores, and the files of results."""
 
 import argparse
 import json
@@ -42,14 +42,14 @@ CORES = sorted(os.sched_getaffinity(0))
 
 
 class Skipped(Exception):
-    """A benchmark that cannot be run here; the message says what is missing."""
+    """A benchmark that cannot run here; the message says what is missing."""
 
 
 class Terms(NamedTuple):
-    """What was asked for on the command line.
+    """The options of the command line.
 
-    Galleries are rendered by the program `tool` from the KDEF pictures in `images`, if those are given; else from two
-    portraits, and of those nobody knows what they display.
+    With `images`, the program `tool` renders galleries of these KDEF pictures; without, galleries show two portraits
+    and have no truth.
     """
 
     repeats: int
@@ -61,7 +61,7 @@ class Terms(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What came out: a table, a line on the goal, and all that was measured."""
+    """A table, a line on the goal, and all measurements."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -89,13 +89,13 @@ def terms_of(description: str | None) -> Terms:
     ask.add_argument("--people", type=int, default=25)
     ask.add_argument("--images", type=Path, help="KDEF pictures under their original names")
     beside = Path(__file__).parents[3] / "shared" / "tools" / "gallery.py"
-    ask.add_argument("--tool", type=Path, default=beside, help="the program that renders galleries of them")
-    ask.add_argument("--peer-python", type=Path, help="the Python of an environment with the package fer")
+    ask.add_argument("--tool", type=Path, default=beside, help="program that renders galleries of --images")
+    ask.add_argument("--peer-python", type=Path, help="Python of an environment with the package fer")
     return Terms(**vars(ask.parse_args()))
 
 
 def conclude(name: str, result: Result, terms: Terms) -> None:
-    """Show a result and write it down."""
+    """Print a result and write its file."""
     table = Table(*result.columns, title=name)
     for row in result.rows:
         table.add_row(*row)
@@ -106,7 +106,7 @@ def conclude(name: str, result: Result, terms: Terms) -> None:
 
 
 def write_down(name: str, measured: dict[str, Any]) -> None:
-    """Leave a dated file of what was measured, with where and by what."""
+    """Write a dated file of the measurements and their provenance."""
     origin = provenance(load_manifest(MODELS).digest)
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{origin['date'].replace(':', '')}-{name}.json"
@@ -117,7 +117,7 @@ def write_down(name: str, measured: dict[str, Any]) -> None:
 
 
 def medians(contestants: dict[str, Callable[[], float]], repeats: int) -> tuple[dict[str, float], dict[str, Any]]:
-    """Run the contestants in turns, A B A B, and time each: the medians, and every figure."""
+    """Run the contestants in turns, A B A B: the median of each, and every repeat."""
     every: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(repeats):
         for name, contestant in contestants.items():
@@ -126,18 +126,18 @@ def medians(contestants: dict[str, Callable[[], float]], repeats: int) -> tuple[
 
 
 class Lecture(NamedTuple):
-    """A gallery lecture: its file, its sampled frames, and who displays what when, if that is known."""
+    """A gallery lecture: its file, its sampled frames, and its truth (rows of person, tile, emotion, t0, t1) or []."""
 
     video: Path
     frames: list[SampledFrame]
     truth: list[dict[str, Any]]
 
     def chunks(self) -> list[Chunk]:
-        """The lecture as workers are given it, its ending included."""
+        """The chunks of the lecture, with its ending."""
         return [*packed(self.frames, *SIZE), Chunk(ChunkHead([], *SIZE, Ending("done")), [])]
 
     def right(self, found: Sequence[tuple[float, Sequence[float], str]]) -> tuple[int, int]:
-        """Of the faces on show, how many were told right by (t, box, emotion), and how many there are."""
+        """The number of shown faces with the right emotion in `found` (t, box, emotion), and of all shown faces."""
         right = shown = 0
         for frame in self.frames:
             here = [(box, emotion) for t, box, emotion in found if abs(t - frame.t) < 0.5 / FPS]
@@ -150,7 +150,7 @@ class Lecture(NamedTuple):
 
 @contextmanager
 def lecture(terms: Terms, fps: int = 10) -> Iterator[Lecture]:
-    """Render a gallery of that many frames a second, and sample it as the producer does."""
+    """Render a gallery with `fps` frames per second, and sample it as the producer does."""
     with tempfile.TemporaryDirectory(prefix="lp-benchmark-") as folder:
         video = Path(folder) / "gallery.mp4"
         truth: list[dict[str, Any]] = []
@@ -165,7 +165,7 @@ def lecture(terms: Terms, fps: int = 10) -> Iterator[Lecture]:
 
 @contextmanager
 def warm_workers(processes: int, cores: Sequence[int], *options: str) -> Iterator[tuple[redis.Redis, str]]:
-    """A Redis of their own for so many worker processes on these cores, ready to work: a connection, and its URL."""
+    """Worker processes on these cores with a Redis of their own, ready to work: a connection, and its URL."""
     with ExitStack() as stack:
         url, _ = stack.enter_context(running_redis())
         client = stack.enter_context(connect(url))
@@ -177,7 +177,7 @@ def warm_workers(processes: int, cores: Sequence[int], *options: str) -> Iterato
 
 @contextmanager
 def on_cores(cores: Sequence[int]) -> Iterator[None]:
-    """Keep this process, and those that it starts, on these cores."""
+    """Keep this process and the ones that it starts on these cores."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
@@ -188,20 +188,20 @@ def on_cores(cores: Sequence[int]) -> Iterator[None]:
 
 def two_cores() -> tuple[int, int]:
     if len(CORES) < 2:
-        raise Skipped("this takes two cores")
+        raise Skipped("this needs two cores")
     return CORES[0], CORES[1]
 
 
 class Worked(NamedTuple):
-    """What workers made of a lecture: the seconds it took them, faces found, and (t, box, emotion) of each."""
+    """A processed lecture: the seconds it took, the number of faces, and (t, box, emotion) of each."""
 
     seconds: float
     faces: int
-    told: list[tuple[float, Sequence[float], str]]
+    found: list[tuple[float, Sequence[float], str]]
 
 
 def work(client: redis.Redis, chunks: Sequence[Chunk]) -> Worked:
-    """Have a lecture worked on that lies in Redis already, and forget it."""
+    """Let workers process a lecture whose chunks are all in Redis before the clock starts, and forget it."""
     keys = begin_lecture(client, f"l{uuid4().hex[:8]}")
     for number, chunk in enumerate(chunks):
         push_chunk(client, keys, number, chunk)

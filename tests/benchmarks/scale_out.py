@@ -1,9 +1,9 @@
-"""Two workers on two cores against one on one, the producer's share beside them, and what Redis has to do.
+"""Two workers on two cores against one on one, the producer's share, and the load of Redis.
 
-A lecture that lies in Redis already, worked on by one process and by two, in turns; goal: two are at least 1.8 times
-as fast. Then `producer ingest` of the same recording: its processor time over that of the work. Then commands and
-bytes that Redis sees for a frame, producer included, with 1 to 8 workers and 1 to 50 lectures at once, fed by the
-producer's own feed: they must not grow; and the memory that Redis takes, which must stay under the feeds' budget.
+First, one process and two processes take turns at a lecture that is in Redis already; goal: two are at least 1.8 times
+as fast. Then `producer ingest` of the same recording: its processor time over that of the worker. Then the commands and
+bytes per frame that Redis handles, producer included, with 1 to 8 workers and 1 to 50 lectures at once: they must not
+grow. Last, the memory of Redis, which must stay within the feeds' budget.
 
     python -m tests.benchmarks.scale_out [--repeats 5] [--seconds 64] [--people 25] [--images KDEF]
 """
@@ -42,12 +42,12 @@ GOAL = 1.8
 WORKERS = (1, 2, 4, 8)
 LECTURES = (5, 50)
 
-# Of the lectures of which there are many: small, so that 50 take no minutes.
+# The many lectures are small, so that 50 do not take minutes.
 SMALL = (640, 360)
 SMALL_FRAMES = 48
 SMALL_CHUNK_BYTES = 1_000_000  # more than 16 of these pictures
 TOLERANCE = 0.25
-"""How much more commands or bytes a frame may be than with one worker and one lecture: chunks meet less often."""
+"""Allowed growth of commands or bytes per frame, against one worker and one lecture."""
 
 
 def benchmark(terms: Terms) -> Result:
@@ -72,9 +72,9 @@ def benchmark(terms: Terms) -> Result:
     traffic |= {f"2 workers, {n} lectures": _traffic(2, n, small) for n in LECTURES}
     first = next(iter(traffic.values()))
     constant = all(
-        figures[kind] <= first[kind] * (1 + TOLERANCE) for figures in traffic.values() for kind in ("commands", "bytes")
+        load[kind] <= first[kind] * (1 + TOLERANCE) for load in traffic.values() for kind in ("commands", "bytes")
     )
-    within = all(figures["peak"] <= figures["budget"] + figures["kept"] for figures in traffic.values())
+    within = all(load["peak"] <= load["budget"] + load["kept"] for load in traffic.values())
     rows = [
         ("1 worker", f"{faces / seconds['1']:.0f} faces/s", "", "", ""),
         ("2 workers", f"{faces / seconds['2']:.0f} faces/s, {gain:.2f} times", "", "", ""),
@@ -83,11 +83,11 @@ def benchmark(terms: Terms) -> Result:
             (
                 name,
                 "",
-                f"{figures['commands']:.1f}",
-                f"{figures['bytes'] / 1000:.0f}",
-                f"{figures['peak'] / 1e6:.1f} / {(figures['budget'] + figures['kept']) / 1e6:.1f}",
+                f"{load['commands']:.1f}",
+                f"{load['bytes'] / 1000:.0f}",
+                f"{load['peak'] / 1e6:.1f} / {(load['budget'] + load['kept']) / 1e6:.1f}",
             )
-            for name, figures in traffic.items()
+            for name, load in traffic.items()
         ),
     ]
     verdict = (
@@ -101,7 +101,7 @@ def benchmark(terms: Terms) -> Result:
 
 
 def _processor_time_of_ingest(video: str, url: str) -> float:
-    """Seconds of processor time that `producer ingest` and its decoder take, while workers elsewhere do the work."""
+    """Processor seconds of `producer ingest` and its decoder, while other processes work."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-m", "producer", "ingest", video, "--redis", url, "--json"]
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
@@ -110,7 +110,7 @@ def _processor_time_of_ingest(video: str, url: str) -> float:
 
 
 class Small:
-    """A source whose frames are there already."""
+    """A source whose frames are in memory."""
 
     live = False
     shortfall = None
@@ -128,7 +128,7 @@ def _small_lecture() -> Small:
 
 
 def _traffic(processes: int, lectures: int, source: Small) -> dict[str, Any]:
-    """What Redis had to do for a frame, and the bytes it held at most, had kept in the end, and was allowed to hold."""
+    """Commands and bytes per frame, and Redis' memory in bytes: its peak, what it kept in the end, and the budget."""
     with warm_workers(processes, CORES) as (client, _):
         names = [f"l{n}" for n in range(lectures)]
         empty = _memory(client)
@@ -159,7 +159,7 @@ def _traffic(processes: int, lectures: int, source: Small) -> dict[str, Any]:
 
 
 def _all_done(client: redis.Redis, lectures: list[str]) -> bool:
-    """Asked by the length of the status, by a command that nothing else here uses and that is not counted."""
+    """Asked by HSTRLEN, a command that nothing else here uses and that is not counted."""
     with client.pipeline(transaction=False) as pipe:
         for lecture in lectures:
             pipe.hstrlen(LectureKeys(lecture).info, "status")
@@ -171,9 +171,9 @@ def _memory(client: redis.Redis) -> int:
 
 
 def _counted(client: redis.Redis) -> tuple[dict[str, int], int]:
-    """Calls of every command but those that measure, and bytes in and out."""
+    """Calls of every command except the measuring ones, and bytes in and out."""
     ours = ("cmdstat_hstrlen", "cmdstat_info", "cmdstat_config|resetstat")
-    calls = {name: figures["calls"] for name, figures in client.info("commandstats").items() if name not in ours}
+    calls = {name: of_command["calls"] for name, of_command in client.info("commandstats").items() if name not in ours}
     stats = client.info("stats")
     return calls, stats["total_net_input_bytes"] + stats["total_net_output_bytes"]
 

@@ -1,10 +1,10 @@
-"""Many lectures at once for minutes on two workers: does any process grow, and what is left when all is forgotten.
+"""Many lectures at once for minutes on two workers: whether a process grows, and which keys are left in the end.
 
-Half of the lectures last as long as the soak, the others are short, and one follows another, each forgotten when it is
-over. They are fed by the producer's feed in threads of this process, out of one recording that was decoded before: that
-is all of the producer but its decoder, of which fifty would leave the workers no core. The workers are those of
-`worker run`, the Redis is a private one. Goal: no process grows by more than 5 % from the second quarter of the time to
-the last (Redis keeps results, so it is judged by what it has left in the end), and no key of a lecture is left.
+Half of the lectures last as long as the soak. The others are short: each is forgotten when it is over, and the next one
+begins. The producer's feed runs in threads of this process, on one recording that is decoded before; fifty decoders
+would leave no core for the workers. The workers are those of `worker run`, with a private Redis. Goal: no process grows
+by more than 5 % from the second quarter of the time to the last (Redis keeps results, so only its keys in the end
+count), and no key of a lecture is left.
 
     python -m tests.benchmarks.soak [--seconds 600] [--lectures 50]
 """
@@ -37,16 +37,16 @@ from worker.contract.keys import LectureKeys
 SIZE = (320, 180)
 PEOPLE = 2
 SHORT_FRAMES = 48
-"""Of one that another follows: three chunks."""
+"""Frames of a short lecture: three chunks."""
 
 MAX_BYTES = 512 * 1024
-"""In flight of one lecture: a few chunks of such small pictures, so that all lectures get their turn."""
+"""Bytes in flight of one lecture: a few chunks of such small pictures, so that all lectures get a turn."""
 
 QUEUES = b"rq:queues"
-"""RQ's list of all queues that there ever were, which names ours from the first job on."""
+"""RQ's list of all queues, which names ours from the first job on."""
 
 SAMPLE_EVERY_S = 5.0
-MOST_GROWTH = 0.05
+MAX_GROWTH = 0.05
 DRAINING_S = 600.0
 
 
@@ -74,7 +74,7 @@ def soak(seconds: float, lectures: int) -> Result:
         used_after = client.info("memory")["used_memory"]
     frames, count = sum(f for f, _ in ended), sum(n for _, n in ended)
     rows = [(name, *_figures(samples)) for name, samples in memory.items()]
-    grown = [name for name, samples in memory.items() if name != "redis" and _growth(samples) > MOST_GROWTH]
+    grown = [name for name, samples in memory.items() if name != "redis" and _growth(samples) > MAX_GROWTH]
     verdict = f"{count} lectures, {frames} frames; " + ("GREW: " + ", ".join(grown) if grown else "no process grew")
     verdict += f"; keys left: {', '.join(left) or 'none'}"
     return Result(
@@ -96,7 +96,7 @@ def soak(seconds: float, lectures: int) -> Result:
 def _lecture_after_lecture(
     url: str, name: str, slides: list[SampledFrame], stop: threading.Event, short: int
 ) -> tuple[int, int]:
-    """Feed lectures, or one, until `stop`, and forget each: how many frames, and of how many lectures, were told."""
+    """Feed lectures until `stop`, and forget each: the numbers of published frames and of lectures."""
     frames = 0
     with connect(url) as client:
         for number in itertools.count(1):
@@ -115,7 +115,7 @@ def _lecture_after_lecture(
 
 
 class Loop:
-    """A recording that begins anew whenever it is over, until it has given `count` frames."""
+    """A recording that is repeated until it has given `count` frames."""
 
     live = False
     shortfall: str | None = None
@@ -140,7 +140,7 @@ def _slides() -> list[SampledFrame]:
 
 
 def _pids(client: redis.Redis) -> dict[str, int]:
-    """Every process that is there all the time: Redis, the supervisor, its workers, and this one, which feeds."""
+    """Every process that lasts: Redis, the supervisor, its workers, and this one, which feeds."""
     keys: Any = client.smembers("rq:workers")
     of_workers = sorted(int(client.hget(key, "pid") or 0) for key in keys)
     stat = Path(f"/proc/{of_workers[0]}/stat").read_text()
@@ -153,7 +153,7 @@ def _pids(client: redis.Redis) -> dict[str, int]:
 
 
 def _resident(pid: int) -> float:
-    """MiB of memory that a process has."""
+    """The resident memory of a process in MiB."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
@@ -168,7 +168,7 @@ def _growth(samples: list[tuple[float, float]]) -> float:
 
 
 def _slope(samples: list[tuple[float, float]]) -> float:
-    """KiB a minute, over all but the first quarter, in which everything is still being loaded."""
+    """KiB per minute, without the first quarter of the time, in which processes still load."""
     settled = samples[len(samples) // 4 :]
     return linear_regression([t / 60 for t, _ in settled], [mib * 1024 for _, mib in settled]).slope
 

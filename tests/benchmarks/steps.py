@@ -1,7 +1,7 @@
-"""Where a worker's time goes: milliseconds a frame and a face by step, of a real worker on a real Redis.
+"""The time of each step of a worker, in milliseconds per frame and per face, with a real Redis.
 
-The worker runs in this process with a stopwatch around each step; a step's time is its own, without the steps that it
-calls. "processor" is the time that the worker computed, "clock" includes what it waited for Redis.
+The worker runs in this process with a stopwatch around each step. The time of a step excludes the steps that it calls.
+"processor" is processor time, "clock" includes waiting for Redis.
 
     python -m tests.benchmarks.steps [--repeats 5] [--seconds 64] [--people 25] [--images KDEF]
 """
@@ -101,7 +101,7 @@ def benchmark(terms: Terms) -> Result:
 
 
 def _run(client: redis.Redis, film: Lecture, name: str) -> dict[str, Spent]:
-    """Have the lecture worked on in this process; the seconds that each step took of its own."""
+    """Process the lecture in this process; returns the seconds of each step."""
     keys = feed_lecture(client, name, film.chunks())
     ended = threading.Thread(target=_stop_at_end, args=(client, keys.info))
     with _stopwatches() as stopwatch:
@@ -115,11 +115,11 @@ def _run(client: redis.Redis, film: Lecture, name: str) -> dict[str, Spent]:
 def _stop_at_end(client: redis.Redis, info: str) -> None:
     while client.hget(info, "status") == b"running":
         time.sleep(0.05)
-    os.kill(os.getpid(), signal.SIGTERM)  # the worker's way to stop: when the job in hand is done
+    os.kill(os.getpid(), signal.SIGTERM)  # the worker finishes its job and stops
 
 
 class Stopwatch:
-    """Adds up what steps take, each without the steps inside it."""
+    """Adds up the time of each step, without the steps inside it."""
 
     def __init__(self) -> None:
         self.spent: dict[str, Spent] = defaultdict(lambda: Spent(0.0, 0.0))
@@ -127,7 +127,7 @@ class Stopwatch:
         self._last_job: Spent | None = None
 
     def around(self, step: str | None, function: Callable[..., Any]) -> Callable[..., Any]:
-        """`function`, timed as `step`; None: a network, by its name."""
+        """`function`, timed as `step`, or None for a network, whose name is then the step."""
 
         @wraps(function)
         def timed(*given: Any, **named: Any) -> Any:

@@ -1,22 +1,26 @@
-"""The command `training` with a network of a few layers in MobileNetV2's place, killed at a chosen moment.
+"""A network of a few layers in MobileNetV2's place, and the command `training` with it, killed at a chosen moment.
 
-MobileNetV2 takes half a minute of a core to compile, this one two seconds. Run as
-`python -m tests.training.tiny_network MOMENT ARGUMENTS`, where MOMENT is `writing:FILE`, after the file's content is
-written and before it has its name, or `epoch:N`, in the middle of that epoch.
+MobileNetV2 takes half a minute of a core to compile, this one two seconds. `python -m tests.training.tiny_network FILE
+ARGUMENTS` is killed after the content of FILE is written and before the file gets its name.
 """
 
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import keras
+import pytest
 
-from training import fit, networks
 from training.cli import app
+from training.fitting import fit, optimizer
+from training.networks import architectures
+from training.recipe import Recipe
+from training.run import FIXED, claim_run, network_file, write_standardization
 
-PLATEAU_PATIENCE = 1  # epochs, so that a plateau is reached in a few
+PLATEAU_PATIENCE = 1  # epochs, so that a fit reaches a plateau soon
 
 
 def tiny(size: int, channels: int) -> keras.Model:
@@ -34,6 +38,25 @@ def tiny(size: int, channels: int) -> keras.Model:
     return keras.Model(given, keras.layers.Dense(7, name="logits")(x), name="mobilenetv2")
 
 
+@contextmanager
+def tiny_fits() -> Iterator[None]:
+    """Every fit is of the tiny network and draws no charts, which take a quarter of its time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(architectures.NETWORKS, "mobilenetv2", tiny)
+        patch.setattr(optimizer, "PLATEAU_PATIENCE", PLATEAU_PATIENCE)
+        patch.setattr(fit, "save_chart", lambda _, path: path.touch())
+        yield
+
+
+def finished_run(run: Path, recipe: Recipe) -> Path:
+    """A run of a network with random weights, as a finished fit leaves it."""
+    keras.utils.set_random_seed(1)
+    claim_run(run, recipe)
+    write_standardization(run, FIXED)
+    tiny(recipe.size, {"grey": 1, "rgb": 3}[recipe.colour]).save(network_file(run, recipe.model))
+    return run
+
+
 def _die_writing(name: str) -> None:
     replace = Path.replace
 
@@ -45,25 +68,7 @@ def _die_writing(name: str) -> None:
     Path.replace = replace_or_die  # type: ignore[method-assign,assignment]
 
 
-def _die_in_epoch(number: str) -> None:
-    shuffle, batch = fit.Pictures.shuffle, fit.Pictures.__getitem__
-    epochs: list[int] = []
-
-    def note_epoch(pictures: fit.Pictures, epoch: int) -> None:
-        epochs.append(epoch + 1)
-        shuffle(pictures, epoch)
-
-    def batch_or_die(pictures: fit.Pictures, index: int) -> Any:
-        if epochs[-1] == int(number) and index == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return batch(pictures, index)
-
-    fit.Pictures.shuffle, fit.Pictures.__getitem__ = note_epoch, batch_or_die  # type: ignore[method-assign,assignment]
-
-
 if __name__ == "__main__":
-    networks.NETWORKS["mobilenetv2"] = tiny
-    fit.PLATEAU_PATIENCE = PLATEAU_PATIENCE
-    kind, _, when = sys.argv.pop(1).partition(":")
-    {"writing": _die_writing, "epoch": _die_in_epoch}[kind](when)
-    app()
+    _die_writing(sys.argv.pop(1))
+    with tiny_fits():
+        app()

@@ -1,4 +1,4 @@
-"""What the commands of `training` have in common: the arguments that name data, and how their errors are told."""
+"""The arguments that several commands share, and the form of their errors."""
 
 import sys
 from collections.abc import Iterator
@@ -11,41 +11,55 @@ from rich.console import Console
 
 from training.datasets import Dataset, DatasetError, read_dataset
 from training.recipe import RunError
+from worker.contract.command_line import print_error
 from worker.perception.manifest import ManifestError
 
 Data = Annotated[
     list[Path],
     typer.Argument(
-        help="Folders of class-named folders, of KDEF file names, or splits of a prepared set.", show_default=False
+        metavar="DATA",
+        help="Folders of class folders, folders of KDEF's file names, or splits of a prepared set.",
+        show_default=False,
     ),
 ]
 Validation = Annotated[
-    list[Path], typer.Option("--validation", help="Labelled pictures to measure on; may be given several times.")
+    list[Path],
+    typer.Option(
+        "--validation", metavar="DATA", help="Labelled pictures to measure on. Can be repeated.", show_default=False
+    ),
 ]
+Models = Annotated[
+    Path,
+    typer.Option(metavar="DIR", help="Folder of the models and their manifest.", show_default="that of the worker"),
+]
+Crop = Annotated[bool, typer.Option("--crop", help="Detect the face first. Without this, a picture is a crop already.")]
 
 table_console = Console(width=None if sys.stdout.isatty() else 160)
 
 
 @contextmanager
 def errors_in_one_line(command: str) -> Iterator[None]:
+    """Report an error that the user can act on as `COMMAND: WHAT; what to do`, and exit with 2."""
     try:
         yield
     except (DatasetError, RunError, ManifestError) as error:
-        typer.echo(f"{command}: {error}", err=True)
+        print_error(command, error)
     except ModuleNotFoundError as missing:
         if missing.name not in ("jax", "keras", "tensorflow", "torch"):
             raise
-        typer.echo(f"{command}: {missing.name} is not installed; run: pip install 'lecturepulse[training]'", err=True)
+        print_error(command, f"{missing.name} is not installed; run: pip install 'lecturepulse[training]'")
     else:
         return
     raise typer.Exit(2)
 
 
 def read_datasets(folders: list[Path]) -> list[Dataset]:
+    """The dataset of each folder; DatasetError if one cannot be read."""
     return [read_dataset(folder) for folder in folders]
 
 
 def as_one(datasets: list[Dataset]) -> Dataset:
+    """All pictures in one dataset."""
     return Dataset(
         " + ".join(dataset.name for dataset in datasets),
         [picture for dataset in datasets for picture in dataset.pictures],

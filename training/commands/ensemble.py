@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from training.commands.arguments import Data, Validation, errors_in_one_line, read_datasets, table_console
+from training.commands.arguments import (
+    Crop,
+    Data,
+    Models,
+    Validation,
+    errors_in_one_line,
+    read_datasets,
+    table_console,
+)
 from training.datasets import Dataset, by_source
 from training.recipe import RunError
 from worker.perception.manifest import MODELS
@@ -15,37 +23,36 @@ from worker.perception.manifest import MODELS
 def ensemble(
     data: Data,
     validation: Validation,
-    models: Annotated[Path, typer.Option(help="The folder of the models and their manifest.")] = MODELS,
+    models: Models = MODELS,
     manual: Annotated[
-        str | None, typer.Option(metavar="NAME=WEIGHT,...", help="Weights set by hand, to compare with the others.")
+        str | None, typer.Option(metavar="NAME=WEIGHT,...", help="Weights to compare with the fitted ones.")
     ] = None,
-    crop: Annotated[
-        bool, typer.Option("--crop", help="Find the face first; without it, the picture is the face.")
-    ] = False,
+    crop: Crop = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line for each dataset, and one for what was chosen.")
+        bool, typer.Option("--json", help="Print a line of JSON for each dataset, and one for the choice.")
     ] = False,
 ) -> None:
-    """Weigh the models on the --validation sets, show how each way does on these and on DATA, and keep the best.
+    """Weigh the models of an ensemble.
 
-    Each set counts the same, and so does each of those that a prepared set was made of.
+    The best of several weighings on --validation is written; each is measured on --validation and DATA. Each set counts
+    the same. A prepared set counts as the sets it was made of.
     """
-    from training.ensemble import fit_ensemble
-    from training.evaluate import face_finder
+    from training.measuring.crops import face_detector
     from training.provenance import provenance
+    from training.weighing.ensemble import fit_ensemble
+    from training.weighing.ensemble_output import ensemble_json, ensemble_summary, ensemble_tables
 
     with errors_in_one_line("training ensemble"):
-        by_hand = None if manual is None else _weights(manual)
-        find = face_finder() if crop else None
-        fit = fit_ensemble(models, _sets(validation), _sets(data), by_hand, find)
+        weights = None if manual is None else _weights(manual)
+        fit = fit_ensemble(models, _sets(validation), _sets(data), weights, face_detector() if crop else None)
         if as_json:
             origin = provenance(fit.manifest.digest)
-            for line in fit.to_json():
+            for line in ensemble_json(fit):
                 typer.echo(json.dumps({**line, "provenance": origin}))
             return
-        for table in fit.to_tables():
+        for table in ensemble_tables(fit):
             table_console.print(table)
-        typer.echo(fit.summary())
+        typer.echo(ensemble_summary(fit))
 
 
 def _sets(folders: list[Path]) -> list[Dataset]:
@@ -59,5 +66,5 @@ def _weights(manual: str) -> dict[str, float]:
         try:
             weights[name.strip()] = float(weight)
         except ValueError:
-            raise RunError(f"--manual {manual}: {part!r} is not NAME=WEIGHT") from None
+            raise RunError(f"--manual {manual}: {part!r} is not NAME=WEIGHT; give each model a number") from None
     return weights

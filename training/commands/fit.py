@@ -19,65 +19,81 @@ from training.recipe import (
     RunError,
     Schedule,
 )
+from training.run import extend_run
 from worker.perception.preprocessing import Colour
 
 
 def fit(
     data: Data,
     validation: Validation,
-    model: Annotated[ModelName, typer.Option(help="Which network.")],
-    out: Annotated[Path, typer.Option(help="Folder of this fit; the same command goes on where it was killed.")],
+    model: Annotated[ModelName, typer.Option(help="Architecture of the network.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="RUN", help="Folder of this fit. The same command resumes a killed fit.", show_default=False
+        ),
+    ],
     weights: Annotated[
         str,
         typer.Option(
-            help="Start from imagenet (downloaded), a .npz (folded), a .keras or RUN (an earlier fit), or none."
+            metavar="WEIGHTS",
+            help="Start: imagenet (downloaded), a .npz (folded), a .tflite (quantized), a .keras or RUN (an earlier "
+            "fit), or none.",
         ),
     ] = "none",
     tune: Annotated[
-        str, typer.Option(help="Layers that learn: all, head, or so many of the last before the head.")
+        str, typer.Option(metavar="LAYERS", help="Layers that learn: all, head, or a number of layers before the head.")
     ] = "all",
-    epochs: Annotated[int, typer.Option(min=1)] = Recipe.epochs,
-    batch: Annotated[int, typer.Option(min=2)] = Recipe.batch,
-    size: Annotated[int, typer.Option(min=1, help="Side in pixels that the network sees.")] = Recipe.size,
-    colour: Annotated[Colour, typer.Option()] = Recipe.colour,
-    optimizer: Annotated[Optimizer, typer.Option()] = Recipe.optimizer,
-    learning_rate: Annotated[float, typer.Option(min=0.0)] = Recipe.learning_rate,
+    epochs: Annotated[int, typer.Option(metavar="N", min=1, help="Epochs at most.")] = Recipe.epochs,
+    batch: Annotated[int, typer.Option(metavar="N", min=2, help="Pictures per step.")] = Recipe.batch,
+    size: Annotated[int, typer.Option(metavar="N", min=1, help="Side in pixels of the network's input.")] = Recipe.size,
+    colour: Annotated[Colour, typer.Option(help="Colour of the network's input.")] = Recipe.colour,
+    optimizer: Annotated[Optimizer, typer.Option(help="Optimizer.")] = Recipe.optimizer,
+    learning_rate: Annotated[
+        float, typer.Option(metavar="X", min=0.0, help="Highest learning rate.")
+    ] = Recipe.learning_rate,
     schedule: Annotated[
-        Schedule, typer.Option(help="Learning rate: one cosine, or a tenth where --monitor stays on a plateau.")
+        Schedule, typer.Option(help="Learning rate: one cosine, or a tenth when --monitor no longer improves.")
     ] = Recipe.schedule,
-    monitor: Annotated[Monitor, typer.Option(help="What the epoch that is kept is best at.")] = Recipe.monitor,
+    monitor: Annotated[Monitor, typer.Option(help="Metric that chooses the epoch to keep.")] = Recipe.monitor,
     patience: Annotated[
-        int | None, typer.Option(min=1, help="Stop after so many epochs without improvement.", show_default="never")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Stop after N epochs without improvement.", show_default="never"),
     ] = Recipe.patience,
     augmentation: Annotated[
-        Augmentation, typer.Option(help="crop: as faces come out of a detector. study: further turned and shifted.")
+        Augmentation, typer.Option(help="crop: as a detector's crops vary. study: turned and shifted more.")
     ] = Recipe.augmentation,
     standardization: Annotated[
         Literal["fixed", "featurewise"], typer.Option(help="Pixels to [-1, 1], or by the training pictures.")
     ] = Recipe.standardization,
     vote_share: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="How much the votes of the index count beside its labels.")
+        float, typer.Option(metavar="X", min=0.0, max=1.0, help="Share of a target that comes from the index's votes.")
     ] = Recipe.vote_share,
     teacher: Annotated[
-        list[str] | None, typer.Option(help="RUN of a finished fit to learn from; may be given several times.")
+        list[str] | None, typer.Option(metavar="RUN", help="Finished fit to learn from. Can be repeated.")
     ] = None,
     targets: Annotated[
         Path | None,
         typer.Option(
-            help="FILE.npz of soft targets to learn from: origin, and [n, 7] probabilities.", show_default=False
+            metavar="FILE", help=".npz of soft targets to learn from: origin, and arrays [n, 7].", show_default=False
         ),
     ] = None,
     label_smoothing: Annotated[
-        float, typer.Option(min=0.0, max=0.9, help="Share of every target that is spread evenly over the emotions.")
+        float,
+        typer.Option(metavar="X", min=0.0, max=0.9, help="Share of a target that is spread evenly over the emotions."),
     ] = Recipe.label_smoothing,
     mixup: Annotated[
-        float, typer.Option(min=0.0, help="Alpha of the shares in which pictures are mixed in pairs; 0 mixes none.")
+        float, typer.Option(metavar="X", min=0.0, help="Mix pictures in pairs, in shares from Beta(X, X). 0: do not.")
     ] = Recipe.mixup,
     ema: Annotated[
-        float | None, typer.Option(min=0.0, max=0.99999, help="Momentum of averaged weights.", show_default="none")
+        float | None,
+        typer.Option(metavar="X", min=0.0, max=0.99999, help="Momentum of averaged weights.", show_default="none"),
     ] = Recipe.ema,
-    precision: Annotated[Precision, typer.Option()] = Recipe.precision,
-    seed: Annotated[int, typer.Option(min=0)] = Recipe.seed,
+    precision: Annotated[Precision, typer.Option(help="Precision of the computation.")] = Recipe.precision,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Decides every random draw.")] = Recipe.seed,
+    extend: Annotated[
+        bool, typer.Option("--extend", help="Train the fit in --out for more epochs: --epochs in all.")
+    ] = False,
 ) -> None:
     """Fit a network on labelled face pictures."""
     with errors_in_one_line("training fit"):
@@ -113,12 +129,14 @@ def fit(
         train_faces = load_faces(train_sets, recipe.size, recipe.colour, without=frozenset(validation_faces.digests))
         for dataset in (*train_sets, *validation_sets):
             typer.echo(_summary(dataset))
+        if extend:
+            extend_run(out, recipe)
         from training.silence import tensorflow_silenced
 
         with tensorflow_silenced():
-            from training.fit import fit as fit_network
-        fitted = fit_network(recipe, train_faces, validation_faces, out)
-        typer.echo(f"fitted network: {fitted}; next: training quantize {out} DATA... --validation DATA")
+            from training.fitting.fit import fit as fit_network
+        file = fit_network(recipe, train_faces, validation_faces, out)
+        typer.echo(f"fitted network: {file}; next: training quantize {out} DATA... --validation DATA")
 
 
 def _size(size: int, model: ModelName) -> int:
@@ -138,7 +156,7 @@ def _tune(tune: str) -> Literal["all", "head"] | int:
         return cast(Literal["all", "head"], tune)
     if tune.isascii() and tune.isdigit():
         return int(tune)
-    raise RunError(f"--tune {tune}: say all, head, or a number of layers")
+    raise RunError(f"--tune {tune}: not a choice of layers; say all, head, or a number of layers")
 
 
 def _summary(dataset: Dataset) -> str:

@@ -9,14 +9,15 @@ from rich.table import Table
 
 from training.commands.arguments import errors_in_one_line, table_console
 from training.datasets.labels import NO_EMOTION
-from training.preparation import Preparation, Prepared
-from training.preparation import prepare as prepare_set
-from training.preparation.balance import Balance
-from training.preparation.cropping import Detector
-from training.preparation.record import Removal
+from training.preparing.cropping import DetectorName
+from training.preparing.prepare import Preparation
+from training.preparing.prepare import prepare as prepare_set
+from training.preparing.prepared_set import PreparedSet
+from training.preparing.record import Removal
+from training.preparing.selection.balance import Balance
 from worker.contract.messages import EMOTIONS
 
-_NAMED = 8  # unknown classes that are named
+_CLASSES_NAMED = 8  # unknown classes that the table names
 
 
 def prepare(
@@ -28,28 +29,34 @@ def prepare(
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The set: a folder that is not there yet.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The set: a new folder.", show_default=False)],
     validation: Annotated[
-        list[Path], typer.Option(metavar="SOURCE", help="For validation only; may be given several times.")
+        list[Path], typer.Option(metavar="SOURCE", help="For validation only. Can be repeated.")
     ] = [],  # noqa: B006  # typer copies it
-    test: Annotated[
-        list[Path], typer.Option(metavar="SOURCE", help="For testing only; may be given several times.")
-    ] = [],  # noqa: B006
+    test: Annotated[list[Path], typer.Option(metavar="SOURCE", help="For testing only. Can be repeated.")] = [],  # noqa: B006
     validation_share: Annotated[
-        float, typer.Option(min=0.0, max=0.9, help="What becomes validation of sources that have none.")
+        float,
+        typer.Option(metavar="X", min=0.0, max=0.9, help="Validation part of a source that comes without one."),
     ] = Preparation.validation_share,
     votes: Annotated[
-        Path | None, typer.Option(metavar="FERPLUS.csv", help="FER+ votes on pictures of FER-2013.")
+        Path | None, typer.Option(metavar="FILE", help="FER+'s csv of votes on pictures of FER-2013.")
     ] = None,
     find_faces: Annotated[
-        bool, typer.Option("--find-faces", help="Pictures in class folders are not crops either.")
+        bool, typer.Option("--find-faces", help="Detect faces in the pictures of class folders, too.")
     ] = False,
-    detector: Annotated[Detector, typer.Option(help="What finds faces.")] = Preparation.detector,
-    cap: Annotated[int | None, typer.Option(min=1, help="Most training pictures of an emotion.")] = None,
-    balance: Annotated[Balance, typer.Option(help="Weigh emotions equally in training.")] = Preparation.balance,
-    seed: Annotated[int, typer.Option(min=0, help="Decides what is drawn.")] = Preparation.seed,
+    detector: Annotated[DetectorName, typer.Option(help="Face detector.")] = Preparation.detector,
+    cap: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="At most N training pictures of each emotion.")
+    ] = None,
+    balance: Annotated[
+        Balance, typer.Option(help="weights: all emotions have the same total weight in training.")
+    ] = Preparation.balance,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Decides every random draw.")] = Preparation.seed,
 ) -> None:
-    """Make one ready set out of face data: cut, cleaned, split by person and balanced."""
+    """Make a prepared set out of face data.
+
+    Its pictures are cut, cleaned, split by person and balanced.
+    """
     with errors_in_one_line("training prepare"):
         prepared = prepare_set(
             Preparation(
@@ -72,8 +79,8 @@ def prepare(
         typer.echo(f"next: training fit {out / 'train'} --validation {out / 'validation'}")
 
 
-def _pictures_table(prepared: Prepared) -> Table:
-    """Pictures of each split, by emotion, and the sources they come from."""
+def _pictures_table(prepared: PreparedSet) -> Table:
+    """The pictures of each split, by emotion and by source."""
     table = Table(title=f"{prepared.folder}: pictures")
     for heading in ("split", "all", *EMOTIONS):
         table.add_column(heading, justify="left" if heading == "split" else "right")
@@ -86,7 +93,7 @@ def _pictures_table(prepared: Prepared) -> Table:
 
 
 def _removals_table(removals: tuple[Removal, ...]) -> Table:
-    """How many pictures of each source went for each reason, with an example; unknown classes are named."""
+    """The number of removed pictures for each source and reason, with an example."""
     table = Table(title=f"{len(removals)} pictures removed (all of them: removed.csv)")
     for heading in ("source", "reason", "pictures", "for example"):
         table.add_column(heading, justify="right" if heading == "pictures" else "left")
@@ -102,4 +109,5 @@ def _example(reason: str, removed: list[Removal]) -> str:
     if reason != NO_EMOTION:
         return f"{removed[0].origin} {removed[0].detail}".strip()
     folders = sorted({removal.detail or "no folder" for removal in removed})
-    return "in " + ", ".join(folders[:_NAMED]) + (f" and {len(folders) - _NAMED} more" if folders[_NAMED:] else "")
+    more = f" and {len(folders) - _CLASSES_NAMED} more" if folders[_CLASSES_NAMED:] else ""
+    return "in " + ", ".join(folders[:_CLASSES_NAMED]) + more

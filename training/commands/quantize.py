@@ -5,36 +5,54 @@ from typing import Annotated
 
 import typer
 
-from training.commands.arguments import Data, Validation, as_one, errors_in_one_line, read_datasets, table_console
+from training.commands.arguments import (
+    Data,
+    Models,
+    Validation,
+    as_one,
+    errors_in_one_line,
+    read_datasets,
+    table_console,
+)
+from worker.contract.command_line import print_error
 from worker.perception.manifest import MODELS, Form
 
 
 def quantize(
-    run: Annotated[Path, typer.Argument(help="The --out of a `training fit`.", show_default=False)],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The --out of a `training fit`.", show_default=False)],
     data: Data,
     validation: Validation,
-    form: Annotated[Form, typer.Option(help="Which form is installed.")] = "int8",
-    models: Annotated[Path, typer.Option(help="The folder it goes to, with its manifest.")] = MODELS,
+    form: Annotated[Form, typer.Option(help="The form to install.")] = "int8",
+    models: Models = MODELS,
     work: Annotated[
-        Path | None, typer.Option(help="Where all forms are kept. [default: RUN/quantized]", show_default=False)
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of all forms. [default: RUN/quantized]", show_default=False),
     ] = None,
-    max_loss: Annotated[float, typer.Option(min=0.0, max=1.0, help="Accuracy it may lose against float32.")] = 0.007,
+    max_loss: Annotated[
+        float,
+        typer.Option(metavar="X", min=0.0, max=1.0, help="Accuracy that the form may lose against float32."),
+    ] = 0.007,
 ) -> None:
-    """Convert a fitted network to every TFLite form, measure them, and install one."""
+    """Convert a fitted network to TFLite and install it.
+
+    Every form is made and measured, and one is installed.
+    """
     with errors_in_one_line("training quantize"):
         train_sets, validation_set = read_datasets(data), as_one(read_datasets(validation))
-        from training import quantize as quantization
+        from training.conversion.convert import make_forms
+        from training.conversion.forms import AccuracyLost, forms_table, measure_forms, refuse_loss
+        from training.conversion.install import install
 
         work = work or run / "quantized"
-        made = quantization.make_forms(run, train_sets, work)
-        figures = quantization.measure_forms(made, work, validation_set)
+        made = make_forms(run, train_sets, work)
+        metrics = measure_forms(made, work, validation_set)
         name = made[0].training["recipe"]["model"]
-        table_console.print(quantization.forms_table(name, figures))
+        table_console.print(forms_table(name, metrics))
         try:
-            quantization.refuse_loss(form, figures, max_loss)
-        except quantization.AccuracyLost as lost:
-            typer.echo(f"training quantize: {lost}", err=True)
+            refuse_loss(form, metrics, max_loss)
+        except AccuracyLost as lost:
+            print_error("training quantize", lost)
             raise typer.Exit(1) from None
         (chosen,) = [entry for entry in made if entry.quantization == form]
-        manifest = quantization.install(name, chosen, work, models, validation_set, figures)
+        manifest = install(name, chosen, work, models, validation_set, metrics)
         typer.echo(f"installed {models / chosen.file}; temperature {manifest.temperature:g}")

@@ -10,26 +10,42 @@ from training.recipe import RunError
 
 
 def reproduce(
-    data: Annotated[Path, typer.Option(help="Folder of the public sets: affectnet, kdef, fer2013, rafdb, ckplus48.")],
-    out: Annotated[Path, typer.Option(help="Folder of all that is made; the same command goes on where it stopped.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the public sets: affectnet, kdef, fer2013, rafdb, ckplus48.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Folder of everything that is made. The same command resumes.", show_default=False
+        ),
+    ],
     phase: Annotated[
-        int | None, typer.Option(min=1, max=3, help="Which of the study's trainings.", show_default=False)
+        int | None, typer.Option(metavar="N", min=1, max=3, help="One of the study's trainings.", show_default=False)
     ] = None,
     recipe: Annotated[
-        Literal["shipped"] | None, typer.Option(help="The training behind the shipped models.", show_default=False)
+        Literal["shipped"] | None, typer.Option(help="The training of the shipped models.", show_default=False)
     ] = None,
     models: Annotated[
-        Path | None, typer.Option(help="Where shipped models go. [default: OUT/models]", show_default=False)
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for the shipped models. [default: OUT/models]", show_default=False),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="At most so many in each fit.", show_default=False)] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="At most N epochs per fit.", show_default=False)
+    ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=7, help="About so many pictures of each split, to rehearse.", show_default=False)
+        int | None,
+        typer.Option(metavar="N", min=7, help="About N pictures of each split, for a rehearsal.", show_default=False),
     ] = None,
 ) -> None:
-    """Do one of the study's trainings again, or that of the shipped models."""
+    """Repeat a training of the study or of the shipped models."""
     with errors_in_one_line("training reproduce"):
         if (phase is None) == (recipe is None):
-            raise RunError("say either --phase 1, 2 or 3, or --recipe shipped")
+            raise RunError("one training at a time; say either --phase 1, 2 or 3, or --recipe shipped")
         from training.reproduce import reproduce_phase, reproduce_shipped
 
         if phase is not None:

@@ -1,17 +1,14 @@
-"""Labelled face pictures on disk, and as arrays: what training and measuring read.
+"""Labelled pictures: reading a folder of them, and loading them as arrays. Nothing here changes or writes pictures."""
 
-Read are prepared sets (`training prepare`), folders named after classes, and KDEF's and CK+'s own file names.
-"""
-
-from training.datasets.dataset import Dataset, DatasetError, Picture, by_source, refuse_shared_persons
-from training.datasets.faces import Faces, load_faces, pixel_digest
+from training.datasets.dataset import Dataset, DatasetError, LabelledPicture, by_source, refuse_shared_persons
+from training.datasets.faces import FaceArrays, load_faces, pixel_digest
 from training.datasets.folder import read_dataset
 
 __all__ = [
     "Dataset",
     "DatasetError",
-    "Faces",
-    "Picture",
+    "FaceArrays",
+    "LabelledPicture",
     "by_source",
     "load_faces",
     "pixel_digest",

@@ -1,4 +1,4 @@
-"""A set of labelled pictures, and who is shown on them."""
+"""A set of labelled pictures, and the persons on them."""
 
 from collections import Counter
 from collections.abc import Sequence, Set
@@ -16,12 +16,12 @@ class DatasetError(Exception):
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One labelled picture: `label` indexes `EMOTIONS`.
+class LabelledPicture:
+    """One labelled picture: `label` is an index into EMOTIONS.
 
-    `person` is `SET:PERSON` where the person is known, `source` names the set that a prepared picture came from,
-    `votes` are the shares of people who voted for each emotion (seven, summing to one) where somebody did, `weight`
-    is how much the picture counts in training, and `origin` is the file that a prepared picture was made of.
+    `person` is `SET:PERSON`, or None if unknown. `votes` are the shares of annotators that voted for each emotion
+    (seven, summing to one), or None without votes. `weight` is the picture's weight in training. A prepared picture has
+    a `source`, the name of its set, and an `origin`, the file it was made of.
     """
 
     path: Path
@@ -33,22 +33,22 @@ class Picture:
     origin: str | None = None
 
     def pixels(self) -> Image | None:
-        """The picture as [height, width, 3] BGR, or None where the file does not decode."""
+        """The picture as [height, width, 3] BGR, or None if the file does not decode."""
         image = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
         return None if image is None else np.asarray(image, np.uint8)
 
 
 @dataclass
 class Dataset:
-    """The usable pictures of one folder, named as it was asked for, and what was left out: reason -> count."""
+    """The usable pictures of one folder, whose path is the name, and the pictures left out: reason -> count."""
 
     name: str
-    pictures: list[Picture]
+    pictures: list[LabelledPicture]
     skipped: Counter[str] = field(default_factory=Counter)
 
 
 def by_source(dataset: Dataset) -> list[Dataset]:
-    """A split of a prepared set as the sets that it was made of; any other dataset as it is."""
+    """A split of a prepared set, divided into the sets it was made of; any other dataset as it is."""
     names = sorted({picture.source for picture in dataset.pictures if picture.source is not None})
     if not names:
         return [dataset]
@@ -59,18 +59,18 @@ def by_source(dataset: Dataset) -> list[Dataset]:
 
 
 def refuse_shared_persons(train: Sequence[Dataset], validation: Sequence[Dataset]) -> None:
-    """DatasetError where somebody who is known by name stands in both."""
-    refuse_common(_persons(train), _persons(validation), ", ".join(dataset.name for dataset in validation))
+    """DatasetError if a known person is in both."""
+    refuse_shared(_persons(train), _persons(validation), ", ".join(dataset.name for dataset in validation))
 
 
-def refuse_common(train: Set[str], validation: Set[str], name: str) -> None:
-    """DatasetError where two sets of persons have anybody in common; `name` is that of the validation data."""
+def refuse_shared(train: Set[str], validation: Set[str], name: str) -> None:
+    """DatasetError if the two sets of persons have one in common; `name` is that of the validation data."""
     shared = sorted(train & validation)
     if shared:
         shown = ", ".join(shared[:5]) + (", ..." if len(shared) > 5 else "")
         raise DatasetError(
             f"{name}: {len(shared)} of its persons are in the training data too ({shown}); "
-            "split by person, or the figures on it will be too good"
+            "split by person, or its metrics will be too good"
         )
 
 

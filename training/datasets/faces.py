@@ -1,4 +1,4 @@
-"""Pictures as arrays, scaled the way serving scales them."""
+"""Labelled pictures as arrays, scaled the way the worker scales them."""
 
 import hashlib
 from collections import Counter
@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from training.datasets.dataset import Dataset, DatasetError, Picture
+from training.datasets.dataset import Dataset, DatasetError, LabelledPicture
 from worker.contract.messages import EMOTIONS
 from worker.perception.preprocessing import CHANNELS, Colour, Image, network_pixels
 
 
 @dataclass(frozen=True)
-class Faces:
-    """Pictures as arrays: pixels [n, size, size, channels] uint8, labels [n] int64.
+class FaceArrays:
+    """n pictures: pixels [n, size, size, channels] uint8, labels [n] int64.
 
-    `digests[i]` is the same for two pictures whose files decode to the same pixels, and for no others.
-    `votes` [n, 7] float32 are the shares of people who voted for each emotion, rows sum to one: all for the label
-    where nobody voted. `weights` [n] float32 say how much a picture counts. `origins` name the files that prepared
-    pictures were made of; None for other pictures.
+    `digests` are equal for pictures whose files decode to the same pixels, and for no others. `votes` [n, 7] float32
+    are the shares of annotators that voted for each emotion, rows sum to one; without votes the label has all.
+    `weights` [n] float32 are weights in training. `origins` are the files that prepared pictures were made of, None for
+    others.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -31,11 +31,11 @@ class Faces:
     origins: list[str | None] = field(default_factory=list)
 
 
-def load_faces(datasets: Sequence[Dataset], size: int, colour: Colour, without: Container[bytes] = ()) -> Faces:
-    """Decode and scale every picture the way serving does.
+def load_faces(datasets: Sequence[Dataset], size: int, colour: Colour, without: Container[bytes] = ()) -> FaceArrays:
+    """Decode and scale every picture the way the worker does.
 
     A picture that does not decode, or whose digest is in `without`, is counted in its dataset's `skipped`.
-    Raises DatasetError where nothing is left.
+    Raises DatasetError if no picture is left.
     """
     pixels, digests, used = [], [], []
     for dataset in datasets:
@@ -54,7 +54,7 @@ def load_faces(datasets: Sequence[Dataset], size: int, colour: Colour, without: 
     if not pixels:
         names = ", ".join(dataset.name for dataset in datasets)
         raise DatasetError(f"{names}: none of its pictures can be used ({_reasons(datasets)})")
-    return Faces(
+    return FaceArrays(
         pixels=np.concatenate(pixels).reshape(len(pixels), size, size, CHANNELS[colour]),
         labels=np.asarray([picture.label for picture in used], np.int64),
         digests=digests,
@@ -65,11 +65,11 @@ def load_faces(datasets: Sequence[Dataset], size: int, colour: Colour, without: 
 
 
 def pixel_digest(image: Image) -> bytes:
-    """The same for pictures of equal shape and pixels, and for no others."""
+    """A digest that is equal for pictures of the same shape and pixels, and for no others."""
     return hashlib.blake2b(repr(image.shape).encode() + image.tobytes(), digest_size=16).digest()
 
 
-def _votes(picture: Picture) -> npt.NDArray[np.float32]:
+def _votes(picture: LabelledPicture) -> npt.NDArray[np.float32]:
     one_hot = np.eye(len(EMOTIONS))[picture.label]
     return np.asarray(one_hot if picture.votes is None else picture.votes, np.float32)
 

@@ -1,12 +1,12 @@
 """Reading a folder of labelled pictures: a split of a prepared set, KDEF's file names, or class folders.
 
-A picture whose label is none of the seven is left out and counted, never silently lost.
+A picture whose label is none of the seven emotions is left out and counted.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from training.datasets.dataset import Dataset, DatasetError, Picture
+from training.datasets.dataset import Dataset, DatasetError, LabelledPicture
 from training.datasets.index import INDEX, Entry, read_index
 from training.datasets.labels import folder_label, kdef_label
 from worker.contract.messages import EMOTIONS
@@ -15,13 +15,13 @@ PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", 
 
 
 def read_dataset(folder: Path) -> Dataset:
-    """List the pictures of `folder`: by its index where it has one, else by KDEF names, else by class folders.
+    """List the pictures of `folder` by its index. If it has none, by KDEF's names, else by class folders.
 
-    Raises DatasetError where the folder is missing, is a prepared set rather than a split of one, has an index that
-    cannot be used, or holds no picture of the seven emotions.
+    Raises DatasetError if the folder is missing, is a prepared set instead of a split of one, has an index that cannot
+    be used, or holds no picture of the seven emotions.
     """
     if not folder.is_dir():
-        raise DatasetError(f"{folder}: no such folder; name one that holds a folder for every emotion")
+        raise DatasetError(f"{folder}: no such folder; name one that holds a folder for each emotion")
     if splits := sorted(index.parent.name for index in folder.glob(f"*/{INDEX}")):
         raise DatasetError(f"{folder}: a prepared set; name one of its parts, {' or '.join(map(str, splits))}")
     dataset = Dataset(str(folder), [])
@@ -36,14 +36,14 @@ def read_dataset(folder: Path) -> Dataset:
 
 
 def picture_files(folder: Path) -> Iterator[Path]:
-    """Every picture file under `folder`, in the order of their paths."""
+    """Every picture file under `folder`, in the order of paths."""
     return (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
 
 
-def _indexed_picture(folder: Path, entry: Entry) -> Picture:
+def _indexed_picture(folder: Path, entry: Entry) -> LabelledPicture:
     votes = None if entry.votes is None else tuple(count / sum(entry.votes) for count in entry.votes)
     label = EMOTIONS.index(entry.emotion)
-    return Picture(folder / entry.file, label, entry.person, entry.source, votes, entry.weight, entry.origin)
+    return LabelledPicture(folder / entry.file, label, entry.person, entry.source, votes, entry.weight, entry.origin)
 
 
 def _read_names(folder: Path, dataset: Dataset) -> None:
@@ -52,4 +52,4 @@ def _read_names(folder: Path, dataset: Dataset) -> None:
         if isinstance(label, str):
             dataset.skipped[label] += 1
         else:
-            dataset.pictures.append(Picture(path, EMOTIONS.index(label.emotion), label.person))
+            dataset.pictures.append(LabelledPicture(path, EMOTIONS.index(label.emotion), label.person))

@@ -1,7 +1,7 @@
-"""The index of a split of a prepared set: index.csv, which says of every picture what it shows and where it came from.
+"""index.csv, the index of a split of a prepared set: one row per picture, with its label and its origin.
 
-One row a picture. `file` is relative to the split's folder, `person` is `SET:PERSON` or empty, `votes_*` count the
-people who voted for each emotion and are empty where nobody did.
+`file` is relative to the split's folder, `person` is `SET:PERSON` or empty, and `votes_*` are the numbers of annotators
+that voted for each emotion, or empty.
 """
 
 import csv
@@ -21,7 +21,7 @@ COLUMNS = ("file", "emotion", "person", "source", "origin", "weight", *VOTES)
 
 @dataclass(frozen=True)
 class Entry:
-    """One row: `file` lies beside the index, `votes` are counts, in the order of EMOTIONS."""
+    """One row: `file` is relative to the index, `votes` are counts in the order of EMOTIONS."""
 
     file: str
     emotion: str
@@ -33,7 +33,7 @@ class Entry:
 
 
 def read_index(folder: Path) -> list[Entry]:
-    """The rows of FOLDER/index.csv; DatasetError where one is broken or names a file that is not there."""
+    """The rows of FOLDER/index.csv; DatasetError if one is broken or names a missing file."""
     path = folder / INDEX
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -51,7 +51,7 @@ def read_index(folder: Path) -> list[Entry]:
 
 
 def write_index(folder: Path, entries: Iterable[Entry]) -> None:
-    """Write FOLDER/index.csv, rows in the order of their files: the same entries make the same bytes."""
+    """Write FOLDER/index.csv with rows in the order of files, so that the same entries give the same bytes."""
     with (folder / INDEX).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)

@@ -1,10 +1,10 @@
-"""What a picture's file name and the folders above it say: the emotion, and who is shown."""
+"""Labels from paths: the emotion and the person that a file name and the folders above it name."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# What public sets call their classes.
+# The names of classes in public sets.
 ALIASES = {
     "anger": ("anger", "angry", "an"),
     "disgust": ("disgust", "disgusted", "di"),
@@ -17,7 +17,7 @@ ALIASES = {
 EMOTION_OF = {alias: emotion for emotion, aliases in ALIASES.items() for alias in aliases}
 
 CONTEMPT = ("contempt", "contemptuous")
-"""The eighth class of FER+, CK+ and AffectNet, which has no place among the seven."""
+"""The eighth class of FER+, CK+ and AffectNet, which is none of the seven emotions."""
 
 NO_EMOTION = "no emotion in its path"
 
@@ -29,30 +29,30 @@ _CKPLUS = re.compile(r"(S\d{3})_\d{3}_\d{8}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Label:
-    """One of the seven emotions and, where the name tells, a person: `SET:PERSON`, as two sets share nobody."""
+class PathLabel:
+    """One of the seven emotions and the person, `SET:PERSON`, or None. Two sets have no person in common."""
 
     emotion: str
     person: str | None = None
 
 
-def kdef_label(stem: str) -> Label | None:
-    """What a file name of KDEF says, None for any other; sessions A and B show the same people."""
+def kdef_label(stem: str) -> PathLabel | None:
+    """The label in a file name of KDEF, None for any other name. Sessions A and B show the same persons."""
     match = _KDEF.fullmatch(stem)
-    return Label(EMOTION_OF[match[2].lower()], f"kdef:{match[1].upper()}") if match else None
+    return PathLabel(EMOTION_OF[match[2].lower()], f"kdef:{match[1].upper()}") if match else None
 
 
-def folder_label(folders: Sequence[str], stem: str) -> Label | str:
-    """The emotion that the nearest class-named folder says, or the reason why there is none."""
+def folder_label(folders: Sequence[str], stem: str) -> PathLabel | str:
+    """The label of the nearest folder that is named after a class, or the reason why there is none."""
     for folder in reversed(folders):
         if emotion := EMOTION_OF.get(folder.lower()):
-            return Label(emotion, ckplus_person(stem))
+            return PathLabel(emotion, ckplus_person(stem))
         if folder.lower() in CONTEMPT:
             return "contempt"
     return NO_EMOTION
 
 
 def ckplus_person(stem: str) -> str | None:
-    """The person whom a file name of CK+ tells, None for any other name."""
+    """The person in a file name of CK+, None for any other name."""
     match = _CKPLUS.fullmatch(stem)
     return f"ckplus:{match[1].upper()}" if match else None

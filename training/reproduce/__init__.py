@@ -1,4 +1,4 @@
-"""Trainings that can be done again with one command: the study's three, and the one behind the shipped models."""
+"""Whole trainings in one command: the study's three, and that of the shipped models. They combine the other rooms."""
 
 from training.reproduce.phase import reproduce_phase
 from training.reproduce.shipped import reproduce_shipped

@@ -1,17 +1,16 @@
-"""The study's trainings on whatever of its data is there: prepare, fit, fine-tune, and measure beside its figures."""
+"""A training of the study, with those of its sets that are available: prepare, fit, fine-tune and measure."""
 
 import csv
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from training.datasets import Dataset, read_dataset
 from training.datasets.index import read_index
-from training.metrics import Figures, measure
-from training.preparation import Preparation, prepare
-from training.recipe import IMAGENET, RECIPE, ModelName, Recipe, read_recipe
-from training.reproduce.fits import drawn, faces_of, fit_once, limited
+from training.measuring.metrics import Metrics, measure
+from training.preparing.prepare import Preparation, prepare
+from training.recipe import IMAGENET, ModelName
 from training.reproduce.sources import find_sources, find_weights
+from training.reproduce.steps import Report, drawn, faces_of, fit_once, limited, shortened
 from training.reproduce.study import (
     CAP,
     FINE_TUNING_EPOCHS,
@@ -24,57 +23,55 @@ from training.reproduce.study import (
     fine_tuning_recipe,
     first_recipe,
 )
-from training.reproduce.table import Row, Table, write_table
+from training.reproduce.table import ResultTable, Row, write_table
+from training.run import RECIPE, read_recipe
 from training.silence import tensorflow_silenced
 
 TRAINED_ON = ("affectnet", "kdef")
 TESTED_ON = "fer2013"
 
-# KDEF's names of frontal pictures, such as AF01HAS; others have two letters for the angle.
+# Letters in KDEF's names of frontal pictures, such as AF01HAS. Other names have one more, for the angle.
 _FRONTAL_STEM = 7
-
-Tell = Callable[[str], None]
 
 
 def reproduce_phase(
-    number: int, data: Path, run: Path, tell: Tell, epochs: int | None = None, limit: int | None = None
+    number: int, data: Path, run: Path, report: Report, epochs: int | None = None, limit: int | None = None
 ) -> Path:
-    """Do the study's training `number` again with the sets in `data`; the table RUN/table.md is returned.
+    """Repeat the study's training `number` with the sets in `data`; returns the table RUN/table.md.
 
-    Everything is kept in `run`, and the same call goes on where the last one was stopped. `epochs` is the most of each
-    fit, `limit` about how many pictures of each split are used. Raises DatasetError where `data` holds nothing to
-    train on, and RunError where `run` holds something else.
+    A stopped call is resumed by the same call. Each fit has at most `epochs` epochs, and about `limit` pictures of each
+    split. Raises DatasetError if `data` holds no set to train on, and RunError if `run` holds something else.
     """
     phase = PHASES[number]
     found = find_sources(data, TRAINED_ON)
-    splits = _prepared(phase, found, _test_source(data), run, tell)
+    splits = _prepared(phase, found, _test_source(data), run, report)
     splits = {name: limited(dataset, limit) for name, dataset in splits.items()}
     rows, started_from = [], {}
     for model in MODELS:
-        tell(f"phase {number}, {model}: training")
+        report(f"phase {number}, {model}: training")
         weights = started_from[model] = _starting_weights(phase, model, data, run / model / "first")
         first = first_recipe(phase, model, weights)
-        fit_once(_shortened(first, epochs), splits["train"], splits["validation"], run / model / "first")
-        tell(f"phase {number}, {model}: fine-tuning")
-        tuned = _shortened(fine_tuning_recipe(phase, model, str(run / model / "first")), epochs)
+        fit_once(shortened(first, epochs), splits["train"], splits["validation"], run / model / "first")
+        report(f"phase {number}, {model}: fine-tuning")
+        tuned = shortened(fine_tuning_recipe(phase, model, str(run / model / "first")), epochs)
         fit_once(tuned, splits["train"], splits["validation"], run / model / "tuned")
         rows.append(_row(phase, model, splits, run / model))
     pictures = {name: len(dataset.pictures) for name, dataset in splits.items()}
     differences = _differences(phase, found, splits, started_from, epochs, limit)
-    return write_table(Table(number, pictures, rows, differences), run)
+    return write_table(ResultTable(number, pictures, rows, differences), run)
 
 
-def _prepared(phase: Phase, found: dict[str, Path], test: Path | None, run: Path, tell: Tell) -> dict[str, Dataset]:
-    """The splits of the study (5), but that nobody of KDEF is trained on and measured on."""
+def _prepared(phase: Phase, found: dict[str, Path], test: Path | None, run: Path, report: Report) -> dict[str, Dataset]:
+    """The splits of the study (5), except that each person of KDEF is in one split only."""
     tests = () if test is None else (test,)
     kdef, others = found.get("kdef"), tuple(path for name, path in found.items() if name != "kdef")
-    tell(f"preparing {', '.join(map(str, (*found.values(), *tests)))}")
+    report(f"preparing {', '.join(map(str, (*found.values(), *tests)))}")
     if kdef is None:
-        wish = Preparation(others, test=tests, detector=phase.detector, cap=CAP)
+        settings = Preparation(others, test=tests, detector=phase.detector, cap=CAP)
     else:
         alone = run / "kdef"
         prepare(Preparation((kdef,), validation_share=KDEF_VALIDATION, detector=phase.detector), alone)
-        wish = Preparation(
+        settings = Preparation(
             (*others, alone / "train"),
             validation=(alone / "validation",),
             test=tests,
@@ -82,7 +79,7 @@ def _prepared(phase: Phase, found: dict[str, Path], test: Path | None, run: Path
             detector=phase.detector,
             cap=CAP,
         )
-    made = prepare(wish, run / "set").folder
+    made = prepare(settings, run / "set").folder
     splits = {"train": read_dataset(made / "train"), "validation": _validation(made / "validation", kdef is not None)}
     if test is not None:
         splits["test"] = drawn(read_dataset(made / "test"), TEST_SHARE)
@@ -94,7 +91,7 @@ def _test_source(data: Path) -> Path | None:
 
 
 def _validation(folder: Path, kdef: bool) -> Dataset:
-    """Frontal pictures of KDEF alone (5), where there is KDEF."""
+    """Only the frontal pictures of KDEF (5), if KDEF is available."""
     dataset = read_dataset(folder)
     if not kdef:
         return dataset
@@ -107,13 +104,14 @@ def _validation(folder: Path, kdef: bool) -> Dataset:
 
 
 def _starting_weights(phase: Phase, model: ModelName, data: Path, run: Path) -> str | None:
-    """What the fit in `run` began with; else ImageNet's, from `data` or downloaded, where they can be had."""
+    """The starting weights of the fit in `run` if it has begun; else those of ImageNet, from `data` or downloaded."""
     if (run / RECIPE).is_file():
         return read_recipe(run).weights
     if file := find_weights(data, model):
         return str(file)
     with tensorflow_silenced():
-        from training.networks import NETWORKS, load_imagenet
+        from training.networks.architectures import NETWORKS
+        from training.networks.imagenet import load_imagenet
         from worker.perception.preprocessing import CHANNELS
 
         try:
@@ -123,12 +121,8 @@ def _starting_weights(phase: Phase, model: ModelName, data: Path, run: Path) -> 
     return IMAGENET
 
 
-def _shortened(recipe: Recipe, epochs: int | None) -> Recipe:
-    return recipe if epochs is None else replace(recipe, epochs=min(recipe.epochs, epochs))
-
-
 def _row(phase: Phase, model: ModelName, splits: dict[str, Dataset], folder: Path) -> Row:
-    of_split = {name: _figures(folder / "tuned", splits[name]) for name in splits if name != "train"}
+    of_split = {name: _metrics(folder / "tuned", splits[name]) for name in splits if name != "train"}
     return Row(
         model=model,
         reported=phase.reported.get(model),
@@ -138,11 +132,11 @@ def _row(phase: Phase, model: ModelName, splits: dict[str, Dataset], folder: Pat
     )
 
 
-def _figures(run: Path, dataset: Dataset) -> Figures:
+def _metrics(run: Path, dataset: Dataset) -> Metrics:
     with tensorflow_silenced():
-        from training.fitted import read_faces
+        from training.fitting.predict import predict
     faces = faces_of(read_recipe(run), dataset)
-    return measure(read_faces(run, faces), faces.labels)
+    return measure(predict(run, faces), faces.labels)
 
 
 def _epochs(run: Path) -> int:
@@ -158,43 +152,52 @@ def _differences(
     epochs: int | None,
     limit: int | None,
 ) -> list[str]:
-    """What is not as in the study, in words."""
-    told = []
+    """The differences from the study, as sentences."""
+    sentences = []
     if "affectnet" not in found:
-        told.append(
-            "AffectNet is not there: trained on KDEF alone, on which the study found that everything overfitted (5)."
+        sentences.append(
+            "AffectNet is not there: trained on KDEF alone, where in the study every network overfitted (5)."
         )
     if "kdef" not in found:
-        told.append("KDEF is not there: validation is a part of AffectNet, not frontal pictures of KDEF (5).")
+        sentences.append(
+            "KDEF is not there: validation is a part of AffectNet instead of frontal pictures of KDEF (5)."
+        )
     else:
-        told.append(
-            "Nobody of KDEF is both trained on and measured on; the study does not say that it kept people apart (5)."
+        sentences.append(
+            "Each person of KDEF is in one split only; the study does not say that it split by person (5)."
         )
     if "test" in splits:
-        told.append(
-            "The test pictures are half of what there is of FER-2013 after the copies are removed, drawn from each "
-            "emotion alike; the study had 11,725, which half there is not known (5)."
+        sentences.append(
+            "The test pictures are half of FER-2013 without copies, the same share of each emotion; the study had "
+            "11,725 pictures, and it is not known which (5)."
         )
     else:
-        told.append("FER-2013 is not there: nothing is measured on its test set (5), only on validation.")
-    told.append(
-        "Pictures that are blank, faceless or copies of others are left out; it names bad extractions alone (2)."
+        sentences.append("FER-2013 is not there: measured on validation only, not on the study's test set (5).")
+    sentences.append(
+        "Blank pictures, copies and pictures without a face are left out; the study names only bad extractions (2)."
     )
     if phase.detector == "mediapipe":
-        told.append("Pictures that are not crops are cut as the worker cuts them; here the study names no detector.")
+        sentences.append(
+            "Pictures that are not crops are cut as the worker cuts them; for this phase the study names no detector."
+        )
     else:
-        told.append("The Haar cascade's box is framed as the worker frames its crops.")
-    told.append(f"The networks see {SIZE} pixels, and their heads have our sizes; the study names neither.")
-    told.append("One mean and deviation of all pixels standardizes them, also in colour.")
+        sentences.append("The Haar cascade's box is framed as the worker frames its crops.")
+    sentences.append(f"The input is {SIZE} pixels wide, and the heads have our sizes; the study names neither.")
+    sentences.append("All pixels, also in colour, are standardized by one mean and one deviation.")
     for model, weights in started_from.items():
         if weights is None:
-            told.append(f"{model} starts from nothing, as no ImageNet weights could be had; so its base learns, too.")
+            sentences.append(
+                f"{model} starts without ImageNet weights, which were not available; so its base learns, too."
+            )
         elif weights != IMAGENET:
-            told.append(f"{model} starts from {Path(weights).name}.")
+            sentences.append(f"{model} starts from {Path(weights).name}.")
     if epochs is not None:
-        told.append(
-            f"At most {epochs} epochs a fit, for {phase.epochs} of training and {FINE_TUNING_EPOCHS} of fine-tuning."
+        sentences.append(
+            f"At most {epochs} epochs per fit, instead of {phase.epochs} of training and {FINE_TUNING_EPOCHS} of "
+            "fine-tuning."
         )
     if limit is not None:
-        told.append(f"About {limit} pictures of each split are used: this rehearses the training and measures nothing.")
-    return told
+        sentences.append(
+            f"About {limit} pictures of each split are used: this rehearses the training; its metrics mean nothing."
+        )
+    return sentences

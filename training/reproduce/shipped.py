@@ -1,96 +1,92 @@
-"""The recipe behind the models that the worker ships: prepare, fit the three, quantize them, weigh the ensemble."""
+"""The training of the shipped models: prepare, fit the three networks, quantize them, weigh the ensemble."""
 
 import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from training.datasets import Dataset, read_dataset
-from training.preparation import Preparation, prepare
-from training.recipe import Recipe, fitted_network, write_whole
-from training.reproduce.fits import fit_once, limited
+from training.preparing.prepare import Preparation, prepare
+from training.recipe import Recipe
 from training.reproduce.sources import find_sources, find_votes, find_weights
+from training.reproduce.steps import Report, fit_once, limited, shortened
+from training.run import network_file
+from training.whole_file import write_whole
 from worker.perception.manifest import file_sha256
 
 SOURCES = ("fer2013", "rafdb", "kdef", "ckplus")
 
-# Of the sets that come without a validation part; FER-2013's is its PublicTest.
+# Validation part of the sets that come without one. FER-2013 comes with its PublicTest.
 VALIDATION_SHARE = 0.1
 
-# Posed pictures of few people, which would otherwise be lost among the tens of thousands from the web.
+# Extra weight of sets with few, posed pictures among tens of thousands of pictures from the web.
 EMPHASIS = {"kdef": 3.0, "ckplus": 2.0}
 
 _DONE = "done.txt"
-"""What of the conversion is done: a line for each command, with the sha256 of the networks that there were."""
+"""The finished commands of the conversion, one per line, with the sha256 of the networks at that time."""
 
-Tell = Callable[[str], None]
-
-# What the three have in common. Values are for an accelerator.
+# Common to the three recipes; the values are for an accelerator.
 _BASE = Recipe(
     model="mobilenetv2",
     batch=128,
     learning_rate=1e-3,
     weight_decay=0.05,
     label_smoothing=0.05,
-    vote_share=0.5,  # FER-2013's labels are often wrong, ten people less often (Barsoum et al., 2016)
+    vote_share=0.5,  # many labels of FER-2013 are wrong; the votes of ten annotators are better (Barsoum et al., 2016)
     ema=0.999,
     precision="mixed_bfloat16",
 )
 
-# In the order in which they are fitted.
+# In the order of fitting.
 RECIPES: tuple[Recipe, ...] = (
     replace(_BASE, epochs=60),
-    replace(_BASE, model="resnet50v2", epochs=100),  # from nothing, where no ImageNet weights are at hand
+    replace(_BASE, model="resnet50v2", epochs=100),  # many epochs, because it may start without ImageNet weights
     replace(_BASE, model="inceptionv3", epochs=40, learning_rate=5e-4),
 )
 
 
 def reproduce_shipped(
-    data: Path, run: Path, models: Path, tell: Tell, epochs: int | None = None, limit: int | None = None
+    data: Path, run: Path, models: Path, report: Report, epochs: int | None = None, limit: int | None = None
 ) -> int:
     """Make the shipped models out of the sets in `data`, in the folder `run`, and install them in `models`.
 
-    The same call goes on where the last one was stopped. Where TensorFlow is not installed, which alone converts
-    networks, the fits are done and it is told how to go on elsewhere. `epochs` is the most of each fit, `limit` about
-    how many pictures of each split are fitted on. Returns the exit status: that of the first conversion that fails,
-    which then has said why. Raises DatasetError where `data` holds none of the sets, and RunError where `run` holds
-    something else.
+    A stopped call is resumed by the same call. Only TensorFlow converts networks; if it is not installed, the remaining
+    commands are reported. Each fit has at most `epochs` epochs, and about `limit` pictures of each split. Returns the
+    exit status of the first conversion that fails, which has printed why, or 0. Raises DatasetError if `data` holds
+    none of the sets, and RunError if `run` holds something else.
     """
     sources = find_sources(data, SOURCES)
-    made = _prepared(data, sources, run / "set", tell)
+    made = _prepared(data, sources, run / "set", report)
     emphasis = {sources[name].name: weight for name, weight in EMPHASIS.items() if name in sources}
     train = limited(_emphasized(read_dataset(made / "train"), emphasis), limit)
     validation = limited(read_dataset(made / "validation"), limit)
     for recipe in RECIPES:
         weights = find_weights(data, recipe.model)
-        recipe = replace(recipe, weights=None if weights is None else str(weights))
-        if epochs is not None:
-            recipe = replace(recipe, epochs=min(recipe.epochs, epochs))
-        tell(f"{recipe.model}: fitting, starting from {recipe.weights or 'nothing'}")
+        recipe = shortened(replace(recipe, weights=None if weights is None else str(weights)), epochs)
+        report(f"{recipe.model}: fitting, {f'from {weights}' if weights else 'without starting weights'}")
         fit_once(recipe, train, validation, run / recipe.model)
     commands = _conversions(made, run, models)
     if find_spec("tensorflow") is None:
-        tell("the networks are fitted, but only TensorFlow converts them; where it is installed, go on with:")
+        report("the networks are fitted, but only TensorFlow converts them; continue where it is installed:")
         for command in commands:
-            tell(f"  training {shlex.join(command)}")
+            report(f"  training {shlex.join(command)}")
         return 0
-    return _convert(commands, run, tell)
+    return _convert(commands, run, report)
 
 
-def _prepared(data: Path, sources: dict[str, Path], out: Path, tell: Tell) -> Path:
+def _prepared(data: Path, sources: dict[str, Path], out: Path, report: Report) -> Path:
     folders = tuple(sources.values())
     votes = find_votes(data)
-    tell(f"preparing {', '.join(map(str, folders))}" + (f", votes {votes}" if votes else ""))
+    report(f"preparing {', '.join(map(str, folders))}" + (f", votes {votes}" if votes else ""))
     return prepare(Preparation(folders, validation_share=VALIDATION_SHARE, votes=votes), out).folder
 
 
 def _emphasized(dataset: Dataset, emphasis: dict[str, float]) -> Dataset:
-    """The dataset with the weights of each source's pictures multiplied, by the source's name."""
+    """The dataset with the pictures' weights multiplied by the emphasis of their source."""
     return replace(
         dataset,
         pictures=[
@@ -101,7 +97,7 @@ def _emphasized(dataset: Dataset, emphasis: dict[str, float]) -> Dataset:
 
 
 def _conversions(made: Path, run: Path, models: Path) -> list[list[str]]:
-    """The commands of `training` that are left when the networks are fitted."""
+    """The commands of `training` that convert the fitted networks and weigh the ensemble."""
     train, validation = str(made / "train"), str(made / "validation")
     measured = str(made / "test") if (made / "test").is_dir() else validation
     named = ["--validation", validation, "--models", str(models)]
@@ -109,19 +105,19 @@ def _conversions(made: Path, run: Path, models: Path) -> list[list[str]]:
     return [*quantize, ["ensemble", measured, *named]]
 
 
-def _convert(commands: list[list[str]], run: Path, tell: Tell) -> int:
-    """Run each command in a process of its own: conversion needs TensorFlow, whatever backend did the fits."""
-    networks = [file_sha256(fitted_network(run / recipe.model, recipe.model))[:12] for recipe in RECIPES]
+def _convert(commands: list[list[str]], run: Path, report: Report) -> int:
+    """Run each command in a process of its own: conversion needs TensorFlow, the fits may have used another backend."""
+    networks = [file_sha256(network_file(run / recipe.model, recipe.model))[:12] for recipe in RECIPES]
     done = _done(run)
     for command in commands:
-        tell(f"training {shlex.join(command)}")
+        report(f"training {shlex.join(command)}")
         line = f"{shlex.join(command)}  # {' '.join(networks)}"
         if line in done:
-            tell("done already")
+            report("already done")
             continue
-        # Without accelerator: converting needs none, and this process holds the memory of the one there is.
+        # Without the accelerator: conversion does not need it, and this process holds its memory.
         environment = os.environ | {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""}
-        program = [sys.executable, "-c", "from training.cli import app; app()"]
+        program = [sys.executable, "-m", "training"]
         status = subprocess.run([*program, *command], env=environment).returncode
         if status:
             return status

@@ -1,10 +1,10 @@
-"""Which public sets there are in a folder of data, by the names of its folders."""
+"""Finding the public sets in a folder of data, by the names of its folders."""
 
 from pathlib import Path
 
 from training.datasets import DatasetError
 
-# Names are compared in small letters and without signs: CK+48 is ck48.
+# Names are compared in lower case and without signs: CK+48 is ck48.
 NAMES = {
     "fer2013": ("fer2013", "fer"),
     "affectnet": ("affectnet",),
@@ -14,14 +14,11 @@ NAMES = {
 }
 
 VOTES = ("ferplus.csv", "fer2013new.csv")
-"""FER+'s votes on FER-2013, as we and as Microsoft call them."""
+"""Our name and Microsoft's name for FER+'s votes on FER-2013."""
 
 
 def find_sources(data: Path, wanted: tuple[str, ...]) -> dict[str, Path]:
-    """Those of the `wanted` sets that are folders of `data`, by name in the order of `wanted`.
-
-    Raises DatasetError where there is none.
-    """
+    """The folders in `data` of the `wanted` sets, by name in the order of `wanted`; DatasetError if there is none."""
     if not data.is_dir():
         raise DatasetError(f"{data}: no such folder; name the one that holds the sets {', '.join(wanted)}")
     folders = {_plain(path.name): path for path in sorted(data.iterdir()) if path.is_dir()}
@@ -32,12 +29,12 @@ def find_sources(data: Path, wanted: tuple[str, ...]) -> dict[str, Path]:
 
 
 def find_votes(data: Path) -> Path | None:
-    """FER+'s votes, if they lie in `data`."""
+    """The csv of FER+'s votes in `data`, or None."""
     return next((data / name for name in VOTES if (data / name).is_file()), None)
 
 
 def find_weights(data: Path, model: str) -> Path | None:
-    """Folded ImageNet kernels of `model`, if there are any in WEIGHTS of `data`."""
+    """The folded ImageNet kernels of `model` in DATA/weights, or None."""
     return next(iter(sorted((data / "weights").glob(f"{model}*.npz"))), None)
 
 

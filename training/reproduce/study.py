@@ -1,4 +1,4 @@
-"""The study's three trainings as configuration, and what it reported of them; numbers in brackets are its sections."""
+"""The study's three trainings, and the results that it reports; numbers in brackets are its sections."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,33 +8,33 @@ from worker.perception.preprocessing import Colour
 
 MODELS: tuple[ModelName, ...] = ("mobilenetv2", "resnet50v2", "inceptionv3")  # 4
 
-# Pictures of a class for training, before Haar cropping took a fifth of them (5).
+# Training pictures of each emotion, before Haar cropping removed a fifth of them (5).
 CAP = 4000
 
-# Of KDEF: 100 pictures a class for training, 160 for validation (5).
+# Of KDEF: 100 pictures of each emotion for training, 160 for validation (5).
 KDEF_VALIDATION = 160 / 260
 
 # Of FER-2013 (5).
 TEST_SHARE = 0.5
 
-# The last layers of each network that learn after the head has; the others fared worse with frozen layers (6.2).
+# The last layers that learn in fine-tuning. The other two networks were worse with frozen layers (6.2).
 TUNED: dict[ModelName, Literal["all"] | int] = {"mobilenetv2": 56, "resnet50v2": "all", "inceptionv3": "all"}
 FINE_TUNING_RATE = 1e-5  # 6.2
 FINE_TUNING_EPOCHS = 25  # 6.2
 
-# Not in the study: what the networks saw, and how long EarlyStopping waited.
+# Not in the study: the size of the pictures, and the patience of EarlyStopping.
 SIZE = 96
 PATIENCE = 10
 
-SHOWN_WITH_FIGURES = (
-    "The study's figures exceed every reproducible result on FER-2013, and its test sets are not told apart clearly: "
-    "read them as figures on easier pictures."
+NOTE = (
+    "The study's accuracies exceed every reproducible result on FER-2013, and it does not separate its test sets "
+    "clearly: read them as accuracies on easier pictures."
 )
 
 
 @dataclass(frozen=True)
 class Reported:
-    """What the study says a network came to: the share it read right, its loss where named, and the section."""
+    """The study's result for a network: accuracy, the section, and the loss if it is named."""
 
     accuracy: float
     where: str
@@ -43,7 +43,7 @@ class Reported:
 
 @dataclass(frozen=True)
 class Phase:
-    """One of the three trainings. `patience` is None where no early stopping is mentioned."""
+    """One of the three trainings. `patience` is None if the study names no early stopping."""
 
     optimizer: Optimizer
     learning_rate: float
@@ -94,7 +94,7 @@ PHASES: dict[int, Phase] = {
 
 
 def first_recipe(phase: Phase, model: ModelName, weights: str | None) -> Recipe:
-    """The training itself. The base is frozen (6.2), but where it starts from nothing and has to learn, too."""
+    """The first training of the phase. The base is frozen (6.2), unless it has no starting weights and must learn."""
     return Recipe(
         model=model,
         size=SIZE,
@@ -115,9 +115,9 @@ def first_recipe(phase: Phase, model: ModelName, weights: str | None) -> Recipe:
 
 
 def fine_tuning_recipe(phase: Phase, model: ModelName, first: str) -> Recipe:
-    """The fine-tuning of the network that the training came to (6.2), which is in the folder `first`.
+    """The fine-tuning (6.2) of the network in the run `first`.
 
-    Its rate lies below where ReduceLROnPlateau ends, so that it stays what it is: only the checkpoint is left.
+    Its learning rate is below the minimum of ReduceLROnPlateau, so it never changes.
     """
     return Recipe(
         model=model,

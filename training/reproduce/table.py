@@ -1,4 +1,4 @@
-"""Our figures beside the study's, as a table for people and as JSON."""
+"""Our results beside the study's, as Markdown and as JSON."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -7,12 +7,13 @@ from typing import Any
 
 import msgspec
 
-from training.metrics import Figures
+from training.measuring.metrics import Metrics
 from training.provenance import PACKAGES, provenance
-from training.recipe import ModelName, write_whole
-from training.reproduce.study import SHOWN_WITH_FIGURES, Reported
+from training.recipe import ModelName
+from training.reproduce.study import NOTE, Reported
+from training.whole_file import write_whole
 
-# What decides how a fit comes out, beside what decides how its pictures are read.
+# The packages that decide the result of a fit, beside those of provenance.PACKAGES.
 _FIT_PACKAGES = ("keras", "tensorflow", "jax", "torch", "mediapipe")
 
 _COLUMNS = (
@@ -22,18 +23,18 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Row:
-    """One network: what the study reported, and ours on validation and test pictures, where there are any."""
+    """One network: the study's result, if it reports one, and our metrics on validation and test pictures."""
 
     model: ModelName
     reported: Reported | None
     epochs: int
-    validation: Figures
-    test: Figures | None
+    validation: Metrics
+    test: Metrics | None
 
 
 @dataclass(frozen=True)
-class Table:
-    """The rows of a phase, how many pictures they were made and measured on, and what differs from the study."""
+class ResultTable:
+    """The results of a phase, the number of pictures of each split, and the differences from the study."""
 
     phase: int
     pictures: dict[str, int]
@@ -41,12 +42,12 @@ class Table:
     differences: Sequence[str]
 
     def to_json(self, origin: dict[str, Any]) -> dict[str, Any]:
-        """The table with where its figures come from."""
-        return {**asdict(self), "note": SHOWN_WITH_FIGURES, "provenance": origin}
+        """The table as JSON; `origin` is the provenance of our results."""
+        return {**asdict(self), "note": NOTE, "provenance": origin}
 
     def to_markdown(self, origin: dict[str, Any]) -> str:
-        """The table for people."""
-        counts = ", ".join(f"{count:,} for {what}" for what, count in self.pictures.items())
+        """The table as Markdown; `origin` is the provenance of our results."""
+        counts = ", ".join(f"{count:,} for {split}" for split, count in self.pictures.items())
         state = " and changes" if origin["dirty"] else ""
         versions = ", ".join(f"{package} {number}" for package, number in origin["versions"].items())
         return "\n".join(
@@ -60,7 +61,7 @@ class Table:
                 "|---|--:|--:|---|--:|--:|--:|--:|--:|",
                 *map(_line, self.rows),
                 "",
-                SHOWN_WITH_FIGURES,
+                NOTE,
                 "",
                 "What differs:",
                 "",
@@ -70,7 +71,7 @@ class Table:
         )
 
 
-def write_table(table: Table, run: Path) -> Path:
+def write_table(table: ResultTable, run: Path) -> Path:
     """Write RUN/table.json and RUN/table.md, which is returned."""
     origin = _provenance()
     as_json = msgspec.json.format(msgspec.json.encode(table.to_json(origin)), indent=2) + b"\n"
@@ -96,7 +97,7 @@ def _line(row: Row) -> str:
 
 
 def _provenance() -> dict[str, Any]:
-    """Where figures of float networks come from: there is no manifest yet, but a backend."""
+    """The provenance of networks before quantization: they have no manifest, but a backend."""
     import keras
 
     return {**provenance(packages=(*PACKAGES, *_FIT_PACKAGES)), "backend": keras.backend.backend()}

@@ -1,0 +1,91 @@
+"""Distillation: targets from the predictions of earlier networks, and from files of soft targets."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from tests.training.drawn_faces import write_faces
+from tests.training.tiny_network import finished_run
+from training.datasets import FaceArrays, load_faces, read_dataset
+from training.fitting.distillation import DISTILLED_SHARE, distilled_targets
+from training.fitting.predict import predict
+from training.recipe import Recipe, RunError
+from worker.perception.preprocessing import Colour
+
+# TensorFlow alone takes 5 s of a free core to import, many more of a busy one.
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finished_run(tmp_path_factory.mktemp("teacher") / "run", Recipe("mobilenetv2", size=32, colour="rgb"))
+
+
+def four_faces() -> FaceArrays:
+    labels = np.array([0, 1, 2, 6])
+    pixels = np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1)
+    return FaceArrays(pixels, labels, [], labelled(labels), np.ones(4, np.float32), ["a", "b", "c", None])
+
+
+def labelled(labels: np.ndarray[tuple[int], np.dtype[np.int64]]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    return np.eye(7, dtype=np.float32)[labels]
+
+
+def soft_targets(path: Path, **arrays: object) -> Path:
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    return path
+
+
+def test_a_target_is_mostly_what_the_teachers_predict(teacher: Path, tmp_path: Path) -> None:
+    faces = load_faces([read_dataset(write_faces(tmp_path / "data", each=1, first_seed=1))], 32, "rgb")
+    recipe = Recipe("mobilenetv2", size=32, colour="rgb", teachers=[str(teacher)] * 2)
+    targets = distilled_targets(recipe, labelled(faces.labels), faces)
+    predicted = predict(teacher, faces)
+    expected = DISTILLED_SHARE * predicted + (1 - DISTILLED_SHARE) * labelled(faces.labels)
+    assert targets == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(("colour", "complaint"), [("grey", "takes rgb pictures"), ("rgb", "holds no network")])
+def test_a_teacher_that_cannot_be_used_is_named(teacher: Path, tmp_path: Path, colour: Colour, complaint: str) -> None:
+    if colour == "rgb":
+        teacher = finished_run(tmp_path / "run", Recipe("mobilenetv2", size=32, colour="rgb"))
+        (teacher / "mobilenetv2.keras").unlink()
+    recipe = Recipe("mobilenetv2", size=32, colour=colour, teachers=[str(teacher)])
+    with pytest.raises(RunError) as refused:
+        distilled_targets(recipe, labelled(four_faces().labels), four_faces())
+    assert str(refused.value).startswith(f"--teacher {teacher}: {complaint}")
+
+
+def test_soft_targets_are_assigned_by_the_origin_of_a_picture(tmp_path: Path) -> None:
+    one, other = np.full((2, 7), 1 / 7), np.eye(7)[[3, 4]]
+    file = soft_targets(tmp_path / "soft.npz", origin=["b", "a"], one=one, other=other, validation=[True, False])
+    faces = four_faces()
+    targets = distilled_targets(Recipe("mobilenetv2", targets=str(file)), labelled(faces.labels), faces)
+    assert targets[0] == pytest.approx((1 - DISTILLED_SHARE) * np.eye(7)[0] + DISTILLED_SHARE * (one[1] + other[1]) / 2)
+    assert targets[1] == pytest.approx((1 - DISTILLED_SHARE) * np.eye(7)[1] + DISTILLED_SHARE * (one[0] + other[0]) / 2)
+    assert targets[2] == pytest.approx(np.eye(7)[2]), "a picture without soft target keeps its label"
+    assert targets[3] == pytest.approx(np.eye(7)[6]), "a picture without origin keeps its label"
+
+
+@pytest.mark.parametrize(
+    ("arrays", "complaint"),
+    [
+        ({"origin": ["a"]}, "needs `origin` [n] and at least one array [n, 7]"),
+        ({"teacher": np.full((1, 7), 1 / 7)}, "needs `origin` [n] and at least one array [n, 7]"),
+        ({"origin": ["a"], "teacher": np.full((1, 7), 0.2)}, "the rows of `teacher` are not probabilities that sum"),
+        ({"origin": ["z"], "teacher": np.eye(7)[:1]}, "has none of the 4 training pictures; train on the prepared"),
+        (None, "cannot be read ("),
+    ],
+)
+def test_soft_targets_that_cannot_be_used_are_named(
+    tmp_path: Path, arrays: dict[str, object] | None, complaint: str
+) -> None:
+    file = tmp_path / "soft.npz"
+    file.write_text("no archive") if arrays is None else soft_targets(file, **arrays)
+    faces = four_faces()
+    with pytest.raises(RunError) as refused:
+        distilled_targets(Recipe("mobilenetv2", targets=str(file)), labelled(faces.labels), faces)
+    assert str(refused.value).startswith(f"--targets {file}: {complaint}")

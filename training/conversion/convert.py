@@ -1,0 +1,129 @@
+"""From a run's network to TFLite, in every form that the worker knows.
+
+Post-training quantization as in Jacob et al., 2018: weights per channel, activations by a representative set of
+pictures, integers inside, float32 pixels in and float32 logits out. The first operators stay float32 (FLOAT_STEM).
+"""
+
+import csv
+import io
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from training.datasets import Dataset, FaceArrays, load_faces
+from training.recipe import Recipe, RunError
+from training.run import FIXED, Standardization, network_file, read_recipe, read_standardization
+from training.silence import tensorflow_silenced
+from worker.perception.manifest import Form, Input, Model, file_sha256
+
+FORMS: tuple[Form, ...] = get_args(Form)
+
+# Size of the representative set, the same number of each emotion. The seed makes the same file again.
+REPRESENTATIVE = 420
+REPRESENTATIVE_SEED = 1
+
+# The number of operators at the beginning of an int8 network that stay float32: in MobileNetV2 the first convolution
+# and the first block. They cause 1.3 of the 1.6 points of accuracy that full int8 loses (FER-2013 PublicTest, 96
+# pixels, 23 November 2026), and hold hardly any weights.
+FLOAT_STEM = 3
+
+
+def make_forms(run: Path, data: Sequence[Dataset], work: Path) -> list[Model]:
+    """Convert the network of `run` to every form, as WORK/NAME.FORM.tflite.
+
+    The representative set is drawn from `data`. Returns a manifest entry for each form, named after the form and
+    without figures. Raises RunError if `run` holds no network and DatasetError if `data` holds no usable picture.
+    """
+    recipe, standardization = read_recipe(run), read_standardization(run)
+    file = network_file(run, recipe.model)
+    if not file.is_file():
+        raise RunError(f"{file}: no such file; let `training fit` finish with --out {run}")
+    representative = representative_set(load_faces(data, recipe.size, recipe.colour), standardization)
+    work.mkdir(parents=True, exist_ok=True)
+    models = []
+    for form, content in _converted(file, representative):
+        path = work / f"{recipe.model}.{form}.tflite"
+        path.write_bytes(content)
+        models.append(_entry(form, path, recipe, standardization, data))
+    return models
+
+
+def representative_set(faces: FaceArrays, standardization: Standardization = FIXED) -> npt.NDArray[np.float32]:
+    """Standardized pictures, [n, size, size, channels], the same number of each emotion if there are enough."""
+    random = np.random.default_rng(REPRESENTATIVE_SEED)
+    of_emotion = [np.flatnonzero(faces.labels == label) for label in np.unique(faces.labels)]
+    each = REPRESENTATIVE // len(of_emotion)
+    chosen = np.concatenate([random.permutation(indices)[:each] for indices in of_emotion])
+    return standardization.applied(faces.pixels[random.permutation(chosen)])
+
+
+def _converted(file: Path, representative: npt.NDArray[np.float32]) -> Iterator[tuple[Form, bytes]]:
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # the only one that TFLite's converter reads
+    with tensorflow_silenced():
+        import keras
+        import tensorflow as tf
+
+        try:
+            network = keras.models.load_model(file, compile=False)
+        except (OSError, ValueError) as failure:
+            reason = " ".join(str(failure).split())[:200]
+            raise RunError(f"{file}: not a network that Keras can load ({reason}); fit it anew") from None
+    for form in FORMS:
+        converter = tf.lite.TFLiteConverter.from_keras_model(network)
+        if form != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if form == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        with tensorflow_silenced():
+            content: bytes = _int8(converter, representative) if form == "int8" else converter.convert()
+        yield form, content
+
+
+def _int8(converter: Any, representative: npt.NDArray[np.float32]) -> bytes:
+    """Full integer, except for the stem. TensorFlow's tool that leaves operators out is called a debugger."""
+    import tensorflow as tf
+
+    def pictures() -> Iterator[list[npt.NDArray[np.float32]]]:
+        return ([picture[np.newaxis]] for picture in representative)
+
+    converter.representative_dataset = pictures
+    debugger = tf.lite.experimental.QuantizationDebugger(
+        converter=converter, debug_dataset=lambda: islice(pictures(), 1)
+    )
+    debugger.run()
+    statistics = io.StringIO()
+    debugger.layer_statistics_dump(statistics)
+    statistics.seek(0)
+    stem = [row["tensor_name"] for row in islice(csv.DictReader(statistics), FLOAT_STEM)]
+    debugger.options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=stem)
+    content: bytes = debugger.get_nondebug_quantized_model()
+    return content
+
+
+def _entry(form: Form, path: Path, recipe: Recipe, standardization: Standardization, data: Sequence[Dataset]) -> Model:
+    settings: dict[str, Any] = asdict(recipe)
+    train = settings.pop("train") or [dataset.name for dataset in data]
+    settings["validation"] = [short_path(folder) for folder in recipe.validation]
+    settings["teachers"] = [short_path(run) for run in recipe.teachers]
+    settings["targets"] = short_path(recipe.targets) if recipe.targets else None
+    settings["weights"] = short_path(recipe.weights) if recipe.weights else None
+    return Model(
+        name=form,
+        file=path.name,
+        sha256=file_sha256(path),
+        input=Input(recipe.size, recipe.colour, standardization.mean, standardization.std),
+        quantization=form,
+        weight=1.0,
+        training={"data": [short_path(folder) for folder in train], "recipe": settings},
+    )
+
+
+def short_path(path: str) -> str:
+    """The last two parts of a path: enough to recognize it, without the home folder."""
+    return "/".join(Path(path).parts[-2:])

@@ -1,0 +1,90 @@
+"""Distillation: a network learns what earlier networks predict for the training pictures.
+
+Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, 2015, section 2: soft targets hold more than
+labels, which matters most to a network without starting weights.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from zipfile import BadZipFile
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from training.datasets import FaceArrays
+from training.fitting.predict import predict
+from training.recipe import Recipe, RunError
+from training.run import network_file, read_recipe
+from worker.contract.messages import EMOTIONS
+from worker.perception.emotions import Probabilities
+
+DISTILLED_SHARE = 0.7
+"""The share of a target that comes from the teachers; the rest comes from labels and votes."""
+
+ORIGIN = "origin"
+"""The array in a file of soft targets that names the picture of each row."""
+
+_SUM_TOLERANCE = 0.02  # of a row of probabilities, which may be stored in half precision
+
+
+def distilled_targets(recipe: Recipe, targets: npt.NDArray[np.float32], faces: FaceArrays) -> npt.NDArray[np.float32]:
+    """The targets [n, 7] of `faces`: mostly the mean of the recipe's teachers and soft targets, partly `targets`.
+
+    A picture without a soft target keeps its target. RunError if a teacher's run holds no network, or one for pictures
+    of another colour, or if the file of soft targets cannot be used.
+    """
+    soft = [_teacher_predictions(Path(run), recipe, faces) for run in recipe.teachers]
+    if recipe.targets is not None:
+        soft += _soft_targets(Path(recipe.targets), faces)
+    if not soft:
+        return targets
+    known = ~np.isnan(np.stack(soft))
+    mean = np.where(known, soft, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known.any(axis=0), mean, targets)
+    return np.asarray((1 - DISTILLED_SHARE) * targets + DISTILLED_SHARE * mean, np.float32)
+
+
+def _teacher_predictions(run: Path, recipe: Recipe, faces: FaceArrays) -> Probabilities:
+    teacher = read_recipe(run)
+    if teacher.colour != recipe.colour:
+        raise RunError(f"--teacher {run}: takes {teacher.colour} pictures, but this fit has {recipe.colour} ones")
+    if not network_file(run, teacher.model).is_file():
+        raise RunError(f"--teacher {run}: holds no network; let its `training fit` finish first")
+    return predict(run, replace(faces, pixels=_scaled(faces.pixels, teacher.size)))
+
+
+def _scaled(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
+    scaled = [cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR) for picture in pixels]
+    return np.asarray(scaled, np.uint8).reshape(len(pixels), size, size, pixels.shape[-1])
+
+
+def _soft_targets(path: Path, faces: FaceArrays) -> list[Probabilities]:
+    """Each array of soft targets as [n, 7], in the order of `faces`; a picture that is not in the file has NaN."""
+    arrays = _read(path)
+    row_of = {str(origin): row for row, origin in enumerate(arrays.pop(ORIGIN))}
+    rows = np.array([row_of.get(origin or "", -1) for origin in faces.origins], int)
+    if not (rows >= 0).any():
+        raise RunError(
+            f"--targets {path}: has none of the {len(faces.labels)} training pictures; "
+            "train on the prepared set that it was made of"
+        )
+    known = (rows >= 0)[:, np.newaxis]
+    return [np.where(known, values[rows], np.nan).astype(np.float32) for values in arrays.values()]
+
+
+def _read(path: Path) -> dict[str, npt.NDArray[np.generic]]:
+    """The origins [n] and the arrays of probabilities [n, 7] by name; other arrays are left out."""
+    try:
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, AttributeError, BadZipFile) as failure:
+        raise RunError(f"--targets {path}: cannot be read ({failure}); name an .npz of soft targets") from None
+    shape = (len(arrays.get(ORIGIN, ())), len(EMOTIONS))
+    probabilities = {name: values for name, values in arrays.items() if name != ORIGIN and values.shape == shape}
+    if ORIGIN not in arrays or not probabilities:
+        raise RunError(f"--targets {path}: needs `{ORIGIN}` [n] and at least one array [n, {len(EMOTIONS)}]")
+    for name, values in probabilities.items():
+        if not ((values >= 0).all() and (abs(values.sum(axis=1, dtype=np.float32) - 1) < _SUM_TOLERANCE).all()):
+            raise RunError(f"--targets {path}: the rows of `{name}` are not probabilities that sum to one")
+    return {ORIGIN: arrays[ORIGIN], **probabilities}

@@ -1,0 +1,154 @@
+"""Fitting one network on labelled face pictures, so that the fit can be killed at any moment and resumed."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from matplotlib.figure import Figure
+
+from training.datasets import FaceArrays
+from training.fitting.averaging import AveragedWeights, take_average
+from training.fitting.batches import TrainingBatches, one_hot
+from training.fitting.charts import confusion_matrix, curves, save_chart
+from training.fitting.checkpoints import Checkpoints
+from training.fitting.optimizer import make_optimizer, make_plateau
+from training.fitting.progress_display import ProgressDisplay
+from training.fitting.starting_weights import load_starting_weights
+from training.measuring.metrics import confusion
+from training.networks.architectures import NETWORKS, choose_tuned
+from training.networks.augmentation import Augment
+from training.recipe import Precision, Recipe, RunError
+from training.run import FIXED, Standardization, claim_run, is_finished, network_file, write_standardization
+from training.whole_file import write_whole
+from worker.perception.emotions import softmax
+from worker.perception.preprocessing import CHANNELS
+
+CURVES, CONFUSION = "curves.png", "confusion.png"
+
+VALIDATION_BATCH = 256
+
+
+def fit(recipe: Recipe, train: FaceArrays, validation: FaceArrays, run: Path) -> Path:
+    """Fit a network by `recipe`. Its best epoch on validation becomes RUN/NAME.keras, which is returned.
+
+    Beside it are history.csv, curves.png and confusion.png. If the fit is killed, the same call resumes it after its
+    last finished epoch; a finished fit is left as it is. The same recipe, pictures and backend give the same network.
+    Raises RunError if `run` holds a fit by another recipe, the starting weights cannot be used, the loss is no longer a
+    number, or the disk is full.
+    """
+    if is_finished(run, recipe):
+        return network_file(run, recipe.model)
+    keras.utils.set_random_seed(recipe.seed)
+    plateau = make_plateau(recipe) if recipe.schedule == "plateau" else None
+    checkpoints = Checkpoints(run, recipe, plateau)
+    standardization = _standardization(recipe, train)
+    network = _network(recipe)
+    if recipe.weights is not None and not checkpoints.epochs:
+        load_starting_weights(network, recipe.weights, train, standardization)
+    try:
+        choose_tuned(network, recipe.tune)
+    except ValueError as failure:
+        raise RunError(f"--tune {recipe.tune}: {failure}") from None
+    claim_run(run, recipe)
+    write_standardization(run, standardization)
+
+    batches = TrainingBatches(train, recipe)
+    trained = _compiled(network, recipe, standardization, len(batches))
+    checkpoints.restore(trained)
+    if not checkpoints.over:
+        averaging = [] if recipe.ema is None else [AveragedWeights(train.pixels, recipe.seed)]
+        slowing = [] if plateau is None else [plateau]
+        callbacks = [*averaging, *slowing, checkpoints, DrawCurves(checkpoints, run / CURVES)]
+        _train(trained, batches, validation, callbacks, checkpoints.epochs)
+    checkpoints.restore_best(trained)
+    if recipe.ema is not None:
+        take_average(trained, train.pixels, recipe.seed)
+    save_chart(curves(checkpoints.history), run / CURVES)
+    save_chart(_confusion_chart(trained, validation, recipe), run / CONFUSION)
+    file = network_file(run, recipe.model)
+    write_whole(file, _in_float32(network, recipe).save)
+    return file
+
+
+class DrawCurves(keras.callbacks.Callback):  # type: ignore[misc]  # Keras comes without types
+    """Draws the curves anew after every epoch."""
+
+    def __init__(self, checkpoints: Checkpoints, path: Path) -> None:
+        super().__init__()
+        self._checkpoints, self._path = checkpoints, path
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        save_chart(curves(self._checkpoints.history), self._path)
+
+
+def _standardization(recipe: Recipe, train: FaceArrays) -> Standardization:
+    """The study (5.4) takes mean and deviation of all training pictures; one for all colours, as in a manifest."""
+    if recipe.standardization == "fixed":
+        return FIXED
+    return Standardization(float(train.pixels.mean(dtype=np.float64)), float(train.pixels.std(dtype=np.float64)))
+
+
+def _network(recipe: Recipe, precision: Precision | None = None) -> keras.Model:
+    keras.config.set_dtype_policy(precision or recipe.precision)
+    try:
+        return NETWORKS[recipe.model](recipe.size, CHANNELS[recipe.colour])
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def _compiled(
+    network: keras.Model, recipe: Recipe, standardization: Standardization, steps_per_epoch: int
+) -> keras.Model:
+    """`network` behind augmentation and standardization, ready to be trained on pixels."""
+    trained = keras.Sequential(
+        [
+            keras.Input(network.input.shape[1:], dtype="uint8"),
+            Augment(recipe.seed, recipe.augmentation),
+            keras.layers.Rescaling(1 / standardization.std, -standardization.mean / standardization.std),
+            network,
+        ]
+    )
+    trained.compile(
+        make_optimizer(recipe, steps_per_epoch * recipe.epochs),
+        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
+        metrics=["accuracy"],
+    )
+    return trained
+
+
+def _train(
+    trained: keras.Model,
+    batches: TrainingBatches,
+    validation: FaceArrays,
+    callbacks: list[keras.callbacks.Callback],
+    done: int,
+) -> None:
+    """Train from the end of epoch `done` to the last."""
+    epochs = batches.recipe.epochs
+    shuffling = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: batches.shuffle(epoch))
+    with ProgressDisplay(epochs, len(batches), done) as display:
+        trained.fit(
+            batches,
+            shuffle=False,  # `batches` are shuffled already
+            initial_epoch=done,
+            epochs=epochs,
+            validation_data=(validation.pixels, one_hot(validation)),
+            validation_batch_size=VALIDATION_BATCH,
+            verbose=0,
+            callbacks=[shuffling, *callbacks, display],
+        )
+
+
+def _confusion_chart(trained: keras.Model, validation: FaceArrays, recipe: Recipe) -> Figure:
+    probabilities = softmax(trained.predict(validation.pixels, VALIDATION_BATCH, verbose=0))
+    title = f"{recipe.model} on {len(validation.labels)} validation pictures"
+    return confusion_matrix(confusion(probabilities, validation.labels), title)
+
+
+def _in_float32(network: keras.Model, recipe: Recipe) -> keras.Model:
+    """The network as it is kept: every layer computes in float32 and may learn again."""
+    kept = network if recipe.precision == "float32" else _network(recipe, "float32")
+    kept.set_weights(network.get_weights())
+    kept.trainable = True
+    return kept

@@ -1,0 +1,77 @@
+"""Labelled crops: the faces of a dataset's pictures, cut out the way the worker does it."""
+
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from typing import Any
+
+from training.datasets import Dataset, LabelledPicture, pixel_digest
+from training.measuring.framing import AS_SERVED, Framing, moved, reframed
+from worker.perception.preprocessing import Box, Image, face_crop
+
+DetectFace = Callable[[Image], Box | None]
+"""The box of a picture's face; None if it has none."""
+
+
+def labelled_crops(
+    dataset: Dataset,
+    framings: Sequence[Framing] = (AS_SERVED,),
+    detect: DetectFace | None = None,
+    without: Container[bytes] = (),
+) -> Iterator[tuple[list[Image], int]]:
+    """The crops of every usable picture, one for each framing, and its label.
+
+    Without `detect`, a picture is a crop already. Unreadable pictures, pictures without a face, and those whose
+    `pixel_digest` is in `without` are left out and counted in the dataset's `skipped`.
+    """
+    for picture in dataset.pictures:
+        crops = _crops(picture, framings, detect, without)
+        if isinstance(crops, str):
+            dataset.skipped[crops] += 1
+        else:
+            yield crops, picture.label
+
+
+def face_detector() -> DetectFace:
+    """The worker's own detector; of several faces the largest."""
+    from worker.perception.faces import FaceDetector
+
+    return largest_face(FaceDetector().detect_in_picture)
+
+
+def largest_face(detect: Callable[[Image], Iterable[Any]]) -> DetectFace:
+    """The box of the largest of the faces that `detect` (`FaceDetector.detect_in_picture`) returns."""
+
+    def largest(image: Image) -> Box | None:
+        boxes: list[Box] = [face.box for face in detect(image)]
+        return max(boxes, key=lambda box: box[2] * box[3], default=None)
+
+    return largest
+
+
+def pixel_digests(datasets: Sequence[Dataset]) -> frozenset[bytes]:
+    """The `pixel_digest` of every readable picture of `datasets`."""
+    images = (picture.pixels() for dataset in datasets for picture in dataset.pictures)
+    return frozenset(pixel_digest(image) for image in images if image is not None)
+
+
+def skipped_pictures(skipped: Counter[str]) -> str:
+    """How many pictures were left out for which reason, in brackets; empty if none was."""
+    reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.most_common())
+    return f" (left out: {reasons})" if reasons else ""
+
+
+def _crops(
+    picture: LabelledPicture, framings: Sequence[Framing], detect: DetectFace | None, without: Container[bytes]
+) -> list[Image] | str:
+    """The crop in each framing, or the reason why there is none."""
+    image = picture.pixels()
+    if image is None:
+        return "unreadable"
+    if pixel_digest(image) in without:
+        return "also in --without"
+    if detect is None:
+        return [reframed(image, framing) for framing in framings]
+    box = detect(image)
+    if box is None:
+        return "no face"
+    return [face_crop(image, moved(box, framing)) for framing in framings]

@@ -1,0 +1,103 @@
+"""AffectNet (Mollahosseini, Hasani and Mahoor, 2017) as published: pictures from the web, and annotations as csv.
+
+Manually_Annotated_Images has training.csv and validation.csv, Automatically_Annotated_Images has
+automatically_annotated.csv; each may lie one folder deeper, as the zips unpack. The published box only says which face
+is labelled; its crop is made from the detector's box, as in the worker. validation.csv may lack the line of column
+names.
+"""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from training.datasets import DatasetError
+from training.preparing.record import Listing, Record, Removal, Split, origin
+from worker.contract.messages import EMOTIONS
+from worker.perception.preprocessing import Box
+
+_COLUMNS = (
+    *("subDirectory_filePath", "face_x", "face_y", "face_width", "face_height"),
+    *("facial_landmarks", "expression", "valence", "arousal"),
+)
+_EXPRESSIONS = (
+    *("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger"),
+    *("contempt", "none", "uncertain", "not a face"),
+)
+
+
+class _Part(NamedTuple):
+    """A folder of pictures, its csv, and its split."""
+
+    images: str
+    csv: str
+    split: Split
+
+
+_PARTS = (
+    _Part("Manually_Annotated_Images", "training.csv", "train"),
+    _Part("Manually_Annotated_Images", "validation.csv", "validation"),
+    _Part("Automatically_Annotated_Images", "automatically_annotated.csv", "train"),
+)
+
+
+def recognises(source: Path) -> bool:
+    """A folder with one of the folders of pictures; `read` checks for the csv."""
+    return any(_find(source, part.images) for part in _PARTS)
+
+
+def read(source: Path) -> Listing:
+    """The labelled faces; DatasetError if there is no csv, or one is broken."""
+    listing = Listing()
+    found = False
+    for part in _PARTS:
+        images, table = _find(source, part.images), _find(source, part.csv)
+        if images and table:
+            found = True
+            for row in _rows(table):
+                _add(row, images, part.split, source, listing)
+    if not found:
+        raise DatasetError(f"{source}: pictures of AffectNet, but no {_PARTS[0].csv}; unpack the lists there")
+    return listing
+
+
+def _find(source: Path, name: str) -> Path | None:
+    return next((path for pattern in (name, f"*/{name}") for path in sorted(source.glob(pattern))), None)
+
+
+def _rows(table: Path) -> Iterator[dict[str, str]]:
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            for line, fields in enumerate(csv.reader(file), start=1):
+                if fields[:1] == [_COLUMNS[0]]:
+                    continue
+                if len(fields) != len(_COLUMNS) or not _is_expression(fields[6]):
+                    raise DatasetError(f"{table}, line {line}: not {', '.join(_COLUMNS)}; unpack it anew")
+                yield dict(zip(_COLUMNS, fields, strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as failure:
+        raise DatasetError(f"{table}: {failure}; unpack it anew") from None
+
+
+def _is_expression(code: str) -> bool:
+    return code.strip().isdecimal() and int(code) < len(_EXPRESSIONS)
+
+
+def _add(row: dict[str, str], images: Path, split: Split, source: Path, listing: Listing) -> None:
+    path = images / row["subDirectory_filePath"]
+    where = origin(path, source)
+    expression = _EXPRESSIONS[int(row["expression"])]
+    if expression not in EMOTIONS:
+        listing.removed.append(Removal("affectnet", where, expression))
+    elif not path.is_file():
+        listing.removed.append(Removal("affectnet", where, "unreadable", "listed, but not there"))
+    else:
+        listing.records.append(Record("affectnet", where, path, expression, split=split, whole=True, face=_box(row)))
+
+
+def _box(row: dict[str, str]) -> Box | None:
+    """The box of the labelled face; None if it is unknown (NULL, or a size of 0)."""
+    try:
+        x, y, width, height = (float(row[f"face_{side}"]) for side in ("x", "y", "width", "height"))
+    except ValueError:
+        return None
+    return (x, y, width, height) if width > 0 and height > 0 else None

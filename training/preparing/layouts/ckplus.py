@@ -1,0 +1,61 @@
+"""CK+ (Lucey et al., 2010) as published: sequences from a neutral face to the peak of an expression.
+
+cohn-kanade-images/S010/002/S010_002_00000001.png and so on are the frames. For a part of the sequences,
+Emotion/S010/002/S010_002_00000014_emotion.txt holds the number of the emotion of the peak frame. The peak frame is
+taken, and the first frame as neutral. The pictures show shoulders, so the faces have to be cut out.
+"""
+
+from pathlib import Path
+
+from training.datasets import DatasetError
+from training.datasets.labels import CONTEMPT, ckplus_person
+from training.preparing.record import Listing, Record, Removal, origin
+
+_IMAGES = "cohn-kanade-images"
+_LABELS = ("Emotion", "Emotion_labels", "Emotion_labels/Emotion")  # as the published zip unpacks
+_EMOTIONS = ("neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
+
+
+def recognises(source: Path) -> bool:
+    """A folder with the frames; `read` checks for the labels."""
+    return (source / _IMAGES).is_dir()
+
+
+def read(source: Path) -> Listing:
+    """Peak and first frame of every labelled sequence; DatasetError if there is no label or one is broken."""
+    labels = sorted({path for folder in _LABELS for path in (source / folder).glob("S*/*/*_emotion.txt")})
+    if not labels:
+        raise DatasetError(f"{source}: {_IMAGES}, but no Emotion/S*/*/*_emotion.txt; unpack CK+'s Emotion_labels there")
+    listing = Listing()
+    for path in labels:
+        peak = _frames(source, path) / f"{path.stem.removesuffix('_emotion')}.png"
+        emotion = _emotion(path)
+        frames = {peak: emotion, **_first(peak)}
+        for frame, displayed in frames.items():
+            where = origin(frame, source)
+            if displayed in CONTEMPT:
+                listing.removed.append(Removal("ckplus", where, "contempt"))
+            elif not frame.is_file():
+                listing.removed.append(Removal("ckplus", where, "unreadable", "labelled, but not there"))
+            else:
+                person = ckplus_person(frame.stem)
+                listing.records.append(Record("ckplus", where, frame, displayed, person, whole=True))
+    return listing
+
+
+def _frames(source: Path, label: Path) -> Path:
+    """The folder of the sequence that a label belongs to."""
+    subject, sequence = label.parts[-3:-1]
+    return source / _IMAGES / subject / sequence
+
+
+def _first(peak: Path) -> dict[Path, str]:
+    frames = sorted(peak.parent.glob("S*_*_*.png"))
+    return {frames[0]: "neutral"} if frames and frames[0] != peak else {}
+
+
+def _emotion(path: Path) -> str:
+    try:
+        return _EMOTIONS[int(float(path.read_text()))]
+    except (OSError, ValueError, IndexError):
+        raise DatasetError(f"{path}: not a number from 0 to {len(_EMOTIONS) - 1}; unpack it anew") from None

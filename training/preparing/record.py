@@ -1,0 +1,100 @@
+"""One labelled picture as its layout lists it, before it is examined, and the reason why a picture is left out."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+import cv2
+import numpy as np
+
+from worker.perception.preprocessing import Box, Image
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+# The names of splits in public sets.
+_SPLIT_OF_FOLDER: dict[str, Split] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "public_test", "publictest"), "validation"),
+    **dict.fromkeys(("test", "private_test", "privatetest"), "test"),
+}
+
+# OpenCV decodes a JPEG that is cut off and makes the rest grey. Some cameras write a few bytes behind the end.
+_JPEG_START, _JPEG_END, _JPEG_TAIL = b"\xff\xd8", b"\xff\xd9", 4096
+
+
+@dataclass(frozen=True)
+class Record:
+    """One labelled picture of a source.
+
+    `picture` is its file, or its grey pixels [height, width] from a csv. `split` is the published one, or None. `whole`
+    says that the picture is not a crop, and `face` is the published box of the labelled face, or None. `row` is the row
+    of a FER-2013 picture in its csv, which FER+ votes refer to. `votes` are counts.
+    """
+
+    source: str
+    origin: str
+    picture: Path | Image
+    emotion: str
+    person: str | None = None
+    split: Split | None = None
+    whole: bool = False
+    face: Box | None = None
+    row: int | None = None
+    votes: tuple[float, ...] | None = None
+
+    @property
+    def family(self) -> str:
+        """The group that is split together: the set of the person, or else the source."""
+        return self.source if self.person is None else self.person.partition(":")[0]
+
+    def pixels(self) -> Image | None:
+        """[height, width, 3] BGR, or None if the file is missing, cut off or not a picture."""
+        if isinstance(self.picture, Path):
+            return _decoded(self.picture)
+        return np.asarray(cv2.cvtColor(self.picture, cv2.COLOR_GRAY2BGR), np.uint8)
+
+
+@dataclass(frozen=True, order=True)
+class Removal:
+    """A picture that is left out, and why; `detail` names the picture it equals, or what was wrong."""
+
+    source: str
+    origin: str
+    reason: str
+    detail: str = ""
+
+
+@dataclass
+class Listing:
+    """The pictures of a source: those to examine, and those that their label rules out."""
+
+    records: list[Record] = field(default_factory=list)
+    removed: list[Removal] = field(default_factory=list)
+
+
+def named_folder(root: Path) -> Path:
+    """The folder with the name of a set: `fer2013` of `fer2013/train`."""
+    root = root.resolve()
+    return named_folder(root.parent) if published_split(root.name) and root.parent != root else root
+
+
+def origin(path: Path, root: Path) -> str:
+    """The path of a picture under `root`, relative to the parent of the `named_folder`; it names no home folder."""
+    return (root.resolve() / path.relative_to(root)).relative_to(named_folder(root).parent).as_posix()
+
+
+def published_split(folder: str) -> Split | None:
+    """The split that a folder is named after, or None."""
+    return _SPLIT_OF_FOLDER.get(folder.lower())
+
+
+def _decoded(path: Path) -> Image | None:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    if not content or (content.startswith(_JPEG_START) and _JPEG_END not in content[-_JPEG_TAIL:]):
+        return None
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    return None if image is None else np.asarray(image, np.uint8)

@@ -1,0 +1,25 @@
+"""Applying a function to many items in threads, in order, with a progress display in a terminal."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import track
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+THREADS = len(os.sched_getaffinity(0))
+
+
+def in_threads(work: Callable[[T], U], items: Sequence[T], doing: str) -> Iterator[U]:
+    """`work` of each item, in order. Threads are enough: decoding and networks release Python's lock."""
+    console = Console(stderr=True)
+    pool = ThreadPoolExecutor(THREADS)
+    try:
+        results = pool.map(work, items)
+        yield from track(results, doing, total=len(items), console=console, disable=not console.is_terminal)
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,61 @@
+"""The steps of a reproduction: fit once, and draw parts of datasets."""
+
+import hashlib
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from training.datasets import Dataset, FaceArrays, load_faces
+from training.recipe import Recipe
+from training.run import is_finished
+from training.silence import tensorflow_silenced
+
+Report = Callable[[str], None]
+"""Prints one line about a step."""
+
+
+def fit_once(recipe: Recipe, train: Dataset, validation: Dataset, run: Path) -> Path:
+    """Fit `recipe` on all of `train` in the folder `run`, which is returned. A finished fit reads no picture.
+
+    Raises RunError if `run` holds a fit by another recipe.
+    """
+    recipe = replace(recipe, train=[train.name], validation=[validation.name])
+    if is_finished(run, recipe):
+        return run
+    with tensorflow_silenced():
+        import keras
+
+        from training.fitting.fit import fit
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of several fits in one process
+    keras.utils.clear_session()  # frees the memory of the network before
+    fit(recipe, faces_of(recipe, train), faces_of(recipe, validation), run)
+    return run
+
+
+def shortened(recipe: Recipe, epochs: int | None) -> Recipe:
+    """The recipe with at most `epochs` epochs; None changes nothing."""
+    return recipe if epochs is None else replace(recipe, epochs=min(recipe.epochs, epochs))
+
+
+def faces_of(recipe: Recipe, dataset: Dataset) -> FaceArrays:
+    """The pictures in the size and colour of the recipe."""
+    return load_faces([dataset], recipe.size, recipe.colour)
+
+
+def drawn(dataset: Dataset, share: float) -> Dataset:
+    """A share of a dataset's pictures, the same share of each emotion, and always the same pictures."""
+    if share >= 1:
+        return dataset
+    pictures = []
+    for label in sorted({picture.label for picture in dataset.pictures}):
+        of_label = [picture for picture in dataset.pictures if picture.label == label]
+        of_label.sort(key=lambda picture: hashlib.blake2b(picture.path.name.encode()).digest())
+        pictures += of_label[: math.ceil(len(of_label) * share)]
+    return Dataset(f"{dataset.name} ({len(pictures)} of {len(dataset.pictures)})", pictures)
+
+
+def limited(dataset: Dataset, limit: int | None) -> Dataset:
+    """About `limit` pictures of a dataset, with all its emotions; None changes nothing."""
+    return dataset if limit is None else drawn(dataset, limit / len(dataset.pictures))
