@@ -119,9 +119,9 @@ class Overview:
         typer.echo(ledger_line(end.ledger))
         self._check_names()
         program, redis = _program(), self._redis_option
-        typer.echo(f"look closer:  {program} report {self._lecture} -o {self._lecture}.html{redis}")
-        typer.echo(f"              {program} watch {self._lecture} --from-start{redis}")
-        typer.echo(f"              {program} export {self._lecture} -o {self._lecture}.csv{redis}")
+        typer.echo(f"next:  {program} report {self._lecture} -o {self._lecture}.html{redis}")
+        typer.echo(f"       {program} watch {self._lecture} --from-start{redis}")
+        typer.echo(f"       {program} export {self._lecture} -o {self._lecture}.csv{redis}")
 
     def _check_names(self) -> None:
         """Report a roster that does not fit. It does not affect what was ingested."""
