@@ -103,10 +103,3 @@ def lecture_of_info_key(key: str) -> str | None:
     """The lecture's id if `key` is an `info` key, else None."""
     found = re.fullmatch(rf"lecture:\{{({ID})\}}", key)
     return found[1] if found else None
-
-
-SCAN_STEP = 1000
-"""Keys that one step of a SCAN looks at."""
-
-NO_SUCH_KEY = -2
-"""The answer of TTL for a missing key."""
