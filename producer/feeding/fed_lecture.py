@@ -18,7 +18,6 @@ from producer.metrics.counters import IN_FLIGHT_BYTES
 from producer.saying import say
 from worker.contract.connection import room_for_feeding
 from worker.contract.keys import RUNNING, LectureKeys, checked_id
-from worker.contract.lecture_hash import LectureFields, as_hash
 from worker.contract.lifetimes import FEEDER_TTL_S, FRAMES_TTL_S
 from worker.contract.messages import Chunk, InFlight, encode
 from worker.contract.queue import enqueue_chunk, frame_queue
@@ -178,19 +177,17 @@ class FedLecture:
                 "synced?); --resume continues with what is left, once workers have ended it"
             )
         in_flight = InFlight(chunk.head.frame_count, chunk.size)
-        # The total and not an increment, which a repeated transaction would count twice.
-        fields: LectureFields = {"sampled": sampled, "chunks": number + 1}
         pipe.multi()
         pipe.hset(self.keys.in_flight, str(number), encode(in_flight))
         pipe.expire(self.keys.in_flight, self._retention)
-        pipe.hset(self.keys.info, mapping=as_hash(fields))
+        # The total and not an increment, which a repeated transaction would count twice.
+        pipe.hset(self.keys.info, mapping={"sampled": sampled, "chunks": number + 1})
         pipe.set(self.keys.feeder, 1, ex=FEEDER_TTL_S)
 
     def _account_dropped(self, sampled: int, dropped: int, pipe: Pipeline) -> None:
         self._must_be_held(pipe)
-        fields: LectureFields = {"sampled": sampled, "dropped": dropped}
         pipe.multi()
-        pipe.hset(self.keys.info, mapping={**as_hash(fields), DROPPED_OVERLOAD: dropped})
+        pipe.hset(self.keys.info, mapping={"sampled": sampled, "dropped": dropped, DROPPED_OVERLOAD: dropped})
 
     def _when_not_full(self, write: Callable[[], T]) -> T:
         """Write to Redis. While it is full, wait for the workers to make room, and try again."""
