@@ -81,7 +81,7 @@ def run(
 
 
 def _failed(message: object, code: int) -> typer.Exit:
-    """Print an error line; the exception that ends the program with this exit code."""
+    """Print an error line. Returns the exception that ends the program with this exit code."""
     print_error("worker", message)
     return typer.Exit(code)
 
@@ -98,8 +98,8 @@ def _check_rights(client: Redis, url: str) -> None:
 
 
 def _metrics_folder() -> AbstractContextManager[object]:
-    """A folder in which this process and its children count until the context is left; none if embedded."""
-    if os.environ.get(EMBEDDED):  # no metrics are served
+    """Inside, this process and its children count in a temporary folder. Embedded workers have no metrics."""
+    if os.environ.get(EMBEDDED):
         return nullcontext()
     try:
         folder = tempfile.TemporaryDirectory(prefix="lecturepulse-metrics-")

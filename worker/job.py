@@ -82,15 +82,15 @@ def fail(job: Job, failure: BaseException) -> None:
         try:
             _store(job.connection, keys, number, Outcome(failure=_reason(failure)))
             commit(job.connection, keys.lecture)
-        except ValueError:  # no worker of ours wrote the lecture's state: none of its chunks can be committed
+        except ValueError:  # a stranger wrote the lecture's state, so none of its chunks can be committed
             count_refused("foreign_state")
 
 
 def make_room(client: redis.Redis) -> bool:
     """Process one chunk in flight, without its job. Returns whether there was one.
 
-    Used when Redis is full and RQ cannot dequeue a job. It replaces the pixels of the chunk by the outcome, which is
-    many times smaller. If another worker processes the same chunk, that is harmless.
+    Used when Redis is full and RQ cannot dequeue a job. The outcome replaces the pixels of the chunk and is many times
+    smaller. It is harmless if another worker processes the same chunk.
     """
     try:
         with_pixels = [
@@ -134,7 +134,7 @@ def _is_uncommitted(client: redis.Redis, keys: LectureKeys, number: int) -> bool
 
 @timed("fetch")
 def _fetch(client: redis.Redis, keys: LectureKeys, number: int) -> tuple[Chunk, bytes]:
-    """The chunk, and its head as stored. The head identifies it if another lecture begins under the same id."""
+    """The chunk, and its stored head, which shows later whether Redis still has the same chunk (see `_store`)."""
     fields = cast(dict[bytes, bytes], client.hgetall(keys.chunk(number)))
     if not fields:
         raise ChunkGone(f"chunk {number} is gone")
@@ -142,7 +142,7 @@ def _fetch(client: redis.Redis, keys: LectureKeys, number: int) -> tuple[Chunk, 
 
 
 def _observed(chunk: Chunk, one_by_one: bool) -> Outcome:
-    """The outcome of a chunk. `one_by_one`, for the last attempt: pictures that raise are left out and fail alone."""
+    """The outcome of a chunk. `one_by_one` is for the last attempt: a picture that raises fails alone."""
     if chunk.head.ending is not None:
         return Outcome(ending=chunk.head.ending)
     chunk, raising = _without_raising(chunk) if one_by_one else (chunk, {})

@@ -24,25 +24,25 @@ from worker.metrics.counters import PREFIX
 MAX_LECTURES = 100
 """Running lectures with series of their own, the newest ones. Each has some twenty series."""
 
-# Ids that are read of RUNNING. If there are more, lectures that are gone were not removed, and a sample has to do.
+# Ids that are read from RUNNING. There are more only if ended lectures were not removed. Then a random sample is read.
 MAX_IDS = 5000
 
 RECENT_S = 10.0
 """Seconds of media time that a lecture's gauges cover."""
 
-# Events that are read for that. At 2 frames per second there are 20 of them.
+# Events that are read per lecture to cover RECENT_S. At 2 frames per second 20 are enough.
 MAX_EVENTS = 50
 
 # Scrapes within this time get the same answer, so that many scrapes do not load Redis.
 CACHE_S = 1.0
 
-# Timeout of each command. A slower Redis is of no use to workers either.
+# Timeout of each command. A Redis that answers more slowly cannot serve workers either.
 COMMAND_TIMEOUT_S = 2.0
 
 # Redis may be away for this long, as in a restart or a failover, before this process counts as unhealthy.
 REDIS_AWAY_S = 30.0
 
-# Jobs at the head of the queue among which the oldest one is. Requeued jobs stand before it.
+# The oldest job is searched among this many jobs at the head of the queue. Only requeued jobs are in front of it.
 QUEUE_HEAD = 10
 
 
@@ -110,7 +110,7 @@ class RedisCollector(Collector):
         with self._lock:
             if self._cached is None or time.monotonic() - self._cached[0] >= CACHE_S:
                 metrics = list(_metrics(self._snapshot()))
-                self._cached = time.monotonic(), metrics  # from the end of the reading, which may have been slow
+                self._cached = time.monotonic(), metrics  # the time after reading, because reading may be slow
             return self._cached[1]
 
     def answers(self) -> bool:
@@ -214,7 +214,7 @@ def _decoded(values: Any, kind: type[Any]) -> list[Any]:
 
 
 def _recent(entries: Any) -> tuple[list[ClassEvent], float | None]:
-    """The class events among a stream's newest entries, and the time of the newest entry, in seconds since 1970."""
+    """The class events among `entries` (newest first), and the time of the first entry, in seconds since 1970."""
     if not isinstance(entries, list) or not entries:
         return [], None
     recent = []

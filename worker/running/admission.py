@@ -1,8 +1,8 @@
 """Admission of jobs: only jobs for a chunk in flight run. All others are discarded.
 
 RQ runs everything that a job names: its function, its callbacks, its webhooks. A job that RQ cannot read ends the
-worker. But a stranger may have written the job. So it is checked here first, and RQ gets only the few fields that our
-jobs have.
+worker. But a stranger may have written the job. So each job is checked here first, and RQ gets only the few fields that
+our jobs have.
 """
 
 import re
