@@ -19,10 +19,10 @@ class LectureNotResumable(Exception):
 
 
 class Interrupted(Struct, frozen=True):
-    """A lecture that nobody feeds any more and that is not over.
+    """A lecture that has no feed any more and has not ended.
 
-    `source`, `fps`, the size in pixels, `participant` and `retention` (seconds) are those it was started with. `frames`
-    frames were fed, so the first missing frame has this number. `next_chunk` is the number of the next chunk.
+    It was started with `source`, `fps`, the size in pixels, `participant` and `retention` (seconds). `frames` frames
+    were fed, so the first missing frame has this number. `next_chunk` is the number of the next chunk.
     """
 
     source: str
@@ -89,8 +89,8 @@ def read_interrupted(client: redis.Redis, lecture: str) -> Interrupted:
 def take_over(pipe: Pipeline, lecture: str, interrupted: Interrupted, token: bytes) -> None:
     """Queue the writes that resume the lecture; `pipe` watches its hash, state and heartbeat.
 
-    `token` is that of its new feed. Does nothing if they were done before and only the answer was lost. Raises
-    LectureNotResumable if the lecture is not as it was when `interrupted` was read.
+    `token` is that of its new feed. Does nothing if Redis has done them already and only the answer was lost. Raises
+    LectureNotResumable if the lecture has changed since `interrupted` was read.
     """
     keys = LectureKeys(lecture)
     if pipe.hget(keys.info, "feed") == token:

@@ -20,7 +20,7 @@ class TooManyLectures(Exception):
 
 
 class NewLecture(Struct, frozen=True):
-    """What a lecture is started with. `source` is kept as it is; `fps` is in frames per second, the size in pixels."""
+    """The values that a lecture is started with. `fps` is in frames per second, the size in pixels."""
 
     lecture: str
     source: str
@@ -33,7 +33,7 @@ class NewLecture(Struct, frozen=True):
 def create(pipe: Pipeline, new: NewLecture, token: bytes) -> None:
     """Queue the writes that create the lecture; `pipe` watches its hash. `token` is that of its feed.
 
-    Does nothing if they were done before and only the answer was lost. Raises LectureExists and TooManyLectures.
+    Does nothing if Redis has done them already and only the answer was lost. Raises LectureExists and TooManyLectures.
     """
     keys, choices = LectureKeys(new.lecture), new.choices
     if pipe.hget(keys.info, "feed") == token:

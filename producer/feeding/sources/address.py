@@ -1,4 +1,4 @@
-"""What SOURCE names: a recording, a stream or a camera, and what FFmpeg may open for it."""
+"""The address that SOURCE names: a recording, a stream or a camera, and what FFmpeg may open for it."""
 
 import os
 import re
@@ -20,7 +20,7 @@ _HTTP_CONTAINERS = f"hls,avi,{_CONTAINERS},aac,ac3,eac3,mp3,webvtt"
 # Redirections lead from one of them to another; `crypto` opens the segments of an encrypted HLS stream.
 _HTTP_PROTOCOLS = "http,https,httpproxy,tls,tcp,crypto"
 
-# Microseconds to find out which streams come. By default FFmpeg waits 5 s for the sound of a silent FLV stream.
+# Microseconds in which FFmpeg detects the streams. By default it waits 5 s for the sound of a silent FLV stream.
 _ANALYZE_US = 2_000_000
 
 # Video4Linux: Linux' Documentation/admin-guide/devices.txt.
@@ -55,8 +55,8 @@ def _trusted() -> dict[str, str]:
     return {"tls_verify": "1", **({"ca_file": file} if file else {})}
 
 
-# Not `fflags=nobuffer`: it forgets what was read to detect the stream, with the first key frame, and waits for the next
-# one. Without it FFmpeg is not later; it only gives the first second at once.
+# Without `fflags=nobuffer`: with it, FFmpeg throws away the first key frame, which it read to detect the stream, and
+# waits for the next one. Without it FFmpeg delivers the first second at once, and later pictures are not later.
 _HTTP = Protocol(
     _HTTP_PROTOCOLS,
     _HTTP_CONTAINERS,

@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterable
 from multiprocessing.connection import Connection
 
-from producer.feeding.decoding.wire import Alive, Message, Order, Target, decode_message, encode
+from producer.feeding.decoding.wire import Alive, Message, Order, Target, decode_message
+from worker.contract.messages import encode
 
 # Python ignores the environment's and the working folder's modules (-I); the parent passes its own sys.path.
 CHILD = "import sys; sys.path[:] = sys.argv[1:]; from producer.feeding.decoding.decoder import main; main()"

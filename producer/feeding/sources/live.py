@@ -18,8 +18,8 @@ GIVE_UP_S = 60.0
 # Seconds to find the stream and wait for its first key frame.
 OPENING_S = 30.0
 
-# Seconds without a picture after which a connection is cut: sound may continue while the picture stands still. Longer
-# than READ_S of `decoding.container`, whose error message says more.
+# Seconds without a picture after which a connection is closed, because sound may continue without pictures. Longer than
+# READ_S of `decoding.container`, because that error says more about the cause.
 STALLED_S = 20.0
 
 # The pause between two attempts to connect doubles from the first to the longest. A restarted encoder is back in a
@@ -27,8 +27,8 @@ STALLED_S = 20.0
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 10.0
 
-# Key frames that are remembered, an hour of most streams: a web server that sends a recording without its length looks
-# live, and sends it again from the start. Their marks, 20 bytes each, go through one pipe at once (64 KiB).
+# Key frames that are remembered, an hour of most streams. A web server that sends a recording without its length looks
+# live, and sends it again from the start after a reconnection. All marks (20 bytes each) must fit into a pipe (64 KiB).
 KEY_FRAMES = 2048
 
 # Decimals of a frame's time: milliseconds. No stream clock and no wall clock is better.
@@ -39,8 +39,8 @@ class LiveSource(Source):
     """An opened stream or camera. It reconnects when it is cut off or stalls.
 
     `width` and `height` are those at the beginning; later pictures are scaled to them. `shortfall` is None if the
-    source was stopped or turned out to be over. `trouble` says why there is no connection, None while there is one.
-    `reconnects` counts connections after the first. Any thread may read both.
+    source was stopped or has ended. `trouble` says why there is no connection; it is None while there is one.
+    `reconnects` counts the connections after the first. Any thread may read `trouble` and `reconnects`.
     """
 
     live = True
@@ -152,7 +152,7 @@ class LiveSource(Source):
         except DecoderGone as gone:
             self.trouble = f"the decoder crashed ({gone})"
         except DecoderSilent:
-            if patience == OPENING_S:  # the last attempt before the source is given up is cut short, and shows nothing
+            if patience == OPENING_S:  # a shorter attempt, the last before the source is given up, proves nothing
                 self.trouble = f"no picture within {OPENING_S:g} s"
         else:
             if isinstance(answer, Opened):

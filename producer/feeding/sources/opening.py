@@ -17,7 +17,7 @@ from producer.feeding.sources.source import Source
 # Seconds until the first picture of a file. On an idle machine it takes 0.5 s, the start of the process included.
 FILE_OPENING_S = 10.0
 
-# The same for a file that is wanted from its middle on: it is first read up to there, gigabytes from a slow disk.
+# The same if a file is resumed in its middle. It is first read up to there, which may be gigabytes from a slow disk.
 FILE_SEARCHING_S = 120.0
 
 
