@@ -18,7 +18,7 @@ from producer.serving.application import Site
 REDIS_CONNECT_S = 2.0
 REDIS_ANSWER_S = 3.0
 
-# Milliseconds after which the system closes a connection whose client reads nothing, to free its place.
+# Milliseconds after which Linux closes a connection whose client reads nothing, so that another client can connect.
 STALLED_MS = 60_000
 
 # Connections, streams included. More get the answer 503.
@@ -73,7 +73,7 @@ class _Server(uvicorn.Server):
 
 
 def _client(url: str) -> redis.Redis:
-    """A client that does not wait for a lost Redis: a page that says so is better than a page that hangs."""
+    """A client that does not wait for a lost Redis, so that pages say what is wrong instead of hanging."""
     return redis.Redis.from_url(
         url,
         protocol=2,
