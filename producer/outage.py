@@ -20,7 +20,7 @@ class SpokenPatience(Patience):
         """`shown` is the address of Redis without credentials."""
         super().__init__(OUTAGE_S)
         self._shown = shown
-        self._lock = threading.Lock()  # the threads that feed and that follow share one Redis, and one outage
+        self._lock = threading.Lock()  # two threads, the feed and the foreground, use this Redis
         self._since: float | None = None
         self._said = False
 

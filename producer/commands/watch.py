@@ -37,9 +37,9 @@ def watch(
         if not json and sys.stdout.isatty():
             _watch_live(client, lecture, participant, from_start, names, waiting)
             return
-        show = (JsonLines(names) if json else PlainLines(names, class_only)).show
+        output = JsonLines(names) if json else PlainLines(names, class_only)
         for event in follow(client, lecture, participant, from_start, while_waiting=waiting):
-            show(event)
+            output.show(event)
 
 
 def _watch_live(
@@ -64,7 +64,7 @@ def _watch_live(
 
 
 class _Waiting:
-    """Called every second without an event. After PATIENCE calls it says once if probably no event will ever come."""
+    """Called once a second while no event comes. At call number PATIENCE it says if no event is likely to come."""
 
     # A feed renews its heartbeat every 10 s, and a worker that loads its models is not listed yet.
     PATIENCE = 15

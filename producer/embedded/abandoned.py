@@ -1,4 +1,4 @@
-"""Lectures whose producer was killed. The private Redis ran on without it, and no worker is left to end them."""
+"""End lectures whose producer was killed: its workers are gone too, but its private Redis still ran."""
 
 import time
 from functools import partial
@@ -17,9 +17,9 @@ from worker.contract.streams import ABANDONED, end_lecture
 
 
 def stop_abandoned(client: redis.Redis) -> None:
-    """End all running lectures as stopped. The caller must be alone: nobody else feeds or works.
+    """End all running lectures as stopped. Nobody else may feed or work at the same time.
 
-    Frames in flight count as never sampled. A command that resumes the lecture feeds them again.
+    Frames in flight count as not sampled. If the lecture is resumed, they are fed again.
     """
     lectures = cast(set[bytes], client.smembers(RUNNING))
     if not lectures:

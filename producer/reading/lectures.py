@@ -105,14 +105,14 @@ def participants(client: redis.Redis, name: str) -> dict[str, ParticipantSpan]:
 def forget(client: redis.Redis, name: str) -> None:
     """Erase every key of the lecture `name`, and its jobs, failed ones included.
 
-    Raises LectureFed while a producer feeds it, and LectureUnknown if nothing of it is there. If it is interrupted, a
+    Raises LectureFed while a producer feeds it, and LectureUnknown if it has no key. If `forget` is interrupted, a
     second call finishes the work.
     """
     keys = LectureKeys(name)
     seconds = client.ttl(keys.feeder)
     if seconds != NO_SUCH_KEY:
         raise LectureFed(name, max(seconds, 1))
-    # First the keys that a commit needs, so that a worker that commits at this moment writes nothing afterwards.
+    # The keys that a commit watches are deleted first, so that no worker writes anything afterwards.
     erased = client.unlink(keys.info, keys.state)
     client.srem(RUNNING, name)
     for job in _jobs(client, name):
@@ -124,7 +124,7 @@ def forget(client: redis.Redis, name: str) -> None:
 
 
 def _answers(client: redis.Redis, reads: Callable[[Pipeline], None]) -> list[Any]:
-    """The answers of one moment. If Redis is full it refuses even transactions that only read; then one by one."""
+    """The answers of one transaction. A full Redis refuses transactions, even to read; then each is read by itself."""
     with client.pipeline(transaction=True) as pipe:
         reads(pipe)
         try:
