@@ -37,6 +37,8 @@ def test_a_lecture_resumed_twice_has_the_same_events(
             ingest.kill()
         client.delete(KEYS.feeder)  # otherwise the heartbeat of the killed producer lasts for half a minute
         with producing(*words, "--max-bytes", 1, "--resume") as ingest:
+            assert ingest.stdout is not None
+            ingest.stdout.readline()  # from now on it handles signals
             eventually(lambda: client.xlen(KEYS.class_) >= 32)
             ingest.send_signal(signal.SIGINT)
             code, _, said = finished(ingest)
