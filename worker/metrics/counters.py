@@ -99,16 +99,6 @@ def count_committed(published: int, failed: Mapping[str, int], taken: Iterable[f
             LATENCY_SECONDS.observe(max(0.0, time.time() - taken_at))
 
 
-def count_retry(reason: FailureReason) -> None:
-    """Count a job that failed for this reason and is back in the queue."""
-    JOB_RETRIES.labels(reason).inc()
-
-
-def count_refused(reason: RefusalReason) -> None:
-    """Count a job that was discarded or had no effect."""
-    JOBS_REFUSED.labels(reason).inc()
-
-
 # Every label value is created here, at zero. Prometheus cannot see the first count of a series that did not exist.
 for _step in STEPS:
     STEP_SECONDS.labels(_step)

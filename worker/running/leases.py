@@ -20,7 +20,7 @@ from rq.job_lifecycle import record_job_failure
 from rq.timeouts import JobTimeoutException
 
 from worker.job import fail
-from worker.metrics.counters import count_retry
+from worker.metrics.counters import JOB_RETRIES
 
 log = structlog.get_logger()
 
@@ -126,7 +126,7 @@ def _requeue(queue: Queue, execution: Execution) -> None:
         except redis.WatchError:
             return
     if again:
-        count_retry("timeout" if stuck else "worker_died")
+        JOB_RETRIES.labels("timeout" if stuck else "worker_died").inc()
     log.warning("job requeued" if again else "job failed", job=execution.job_id, worker_deaths=deaths)
 
 
