@@ -100,15 +100,15 @@ class FedLecture:
 
         self._when_not_full(lambda: self._client.transaction(account, self.keys.info))
 
-    def in_flight(self) -> list[InFlight]:
-        """The chunks in flight. Raises LectureGone."""
+    def in_flight(self) -> dict[int, InFlight]:
+        """The chunks in flight by number. Raises LectureGone."""
         with self._client.pipeline(transaction=False) as pipe:
             pipe.exists(self.keys.info)
-            pipe.hvals(self.keys.in_flight)
-            exists, values = pipe.execute()
+            pipe.hgetall(self.keys.in_flight)
+            exists, stored = pipe.execute()
         self._must_exist(exists)
-        chunks = [json.decode(value, type=InFlight) for value in values]
-        IN_FLIGHT_BYTES.set(sum(chunk.size for chunk in chunks))
+        chunks = {int(number): json.decode(value, type=InFlight) for number, value in stored.items()}
+        IN_FLIGHT_BYTES.set(sum(chunk.size for chunk in chunks.values()))
         return chunks
 
     def free_memory(self, wanted: float) -> float:
@@ -127,12 +127,10 @@ class FedLecture:
             return
         self._renew_at = time.monotonic() + RENEW_EVERY_S
         self._must_be_held(self._client)
-        in_flight = cast(dict[bytes, bytes], self._client.hgetall(self.keys.in_flight))
-        sizes = {int(number): json.decode(chunk, type=InFlight).size for number, chunk in in_flight.items()}
-        IN_FLIGHT_BYTES.set(sum(sizes.values()))
+        chunks = self.in_flight()
         with self._client.pipeline(transaction=False) as pipe:
-            for number, size in sizes.items():
-                if size:
+            for number, chunk in chunks.items():
+                if chunk.size:
                     pipe.expire(self.keys.chunk(number), FRAMES_TTL_S)
             pipe.expire(self.keys.feeder, FEEDER_TTL_S)  # a full Redis refuses SET, but not this
             *_, renewed = pipe.execute()

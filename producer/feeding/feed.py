@@ -201,7 +201,7 @@ class Feed:
 
         A chunk of any size may be pushed if nothing is in flight, and none if `max_frames` frames are in flight.
         """
-        in_flight = self._lecture.in_flight()
+        in_flight = self._lecture.in_flight().values()
         memory = self._lecture.free_memory(size)
         if sum(chunk.frames for chunk in in_flight) >= max_frames:
             return 0.0
