@@ -115,7 +115,6 @@ class Timeline:
 
     @property
     def analysed(self) -> int:
-        """Frames that were analysed."""
         return int(self.frames.sum())
 
     @property
@@ -158,7 +157,6 @@ class TimelineBuilder:
         self._predictions: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
 
     def add(self, event: Event) -> None:
-        """Add an event."""
         if isinstance(event, EndEvent):
             return
         self._last_t = max(self._last_t, event.t)
