@@ -31,7 +31,7 @@ from worker.contract.lifetimes import RETENTION_S
 from worker.contract.messages import EndEvent, LectureChoices
 
 # Seconds without an event after which the producer checks whether any worker listens.
-PATIENCE_S = 10.0
+CHECK_WORKERS_AFTER_S = 10.0
 
 # Characters of a lecture id that may come from the name of its source. An id has up to 64; a number may follow.
 LONGEST_NAME = 56
@@ -178,7 +178,7 @@ class _Ingestion:
             say("no worker takes frames from this Redis; start some there with `worker run`; waiting")
 
     def _waited_long(self) -> bool:
-        return time.monotonic() - self._last_event > PATIENCE_S and not workers_listen(self._client)
+        return time.monotonic() - self._last_event > CHECK_WORKERS_AFTER_S and not workers_listen(self._client)
 
     def _check(self) -> None:
         if self._stop.signal is not None and not self._said_stopping:

@@ -16,7 +16,7 @@ from rq.worker_registration import REDIS_WORKER_KEYS
 
 from worker.contract.command_line import Version, print_error
 from worker.contract.command_line import run as run_app
-from worker.contract.connection import Patience, RedisUnusable, connect
+from worker.contract.connection import RedisUnusable, RetryWhileAway, connect
 from worker.contract.credentials import without_credentials
 from worker.contract.environment import EMBEDDED, METRICS_FOLDER
 from worker.contract.lifetimes import OUTAGE_S
@@ -57,7 +57,7 @@ def run(
     stop = threading.Event()
     try:
         load_manifest(MODELS, ensemble)
-        client = connect(redis, Patience(OUTAGE_S, hurried=stop.is_set))
+        client = connect(redis, RetryWhileAway(OUTAGE_S, hurried=stop.is_set))
         _check_rights(client, redis)
     except (ManifestError, RedisUnusable) as refusal:
         raise _failed(refusal, 2) from None

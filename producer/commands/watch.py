@@ -64,10 +64,10 @@ def _watch_live(
 
 
 class _Waiting:
-    """Called once a second while no event comes. At call number PATIENCE it says if no event is likely to come."""
+    """Called once a second while no event comes. The call number QUIET_CALLS says if no event is likely to come."""
 
     # A feed renews its heartbeat every 10 s, and a worker that loads its models is not listed yet.
-    PATIENCE = 15
+    QUIET_CALLS = 15
 
     def __init__(self, client: redis_py.Redis, lecture: str) -> None:
         self._client = client
@@ -76,7 +76,7 @@ class _Waiting:
 
     def __call__(self) -> None:
         self._seconds += 1
-        if self._seconds == self.PATIENCE:
+        if self._seconds == self.QUIET_CALLS:
             found = read_lecture(self._client, self._lecture)
             if not found.fed and (found.abandoned or not workers_listen(self._client)):
                 say(f"nobody feeds lecture {self._lecture}, and nobody works on it; waiting (Ctrl-C ends that)")

@@ -28,7 +28,7 @@ from worker.contract.connection import OLDEST_REDIS
 from worker.contract.keys import CHUNKS, SCAN_STEP
 
 # Seconds to load or write results. A slow disk takes some seconds for hundreds of megabytes.
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 POLL_S = 0.02
 
 RESULTS = "results.rdb"
@@ -64,7 +64,7 @@ def private_redis() -> Iterator[str]:
                 if _is_only_user(users):
                     _stop(socket, folder)
                     if server is not None:
-                        server.wait(timeout=PATIENCE_S)
+                        server.wait(timeout=TIMEOUT_S)
                 else:
                     _save(socket, folder)
 
@@ -95,13 +95,13 @@ def _is_only_user(users: IO[bytes]) -> bool:
 
 def _client(socket: Path) -> redis.Redis:
     return redis.Redis(
-        unix_socket_path=str(socket), protocol=2, socket_timeout=PATIENCE_S, retry=Retry(NoBackoff(), retries=0)
+        unix_socket_path=str(socket), protocol=2, socket_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), retries=0)
     )
 
 
 def _answers(socket: Path) -> bool:
     """Whether a server listens there. If it still loads its results, wait."""
-    until = time.monotonic() + PATIENCE_S
+    until = time.monotonic() + TIMEOUT_S
     with _client(socket) as client:
         while True:
             try:

@@ -10,7 +10,7 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from worker.contract.credentials import without_credentials
+from worker.contract.credentials import UNREADABLE_URL, without_credentials
 
 OLDEST_REDIS = (6, 2)
 """The oldest server that works. RQ's safe dequeue needs LMOVE, which came with 6.2."""
@@ -35,7 +35,7 @@ class RedisUnusable(Exception):
     """A Redis that cannot be used; the message says why and what to do, and holds no password."""
 
 
-class Patience(Retry):
+class RetryWhileAway(Retry):
     """Retries a command that failed because Redis was away, for `seconds` from its first attempt.
 
     With `when_full`, it also retries writes that Redis refuses for now, because it is at its `maxmemory`, cannot save,
@@ -57,7 +57,7 @@ class Patience(Retry):
         self._hurried = hurried
         self._when_full = when_full
 
-    def __deepcopy__(self, _: Any) -> "Patience":
+    def __deepcopy__(self, _: Any) -> "RetryWhileAway":
         return self  # holds nothing that changes, and redis-py copies it into every connection
 
     def call_with_retry(
@@ -94,10 +94,10 @@ def takes_no_writes(failure: BaseException) -> bool:
     return isinstance(failure, redis.OutOfMemoryError | redis.ReadOnlyError) or str(failure).startswith("MISCONF")
 
 
-def connect(url: str, patience: Retry | None = None) -> redis.Redis:
+def connect(url: str, retry: Retry | None = None) -> redis.Redis:
     """A connection pool for `url`, after one successful connection.
 
-    A command that gets no answer is retried by `patience`, by default for less than a second. Then it raises
+    A command that gets no answer is retried by `retry`, by default for less than a second. Then it raises
     redis.ConnectionError or redis.TimeoutError; both mean that Redis is away.
 
     Raises RedisUnusable if `url` is not a Redis URL, nothing answers within CONNECT_TIMEOUT_S, the password is wrong,
@@ -109,11 +109,10 @@ def connect(url: str, patience: Retry | None = None) -> redis.Redis:
         # Redis that still loads its files. The pool waits and retries for longer.
         with pool(url, _for_a_moment(redis.ConnectionError), CONNECT_TIMEOUT_S) as probe:
             version = str(probe.info("server")["redis_version"])
-        client = pool(url, patience or _for_a_moment(redis.ConnectionError, redis.TimeoutError))
+        client = pool(url, retry or _for_a_moment(redis.ConnectionError, redis.TimeoutError))
     except ValueError as wrong:
-        # The unreadable part may belong to a password.
-        unread = "not a URL that can be read; write / ? # @ in a password as %2F %3F %23 %40"
-        raise RedisUnusable(f"--redis {shown}: {unread if shown.endswith('...') else wrong}") from None
+        why = UNREADABLE_URL if shown.endswith("...") else wrong  # the unreadable part may belong to a password
+        raise RedisUnusable(f"--redis {shown}: {why}") from None
     except TypeError:
         raise RedisUnusable(f"--redis {shown}: its query has an option that redis-py does not know") from None
     except redis.AuthenticationError:
@@ -129,12 +128,10 @@ def connect(url: str, patience: Retry | None = None) -> redis.Redis:
 
 
 def pool(
-    url: str, patience: Retry, answer_s: float = ANSWER_TIMEOUT_S, connect_s: float = CONNECT_TIMEOUT_S
+    url: str, retry: Retry, answer_s: float = ANSWER_TIMEOUT_S, connect_s: float = CONNECT_TIMEOUT_S
 ) -> redis.Redis:
     """Like `connect`, for a `url` that already worked: nothing is sent to Redis yet. The timeouts are in seconds."""
-    return redis.Redis.from_url(
-        url, protocol=2, socket_connect_timeout=connect_s, socket_timeout=answer_s, retry=patience
-    )
+    return redis.Redis.from_url(url, protocol=2, socket_connect_timeout=connect_s, socket_timeout=answer_s, retry=retry)
 
 
 def _for_a_moment(*failures: type[Exception]) -> Retry:

@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 from setproctitle import setproctitle
 
+UNREADABLE_URL = "not a URL that can be read; write / ? # @ in a password as %2F %3F %23 %40"
+
 
 def without_credentials(url: str) -> str:
     """`url` without user, password and query; if these cannot be separated from the rest, only its scheme.

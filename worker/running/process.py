@@ -24,7 +24,7 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
 
 from worker import time_limit
-from worker.contract.connection import ANSWER_TIMEOUT_S, Patience, pool
+from worker.contract.connection import ANSWER_TIMEOUT_S, RetryWhileAway, pool
 from worker.contract.jobs import JOB_TIMEOUT_S, QUEUE
 from worker.job import give_up, load_perception, make_room
 from worker.perception.manifest import EnsembleMode
@@ -179,9 +179,9 @@ def serve(url: str, name: str, mode: EnsembleMode, ready: c_bool) -> None:
     load_perception(mode)  # before the first job, whose time limit would include it
     ready.value = True
     stopping = threading.Event()
-    with pool(url, Patience(math.inf, hurried=stopping.is_set)) as second:
-        patience = Patience(math.inf, hurried=stopping.is_set, when_full=lambda: make_room(second))
-        worker = chunk_worker(pool(url, patience), name, stopping=stopping)
+    with pool(url, RetryWhileAway(math.inf, hurried=stopping.is_set)) as second:
+        retry = RetryWhileAway(math.inf, hurried=stopping.is_set, when_full=lambda: make_room(second))
+        worker = chunk_worker(pool(url, retry), name, stopping=stopping)
         with _heartbeat(worker, url):
             worker.work(logging_level="WARNING")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from producer.feeding.decoding.wire import FileTarget, StreamTarget, Target
-from worker.contract.credentials import without_credentials
+from worker.contract.credentials import UNREADABLE_URL, without_credentials
 from worker.contract.limits import MAX_RECORDING_BYTES
 
 # Containers that a stream may have. Without this list FFmpeg would also accept any playlist, and open what it names.
@@ -125,9 +125,7 @@ def _stream(url: str, scheme: str) -> Address:
         host, port = parts.hostname, parts.port
         url.encode()
     except ValueError:
-        raise SourceError(
-            f"{shown}: not a URL that can be read; write / ? # @ in a password as %2F %3F %23 %40"
-        ) from None
+        raise SourceError(f"{shown}: {UNREADABLE_URL}") from None
     if protocol.needs_port and not port:
         raise SourceError(f"{shown}: lacks its port; write {scheme}://HOST:PORT")
     if not protocol.needs_port and not host:

@@ -73,19 +73,19 @@ class DecoderProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def first_answer(self, patience: float, stop: threading.Event) -> Message | None:
+    def first_answer(self, timeout_s: float, stop: threading.Event) -> Message | None:
         """The first message that is not `Alive`; otherwise as `receive`."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout_s
         while isinstance(answer := self.receive(deadline - time.monotonic(), stop), Alive):
             pass
         return answer
 
-    def receive(self, patience: float, stop: threading.Event) -> Message | None:
-        """The next message; None if `stop` is set first. Raises DecoderSilent after `patience` seconds, or DecoderGone.
+    def receive(self, timeout_s: float, stop: threading.Event) -> Message | None:
+        """The next message; None if `stop` is set first. Raises DecoderSilent after `timeout_s`, or DecoderGone.
 
         The time during which this process itself is suspended does not count.
         """
-        for _ in range(max(1, round(patience / POLL_S))):
+        for _ in range(max(1, round(timeout_s / POLL_S))):
             if stop.is_set():
                 return None
             if self._answered():

@@ -92,7 +92,7 @@ class LiveSource(Source):
         """The frames of this connection; `trouble` says why it ended."""
         start: float | None = None
         try:
-            while (message := self._decoder.receive(self._patience(), stop)) is not None:
+            while (message := self._decoder.receive(self._timeout(), stop)) is not None:
                 if isinstance(message, Sampled):
                     jpeg = self._decoder.receive_bytes()
                     self._last_came = time.monotonic()
@@ -106,7 +106,7 @@ class LiveSource(Source):
                 elif isinstance(message, Ended):
                     self.trouble = message.shortfall or "the stream ended"
                     return
-                elif self._patience() <= 0:
+                elif self._timeout() <= 0:
                     raise DecoderSilent  # it reads, but no picture comes
         except DecoderGone as gone:
             self.trouble = f"the decoder crashed ({gone})"
@@ -126,9 +126,9 @@ class LiveSource(Source):
         pause = FIRST_PAUSE_S
         while True:
             self._decoder.close()
-            if stop.wait(max(0.0, min(pause, self._left()))) or self._closed:
+            if stop.wait(max(0.0, min(pause, self._until_given_up()))) or self._closed:
                 return False
-            if self._left() <= 0:
+            if self._until_given_up() <= 0:
                 self.shortfall = f"given up after {self._give_up_s:g} s without a picture: {self.trouble}"
                 return False
             answer = self._tried(stop)
@@ -146,13 +146,13 @@ class LiveSource(Source):
             if self._closed:
                 return None
             self._decoder = DecoderProcess(self._target, self._fps, (self.width, self.height), self._known_key_frames)
-        patience = min(OPENING_S, self._left())
+        timeout_s = min(OPENING_S, self._until_given_up())
         try:
-            answer = self._decoder.first_answer(patience, stop)
+            answer = self._decoder.first_answer(timeout_s, stop)
         except DecoderGone as gone:
             self.trouble = f"the decoder crashed ({gone})"
         except DecoderSilent:
-            if patience == OPENING_S:  # a shorter attempt, the last before the source is given up, proves nothing
+            if timeout_s == OPENING_S:  # a shorter attempt, the last before the source is given up, proves nothing
                 self.trouble = f"no picture within {OPENING_S:g} s"
         else:
             if isinstance(answer, Opened):
@@ -161,10 +161,10 @@ class LiveSource(Source):
                 self.trouble = answer.reason.partition(";")[0]  # the rest is advice about a wrong address
         return None
 
-    def _left(self) -> float:
+    def _until_given_up(self) -> float:
         """Seconds until the source is given up."""
         return self._last_came + self._give_up_s - time.monotonic()
 
-    def _patience(self) -> float:
+    def _timeout(self) -> float:
         """Seconds for which this connection may still go without a picture."""
-        return min(self._last_came + STALLED_S - time.monotonic(), self._left())
+        return min(self._last_came + STALLED_S - time.monotonic(), self._until_given_up())
