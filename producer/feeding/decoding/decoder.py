@@ -89,7 +89,7 @@ def _decode_recording(video: RecordedVideo, order: Order, send: Send) -> None:
         if encoder is None:
             encoder = JpegEncoder(picture, order.size)
             expected = None if video.duration is None else sample_count(video.duration, order.fps)
-            send(encode(Opened(encoder.width, encoder.height, video.duration, expected)))
+            send(encode(Opened(encoder.width, encoder.height, expected)))
         if sample.frame < order.first:
             continue
         jpeg = None if picture is last else encoder.jpeg(picture)

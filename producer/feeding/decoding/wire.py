@@ -44,14 +44,14 @@ class Order(Struct, frozen=True):
 
 
 class Opened(Struct, frozen=True, tag="opened"):
-    """The first picture is decoded. Size in pixels as displayed; duration in seconds, if the file declares it.
+    """The first picture is decoded. The size is in pixels as displayed.
 
-    `expected` is the number of samples. If it is `live`, pictures that are not read in time are lost.
+    `expected` is the number of samples, if the file declares its length. If the source is `live`, pictures that are not
+    read in time are lost.
     """
 
     width: int
     height: int
-    duration: float | None = None
     expected: int | None = None
     live: bool = False
 
