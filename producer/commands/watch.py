@@ -32,7 +32,7 @@ def watch(
     """Follow a lecture's events until it ends."""
     with connected(redis) as (client, _):
         names = names_in(client, lecture, roster) if roster is not None else None
-        class_only = read_lecture(client, lecture).info.class_only
+        class_only = read_lecture(client, lecture).info.class_only  # raises before anything is drawn
         waiting = _Waiting(client, lecture)
         if not json and sys.stdout.isatty():
             _watch_live(client, lecture, participant, from_start, names, waiting)
@@ -57,7 +57,6 @@ def _watch_live(
         waiting()
         table.tick()
 
-    read_lecture(client, lecture)  # raises before anything is drawn if there is no such lecture
     with LiveTable(lecture, lambda: read_lecture(client, lecture), names, whole=participant is None) as table:
         for event in follow(client, lecture, participant, from_start, while_waiting=while_waiting):
             table.show(event)
@@ -79,4 +78,4 @@ class _Waiting:
         if self._seconds == self.QUIET_CALLS:
             found = read_lecture(self._client, self._lecture)
             if not found.fed and (found.abandoned or not workers_listen(self._client)):
-                say(f"nobody feeds lecture {self._lecture}, and nobody works on it; waiting (Ctrl-C ends that)")
+                say(f"no producer feeds lecture {self._lecture}, and no worker works on it; waiting (Ctrl-C ends that)")

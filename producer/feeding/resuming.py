@@ -73,7 +73,9 @@ def read_interrupted(client: redis.Redis, lecture: str) -> Interrupted:
     progress = json.decode(stored, type=LectureProgress)
     in_flight = cast(dict[bytes, bytes], client.hgetall(keys.in_flight))
     if any(json.decode(chunk, type=InFlight).frames == 0 for chunk in in_flight.values()):
-        raise LectureNotResumable(f"lecture {lecture} ends as soon as workers have done what is in flight; wait for it")
+        raise LectureNotResumable(
+            f"lecture {lecture} ends as soon as workers have processed its last chunks; wait for it"
+        )
     return Interrupted(
         source=info.source,
         fps=info.fps,

@@ -157,7 +157,7 @@ def test_a_lecture_that_was_not_interrupted_is_not_resumed(
 
 def test_while_its_end_is_in_flight_a_lecture_is_not_resumed(client: redis.Redis) -> None:
     begin(client, "l").finish("stopped")
-    with pytest.raises(LectureNotResumable, match="ends as soon as workers have done what is in flight"):
+    with pytest.raises(LectureNotResumable, match="ends as soon as workers have processed its last chunks"):
         read_interrupted(client, "l")
 
 

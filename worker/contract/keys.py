@@ -83,8 +83,8 @@ class LectureKeys:
 
 
 RUNNING = "lectures:running"
-"""Set: the ids of lectures that have begun and not ended. It is written beside the transactions that begin and end a
-lecture, not in them, so it is only a hint where to search. The status in `info` decides."""
+"""Set: the ids of lectures that have begun and not ended. The transactions that begin and end a lecture do not include
+it, so it may be wrong for a moment. Readers check the status in `info`."""
 
 LECTURES = "lecture:{*}"
 """A SCAN pattern that matches the `info` key of every lecture, and other keys too."""
