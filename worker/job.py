@@ -59,7 +59,7 @@ def process(lecture: str, number: int) -> None:
         raise ValueError("the job does not name a chunk")
     client, keys = job.connection, LectureKeys(lecture)
     if _is_uncommitted(client, keys, number) and not has_outcome(client, keys, number):
-        _observe(client, keys, number, int(job.timeout or JOB_TIMEOUT_S), one_by_one=not job.retries_left)
+        _process_chunk(client, keys, number, int(job.timeout or JOB_TIMEOUT_S), one_by_one=not job.retries_left)
     commit(client, lecture)
 
 
@@ -100,7 +100,7 @@ def make_room(client: redis.Redis) -> bool:
         if not with_pixels:
             return False
         keys, number = choice(with_pixels)  # nosec B311  # no secret depends on it
-        _observe(client, keys, number, JOB_TIMEOUT_S, one_by_one=False)
+        _process_chunk(client, keys, number, JOB_TIMEOUT_S, one_by_one=False)
     except Exception as failure:  # the chunk's own job will raise it again and handle it
         log.error("could not make room in Redis", error=_described(failure))
         return False
@@ -126,7 +126,7 @@ def _is_uncommitted(client: redis.Redis, keys: LectureKeys, number: int) -> bool
     return bool(fed and state) and number >= msgspec.json.decode(state, type=LectureProgress).next_chunk
 
 
-def _observe(client: redis.Redis, keys: LectureKeys, number: int, seconds: int, one_by_one: bool) -> None:
+def _process_chunk(client: redis.Redis, keys: LectureKeys, number: int, seconds: int, one_by_one: bool) -> None:
     """Fetch a chunk, observe it within a time limit of `seconds`, and store the outcome."""
     chunk, head = _fetch(client, keys, number)
     with time_limit(seconds):
