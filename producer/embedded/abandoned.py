@@ -1,4 +1,4 @@
-"""End lectures whose producer was killed: its workers are gone too, but its private Redis still ran."""
+"""End lectures whose producer and workers were killed while the private Redis kept running."""
 
 import time
 from functools import partial

@@ -84,7 +84,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _is_only_user(users: IO[bytes]) -> bool:
-    """Whether no other command uses the server. This command's own share of the lock is given back."""
+    """Whether no other command uses the server. Gives up this command's lock; if it is alone, locks exclusively."""
     fcntl.flock(users, fcntl.LOCK_UN)
     try:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)

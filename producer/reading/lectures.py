@@ -100,7 +100,7 @@ def forget(client: redis.Redis, name: str) -> None:
     seconds = client.ttl(keys.feeder)
     if seconds != NO_SUCH_KEY:
         raise LectureFed(name, max(seconds, 1))
-    # The keys that a commit watches are deleted first, so that no worker writes anything afterwards.
+    # Hash and state are deleted first. A commit watches the state, so no worker writes anything afterwards.
     erased = client.unlink(keys.info, keys.state)
     client.srem(RUNNING, name)
     for job in _jobs(client, name):

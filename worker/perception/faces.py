@@ -156,7 +156,7 @@ class FaceDetector:
         return faces
 
     def _checked(self, image: Image, box: Box) -> Detection | None:
-        """The face at about the place of `box`, searched in a window around it; None if there is none."""
+        """The face at the place of `box`, searched again in a window around it; None if there is none."""
         x, y, w, h = box
         side = round(max(w, h) * CHECK_SCALE)
         window = Window(round(x + w / 2 - side / 2), round(y + h / 2 - side / 2), side)

@@ -137,7 +137,7 @@ def _decoded(chunk: Chunk) -> tuple[list[FrameStamp], list[Image], dict[int, str
 
 
 def _picture(jpeg: bytes) -> Image:
-    """The decoded JPEG, [height, width, 3]. Raises BadPicture if it is no JPEG, or its header claims a bad size."""
+    """The decoded JPEG, [height, width, 3]. Raises BadPicture if it is not a JPEG or has an unusable size."""
     try:
         with JpegImageFile(BytesIO(jpeg)) as header:  # reads the header only
             width, height = header.size

@@ -151,7 +151,7 @@ def _quarter_turns(picture: av.VideoFrame) -> int:
 
 
 def _alive_sender(send: Send) -> Callable[[], None]:
-    """A function to be called often. It sends `Alive` once a second, so that the parent waits for a distant sample."""
+    """A function to be called often. It sends `Alive` once a second, so that the parent knows that decoding goes on."""
     due = time.monotonic() + ALIVE_EVERY_S
 
     def alive() -> None:

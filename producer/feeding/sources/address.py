@@ -55,8 +55,8 @@ def _trusted() -> dict[str, str]:
     return {"tls_verify": "1", **({"ca_file": file} if file else {})}
 
 
-# Without `fflags=nobuffer`: with it, FFmpeg throws away the first key frame, which it read to detect the stream, and
-# waits for the next one. Without it FFmpeg delivers the first second at once, and later pictures are not later.
+# `fflags=nobuffer` is not set. With it FFmpeg would drop the first key frame, which it reads to detect the stream, and
+# wait for the next one. Pictures do not come later without it.
 _HTTP = Protocol(
     _HTTP_PROTOCOLS,
     _HTTP_CONTAINERS,
