@@ -49,7 +49,7 @@ NOTHING_DONE = (
     EmbeddedError,
     RedisUnusable,
 )
-"""Errors that end a command before it did anything: exit code 2."""
+"""Errors that end a command before it has done anything: exit code 2."""
 
 CUT_SHORT = (LectureGone, LectureForgotten, RedisLost, ResultsUnsaved, LimitExceeded, redis.RedisError)
 """Errors in the middle of the work: exit code 1."""
@@ -69,19 +69,16 @@ class Commands(TyperGroup):
             result = super().invoke(ctx)
             sys.stdout.flush()
             return result
-        except NOTHING_DONE as failure:
-            say(failure)
-            raise typer.Exit(2) from None
-        except CUT_SHORT as failure:
-            say(failure)
-            raise typer.Exit(1) from None
-        except WorkersEnded as failure:
-            say(failure)
-            raise typer.Exit(2 if failure.refused else 1) from None
         except BrokenPipeError:  # the reader of the output has left
             discard_output()
             raise typer.Exit(exit_code(signal.SIGPIPE)) from None
-        except OSError as failure:
+        except WorkersEnded as failure:
+            say(failure)
+            raise typer.Exit(2 if failure.refused else 1) from None
+        except CUT_SHORT as failure:
+            say(failure)
+            raise typer.Exit(1) from None
+        except (*NOTHING_DONE, OSError) as failure:
             say(failure)
             raise typer.Exit(2) from None
 

@@ -4,7 +4,6 @@ import re
 import time
 import unicodedata
 from contextlib import AbstractContextManager
-from itertools import count
 from signal import SIGPIPE
 
 import redis
@@ -32,7 +31,7 @@ from worker.contract.lifetimes import RETENTION_S
 from worker.contract.messages import EndEvent, LectureChoices
 
 # Seconds without an event after which the producer checks whether any worker listens.
-PATIENCE_S = 10.0
+CHECK_WORKERS_AFTER_S = 10.0
 
 # Characters of a lecture id that may come from the name of its source. An id has up to 64; a number may follow.
 LONGEST_NAME = 56
@@ -41,8 +40,8 @@ LONGEST_NAME = 56
 class IngestSettings(Struct, frozen=True):
     """How to ingest a lecture.
 
-    `lecture` None: its id is made from the name of the source. `participant` is the one person in the recording.
-    `redis` is the URL given on the command line, without credentials, for the commands that are suggested at the end.
+    If `lecture` is None, the id is made from the source's name. `participant` is the one person in the recording.
+    `redis` is the URL given on the command line, without credentials; the commands suggested at the end contain it.
     `roster` has names for what is printed. With `class_only` nothing is published per person. Results are kept for
     `retention` seconds. `resumed` is the lecture to resume.
     """
@@ -62,18 +61,19 @@ class IngestSettings(Struct, frozen=True):
 def ingest(
     settings: IngestSettings, source: Source, client: redis.Redis, workers: AbstractContextManager[Workers | None]
 ) -> int:
-    """Feed `source` and show the events; the exit code.
+    """Feed `source` and show the events. Returns the exit code.
 
     0: the lecture is done. 1: frames failed, a file is shorter than declared, or a live source was lost. 128 plus the
-    number of a signal: stopped, 130 by Ctrl-C, 143 by SIGTERM, 141 because the reader of its output left. `workers` are
-    this command's own, None if others do the work. Raises LectureExists, LectureNotResumable, LectureGone,
-    LectureForgotten, WorkersEnded, redis.RedisError, and SystemExit at the second Ctrl-C.
+    number of a signal: stopped by Ctrl-C (130), by SIGTERM (143), or because nobody reads the output any more (141).
+    `workers` are this command's own; None if others do the work. Raises LectureExists, LectureNotResumable,
+    LectureGone, LectureForgotten, WorkersEnded, redis.RedisError, and SystemExit at the second Ctrl-C.
     """
     lecture, feed = _started(settings, source, client)
     names = Names(settings.roster) if settings.roster is not None else None
     SOURCE_CONNECTED.set_function(lambda: not isinstance(source, LiveSource) or source.trouble is None)
-    line = _line(lecture, source, feed)
-    display = JsonLines(names) if settings.json else Overview(lecture, settings.redis, line, names, settings.class_only)
+    display: Output = JsonLines(names)
+    if not settings.json:
+        display = Overview(lecture, settings.redis, _progress(lecture, source, feed), names, settings.class_only)
     try:
         with stoppable() as stop, workers as own, BackgroundFeed(feed, source, stop.event) as background, display:
             ingestion = _Ingestion(client, lecture, source, background, stop, own)
@@ -104,17 +104,18 @@ def _started(settings: IngestSettings, source: Source, client: redis.Redis) -> t
     if settings.resumed is not None:
         settings.resumed.check(new)
         return name, Feed.resume(client, name, settings.resumed, settings.max_bytes)
-    for number in count(1):
-        lecture = name if number == 1 else f"{name}-{number}"
+    number = 1
+    while True:
         try:
-            return lecture, Feed.start(client, structs.replace(new, lecture=lecture), settings.max_bytes)
+            return new.lecture, Feed.start(client, new, settings.max_bytes)
         except LectureExists:
             if settings.lecture:
                 raise
-    raise AssertionError("numbers do not end")
+            number += 1
+            new = structs.replace(new, lecture=f"{name}-{number}")
 
 
-def _line(lecture: str, source: Source, feed: Feed) -> ProgressBar | StatusLine:
+def _progress(lecture: str, source: Source, feed: Feed) -> ProgressBar | StatusLine:
     """The progress display: a bar for a recording, a line for a live source."""
     if not isinstance(source, LiveSource):
         return ProgressBar(lecture, source.expected)
@@ -130,7 +131,7 @@ def _line(lecture: str, source: Source, feed: Feed) -> ProgressBar | StatusLine:
 
 
 class _Ingestion:
-    """A lecture being ingested: it follows the events, and checks everything that can go wrong meanwhile."""
+    """Follows the events of a lecture that is being ingested, and checks feed, source, workers and signals."""
 
     def __init__(
         self,
@@ -155,7 +156,7 @@ class _Ingestion:
         """Whether the reader of standard output has closed it."""
 
     def follow(self, display: Output) -> EndEvent:
-        """Show every event; the last one. If nobody reads the output any more, stop."""
+        """Show every event, and return the last one. If nobody reads the output any more, stop feeding."""
         for event in follow(self._client, self._lecture, while_waiting=self._wait):
             self._last_event = time.monotonic()
             self._check()
@@ -177,7 +178,7 @@ class _Ingestion:
             say("no worker takes frames from this Redis; start some there with `worker run`; waiting")
 
     def _waited_long(self) -> bool:
-        return time.monotonic() - self._last_event > PATIENCE_S and not workers_listen(self._client)
+        return time.monotonic() - self._last_event > CHECK_WORKERS_AFTER_S and not workers_listen(self._client)
 
     def _check(self) -> None:
         if self._stop.signal is not None and not self._said_stopping:
@@ -190,7 +191,7 @@ class _Ingestion:
         self._background.check()
 
     def _check_connection(self, source: LiveSource) -> None:
-        """Say once for every loss of the connection why it was lost."""
+        """If the connection was lost, say why, once for each loss."""
         trouble = source.trouble
         if trouble is not None and not self._said_no_connection and source.shortfall is None:
             say(f"{source.label.shown}: connection lost: {trouble}; trying again")
@@ -198,7 +199,7 @@ class _Ingestion:
 
 
 def _concluded(source: Source, feed: Feed, end: EndEvent, stop: Stop) -> int:
-    """Say what was not in order; the exit code."""
+    """Say what went wrong, if anything did. Returns the exit code."""
     if end.status == "stopped":
         at, frames = clock(feed.progress.t), feed.progress.frames
         say(f"stopped at {at} after {frames} frames; they are committed to lecture {end.lecture}{_hint(source)}")

@@ -11,4 +11,4 @@ from worker.contract.queue import frame_queue
 def workers_listen(client: redis.Redis) -> bool:
     """Whether a live worker takes jobs from this Redis."""
     keys: Any = Worker.all_keys(queue=frame_queue(client))
-    return bool(keys) and bool(client.exists(*keys))  # a dead worker stays listed, but its key expires
+    return bool(keys) and bool(client.exists(*keys))  # RQ still lists a dead worker, but its key has expired

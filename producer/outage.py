@@ -6,21 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 from producer.saying import say
-from worker.contract.connection import Patience
+from worker.contract.connection import RetryWhileAway
 from worker.contract.lifetimes import OUTAGE_S
 
 # Seconds of an outage before the first message. A restart takes a second or two.
 QUIET_S = 5.0
 
 
-class SpokenPatience(Patience):
+class RetryWithMessages(RetryWhileAway):
     """Retries for OUTAGE_S while Redis is away. One message reports a longer outage, and one reports its end."""
 
     def __init__(self, shown: str) -> None:
         """`shown` is the address of Redis without credentials."""
         super().__init__(OUTAGE_S)
         self._shown = shown
-        self._lock = threading.Lock()  # the threads that feed and that follow share one Redis, and one outage
+        self._lock = threading.Lock()  # two threads, the feed and the foreground, use this Redis
         self._since: float | None = None
         self._said = False
 

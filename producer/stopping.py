@@ -24,7 +24,7 @@ def exit_code(number: int) -> int:
 def stoppable() -> Iterator[Stop]:
     """Inside, the first SIGINT or SIGTERM sets the stop, the second raises SystemExit, and more are ignored.
 
-    After the context nothing interrupts this process any more if it was stopped: it ends what it started.
+    If the process was stopped, it ignores both signals after the context too, so that it can clean up.
     """
     stop = Stop()
 

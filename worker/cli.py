@@ -16,7 +16,7 @@ from rq.worker_registration import REDIS_WORKER_KEYS
 
 from worker.contract.command_line import Version, print_error
 from worker.contract.command_line import run as run_app
-from worker.contract.connection import Patience, RedisUnusable, connect
+from worker.contract.connection import RedisUnusable, RetryWhileAway, connect
 from worker.contract.credentials import without_credentials
 from worker.contract.environment import EMBEDDED, METRICS_FOLDER
 from worker.contract.lifetimes import OUTAGE_S
@@ -57,7 +57,7 @@ def run(
     stop = threading.Event()
     try:
         load_manifest(MODELS, ensemble)
-        client = connect(redis, Patience(OUTAGE_S, hurried=stop.is_set))
+        client = connect(redis, RetryWhileAway(OUTAGE_S, hurried=stop.is_set))
         _check_rights(client, redis)
     except (ManifestError, RedisUnusable) as refusal:
         raise _failed(refusal, 2) from None
@@ -81,7 +81,7 @@ def run(
 
 
 def _failed(message: object, code: int) -> typer.Exit:
-    """Print an error line; the exception that ends the program with this exit code."""
+    """Print an error line. Returns the exception that ends the program with this exit code."""
     print_error("worker", message)
     return typer.Exit(code)
 
@@ -98,8 +98,8 @@ def _check_rights(client: Redis, url: str) -> None:
 
 
 def _metrics_folder() -> AbstractContextManager[object]:
-    """A folder in which this process and its children count until the context is left; none if embedded."""
-    if os.environ.get(EMBEDDED):  # no metrics are served
+    """Inside, this process and its children count in a temporary folder. Embedded workers have no metrics."""
+    if os.environ.get(EMBEDDED):
         return nullcontext()
     try:
         folder = tempfile.TemporaryDirectory(prefix="lecturepulse-metrics-")

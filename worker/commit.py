@@ -1,8 +1,8 @@
 """The ordered commit: the outcomes of chunks become events, each published exactly once and in order.
 
 The worker that finishes a chunk tries to commit it. All that a lecture carries from chunk to chunk is one value in
-Redis, under WATCH. If another worker changed it meanwhile, the transaction fails without effect and is tried again. For
-the same reason, a lecture that was forgotten meanwhile stays forgotten.
+Redis (`LectureKeys.state`), and the transaction watches it. If another worker changes it meanwhile, or `forget` deletes
+it, the transaction fails without effect, and the commit starts again. So a forgotten lecture stays forgotten.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ from worker.folding.fold import Folded, LectureState, accounts_for, fold
 from worker.metrics.counters import COMMIT_CONFLICTS, count_committed, timed
 from worker.outcome import FOREIGN, Outcome
 
-# The most chunks of one transaction. It bounds the memory when many chunks waited for a slow one.
+# One transaction commits at most this many chunks. Otherwise many chunks behind a slow one would take much memory.
 CHUNKS_AT_ONCE = 8
 
 
@@ -90,7 +90,7 @@ def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
         numbers = range(state.next_chunk, state.next_chunk + CHUNKS_AT_ONCE)
         in_flight = _hash(pipe, keys.in_flight)
         fed = list(takewhile(lambda n: str(n).encode() in in_flight, numbers))
-        frames = [_frames(in_flight[str(n).encode()]) for n in fed]
+        frames = [msgspec.json.decode(in_flight[str(n).encode()], type=InFlight).frames for n in fed]
         stored_outcomes = cast(list[bytes | None], pipe.mget([keys.outcome(n) for n in fed])) if fed else []
         outcomes = _consecutive(stored_outcomes, frames)
         if not outcomes:
@@ -124,10 +124,6 @@ def _now(pipe: Pipeline) -> float:
 
 def _hash(pipe: Pipeline, key: str) -> dict[bytes, bytes]:
     return cast(dict[bytes, bytes], pipe.hgetall(key))
-
-
-def _frames(in_flight: bytes) -> int:
-    return msgspec.json.decode(in_flight, type=InFlight).frames
 
 
 def _consecutive(stored: list[bytes | None], frames: list[int]) -> list[Outcome]:

@@ -23,7 +23,7 @@ from worker.contract.jobs import JOB, JOB_TIMEOUT_S, job_id
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lifetimes import RETENTION_S
 from worker.contract.messages import Chunk, LectureProgress, encode
-from worker.metrics.counters import JOB_SECONDS, count_observed, count_refused, count_retry, timed
+from worker.metrics.counters import JOB_RETRIES, JOB_SECONDS, JOBS_REFUSED, count_observed, timed
 from worker.outcome import FailureReason, Outcome
 from worker.perception.manifest import MODELS, EnsembleMode
 from worker.perception.perception import Perception
@@ -59,10 +59,7 @@ def process(lecture: str, number: int) -> None:
         raise ValueError("the job does not name a chunk")
     client, keys = job.connection, LectureKeys(lecture)
     if _is_uncommitted(client, keys, number) and not has_outcome(client, keys, number):
-        chunk, head = _fetch(client, keys, number)
-        with time_limit(int(job.timeout or JOB_TIMEOUT_S)):
-            outcome = _observed(chunk, one_by_one=not job.retries_left)
-        _store(client, keys, number, outcome, head)
+        _process_chunk(client, keys, number, int(job.timeout or JOB_TIMEOUT_S), one_by_one=not job.retries_left)
     commit(client, lecture)
 
 
@@ -71,7 +68,7 @@ def give_up(job: Job, kind: type[BaseException], failure: BaseException, _: Trac
     if not job.retries_left:
         fail(job, failure)
     elif _chunk_of(job):
-        count_retry(_reason(failure))
+        JOB_RETRIES.labels(_reason(failure)).inc()
     return True
 
 
@@ -82,15 +79,15 @@ def fail(job: Job, failure: BaseException) -> None:
         try:
             _store(job.connection, keys, number, Outcome(failure=_reason(failure)))
             commit(job.connection, keys.lecture)
-        except ValueError:  # no worker of ours wrote the lecture's state: none of its chunks can be committed
-            count_refused("foreign_state")
+        except ValueError:  # a stranger wrote the lecture's state, so none of its chunks can be committed
+            JOBS_REFUSED.labels("foreign_state").inc()
 
 
 def make_room(client: redis.Redis) -> bool:
     """Process one chunk in flight, without its job. Returns whether there was one.
 
-    Used when Redis is full and RQ cannot dequeue a job. It replaces the pixels of the chunk by the outcome, which is
-    many times smaller. If another worker processes the same chunk, that is harmless.
+    Used when Redis is full and RQ cannot dequeue a job. The outcome replaces the pixels of the chunk and is many times
+    smaller. It is harmless if another worker processes the same chunk.
     """
     try:
         with_pixels = [
@@ -103,10 +100,7 @@ def make_room(client: redis.Redis) -> bool:
         if not with_pixels:
             return False
         keys, number = choice(with_pixels)  # nosec B311  # no secret depends on it
-        chunk, head = _fetch(client, keys, number)
-        with time_limit(JOB_TIMEOUT_S):
-            outcome = _observed(chunk, one_by_one=False)
-        _store(client, keys, number, outcome, head)
+        _process_chunk(client, keys, number, JOB_TIMEOUT_S, one_by_one=False)
     except Exception as failure:  # the chunk's own job will raise it again and handle it
         log.error("could not make room in Redis", error=_described(failure))
         return False
@@ -132,9 +126,17 @@ def _is_uncommitted(client: redis.Redis, keys: LectureKeys, number: int) -> bool
     return bool(fed and state) and number >= msgspec.json.decode(state, type=LectureProgress).next_chunk
 
 
+def _process_chunk(client: redis.Redis, keys: LectureKeys, number: int, seconds: int, one_by_one: bool) -> None:
+    """Fetch a chunk, observe it within a time limit of `seconds`, and store the outcome."""
+    chunk, head = _fetch(client, keys, number)
+    with time_limit(seconds):
+        outcome = _observed(chunk, one_by_one)
+    _store(client, keys, number, outcome, head)
+
+
 @timed("fetch")
 def _fetch(client: redis.Redis, keys: LectureKeys, number: int) -> tuple[Chunk, bytes]:
-    """The chunk, and its head as stored. The head identifies it if another lecture begins under the same id."""
+    """The chunk, and its stored head, which shows later whether Redis still has the same chunk (see `_store`)."""
     fields = cast(dict[bytes, bytes], client.hgetall(keys.chunk(number)))
     if not fields:
         raise ChunkGone(f"chunk {number} is gone")
@@ -142,7 +144,7 @@ def _fetch(client: redis.Redis, keys: LectureKeys, number: int) -> tuple[Chunk, 
 
 
 def _observed(chunk: Chunk, one_by_one: bool) -> Outcome:
-    """The outcome of a chunk. `one_by_one`, for the last attempt: pictures that raise are left out and fail alone."""
+    """The outcome of a chunk. `one_by_one` is for the last attempt: a picture that raises fails alone."""
     if chunk.head.ending is not None:
         return Outcome(ending=chunk.head.ending)
     chunk, raising = _without_raising(chunk) if one_by_one else (chunk, {})

@@ -42,6 +42,7 @@ def seconds(text: str) -> float:
 
 def port(text: str, lowest: int = 0) -> int:
     """A TCP port; 0 means any free one."""
+    # `str`, here and below, because typer also passes defaults, which are numbers.
     if not (str(text).isascii() and str(text).isdecimal() and lowest <= int(text) < 65536):
         raise ValueError(f"{text!r} is not a port: a number from {lowest} to 65535")
     return int(text)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import redis
 
 from producer.embedded.server import last_message, private_redis
-from producer.outage import SpokenPatience
+from producer.outage import RetryWithMessages
 from worker.contract.connection import RedisUnusable, connect
 from worker.contract.credentials import without_credentials
 
@@ -30,7 +30,7 @@ def connected(url: str | None) -> Iterator[tuple[redis.Redis, str]]:
                 raise RedisLost(f"lost the private Redis: {failure}; {last_message()}") from None
         return
     shown = without_credentials(url)
-    with connect(url, SpokenPatience(shown)) as client:
+    with connect(url, RetryWithMessages(shown)) as client:
         try:
             yield client, url
         except redis.exceptions.NoPermissionError as failure:

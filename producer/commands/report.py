@@ -22,7 +22,7 @@ def report(
     roster: RosterOption = None,
     redis: RedisOption = None,
 ) -> None:
-    """Write a page to read: the class over time, notable moments, each participant's presence, and how sure it is."""
+    """Write the teacher's page: the class over time, notable moments, each participant, and how certain models are."""
     from producer.reading.report.writing import check_report_path  # late: slow to load
     from producer.reading.report.writing import report as write_report
 

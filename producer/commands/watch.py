@@ -32,14 +32,14 @@ def watch(
     """Follow a lecture's events until it ends."""
     with connected(redis) as (client, _):
         names = names_in(client, lecture, roster) if roster is not None else None
-        class_only = read_lecture(client, lecture).info.class_only
+        class_only = read_lecture(client, lecture).info.class_only  # raises before anything is drawn
         waiting = _Waiting(client, lecture)
         if not json and sys.stdout.isatty():
             _watch_live(client, lecture, participant, from_start, names, waiting)
             return
-        show = (JsonLines(names) if json else PlainLines(names, class_only)).show
+        output = JsonLines(names) if json else PlainLines(names, class_only)
         for event in follow(client, lecture, participant, from_start, while_waiting=waiting):
-            show(event)
+            output.show(event)
 
 
 def _watch_live(
@@ -57,17 +57,16 @@ def _watch_live(
         waiting()
         table.tick()
 
-    read_lecture(client, lecture)  # raises before anything is drawn if there is no such lecture
     with LiveTable(lecture, lambda: read_lecture(client, lecture), names, whole=participant is None) as table:
         for event in follow(client, lecture, participant, from_start, while_waiting=while_waiting):
             table.show(event)
 
 
 class _Waiting:
-    """Called every second without an event. After PATIENCE calls it says once if probably no event will ever come."""
+    """Called once a second while no event comes. The call number QUIET_CALLS says if no event is likely to come."""
 
     # A feed renews its heartbeat every 10 s, and a worker that loads its models is not listed yet.
-    PATIENCE = 15
+    QUIET_CALLS = 15
 
     def __init__(self, client: redis_py.Redis, lecture: str) -> None:
         self._client = client
@@ -76,7 +75,7 @@ class _Waiting:
 
     def __call__(self) -> None:
         self._seconds += 1
-        if self._seconds == self.PATIENCE:
+        if self._seconds == self.QUIET_CALLS:
             found = read_lecture(self._client, self._lecture)
             if not found.fed and (found.abandoned or not workers_listen(self._client)):
-                say(f"nobody feeds lecture {self._lecture}, and nobody works on it; waiting (Ctrl-C ends that)")
+                say(f"no producer feeds lecture {self._lecture}, and no worker works on it; waiting (Ctrl-C ends that)")

@@ -1,14 +1,15 @@
-"""Lectures whose producer was killed. The private Redis ran on without it, and no worker is left to end them."""
+"""End lectures whose producer and workers were killed while the private Redis kept running."""
 
 import time
 from functools import partial
 from typing import cast
 
 import redis
+from msgspec import structs
 from redis.client import Pipeline
 
 from worker.contract.keys import RUNNING, SCAN_STEP, LectureKeys
-from worker.contract.lecture_hash import LectureFields, as_hash, ledger_from_hashes
+from worker.contract.lecture_hash import ledger_from_hashes
 from worker.contract.lifetimes import RETENTION_S
 from worker.contract.messages import EndEvent
 from worker.contract.queue import RQ_KEYS
@@ -16,9 +17,9 @@ from worker.contract.streams import ABANDONED, end_lecture
 
 
 def stop_abandoned(client: redis.Redis) -> None:
-    """End all running lectures as stopped. The caller must be alone: nobody else feeds or works.
+    """End all running lectures as stopped. Nobody else may feed or work at the same time.
 
-    Frames in flight count as never sampled. A command that resumes the lecture feeds them again.
+    Frames in flight count as not sampled. If the lecture is resumed, they are fed again.
     """
     lectures = cast(set[bytes], client.smembers(RUNNING))
     if not lectures:
@@ -41,10 +42,9 @@ def _end(keys: LectureKeys, pipe: Pipeline) -> None:
     if info.get(b"status") != b"running":
         return
     done = ledger_from_hashes(info, {})
-    committed: LectureFields = {"sampled": done.published + done.dropped + done.failed}
-    ledger = ledger_from_hashes({**info, b"sampled": str(committed["sampled"]).encode()}, {})
+    ledger = structs.replace(done, sampled=done.published + done.dropped + done.failed)
     retention = int(info.get(b"retention", RETENTION_S))
     end = EndEvent(keys.lecture, "stopped", ABANDONED, ledger)
     end_lecture(pipe, keys, end, [each.decode() for each in participants], time.time(), retention)
-    pipe.hset(keys.info, mapping=as_hash(committed))
+    pipe.hset(keys.info, "sampled", ledger.sampled)
     pipe.delete(keys.feeder)

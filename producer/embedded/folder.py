@@ -14,7 +14,7 @@ class EmbeddedError(Exception):
     """The embedded mode cannot run here; the message says why and what to do."""
 
 
-# Bytes of a socket's path. Linux has room for 107, macOS for 103.
+# Bytes of a socket's path. Linux allows 107.
 LONGEST_SOCKET_PATH = 100
 
 
@@ -33,9 +33,9 @@ def data_folder() -> Path:
 
 
 def socket_path(folder: Path) -> Path:
-    """The socket of the server of `folder`: in it or, if that path is too long for a socket, in the system's /tmp.
+    """The server's socket: in `folder` or, if that path is too long for a socket, in the system's temporary folder.
 
-    Raises EmbeddedError if that is too long as well: Redis would cut it off and listen somewhere else.
+    Raises EmbeddedError if both paths are too long, because Redis would listen at a shortened path.
     """
     there = folder / "redis.sock"
     if len(os.fsencode(there)) <= LONGEST_SOCKET_PATH:

@@ -1,8 +1,8 @@
 """The private redis-server of the embedded mode. All commands of a user that run at the same time share it.
 
-Results are stored as a snapshot (RDB), which is written when no frames are in flight. An append-only file or regular
-snapshots would write pixels to disk, where they must never be. So a power cut loses the lecture that is being ingested;
-the recording is still there.
+Results are stored as a snapshot (RDB), which is written only when no frames are in flight. An append-only file or
+regular snapshots would write pixels to disk, where they must never be. The price: a power cut loses the results of the
+lecture that is being ingested.
 
 If the snapshot cannot be written, the server keeps running with all results until a command can write it.
 """
@@ -28,7 +28,7 @@ from worker.contract.connection import OLDEST_REDIS
 from worker.contract.keys import CHUNKS, SCAN_STEP
 
 # Seconds to load or write results. A slow disk takes some seconds for hundreds of megabytes.
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 POLL_S = 0.02
 
 RESULTS = "results.rdb"
@@ -43,15 +43,15 @@ class ResultsUnsaved(Exception):
 def private_redis() -> Iterator[str]:
     """The URL of the user's private Redis. It runs while this context, or another one of the same user, is open.
 
-    The first command starts it, and the last one stops it. If a killed command left a server behind, it is used. The
-    next command that is alone ends the lectures of killed producers as stopped.
+    The first command starts it, and the last one stops it. If a killed command left a server running, that server is
+    used. A command that is alone at its start ends the lectures of killed producers as stopped.
     Raises EmbeddedError if the server cannot be started, and at the end ResultsUnsaved if results cannot be written.
     """
     folder = data_folder()
     socket = socket_path(folder)
     with (folder / "users.lock").open("wb") as users:
         with _alone(folder):
-            alone = _is_last(users)
+            alone = _is_only_user(users)
             fcntl.flock(users, fcntl.LOCK_SH)
             server = None if _answers(socket) else _start(folder, socket)
             if alone:
@@ -61,10 +61,10 @@ def private_redis() -> Iterator[str]:
             yield f"unix://{quote(str(socket))}"
         finally:
             with _alone(folder):
-                if _is_last(users):
+                if _is_only_user(users):
                     _stop(socket, folder)
                     if server is not None:
-                        server.wait(timeout=PATIENCE_S)
+                        server.wait(timeout=TIMEOUT_S)
                 else:
                     _save(socket, folder)
 
@@ -77,13 +77,14 @@ def last_message() -> str:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Only one command at a time starts or stops the server."""
+    """Inside, no other command starts or stops the server."""
     with (folder / "start.lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _is_last(users: IO[bytes]) -> bool:
+def _is_only_user(users: IO[bytes]) -> bool:
+    """Whether no other command uses the server. Gives up this command's lock; if it is alone, locks exclusively."""
     fcntl.flock(users, fcntl.LOCK_UN)
     try:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -94,13 +95,13 @@ def _is_last(users: IO[bytes]) -> bool:
 
 def _client(socket: Path) -> redis.Redis:
     return redis.Redis(
-        unix_socket_path=str(socket), protocol=2, socket_timeout=PATIENCE_S, retry=Retry(NoBackoff(), retries=0)
+        unix_socket_path=str(socket), protocol=2, socket_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), retries=0)
     )
 
 
 def _answers(socket: Path) -> bool:
     """Whether a server listens there. If it still loads its results, wait."""
-    until = time.monotonic() + PATIENCE_S
+    until = time.monotonic() + TIMEOUT_S
     with _client(socket) as client:
         while True:
             try:
@@ -154,7 +155,7 @@ def _start(folder: Path, socket: Path) -> subprocess.Popen[bytes]:
 
 def _stop(socket: Path, folder: Path) -> None:
     """Write the snapshot, without any pixels, and end the server, if it still runs."""
-    with _client(socket) as client, _gone_or_kept(folder):
+    with _client(socket) as client, _saving(folder):
         for pixels in client.scan_iter(CHUNKS, count=SCAN_STEP):
             client.unlink(pixels)
         client.save()
@@ -163,13 +164,14 @@ def _stop(socket: Path, folder: Path) -> None:
 
 def _save(socket: Path, folder: Path) -> None:
     """Write the snapshot if no pixels are in flight. Otherwise the command that feeds them writes it later."""
-    with _client(socket) as client, _gone_or_kept(folder):
+    with _client(socket) as client, _saving(folder):
         if next(client.scan_iter(CHUNKS, count=SCAN_STEP), None) is None:
             client.save()
 
 
 @contextmanager
-def _gone_or_kept(folder: Path) -> Iterator[None]:
+def _saving(folder: Path) -> Iterator[None]:
+    """Raise ResultsUnsaved if Redis cannot write the snapshot. If the server is gone, there is nothing to save."""
     try:
         yield
     except redis.ConnectionError:

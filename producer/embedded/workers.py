@@ -26,7 +26,7 @@ LOG = "worker.log"
 
 
 class WorkersEnded(Exception):
-    """The workers ended by themselves. If `refused`, they could not start, and another attempt would not help."""
+    """The workers ended by themselves. `refused` means that they could not start, and a retry would not help."""
 
     def __init__(self, message: str, refused: bool) -> None:
         super().__init__(message)
@@ -44,7 +44,7 @@ class Workers:
         self._log.write_bytes(b"")
         self._supervisor = subprocess.Popen(
             self._command,
-            cwd=Path(worker.contract.__file__).parents[2],  # `-m` looks here first, so it finds the same `worker`
+            cwd=Path(worker.contract.__file__).parents[2],  # `-m` searches here first and finds this `worker`
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -74,7 +74,7 @@ class Workers:
             raise WorkersEnded(f"the workers ended by themselves: {why} (see {self._log})", refused=code == 2)
 
     def _write_log(self) -> None:
-        """Write what the workers print to a file. If they did it themselves, a full disk would end them."""
+        """Copy the workers' output to a file. If they wrote to it themselves, a full disk would end them."""
         assert self._supervisor.stdout is not None
         with self._supervisor.stdout as printed, self._log.open("ab", buffering=0) as log:
             for line in printed:

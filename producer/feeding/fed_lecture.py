@@ -1,11 +1,10 @@
-"""A lecture in Redis, as its feed holds and writes it: the lease, the accounts, and the chunks."""
+"""A lecture in Redis while it is fed: its lease, its chunks, and the producer's part of its ledger."""
 
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from uuid import uuid4
 
 import redis
@@ -18,7 +17,6 @@ from producer.metrics.counters import IN_FLIGHT_BYTES
 from producer.saying import say
 from worker.contract.connection import room_for_feeding
 from worker.contract.keys import RUNNING, LectureKeys, checked_id
-from worker.contract.lecture_hash import LectureFields, as_hash
 from worker.contract.lifetimes import FEEDER_TTL_S, FRAMES_TTL_S
 from worker.contract.messages import Chunk, InFlight, encode
 from worker.contract.queue import enqueue_chunk, frame_queue
@@ -33,8 +31,6 @@ LONGEST_POLL_S = 0.5
 
 # Seconds between two heartbeats. A heartbeat lasts for FEEDER_TTL_S, so two may be missed.
 RENEW_EVERY_S = 10.0
-
-T = TypeVar("T")
 
 
 class LectureGone(Exception):
@@ -52,9 +48,9 @@ def pauses() -> Iterator[float]:
 class FedLecture:
     """One lecture in Redis, held by one feed from `start` or `resume` to `release`.
 
-    The lease is a token in the lecture's hash, which every transaction checks. It shows whether a transaction was done
-    whose answer was lost, so every write may be repeated and the ledger still balances. It also stops a feed that was
-    suspended for hours while another one took over its lecture.
+    The lease is a token in the lecture's hash, which every transaction checks. If the answer to a transaction was lost,
+    the hash shows whether Redis carried it out. So every write may be repeated, and the ledger still balances. The
+    token also stops a feed that was suspended while another feed took over its lecture.
     Errors of Redis come through as redis.RedisError, after the client's own retries.
     """
 
@@ -87,31 +83,36 @@ class FedLecture:
         return fed
 
     def push(self, number: int, chunk: Chunk, sampled: int) -> None:
-        """Store a chunk and enqueue its job; `sampled` frames have been sampled with it. Waits while Redis is full.
+        """Store a chunk and enqueue its job. `sampled` is the number of frames sampled until now, this chunk included.
 
-        Raises LectureGone.
+        Waits while Redis is full. Raises LectureGone.
         """
         self._when_not_full(lambda: self._store(number, chunk, sampled))
         self._when_not_full(lambda: enqueue_chunk(self._queue, self._lecture, number))
 
     def count_dropped(self, sampled: int, dropped: int) -> None:
         """Set the ledger's counts of sampled and dropped frames. Waits while Redis is full. Raises LectureGone."""
-        account = partial(self._account_dropped, sampled, dropped)
+
+        def account(pipe: Pipeline) -> None:
+            self._must_be_held(pipe)
+            pipe.multi()
+            pipe.hset(self.keys.info, mapping={"sampled": sampled, "dropped": dropped, DROPPED_OVERLOAD: dropped})
+
         self._when_not_full(lambda: self._client.transaction(account, self.keys.info))
 
-    def in_flight(self) -> list[InFlight]:
-        """The chunks in flight. Raises LectureGone."""
+    def in_flight(self) -> dict[int, InFlight]:
+        """The chunks in flight by number. Raises LectureGone."""
         with self._client.pipeline(transaction=False) as pipe:
             pipe.exists(self.keys.info)
-            pipe.hvals(self.keys.in_flight)
-            exists, values = pipe.execute()
+            pipe.hgetall(self.keys.in_flight)
+            exists, stored = pipe.execute()
         self._must_exist(exists)
-        chunks = [json.decode(value, type=InFlight) for value in values]
-        IN_FLIGHT_BYTES.set(sum(chunk.size for chunk in chunks))
+        chunks = {int(number): json.decode(value, type=InFlight) for number, value in stored.items()}
+        IN_FLIGHT_BYTES.set(sum(chunk.size for chunk in chunks.values()))
         return chunks
 
     def free_memory(self, wanted: float) -> float:
-        """Bytes for which Redis has memory. If these are fewer than `wanted`, a message says so once."""
+        """Bytes that Redis still has room for. If they are fewer than `wanted`, one message says that Redis is full."""
         memory = room_for_feeding(self._client)
         if memory < wanted or memory <= 0:
             self._say_full()
@@ -126,12 +127,10 @@ class FedLecture:
             return
         self._renew_at = time.monotonic() + RENEW_EVERY_S
         self._must_be_held(self._client)
-        in_flight = cast(dict[bytes, bytes], self._client.hgetall(self.keys.in_flight))
-        sizes = {int(number): json.decode(chunk, type=InFlight).size for number, chunk in in_flight.items()}
-        IN_FLIGHT_BYTES.set(sum(sizes.values()))
+        chunks = self.in_flight()
         with self._client.pipeline(transaction=False) as pipe:
-            for number, size in sizes.items():
-                if size:
+            for number, chunk in chunks.items():
+                if chunk.size:
                     pipe.expire(self.keys.chunk(number), FRAMES_TTL_S)
             pipe.expire(self.keys.feeder, FEEDER_TTL_S)  # a full Redis refuses SET, but not this
             *_, renewed = pipe.execute()
@@ -153,8 +152,8 @@ class FedLecture:
 
     def _store(self, number: int, chunk: Chunk, sampled: int) -> None:
         key = self.keys.chunk(number)
-        # The pixels go first and without WATCH: an unrelated change of the lecture must not send them again. If nothing
-        # follows, they expire. Remains of a killed feed under this number are deleted.
+        # The pixels are stored first and without WATCH, so that an unrelated change of the lecture does not send them
+        # again. If the next transaction fails, they expire. A killed feed may have left keys with this number.
         with self._client.pipeline() as pipe:
             pipe.delete(key, self.keys.outcome(number))
             pipe.hset(key, mapping=cast(Mapping[Any, Any], chunk.to_hash()))
@@ -170,7 +169,7 @@ class FedLecture:
     def _account(self, pipe: Pipeline, number: int, chunk: Chunk, sampled: int) -> None:
         token, chunks = cast(list[bytes | None], pipe.hmget(self.keys.info, "feed", "chunks"))
         if token == self._token and int(chunks or 0) == number + 1:
-            return  # done before, and only the answer was lost; the chunk may be committed by now
+            return  # Redis has done it already, and only the answer was lost
         self._must_be_held(pipe)
         if int(chunks or 0) != number:
             raise LectureGone(
@@ -178,30 +177,23 @@ class FedLecture:
                 "synced?); --resume continues with what is left, once workers have ended it"
             )
         in_flight = InFlight(chunk.head.frame_count, chunk.size)
-        # The total and not an increment, which a repeated transaction would count twice.
-        fields: LectureFields = {"sampled": sampled, "chunks": number + 1}
         pipe.multi()
         pipe.hset(self.keys.in_flight, str(number), encode(in_flight))
         pipe.expire(self.keys.in_flight, self._retention)
-        pipe.hset(self.keys.info, mapping=as_hash(fields))
+        # A total and not an increment: a repeated transaction would count an increment twice.
+        pipe.hset(self.keys.info, mapping={"sampled": sampled, "chunks": number + 1})
         pipe.set(self.keys.feeder, 1, ex=FEEDER_TTL_S)
 
-    def _account_dropped(self, sampled: int, dropped: int, pipe: Pipeline) -> None:
-        self._must_be_held(pipe)
-        fields: LectureFields = {"sampled": sampled, "dropped": dropped}
-        pipe.multi()
-        pipe.hset(self.keys.info, mapping={**as_hash(fields), DROPPED_OVERLOAD: dropped})
-
-    def _when_not_full(self, write: Callable[[], T]) -> T:
+    def _when_not_full(self, write: Callable[[], object]) -> None:
         """Write to Redis. While it is full, wait for the workers to make room, and try again."""
         for pause in pauses():
             try:
-                return write()
+                write()
+                return
             except redis.OutOfMemoryError:
                 self._say_full()
             time.sleep(pause)
             self.renew()
-        raise AssertionError("the pauses do not end")
 
     def _say_full(self) -> None:
         if not self._said_full:

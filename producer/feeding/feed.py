@@ -24,7 +24,7 @@ from producer.metrics.counters import (
 from producer.presentation.clock import clock
 from worker.contract.messages import Chunk, ChunkHead, Ending, FinalStatus
 
-# Default budget: sixteen of the largest chunks. They keep as many workers busy, and Redis has much more memory.
+# Default budget: sixteen of the largest chunks. So sixteen workers are busy, and Redis has much more memory than this.
 MAX_BYTES = 64 * 2**20
 
 # A live source has at most this many seconds of frames in flight, so that the events of an overloaded system are at
@@ -33,7 +33,7 @@ LIVE_IN_FLIGHT_S = 30.0
 
 
 class FeedProgress(NamedTuple):
-    """How far a feed is: frames fed, media time of the last one in seconds, frames dropped."""
+    """The progress of a feed: frames fed, media time of the last one in seconds, frames dropped."""
 
     frames: int = 0
     t: float = 0.0
@@ -41,7 +41,7 @@ class FeedProgress(NamedTuple):
 
 
 class FrameSource(Protocol):
-    """What a feed reads; `producer.feeding.sources.source.Source` is one."""
+    """The part of `producer.feeding.sources.source.Source` that a feed reads."""
 
     @property
     def live(self) -> bool: ...
@@ -91,9 +91,9 @@ class Feed:
     def run(self, source: FrameSource, stop: threading.Event) -> None:
         """Feed all of `source`, then finish the lecture: done, failed if the source fell short, or stopped.
 
-        A recording waits for room. Of a live source, the oldest chunks are dropped and counted if there is no room.
-        When `stop` is set, a recording starts no further chunk, so that a feed that resumes it cuts the same chunks.
-        Of a live source, the frames in hand are still fed if there is room for them. Raises LectureGone.
+        A recording waits for room. A live source does not: if there is no room, its oldest chunks are dropped and
+        counted. When `stop` is set, a recording starts no further chunk, so that a feed that resumes it forms the same
+        chunks. The backlog of a live source is still fed if there is room for it. Raises LectureGone.
         """
         if source.live:
             self._feed_live(source, stop)
@@ -111,14 +111,14 @@ class Feed:
 
         A chunk that exceeds the whole budget waits until nothing is in flight. Raises LectureGone.
         """
-        for pause in pauses():
-            if self._room(size) >= size:
-                return True
+        growing_pauses = pauses()
+        while self._room(size) < size:
+            pause = next(growing_pauses)
             WAITING_SECONDS.inc(pause)
             if stop.wait(pause):
                 return False
             self._lecture.renew()
-        raise AssertionError("the pauses do not end")
+        return True
 
     @PUSH_SECONDS.time()
     def push(self, chunk: Chunk) -> None:
@@ -137,7 +137,7 @@ class Feed:
             self.progress = self.progress._replace(frames=frames, t=chunk.head.frames[-1].t)
 
     def finish(self, status: FinalStatus, reason: str | None = None) -> None:
-        """Push the ending: workers end the lecture with it when everything before it is committed."""
+        """Push the ending. Workers end the lecture with it, after everything before it is committed."""
         self.push(Chunk(ChunkHead([], self._width, self._height, Ending(status, reason)), []))
         self._lecture.release()
 
@@ -160,7 +160,7 @@ class Feed:
             yield frame
 
     def _feed_live(self, source: FrameSource, stop: threading.Event) -> None:
-        """A thread of its own reads the source, which never waits; this one speaks to Redis."""
+        """A second thread reads the source, because a live source never waits. This thread writes to Redis."""
         enough = threading.Event()
         backlog = Backlog(self._fps, self._width, self._height, self._max_bytes)
         reader = threading.Thread(target=backlog.fill, args=(source.frames(enough),), name="reading", daemon=True)
@@ -188,7 +188,7 @@ class Feed:
             stop.wait(POLL_S)
 
     def _count_dropped(self, dropped: int) -> None:
-        """Add to the ledger what was dropped; `dropped` is the number of all dropped frames of the source."""
+        """Write the number of all `dropped` frames of the source to the ledger, if it has changed."""
         new = dropped - self.progress.dropped
         if new:
             self._lecture.count_dropped(self.progress.frames + dropped, dropped)
@@ -197,11 +197,11 @@ class Feed:
             self.progress = self.progress._replace(dropped=dropped)
 
     def _room(self, size: float = 0, max_frames: float = math.inf) -> float:
-        """Bytes that may still be pushed: infinite if nothing is in flight, 0 if `max_frames` frames are.
+        """Bytes that may be pushed now: the rest of the budget, but not more than Redis has memory for.
 
-        It is never more than Redis has memory for; if that is less than `size`, a message says so once.
+        A chunk of any size may be pushed if nothing is in flight, and none if `max_frames` frames are in flight.
         """
-        in_flight = self._lecture.in_flight()
+        in_flight = self._lecture.in_flight().values()
         memory = self._lecture.free_memory(size)
         if sum(chunk.frames for chunk in in_flight) >= max_frames:
             return 0.0

@@ -25,7 +25,7 @@ def packed(frames: Iterable[SampledFrame], width: int, height: int) -> Iterator[
     pending: list[SampledFrame] = []
     for _, pictures in groupby(frames, key=lambda picture: picture.frame):
         frame = list(pictures)
-        if pending and not _fits(frame, pending):
+        if pending and not fits(frame, pending, PACKED_S):
             yield chunk_of(pending, width, height)
             pending = []
         pending += frame
@@ -45,6 +45,7 @@ def bytes_of(frames: Iterable[SampledFrame]) -> int:
     return sum(len(frame.jpeg) for frame in frames)
 
 
-def _fits(frame: list[SampledFrame], chunk: list[SampledFrame]) -> bool:
+def fits(frame: list[SampledFrame], chunk: list[SampledFrame], seconds: float) -> bool:
+    """Whether the pictures of one more frame fit into a chunk that is shorter than `seconds`."""
     both = [*chunk, *frame]
-    return len(both) <= PACKED_PICTURES and frame[0].t - chunk[0].t < PACKED_S and bytes_of(both) <= PACKED_BYTES
+    return len(both) <= PACKED_PICTURES and frame[0].t - chunk[0].t < seconds and bytes_of(both) <= PACKED_BYTES

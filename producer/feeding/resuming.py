@@ -8,7 +8,7 @@ from redis.client import Pipeline
 
 from producer.feeding.starting import NewLecture
 from worker.contract.keys import NO_SUCH_KEY, LectureKeys
-from worker.contract.lecture_hash import LectureFields, LectureInfo, as_hash
+from worker.contract.lecture_hash import LectureInfo
 from worker.contract.lifetimes import FEEDER_TTL_S
 from worker.contract.messages import EndEvent, InFlight, LectureProgress
 from worker.contract.streams import entry_event
@@ -19,10 +19,10 @@ class LectureNotResumable(Exception):
 
 
 class Interrupted(Struct, frozen=True):
-    """A lecture that nobody feeds any more and that is not over.
+    """A lecture that has no feed any more and has not ended.
 
-    `source`, `fps`, the size in pixels, `participant` and `retention` (seconds) are those it was started with. `frames`
-    frames were fed, so the first missing frame has this number. `next_chunk` is the number of the next chunk.
+    It was started with `source`, `fps`, the size in pixels, `participant` and `retention` (seconds). `frames` frames
+    were fed, so the first missing frame has this number. `next_chunk` is the number of the next chunk.
     """
 
     source: str
@@ -73,7 +73,9 @@ def read_interrupted(client: redis.Redis, lecture: str) -> Interrupted:
     progress = json.decode(stored, type=LectureProgress)
     in_flight = cast(dict[bytes, bytes], client.hgetall(keys.in_flight))
     if any(json.decode(chunk, type=InFlight).frames == 0 for chunk in in_flight.values()):
-        raise LectureNotResumable(f"lecture {lecture} ends as soon as workers have done what is in flight; wait for it")
+        raise LectureNotResumable(
+            f"lecture {lecture} ends as soon as workers have processed its last chunks; wait for it"
+        )
     return Interrupted(
         source=info.source,
         fps=info.fps,
@@ -89,8 +91,8 @@ def read_interrupted(client: redis.Redis, lecture: str) -> Interrupted:
 def take_over(pipe: Pipeline, lecture: str, interrupted: Interrupted, token: bytes) -> None:
     """Queue the writes that resume the lecture; `pipe` watches its hash, state and heartbeat.
 
-    `token` is that of its new feed. Does nothing if they were done before and only the answer was lost. Raises
-    LectureNotResumable if the lecture is not as it was when `interrupted` was read.
+    `token` is that of its new feed. Does nothing if Redis has done them already and only the answer was lost. Raises
+    LectureNotResumable if the lecture has changed since `interrupted` was read.
     """
     keys = LectureKeys(lecture)
     if pipe.hget(keys.info, "feed") == token:
@@ -98,9 +100,8 @@ def take_over(pipe: Pipeline, lecture: str, interrupted: Interrupted, token: byt
     if read_interrupted(pipe, lecture) != interrupted:
         raise LectureNotResumable(f"lecture {lecture} has just changed; try again")
     ends = _ends_of(pipe, keys)
-    fields: LectureFields = {"status": "running", "feed": token, "chunks": interrupted.next_chunk}
     pipe.multi()
-    pipe.hset(keys.info, mapping=as_hash(fields))
+    pipe.hset(keys.info, mapping={"status": "running", "feed": token, "chunks": interrupted.next_chunk})
     pipe.hdel(keys.info, "ended", "reason")
     for stream, position in ends:
         pipe.xdel(stream, position)

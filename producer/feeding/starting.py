@@ -6,7 +6,6 @@ from msgspec import Struct
 from redis.client import Pipeline
 
 from worker.contract.keys import RUNNING, LectureKeys
-from worker.contract.lecture_hash import LectureFields, as_hash
 from worker.contract.lifetimes import FEEDER_TTL_S
 from worker.contract.limits import MAX_RUNNING_LECTURES
 from worker.contract.messages import LectureChoices, encode
@@ -21,7 +20,7 @@ class TooManyLectures(Exception):
 
 
 class NewLecture(Struct, frozen=True):
-    """What a lecture is started with. `source` is kept as it is; `fps` is in frames per second, the size in pixels."""
+    """The values that a lecture is started with. `fps` is in frames per second, the size in pixels."""
 
     lecture: str
     source: str
@@ -34,7 +33,7 @@ class NewLecture(Struct, frozen=True):
 def create(pipe: Pipeline, new: NewLecture, token: bytes) -> None:
     """Queue the writes that create the lecture; `pipe` watches its hash. `token` is that of its feed.
 
-    Does nothing if they were done before and only the answer was lost. Raises LectureExists and TooManyLectures.
+    Does nothing if Redis has done them already and only the answer was lost. Raises LectureExists and TooManyLectures.
     """
     keys, choices = LectureKeys(new.lecture), new.choices
     if pipe.hget(keys.info, "feed") == token:
@@ -48,24 +47,26 @@ def create(pipe: Pipeline, new: NewLecture, token: bytes) -> None:
         raise TooManyLectures(
             f"{MAX_RUNNING_LECTURES} lectures are running on this Redis, which is the limit; wait until one is over"
         )
-    fields: LectureFields = {
-        "source": new.source,
-        "status": "running",
-        "fps": new.fps,
-        "width": new.width,
-        "height": new.height,
-        "started": time.time(),
-        "feed": token,
-        "chunks": 0,
-        "retention": choices.retention,
-        "class_only": int(choices.class_only),
-        "sampled": 0,
-        "published": 0,
-        "dropped": 0,
-        "failed": 0,
-    }
     pipe.multi()
-    pipe.hset(keys.info, mapping=as_hash(fields))
+    pipe.hset(
+        keys.info,
+        mapping={
+            "source": new.source,
+            "status": "running",
+            "fps": new.fps,
+            "width": new.width,
+            "height": new.height,
+            "started": time.time(),
+            "feed": token,
+            "chunks": 0,
+            "retention": choices.retention,
+            "class_only": int(choices.class_only),
+            "sampled": 0,
+            "published": 0,
+            "dropped": 0,
+            "failed": 0,
+        },
+    )
     pipe.expire(keys.info, choices.retention)
     pipe.set(keys.state, encode(choices), ex=choices.retention)
     pipe.set(keys.feeder, 1, ex=FEEDER_TTL_S)

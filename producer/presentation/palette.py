@@ -5,8 +5,16 @@ and tritanopia (Machado, Oliveira and Fernandes, A physiologically-based model f
 deficiency, 2009). So no view depends on distinguishing red from green.
 """
 
+from worker.contract.messages import EMOTIONS
+
 STACK = ("fear", "sadness", "disgust", "anger", "neutral", "surprise", "happiness")
 """From bottom to top, by valence: unpleasant emotions at the bottom, pleasant ones at the top."""
+
+STACKED = [EMOTIONS.index(emotion) for emotion in STACK]
+"""The index in EMOTIONS of each emotion of STACK."""
+
+PLACE_IN_STACK = [STACK.index(emotion) for emotion in EMOTIONS]
+"""The index in STACK of each emotion of EMOTIONS."""
 
 COLOURS = {
     "fear": "#74008e",

@@ -1,4 +1,4 @@
-"""From when on a participant counts as away, and which shares are shown how strongly."""
+"""Thresholds of what is shown: when a participant is away, which shares are listed, and in which tones."""
 
 AWAY_S = 5.0
 """A participant who was not seen for longer than this is away. Shorter gaps come from a face turned aside."""
@@ -7,11 +7,11 @@ MIN_SHARE = 0.005
 """Smaller shares are left out of lists, because they would be shown as 0 %."""
 
 TONES = ((0.0, 0.38), (0.45, 0.56), (0.65, 0.77), (0.85, 1.0))
-"""In report and live page: from this share on, an emotion's colour has this opacity."""
+"""In report and live page: (share, opacity). An emotion's colour has the opacity of the last share that it reaches."""
 
 SHADES = ((0.75, "█"), (0.5, "▓"), (0.0, "▒"))
-"""In the terminal: from this share on, an emotion's colour fills this much of a block. The steps differ from TONES,
-because a terminal has fewer of them."""
+"""In the terminal: (share, character). An emotion is drawn with the first character whose share it reaches. There are
+fewer steps than TONES, because a terminal has only these blocks."""
 
 
 def away_after_s(fps: float | None) -> float:

@@ -1,4 +1,4 @@
-"""The style sheet and the script that report and live page share: shared.css and shared.js, with our constants."""
+"""The style sheet and the script that report and live page share: shared.css and shared.js, and constants for them."""
 
 import json
 from importlib.resources import files

@@ -124,23 +124,12 @@ def _rows(events: Iterable[Event], names: Names | None) -> Iterator[dict[str, An
 
 
 def _row(event: EmotionEvent) -> dict[str, Any]:
-    x, y, width, height = event.box
+    """Column -> value. Columns with the name of a field hold that field; scores that are missing stay empty."""
     return {
-        "lecture": event.lecture,
-        "participant": event.participant,
-        "frame": event.frame,
-        "t": event.t,
-        "x": x,
-        "y": y,
-        "width": width,
-        "height": height,
-        "detection": event.detection,
-        "emotion": event.emotion,
+        **{name: getattr(event, name) for name in COLUMNS if hasattr(event, name)},
+        **dict(zip(("x", "y", "width", "height"), event.box, strict=True)),
         **{emotion: event.scores.get(emotion) for emotion in EMOTIONS},
         **{f"smoothed_{emotion}": event.smoothed.get(emotion) for emotion in EMOTIONS},
-        "valence": event.valence,
-        "arousal": event.arousal,
-        "model_version": event.model_version,
     }
 
 

@@ -28,7 +28,7 @@ START = b"0-0"
 
 
 class ParticipantUnknown(Exception):
-    """A participant who is not in a lecture that is over."""
+    """A lecture that is over has no such participant."""
 
 
 def follow(
@@ -40,10 +40,10 @@ def follow(
 ) -> Iterator[Event]:
     """All events of `lecture`, or those of one participant, until its EndEvent, which comes last and once.
 
-    The events of a frame come together: its participants by id, then the class. The first sightings of a new
-    participant may be published after the class event of their frame, and then come later. If `from_start` is false,
-    only new events come; of a lecture that is over that is its EndEvent. `while_waiting` is called about once a second
-    while no event comes. An exception that it raises ends the iteration.
+    The events of a frame come together: its participants by id, then the class. If the first sightings of a new
+    participant are published late, they come after the class event of their frame. If `from_start` is false, only new
+    events come; a lecture that is over then has only its EndEvent. `while_waiting` is called about once a second while
+    no event comes. An exception that it raises ends the iteration.
 
     Raises LectureUnknown, ParticipantUnknown if the lecture is over, LectureForgotten if that happens meanwhile,
     ValueError for an entry that holds no event, and redis.RedisError.
@@ -52,9 +52,11 @@ def follow(
     status = _status(client, keys)
     if status is None:
         raise LectureUnknown(lecture)
-    if participant is not None and status != b"running":
-        _check_participant(client, keys, participant)
-    events = _events(client, keys, participant)
+    events: _Events = _MergedStreams(client, keys)
+    if participant is not None:
+        if status != b"running":
+            _check_participant(client, keys, participant)
+        events = _OneStream(client, keys.participant(participant))
     if not from_start:
         events.skip_to_end()
     while True:
@@ -103,17 +105,13 @@ class _Events(Protocol):
     def read(self, wait_ms: int | None) -> Iterator[Event]: ...
 
 
-def _events(client: redis.Redis, keys: LectureKeys, participant: str | None) -> _Events:
-    return _MergedStreams(client, keys) if participant is None else _OneStream(client, keys.participant(participant))
-
-
 def _remainder(client: redis.Redis, keys: LectureKeys, events: _Events) -> Iterator[Event]:
     """The events between the last read and the lecture's end, and the EndEvent even if the stream has none."""
     for event in _all_there(events):
         yield event
         if isinstance(event, EndEvent):
             return
-    # A participant who never came has no stream. The class always has one.
+    # A participant who was never seen has no stream. The class always has one.
     for _, event in _last_entries(client, keys.class_, 1):
         if isinstance(event, EndEvent):
             yield event
@@ -165,7 +163,8 @@ class _MergedStreams:
         self._participants = _ParticipantStreams(client, keys)
 
     def skip_to_end(self) -> None:
-        # The participants first: events committed between the two reads are then read, and left out by their frame.
+        # The participants are skipped first. So an event that is committed between the two calls is read later, and
+        # left out because of its frame (`seen_frame`).
         self._participants.skip_to_end()
         self._participants.seen_frame = self._class.skip_to_end()
 

@@ -1,11 +1,9 @@
 """The lectures in Redis: list them, read one, list its participants, forget one."""
 
-from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
 import redis
-from redis.client import Pipeline
 
 from worker.contract.jobs import chunk_of_job_id
 from worker.contract.keys import LECTURES, NO_SUCH_KEY, RUNNING, SCAN_STEP, LectureKeys, lecture_of_info_key
@@ -67,15 +65,10 @@ def list_lectures(client: redis.Redis) -> list[Lecture]:
 
 def read_lecture(client: redis.Redis, name: str) -> Lecture:
     """The lecture `name`; LectureUnknown if there is none."""
-    keys = LectureKeys(name)
-
-    def reads(pipe: Pipeline) -> None:
-        pipe.hgetall(keys.info)
-        pipe.hgetall(keys.in_flight)
-        pipe.hlen(keys.participants)
-        pipe.exists(keys.feeder)
-
-    info, in_flight, participants, fed = _answers(client, reads)
+    try:
+        info, in_flight, participants, fed = _read(client, LectureKeys(name), transaction=True)
+    except redis.OutOfMemoryError:  # a full Redis refuses transactions, even to read
+        info, in_flight, participants, fed = _read(client, LectureKeys(name), transaction=False)
     if not info:
         raise LectureUnknown(name)
     return Lecture(
@@ -91,13 +84,8 @@ def read_lecture(client: redis.Redis, name: str) -> Lecture:
 def participants(client: redis.Redis, name: str) -> dict[str, ParticipantSpan]:
     """Participant id -> first and last time and frames, sorted by id; LectureUnknown if there is no such lecture."""
     keys = LectureKeys(name)
-
-    def reads(pipe: Pipeline) -> None:
-        pipe.exists(keys.info)
-        pipe.hgetall(keys.participants)
-
-    exists, spans = _answers(client, reads)
-    if not exists:
+    spans = cast(dict[bytes, bytes], client.hgetall(keys.participants))
+    if not spans and not client.exists(keys.info):
         raise LectureUnknown(name)
     return {key.decode(): msgspec.json.decode(spans[key], type=ParticipantSpan) for key in sorted(spans)}
 
@@ -105,14 +93,14 @@ def participants(client: redis.Redis, name: str) -> dict[str, ParticipantSpan]:
 def forget(client: redis.Redis, name: str) -> None:
     """Erase every key of the lecture `name`, and its jobs, failed ones included.
 
-    Raises LectureFed while a producer feeds it, and LectureUnknown if nothing of it is there. If it is interrupted, a
+    Raises LectureFed while a producer feeds it, and LectureUnknown if it has no key. If `forget` is interrupted, a
     second call finishes the work.
     """
     keys = LectureKeys(name)
     seconds = client.ttl(keys.feeder)
     if seconds != NO_SUCH_KEY:
         raise LectureFed(name, max(seconds, 1))
-    # First the keys that a commit needs, so that a worker that commits at this moment writes nothing afterwards.
+    # Hash and state are deleted first. A commit watches the state, so no worker writes anything afterwards.
     erased = client.unlink(keys.info, keys.state)
     client.srem(RUNNING, name)
     for job in _jobs(client, name):
@@ -123,16 +111,12 @@ def forget(client: redis.Redis, name: str) -> None:
         raise LectureUnknown(name)
 
 
-def _answers(client: redis.Redis, reads: Callable[[Pipeline], None]) -> list[Any]:
-    """The answers of one moment. If Redis is full it refuses even transactions that only read; then one by one."""
-    with client.pipeline(transaction=True) as pipe:
-        reads(pipe)
-        try:
-            return pipe.execute()
-        except redis.OutOfMemoryError:
-            pass
-    with client.pipeline(transaction=False) as pipe:
-        reads(pipe)
+def _read(client: redis.Redis, keys: LectureKeys, transaction: bool) -> list[Any]:
+    with client.pipeline(transaction=transaction) as pipe:
+        pipe.hgetall(keys.info)
+        pipe.hgetall(keys.in_flight)
+        pipe.hlen(keys.participants)
+        pipe.exists(keys.feeder)
         return pipe.execute()
 
 

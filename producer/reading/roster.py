@@ -25,7 +25,7 @@ MAX_ROSTER_BYTES = 256 * 1024
 
 MAX_NAME_LENGTH = 64
 
-# Unicode's categories of control characters, halves of characters, and line and paragraph separators.
+# Unicode's categories of control characters, surrogates, and line and paragraph separators.
 UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 

@@ -1,8 +1,8 @@
-"""The right to read, and the security headers of every answer.
+"""Access to the server, and the security headers of every answer.
 
-On loopback every local client may read, but only under a name of loopback: the name of a stranger's page could point
-here too (DNS rebinding). Elsewhere a client needs the token that was printed at the start. A browser sends it once in
-the address, and then a cookie. Programs send it in a header.
+On loopback every local client may read, but only if it uses a name of loopback: the name of a stranger's page could
+point here too (DNS rebinding). Elsewhere a client needs the token that was printed at the start. A browser sends it
+once in the address, and then a cookie. Programs send it in a header.
 """
 
 import hmac
@@ -64,9 +64,9 @@ class Access:
         return found is not None and _equal(found.value, self._session)
 
     def _welcome(self, path: str, words: dict[str, str]) -> Response:
-        """Sets the cookie and leads to the address without its token.
+        """A page that sets the cookie and opens the address without its token.
 
-        It is not a redirect: after a click on another page, a browser would not send a strict cookie with that.
+        It is not a redirect: if a link on another page was clicked, a browser does not send a strict cookie after one.
         """
         # Exactly one slash at the beginning, because a browser takes //host/ as another server.
         to = html.escape("/" + path.lstrip("/\\") + (f"?{urlencode(words)}" if words else ""))

@@ -1,13 +1,15 @@
 """The addresses of the server: pages, their files, and JSON for programs."""
 
 import html
+import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import redis
-from msgspec import Struct
+from msgspec import structs
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -17,12 +19,11 @@ from producer.presentation.caution import CAUTION
 from producer.presentation.web import shared_script, shared_style
 from producer.reading.analysis.names import Roster
 from producer.reading.lectures import Lecture, LectureUnknown, list_lectures, participants, read_lecture
-from producer.serving.channel import MAX_EVENTS, checked_position, follow_channel, is_over, read_page
+from producer.serving.channel import MAX_EVENTS, follow_channel, is_over, read_page
 from producer.serving.entries import START
 from producer.serving.reader import Readers, TooManyReaders
 from producer.serving.stream import HEARTBEAT, HEARTBEAT_S, RETRY, EventStream, Streams, message
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import Ledger
 
 STATIC = Path(__file__).parent / "static"
 
@@ -31,6 +32,8 @@ MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript
 DEFAULT_EVENTS = 1000
 """Events in one answer if the request gives no limit."""
 
+_POSITION = re.compile(r"[0-9]{1,20}(-[0-9]{1,20})?")
+
 
 class NotFound(Exception):
     """An address does not exist; the message says what is missing."""
@@ -38,31 +41,6 @@ class NotFound(Exception):
 
 class BadRequest(Exception):
     """A parameter of an address is wrong; the message says which."""
-
-
-class LectureItem(Struct, frozen=True):
-    """A lecture in the JSON for programs. Times are seconds since 1970."""
-
-    id: str
-    status: str
-    source: str
-    fps: float
-    started: float
-    ended: float | None
-    reason: str | None
-    participants: int
-    fed: bool
-    abandoned: bool
-    ledger: Ledger
-
-
-class ParticipantItem(Struct, frozen=True):
-    """A participant in the JSON for programs. Times are seconds of media time."""
-
-    id: str
-    first: float
-    last: float
-    frames: int
 
 
 class Site:
@@ -134,8 +112,7 @@ class Site:
 
     def participants(self, request: Request) -> Response:
         spans = participants(self._client, self._keys(request).lecture)
-        items = [ParticipantItem(each, span.first, span.last, span.frames) for each, span in spans.items()]
-        return _json({"participants": items})
+        return _json({"participants": [{"id": each, **structs.asdict(span)} for each, span in spans.items()]})
 
     def events(self, request: Request) -> Response:
         keys, participant = self._keys(request), request.path_params.get("participant")
@@ -228,10 +205,9 @@ def _json(content: object, status: int = 200) -> Response:
 
 
 def _position(text: str) -> str:
-    try:
-        return checked_position(text)
-    except ValueError as wrong:
-        raise BadRequest(str(wrong)) from None
+    if not _POSITION.fullmatch(text) or any(int(part) >= 2**64 for part in text.split("-")):
+        raise BadRequest(f"{text[:80]!r} is not a position in a stream; give one that came with an event, or {START}")
+    return text
 
 
 def _limit(text: str) -> int:
@@ -240,18 +216,12 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-def _lecture_item(lecture: Lecture) -> LectureItem:
-    info = lecture.info
-    return LectureItem(
-        id=lecture.id,
-        status=info.status,
-        source=info.source,
-        fps=info.fps,
-        started=info.started,
-        ended=info.ended,
-        reason=info.reason,
-        participants=lecture.participants,
-        fed=lecture.fed,
-        abandoned=lecture.abandoned,
-        ledger=lecture.ledger,
-    )
+def _lecture_item(lecture: Lecture) -> dict[str, Any]:
+    """A lecture in the JSON for programs. Times are seconds since 1970."""
+    info = ("status", "source", "fps", "started", "ended", "reason")
+    more = ("participants", "fed", "abandoned", "ledger")
+    return {
+        "id": lecture.id,
+        **{name: getattr(lecture.info, name) for name in info},
+        **{name: getattr(lecture, name) for name in more},
+    }

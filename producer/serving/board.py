@@ -1,7 +1,7 @@
 """The state of a lecture's live page, and patches from any earlier state to the newest.
 
-A patch holds values that replace older values, not increments. So a slow page may skip states, the server keeps nothing
-for single pages, and nothing is counted twice.
+Every state has a name, its edition. A patch holds values that replace older values, not increments. So a slow page may
+skip states, the server keeps nothing for single pages, and nothing is counted twice.
 """
 
 import secrets
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from producer.presentation.palette import STACK
+from producer.presentation.palette import PLACE_IN_STACK, STACK, STACKED
 from producer.reading.analysis.moments import in_words, moments
 from producer.reading.analysis.names import Names, Roster
 from producer.reading.analysis.timeline import Array, Timeline, TimelineBuilder
@@ -23,9 +23,9 @@ Phase = Literal["waiting", "running", "over", "forgotten"]
 
 
 class Standing(Struct, frozen=True):
-    """The lecture as a whole. `connected`: Redis answers. `caught_up`: all events were read.
+    """The lecture as a whole. `connected` is whether Redis answers, `caught_up` whether all events were read.
 
-    `read` counts the frames that were read, `fed` is whether a producer feeds the lecture. `started` and `ended` are
+    `read` counts the frames that were read, `fed` is whether a producer feeds the lecture. `started` and `ended` are in
     seconds since 1970.
     """
 
@@ -150,12 +150,12 @@ class Board:
         return self._standing.phase
 
     def begin(self, fps: float) -> None:
-        """Start with a lecture of which nothing is known yet."""
+        """Start a lecture. Everything that was added before is dropped."""
         self._clear(fps)
         self._standing = Standing(phase="running", fps=fps)
 
     def set_standing(self, lecture: Lecture, caught_up: bool) -> None:
-        """Take over the state of the lecture's hash. `caught_up`: all events were added."""
+        """Set the standing from the lecture's hash. `caught_up` is whether all its events were added."""
         info = lecture.info
         self._change(
             Standing(
@@ -174,7 +174,7 @@ class Board:
         )
 
     def add(self, event: Event) -> None:
-        """Add an event, in any order. It shows at the next `refresh`. The end is ignored; `set_standing` brings it."""
+        """Add an event, in any order. Patches show it after the next `refresh`. The EndEvent is ignored."""
         if isinstance(event, EndEvent):
             return
         self._stale = True
@@ -216,7 +216,7 @@ class Board:
             self._standing = Standing(phase="forgotten")
 
     def patch(self, since: str | None) -> Patch:
-        """The changes since the edition `since`; everything, if that edition is unknown."""
+        """The changes since the edition `since`; the whole state if that edition is unknown."""
         revision = self._known_revision(since)
         after = 0 if revision is None else revision
         return Patch(
@@ -284,7 +284,7 @@ class _Rows(Struct, frozen=True):
 
     @classmethod
     def after(cls, before: "_Rows | None", values: Array, revision: int) -> "_Rows":
-        """`values`, which replace those of `before`."""
+        """`values` as the successor of `before`: only rows that differ count as changed in this revision."""
         changed = np.full(len(values), revision, np.int64)
         if before is not None:
             old = len(before.values)
@@ -313,17 +313,13 @@ def _later(before: _Latest | None, event: EmotionEvent) -> _Latest:
     return _Latest(newest, before.frames + 1, min(before.first, event.t))
 
 
-# Index in EMOTIONS of each emotion of STACK, and the other way round.
-_STACKED = np.array([EMOTIONS.index(emotion) for emotion in STACK])
-_INDEX = np.argsort(_STACKED)
-
-
 def _rows(timeline: Timeline) -> dict[str | None, Array]:
     """The values of every step: of the class (None) [bins, 13], of each participant [bins, 3]."""
-    scores, affect = timeline.scores[:, _STACKED], [timeline.valence, timeline.arousal, timeline.margins]
+    scores, affect = timeline.scores[:, STACKED], [timeline.valence, timeline.arousal, timeline.margins]
     rows: dict[str | None, Array] = {None: np.column_stack([timeline.frames, timeline.faces, scores, *affect])}
+    place = np.array(PLACE_IN_STACK)
     for each in timeline.participants:
-        rows[each.id] = np.column_stack([each.sightings, _INDEX[each.shown], each.strength])
+        rows[each.id] = np.column_stack([each.sightings, place[each.shown], each.strength])
     return rows
 
 

@@ -1,7 +1,6 @@
 """One channel of a lecture for programs: its published events, page by page or as they come."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -9,7 +8,7 @@ import redis
 from msgspec import Struct
 from starlette.concurrency import run_in_threadpool
 
-from producer.serving.entries import START, entries_behind, last_entry
+from producer.serving.entries import entries_behind, last_entry
 from worker.contract.messages import EndEvent, Event
 
 MAX_EVENTS = 10_000
@@ -18,8 +17,6 @@ MAX_EVENTS = 10_000
 # Events sent at once, and seconds between two reads while nothing comes.
 STEP = 100
 POLL_S = 0.25
-
-_POSITION = re.compile(r"[0-9]{1,20}(-[0-9]{1,20})?")
 
 
 class PublishedEvent(Struct, frozen=True):
@@ -40,13 +37,6 @@ class Page(Struct, frozen=True):
     next: str | None
 
 
-def checked_position(text: str) -> str:
-    """`text`, if it is a position in a stream; ValueError if not."""
-    if not _POSITION.fullmatch(text) or any(int(part) >= 2**64 for part in text.split("-")):
-        raise ValueError(f"{text[:80]!r} is not a position in a stream; give one that came with an event, or {START}")
-    return text
-
-
 def read_page(client: redis.Redis, stream: str, started: float, since: str, limit: int) -> Page:
     """The first `limit` events behind the position `since`."""
     entries = entries_behind(client, {stream: since}, limit).get(stream, [])
@@ -59,7 +49,7 @@ def read_page(client: redis.Redis, stream: str, started: float, since: str, limi
 
 
 def is_over(client: redis.Redis, stream: str, since: str) -> bool:
-    """Whether nothing will come behind the position `since`, because the lecture's end is there or before it."""
+    """Whether the stream has its EndEvent at the position `since` or before it, so that nothing follows."""
     last = last_entry(client, stream)
     return last is not None and isinstance(last.event, EndEvent) and _order(last.position) <= _order(since)
 

@@ -1,4 +1,4 @@
-"""Stream entries for pages and programs. An entry that holds no event is skipped, so that a stranger's does no harm."""
+"""Stream entries for pages and programs. An entry without an event may be a stranger's; it is skipped."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """Readers of running lectures: one reader for all pages of the same lecture.
 
-A reader polls Redis and never blocks in it. So a hanging Redis holds a thread, or the end of this program, no longer
-than one answer may take.
+A reader polls Redis and never uses a blocking command. So if Redis hangs, a thread, or the end of this program, waits
+no longer than the timeout of one answer.
 """
 
 import asyncio
@@ -22,19 +22,19 @@ from producer.serving.entries import START, entries_behind
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import ClassEvent, Event, encode
 
-# Seconds between two polls: of a running lecture, of one that is over or not there yet, and without an answer from
-# Redis. Pages get changes at most every RUNNING_S, because nobody could read more.
+# Seconds between two polls: of a running lecture, of one that is over or not there yet, and while Redis does not
+# answer. Pages get changes at most every RUNNING_S, because people cannot read faster.
 RUNNING_S = 0.5
 RESTING_S = 2.0
 LOST_S = 1.0
 
-# Entries read at once from all streams together: about 50 ms of work, during which no other request is served.
+# Entries read at once from all streams together. They take about 50 ms of work, and other requests wait for that time.
 MAX_ENTRIES = 1000
 
 # A reader stays for this time after its last page was closed, so that a reload does not read everything again.
 LINGER_S = 60.0
 
-# Participants on a page. More of them can only be an error; the rest is left out.
+# Participants on a page; further ones are left out. A lecture has more only if something is wrong.
 MAX_PARTICIPANTS = 250
 
 # A reader with 49 participants takes about 15 MB, one with 250 about 70 MB.
@@ -51,8 +51,8 @@ class TooManyReaders(Exception):
 class _Update(msgspec.Struct):
     """The lecture at the time of a poll (None: there is none), and its new events.
 
-    `restarted`: the lecture is another one or its past has changed; the events are from its beginning. `more`: there
-    are more new events in Redis.
+    `restarted` means that this is another lecture, or its past has changed; the events are from its beginning. `more`
+    means that Redis has more new events.
     """
 
     lecture: Lecture | None

@@ -13,12 +13,13 @@ from redis.retry import Retry
 from producer.reading.analysis.names import Roster
 from producer.serving.access import Access, Guard
 from producer.serving.application import Site
+from worker.contract.connection import pool
 
 # Seconds for Redis to connect and to answer. After that, pages say that Redis does not answer, and it is tried again.
 REDIS_CONNECT_S = 2.0
 REDIS_ANSWER_S = 3.0
 
-# Milliseconds after which the system closes a connection whose client reads nothing, to free its place.
+# Milliseconds after which Linux closes a connection whose client reads nothing, so that another client can connect.
 STALLED_MS = 60_000
 
 # Connections, streams included. More get the answer 503.
@@ -39,7 +40,10 @@ def serve(
 
     `announce` gets the address to open. If `host` is not loopback, it contains the token. Raises ServeRefused.
     """
-    with _listening(host, port) as listener, _client(url) as client:
+    # Pages do not wait for a lost Redis. They say that it is lost. Only a connection that was closed while idle is
+    # retried.
+    retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
+    with _listening(host, port) as listener, pool(url, retry, REDIS_ANSWER_S, REDIS_CONNECT_S) as client:
         address, bound = listener.getsockname()[:2]
         access = Access(address, bound)
         site = Site(client, lecture, roster)
@@ -70,17 +74,6 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._site.stop()
         await super().shutdown(sockets)
-
-
-def _client(url: str) -> redis.Redis:
-    """A client that does not wait for a lost Redis: a page that says so is better than a page that hangs."""
-    return redis.Redis.from_url(
-        url,
-        protocol=2,
-        socket_connect_timeout=REDIS_CONNECT_S,
-        socket_timeout=REDIS_ANSWER_S,
-        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),  # one that was closed while idle
-    )
 
 
 def _listening(host: str, port: int) -> socket.socket:

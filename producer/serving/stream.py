@@ -1,6 +1,6 @@
 """Server-sent events: answers that last as long as a client reads them, limited in number.
 
-The next event of an answer is made when the last one was sent. So a slow client delays only itself.
+An answer makes its next event after the last one was sent. So a slow client delays only itself.
 """
 
 from collections.abc import AsyncGenerator

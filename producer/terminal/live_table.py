@@ -115,7 +115,6 @@ class Screen:
         self._participants: dict[str, _History] = {}
 
     def add(self, event: Event) -> None:
-        """Add an event."""
         if isinstance(event, EndEvent):
             self._end = event
             return
@@ -166,7 +165,7 @@ class Screen:
         if not self._participants:
             class_only = self._class is not None and self._class.faces > 0
             return [Text("nothing is published per person" if class_only else "nobody has been seen yet", "dim")]
-        ranked = sorted(self._participants.items(), key=lambda item: (*self._recency(item[1]), natural_order(item[0])))
+        ranked = sorted(self._participants.items(), key=lambda item: (self._away(item[1]), natural_order(item[0])))
         shown = ranked if len(ranked) <= rows else ranked[: rows - 1]
         labels = [self._label(participant) for participant, _ in shown]
         longest = min(max(map(len, labels)), MAX_LABEL)
@@ -185,11 +184,6 @@ class Screen:
             table.add_row(*cells, *([Text(f"away {clock(away)}" if away else "", "dim")] if last else []))
         more = len(ranked) - len(shown)
         return [table, *([Text(f"and {more} more", "dim")] if more else [])]
-
-    def _recency(self, history: "_History") -> tuple[bool, float]:
-        """Sorts participants in view before all others, and those by the time of their last sighting."""
-        away = self._away(history)
-        return away > 0, away
 
     def _away(self, history: "_History") -> float:
         """Seconds since a participant's last sighting; 0 if they are not away."""

@@ -3,7 +3,6 @@
 import shutil
 import sys
 from pathlib import Path
-from typing import Protocol
 
 import typer
 
@@ -15,29 +14,27 @@ from producer.terminal.progress import ProgressBar, StatusLine
 from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Event
 
 
-class Output(Protocol):
-    """A context manager that shows every event, and the end once more when all is over."""
+class Output:
+    """Shows every event. It is a context manager, because some outputs start and stop a display."""
 
-    def __enter__(self) -> object: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def show(self, event: Event) -> None: ...
-
-    def conclude(self, end: EndEvent) -> None: ...
-
-
-class JsonLines:
-    """Each event at once as a line of JSON on standard output, and nothing else."""
-
-    def __init__(self, names: Names | None = None) -> None:
-        self._names = names
-
-    def __enter__(self) -> "JsonLines":
+    def __enter__(self) -> object:
         return self
 
     def __exit__(self, *_: object) -> None:
         pass
+
+    def show(self, event: Event) -> None:
+        raise NotImplementedError
+
+    def conclude(self, end: EndEvent) -> None:
+        """Show the result, after the display has stopped."""
+
+
+class JsonLines(Output):
+    """Each event at once as a line of JSON on standard output, and nothing else."""
+
+    def __init__(self, names: Names | None = None) -> None:
+        self._names = names
 
     def show(self, event: Event) -> None:
         if self._names is not None:
@@ -45,11 +42,8 @@ class JsonLines:
         sys.stdout.buffer.write(encode_named(event, self._names) + b"\n")
         sys.stdout.buffer.flush()
 
-    def conclude(self, end: EndEvent) -> None:
-        pass
 
-
-class PlainLines:
+class PlainLines(Output):
     """One line for each participant's event (with `class_only`, for each class event), and one for the end."""
 
     def __init__(self, names: Names | None = None, class_only: bool = False) -> None:
@@ -73,7 +67,7 @@ class PlainLines:
             typer.echo(f"{event.status}{reason}: {ledger_line(event.ledger)}")
 
 
-class Overview:
+class Overview(Output):
     """Progress on standard error. At the end, on standard output, a table of the participants and what to do next."""
 
     def __init__(
@@ -124,7 +118,7 @@ class Overview:
         typer.echo(f"       {program} export {self._lecture} -o {self._lecture}.csv{redis}")
 
     def _check_names(self) -> None:
-        """Report a roster that does not fit. It does not affect what was ingested."""
+        """Say if the roster does not fit the lecture. The stored results are complete all the same."""
         if self._names is not None:
             try:
                 self._names.check(self._summary.participants)

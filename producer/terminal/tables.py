@@ -8,7 +8,7 @@ from rich.text import Text
 from producer.presentation.clock import clock
 from producer.presentation.thresholds import MIN_SHARE
 from producer.reading.analysis.names import Names
-from producer.reading.analysis.summary import Summary
+from producer.reading.analysis.summary import Summary, emotion_shares
 from producer.reading.lectures import Lecture
 
 
@@ -37,7 +37,9 @@ def participants_table(summary: Summary, names: Names | None = None) -> Table:
         table.add_column(heading, justify="right")
     table.add_column("displayed expression")
     for participant, seen in sorted(summary.participants.items()):
-        shares = ", ".join(f"{emotion} {share:.0%}" for emotion, share in seen.shares if share > MIN_SHARE)
+        shares = ", ".join(
+            f"{emotion} {share:.0%}" for emotion, share in emotion_shares(seen.emotions) if share > MIN_SHARE
+        )
         name = [] if names is None else [Text(names.of(participant) or "")]  # as text: a name is never markup
         table.add_row(participant, *name, clock(seen.first), clock(seen.last), str(seen.frames), shares)
     return table

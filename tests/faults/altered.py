@@ -1,9 +1,9 @@
 """`worker run` with faults: `python -m tests.faults.altered run ...`, with ALTERED in the environment.
 
-ALTERED is JSON. "set" has constants by their full names, with new values. "befall" has names of functions of
+ALTERED is JSON. "set" has constants by their full names, with new values. "faults" has names of functions of
 `worker.job`, each with a list of faults for the first processes that return from it: "kill" (SIGKILL), "stop"
-(SIGSTOP), "hold" (wait for the file `go`), "hang" (sleep without end), "hang deaf" (the same, and no exception
-arrives), or "go on" (none). "folder" is where the processes record which faults have happened.
+(SIGSTOP), "hold" (wait for the file `go`), "hang" (sleep without end), "hang without signals" (the same, and no
+exception arrives), or "go on" (none). "folder" is where the processes record which faults have happened.
 
 Worker processes are spawned, and a spawned process imports the main module of its parent: this one.
 """
@@ -22,10 +22,10 @@ ALTERED = "ALTERED"
 
 
 def environment(
-    folder: Path, befall: dict[str, list[str]] | None = None, set: dict[str, float] | None = None
+    folder: Path, faults: dict[str, list[str]] | None = None, set: dict[str, float] | None = None
 ) -> dict[str, str]:
     """The environment for worker processes with these faults and constants."""
-    return {**os.environ, ALTERED: json.dumps({"folder": str(folder), "befall": befall or {}, "set": set or {}})}
+    return {**os.environ, ALTERED: json.dumps({"folder": str(folder), "faults": faults or {}, "set": set or {}})}
 
 
 def happened(folder: Path) -> list[str]:
@@ -33,51 +33,51 @@ def happened(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.suffix[1:].isdecimal())
 
 
-def alter(folder: Path, befall: dict[str, list[str]], set: dict[str, float]) -> None:
+def alter(folder: Path, faults: dict[str, list[str]], set: dict[str, float]) -> None:
     for name, value in set.items():
         module, _, constant = name.rpartition(".")
         assert hasattr(importlib.import_module(module), constant), name
         setattr(importlib.import_module(module), constant, value)
     job = importlib.import_module("worker.job")
-    for name, fates in befall.items():
-        setattr(job, name, _befalling(getattr(job, name), name, fates, folder))
+    for name, its_faults in faults.items():
+        setattr(job, name, _with_faults(getattr(job, name), name, its_faults, folder))
 
 
-def _befalling(function: Callable[..., Any], name: str, fates: list[str], folder: Path) -> Callable[..., Any]:
+def _with_faults(function: Callable[..., Any], name: str, faults: list[str], folder: Path) -> Callable[..., Any]:
     @wraps(function)
-    def befallen(*arguments: Any, **options: Any) -> Any:
+    def faulty(*arguments: Any, **options: Any) -> Any:
         answer = function(*arguments, **options)
-        for number, fate in enumerate(fates):
+        for number, fault in enumerate(faults):
             try:
                 (folder / f"{name}.{number}").open("x").close()
             except FileExistsError:
                 continue
             (folder / f"{name}.{number}.pid").write_text(str(os.getpid()))
-            _befall(fate, folder)
+            _cause(fault, folder)
             break
         return answer
 
-    return befallen
+    return faulty
 
 
-def _befall(fate: str, folder: Path) -> None:
-    if fate == "kill":
+def _cause(fault: str, folder: Path) -> None:
+    if fault == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    elif fate == "stop":
+    elif fault == "stop":
         os.kill(os.getpid(), signal.SIGSTOP)
-    elif fate == "hold":
+    elif fault == "hold":
         while not (folder / "go").exists():
             time.sleep(0.02)
-    elif fate == "hang deaf":
+    elif fault == "hang without signals":
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
         time.sleep(1000)
-    elif fate == "hang":
+    elif fault == "hang":
         time.sleep(1000)
 
 
 if ALTERED in os.environ:
     alteration = json.loads(os.environ[ALTERED])
-    alter(Path(alteration["folder"]), alteration["befall"], alteration["set"])
+    alter(Path(alteration["folder"]), alteration["faults"], alteration["set"])
 
 if __name__ == "__main__":
     from worker.cli import app

@@ -18,7 +18,7 @@ from tests.faults.proxy import Proxy, proxied
 from tests.faults.slides import FPS, NEVER, SIZE, Slides, begin, published, undisturbed
 from tests.lectures import ledger_of
 from tests.producer.committing import work_on
-from worker.contract.connection import Patience, connect
+from worker.contract.connection import RetryWhileAway, connect
 from worker.contract.jobs import job_id
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.messages import Chunk, ChunkHead, Ending
@@ -43,7 +43,7 @@ def test_whichever_answer_is_lost_every_frame_is_fed_once(client: redis.Redis, r
         assert answers > 15
         for number in range(answers):
             lecture = f"l{number}"
-            with connect(proxy.url, Patience(30)) as feeding:
+            with connect(proxy.url, RetryWhileAway(30)) as feeding:
                 proxy.lose_answer(number)
                 begin(feeding, lecture).run(Slides(FRAMES), NEVER)
             jobs = [job for job in frame_queue(client).job_ids if job.startswith(f"{lecture}-")]

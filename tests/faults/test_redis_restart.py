@@ -20,7 +20,7 @@ from tests.faults.slides import FPS, NEVER, SIZE, Slides, as_printed, begin, pub
 from tests.lectures import ledger_of
 from tests.processes import eventually, workers
 from tests.producer.committing import work_on
-from worker.contract.connection import Patience, connect
+from worker.contract.connection import RetryWhileAway, connect
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import Event
 
@@ -47,7 +47,7 @@ def test_after_restarts_every_event_is_published_once(
 
 
 def test_a_feed_continues_after_a_restart_at_any_frame() -> None:
-    with durable_redis() as server, connect(server.url, Patience(30)) as client:
+    with durable_redis() as server, connect(server.url, RetryWhileAway(30)) as client:
         expected = undisturbed(client, 40)
 
         def restart(number: int) -> None:
@@ -62,7 +62,7 @@ def test_a_feed_continues_after_a_restart_at_any_frame() -> None:
 
 
 def test_writes_that_redis_lost_in_a_crash_end_the_feed_with_a_message() -> None:
-    with durable_redis() as server, connect(server.url, Patience(30)) as client:
+    with durable_redis() as server, connect(server.url, RetryWhileAway(30)) as client:
         feed = begin(client, "l")
         before = client.dump(KEYS.info)
         assert before is not None
@@ -98,7 +98,7 @@ class Camera:
 
 def test_frames_of_a_live_source_during_an_outage_are_dropped_and_counted_and_the_lecture_continues() -> None:
     camera, stop = Camera(), threading.Event()
-    with durable_redis() as server, connect(server.url, Patience(60)) as client:
+    with durable_redis() as server, connect(server.url, RetryWhileAway(60)) as client:
         feed = Feed.start(client, NewLecture("l", "camera", FPS, *SIZE))
         feeding = threading.Thread(target=feed.run, args=(camera, stop))
         feeding.start()

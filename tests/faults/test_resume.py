@@ -37,6 +37,8 @@ def test_a_lecture_resumed_twice_has_the_same_events(
             ingest.kill()
         client.delete(KEYS.feeder)  # otherwise the heartbeat of the killed producer lasts for half a minute
         with producing(*words, "--max-bytes", 1, "--resume") as ingest:
+            assert ingest.stdout is not None
+            ingest.stdout.readline()  # from now on it handles signals
             eventually(lambda: client.xlen(KEYS.class_) >= 32)
             ingest.send_signal(signal.SIGINT)
             code, _, said = finished(ingest)
@@ -155,7 +157,7 @@ def test_a_lecture_that_was_not_interrupted_is_not_resumed(
 
 def test_while_its_end_is_in_flight_a_lecture_is_not_resumed(client: redis.Redis) -> None:
     begin(client, "l").finish("stopped")
-    with pytest.raises(LectureNotResumable, match="ends as soon as workers have done what is in flight"):
+    with pytest.raises(LectureNotResumable, match="ends as soon as workers have processed its last chunks"):
         read_interrupted(client, "l")
 
 

@@ -40,10 +40,10 @@ def expected(redis_server: str) -> dict[str, list[Event]]:
 
 
 def altered(
-    url: str, processes: int, folder: Path, befall: dict[str, list[str]], set: dict[str, float] = AT_ONCE
+    url: str, processes: int, folder: Path, faults: dict[str, list[str]], set: dict[str, float] = AT_ONCE
 ) -> AbstractContextManager[subprocess.Popen[str]]:
     folder.mkdir(exist_ok=True)
-    return workers(url, processes, module="tests.faults.altered", env=environment(folder, befall, set))
+    return workers(url, processes, module="tests.faults.altered", env=environment(folder, faults, set))
 
 
 def pid_of(folder: Path, event: str) -> int:
@@ -75,11 +75,11 @@ def test_the_chunk_of_a_killed_worker_is_requeued_within_20_s() -> None:
 def test_a_worker_killed_again_and_again_at_every_step_of_a_job_changes_nothing(
     client: redis.Redis, redis_url: str, expected: dict[str, list[Event]], tmp_path: Path
 ) -> None:
-    befall = {"_fetch": ["kill"], "_observed": ["kill", "kill"], "_store": ["kill"], "commit": ["kill"]}
+    faults = {"_fetch": ["kill"], "_observed": ["kill", "kill"], "_store": ["kill"], "commit": ["kill"]}
     keys = feed_lecture(client, "l", chunks())
     # All of them in the job of the first chunk, which is always dequeued first. A job whose worker dies is not retried
     # but requeued, so it may die more often than it may fail.
-    with altered(redis_url, 1, tmp_path, befall):
+    with altered(redis_url, 1, tmp_path, faults):
         await_end(client, keys)
         eventually(lambda: nothing_left_of_jobs(client))
     assert happened(tmp_path) == ["_fetch.0", "_observed.0", "_observed.1", "_store.0", "commit.0"]
@@ -149,11 +149,11 @@ def test_a_job_that_hangs_ends_at_its_time_limit_even_if_no_exception_reaches_it
     client: redis.Redis, redis_url: str, expected: dict[str, list[Event]], tmp_path: Path
 ) -> None:
     keys = feed_lecture(client, "l", chunks())
-    befall = {"_observed": ["hang", "hang deaf"]}
+    faults = {"_observed": ["hang", "hang without signals"]}
     short = {"worker.running.admission.JOB_TIMEOUT_S": 8, "worker.time_limit.STUCK_S": 0.5}
-    with altered(redis_url, 1, tmp_path, befall, {**short, **AT_ONCE}) as supervisor:
-        deaf = pid_of(tmp_path, "_observed.1")
-        eventually(lambda: ended(deaf))
+    with altered(redis_url, 1, tmp_path, faults, {**short, **AT_ONCE}) as supervisor:
+        stuck = pid_of(tmp_path, "_observed.1")
+        eventually(lambda: ended(stuck))
         await_end(client, keys)
         supervisor.terminate()
         said, _ = supervisor.communicate(timeout=60)

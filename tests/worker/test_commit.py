@@ -13,7 +13,7 @@ from tests.lectures import events_of, ledger_of
 from tests.scraping import counted
 from tests.worker.outcomes import FRAMES_PER_CHUNK, begin, outcomes, store
 from worker.commit import commit
-from worker.contract.connection import Patience, connect
+from worker.contract.connection import RetryWhileAway, connect
 from worker.contract.messages import (
     ClassEvent,
     EmotionEvent,
@@ -53,7 +53,7 @@ def test_a_commit_is_done_once_whichever_answer_of_redis_is_lost(client: redis.R
             keys = begin(client, lecture)
             for number, outcome in enumerate(lecture):
                 store(client, keys, number, outcome)
-            with connect(proxy.url, Patience(30)) as committing:
+            with connect(proxy.url, RetryWhileAway(30)) as committing:
                 proxy.lose_answer(lost)
                 commit(committing, "l")
             events_by_lost_answer[lost] = events_of(client, keys)

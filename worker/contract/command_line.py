@@ -1,4 +1,4 @@
-"""The manner that the command lines of producer, worker and training share: error lines, `--version`, and help."""
+"""What the command lines of producer, worker and training share: error lines, `--version`, and help."""
 
 import sys
 from importlib.metadata import version
@@ -14,7 +14,7 @@ _UsageError: Any = typer.BadParameter.__base__
 
 
 def run(app: typer.Typer, program: str) -> int:
-    """Run the command line of `program`; its exit code. A usage error is one line on standard error and exit code 2."""
+    """Run the command line of `program`. Returns its exit code: 2 after a usage error, which is printed as one line."""
     try:
         return app(standalone_mode=False, prog_name=program) or 0
     except _UsageError as wrong:

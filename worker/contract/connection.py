@@ -10,7 +10,7 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from worker.contract.credentials import without_credentials
+from worker.contract.credentials import UNREADABLE_URL, without_credentials
 
 OLDEST_REDIS = (6, 2)
 """The oldest server that works. RQ's safe dequeue needs LMOVE, which came with 6.2."""
@@ -25,8 +25,8 @@ BLOCK, BLMOVE), so a longer silence means that the server or the network is gone
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 2.0
 
-# The part of Redis' `maxmemory` that producers leave to the workers. Outcomes, events, the queue and answers that carry
-# pixels need room; without it no memory would ever become free again.
+# The part of Redis' `maxmemory` that producers leave to the workers, for outcomes, events, the queue and answers with
+# pixels. Without it workers could not finish a chunk, and no memory would become free again.
 WORKERS_SHARE = 0.25
 WORKERS_SHARE_MAX = 64 * 2**20
 
@@ -35,15 +35,15 @@ class RedisUnusable(Exception):
     """A Redis that cannot be used; the message says why and what to do, and holds no password."""
 
 
-class Patience(Retry):
+class RetryWhileAway(Retry):
     """Retries a command that failed because Redis was away, for `seconds` from its first attempt.
 
-    With `when_full`, it also retries, without a time limit, a write that Redis refuses for now: Redis is at its
-    `maxmemory`, cannot save, or is not yet the master. `when_full` is called before each such retry. As soon as
-    `hurried` returns true, every failure is raised at once.
+    With `when_full`, it also retries writes that Redis refuses for now, because it is at its `maxmemory`, cannot save,
+    or is not yet the master. These retries have no time limit, and `when_full` is called before each of them. As soon
+    as `hurried` returns true, every failure is raised at once.
 
-    A command whose answer was lost is sent twice, so every write must be safe to repeat. A transaction under WATCH is
-    not repeated: redis-py makes it fail, and its caller reads the state again.
+    If the answer to a command is lost, the command is sent again, so every write must be safe to repeat. A transaction
+    under WATCH is not repeated: redis-py raises WatchError, and the caller reads the state again.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Patience(Retry):
         self._hurried = hurried
         self._when_full = when_full
 
-    def __deepcopy__(self, _: Any) -> "Patience":
+    def __deepcopy__(self, _: Any) -> "RetryWhileAway":
         return self  # holds nothing that changes, and redis-py copies it into every connection
 
     def call_with_retry(
@@ -78,15 +78,15 @@ class Patience(Retry):
                     raise
                 failures += 1
                 over = not refused and time.monotonic() >= until
-                last = over or self._hurried() or (is_retryable is not None and not is_retryable(failure))
-                if refused and not last and self._when_full is not None:
-                    self._when_full()
-                if not last:  # pause first: `fail` makes the caller of a transaction under WATCH continue
-                    time.sleep(self._backoff.compute(failures))
-                with suppress(*((redis.WatchError,) if last else ())):
-                    fail(failure, failures) if with_failure_count else fail(failure)
-                if last:
+                arguments = (failure, failures) if with_failure_count else (failure,)
+                if over or self._hurried() or (is_retryable is not None and not is_retryable(failure)):
+                    with suppress(redis.WatchError):  # it would make a transaction start again (see below)
+                        fail(*arguments)
                     raise
+                if refused and self._when_full is not None:
+                    self._when_full()
+                time.sleep(self._backoff.compute(failures))
+                fail(*arguments)  # for a transaction under WATCH it raises WatchError, so the pause comes first
 
 
 def takes_no_writes(failure: BaseException) -> bool:
@@ -94,11 +94,11 @@ def takes_no_writes(failure: BaseException) -> bool:
     return isinstance(failure, redis.OutOfMemoryError | redis.ReadOnlyError) or str(failure).startswith("MISCONF")
 
 
-def connect(url: str, patience: Retry | None = None) -> redis.Redis:
+def connect(url: str, retry: Retry | None = None) -> redis.Redis:
     """A connection pool for `url`, after one successful connection.
 
-    A command that gets no answer is retried: by default for less than a second, with `Patience(OUTAGE_S)` for that
-    long. Then it raises redis.ConnectionError or redis.TimeoutError; both mean that Redis is away.
+    A command that gets no answer is retried by `retry`, by default for less than a second. Then it raises
+    redis.ConnectionError or redis.TimeoutError; both mean that Redis is away.
 
     Raises RedisUnusable if `url` is not a Redis URL, nothing answers within CONNECT_TIMEOUT_S, the password is wrong,
     or the server is older than OLDEST_REDIS.
@@ -107,13 +107,12 @@ def connect(url: str, patience: Retry | None = None) -> redis.Redis:
     try:
         # The probe must not hang, so its timeout is short. Its few retries cover a reset connection and a restarted
         # Redis that still loads its files. The pool waits and retries for longer.
-        with _pool(url, _for_a_moment(redis.ConnectionError), CONNECT_TIMEOUT_S) as probe:
+        with pool(url, _for_a_moment(redis.ConnectionError), CONNECT_TIMEOUT_S) as probe:
             version = str(probe.info("server")["redis_version"])
-        client = pool(url, patience or _for_a_moment(redis.ConnectionError, redis.TimeoutError))
+        client = pool(url, retry or _for_a_moment(redis.ConnectionError, redis.TimeoutError))
     except ValueError as wrong:
-        # The unreadable part may belong to a password.
-        unread = "not a URL that can be read; write / ? # @ in a password as %2F %3F %23 %40"
-        raise RedisUnusable(f"--redis {shown}: {unread if shown.endswith('...') else wrong}") from None
+        why = UNREADABLE_URL if shown.endswith("...") else wrong  # the unreadable part may belong to a password
+        raise RedisUnusable(f"--redis {shown}: {why}") from None
     except TypeError:
         raise RedisUnusable(f"--redis {shown}: its query has an option that redis-py does not know") from None
     except redis.AuthenticationError:
@@ -128,20 +127,16 @@ def connect(url: str, patience: Retry | None = None) -> redis.Redis:
     return client
 
 
-def pool(url: str, patience: Retry) -> redis.Redis:
-    """Like `connect`, for a `url` that already worked: nothing is sent to Redis yet."""
-    return _pool(url, patience, ANSWER_TIMEOUT_S)
+def pool(
+    url: str, retry: Retry, answer_s: float = ANSWER_TIMEOUT_S, connect_s: float = CONNECT_TIMEOUT_S
+) -> redis.Redis:
+    """Like `connect`, for a `url` that already worked: nothing is sent to Redis yet. The timeouts are in seconds."""
+    return redis.Redis.from_url(url, protocol=2, socket_connect_timeout=connect_s, socket_timeout=answer_s, retry=retry)
 
 
 def _for_a_moment(*failures: type[Exception]) -> Retry:
     """Three more attempts within less than a second, after these failures."""
     return Retry(ExponentialBackoff(cap=1, base=0.05), 3, failures)
-
-
-def _pool(url: str, retry: Retry, socket_timeout: float) -> redis.Redis:
-    return redis.Redis.from_url(
-        url, protocol=2, socket_connect_timeout=CONNECT_TIMEOUT_S, socket_timeout=socket_timeout, retry=retry
-    )
 
 
 def room_for_feeding(client: redis.Redis) -> float:

@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 from setproctitle import setproctitle
 
+UNREADABLE_URL = "not a URL that can be read; write / ? # @ in a password as %2F %3F %23 %40"
+
 
 def without_credentials(url: str) -> str:
     """`url` without user, password and query; if these cannot be separated from the rest, only its scheme.
@@ -33,8 +35,8 @@ def masked(text: str) -> str:
 def hide_credentials() -> None:
     """Remove user, password and query of every URL from this process' title, which all users of the machine can read.
 
-    Call this first. Until then, for some hundredths of a second, they are visible. A password that must never be
-    visible belongs in the environment (REDIS_URL).
+    Call this first: until then, for some hundredths of a second, other users can read them. To avoid that, a user puts
+    the URL into the environment (REDIS_URL).
     """
     words = [masked(_URL.sub(lambda url: without_credentials(url[0]), word)) for word in sys.orig_argv]
     if words != sys.orig_argv:

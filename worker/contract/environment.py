@@ -5,5 +5,5 @@ EMBEDDED = "LECTUREPULSE_EMBEDDED"
 pipe held by the command, so the worker also ends if the command is killed."""
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The folder in which all processes of one supervisor count. prometheus_client reads this variable when it is first
-imported."""
+"""The folder in which all processes of one supervisor store their counters. prometheus_client reads this variable when
+it is first imported."""

@@ -13,7 +13,7 @@ JOB_TIMEOUT_S = 90
 ten times as long is a hang."""
 
 MAX_JOB_RETRIES = 2
-"""How often a failed job is run again. A job whose worker died is counted apart (`worker.running.leases`)."""
+"""How often a failed job is run again. Deaths of workers have a limit of their own (`worker.running.leases`)."""
 
 FAILED_JOB_TTL_S = 3600
 """Seconds that RQ keeps a failed job."""

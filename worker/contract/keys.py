@@ -83,8 +83,8 @@ class LectureKeys:
 
 
 RUNNING = "lectures:running"
-"""Set: the ids of lectures that have begun and not ended. It is written beside the transactions that begin and end a
-lecture, not in them, so it is only a hint where to search. The status in `info` decides."""
+"""Set: the ids of lectures that have begun and not ended. The transactions that begin and end a lecture do not include
+it, so it may be wrong for a moment. Readers check the status in `info`."""
 
 LECTURES = "lecture:{*}"
 """A SCAN pattern that matches the `info` key of every lecture, and other keys too."""
@@ -103,10 +103,3 @@ def lecture_of_info_key(key: str) -> str | None:
     """The lecture's id if `key` is an `info` key, else None."""
     found = re.fullmatch(rf"lecture:\{{({ID})\}}", key)
     return found[1] if found else None
-
-
-SCAN_STEP = 1000
-"""Keys that one step of a SCAN looks at."""
-
-NO_SUCH_KEY = -2
-"""The answer of TTL for a missing key."""

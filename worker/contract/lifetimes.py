@@ -14,7 +14,8 @@ OUTAGE_S = 120.0
 
 ABANDONED_S = 150.0
 """Seconds after the feeder's last heartbeat until workers end a lecture as stopped, once all its fed chunks are
-committed. It is longer than OUTAGE_S: a producer that alone lost Redis must find its lecture as it left it."""
+committed. It is longer than OUTAGE_S, so that a producer that loses Redis and comes back in time finds its lecture
+running."""
 
 RESUME_S = 24 * 3600
 """Seconds during which a stopped lecture can be resumed. `LectureKeys.state` is kept for this long."""

@@ -10,7 +10,7 @@ from rq.serializers import JSONSerializer
 from worker.contract.jobs import FAILED_JOB_TTL_S, JOB, JOB_TIMEOUT_S, MAX_JOB_RETRIES, QUEUE, job_id
 
 QUEUE_KEY = f"{RQ_KEY_PREFIX}:queue:{QUEUE}"
-"""List: the ids of waiting jobs. The list with the suffix `:intermediate` holds those that a worker is taking."""
+"""List: the ids of waiting jobs. A second list, with the suffix `:intermediate`, has those that are being dequeued."""
 
 RQ_KEYS = f"{RQ_KEY_PREFIX}:*"
 """A SCAN pattern that finds every key of RQ."""

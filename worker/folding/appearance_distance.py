@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 
 def distances(some: Sequence[bytes], others: Sequence[bytes]) -> npt.NDArray[np.float32]:
-    """Distances between two sets of descriptors, [len(some), len(others)]: the squared mean of roots of differences.
+    """Distances between two sets of descriptors, [len(some), len(others)]: (mean of the roots of differences) squared.
 
     The roots give many small differences more weight than a few large ones, such as a hand in front of the face.
     """

@@ -28,7 +28,7 @@ SCORE_DIGITS = 4
 class LectureState(LectureProgress, frozen=True):
     """All that a lecture carries from chunk to chunk. The producer writes the first: its choices alone.
 
-    `trackers` has one for each recording of one named person, and one under "" for galleries.
+    `trackers` maps each named person to the tracker of their recording. A source without names has the one under "".
     """
 
     # The stored name differs, because lectures may run across an upgrade.

@@ -30,8 +30,9 @@ MAX_DISTANCE_MOVED = 5.0
 MAX_DISTANCE_SAME_PLACE = 6.0
 RECENT_S = 3.0  # time constant of "a moment ago"
 
-# A participant whose appearance varies all the time, such as a lecturer who walks, may come back at RESTLESS times the
-# mean distance of their own recent sightings, up to MAX_DISTANCE_MOVED. RESTLESS_SHARE is the weight of the newest one.
+# The appearance of some participants varies all the time, for example of a lecturer who walks. For them the limit
+# MAX_DISTANCE_LATER grows to RESTLESS times the mean distance of their own recent sightings, up to MAX_DISTANCE_MOVED.
+# RESTLESS_SHARE is the weight of the newest sighting in that mean.
 RESTLESS = 2.5
 RESTLESS_SHARE = 0.1
 
@@ -72,8 +73,8 @@ class Sighting(Struct, frozen=True, array_like=True):
 class Track(Struct, frozen=True):
     """A face over time. `participant` is its id, empty if it has none yet; its sightings are then `waiting`.
 
-    `box`, `t` and `smoothed` are those of the last sighting. `doubtful`: at its first sighting it resembled a missing
-    participant. `restless`: mean appearance distance between recent sightings and the descriptors known before them.
+    `box`, `t` and `smoothed` are those of the last sighting. `doubtful` means that the first sighting resembled a
+    missing participant. `restless` is the mean appearance distance of recent sightings from the older descriptors.
     """
 
     participant: str = field(name="name")  # stored names differ, because lectures may run across an upgrade
@@ -125,7 +126,7 @@ def advance(state: TrackerState, frame: FrameObservation) -> tuple[TrackerState,
                 ids += 1
                 track = replace(track, participant=state.only or f"p{ids:02d}")
             else:
-                track = replace(track, waiting=[])  # beyond the limit: never published
+                track = replace(track, waiting=[])  # the limit is reached: this face is never published
         if track.participant:
             sightings += [IdentifiedSighting(track.participant, sighting) for sighting in track.waiting]
             track = replace(track, waiting=[])

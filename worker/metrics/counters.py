@@ -20,7 +20,7 @@ STEPS = ("fetch", "decode", "faces", "emotions", "appearance", "write", "commit"
 FAILURES: tuple[FailureReason, ...] = get_args(FailureReason)
 
 RefusalReason = Literal["unreadable", "function", "arguments", "unknown_lecture", "not_in_flight", "foreign_state"]
-"""Why a job is discarded before it runs or, with `foreign_state`, had no effect.
+"""Why a job is discarded before it runs. Only `foreign_state` is counted after a job ran and had no effect.
 
 A job that is `not_in_flight` may be one of ours that was in the queue twice.
 """
@@ -28,7 +28,7 @@ A job that is `not_in_flight` may be one of ours that was in the queue twice.
 REFUSALS: tuple[RefusalReason, ...] = get_args(RefusalReason)
 
 OTHER = "other"
-"""Replaces any other reason, because a stranger may have written any text to Redis. The ledger's `foreign`, too."""
+"""Replaces any reason that is not in FAILURES, also the ledger's `foreign`: a stranger may write any text to Redis."""
 
 FRAMES_PUBLISHED = Counter("frames_published", "Frames whose result was committed.", namespace=PREFIX)
 FRAMES_FAILED = Counter("frames_failed", "Frames committed as failed.", ["reason"], namespace=PREFIX)
@@ -87,31 +87,19 @@ def count_observed(faces: int, escalated: int, step_s: Mapping[Any, float], infe
 
 
 def count_committed(published: int, failed: Mapping[str, int], taken: Iterable[float | None]) -> None:
-    """Count one commit: frames published, frames failed by reason, and the time each chunk was taken (since 1970)."""
+    """Count one commit: published frames, failed frames by reason, and the latency of each chunk.
+
+    `taken` has the `ChunkHead.taken` of each chunk.
+    """
     FRAMES_PUBLISHED.inc(published)
     for reason, frames in failed.items():
-        FRAMES_FAILED.labels(_known(reason)).inc(frames)
-    for moment in taken:
-        if moment is not None:
-            LATENCY_SECONDS.observe(max(0.0, time.time() - moment))
+        FRAMES_FAILED.labels(reason if reason in FAILURES else OTHER).inc(frames)
+    for taken_at in taken:
+        if taken_at is not None:
+            LATENCY_SECONDS.observe(max(0.0, time.time() - taken_at))
 
 
-def count_retry(reason: FailureReason) -> None:
-    """Count a job that failed for this reason and is back in the queue."""
-    JOB_RETRIES.labels(reason).inc()
-
-
-def count_refused(reason: RefusalReason) -> None:
-    """Count a job that was discarded or had no effect."""
-    JOBS_REFUSED.labels(reason).inc()
-
-
-def _known(reason: str) -> str:
-    return reason if reason in FAILURES else OTHER
-
-
-# Every label value exists from the start, at zero. If a series began with its first count, Prometheus would not see it
-# rise.
+# Every label value is created here, at zero. Prometheus cannot see the first count of a series that did not exist.
 for _step in STEPS:
     STEP_SECONDS.labels(_step)
 for _reason in (*FAILURES, OTHER):

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
@@ -14,6 +13,7 @@ from prometheus_client.registry import Collector
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from worker.contract.connection import pool
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lecture_hash import LectureInfo
 from worker.contract.messages import EMOTIONS, ClassEvent, InFlight, ParticipantSpan
@@ -24,70 +24,26 @@ from worker.metrics.counters import PREFIX
 MAX_LECTURES = 100
 """Running lectures with series of their own, the newest ones. Each has some twenty series."""
 
-# Ids that are read of RUNNING. If there are more, lectures that are gone were not removed, and a sample has to do.
+# Ids that are read from RUNNING. There are more only if ended lectures were not removed. Then a random sample is read.
 MAX_IDS = 5000
 
 RECENT_S = 10.0
 """Seconds of media time that a lecture's gauges cover."""
 
-# Events that are read for that. At 2 frames per second there are 20 of them.
+# Events that are read per lecture to cover RECENT_S. At 2 frames per second 20 are enough.
 MAX_EVENTS = 50
 
 # Scrapes within this time get the same answer, so that many scrapes do not load Redis.
 CACHE_S = 1.0
 
-# Timeout of each command. A slower Redis is of no use to workers either.
+# Timeout of each command. A Redis that answers more slowly cannot serve workers either.
 COMMAND_TIMEOUT_S = 2.0
 
 # Redis may be away for this long, as in a restart or a failover, before this process counts as unhealthy.
 REDIS_AWAY_S = 30.0
 
-# Jobs at the head of the queue among which the oldest one is. Requeued jobs stand before it.
+# The oldest job is searched among this many jobs at the head of the queue. Only requeued jobs are in front of it.
 QUEUE_HEAD = 10
-
-
-@dataclass
-class LectureSnapshot:
-    """One running lecture. `age` is in seconds since its newest event, or since its start if it has none."""
-
-    lecture: str
-    info: LectureInfo
-    age: float
-    recent: list[ClassEvent]
-    spans: list[ParticipantSpan]
-
-    def values(self) -> Iterator[tuple[str, dict[str, str], float]]:
-        """Name, labels (except the lecture) and value of each of its samples."""
-        for name in ("sampled", "published", "dropped", "failed"):
-            yield f"frames_{name}", {}, getattr(self.info, name)
-        yield "source_age_seconds", {}, self.age
-        yield "participants", {}, len(self.spans)
-        if not self.recent:
-            return
-        newest = max(self.recent, key=lambda event: event.frame)
-        yield "faces", {}, newest.faces
-        if self.spans:
-            present = sum(span.last >= newest.t - RECENT_S for span in self.spans)
-            yield "coverage", {}, present / len(self.spans)
-        shown = [event for event in self.recent if event.scores and newest.t - event.t <= RECENT_S]
-        for emotion in EMOTIONS if shown else ():
-            share = _mean(event.scores.get(emotion, 0.0) for event in shown if event.scores)
-            yield "emotion_share", {"emotion": emotion}, share
-        for name in ("valence", "arousal") if shown else ():
-            yield name, {}, _mean(getattr(event, name) or 0.0 for event in shown)
-
-
-@dataclass
-class Snapshot:
-    """All that is read from Redis for one scrape."""
-
-    queued: int
-    oldest: float
-    memory: int
-    memory_limit: int
-    running: int
-    in_flight: InFlight
-    lectures: list[LectureSnapshot]
 
 
 class RedisCollector(Collector):
@@ -95,13 +51,7 @@ class RedisCollector(Collector):
 
     def __init__(self, url: str) -> None:
         # A pool of its own, because the workers' pool waits and retries for longer.
-        self._client = redis.Redis.from_url(
-            url,
-            protocol=2,
-            socket_connect_timeout=COMMAND_TIMEOUT_S,
-            socket_timeout=COMMAND_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._client = pool(url, Retry(NoBackoff(), 0), COMMAND_TIMEOUT_S, COMMAND_TIMEOUT_S)
         self._lock = threading.Lock()
         self._cached: tuple[float, list[Metric]] | None = None
         self._answered_at = time.monotonic()  # the caller has just connected
@@ -109,8 +59,8 @@ class RedisCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         with self._lock:
             if self._cached is None or time.monotonic() - self._cached[0] >= CACHE_S:
-                metrics = list(_metrics(self._snapshot()))
-                self._cached = time.monotonic(), metrics  # from the end of the reading, which may have been slow
+                metrics = self._read()
+                self._cached = time.monotonic(), metrics  # the time after reading, because reading may be slow
             return self._cached[1]
 
     def answers(self) -> bool:
@@ -126,25 +76,24 @@ class RedisCollector(Collector):
     def close(self) -> None:
         self._client.close()
 
-    def _snapshot(self) -> Snapshot | None:
-        """The snapshot; None if Redis does not answer, or the answer cannot be read."""
+    def _read(self) -> list[Metric]:
         try:
-            taken = snapshot(self._client)
-        except (redis.RedisError, ValueError, TypeError, KeyError):
-            return None
+            metrics = list(_metrics(self._client))
+        except (redis.RedisError, ValueError, TypeError, KeyError):  # no answer, or one that cannot be read
+            return [_redis_up(False)]
         self._answered_at = time.monotonic()
-        return taken
+        return [_redis_up(True), *metrics]
 
 
-def snapshot(client: redis.Redis) -> Snapshot:
-    """Read the queue, the memory and all running lectures, in three round trips. Raises redis.RedisError."""
+def _metrics(client: redis.Redis) -> Iterator[Metric]:
+    """The gauges of the queue, the memory and all running lectures, from three round trips. Raises redis.RedisError."""
     with client.pipeline(transaction=False) as pipe:
         pipe.info("memory")
         pipe.time()
         pipe.llen(QUEUE_KEY)
         pipe.lrange(QUEUE_KEY, 0, QUEUE_HEAD - 1)
         pipe.srandmember(RUNNING, MAX_IDS)
-        memory, (seconds, _), queued, head, ids = pipe.execute()
+        memory, (now, _), queued, head, ids = pipe.execute()
     known = _keys_of(ids)
     with client.pipeline(transaction=False) as pipe:
         for job in head:
@@ -162,29 +111,60 @@ def snapshot(client: redis.Redis) -> Snapshot:
             running.append((keys, info))
             in_flight += _decoded(flying, InFlight)
     running.sort(key=lambda each: each[1].started, reverse=True)
-    return Snapshot(
-        queued=queued,
-        oldest=max((_age(at, seconds) for at in created), default=0.0),
-        memory=memory["used_memory"],
-        memory_limit=memory.get("maxmemory", 0),
-        running=len(running),
-        in_flight=InFlight(sum(chunk.frames for chunk in in_flight), sum(chunk.size for chunk in in_flight)),
-        lectures=_lectures(client, running[:MAX_LECTURES], seconds),
-    )
+    oldest = max((_age(at, now) for at in created), default=0.0)
+    limit = memory.get("maxmemory", 0)
+    frames, size = sum(chunk.frames for chunk in in_flight), sum(chunk.size for chunk in in_flight)
+    yield _gauge("queue_chunks", "Chunks that wait for a worker.", queued)
+    yield _gauge("queue_oldest_seconds", "Age of the oldest chunk that waits for a worker.", oldest)
+    yield _gauge("redis_memory_bytes", "Memory that Redis uses.", memory["used_memory"])
+    yield _gauge("redis_memory_limit_bytes", "Memory that Redis may use; 0 if there is no limit.", limit)
+    yield _gauge("lectures_running", "Lectures that have begun and not ended.", len(running))
+    yield _gauge("all_in_flight_frames", "Frames in flight of all running lectures.", frames)
+    yield _gauge("all_in_flight_bytes", "JPEG bytes in flight of all running lectures.", size)
+    families = {family.name: family for family in _lecture_families()}
+    for lecture, name, labels, value in _lecture_samples(client, running[:MAX_LECTURES], now):
+        family = families[f"{PREFIX}_lecture_{name}"]
+        suffix = "_total" if family.type == "counter" else ""
+        family.add_sample(family.name + suffix, {"lecture": lecture, **labels}, value)
+    yield from families.values()
 
 
-def _lectures(client: redis.Redis, running: list[tuple[LectureKeys, LectureInfo]], now: float) -> list[LectureSnapshot]:
+def _lecture_samples(
+    client: redis.Redis, running: list[tuple[LectureKeys, LectureInfo]], now: float
+) -> Iterator[tuple[str, str, dict[str, str], float]]:
+    """Lecture, name, further labels and value of each sample."""
     with client.pipeline(transaction=False) as pipe:
         for keys, _ in running:
             pipe.xrevrange(keys.class_, count=MAX_EVENTS)
             pipe.hvals(keys.participants)
         answers = pipe.execute(raise_on_error=False)
-    lectures = []
     for (keys, info), entries, spans in zip(running, answers[::2], answers[1::2], strict=True):
         recent, newest = _recent(entries)
         age = max(0.0, now - (info.started if newest is None else newest))
-        lectures.append(LectureSnapshot(keys.lecture, info, age, recent, _decoded(spans, ParticipantSpan)))
-    return lectures
+        for name, labels, value in _values(info, age, recent, _decoded(spans, ParticipantSpan)):
+            yield keys.lecture, name, labels, value
+
+
+def _values(
+    info: LectureInfo, age: float, recent: list[ClassEvent], spans: list[ParticipantSpan]
+) -> Iterator[tuple[str, dict[str, str], float]]:
+    """Name, labels and value of each sample of one lecture. `age`: seconds since its newest event or its start."""
+    for name in ("sampled", "published", "dropped", "failed"):
+        yield f"frames_{name}", {}, getattr(info, name)
+    yield "source_age_seconds", {}, age
+    yield "participants", {}, len(spans)
+    if not recent:
+        return
+    newest = max(recent, key=lambda event: event.frame)
+    yield "faces", {}, newest.faces
+    if spans:
+        yield "coverage", {}, _mean(span.last >= newest.t - RECENT_S for span in spans)
+    shown = [event for event in recent if event.scores and newest.t - event.t <= RECENT_S]
+    for emotion in EMOTIONS if shown else ():
+        share = _mean(event.scores.get(emotion, 0.0) for event in shown if event.scores)
+        yield "emotion_share", {"emotion": emotion}, share
+    for name in ("valence", "arousal") if shown else ():
+        yield name, {}, _mean(getattr(event, name) or 0.0 for event in shown)
 
 
 def _keys_of(ids: list[bytes]) -> list[LectureKeys]:
@@ -214,7 +194,7 @@ def _decoded(values: Any, kind: type[Any]) -> list[Any]:
 
 
 def _recent(entries: Any) -> tuple[list[ClassEvent], float | None]:
-    """The class events among a stream's newest entries, and the time of the newest entry, in seconds since 1970."""
+    """The class events among `entries` (newest first), and the time of the first entry, in seconds since 1970."""
     if not isinstance(entries, list) or not entries:
         return [], None
     recent = []
@@ -241,24 +221,8 @@ def _mean(values: Iterable[float]) -> float:
     return sum(some) / len(some)
 
 
-def _metrics(taken: Snapshot | None) -> Iterator[Metric]:
-    yield _gauge("redis_up", "1 if Redis answered at this scrape, else 0.", float(taken is not None))
-    if taken is None:
-        return
-    yield _gauge("queue_chunks", "Chunks that wait for a worker.", taken.queued)
-    yield _gauge("queue_oldest_seconds", "Age of the oldest chunk that waits for a worker.", taken.oldest)
-    yield _gauge("redis_memory_bytes", "Memory that Redis uses.", taken.memory)
-    yield _gauge("redis_memory_limit_bytes", "Memory that Redis may use; 0 if there is no limit.", taken.memory_limit)
-    yield _gauge("lectures_running", "Lectures that have begun and not ended.", taken.running)
-    yield _gauge("all_in_flight_frames", "Frames in flight of all running lectures.", taken.in_flight.frames)
-    yield _gauge("all_in_flight_bytes", "JPEG bytes in flight of all running lectures.", taken.in_flight.size)
-    families = {family.name: family for family in _lecture_families()}
-    for lecture in taken.lectures:
-        for name, labels, value in lecture.values():
-            labels = {"lecture": lecture.lecture, **labels}
-            family = families[f"{PREFIX}_lecture_{name}"]
-            family.add_sample(family.name + ("_total" if family.type == "counter" else ""), labels, value)
-    yield from families.values()
+def _redis_up(up: bool) -> Metric:
+    return _gauge("redis_up", "1 if Redis answered at this scrape, else 0.", float(up))
 
 
 def _lecture_families() -> Iterator[Metric]:

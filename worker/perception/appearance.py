@@ -13,8 +13,8 @@ from worker.perception.preprocessing import Box, Image, padded_square
 
 GRID = 8
 
-# The area of the colour grid, in face widths. It is wide, because the room beside the head belongs to the person, and
-# low, because the tiles of neighbours begin above and below. Its centre is a little above the face's, on the hair.
+# The area of the colour grid, in face widths. It is wide, because the room beside the head belongs to the person. It is
+# low, because the neighbours' tiles begin above and below. Its centre is COLOURS_RISE above the face's, to cover hair.
 COLOURS_ACROSS, COLOURS_DOWN, COLOURS_RISE = 2.8, 1.6, 0.2
 RELIEF_SIDE = 1.5
 

@@ -24,7 +24,7 @@ Probabilities = npt.NDArray[np.float32]
 """[n, 7], rows sum to one, columns in the order of EMOTIONS."""
 
 Pixels = npt.NDArray[np.uint8]
-"""[n, size, size, channels], the input of a model before mean and standard deviation are applied."""
+"""[n, size, size, channels], the input of a model before it is normalized."""
 
 View = tuple[int, Colour]
 """Size and colour. Models with the same view share their pixels."""
@@ -187,7 +187,7 @@ class _LoadedModel:
         return np.concatenate(parts) if parts else np.empty((0, len(EMOTIONS)), np.float32)
 
     def _normalized(self, pixels: Pixels) -> npt.NDArray[np.float32]:
-        """Normalized pixels of one batch. All faces of a chunk as floats would take much memory."""
+        """The normalized pixels of one batch. To normalize a whole chunk at once would take too much memory."""
         normalized = pixels.astype(np.float32)
         normalized -= self._input.mean
         normalized /= self._input.std

@@ -24,6 +24,9 @@ from worker.perception.preprocessing import Box, Image, padded_square
 
 Floats = npt.NDArray[np.float32]
 
+Candidates = npt.NDArray[np.float32]
+"""What BlazeFace found in some windows, [n, 5]: the boxes in pixels of the picture, and their scores."""
+
 MODEL = "modules/face_detection/face_detection_short_range.tflite"
 INPUT_SIDE = 128  # pixels of BlazeFace's input, both ways
 ANCHOR_GRIDS = ((16, 2), (8, 6))  # cells along a side, and anchors in each cell
@@ -35,15 +38,14 @@ COARSE_SHARES = (1.0, 0.5)
 FINE_SHARES = (1 / 3,)
 SMALL_FACE = 0.15
 
-# In the next frame, a detected face is searched in a window of which it takes at least this share, with a free margin
-# of this many face widths around it. Neighbours share a window. docs/tracking.md has the measurements.
+# In the next frame, a detected face is searched in a window. The face takes at least FOLLOW_SHARE of the window's side
+# and has a free margin of FOLLOW_MARGIN face widths. Neighbours share a window. docs/tracking.md has the measurements.
 FOLLOW_SHARE = 0.16
 FOLLOW_MARGIN = 0.3
 
-# A candidate with at least CERTAIN_SCORE is a face. Any other is checked in a window CHECK_SCALE times its size with
-# the candidate in the middle, and is a face if it scores MIN_CHECKED_SCORE there. In rendered galleries (9 to 49
-# people, 720p and 1080p) every face scores 0.36 or more in its best window, and so do many things that are not faces.
-# In the check, faces score 0.73 or more and other things 0.68 or less.
+# A candidate with at least CERTAIN_SCORE is a face. Any other candidate is checked: it is put in the middle of a window
+# of CHECK_SCALE times its size, and is a face if it scores MIN_CHECKED_SCORE there. docs/tracking.md has the
+# measurements.
 MIN_CANDIDATE_SCORE = 0.30
 CERTAIN_SCORE = 0.85
 CHECK_SCALE = 3.0
@@ -52,8 +54,8 @@ MIN_CHECKED_SCORE = 0.70
 SAME_FACE_IOU = 0.3
 PART_OF_FACE = 0.6  # a box with this share inside a better one is a part of that face
 
-# A window is searched again if it has changed by this many grey levels on average. Known faces, and the bodies that
-# move with them, do not count: an area of this many face widths beside and face heights above and below each face.
+# A window is searched again if its grey levels changed by CHANGED_LEVELS on average. Known faces and their bodies are
+# left out: BODY_ASIDE face widths beside each face, and BODY_ABOVE and BODY_BELOW face heights above and below it.
 THUMBNAIL_SCALE = 8
 CHANGED_LEVELS = 2.0
 BODY_ASIDE = 1.0
@@ -78,20 +80,10 @@ class Window(NamedTuple):
 
 
 class Thumbnail(NamedTuple):
-    """A window, small: grey pixels [rows, columns], and a mask that is 0 where people are known, else 1."""
+    """A small copy of a window: grey pixels [rows, columns], and a mask that is 0 where people are known, else 1."""
 
     pixels: Image
     unknown: npt.NDArray[np.uint8]
-
-
-class _Candidates(NamedTuple):
-    """What BlazeFace found in some windows: boxes [n, 4] in pixels of the picture, and scores [n]."""
-
-    boxes: Floats
-    scores: Floats
-
-    def with_more(self, more: "_Candidates") -> "_Candidates":
-        return _Candidates(np.concatenate([self.boxes, more.boxes]), np.concatenate([self.scores, more.scores]))
 
 
 class FaceDetector:
@@ -130,21 +122,17 @@ class FaceDetector:
                 everywhere, fine = everywhere + fine, []
             rest = [w for w in everywhere if w not in chosen]
             if rest and (small or not _all_found_again(before, faces)):
-                faces = self._detections(image, candidates.with_more(self._search(image, rest)))
+                faces = self._detections(image, np.concatenate([candidates, self._search(image, rest)]))
                 chosen = everywhere
             searched.update({w: now[w] for w in chosen})
             before = faces
             yield faces
 
-    def _search(self, image: Image, chosen: list[Window]) -> _Candidates:
+    def _search(self, image: Image, chosen: list[Window]) -> Candidates:
         """The candidates of all chosen windows, not merged yet."""
-        per_window = [self._search_window(image, window) for window in chosen]
-        return _Candidates(
-            np.concatenate([np.empty((0, 4), np.float32), *(found.boxes for found in per_window)]),
-            np.concatenate([np.empty(0, np.float32), *(found.scores for found in per_window)]),
-        )
+        return np.concatenate([np.empty((0, 5), np.float32), *(self._search_window(image, each) for each in chosen)])
 
-    def _search_window(self, image: Image, window: Window) -> _Candidates:
+    def _search_window(self, image: Image, window: Window) -> Candidates:
         x, y, side = window
         method = cv2.INTER_AREA if side > INPUT_SIDE else cv2.INTER_LINEAR
         view = cv2.resize(padded_square(image, x, y, side), (INPUT_SIDE, INPUT_SIDE), interpolation=method)
@@ -156,9 +144,9 @@ class FaceDetector:
         centres = self._anchors[likely] + raw_boxes[0, likely, :2] / INPUT_SIDE
         sizes = raw_boxes[0, likely, 2:4] / INPUT_SIDE
         boxes = np.concatenate([centres - sizes / 2, sizes], axis=1) * side + np.array([x, y, 0, 0])
-        return _Candidates(boxes.astype(np.float32), scores.astype(np.float32))
+        return np.column_stack([boxes, scores]).astype(np.float32)
 
-    def _detections(self, image: Image, candidates: _Candidates) -> list[Detection]:
+    def _detections(self, image: Image, candidates: Candidates) -> list[Detection]:
         """Merge the candidates of all windows, and check those that are not certain."""
         faces: list[Detection] = []
         for box, score in _merged(candidates):
@@ -168,11 +156,12 @@ class FaceDetector:
         return faces
 
     def _checked(self, image: Image, box: Box) -> Detection | None:
-        """The face found near `box` in a window around it; None if there is none."""
+        """The face at the place of `box`, searched again in a window around it; None if there is none."""
         x, y, w, h = box
         side = round(max(w, h) * CHECK_SCALE)
         window = Window(round(x + w / 2 - side / 2), round(y + h / 2 - side / 2), side)
-        boxes, scores = self._search_window(image, window)
+        found = self._search_window(image, window)
+        boxes, scores = found[:, :4], found[:, 4]
         scores = np.where(_overlap(np.asarray(box, np.float32), boxes)[0] >= SAME_FACE_IOU, scores, 0)
         if not len(scores) or scores.max() < MIN_CHECKED_SCORE:
             return None
@@ -191,14 +180,15 @@ def windows(width: int, height: int, shares: Sequence[float] = COARSE_SHARES) ->
 
 
 def windows_around(faces: Sequence[Detection]) -> list[Window]:
-    """Windows in which these faces can be found again; few, by a greedy choice."""
+    """Windows in which these faces can be found again. A greedy choice keeps their number small."""
     if not faces:
         return []
     boxes = _boxes(faces)
     sizes = boxes[:, 2:].max(axis=1)
     margins = (FOLLOW_MARGIN * sizes)[:, np.newaxis]
     left_top, right_bottom = boxes[:, :2] - margins, boxes[:, :2] + boxes[:, 2:] + margins
-    # A possible window for every two faces: left edge at the margin of the first, upper edge at that of the second.
+    # One possible window for every pair of faces: its left edge is the margin of the first face, its upper edge the
+    # margin of the second.
     one, other = (index.ravel() for index in np.indices((len(faces), len(faces))))
     sides = np.minimum(sizes[one], sizes[other]) / FOLLOW_SHARE
     corners = np.stack([left_top[one, 0], left_top[other, 1]], axis=1)
@@ -225,10 +215,10 @@ def _starts(length: int, side: int) -> list[int]:
     return [round(i * (length - side) / steps) for i in range(steps + 1)] if steps else [0]
 
 
-def _merged(candidates: _Candidates) -> Iterator[tuple[Box, float]]:
+def _merged(candidates: Candidates) -> Iterator[tuple[Box, float]]:
     """Non-maximum suppression. The box of a face is the mean of the boxes that overlap, weighted by score."""
-    order = np.argsort(-candidates.scores, kind="stable")
-    boxes, scores = candidates.boxes[order], candidates.scores[order]
+    ordered = candidates[np.argsort(-candidates[:, 4], kind="stable")]
+    boxes, scores = ordered[:, :4], ordered[:, 4]
     left = np.ones(len(scores), bool)
     for i in range(len(scores)):
         if not left[i]:
@@ -256,7 +246,7 @@ def _boxes(faces: Sequence[Detection]) -> Floats:
 
 
 def _overlaps_any(face: Detection, faces: list[Detection]) -> bool:
-    """Whether `face` is one of `faces`, or a part of one. The check can end on a neighbour that is already there."""
+    """Whether `face` is one of `faces`, or a part of one. The second check may find a known neighbour."""
     iou, inside = _overlap(_boxes([face]), _boxes(faces))
     return bool(((iou >= SAME_FACE_IOU) | (inside >= PART_OF_FACE)).any())
 
@@ -272,7 +262,7 @@ def _thumbnails(image: Image, chosen: list[Window], people: list[Detection]) -> 
     height, width = image.shape[:2]
     k = THUMBNAIL_SCALE
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    # Sizes are rounded up, and exact where possible: a whole scale is several times faster.
+    # The size is rounded up. OpenCV is several times faster if the scale is a whole number.
     small = np.asarray(cv2.resize(grey, (-(-width // k), -(-height // k)), interpolation=cv2.INTER_AREA), np.uint8)
     unknown = np.ones(small.shape, np.uint8)
     for x, y, w, h in (face.box for face in people):

@@ -98,9 +98,8 @@ def load_manifest(folder: Path, mode: EnsembleMode = "full") -> Manifest:
     except OSError as failure:
         raise ManifestError(f"{path}: {failure.strerror}; make one with `training quantize`") from None
     try:
-        _check_version(
-            msgspec.json.decode(written, type=_Versioned).version, path
-        )  # first: another version may have other fields
+        # The version is checked first, because another version may have other fields.
+        _check_version(msgspec.json.decode(written, type=_Versioned).version, path)
         manifest = msgspec.json.decode(written, type=Manifest)
     except msgspec.DecodeError as wrong:
         raise ManifestError(f"{path}: {wrong}; make it again with `training quantize`") from None

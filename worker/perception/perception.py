@@ -81,27 +81,28 @@ class Perception:
         with _timed(step_s, "emotions"):
             pairs = zip(pictures, detected, strict=True)
             crops = [face_crop(picture, face.box) for picture, faces in pairs for face in faces]
-            # All crops of the chunk together: models are faster in full batches, and one frame seldom fills a batch.
+            # All crops of the chunk are predicted together, because the models are faster in full batches.
             predictions = self._ensemble.predict(crops)
-        per_face = zip(map(tuple, predictions.scores.tolist()), predictions.labels(), strict=True)
+        scores_and_labels = zip(map(tuple, predictions.scores.tolist()), predictions.labels(), strict=True)
         with _timed(step_s, "appearance"):
-            frames = [
-                FrameObservation(stamp, _face_observations(picture, faces, per_face, stamp.size or source_size))
-                for stamp, picture, faces in zip(stamps, pictures, detected, strict=True)
-            ]
+            frames = []
+            for stamp, picture, faces in zip(stamps, pictures, detected, strict=True):
+                size = stamp.size or source_size
+                observed = [_observation(picture, size, face, *next(scores_and_labels)) for face in faces]
+                frames.append(FrameObservation(stamp, observed))
         escalated = int(predictions.escalated.sum())
         return Observations(frames, failed, len(crops), escalated, step_s, predictions.inference_s)
 
     def _detect(self, stamps: list[FrameStamp], pictures: list[Image]) -> list[list[Detection]]:
         """The faces of each picture in reading order.
 
-        Recordings are searched one by one, because the detector expects faces where they were in the frame before.
+        Each recording is searched by itself, because the detector expects a face where it was one frame before.
         """
         found: dict[int, list[Detection]] = {}
         for recording in {stamp.participant for stamp in stamps}:
             own = [i for i, stamp in enumerate(stamps) if stamp.participant == recording]
             found.update(zip(own, self._detector.detect_in_frames([pictures[i] for i in own]), strict=True))
-        return [_in_reading_order(_most_certain(found[i])) for i in range(len(pictures))]
+        return [_in_reading_order(found[i]) for i in range(len(pictures))]
 
 
 @contextmanager
@@ -111,24 +112,18 @@ def _timed(step_s: dict[Step, float], step: Step) -> Iterator[None]:
     step_s[step] = time.perf_counter() - begun
 
 
-def _face_observations(
-    picture: Image,
-    faces: list[Detection],
-    per_face: Iterator[tuple[ScoreVector, dict[str, str]]],
-    size: tuple[int, int],
-) -> list[FaceObservation]:
-    """Observations of one picture's faces. `per_face` continues with their scores, `size` is the source's in pixels."""
+def _observation(
+    picture: Image, size: tuple[int, int], face: Detection, scores: ScoreVector, labels: dict[str, str]
+) -> FaceObservation:
+    """One face of a picture. `size` is the width and height of the source in pixels; the picture may be smaller."""
     across, down = size[0] / picture.shape[1], size[1] / picture.shape[0]
-    observations = []
-    for face, (scores, labels) in zip(faces, per_face, strict=False):  # `faces` first, so that it ends the loop
-        x, y, w, h = face.box
-        box = x * across, y * down, w * across, h * down
-        observations.append(FaceObservation(box, face.score, scores, labels, descriptor(picture, face.box)))
-    return observations
+    x, y, w, h = face.box
+    box = x * across, y * down, w * across, h * down
+    return FaceObservation(box, face.score, scores, labels, descriptor(picture, face.box))
 
 
 def _decoded(chunk: Chunk) -> tuple[list[FrameStamp], list[Image], dict[int, str]]:
-    """The pictures that can be decoded, with their stamps; and the frames of the others, with the reasons."""
+    """The stamps and pixels of the pictures that can be decoded, and the failure reasons of the other frames."""
     stamps, pictures = [], []
     failed: dict[int, str] = {}
     for stamp, jpeg in zip(chunk.head.frames, chunk.jpegs, strict=True):
@@ -142,7 +137,7 @@ def _decoded(chunk: Chunk) -> tuple[list[FrameStamp], list[Image], dict[int, str
 
 
 def _picture(jpeg: bytes) -> Image:
-    """The decoded JPEG, [height, width, 3]; BadPicture if it is not one, or its header has an unusable size."""
+    """The decoded JPEG, [height, width, 3]. Raises BadPicture if it is not a JPEG or has an unusable size."""
     try:
         with JpegImageFile(BytesIO(jpeg)) as header:  # reads the header only
             width, height = header.size
@@ -161,13 +156,10 @@ def _picture(jpeg: bytes) -> Image:
     return np.asarray(picture, np.uint8)
 
 
-def _most_certain(faces: list[Detection]) -> list[Detection]:
-    return sorted(faces, key=lambda face: -face.score)[:MAX_FACES]
-
-
 def _in_reading_order(faces: list[Detection]) -> list[Detection]:
-    """Row by row, and from left to right in a row, so that p01 is at the top left of a gallery."""
+    """The MAX_FACES highest scores, row by row and from left to right, so that p01 is at the top left."""
     if not faces:
         return faces
+    faces = sorted(faces, key=lambda face: -face.score)[:MAX_FACES]
     row = float(np.median([face.box[3] for face in faces]))
     return sorted(faces, key=lambda face: (round((face.box[1] + face.box[3] / 2) / row / 1.5), face.box[0]))

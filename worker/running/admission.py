@@ -1,8 +1,8 @@
 """Admission of jobs: only jobs for a chunk in flight run. All others are discarded.
 
 RQ runs everything that a job names: its function, its callbacks, its webhooks. A job that RQ cannot read ends the
-worker. But a stranger may have written the job. So it is checked here first, and RQ gets only the few fields that our
-jobs have.
+worker. But a stranger may have written the job. So each job is checked here first, and RQ gets only the few fields that
+our jobs have.
 """
 
 import re
@@ -21,7 +21,7 @@ from worker.contract.jobs import FAILED_JOB_TTL_S, JOB, JOB_TIMEOUT_S, MAX_JOB_R
 from worker.contract.keys import LectureKeys
 from worker.contract.limits import MAX_CHUNKS
 from worker.contract.queue import discard_job, enqueue_chunk, frame_queue
-from worker.metrics.counters import RefusalReason, count_refused
+from worker.metrics.counters import JOBS_REFUSED, RefusalReason
 
 # Our call takes some 100 bytes. A stranger's may become a thousand times larger when zlib decompresses it.
 MAX_CALL_BYTES = 4096
@@ -148,7 +148,7 @@ def check_call(data: bytes) -> tuple[str, int]:
 def refuse(client: redis.Redis, job: str | bytes, reason: RefusalReason) -> None:
     """Discard a job and count it. If it has the id of a chunk in flight, that chunk is enqueued again."""
     discard_job(client, job)
-    count_refused(reason)
+    JOBS_REFUSED.labels(reason).inc()
     if (chunk := chunk_of_job_id(job)) and client.hexists(LectureKeys(chunk[0]).in_flight, str(chunk[1])):
         enqueue_chunk(frame_queue(client), *chunk)
 

@@ -6,6 +6,7 @@ has lost its lease does not change the job's data any more.
 """
 
 import time
+from contextlib import suppress
 from typing import cast
 
 import redis
@@ -19,17 +20,18 @@ from rq.job_lifecycle import record_job_failure
 from rq.timeouts import JobTimeoutException
 
 from worker.job import fail
-from worker.metrics.counters import count_retry
+from worker.metrics.counters import JOB_RETRIES
 
 log = structlog.get_logger()
 
-# If a whole machine dies, its chunks must be back in work within 20 s: one lease, one sweep, and some reserve. A live
-# worker renews its lease four times in this time.
+# If a whole machine dies, its jobs must be requeued within 20 s: one lease, one sweep, and some reserve. A live worker
+# renews its lease four times during one lease.
 LEASE_S = 12
 RENEW_EVERY_S = 3.0
 
-# Worker deaths after which a job is still requeued; the next one fails it. More than its retries, because most deaths
-# have other causes (a machine goes, a network stalls). But a picture that kills every worker must fail in the end.
+# A job is requeued after this many deaths of its worker. The next death fails it. The number is larger than the job's
+# retries, because most workers die for other reasons (a machine stops, a network stalls). But a picture that kills
+# every worker must fail in the end.
 MAX_WORKER_DEATHS = 9
 
 
@@ -39,10 +41,10 @@ def renew(client: redis.Redis, execution: Execution) -> bool:
     with client.pipeline(transaction=False) as pipe:
         pipe.zscore(registry, this)
         pipe.expire(execution.key, LEASE_S)  # a full Redis still takes this
-        # All fields: if the lease has expired, RQ could not read a key with some of them.
+        # All fields are written, because RQ cannot read a key with only some of them, and the lease may have expired.
         pipe.hset(execution.key, mapping={**execution.serialize(), "last_heartbeat": time.time()})
         pipe.expire(execution.key, LEASE_S)
-        pipe.zadd(registry, {this: time.time() + LEASE_S}, xx=True)  # as RQ does; shows how long the run has lasted
+        pipe.zadd(registry, {this: time.time() + LEASE_S}, xx=True)  # as RQ does; `_exceeded_time_limit` reads it
         listed, *_ = pipe.execute(raise_on_error=False)
     if isinstance(listed, Exception):
         raise listed
@@ -56,7 +58,7 @@ def drop_run(job: Job, execution: Execution) -> None:
         pipe.srem(execution.worker_executions_key, execution.composite_key)
         pipe.execute()
     if not job.connection.hexists(job.key, "data"):  # the other worker has finished the job
-        job.connection.delete(job.key)  # it only holds this run's late updates
+        job.connection.delete(job.key)  # the key only holds what this run wrote too late
 
 
 def requeue_expired(queue: Queue) -> None:
@@ -99,29 +101,33 @@ def _requeue(queue: Queue, execution: Execution) -> None:
         if pipe.exists(execution.key):
             return
         lease_end = pipe.zscore(registry, execution.composite_key)
-        job = _started_job(queue, execution.job_id) if lease_end is not None else None
-        deaths = (int(cast(bytes, pipe.hget(key, "deaths")) or 0) if job else 0) + 1
-        stuck = job is not None and _exceeded_time_limit(job, lease_end or 0.0)
-        again = job is not None and (job.should_retry if stuck else deaths <= MAX_WORKER_DEATHS)
-        if job is not None and not again:
+        if lease_end is None or (job := _started_job(queue, execution.job_id)) is None:
+            pipe.multi()
+            _remove_run(pipe, registry, execution)
+            with suppress(redis.WatchError):
+                pipe.execute()
+            return
+        deaths = int(cast(bytes, pipe.hget(key, "deaths")) or 0) + 1
+        stuck = _exceeded_time_limit(job, lease_end)
+        again = job.should_retry if stuck else deaths <= MAX_WORKER_DEATHS
+        if not again:
             fail(job, JobTimeoutException() if stuck else AbandonedJobError())
         pipe.multi()
         _remove_run(pipe, registry, execution)
-        if job is not None and again:
+        if again:
             if stuck and job.retries_left:
                 job.retries_left -= 1
             queue._enqueue_job(job, pipeline=pipe, at_front=True)  # the whole lecture may wait for it
             pipe.hset(key, "deaths", deaths)
-        elif job is not None:
+        else:
             record_job_failure(job, "its worker died too often", pipe)
         try:
             pipe.execute()
         except redis.WatchError:
             return
-    if job is not None and again:
-        count_retry("timeout" if stuck else "worker_died")
-    if job is not None:
-        log.warning("job requeued" if again else "job failed", job=execution.job_id, worker_deaths=deaths)
+    if again:
+        JOB_RETRIES.labels("timeout" if stuck else "worker_died").inc()
+    log.warning("job requeued" if again else "job failed", job=execution.job_id, worker_deaths=deaths)
 
 
 def _started_job(queue: Queue, job_id: str) -> Job | None:

@@ -1,7 +1,7 @@
 """Repair of lectures whose producer died: chunks without a job, and abandoned lectures.
 
 A chunk that is in flight without a job gets one. A lecture that no producer feeds is ended as stopped, once all fed
-chunks are committed. All facts are in Redis, except how long a lecture has had no producer, which is kept here.
+chunks are committed. Redis does not store since when a lecture has no producer, so `LectureRepair` remembers it.
 """
 
 import time
@@ -56,7 +56,10 @@ class LectureRepair:
         return lectures
 
     def _lecture(self, name: str) -> "_Lecture | None":
-        """The lecture; None if it does not run, and then it is no longer listed. ValueError if a stranger wrote it."""
+        """The lecture. If it does not run, it is removed from RUNNING, and the result is None.
+
+        Raises ValueError if a stranger wrote it.
+        """
         keys = LectureKeys(name)
         with self._client.pipeline(transaction=False) as pipe:  # a full Redis refuses transactions, even to read
             pipe.hget(keys.info, "status")
@@ -75,7 +78,10 @@ class LectureRepair:
         return _Lecture(name, bool(fed), [number for number in in_flight if number >= next_chunk])
 
     def _enqueue_jobless(self, lectures: list["_Lecture"]) -> None:
-        """Enqueue chunks in flight without outcome and job, at the second check in a row: a job may be on its way."""
+        """Enqueue chunks in flight without outcome and job.
+
+        A chunk must be without a job at two checks in a row, because a producer stores the chunk before the job.
+        """
         jobs = _jobs(self._queue)
         jobless = {
             (lecture.name, number)

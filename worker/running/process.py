@@ -24,7 +24,7 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
 
 from worker import time_limit
-from worker.contract.connection import ANSWER_TIMEOUT_S, Patience, pool
+from worker.contract.connection import ANSWER_TIMEOUT_S, RetryWhileAway, pool
 from worker.contract.jobs import JOB_TIMEOUT_S, QUEUE
 from worker.job import give_up, load_perception, make_room
 from worker.perception.manifest import EnsembleMode
@@ -37,7 +37,7 @@ log = structlog.get_logger()
 # Seconds after which an idle worker checks whether it has to stop.
 IDLE_S = 1
 
-# Seconds after its last heartbeat for which a worker is still registered; RQ adds a minute.
+# A worker stays registered for this many seconds after its last heartbeat. RQ adds a minute.
 WORKER_TTL_S = 20
 
 # Seconds in which a process that has to stop may finish its job. Then it is killed.
@@ -83,7 +83,7 @@ class ChunkWorker(SimpleWorker):
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[Job, Queue] | None:
-        """Wait for a job, a short time at once. Returns None, which ends the work loop, if the worker has to stop."""
+        """Wait for a job, IDLE_S at a time. Returns None, which ends RQ's loop, if the worker has to stop."""
         while not self._stop_requested:
             with self._ending_if_stopped():
                 if found := super().dequeue_job_and_maintain_ttl(IDLE_S, max_idle_time=IDLE_S):
@@ -179,9 +179,9 @@ def serve(url: str, name: str, mode: EnsembleMode, ready: c_bool) -> None:
     load_perception(mode)  # before the first job, whose time limit would include it
     ready.value = True
     stopping = threading.Event()
-    with pool(url, Patience(math.inf, hurried=stopping.is_set)) as second:
-        patience = Patience(math.inf, hurried=stopping.is_set, when_full=lambda: make_room(second))
-        worker = chunk_worker(pool(url, patience), name, stopping=stopping)
+    with pool(url, RetryWhileAway(math.inf, hurried=stopping.is_set)) as second:
+        retry = RetryWhileAway(math.inf, hurried=stopping.is_set, when_full=lambda: make_room(second))
+        worker = chunk_worker(pool(url, retry), name, stopping=stopping)
         with _heartbeat(worker, url):
             worker.work(logging_level="WARNING")
 
@@ -189,7 +189,7 @@ def serve(url: str, name: str, mode: EnsembleMode, ready: c_bool) -> None:
 def chunk_worker(
     client: redis.Redis, name: str, prepare_for_work: bool = True, stopping: threading.Event | None = None
 ) -> ChunkWorker:
-    """RQ's worker `name`. With `prepare_for_work` false, it represents one that ran in another process.
+    """RQ's worker `name`. If `prepare_for_work` is false, it stands for a worker of another process.
 
     `stopping` is set when the worker has to stop.
     """

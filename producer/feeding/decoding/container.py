@@ -12,15 +12,16 @@ from av.video.stream import VideoStream
 from producer.feeding.decoding.wire import StreamTarget
 from worker.contract.limits import MAX_FRAME_PIXELS, MAX_RECORDING_BYTES
 
-# Seconds for a connection and its answer, and again to detect the streams. Cameras send a key frame at least every ten
-# seconds, so the first picture comes within this time.
+# FFmpeg may wait this many seconds for a connection and its answer, and as long again to detect the streams. Cameras
+# send a key frame at least every ten seconds.
 OPEN_S = 10.0
 
-# Seconds without a packet after which a stream counts as cut off. An HLS stream pauses between two segments, which are
-# 6 s long by Apple's rules (HLS Authoring Specification, 7.5), by older rules 10 s.
+# Seconds without a packet after which a stream counts as cut off. An HLS stream pauses between two segments. They are 6
+# s long by Apple's rules (HLS Authoring Specification, 7.5), and were 10 s by older rules.
 READ_S = 15.0
 
-# FFmpeg derives the length of a running HLS stream from the size of its playlist and the bit rate: milliseconds.
+# FFmpeg reports a running HLS stream as some milliseconds long (size of the playlist by bit rate). So a recording must
+# be at least this long.
 LEAST_RECORDING_S = 1.0
 
 
@@ -31,8 +32,8 @@ class Unreadable(Exception):
 def open_file(file: BinaryIO) -> InputContainer:
     """The recording in an open file. Raises Unreadable.
 
-    FFmpeg reads through `file` and does not know its name, so it interprets no pattern and no protocol in the name, and
-    opens nothing that a playlist names.
+    FFmpeg reads through `file` and does not know its name. So it interprets no pattern or protocol in the name, and
+    opens no file that a playlist names.
     """
     try:
         return av.open(_Nameless(file), "r", options={"protocol_whitelist": "none"}, metadata_errors="replace")

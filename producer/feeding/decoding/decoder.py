@@ -15,6 +15,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from msgspec import json
 
 from producer.feeding.decoding.container import Unreadable, is_recording, open_file, open_stream
 from producer.feeding.decoding.live_video import LiveVideo
@@ -30,17 +31,15 @@ from producer.feeding.decoding.wire import (
     Opened,
     Order,
     Sampled,
-    decode_order,
-    encode,
 )
+from worker.contract.messages import encode
 
 # Pixels of the longer side of a JPEG, as in Full HD. A face in a gallery of 49 then still has about 90 pixels.
 LONGEST_SIDE = 1920
 JPEG_QUALITY = 90
 ALIVE_EVERY_S = 1.0
 
-# Memory of this process, whatever a file asks of a codec. H.264 of 8192 x 8192 with 4 reference pictures takes 1.25 GB
-# (PyAV 18.1); with 16, the maximum, another 1.2 GB.
+# Limit of this process' memory, because a file can make a codec allocate any amount (docs/benchmarks.md).
 ADDRESS_SPACE_BYTES = 4 * 2**30
 
 Send = Callable[[bytes], None]
@@ -50,7 +49,7 @@ def main() -> None:
     """Read the order from standard input, decode, answer. When standard input ends, the process ends at once."""
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would contain the address, with its password
-    order = decode_order(sys.stdin.buffer.readline())
+    order = json.decode(sys.stdin.buffer.readline(), type=Order)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     answers = Connection(order.answers, readable=False)
     try:
@@ -65,9 +64,9 @@ def decode(order: Order, send: Send) -> None:
     try:
         if isinstance(order.target, FileTarget):
             with Path(os.fsdecode(order.target.path)).open("rb") as file:
-                begin = needed_from(open_file(file), order.first / order.fps, alive) if order.first else 0
+                first_packet = needed_from(open_file(file), order.first / order.fps, alive) if order.first else 0
                 file.seek(0)
-                video = RecordedVideo(open_file(file), order.fps, alive, "the file is damaged", begin)
+                video = RecordedVideo(open_file(file), order.fps, alive, "the file is damaged", first_packet)
                 _decode_recording(video, order, send)
             return
         container = open_stream(order.target)
@@ -90,7 +89,7 @@ def _decode_recording(video: RecordedVideo, order: Order, send: Send) -> None:
         if encoder is None:
             encoder = JpegEncoder(picture, order.size)
             expected = None if video.duration is None else sample_count(video.duration, order.fps)
-            send(encode(Opened(encoder.width, encoder.height, video.duration, expected)))
+            send(encode(Opened(encoder.width, encoder.height, expected)))
         if sample.frame < order.first:
             continue
         jpeg = None if picture is last else encoder.jpeg(picture)
@@ -152,7 +151,7 @@ def _quarter_turns(picture: av.VideoFrame) -> int:
 
 
 def _alive_sender(send: Send) -> Callable[[], None]:
-    """A function to be called often; it sends `Alive` every second, so that the way to the next sample may be long."""
+    """A function to be called often. It sends `Alive` once a second, so that the parent knows that decoding goes on."""
     due = time.monotonic() + ALIVE_EVERY_S
 
     def alive() -> None:

@@ -18,9 +18,9 @@ from producer.feeding.decoding.pacing import StreamClock
 class LiveVideo:
     """The best video stream of a live source, for one connection. Raises Unreadable if there is none.
 
-    `alive` is called for every packet. A web server sends again what it has, such as the last HLS segment, even when
-    nobody publishes any more. If `remembering`, the marks of key frames are collected in `marks`, and pictures before
-    the first key frame that is not among `known_key_frames` are skipped.
+    `alive` is called for every packet. After a reconnection, a web server may send old video again, such as the last
+    HLS segment. So if `remembering`, the marks of key frames are collected in `marks`, and all pictures before the
+    first key frame that is not among `known_key_frames` are skipped.
     """
 
     def __init__(

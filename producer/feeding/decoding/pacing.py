@@ -6,13 +6,14 @@ from typing import TypeVar
 
 from producer.feeding.decoding.sampling import ROUNDING_S, Sample
 
-# A larger step back is not jitter: the stream's clock restarted.
+# If the stream's clock steps back by more than this, it restarted. Smaller steps are jitter.
 CLOCK_BACK_S = 1.0
 
-# A step that exceeds the time in which it came by more than this is one of the clock, not of time.
+# If the stream's clock advances by this much more than the wall clock from one picture to the next, it jumped.
 CLOCK_FORWARD_S = 10.0
 
-# A picture that comes this much later than its stamp says was not delayed: its clock stood still with the sender.
+# If a picture comes this much later than its stamp says, the stream's clock stood still, because the sender did. The
+# network delays a picture by less.
 LATE_S = 10.0
 
 P = TypeVar("P")
@@ -33,7 +34,7 @@ class StreamClock:
         self._t = 0.0
 
     def at(self, stamp: float | None, came: float) -> float:
-        """The time of the picture with this `stamp` of the stream, which came at `came` of a monotonic clock."""
+        """The time of a picture with this `stamp` of the stream. It `came` at this time of a monotonic clock."""
         if self._first_came is None:
             self._first_came = self._came = came
             self._stamp = stamp or 0.0
@@ -56,7 +57,7 @@ class StreamClock:
 
 
 def paced(pictures: Iterable[tuple[float, P]], fps: float) -> Iterator[Sample[P]]:
-    """The first picture at or after every tick of a clock with `fps` ticks per second; `pictures` have their times.
+    """The first picture at or after every tick of a clock with `fps` ticks per second. `pictures` are (time, picture).
 
     Unlike `sampled` it does not wait for the following picture and does not repeat one; ticks without a picture are
     skipped. `t` is the picture's own time. Numbers have no gaps.

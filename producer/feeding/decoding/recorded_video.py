@@ -15,8 +15,8 @@ from producer.feeding.decoding.thinning import followed, may_be_sampled
 from producer.presentation.clock import clock
 from worker.contract.limits import MAX_RECORDING_S
 
-# A recording is cut off if it ends this much before the end that its header declares, in seconds and as a share of the
-# duration; the larger one counts. A rounded header and a longer sound track differ by less.
+# A recording was cut off if it ends earlier than its header declares, by more than TOLERANCE_S and by more than
+# TOLERANCE_SHARE of its duration. Rounded headers and longer sound tracks differ by less.
 TOLERANCE_S = 1.0
 TOLERANCE_SHARE = 0.02
 
@@ -26,8 +26,9 @@ DECLARING = frozenset({"mov", "mp4", "matroska", "webm", "flv", "asf", "hls"})
 # A larger step back is not jitter: recordings were joined, or broadcast with a break, and the clock restarted.
 CLOCK_BACK_S = 1.0
 
-# In these containers FFmpeg takes a restarted clock for an overflow, which is a step forward by 26 hours. In others a
-# picture may be held for long. The ffmpeg program uses the same 10 s (-dts_delta_threshold).
+# In the containers WITH_BREAKS, FFmpeg takes a restarted clock for an overflow and reports a step forward by 26 hours.
+# In other containers a large step is a picture that is shown for long. The ffmpeg program uses the same 10 s
+# (-dts_delta_threshold).
 CLOCK_FORWARD_S = 10.0
 WITH_BREAKS = frozenset({"mpegts", "mpeg", "hls"})
 
@@ -38,7 +39,8 @@ WITHOUT_TIMES = frozenset({"avi"})
 def needed_from(container: InputContainer, t: float, alive: Callable[[], None]) -> int:
     """The number of the video's packet with which decoding may start, if only pictures from `t` on are wanted.
 
-    `t` is in seconds from the first picture. 0 if packets do not show their times. Reads the container up to there.
+    `t` is in seconds from the first picture. The result is 0 if the packets have no usable times. Reads the container
+    up to `t`.
     """
     stream = video_in(container)
     if frozenset(container.format.name.split(",")) & (WITH_BREAKS | WITHOUT_TIMES):
@@ -66,17 +68,17 @@ class RecordedVideo:
     """The best video stream of an open container, one pass.
 
     `fps` is the sampling rate: some pictures that no sample shows are left out. `alive` is called for every packet.
-    `damage` is the explanation if reading fails later. After the first picture, packets before number `begin` are not
-    decoded. Raises Unreadable if there is no video.
+    `damage` is the explanation if reading fails later. After the first picture, packets before number `first_packet`
+    are not decoded. Raises Unreadable if there is no video.
     """
 
     def __init__(
-        self, container: InputContainer, fps: float, alive: Callable[[], None], damage: str, begin: int = 0
+        self, container: InputContainer, fps: float, alive: Callable[[], None], damage: str, first_packet: int = 0
     ) -> None:
         self._fps = fps
         self._alive = alive
         self._damage = damage
-        self._needed_from = begin
+        self._first_packet = first_packet
         self._resumed_with: Packet[Stream] | None = None
         self._container = container
         self._stream = video_in(container)
@@ -141,7 +143,7 @@ class RecordedVideo:
             return f"nothing can be read beyond {clock(reached)}; {self._damage}"
         if self._undecodable and self._clearly_before(self._pictures_end, self._packets_end):
             return f"nothing after {clock(reached)} can be decoded; the file is damaged"
-        # Before the first picture and after the last one this is normal: a recording may start between key frames.
+        # Only errors between the first and the last picture count: a recording may start or end between key frames.
         inside = [t - self._first for t in self._undecodable if self._first < t < self._last]
         if inside:
             between = f"between {clock(inside[0])} and {clock(inside[-1])}"
@@ -155,8 +157,8 @@ class RecordedVideo:
             try:
                 frames = self._stream.decode(packet)
             except av.FFmpegError:
-                begin = self._begin(packet)
-                self._undecodable.append(self._packets_end if begin is None else begin)
+                t = self._time_of(packet)
+                self._undecodable.append(self._packets_end if t is None else t)
                 continue
             for frame in frames:
                 if isinstance(frame, av.VideoFrame):
@@ -172,7 +174,7 @@ class RecordedVideo:
         if self._formats & (WITH_BREAKS | WITHOUT_TIMES):
             yield from own
             return
-        for packet, t, following in followed(own, self._begin):
+        for packet, t, following in followed(own, self._time_of):
             skipped = not (self._none_yet or t is None or following is None) and not may_be_sampled(
                 t - self._first, following - self._first, self._fps
             )
@@ -182,10 +184,10 @@ class RecordedVideo:
     def _needed(self, packets: "Iterator[Packet[Stream]]") -> "Iterator[Packet[Stream]]":
         any_dropped = False
         for number, packet in enumerate(packets):
-            if number < self._needed_from and not self._none_yet:
+            if number < self._first_packet and not self._none_yet:
                 any_dropped = True
                 continue
-            if number == self._needed_from and any_dropped:
+            if number == self._first_packet and any_dropped:
                 self._resumed_with = packet
             yield packet
 
@@ -199,17 +201,18 @@ class RecordedVideo:
                 self._reading_failed = True
                 return
             except IndexError:
-                # PyAV 18.1 at the end of a file in which a stream appeared later; ours is flushed before.
+                # PyAV 18.1 raises this at the end of a file in which a stream appeared later. Our packets came before.
                 return
             if packet is None:
                 return
-            begin = self._begin(packet)
-            if begin is not None:
-                end = begin + float((packet.duration or 0) * packet.time_base)
+            t = self._time_of(packet)
+            if t is not None:
+                end = t + float((packet.duration or 0) * packet.time_base)
                 self._packets_end = max(self._packets_end, end)
             yield packet
 
-    def _begin(self, packet: "Packet[Stream]") -> float | None:
+    def _time_of(self, packet: "Packet[Stream]") -> float | None:
+        """The display time of a packet, or its decoding time, in seconds on the continued clock; None if unknown."""
         stamp = packet.dts if packet.pts is None else packet.pts
         return None if stamp is None or packet.time_base is None else float(stamp * packet.time_base) + self._shift
 

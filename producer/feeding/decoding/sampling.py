@@ -1,4 +1,4 @@
-"""Recordings: which pictures become frames, namely the one on display at every tick of a regular clock."""
+"""Recordings: the picture on display at every tick of a regular clock becomes a frame."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -40,7 +40,7 @@ def checked_fps(fps: float) -> float:
 
 
 def sampled(pictures: Iterable[TimedPicture[P]], fps: float) -> Iterator[Sample[P]]:
-    """Sample and hold: for k = 0, 1, 2, ... the last picture that appeared at or before k / fps, to ROUNDING_S.
+    """Sample and hold: for k = 0, 1, 2, ... the last picture that appeared at or before k / fps (plus ROUNDING_S).
 
     `pictures` are in the order of display, at any rate; times count from the first. A picture that stays long is
     repeated, the last one for its duration. Numbers have no gaps. A single picture gives one sample. Reads one picture

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-# Pictures right after a key frame may depend on some before it (open GOP). With intra refresh, a marked key frame is
-# complete only when the next one comes. So decoding starts one key frame earlier than the nearest.
+# Decoding starts at the second key frame before the wanted picture, not at the nearest. Pictures right after a key
+# frame may depend on pictures before it (open GOP), and with intra refresh a key frame is complete only at the next
+# one.
 KEY_FRAMES_BEFORE = 2
 
 

@@ -40,6 +40,6 @@ def followed(packets: Iterable[P], time: Callable[[P], float | None]) -> Iterato
 def may_be_sampled(t: float, following: float, fps: float) -> bool:
     """Whether a sample may show the picture displayed from `t` to `following`, in seconds from the first picture.
 
-    True also if ROUNDING_S decides it.
+    If it depends on the rounding of times (ROUNDING_S), the answer is true.
     """
     return math.ceil((t - 2 * ROUNDING_S) * fps) / fps < following

@@ -14,8 +14,8 @@ class FileTarget(Struct, frozen=True, tag="file"):
 class StreamTarget(Struct, frozen=True, tag="stream"):
     """What FFmpeg opens by an address: a URL or the device of a camera, with its options.
 
-    The URL may contain a password, so it is sent this way and not on the command line. `may_be_recording`: what answers
-    may turn out to be finished and whole.
+    The URL may contain a password, so it is sent in this message and not on the command line. If `may_be_recording`,
+    the server may answer with a finished recording.
     """
 
     url: str
@@ -30,9 +30,9 @@ Target = FileTarget | StreamTarget
 class Order(Struct, frozen=True):
     """To the decoder, the one line on its standard input: what to decode, and the file descriptor for its answers.
 
-    `size` is width and height of all pictures in pixels, by default those of the first one. `known_key_frames` are
-    marks of key frames that a live source has sent before; pictures before the first new one are skipped. `first` is
-    the number of the first sample of a recording that is wanted.
+    `size` is the width and height of all pictures in pixels, by default those of the first picture. A live source has
+    sent the `known_key_frames` before (they are marks); pictures before the first new key frame are skipped. Of a
+    recording, only samples from number `first` on are sent.
     """
 
     target: Target
@@ -44,14 +44,14 @@ class Order(Struct, frozen=True):
 
 
 class Opened(Struct, frozen=True, tag="opened"):
-    """The first picture is decoded. Size in pixels as displayed; duration in seconds, if the file declares it.
+    """The first picture is decoded. The size is in pixels as displayed.
 
-    `expected` is the number of samples. If it is `live`, pictures that are not read in time are lost.
+    `expected` is the number of samples, if the file declares its length. If the source is `live`, pictures that are not
+    read in time are lost.
     """
 
     width: int
     height: int
-    duration: float | None = None
     expected: int | None = None
     live: bool = False
 
@@ -89,13 +89,5 @@ class Ended(Struct, frozen=True, tag="ended"):
 Message = Opened | DecodingFailed | Sampled | KeyFrame | Alive | Ended
 
 
-def encode(message: Struct) -> bytes:
-    return json.encode(message)
-
-
 def decode_message(data: bytes) -> Message:
     return cast(Message, json.decode(data, type=Message))
-
-
-def decode_order(data: bytes) -> Order:
-    return json.decode(data, type=Order)

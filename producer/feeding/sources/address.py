@@ -1,4 +1,4 @@
-"""What SOURCE names: a recording, a stream or a camera, and what FFmpeg may open for it."""
+"""The address that SOURCE names: a recording, a stream or a camera, and what FFmpeg may open for it."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from producer.feeding.decoding.wire import FileTarget, StreamTarget, Target
-from worker.contract.credentials import without_credentials
+from worker.contract.credentials import UNREADABLE_URL, without_credentials
 from worker.contract.limits import MAX_RECORDING_BYTES
 
 # Containers that a stream may have. Without this list FFmpeg would also accept any playlist, and open what it names.
@@ -20,7 +20,7 @@ _HTTP_CONTAINERS = f"hls,avi,{_CONTAINERS},aac,ac3,eac3,mp3,webvtt"
 # Redirections lead from one of them to another; `crypto` opens the segments of an encrypted HLS stream.
 _HTTP_PROTOCOLS = "http,https,httpproxy,tls,tcp,crypto"
 
-# Microseconds to find out which streams come. By default FFmpeg waits 5 s for the sound of a silent FLV stream.
+# Microseconds in which FFmpeg detects the streams. By default it waits 5 s for the sound of a silent FLV stream.
 _ANALYZE_US = 2_000_000
 
 # Video4Linux: Linux' Documentation/admin-guide/devices.txt.
@@ -55,8 +55,8 @@ def _trusted() -> dict[str, str]:
     return {"tls_verify": "1", **({"ca_file": file} if file else {})}
 
 
-# Not `fflags=nobuffer`: it forgets what was read to detect the stream, with the first key frame, and waits for the next
-# one. Without it FFmpeg is not later; it only gives the first second at once.
+# `fflags=nobuffer` is not set. With it FFmpeg would drop the first key frame, which it reads to detect the stream, and
+# wait for the next one. Pictures do not come later without it.
 _HTTP = Protocol(
     _HTTP_PROTOCOLS,
     _HTTP_CONTAINERS,
@@ -125,9 +125,7 @@ def _stream(url: str, scheme: str) -> Address:
         host, port = parts.hostname, parts.port
         url.encode()
     except ValueError:
-        raise SourceError(
-            f"{shown}: not a URL that can be read; write / ? # @ in a password as %2F %3F %23 %40"
-        ) from None
+        raise SourceError(f"{shown}: {UNREADABLE_URL}") from None
     if protocol.needs_port and not port:
         raise SourceError(f"{shown}: lacks its port; write {scheme}://HOST:PORT")
     if not protocol.needs_port and not host:

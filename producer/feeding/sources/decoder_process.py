@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterable
 from multiprocessing.connection import Connection
 
-from producer.feeding.decoding.wire import Alive, Message, Order, Target, decode_message, encode
+from producer.feeding.decoding.wire import Alive, Message, Order, Target, decode_message
+from worker.contract.messages import encode
 
 # Python ignores the environment's and the working folder's modules (-I); the parent passes its own sys.path.
 CHILD = "import sys; sys.path[:] = sys.argv[1:]; from producer.feeding.decoding.decoder import main; main()"
@@ -72,19 +73,19 @@ class DecoderProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def first_answer(self, patience: float, stop: threading.Event) -> Message | None:
+    def first_answer(self, timeout_s: float, stop: threading.Event) -> Message | None:
         """The first message that is not `Alive`; otherwise as `receive`."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout_s
         while isinstance(answer := self.receive(deadline - time.monotonic(), stop), Alive):
             pass
         return answer
 
-    def receive(self, patience: float, stop: threading.Event) -> Message | None:
-        """The next message; None if `stop` is set first. Raises DecoderSilent after `patience` seconds, or DecoderGone.
+    def receive(self, timeout_s: float, stop: threading.Event) -> Message | None:
+        """The next message; None if `stop` is set first. Raises DecoderSilent after `timeout_s`, or DecoderGone.
 
         The time during which this process itself is suspended does not count.
         """
-        for _ in range(max(1, round(patience / POLL_S))):
+        for _ in range(max(1, round(timeout_s / POLL_S))):
             if stop.is_set():
                 return None
             if self._answered():

@@ -18,8 +18,8 @@ GIVE_UP_S = 60.0
 # Seconds to find the stream and wait for its first key frame.
 OPENING_S = 30.0
 
-# Seconds without a picture after which a connection is cut: sound may continue while the picture stands still. Longer
-# than READ_S of `decoding.container`, whose error message says more.
+# Seconds without a picture after which a connection is closed, because sound may continue without pictures. Longer than
+# READ_S of `decoding.container`, because that error says more about the cause.
 STALLED_S = 20.0
 
 # The pause between two attempts to connect doubles from the first to the longest. A restarted encoder is back in a
@@ -27,8 +27,8 @@ STALLED_S = 20.0
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 10.0
 
-# Key frames that are remembered, an hour of most streams: a web server that sends a recording without its length looks
-# live, and sends it again from the start. Their marks, 20 bytes each, go through one pipe at once (64 KiB).
+# Key frames that are remembered, an hour of most streams. A web server that sends a recording without its length looks
+# live, and sends it again from the start after a reconnection. All marks (20 bytes each) must fit into a pipe (64 KiB).
 KEY_FRAMES = 2048
 
 # Decimals of a frame's time: milliseconds. No stream clock and no wall clock is better.
@@ -39,8 +39,8 @@ class LiveSource(Source):
     """An opened stream or camera. It reconnects when it is cut off or stalls.
 
     `width` and `height` are those at the beginning; later pictures are scaled to them. `shortfall` is None if the
-    source was stopped or turned out to be over. `trouble` says why there is no connection, None while there is one.
-    `reconnects` counts connections after the first. Any thread may read both.
+    source was stopped or has ended. `trouble` says why there is no connection; it is None while there is one.
+    `reconnects` counts the connections after the first. Any thread may read `trouble` and `reconnects`.
     """
 
     live = True
@@ -92,7 +92,7 @@ class LiveSource(Source):
         """The frames of this connection; `trouble` says why it ended."""
         start: float | None = None
         try:
-            while (message := self._decoder.receive(self._patience(), stop)) is not None:
+            while (message := self._decoder.receive(self._timeout(), stop)) is not None:
                 if isinstance(message, Sampled):
                     jpeg = self._decoder.receive_bytes()
                     self._last_came = time.monotonic()
@@ -106,7 +106,7 @@ class LiveSource(Source):
                 elif isinstance(message, Ended):
                     self.trouble = message.shortfall or "the stream ended"
                     return
-                elif self._patience() <= 0:
+                elif self._timeout() <= 0:
                     raise DecoderSilent  # it reads, but no picture comes
         except DecoderGone as gone:
             self.trouble = f"the decoder crashed ({gone})"
@@ -126,9 +126,9 @@ class LiveSource(Source):
         pause = FIRST_PAUSE_S
         while True:
             self._decoder.close()
-            if stop.wait(max(0.0, min(pause, self._left()))) or self._closed:
+            if stop.wait(max(0.0, min(pause, self._until_given_up()))) or self._closed:
                 return False
-            if self._left() <= 0:
+            if self._until_given_up() <= 0:
                 self.shortfall = f"given up after {self._give_up_s:g} s without a picture: {self.trouble}"
                 return False
             answer = self._tried(stop)
@@ -146,13 +146,13 @@ class LiveSource(Source):
             if self._closed:
                 return None
             self._decoder = DecoderProcess(self._target, self._fps, (self.width, self.height), self._known_key_frames)
-        patience = min(OPENING_S, self._left())
+        timeout_s = min(OPENING_S, self._until_given_up())
         try:
-            answer = self._decoder.first_answer(patience, stop)
+            answer = self._decoder.first_answer(timeout_s, stop)
         except DecoderGone as gone:
             self.trouble = f"the decoder crashed ({gone})"
         except DecoderSilent:
-            if patience == OPENING_S:  # the last attempt before the source is given up is cut short, and shows nothing
+            if timeout_s == OPENING_S:  # a shorter attempt, the last before the source is given up, proves nothing
                 self.trouble = f"no picture within {OPENING_S:g} s"
         else:
             if isinstance(answer, Opened):
@@ -161,10 +161,10 @@ class LiveSource(Source):
                 self.trouble = answer.reason.partition(";")[0]  # the rest is advice about a wrong address
         return None
 
-    def _left(self) -> float:
+    def _until_given_up(self) -> float:
         """Seconds until the source is given up."""
         return self._last_came + self._give_up_s - time.monotonic()
 
-    def _patience(self) -> float:
+    def _timeout(self) -> float:
         """Seconds for which this connection may still go without a picture."""
-        return min(self._last_came + STALLED_S - time.monotonic(), self._left())
+        return min(self._last_came + STALLED_S - time.monotonic(), self._until_given_up())

@@ -17,7 +17,7 @@ from producer.feeding.sources.source import Source
 # Seconds until the first picture of a file. On an idle machine it takes 0.5 s, the start of the process included.
 FILE_OPENING_S = 10.0
 
-# The same for a file that is wanted from its middle on: it is first read up to there, gigabytes from a slow disk.
+# The same if a file is resumed in its middle. It is first read up to there, which may be gigabytes from a slow disk.
 FILE_SEARCHING_S = 120.0
 
 
@@ -69,15 +69,15 @@ def _open_recording(source: str, fps: float, first: int) -> Recording:
     return opened
 
 
-def _opened(address: Address, decoder: DecoderProcess, file_patience: float) -> Opened:
+def _opened(address: Address, decoder: DecoderProcess, file_timeout_s: float) -> Opened:
     if isinstance(address.target, FileTarget):
-        patience, slow, damaged = file_patience, "is it on a slow disk or damaged?", "the file is damaged, convert it"
+        timeout_s, slow, damaged = file_timeout_s, "is it on a slow disk or damaged?", "the file is damaged, convert it"
     else:
-        patience, slow, damaged = STREAM_OPENING_S, "is it being sent?", "check whether a player shows it"
+        timeout_s, slow, damaged = STREAM_OPENING_S, "is it being sent?", "check whether a player shows it"
     try:
-        answer = decoder.first_answer(patience, threading.Event())
+        answer = decoder.first_answer(timeout_s, threading.Event())
     except DecoderSilent:
-        raise SourceError(f"{address.shown}: no picture within {patience:g} s; {slow}") from None
+        raise SourceError(f"{address.shown}: no picture within {timeout_s:g} s; {slow}") from None
     except DecoderGone as gone:
         raise SourceError(f"{address.shown}: the decoder crashed on it ({gone}); {damaged}") from None
     if isinstance(answer, Opened):

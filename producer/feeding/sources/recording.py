@@ -1,4 +1,4 @@
-"""One opened recording: its size, its length, and its frames."""
+"""One opened recording: its size and its frames."""
 
 import threading
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ SILENCE_S = 60.0
 
 
 class Recording(Source):
-    """An opened recording. `duration` is in seconds, None if the file does not declare it."""
+    """An opened recording. `expected` is None if the file does not declare its length."""
 
     live = False
     shortfall: str | None = None
@@ -26,7 +26,6 @@ class Recording(Source):
         self._decoder = decoder
         self.width = opened.width
         self.height = opened.height
-        self.duration = opened.duration
         self.expected = opened.expected
 
     @property

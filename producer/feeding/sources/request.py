@@ -1,4 +1,4 @@
-"""The words SOURCE and NAME=SOURCE of the command line: which sources are asked for, and whom each of them shows."""
+"""Parse the words SOURCE and NAME=SOURCE of the command line: the sources, and the person that each of them shows."""
 
 from collections.abc import Sequence
 from pathlib import Path

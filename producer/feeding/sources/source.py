@@ -28,13 +28,13 @@ class Source(ABC):
     @property
     @abstractmethod
     def shortfall(self) -> str | None:
-        """After `frames`: in one line what is missing of the source, or None if nothing is."""
+        """After `frames`: one line that says what is missing of the source; None if nothing is missing."""
 
     @abstractmethod
     def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
         """The frames, until the source ends or `stop` is set. Call it once.
 
-        A decoder that crashes or hangs ends them too; `shortfall` then says so.
+        They also end if the decoder crashes or hangs. `shortfall` then says so.
         """
 
     @abstractmethod

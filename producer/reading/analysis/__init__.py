@@ -1,1 +1,1 @@
-"""What the events of a lecture come to: timeline, moments, summary and names. Pure: events in, values out."""
+"""Analysis of a lecture's events: timeline, moments, summary and names. Pure: events in, values out."""

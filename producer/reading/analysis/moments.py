@@ -18,18 +18,18 @@ from worker.contract.messages import EMOTIONS
 WINDOWS_S = (10.0, 60.0)
 """Seconds before and after a step. A laugh lasts seconds, a new topic minutes; both are searched for."""
 
-# The smallest change of an emotion's share that is worth watching. Fewer than FEW participants need a larger change,
-# because one face changes all the time.
+# The smallest change of an emotion's share that is worth watching. With fewer than FEW participants it must be larger,
+# because a single face changes all the time.
 MIN_CHANGE = 0.12
 MIN_CHANGE_OF_FEW = 0.25
 FEW = 3
 
-# A change stands out if it is this many times as large as the quartile of all changes of that emotion in the lecture.
-# For normally distributed flicker this is five standard deviations (the quartile is 0.32 of one). A quarter of the
-# steps is quiet even in a lecture with many moments.
+# A change stands out if it is this many times as large as the lower quartile of all changes of that emotion in the
+# lecture. If the flicker is normally distributed, that is five standard deviations (the quartile is 0.32 of one). The
+# lower quartile is used because a quarter of the steps is quiet even in a lecture with many moments.
 STANDS_OUT = 16.0
 
-# If nothing stands out, a moment must be this large: chance alone makes changes of MIN_CHANGE.
+# If nothing stands out, a moment must be this large, because chance alone makes changes of MIN_CHANGE.
 MIN_CHANGE_OF_RESTLESS = 0.2
 MIN_CHANGE_OF_RESTLESS_FEW = 0.4
 MAX_MOMENTS_OF_RESTLESS = 3

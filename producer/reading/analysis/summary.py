@@ -19,12 +19,6 @@ class ParticipantSummary:
     def frames(self) -> int:
         return self.emotions.total()
 
-    @property
-    def shares(self) -> list[tuple[str, float]]:
-        """(emotion, share of the frames), the largest share first, equal shares by name."""
-        by_count = sorted(self.emotions.items(), key=lambda item: (-item[1], item[0]))
-        return [(emotion, count / self.frames) for emotion, count in by_count]
-
 
 class Summary:
     """Sums up the events of a lecture. Its size grows with the participants, not with the frames."""
@@ -35,7 +29,6 @@ class Summary:
         self._class_frames = 0
 
     def add(self, event: Event) -> None:
-        """Add an event."""
         if isinstance(event, ClassEvent) and event.scores is not None:
             self._class.update(event.scores)
             self._class_frames += 1
@@ -50,6 +43,12 @@ class Summary:
             return "nobody was seen"
         means = [(emotion, total / self._class_frames) for emotion, total in self._class.most_common()]
         return "class: " + ", ".join(f"{emotion} {mean:.0%}" for emotion, mean in means if mean > MIN_SHARE)
+
+
+def emotion_shares(emotions: Counter[str]) -> list[tuple[str, float]]:
+    """(emotion, share of the frames), the largest share first, equal shares by name."""
+    by_count = sorted(emotions.items(), key=lambda item: (-item[1], item[0]))
+    return [(emotion, count / emotions.total()) for emotion, count in by_count]
 
 
 def ledger_line(ledger: Ledger) -> str:

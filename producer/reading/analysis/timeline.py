@@ -30,7 +30,7 @@ MIN_FOR_MARGIN = 3
 
 CONFIDENCE_LEVEL = 0.95
 
-# Events that are collected before numpy adds them up. With this many, the call itself costs little.
+# Events that are collected before NumPy adds them up, so that its calls cost little per event.
 BATCH = 4096
 
 # Columns of the sums: frames (of the class) or sightings (of a participant), faces, and sums over those faces.
@@ -115,7 +115,6 @@ class Timeline:
 
     @property
     def analysed(self) -> int:
-        """Frames that were analysed."""
         return int(self.frames.sum())
 
     @property
@@ -158,7 +157,6 @@ class TimelineBuilder:
         self._predictions: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
 
     def add(self, event: Event) -> None:
-        """Add an event."""
         if isinstance(event, EndEvent):
             return
         self._last_t = max(self._last_t, event.t)
@@ -231,7 +229,7 @@ class TimelineBuilder:
 
     @property
     def _slack(self) -> float:
-        # Times are rounded. A frame that is a rounding error too early still belongs to its step.
+        # Times are rounded. A frame may be too early by a rounding error, and still belongs to its step.
         return self._frame_s * 1e-3
 
     def _bin_of(self, t: Array) -> npt.NDArray[np.int64]:

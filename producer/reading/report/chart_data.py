@@ -8,26 +8,23 @@ import numpy as np
 import numpy.typing as npt
 
 from producer.presentation.clock import clock
-from producer.presentation.palette import STACK
+from producer.presentation.palette import PLACE_IN_STACK, STACK, STACKED
 from producer.reading.analysis.moments import Moment, in_words
 from producer.reading.analysis.timeline import Array, Timeline
-from worker.contract.messages import EMOTIONS
 
 # Seconds between two marks of a time axis. The smallest that gives at most MAX_TICKS marks is used.
 TICK_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 MAX_TICKS = 9
 
-# The axis of valence and arousal ends at multiples of this, above and below zero. So a calm lecture appears calm.
+# The axis of valence and arousal ends at a multiple of this, below and above zero. It is never shorter than one step
+# each way, so that small changes do not look large.
 AFFECT_STEP = 0.25
 
-# A line on the edge of a chart would be cut in half. It keeps this part of a step away from the edge.
+# The distance of a line from the edge of its chart, as a part of AFFECT_STEP. A line on the edge would be cut in half.
 CLEARANCE = 0.05
 
-# On a narrow page, two numbers nearer than this share of the lecture would cover each other.
+# If two moments are nearer to each other than this share of the lecture, their numbers overlap on a narrow page.
 NEAR = 0.08
-
-_STACKED = [EMOTIONS.index(emotion) for emotion in STACK]
-"""Index in EMOTIONS of each emotion of STACK."""
 
 
 def chart_data(timeline: Timeline, moments: list[Moment], names: Mapping[str, str]) -> dict[str, Any]:
@@ -38,7 +35,7 @@ def chart_data(timeline: Timeline, moments: list[Moment], names: Mapping[str, st
     `strips` have two numbers for every step: `shown` is the emotion displayed most (its index in `emotions`, -1 where
     the participant was not seen), `strength` its share in percent.
     """
-    index = np.argsort(_STACKED)
+    place = np.array(PLACE_IN_STACK)
     return {
         "emotions": STACK,
         "step": timeline.bin_s,
@@ -55,7 +52,7 @@ def chart_data(timeline: Timeline, moments: list[Moment], names: Mapping[str, st
             {
                 "id": each.id,
                 "name": names.get(each.id),
-                "shown": np.where(each.shown < 0, -1, index[each.shown]).tolist(),
+                "shown": np.where(each.shown < 0, -1, place[each.shown]).tolist(),
                 "strength": np.round(100 * each.strength).astype(int).tolist(),
             }
             for each in timeline.participants
@@ -96,7 +93,7 @@ def ticks(seconds: float) -> list[int]:
 
 
 def _class_rows(timeline: Timeline) -> Iterator[dict[str, Any]]:
-    borders = np.cumsum(100 * timeline.scores[:, _STACKED], axis=1)
+    borders = np.cumsum(100 * timeline.scores[:, STACKED], axis=1)
     borders = np.concatenate([np.zeros((timeline.bins, 1)), borders / borders[:, -1:] * 100], axis=1)
     for step, place in _runs(~np.isnan(timeline.scores[:, 0]), timeline):
         yield {

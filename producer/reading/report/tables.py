@@ -11,6 +11,7 @@ from producer.presentation.clock import clock
 from producer.presentation.palette import STACK
 from producer.presentation.thresholds import MIN_SHARE
 from producer.reading.analysis.moments import Moment, in_words
+from producer.reading.analysis.summary import emotion_shares
 from producer.reading.analysis.timeline import ParticipantTimeline, Timeline, strongest
 from producer.reading.lectures import Lecture
 from producer.reading.report.model_tests import ModelTests
@@ -95,8 +96,7 @@ def participants(timeline: Timeline, names: Mapping[str, str]) -> list[dict[str,
 
 def _participant(person: ParticipantTimeline, timeline: Timeline, names: Mapping[str, str]) -> dict[str, Any]:
     seen = min(person.frames / timeline.analysed, 1.0) if timeline.analysed else 0.0
-    ranked = sorted(person.emotions.items(), key=lambda item: (-item[1], item[0]))[:MAX_SHARES]
-    shares = [(emotion, count / person.frames) for emotion, count in ranked]
+    shares = emotion_shares(person.emotions)[:MAX_SHARES]
     longest = NOTHING
     if person.longest_gap:
         start, seconds = person.longest_gap

@@ -167,7 +167,7 @@ def test_missing_workers_are_reported_once(
     client: redis.Redis, redis_url: str, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[object] = []
-    monkeypatch.setattr(ingesting, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(ingesting, "CHECK_WORKERS_AFTER_S", 0.0)
     monkeypatch.setattr(ingesting, "say", said.append)
 
     def start_working() -> None:

@@ -11,7 +11,7 @@ import redis
 
 from tests.conftest import running_redis
 from worker.contract import connection
-from worker.contract.connection import Patience, RedisUnusable, connect, pool, takes_no_writes
+from worker.contract.connection import RedisUnusable, RetryWhileAway, connect, pool, takes_no_writes
 
 
 @pytest.fixture
@@ -40,36 +40,36 @@ def ignore(_: Exception) -> None:
 
 def test_a_failing_command_is_retried_with_growing_pauses(pauses: list[float]) -> None:
     away = [redis.ConnectionError()] * 4 + [redis.TimeoutError()] * 4
-    assert Patience(60).call_with_retry(failing(*away), ignore) == "done"
+    assert RetryWhileAway(60).call_with_retry(failing(*away), ignore) == "done"
     assert pauses == sorted(pauses)
     assert (pauses[0], pauses[-1]) == (connection.FIRST_PAUSE_S, connection.LONGEST_PAUSE_S)
 
 
 def test_after_the_given_seconds_without_redis_the_failure_is_raised(pauses: list[float]) -> None:
     with pytest.raises(redis.ConnectionError, match="away"):
-        Patience(60).call_with_retry(failing(*[redis.ConnectionError("away")] * 1000), ignore)
+        RetryWhileAway(60).call_with_retry(failing(*[redis.ConnectionError("away")] * 1000), ignore)
     assert 60 <= sum(pauses) <= 60 + connection.LONGEST_PAUSE_S
 
 
 def test_a_hurried_command_is_not_retried(pauses: list[float]) -> None:
     with pytest.raises(redis.ConnectionError):
-        Patience(60, hurried=lambda: True).call_with_retry(failing(redis.ConnectionError()), ignore)
+        RetryWhileAway(60, hurried=lambda: True).call_with_retry(failing(redis.ConnectionError()), ignore)
     assert pauses == []
 
 
 def test_other_errors_are_not_retried(pauses: list[float]) -> None:
     for failure in (redis.ResponseError("WRONGTYPE"), redis.OutOfMemoryError(), ValueError()):
         with pytest.raises(type(failure)):
-            Patience(60).call_with_retry(failing(failure), ignore)
+            RetryWhileAway(60).call_with_retry(failing(failure), ignore)
     assert pauses == []
 
 
 def test_with_when_full_a_command_waits_for_a_full_redis_without_limit(pauses: list[float]) -> None:
     freed = []
     refusals = [redis.OutOfMemoryError(), redis.ReadOnlyError(), redis.ResponseError("MISCONF unable to persist")]
-    patience = Patience(0, when_full=lambda: freed.append(1))
+    retry = RetryWhileAway(0, when_full=lambda: freed.append(1))
     assert all(map(takes_no_writes, refusals))
-    assert patience.call_with_retry(failing(*refusals * 50), ignore) == "done"
+    assert retry.call_with_retry(failing(*refusals * 50), ignore) == "done"
     assert len(freed) == 150
     assert sum(pauses) > 120
 
@@ -81,21 +81,21 @@ def test_a_watched_transaction_fails_after_one_pause_and_with_the_cause_if_the_t
         raise redis.WatchError
 
     with pytest.raises(redis.WatchError):
-        Patience(60).call_with_retry(failing(redis.ConnectionError()), watching)
+        RetryWhileAway(60).call_with_retry(failing(redis.ConnectionError()), watching)
     assert len(pauses) == 1
     with pytest.raises(redis.ConnectionError):
-        Patience(0).call_with_retry(failing(redis.ConnectionError()), watching)
+        RetryWhileAway(0).call_with_retry(failing(redis.ConnectionError()), watching)
 
 
-def test_all_connections_share_one_patience() -> None:
-    patience = Patience(60)
-    assert copy.deepcopy(patience) is patience
+def test_all_connections_share_one_retry() -> None:
+    retry = RetryWhileAway(60)
+    assert copy.deepcopy(retry) is retry
 
 
 def test_a_command_waits_for_a_redis_that_starts_later(tmp_path_factory: pytest.TempPathFactory) -> None:
     with running_redis() as (url, first):
         path = Path(url.removeprefix("unix://"))
-        client = connect(url, Patience(60))
+        client = connect(url, RetryWhileAway(60))
         assert client.ping()
         first.kill()
         first.wait()
@@ -111,8 +111,8 @@ def test_a_command_waits_for_a_redis_that_starts_later(tmp_path_factory: pytest.
 
 def test_connecting_to_an_absent_redis_fails_at_once() -> None:
     with pytest.raises(RedisUnusable, match="cannot reach Redis"):
-        connect("redis://127.0.0.1:1", Patience(60))
-    with pytest.raises(redis.ConnectionError), pool("redis://127.0.0.1:1", Patience(0)) as client:
+        connect("redis://127.0.0.1:1", RetryWhileAway(60))
+    with pytest.raises(redis.ConnectionError), pool("redis://127.0.0.1:1", RetryWhileAway(0)) as client:
         client.ping()
 
 

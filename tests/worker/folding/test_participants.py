@@ -51,12 +51,12 @@ def gallery(number: int, people: dict[int, int], size: float = 100) -> FrameObse
     )
 
 
-def ids(found: list[IdentifiedSighting], seatings: dict[int, dict[int, int]]) -> dict[int, set[str]]:
-    """Person -> their ids. `seatings` maps each frame to tile -> person."""
+def ids(found: list[IdentifiedSighting], placements: dict[int, dict[int, int]]) -> dict[int, set[str]]:
+    """Person -> their ids. `placements` maps each frame to tile -> person."""
     ids_of: dict[int, set[str]] = {}
     for one in found:
         x, y = one.sighting.face.box[:2]
-        ids_of.setdefault(seatings[one.sighting.frame][TILES.index((int(x), int(y)))], set()).add(one.participant)
+        ids_of.setdefault(placements[one.sighting.frame][TILES.index((int(x), int(y)))], set()).add(one.participant)
     return ids_of
 
 
@@ -129,12 +129,12 @@ def test_a_participant_that_is_away_for_half_a_minute_keeps_the_id() -> None:
 
 @given(st.lists(st.permutations(range(9)), min_size=1, max_size=6), st.integers(4, 9))
 def test_people_that_change_tiles_all_at_once_keep_their_ids(orders: list[list[int]], people: int) -> None:
-    seatings = {
+    placements = {
         n: {tile: who for tile, who in enumerate(order) if who < people}
         for n, order in enumerate(order for order in [list(range(9)), *orders] for _ in range(3))
     }
-    _, found = watch([gallery(n, people) for n, people in seatings.items()])
-    ids_of = ids(found, seatings)
+    _, found = watch([gallery(n, people) for n, people in placements.items()])
+    ids_of = ids(found, placements)
     assert all(len(names) == 1 for names in ids_of.values())
     assert len({name for names in ids_of.values() for name in names}) == people
 
@@ -151,11 +151,11 @@ def test_when_the_tiles_shrink_to_a_strip_beside_a_shared_screen_all_keep_their_
 
 
 def test_a_new_person_in_the_tile_of_one_that_left_gets_a_new_id_and_one_that_comes_back_keeps_the_id() -> None:
-    seatings = {n: {0: 1, 1: 2} for n in range(10)}
-    seatings |= {n: {0: 1, 1: 3} for n in range(10, 20)}
-    seatings |= {n: {0: 2, 1: 3, 2: 1} for n in range(1000, 1010)}
-    _, found = watch([gallery(n, people) for n, people in seatings.items()])
-    assert ids(found, seatings) == {1: {"p01"}, 2: {"p02"}, 3: {"p03"}}
+    placements = {n: {0: 1, 1: 2} for n in range(10)}
+    placements |= {n: {0: 1, 1: 3} for n in range(10, 20)}
+    placements |= {n: {0: 2, 1: 3, 2: 1} for n in range(1000, 1010)}
+    _, found = watch([gallery(n, people) for n, people in placements.items()])
+    assert ids(found, placements) == {1: {"p01"}, 2: {"p02"}, 3: {"p03"}}
 
 
 def test_in_the_same_place_the_appearance_may_differ_much_for_a_while() -> None:

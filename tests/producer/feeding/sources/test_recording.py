@@ -58,8 +58,6 @@ def test_a_recording_is_sampled_every_half_second(tmp_path: Path, name: str, cod
     assert numbers(frames) == [0, 12, 25, 37]
     assert [(frame.frame, frame.t) for frame in frames] == [(0, 0.0), (1, 0.5), (2, 1.0), (3, 1.5)]
     assert (opened.width, opened.height) == size
-    assert isinstance(opened, Recording)
-    assert opened.duration == pytest.approx(2.0, abs=0.05)
     assert opened.expected == 4
     assert opened.shortfall is None
 
