@@ -5,11 +5,10 @@ from functools import partial
 from typing import cast
 
 import redis
-from msgspec import structs
 from redis.client import Pipeline
 
 from worker.contract.keys import RUNNING, SCAN_STEP, LectureKeys
-from worker.contract.lecture_hash import ledger_from_hashes
+from worker.contract.lecture_hash import LectureFields, as_hash, ledger_from_hashes
 from worker.contract.lifetimes import RETENTION_S
 from worker.contract.messages import EndEvent
 from worker.contract.queue import RQ_KEYS
@@ -42,9 +41,10 @@ def _end(keys: LectureKeys, pipe: Pipeline) -> None:
     if info.get(b"status") != b"running":
         return
     done = ledger_from_hashes(info, {})
-    ledger = structs.replace(done, sampled=done.published + done.dropped + done.failed)
+    committed: LectureFields = {"sampled": done.published + done.dropped + done.failed}
+    ledger = ledger_from_hashes({**info, b"sampled": str(committed["sampled"]).encode()}, {})
     retention = int(info.get(b"retention", RETENTION_S))
     end = EndEvent(keys.lecture, "stopped", ABANDONED, ledger)
     end_lecture(pipe, keys, end, [each.decode() for each in participants], time.time(), retention)
-    pipe.hset(keys.info, "sampled", ledger.sampled)
+    pipe.hset(keys.info, mapping=as_hash(committed))
     pipe.delete(keys.feeder)

@@ -17,6 +17,7 @@ from producer.metrics.counters import IN_FLIGHT_BYTES
 from producer.saying import say
 from worker.contract.connection import room_for_feeding
 from worker.contract.keys import RUNNING, LectureKeys, checked_id
+from worker.contract.lecture_hash import LectureFields, as_hash
 from worker.contract.lifetimes import FEEDER_TTL_S, FRAMES_TTL_S
 from worker.contract.messages import Chunk, InFlight, encode
 from worker.contract.queue import enqueue_chunk, frame_queue
@@ -96,7 +97,8 @@ class FedLecture:
         def account(pipe: Pipeline) -> None:
             self._must_be_held(pipe)
             pipe.multi()
-            pipe.hset(self.keys.info, mapping={"sampled": sampled, "dropped": dropped, DROPPED_OVERLOAD: dropped})
+            fields: LectureFields = {"sampled": sampled, "dropped": dropped}
+            pipe.hset(self.keys.info, mapping={**as_hash(fields), DROPPED_OVERLOAD: dropped})
 
         self._when_not_full(lambda: self._client.transaction(account, self.keys.info))
 
@@ -177,11 +179,12 @@ class FedLecture:
                 "synced?); --resume continues with what is left, once workers have ended it"
             )
         in_flight = InFlight(chunk.head.frame_count, chunk.size)
+        # A total and not an increment: a repeated transaction would count an increment twice.
+        fields: LectureFields = {"sampled": sampled, "chunks": number + 1}
         pipe.multi()
         pipe.hset(self.keys.in_flight, str(number), encode(in_flight))
         pipe.expire(self.keys.in_flight, self._retention)
-        # A total and not an increment: a repeated transaction would count an increment twice.
-        pipe.hset(self.keys.info, mapping={"sampled": sampled, "chunks": number + 1})
+        pipe.hset(self.keys.info, mapping=as_hash(fields))
         pipe.set(self.keys.feeder, 1, ex=FEEDER_TTL_S)
 
     def _when_not_full(self, write: Callable[[], object]) -> None:

@@ -8,7 +8,7 @@ from redis.client import Pipeline
 
 from producer.feeding.starting import NewLecture
 from worker.contract.keys import NO_SUCH_KEY, LectureKeys
-from worker.contract.lecture_hash import LectureInfo
+from worker.contract.lecture_hash import LectureFields, LectureInfo, as_hash
 from worker.contract.lifetimes import FEEDER_TTL_S
 from worker.contract.messages import EndEvent, InFlight, LectureProgress
 from worker.contract.streams import entry_event
@@ -100,8 +100,9 @@ def take_over(pipe: Pipeline, lecture: str, interrupted: Interrupted, token: byt
     if read_interrupted(pipe, lecture) != interrupted:
         raise LectureNotResumable(f"lecture {lecture} has just changed; try again")
     ends = _ends_of(pipe, keys)
+    fields: LectureFields = {"status": "running", "feed": token, "chunks": interrupted.next_chunk}
     pipe.multi()
-    pipe.hset(keys.info, mapping={"status": "running", "feed": token, "chunks": interrupted.next_chunk})
+    pipe.hset(keys.info, mapping=as_hash(fields))
     pipe.hdel(keys.info, "ended", "reason")
     for stream, position in ends:
         pipe.xdel(stream, position)

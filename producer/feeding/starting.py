@@ -6,6 +6,7 @@ from msgspec import Struct
 from redis.client import Pipeline
 
 from worker.contract.keys import RUNNING, LectureKeys
+from worker.contract.lecture_hash import LectureFields, as_hash
 from worker.contract.lifetimes import FEEDER_TTL_S
 from worker.contract.limits import MAX_RUNNING_LECTURES
 from worker.contract.messages import LectureChoices, encode
@@ -47,26 +48,24 @@ def create(pipe: Pipeline, new: NewLecture, token: bytes) -> None:
         raise TooManyLectures(
             f"{MAX_RUNNING_LECTURES} lectures are running on this Redis, which is the limit; wait until one is over"
         )
+    fields: LectureFields = {
+        "source": new.source,
+        "status": "running",
+        "fps": new.fps,
+        "width": new.width,
+        "height": new.height,
+        "started": time.time(),
+        "feed": token,
+        "chunks": 0,
+        "retention": choices.retention,
+        "class_only": int(choices.class_only),
+        "sampled": 0,
+        "published": 0,
+        "dropped": 0,
+        "failed": 0,
+    }
     pipe.multi()
-    pipe.hset(
-        keys.info,
-        mapping={
-            "source": new.source,
-            "status": "running",
-            "fps": new.fps,
-            "width": new.width,
-            "height": new.height,
-            "started": time.time(),
-            "feed": token,
-            "chunks": 0,
-            "retention": choices.retention,
-            "class_only": int(choices.class_only),
-            "sampled": 0,
-            "published": 0,
-            "dropped": 0,
-            "failed": 0,
-        },
-    )
+    pipe.hset(keys.info, mapping=as_hash(fields))
     pipe.expire(keys.info, choices.retention)
     pipe.set(keys.state, encode(choices), ex=choices.retention)
     pipe.set(keys.feeder, 1, ex=FEEDER_TTL_S)

@@ -1,4 +1,7 @@
-"""The lecture's hash (`LectureKeys.info`) and the ledger in it. Pure."""
+"""The lecture's hash (`LectureKeys.info`): its fields, as they are written and as they are read. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, TypedDict, cast
 
 import msgspec
 from msgspec import Struct
@@ -9,12 +12,37 @@ REASON_PREFIXES = ("dropped:", "failed:")
 """Prefixes of the fields that count frames by reason."""
 
 
-class LectureInfo(Struct, frozen=True):
-    """The hash, as readers see it. Times are in seconds since 1970, sizes in pixels, `retention` in seconds.
+class LectureFields(TypedDict, total=False):
+    """The fields of the hash. Times are seconds since 1970, sizes pixels, `retention` seconds.
 
-    Two more fields are for producers only: `feed` is the token of the feed that may write to the lecture, `chunks` the
-    number of chunks that were fed.
+    `feed` is the token of the feed that may write to the lecture, `chunks` the number of chunks that were fed.
     """
+
+    source: str
+    status: Status
+    fps: float
+    width: int
+    height: int
+    started: float
+    ended: float
+    reason: str
+    retention: int
+    class_only: int
+    feed: bytes
+    chunks: int
+    sampled: int
+    published: int
+    dropped: int
+    failed: int
+
+
+def as_hash(fields: LectureFields) -> Mapping[Any, Any]:
+    """`fields` as the mapping that redis-py's `hset` takes."""
+    return cast(Mapping[Any, Any], fields)
+
+
+class LectureInfo(Struct, frozen=True):
+    """The hash, read. `started` and `ended` are seconds since 1970; sizes in pixels."""
 
     source: str
     status: Status

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from worker.contract.keys import LectureKeys
+from worker.contract.lecture_hash import LectureFields, as_hash
 from worker.contract.lifetimes import RESUME_S
 from worker.contract.limits import MAX_STREAM_EVENTS
 from worker.contract.messages import EndEvent, Event, decode_event, encode
@@ -51,9 +52,10 @@ def end_lecture(
     for channel in [keys.class_, *map(keys.participant, participants)]:
         publish(pipe, channel, end)
         pipe.expire(channel, retention)
-    pipe.hset(keys.info, mapping={"status": end.status, "ended": ended})
+    fields: LectureFields = {"status": end.status, "ended": ended}
     if end.reason:
-        pipe.hset(keys.info, "reason", end.reason)
+        fields["reason"] = end.reason
+    pipe.hset(keys.info, mapping=as_hash(fields))
     pipe.expire(keys.info, retention)
     pipe.expire(keys.participants, retention)
     pipe.delete(keys.in_flight)
