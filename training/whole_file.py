@@ -1,10 +1,12 @@
-"""Writing a file whole or not at all."""
+"""Writing a file whole or not at all, and the form of JSON files."""
 
 import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from training.recipe import RunError
 
@@ -30,3 +32,13 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
         else:
             raise
         raise RunError(f"{path.parent}: {why}") from None
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as a file of JSON, like `write_whole`."""
+    write_whole(path, lambda unfinished: unfinished.write_bytes(json_bytes(value)))
+
+
+def json_bytes(value: object) -> bytes:
+    """`value` as indented JSON, with a line break at the end."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"

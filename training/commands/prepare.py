@@ -14,7 +14,7 @@ from training.preparing.prepare import Preparation
 from training.preparing.prepare import prepare as prepare_set
 from training.preparing.prepared_set import PreparedSet
 from training.preparing.record import Removal
-from training.preparing.selection.balance import Balance
+from training.preparing.selection.splits import Balance
 from worker.contract.messages import EMOTIONS
 
 _CLASSES_NAMED = 8  # unknown classes that the table names

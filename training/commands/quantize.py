@@ -40,8 +40,7 @@ def quantize(
     with errors_in_one_line("training quantize"):
         train_sets, validation_set = read_datasets(data), as_one(read_datasets(validation))
         from training.conversion.convert import make_forms
-        from training.conversion.forms import AccuracyLost, forms_table, measure_forms, refuse_loss
-        from training.conversion.install import install
+        from training.conversion.forms import AccuracyLost, forms_table, install, measure_forms, refuse_loss
 
         work = work or run / "quantized"
         made = make_forms(run, train_sets, work)

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.datasets import Dataset, FaceArrays, load_faces
+from training.provenance import short_path
 from training.recipe import Recipe, RunError
 from training.run import FIXED, Standardization, network_file, read_recipe, read_standardization
 from training.silence import tensorflow_silenced
@@ -122,8 +123,3 @@ def _entry(form: Form, path: Path, recipe: Recipe, standardization: Standardizat
         weight=1.0,
         training={"data": [short_path(folder) for folder in train], "recipe": settings},
     )
-
-
-def short_path(path: str) -> str:
-    """The last two parts of a path: enough to recognize it, without the home folder."""
-    return "/".join(Path(path).parts[-2:])

@@ -47,7 +47,7 @@ def predict_framings(
         labels.extend(label for _, label in block)
     if not blocks:
         raise DatasetError(f"{dataset.name}: none of its pictures can be used{skipped_pictures(dataset.skipped)}")
-    return [_joined(predictions) for predictions in zip(*blocks, strict=True)], np.asarray(labels, np.int64)
+    return [joined(predictions) for predictions in zip(*blocks, strict=True)], np.asarray(labels, np.int64)
 
 
 def adaptive_scores(
@@ -76,7 +76,8 @@ def _blocks(crops: Iterator[tuple[list[Image], int]]) -> Iterator[list[tuple[lis
         yield block
 
 
-def _joined(blocks: Sequence[Predictions]) -> Predictions:
+def joined(blocks: Sequence[Predictions]) -> Predictions:
+    """The predictions of several blocks of pictures as one."""
     return Predictions(
         np.concatenate([block.scores for block in blocks]),
         {name: np.concatenate([block.by_model[name] for block in blocks]) for name in blocks[0].by_model},

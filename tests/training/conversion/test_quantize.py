@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from tests.training.drawn_faces import write_faces
 from tests.worker.perception.linear_network import write_linear_models
 from training.conversion.convert import representative_set
-from training.conversion.forms import AccuracyLost, FormMetrics, measure_forms, refuse_loss
-from training.conversion.install import install
+from training.conversion.forms import AccuracyLost, FormMetrics, install, measure_forms, refuse_loss
 from training.datasets import Dataset, FaceArrays, read_dataset
 from training.measuring.metrics import negative_log_likelihood
-from training.weighing.temperature import fit_temperature
+from training.weighing.weights import fit_temperature
 from worker.perception.emotions import calibrate, softmax
 from worker.perception.manifest import Form, Manifest, ManifestError, Model, load_manifest
 

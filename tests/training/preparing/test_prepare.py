@@ -284,7 +284,7 @@ def test_faces_of_kdef_are_detected_without_an_option(
 
 def test_haar_frames_a_face_as_the_worker_does(astronaut_bgr: Pixels, admiral_bgr: Pixels) -> None:
     for image in (astronaut_bgr, admiral_bgr):
-        boxes = [choose_face(make_detector(detector).boxes(image), None) for detector in ("haar", "mediapipe")]
+        boxes = [choose_face(make_detector(detector)(image), None) for detector in ("haar", "mediapipe")]
         haar, blazeface = (np.array(box) for box in boxes)
         assert haar[2] / blazeface[2] == pytest.approx(1, abs=0.3)
         middles = [box[:2] + box[2:] / 2 for box in (haar, blazeface)]

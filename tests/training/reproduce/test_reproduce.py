@@ -17,8 +17,7 @@ from training.datasets import Dataset, DatasetError, LabelledPicture, read_datas
 from training.datasets.index import Entry, write_index
 from training.recipe import Recipe
 from training.reproduce import phase, shipped, study
-from training.reproduce.sources import find_sources
-from training.reproduce.steps import drawn, limited
+from training.reproduce.steps import drawn, find_sources, limited
 from training.run import read_recipe
 from worker.contract.messages import EMOTIONS
 

@@ -16,17 +16,22 @@ from typer.testing import CliRunner, Result
 from tests.training.drawn_faces import draw_face, write_faces
 from tests.worker.perception.linear_network import SIDE, linear_network, write_linear_models
 from training.cli import app
-from training.conversion.forms import measure_forms
-from training.conversion.install import install
+from training.conversion.forms import install, measure_forms
 from training.datasets import Dataset, read_dataset
 from training.measuring.evaluation import evaluate
 from training.measuring.metrics import negative_log_likelihood
 from training.measuring.predictions import predict_dataset
 from training.weighing.ensemble import EnsembleFit, Weighing, fit_ensemble
 from training.weighing.ensemble_output import ensemble_summary
-from training.weighing.temperature import fit_temperature
-from training.weighing.threshold import DIGITS, MAX_LOSS, fit_threshold
-from training.weighing.weights import joint_weights, learned_weights, rank_weights
+from training.weighing.weights import (
+    DIGITS,
+    MAX_LOSS,
+    fit_temperature,
+    fit_threshold,
+    joint_weights,
+    learned_weights,
+    rank_weights,
+)
 from worker.contract.messages import EMOTIONS
 from worker.perception.emotions import Ensemble, calibrate, combine, softmax
 from worker.perception.manifest import MANIFEST, load_manifest, write_manifest
@@ -230,15 +235,17 @@ def test_the_likeliest_weighing_goes_into_the_manifest(models: Path, validation:
 
 def test_the_metrics_are_those_of_the_models_as_written(models: Path, validation: Dataset, test_set: Dataset) -> None:
     fit = fit_ensemble(models, [validation], [test_set])
-    for dataset, measured in zip((validation, test_set), fit.measured, strict=True):
+    for dataset, measured in zip(
+        (validation, test_set), [*fit.measured["validation"], *fit.measured["test"]], strict=True
+    ):
         again = evaluate(Ensemble.load(models), dataset)
-        assert measured.metrics[fit.chosen] == again.ensemble
+        assert measured.metrics[fit.chosen] == again.metrics["ensemble"]
         assert (measured.adaptive, measured.escalated) == (again.adaptive, again.escalated)
         for name in THREE:
-            assert measured.metrics[name].confusion == again.models[name].confusion
+            assert measured.metrics[name].confusion == again.metrics[name].confusion
     entry = fit.manifest.ensemble["figures"]
     assert entry["nll"] == pytest.approx(fit.weighings[fit.chosen].nll)
-    assert entry["accuracy"] == pytest.approx(fit.measured[0].metrics[fit.chosen].accuracy)
+    assert entry["accuracy"] == pytest.approx(fit.measured["validation"][0].metrics[fit.chosen].accuracy)
 
 
 def test_every_weighing_has_its_best_temperature(models: Path, validation: Dataset) -> None:

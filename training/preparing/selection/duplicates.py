@@ -63,8 +63,7 @@ def _one_of_each(
     gone: dict[int, Removal] = {}
     for group in groups:
         for i, reason, other in _leaving(faces, group, relation):
-            record, stays = faces[i].record, faces[other].record.origin
-            gone[i] = Removal(record.source, record.origin, reason, f"{relation.verb} {stays}")
+            gone[i] = faces[i].record.removed(reason, f"{relation.verb} {faces[other].record.origin}")
     return [face for i, face in enumerate(faces) if i not in gone], list(gone.values())
 
 
