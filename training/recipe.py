@@ -1,4 +1,4 @@
-"""The recipe of a fit: everything that decides what it comes to. No Keras."""
+"""The recipe of a fit: all the settings that decide its result. No Keras."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -24,6 +24,11 @@ class RunError(Exception):
     """A recipe or a run that cannot be used; the message names it and says what to do."""
 
 
+def in_one_line(failure: Exception) -> str:
+    """The message of a library's error, as a part of ours."""
+    return " ".join(str(failure).split())[:200]
+
+
 @dataclass(frozen=True)
 class Recipe:
     """The settings of a fit.
@@ -31,7 +36,7 @@ class Recipe:
     `monitor` says by which metric the best epoch is chosen. `schedule` is one cosine after a warm-up, or the study's
     plateau (6.1): a tenth of the learning rate whenever `monitor` has stopped improving. `patience` is the number of
     epochs without improvement after which the fit stops. `weight_decay` is used by adamw only. `tune` says which layers
-    learn: all, the head alone, or the head and that number of layers before it. `vote_share` is the share of a target
+    learn: all, the head alone, or the head and this number of layers before it. `vote_share` is the share of a target
     that comes from the annotators' votes; the rest comes from the label. `ema` is the momentum of an average over the
     weights of all steps; then the average is measured and kept. `teachers` are folders of earlier fits and `targets` is
     a file of soft targets; most of a target is their mean (see training.fitting.distillation). `mixup` is the alpha of

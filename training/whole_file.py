@@ -10,7 +10,7 @@ import msgspec
 
 from training.recipe import RunError
 
-# How failures name a full disk. If HDF5 finds it out on closing a file, its error has no number.
+# The text of a failure on a full disk. HDF5 raises errors without errno when it closes a file.
 _DISK_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, cast
 import typer
 
 from training.commands.arguments import Data, Validation, errors_in_one_line, read_datasets
-from training.datasets import Dataset, load_faces, refuse_shared_persons
+from training.datasets import Dataset, left_out, load_faces, refuse_shared_persons
 from training.recipe import (
     IMAGENET,
     SMALLEST_SIDE,
@@ -160,6 +160,5 @@ def _tune(tune: str) -> Literal["all", "head"] | int:
 
 
 def _summary(dataset: Dataset) -> str:
-    left_out = "".join(f", {count} {reason}" for reason, count in dataset.skipped.most_common())
     used = len(dataset.pictures) - sum(dataset.skipped[reason] for reason in ("unreadable", "also in validation"))
-    return f"{dataset.name}: {used} pictures" + (f" (left out{left_out[1:]})" if left_out else "")
+    return f"{dataset.name}: {used} pictures{left_out(dataset.skipped)}"

@@ -5,15 +5,8 @@ from typing import Annotated
 
 import typer
 
-from training.commands.arguments import (
-    Data,
-    Models,
-    Validation,
-    as_one,
-    errors_in_one_line,
-    read_datasets,
-    table_console,
-)
+from training.commands.arguments import Data, Models, Validation, errors_in_one_line, read_datasets, table_console
+from training.datasets import Dataset
 from worker.contract.command_line import print_error
 from worker.perception.manifest import MODELS, Form
 
@@ -38,7 +31,7 @@ def quantize(
     Every form is made and measured, and one is installed.
     """
     with errors_in_one_line("training quantize"):
-        train_sets, validation_set = read_datasets(data), as_one(read_datasets(validation))
+        train_sets, validation_set = read_datasets(data), _as_one(read_datasets(validation))
         from training.conversion.convert import make_forms
         from training.conversion.forms import AccuracyLost, forms_table, install, measure_forms, refuse_loss
 
@@ -55,3 +48,11 @@ def quantize(
         (chosen,) = [entry for entry in made if entry.quantization == form]
         manifest = install(name, chosen, work, models, validation_set, metrics)
         typer.echo(f"installed {models / chosen.file}; temperature {manifest.temperature:g}")
+
+
+def _as_one(datasets: list[Dataset]) -> Dataset:
+    """All pictures in one dataset."""
+    return Dataset(
+        " + ".join(dataset.name for dataset in datasets),
+        [picture for dataset in datasets for picture in dataset.pictures],
+    )

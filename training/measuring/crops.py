@@ -1,6 +1,5 @@
 """Labelled crops: the faces of a dataset's pictures, cut out the way the worker does it."""
 
-from collections import Counter
 from collections.abc import Callable, Container, Iterator, Sequence
 
 from training.datasets import Dataset, LabelledPicture, pixel_digest
@@ -41,12 +40,6 @@ def pixel_digests(datasets: Sequence[Dataset]) -> frozenset[bytes]:
     """The `pixel_digest` of every readable picture of `datasets`."""
     images = (picture.pixels() for dataset in datasets for picture in dataset.pictures)
     return frozenset(pixel_digest(image) for image in images if image is not None)
-
-
-def skipped_pictures(skipped: Counter[str]) -> str:
-    """How many pictures were left out for which reason, in brackets; empty if none was."""
-    reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.most_common())
-    return f" (left out: {reasons})" if reasons else ""
 
 
 def _crops(

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Column, Table
 
-from training.measuring.crops import skipped_pictures
+from training.datasets import left_out
 from training.measuring.evaluation import ENSEMBLE, Evaluation
 from training.measuring.metrics import Metrics
 from worker.contract.messages import EMOTIONS
@@ -40,7 +40,7 @@ def metrics_json(evaluation: Evaluation) -> dict[str, Any]:
 
 def metrics_table(evaluation: Evaluation, first: str, recalls: bool, role: str = "") -> Table:
     """A row for each model and ensemble. `first` heads their names; with `recalls`, each emotion has a column."""
-    title = f"{role}{evaluation.dataset}: {evaluation.n} pictures{skipped_pictures(evaluation.skipped)}"
+    title = f"{role}{evaluation.dataset}: {evaluation.n} pictures{left_out(evaluation.skipped)}"
     table = number_table(title, first, "accuracy", "macro recall", "ECE", "NLL", *(EMOTIONS if recalls else ()))
     rows = dict(evaluation.metrics)
     if evaluation.adaptive is not None:

@@ -7,8 +7,8 @@ from time import process_time
 import numpy as np
 import numpy.typing as npt
 
-from training.datasets import Dataset, DatasetError
-from training.measuring.crops import DetectFace, labelled_crops, skipped_pictures
+from training.datasets import Dataset, DatasetError, left_out
+from training.measuring.crops import DetectFace, labelled_crops
 from training.measuring.framing import AS_SERVED, Framing
 from training.measuring.metrics import Labels
 from worker.perception.emotions import Ensemble, Predictions, Probabilities, first_model_scores
@@ -46,7 +46,7 @@ def predict_framings(
         blocks.append([ensemble.predict(crops) for crops in zip(*(crops for crops, _ in block), strict=True)])
         labels.extend(label for _, label in block)
     if not blocks:
-        raise DatasetError(f"{dataset.name}: none of its pictures can be used{skipped_pictures(dataset.skipped)}")
+        raise DatasetError(f"{dataset.name}: none of its pictures can be used{left_out(dataset.skipped)}")
     return [joined(predictions) for predictions in zip(*blocks, strict=True)], np.asarray(labels, np.int64)
 
 

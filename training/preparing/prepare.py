@@ -27,10 +27,10 @@ class Preparation:
     """The settings of a prepared set.
 
     `sources` are for training, except for their published validation and test parts; `validation` and `test` are used
-    for that alone. A source without a validation part gets one: `validation_share` of its persons, or of each emotion's
-    pictures if persons are unknown. `votes` is FER+'s csv. With `find_faces`, pictures in class folders are not crops.
-    `cap` is the highest number of training pictures of an emotion, `balance` weighs them, and `seed` decides every
-    random draw.
+    for nothing else. A source without a validation part gets one: `validation_share` of its persons, or of the pictures
+    of each emotion if persons are unknown. `votes` is FER+'s csv. With `find_faces`, pictures in class folders are not
+    crops. `cap` is the highest number of training pictures of an emotion, `balance` weighs them, and `seed` decides
+    every random draw.
     """
 
     sources: tuple[Path, ...]

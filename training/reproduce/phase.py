@@ -1,22 +1,12 @@
 """A training of the study, with those of its sets that are available: prepare, fit, fine-tune and measure."""
 
-import csv
 from pathlib import Path
 
 from training.datasets import Dataset, LabelledPicture, read_dataset
-from training.measuring.metrics import Metrics, measure
+from training.measuring.metrics import measure
 from training.preparing.prepare import Preparation, prepare
 from training.recipe import IMAGENET, ModelName
-from training.reproduce.steps import (
-    Report,
-    drawn,
-    faces_of,
-    find_sources,
-    find_weights,
-    fit_once,
-    limited,
-    shortened,
-)
+from training.reproduce.steps import Report, drawn, faces_of, find_sources, find_weights, fit_once, limited, shortened
 from training.reproduce.study import (
     CAP,
     FINE_TUNING_EPOCHS,
@@ -118,26 +108,15 @@ def _starting_weights(phase: Phase, model: ModelName, data: Path, run: Path) -> 
 
 
 def _row(phase: Phase, model: ModelName, splits: dict[str, Dataset], folder: Path) -> Row:
-    of_split = {name: _metrics(folder / "tuned", splits[name]) for name in splits if name != "train"}
-    return Row(
-        model=model,
-        reported=phase.reported.get(model),
-        epochs=_epochs(folder / "first") + _epochs(folder / "tuned"),
-        validation=of_split["validation"],
-        test=of_split.get("test"),
-    )
-
-
-def _metrics(run: Path, dataset: Dataset) -> Metrics:
     with tensorflow_silenced():
         from training.fitting.predict import predict
-    faces = faces_of(read_recipe(run), dataset)
-    return measure(predict(run, faces), faces.labels)
-
-
-def _epochs(run: Path) -> int:
-    with (run / "history.csv").open(newline="") as file:
-        return sum(1 for _ in csv.DictReader(file))
+    tuned, metrics = folder / "tuned", {}
+    for name in splits.keys() - {"train"}:
+        faces = faces_of(read_recipe(tuned), splits[name])
+        metrics[name] = measure(predict(tuned, faces), faces.labels)
+    histories = [(run / "history.csv").read_text().splitlines() for run in (folder / "first", tuned)]
+    epochs = sum(len(lines) - 1 for lines in histories)  # without the headings
+    return Row(model, phase.reported.get(model), epochs, metrics["validation"], metrics.get("test"))
 
 
 def _differences(

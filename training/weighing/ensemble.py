@@ -4,10 +4,10 @@ The candidates: "uniform" weights; weights by "rank", as in the study (6.6); "ma
 "learned" weights, which make the validation labels most likely; and "joint" ones, which do so together with the
 temperature. Each candidate gets a temperature of its own, fitted after combining. Learned weights favour overconfident
 models, which the temperature would have corrected; joint weights do not. The candidate with the lowest negative
-log-likelihood on validation goes into the manifest: that measures the published probabilities, and depends less on a
-few pictures than accuracy does.
+log-likelihood (NLL) on validation is written into the manifest. NLL measures the published probabilities, and depends
+less on a few pictures than accuracy does.
 
-Every validation set counts the same, however many pictures it has. Otherwise FER-2013 alone would decide.
+Every validation set has the same total weight. Otherwise FER-2013, the largest, would decide alone.
 """
 
 import os

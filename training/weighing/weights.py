@@ -112,9 +112,9 @@ def fit_threshold(
     """The lowest confidence from which the first model may be trusted alone: it loses at most `max_loss` of accuracy.
 
     Each argument is [n]: the first model's confidence, whether it is right, and whether the full ensemble is right.
-    `shares` sum to one. The loss plus its standard error stay within `max_loss`, at this threshold and at every higher
-    one, so a lucky dip further down is not taken. Without the standard error, thresholds lost more than allowed on
-    other pictures about twice as often.
+    `shares` sum to one. The loss plus its standard error stays within `max_loss` at this threshold and at every
+    higher one, so a lower threshold that is good by chance is not chosen. Without the standard error, the loss on other
+    pictures exceeded `max_loss` about twice as often.
     """
     order = np.argsort(-confidence, kind="stable")
     lost = (full_right.astype(float) - first_right)[order] * shares[order]

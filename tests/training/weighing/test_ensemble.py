@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
+from tests.training.command_line import refusal, training
 from tests.training.drawn_faces import draw_face, write_faces
 from tests.worker.perception.linear_network import SIDE, linear_network, write_linear_models
-from training.cli import app
 from training.conversion.forms import install, measure_forms
 from training.datasets import Dataset, read_dataset
 from training.measuring.evaluation import evaluate
@@ -55,6 +55,7 @@ def test_equally_good_models_share_their_ranks() -> None:
     assert rank_weights({"a": 0.7, "b": 0.7, "c": 0.6}) == pytest.approx({"a": 2.5 / 6, "b": 2.5 / 6, "c": 1 / 6})
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.dictionaries(st.text(max_size=3), st.floats(0, 1), min_size=1, max_size=5))
 def test_rank_weights_only_depend_on_the_order_of_accuracies(accuracy: dict[str, float]) -> None:
     weights = rank_weights(accuracy)
@@ -77,7 +78,7 @@ def mixtures(models: int = 3, pictures: int = 200) -> st.SearchStrategy[tuple[Fl
     return st.builds(drawn, st.integers(0, 10**6), st.floats(0.01, 25))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(mixtures(), st.integers(0, 1000))
 def test_no_weights_make_the_labels_likelier_than_the_learned_ones(drawn: tuple[Floats, Floats], seed: int) -> None:
     likelihoods, shares = drawn
@@ -105,7 +106,7 @@ def test_learned_weights_are_those_of_the_mixture_that_the_labels_were_drawn_fro
     assert learned == pytest.approx([0.6, 0.4, 0.0], abs=0.03)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=10)
 @given(st.integers(0, 10**6), st.floats(0.3, 3.0))
 def test_joint_weights_are_a_maximum_and_not_worse_than_equal_weights(seed: int, distortion: float) -> None:
     random = np.random.default_rng(seed)
@@ -324,7 +325,7 @@ def test_replacing_a_network_drops_the_weights_and_the_threshold_fitted_to_it(
 
 
 def ensemble(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, ["ensemble", *map(str, arguments)])
+    return training("ensemble", *arguments)
 
 
 def test_json_has_a_line_for_each_dataset_and_one_for_the_choice(
@@ -386,12 +387,8 @@ def test_models_that_cannot_be_weighed_are_one_line_and_the_manifest_is_unchange
         spoil(models)
     manifest = models / MANIFEST
     before = manifest.read_bytes() if manifest.exists() else None
-    refused = ensemble(test_set.name, "--validation", validation.name, "--models", models, *options)
-    assert refused.exit_code == 2
-    assert refused.stdout == ""
-    (line,) = refused.stderr.splitlines()
-    assert line.startswith("training ensemble: ")
-    assert complaint in line
+    refused = refusal("ensemble", test_set.name, "--validation", validation.name, "--models", models, *options)
+    assert complaint in refused
     assert (manifest.read_bytes() if manifest.exists() else None) == before
 
 
@@ -401,6 +398,6 @@ def test_with_an_unreadable_test_set_the_manifest_is_unchanged(
     before = (models / MANIFEST).read_bytes()
     (tmp_path / "broken" / "happy").mkdir(parents=True)
     (tmp_path / "broken" / "happy" / "a.png").write_text("not a picture")
-    refused = ensemble(tmp_path / "broken", "--validation", validation.name, "--models", models)
-    assert (refused.exit_code, "1 unreadable" in refused.stderr) == (2, True)
+    refused = refusal("ensemble", tmp_path / "broken", "--validation", validation.name, "--models", models)
+    assert "1 unreadable" in refused
     assert (models / MANIFEST).read_bytes() == before
