@@ -87,9 +87,9 @@ def install(
     """Put `form` of the network `name` into the folder `models`, beside the other networks there.
 
     The temperature is fitted anew, to the predictions of all networks together for the validation pictures. Weights and
-    threshold of `training ensemble` are dropped, because they were fitted to the networks before. The old
-    file of the network is removed if its name differs. Returns the written manifest; ManifestError if the manifest that
-    is there already cannot be used.
+    threshold of `training ensemble` are dropped, because they were fitted to the networks before. The old file of the
+    network is removed if its name differs. Returns the written manifest; ManifestError if there is one already that
+    cannot be used.
     """
     models.mkdir(parents=True, exist_ok=True)
     before = load_manifest(models).models if (models / MANIFEST).exists() else []

@@ -24,25 +24,20 @@ from training.preparing.whole_folder import whole_folder
 
 @dataclass(frozen=True)
 class Preparation:
-    """The settings of a prepared set.
+    """The settings of a prepared set."""
 
-    `sources` are for training, except for their published validation and test parts; `validation` and `test` are used
-    for nothing else. A source without a validation part gets one: `validation_share` of its persons, or of the pictures
-    of each emotion if persons are unknown. `votes` is FER+'s csv. With `find_faces`, pictures in class folders are not
-    crops. `cap` is the highest number of training pictures of an emotion, `balance` weighs them, and `seed` decides
-    every random draw.
-    """
-
-    sources: tuple[Path, ...]
-    validation: tuple[Path, ...] = ()
-    test: tuple[Path, ...] = ()
+    sources: tuple[Path, ...]  # for training, except for their published validation and test parts
+    validation: tuple[Path, ...] = ()  # for validation only
+    test: tuple[Path, ...] = ()  # for testing only
+    # The part of a source without a validation part: of its persons, or of the pictures of each emotion if persons are
+    # unknown.
     validation_share: float = 0.1
-    votes: Path | None = None
-    find_faces: bool = False
+    votes: Path | None = None  # FER+'s csv
+    find_faces: bool = False  # also in class folders, whose pictures otherwise count as crops
     detector: DetectorName = "mediapipe"
-    cap: int | None = None
-    balance: Balance = "none"
-    seed: int = 1
+    cap: int | None = None  # highest number of training pictures of an emotion
+    balance: Balance = "none"  # weights of training pictures
+    seed: int = 1  # decides every random draw
 
 
 def prepare(settings: Preparation, out: Path) -> PreparedSet:
