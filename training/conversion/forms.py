@@ -38,10 +38,6 @@ class FormMetrics:
     ms_per_face: float
 
 
-class AccuracyLost(Exception):
-    """The chosen form loses more accuracy than allowed; the message says how much."""
-
-
 def measure_forms(models: Sequence[Model], work: Path, validation: Dataset) -> dict[Form, FormMetrics]:
     """Run every form in `work` through the worker's interpreter, on the same pictures."""
     predictions, labels = predict_dataset(Ensemble(_manifest(models), work), validation)
@@ -70,15 +66,15 @@ def forms_table(name: str, metrics: dict[Form, FormMetrics]) -> Table:
     return table
 
 
-def refuse_loss(form: Form, metrics: dict[Form, FormMetrics], max_loss: float) -> None:
-    """AccuracyLost if the accuracy of `form` is more than `max_loss` below that of float32."""
-    loss = metrics[REFERENCE].accuracy - metrics[form].accuracy
-    if loss > max_loss:
-        raise AccuracyLost(
-            f"{form} loses {loss:.4f} of accuracy ({metrics[form].accuracy:.4f}, {REFERENCE} "
-            f"{metrics[REFERENCE].accuracy:.4f}), more than --max-loss {max_loss:g}; nothing was installed, "
-            "choose another --form"
-        )
+def excessive_loss(form: Form, metrics: dict[Form, FormMetrics], max_loss: float) -> str | None:
+    """An error message if the accuracy of `form` is more than `max_loss` below that of float32, else None."""
+    before, after = metrics[REFERENCE].accuracy, metrics[form].accuracy
+    if before - after <= max_loss:
+        return None
+    return (
+        f"{form} loses {before - after:.4f} of accuracy ({after:.4f}, {REFERENCE} {before:.4f}), more than "
+        f"--max-loss {max_loss:g}; nothing was installed, choose another --form"
+    )
 
 
 def install(

@@ -1,6 +1,6 @@
 """The predictions of an ensemble for every picture of a dataset, and the time that they take."""
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import islice
 from time import process_time
 
@@ -42,7 +42,8 @@ def predict_framings(
     """Like `predict_dataset`, for every framing; each picture is decoded and its face detected once."""
     labels: list[int] = []
     blocks: list[list[Predictions]] = []
-    for block in _blocks(labelled_crops(dataset, framings, detect, without)):
+    pictures = labelled_crops(dataset, framings, detect, without)
+    while block := list(islice(pictures, BLOCK)):
         blocks.append([ensemble.predict(crops) for crops in zip(*(crops for crops, _ in block), strict=True)])
         labels.extend(label for _, label in block)
     if not blocks:
@@ -69,11 +70,6 @@ def ms_per_face(ensemble: Ensemble, faces: Sequence[Image]) -> float:
         ensemble.predict(faces)
         best = min(best, process_time() - started)
     return best * 1000 / len(faces)
-
-
-def _blocks(crops: Iterator[tuple[list[Image], int]]) -> Iterator[list[tuple[list[Image], int]]]:
-    while block := list(islice(crops, BLOCK)):
-        yield block
 
 
 def joined(blocks: Sequence[Predictions]) -> Predictions:

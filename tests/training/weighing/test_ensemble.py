@@ -182,19 +182,44 @@ def test_a_threshold_leaves_a_margin_for_chance() -> None:
     assert 1000 < decided < 1100  # after about 36, sqrt(lost and won) / 2000 exceeds MAX_LOSS
 
 
-@pytest.fixture
-def models(tmp_path: Path) -> Path:
-    """Three linear networks, each fitted to other drawn faces."""
-    folder = tmp_path / "models"
-    folder.mkdir()
-    manifest = write_linear_models(folder, THREE, temperature=1.5)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three linear networks in `models`, each fitted to other drawn faces, and pictures to validate and test them."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "models").mkdir()
+    manifest = write_linear_models(folder / "models", THREE, temperature=1.5)
     fitted = []
     for model, each in zip(manifest.models, (16, 12, 40), strict=True):
         content = linear_network(*fitted_to_drawn_faces(each, first_seed=1000 * each))
-        (folder / model.file).write_bytes(content)
+        (folder / "models" / model.file).write_bytes(content)
         fitted.append(msgspec.structs.replace(model, sha256=hashlib.sha256(content).hexdigest()))
-    write_manifest(msgspec.structs.replace(manifest, models=fitted), folder)
+    write_manifest(msgspec.structs.replace(manifest, models=fitted), folder / "models")
+    write_faces(folder / "validation", each=20, first_seed=1)
+    write_faces(folder / "test", each=3, first_seed=50)
     return folder
+
+
+@pytest.fixture
+def models(made: Path, tmp_path: Path) -> Path:
+    """A copy of the networks that a test may change."""
+    return Path(shutil.copytree(made / "models", tmp_path / "models"))
+
+
+@pytest.fixture
+def validation(made: Path) -> Dataset:
+    return read_dataset(made / "validation")
+
+
+@pytest.fixture
+def test_set(made: Path) -> Dataset:
+    return read_dataset(made / "test")
+
+
+@pytest.fixture(scope="module")
+def weighed(made: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, EnsembleFit]:
+    """The networks after `fit_ensemble`, which no test changes, and its result."""
+    models = Path(shutil.copytree(made / "models", tmp_path_factory.mktemp("weighed") / "models"))
+    return models, fit_ensemble(models, [read_dataset(made / "validation")], [read_dataset(made / "test")])
 
 
 def fitted_to_drawn_faces(each: int, first_seed: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -207,23 +232,12 @@ def fitted_to_drawn_faces(each: int, first_seed: int) -> tuple[npt.NDArray[np.fl
     return (6 * solved[:-1].T).astype(np.float32), (6 * solved[-1]).astype(np.float32)
 
 
-@pytest.fixture
-def validation(tmp_path: Path) -> Dataset:
-    return read_dataset(write_faces(tmp_path / "validation", each=20, first_seed=1))
-
-
-@pytest.fixture
-def test_set(tmp_path: Path) -> Dataset:
-    return read_dataset(write_faces(tmp_path / "test", each=3, first_seed=50))
-
-
 def weights_of(fit: EnsembleFit) -> dict[str, float]:
     return {model.name: model.weight for model in fit.manifest.models}
 
 
-def test_the_likeliest_weighing_goes_into_the_manifest(models: Path, validation: Dataset, test_set: Dataset) -> None:
-    fit = fit_ensemble(models, [validation], [test_set])
-
+def test_the_likeliest_weighing_goes_into_the_manifest(weighed: tuple[Path, EnsembleFit]) -> None:
+    models, fit = weighed
     assert list(fit.weighings) == ["uniform", "rank", "learned", "joint"]
     assert fit.weighings[fit.chosen].nll == min(weighing.nll for weighing in fit.weighings.values())
     assert fit.manifest == load_manifest(models)
@@ -235,8 +249,10 @@ def test_the_likeliest_weighing_goes_into_the_manifest(models: Path, validation:
     assert not Path(entry["validation"][0]).is_absolute()
 
 
-def test_the_metrics_are_those_of_the_models_as_written(models: Path, validation: Dataset, test_set: Dataset) -> None:
-    fit = fit_ensemble(models, [validation], [test_set])
+def test_the_metrics_are_those_of_the_models_as_written(
+    weighed: tuple[Path, EnsembleFit], validation: Dataset, test_set: Dataset
+) -> None:
+    models, fit = weighed
     for dataset, measured in zip(
         (validation, test_set), [*fit.measured["validation"], *fit.measured["test"]], strict=True
     ):
@@ -250,8 +266,8 @@ def test_the_metrics_are_those_of_the_models_as_written(models: Path, validation
     assert entry["accuracy"] == pytest.approx(fit.measured["validation"][0].metrics[fit.chosen].accuracy)
 
 
-def test_every_weighing_has_its_best_temperature(models: Path, validation: Dataset) -> None:
-    fit = fit_ensemble(models, [validation])
+def test_every_weighing_has_its_best_temperature(weighed: tuple[Path, EnsembleFit], validation: Dataset) -> None:
+    models, fit = weighed
     by_model = predict_dataset(Ensemble.load(models), validation)[0].by_model
     labels = np.array([picture.label for picture in validation.pictures])
 
@@ -263,8 +279,11 @@ def test_every_weighing_has_its_best_temperature(models: Path, validation: Datas
             assert nll(weighing) < nll(replace(weighing, temperature=weighing.temperature * factor))
 
 
-def test_the_adaptive_ensemble_of_the_manifest_reaches_its_figures(models: Path, validation: Dataset) -> None:
-    adaptive = fit_ensemble(models, [validation]).manifest.adaptive
+def test_the_adaptive_ensemble_of_the_manifest_reaches_its_figures(
+    weighed: tuple[Path, EnsembleFit], validation: Dataset
+) -> None:
+    models, fit = weighed
+    adaptive = fit.manifest.adaptive
     assert adaptive is not None
     assert adaptive.first == "mobilenetv2"
 
