@@ -20,7 +20,7 @@ def evaluate(
     ] = False,
     without: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DATA", help="Leave out pictures whose pixels are also in here. Can be repeated."),
+        typer.Option(metavar="DATA", help="Leave out pictures that are also in this folder. Can be repeated."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each of DATA.")] = False,
 ) -> None:

@@ -61,10 +61,12 @@ def fit(
         typer.Option(metavar="N", min=1, help="Stop after N epochs without improvement.", show_default="never"),
     ] = Recipe.patience,
     augmentation: Annotated[
-        Augmentation, typer.Option(help="crop: as a detector's crops vary. study: turned and shifted more.")
+        Augmentation,
+        typer.Option(help="Small changes, as between a detector's crops, or the study's larger ones."),
     ] = Recipe.augmentation,
     standardization: Annotated[
-        Literal["fixed", "featurewise"], typer.Option(help="Pixels to [-1, 1], or by the training pictures.")
+        Literal["fixed", "featurewise"],
+        typer.Option(help="Pixels to [-1, 1], or by mean and deviation of the training set."),
     ] = Recipe.standardization,
     vote_share: Annotated[
         float, typer.Option(metavar="X", min=0.0, max=1.0, help="Share of a target that comes from the index's votes.")

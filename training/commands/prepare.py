@@ -36,7 +36,7 @@ def prepare(
     test: Annotated[list[Path], typer.Option(metavar="SOURCE", help="For testing only. Can be repeated.")] = [],  # noqa: B006
     validation_share: Annotated[
         float,
-        typer.Option(metavar="X", min=0.0, max=0.9, help="Validation part of a source that comes without one."),
+        typer.Option(metavar="X", min=0.0, max=0.9, help="Validation part of a source that has none."),
     ] = Preparation.validation_share,
     votes: Annotated[
         Path | None, typer.Option(metavar="FILE", help="FER+'s csv of votes on pictures of FER-2013.")

@@ -67,7 +67,7 @@ def compare(
 
     The metrics of the adaptive ensemble follow from `by_model`, the predictions of the manifest's models.
     """
-    metrics = {name: measure(of_name, labels) for name, of_name in scores.items()}
+    metrics = {name: measure(rows, labels) for name, rows in scores.items()}
     evaluation = Evaluation(dataset.name, len(labels), dataset.skipped, metrics)
     if manifest.adaptive is None:
         return evaluation

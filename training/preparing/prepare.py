@@ -49,8 +49,8 @@ def prepare(settings: Preparation, out: Path) -> PreparedSet:
     """
     _refuse_out_in_sources(settings, out)
     records, ruled_out = _list_pictures(settings)
-    asked, pictures = msgspec.to_builtins(settings, enc_hook=str), _fingerprint(records, ruled_out)
-    if is_made(out, asked, pictures):
+    wanted, fingerprint = msgspec.to_builtins(settings, enc_hook=str), _fingerprint(records, ruled_out)
+    if is_made(out, wanted, fingerprint):
         return read_set(out)
     _refuse_shared_persons(records, settings)
     with whole_folder(out) as folder:
@@ -62,7 +62,7 @@ def prepare(settings: Preparation, out: Path) -> PreparedSet:
             faces, over = capped(faces, settings.cap, settings.seed)
         _refuse_empty_splits(faces, settings)
         weights = class_weights(faces) if settings.balance == "weights" else {}
-        write_set(folder, faces, weights, ruled_out + useless + copies + over, asked, pictures)
+        write_set(folder, faces, weights, ruled_out + useless + copies + over, wanted, fingerprint)
     return read_set(out)
 
 

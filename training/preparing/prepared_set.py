@@ -45,7 +45,7 @@ class PreparedSet:
 
 
 class _Summary(msgspec.Struct):
-    """prepared.json. `pictures` is a digest of the pictures that the set was made of."""
+    """prepared.json. `pictures` is the fingerprint of the pictures that the set was made of."""
 
     version: int
     settings: dict[str, Any] = msgspec.field(name="wish")
@@ -64,9 +64,12 @@ def write_set(
     weights: dict[str, float],
     removed: Sequence[Removal],
     settings: dict[str, Any],
-    pictures: str,
+    fingerprint: str,
 ) -> None:
-    """Write faces, each with a split, into `folder`; `weights` are those of emotions in training, 1 if missing."""
+    """Write faces, each with a split, into `folder`; `weights` are those of emotions in training, 1 if missing.
+
+    `settings` and `fingerprint` are compared when the set is prepared again.
+    """
     for split in SPLITS:
         of_split = [face for face in faces if face.record.split == split]
         if of_split:
@@ -78,7 +81,7 @@ def write_set(
     summary = _Summary(
         version=_VERSION,
         settings=settings,
-        pictures=pictures,
+        pictures=fingerprint,
         counts={split: {e: labels[split, e] for e in EMOTIONS if labels[split, e]} for split in used},
         sources={
             source: {split: origins[source, split] for split in used if origins[source, split]}
@@ -100,7 +103,7 @@ def read_set(folder: Path) -> PreparedSet:
     return PreparedSet(folder, summary.counts, summary.sources, removals)
 
 
-def is_made(out: Path, settings: dict[str, Any], pictures: str) -> bool:
+def is_made(out: Path, settings: dict[str, Any], fingerprint: str) -> bool:
     """Whether `out` is already the set of these settings and pictures; DatasetError if it is anything else."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
@@ -108,7 +111,7 @@ def is_made(out: Path, settings: dict[str, Any], pictures: str) -> bool:
         raise DatasetError(f"{out}: holds something else; name another --out")
     summary = _read_summary(out)
     different = [key for key in settings if key not in _PATHS and summary.settings.get(key) != settings[key]]
-    if summary.pictures != pictures:
+    if summary.pictures != fingerprint:
         different.insert(0, "pictures")
     if different:
         raise DatasetError(f"{out}: a set prepared with other {', '.join(different)}; name another --out, or remove it")

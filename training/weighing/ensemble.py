@@ -137,7 +137,7 @@ def fit_ensemble(
         manifest,
         models=[msgspec.structs.replace(m, weight=weighings[chosen].weights[m.name]) for m in manifest.models],
         temperature=weighings[chosen].temperature,
-        ensemble=_origin(chosen, weighings, predicted["validation"]),
+        ensemble=_ensemble_entry(chosen, weighings, predicted["validation"]),
         adaptive=None,
     )
     if len(manifest.models) > 1 and FIRST in pooled.by_model:
@@ -198,7 +198,7 @@ def _weighing(weights: Mapping[str, float], pooled: _Pooled) -> Weighing:
     return Weighing(rounded, temperature, nll, pooled.accuracy(scores))
 
 
-def _origin(chosen: str, weighings: Mapping[str, Weighing], validation: Sequence[_Predicted]) -> dict[str, Any]:
+def _ensemble_entry(chosen: str, weighings: Mapping[str, Weighing], validation: Sequence[_Predicted]) -> dict[str, Any]:
     """The manifest's entry on its weights and temperature; the metrics are means over the validation sets."""
     of_sets = [measure(weighings[chosen].scores(one.predictions.by_model), one.labels) for one in validation]
     return {
