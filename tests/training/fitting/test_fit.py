@@ -223,23 +223,12 @@ def test_a_fit_is_extended_in_epochs_alone(
     assert (undisturbed / "mobilenetv2.keras").is_file()
 
 
-def unfinished(run: Path, copy: Path) -> Path:
-    """A copy of a run, without its network."""
-    shutil.copytree(run, copy)
-    (copy / "mobilenetv2.keras").unlink()
-    return copy
-
-
-def test_a_checkpoint_that_cannot_be_read_is_named(undisturbed: Path, data: Path, tmp_path: Path) -> None:
-    run = unfinished(undisturbed, tmp_path / "run")
+def test_a_history_or_a_checkpoint_that_cannot_be_read_is_named(undisturbed: Path, data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(undisturbed, run, ignore=shutil.ignore_patterns("*.keras"))
     last = max(run.glob("epoch-*"))
     last.write_bytes(last.read_bytes()[:5000])
-    line = refusal(*fit_arguments(data, run, *ON_A_PLATEAU))
-    assert line.startswith(f"{last}: cannot be read (")
-
-
-def test_a_history_that_cannot_be_read_is_named(undisturbed: Path, data: Path, tmp_path: Path) -> None:
-    run = unfinished(undisturbed, tmp_path / "run")
+    assert refusal(*fit_arguments(data, run, *ON_A_PLATEAU)).startswith(f"{last}: cannot be read (")
     (run / "history.csv").write_text("epoch,loss\n1.0,a lot\n")
     line = refusal(*fit_arguments(data, run, *ON_A_PLATEAU))
     assert line.startswith(f"{run / 'history.csv'}: ")

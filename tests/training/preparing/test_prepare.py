@@ -138,20 +138,6 @@ def test_every_picture_that_is_of_no_use_is_removed_with_a_reason(tmp_path: Path
     assert len(kept) + 10 == 70 + 9 + 1
 
 
-def test_a_person_is_in_one_split_only(tmp_path: Path) -> None:
-    for person in range(10):
-        for label, emotion in enumerate(EMOTIONS):
-            seed = 10 * person + label
-            put_picture(
-                tmp_path / "ck" / emotion / f"S{person:03d}_001_{label + 1:08d}.png", distinct_face(emotion, seed)
-            )
-    prepare(Preparation((tmp_path / "ck",), validation_share=0.3), tmp_path / "set")
-    persons = {split: {row["person"] for row in index(tmp_path / "set" / split)} for split in ("train", "validation")}
-    assert (len(persons["train"]), len(persons["validation"])) == (7, 3)
-    assert not persons["train"] & persons["validation"]
-    assert all(person.startswith("ckplus:S") for person in persons["train"])
-
-
 def test_published_splits_are_kept_and_test_is_a_split_of_its_own(tmp_path: Path, web: Path) -> None:
     other = write_distinct_faces(tmp_path / "fer" / "test", each=1, first_seed=1001)
     write_distinct_faces(tmp_path / "fer" / "train", each=2, first_seed=2001)
