@@ -169,13 +169,12 @@ def _layer(fused: str, operators: Iterable[str]) -> str | None:
 
 
 def _ranked(names: Iterable[str]) -> dict[str, tuple[str, int]]:
-    """The stem of each name, and its rank among equal stems.
-
-    The numbers themselves differ between processes: Keras numbers all `conv2d` that it makes in a process."""
-    stem_of = {name: re.sub(r"_\d+$", "", name) for name in names}
+    """The stem of each name, and its rank among equal stems: Keras counts the `conv2d` of a whole process."""
+    number_of = {name: re.search(r"_(\d+)$", name) for name in names}
     counts = Counter[str]()
     ranked = {}
-    for name, stem in sorted(stem_of.items(), key=lambda item: int(item[0][len(item[1]) + 1 :] or 0)):
+    for name, number in sorted(number_of.items(), key=lambda item: int(item[1][1]) if item[1] else 0):
+        stem = name.removesuffix(number[0]) if number else name
         ranked[name] = stem, counts[stem]
         counts[stem] += 1
     return ranked

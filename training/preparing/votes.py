@@ -46,12 +46,12 @@ def with_votes(records: Sequence[Record], votes: dict[int, Votes], path: Path) -
 
     Raises DatasetError if no record has votes.
     """
-    voted, removed = [], []
     if not any(record.row in votes for record in records):
         raise DatasetError(
             f"--votes {path}: none of the pictures has votes; a picture of FER-2013 needs its row, "
             "from the csv or as the file's name in a folder called fer2013"
         )
+    voted, removed = [], []
     for record in records:
         cast = None if record.row is None else votes.get(record.row)
         if cast is None:
