@@ -18,7 +18,7 @@ class FaceArrays:
     """n pictures: pixels [n, size, size, channels] uint8, labels [n] int64.
 
     `digests` are equal for pictures whose files decode to the same pixels, and for no others. `votes` [n, 7] float32
-    are the shares of annotators that voted for each emotion, rows sum to one; without votes the label has all.
+    are the shares of annotators that voted for each emotion, rows sum to one; without votes the label has the share 1.
     `weights` [n] float32 are weights in training. `origins` are the files that prepared pictures were made of, None for
     others.
     """

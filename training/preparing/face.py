@@ -36,7 +36,7 @@ class ExaminedFace:
 
 
 def examine(record: Record, detector: Detector | None) -> ExaminedFace | Removal:
-    """Examine a picture, with `detector` if it is not a crop; a Removal if it is of no use."""
+    """Examine a picture, with `detector` if it is not a crop; a Removal if it cannot be used."""
     image = record.pixels()
     if image is None:
         return record.removed("unreadable")

@@ -54,7 +54,7 @@ def prepare(settings: Preparation, out: Path) -> PreparedSet:
         return read_set(out)
     _refuse_shared_persons(records, settings)
     with whole_folder(out) as folder:
-        faces, useless = _examined(records, settings)
+        faces, unusable = _examined(records, settings)
         faces, copies = without_duplicates(faces)
         faces = with_splits(faces, settings.validation_share, settings.seed)
         over: list[Removal] = []
@@ -62,7 +62,7 @@ def prepare(settings: Preparation, out: Path) -> PreparedSet:
             faces, over = capped(faces, settings.cap, settings.seed)
         _refuse_empty_splits(faces, settings)
         weights = class_weights(faces) if settings.balance == "weights" else {}
-        write_set(folder, faces, weights, ruled_out + useless + copies + over, wanted, fingerprint)
+        write_set(folder, faces, weights, ruled_out + unusable + copies + over, wanted, fingerprint)
     return read_set(out)
 
 
