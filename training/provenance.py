@@ -41,6 +41,11 @@ def commit_of(folder: Path) -> tuple[str | None, bool | None]:
     return _git(folder, "rev-parse", "HEAD"), None if changes is None else bool(changes)
 
 
+def short_path(path: str) -> str:
+    """The last two parts of a path: enough to recognize it, without the home folder."""
+    return "/".join(Path(path).parts[-2:])
+
+
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
         run = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)

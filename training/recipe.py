@@ -1,4 +1,4 @@
-"""The recipe of a fit: everything that decides what it comes to. No Keras."""
+"""The recipe of a fit: all the settings that decide its result. No Keras."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -24,44 +24,39 @@ class RunError(Exception):
     """A recipe or a run that cannot be used; the message names it and says what to do."""
 
 
+def in_one_line(failure: Exception) -> str:
+    """The message of a library's error, as a part of ours."""
+    return " ".join(str(failure).split())[:200]
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of a fit.
-
-    `monitor` says by which metric the best epoch is chosen. `schedule` is one cosine after a warm-up, or the study's
-    plateau (6.1): a tenth of the learning rate whenever `monitor` has stopped improving. `patience` is the number of
-    epochs without improvement after which the fit stops. `weight_decay` is used by adamw only. `tune` says which layers
-    learn: all, the head alone, or the head and that number of layers before it. `vote_share` is the share of a target
-    that comes from the annotators' votes; the rest comes from the label. `ema` is the momentum of an average over the
-    weights of all steps; then the average is measured and kept. `teachers` are folders of earlier fits and `targets` is
-    a file of soft targets; most of a target is their mean (see training.fitting.distillation). `mixup` is the alpha of
-    the beta distribution from which the shares of two mixed pictures are drawn; 0 mixes none. `weights` is the start:
-    "imagenet", a file (.npz of folded ImageNet kernels, .tflite of `training quantize`, .keras of an earlier fit) or an
-    earlier fit's folder. `train` and `validation` name the folders of the pictures.
-    """
+    """The settings of a fit."""
 
     model: ModelName
-    size: int = 96
+    size: int = 96  # side of the input in pixels
     colour: Colour = "grey"
-    epochs: int = 12
+    epochs: int = 12  # at most
     batch: int = 64
     optimizer: Optimizer = "adamw"
-    learning_rate: float = 1e-3
-    schedule: Schedule = "cosine"
-    monitor: Monitor = "val_accuracy"
-    patience: int | None = None
-    weight_decay: float = 0.02
+    learning_rate: float = 1e-3  # the highest
+    schedule: Schedule = "cosine"  # after a warm-up; or a tenth each time `monitor` stops improving (the study, 6.1)
+    monitor: Monitor = "val_accuracy"  # the metric that decides which epoch is the best
+    patience: int | None = None  # epochs without improvement after which the fit stops
+    weight_decay: float = 0.02  # of adamw; the other optimizers have none
     label_smoothing: float = 0.1
-    vote_share: float = 0.0
+    vote_share: float = 0.0  # share of a target that comes from the annotators' votes; the rest is the label
     augmentation: Augmentation = "crop"
     standardization: Literal["fixed", "featurewise"] = "fixed"
-    tune: Literal["all", "head"] | int = "all"
-    teachers: list[str] = field(default_factory=list)
-    targets: str | None = None
-    mixup: float = 0.0
-    ema: float | None = None
+    tune: Literal["all", "head"] | int = "all"  # the layers that learn; a number: the head and N layers before it
+    teachers: list[str] = field(default_factory=list)  # folders of earlier fits (see training.fitting.distillation)
+    targets: str | None = None  # file of soft targets
+    mixup: float = 0.0  # alpha of the beta distribution of the shares of two mixed pictures; 0 mixes none
+    ema: float | None = None  # momentum of an average over the weights of all steps, which becomes the result
     precision: Precision = "float32"
     seed: int = 1
+    # The start: "imagenet", a file (.npz of folded ImageNet kernels, .tflite of `training quantize`, .keras of an
+    # earlier fit), or the folder of an earlier fit.
     weights: str | None = None
-    train: list[str] = field(default_factory=list)
+    train: list[str] = field(default_factory=list)  # folders of pictures
     validation: list[str] = field(default_factory=list)

@@ -1,8 +1,8 @@
 """The run: the folder of a fit, with its recipe, its standardization of pixels and its network. No Keras."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 import numpy as np
@@ -10,14 +10,12 @@ import numpy.typing as npt
 from msgspec import Meta
 
 from training.recipe import ModelName, Recipe, RunError
-from training.whole_file import write_whole
+from training.whole_file import write_json
 
 RECIPE = "recipe.json"
 STANDARDIZATION = "standardization.json"
 
 _Content = TypeVar("_Content")
-
-_JSON_INDENT = 2
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def claim_run(run: Path, recipe: Recipe) -> None:
         raise RunError(f"{run}: {failure.strerror}; name another --out") from None
     path = run / RECIPE
     if not path.exists():
-        _write(path, recipe)
+        write_json(path, recipe)
     elif read_recipe(run) != recipe:
         raise RunError(f"{run} holds a fit by another recipe; name another --out, or remove it")
 
@@ -61,7 +59,7 @@ def extend_run(run: Path, recipe: Recipe) -> None:
         raise RunError(f"{run} has {before.epochs} epochs; --extend with at least as many --epochs")
     if before.epochs < recipe.epochs:
         network_file(run, recipe.model).unlink(missing_ok=True)
-        _write(run / RECIPE, recipe)
+        write_json(run / RECIPE, recipe)
 
 
 def is_finished(run: Path, recipe: Recipe) -> bool:
@@ -88,18 +86,12 @@ def read_standardization(run: Path) -> Standardization:
 
 def write_standardization(run: Path, standardization: Standardization) -> None:
     """Keep the standardization beside the recipe of `run`."""
-    _write(run / STANDARDIZATION, standardization)
+    write_json(run / STANDARDIZATION, standardization)
 
 
 def _read(path: Path, content: type[_Content]) -> _Content:
     try:
         return msgspec.json.decode(path.read_bytes(), type=content)
-    except OSError as failure:
-        raise RunError(f"{path}: {failure.strerror}; name the --out of a `training fit`") from None
-    except msgspec.DecodeError as wrong:
-        raise RunError(f"{path}: {wrong}; name the --out of a `training fit`") from None
-
-
-def _write(path: Path, value: Any) -> None:
-    text = msgspec.json.format(msgspec.json.encode(asdict(value)), indent=_JSON_INDENT) + b"\n"
-    write_whole(path, lambda unfinished: unfinished.write_bytes(text))
+    except (OSError, msgspec.DecodeError) as failure:
+        reason = failure.strerror if isinstance(failure, OSError) else failure
+        raise RunError(f"{path}: {reason}; name the --out of a `training fit`") from None

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Writing a file whole or not at all, and the form of JSON files."""
 
 import errno
 import os
@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from training.recipe import RunError
 
-# How failures name a full disk. If HDF5 finds it out on closing a file, its error has no number.
+# The text of a failure on a full disk. HDF5 raises errors without errno when it closes a file.
 _DISK_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
 
@@ -30,3 +32,13 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
         else:
             raise
         raise RunError(f"{path.parent}: {why}") from None
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as a file of JSON, like `write_whole`."""
+    write_whole(path, lambda unfinished: unfinished.write_bytes(json_bytes(value)))
+
+
+def json_bytes(value: object) -> bytes:
+    """`value` as indented JSON, with a line break at the end."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"

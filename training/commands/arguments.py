@@ -56,11 +56,3 @@ def errors_in_one_line(command: str) -> Iterator[None]:
 def read_datasets(folders: list[Path]) -> list[Dataset]:
     """The dataset of each folder; DatasetError if one cannot be read."""
     return [read_dataset(folder) for folder in folders]
-
-
-def as_one(datasets: list[Dataset]) -> Dataset:
-    """All pictures in one dataset."""
-    return Dataset(
-        " + ".join(dataset.name for dataset in datasets),
-        [picture for dataset in datasets for picture in dataset.pictures],
-    )

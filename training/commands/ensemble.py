@@ -6,15 +6,7 @@ from typing import Annotated
 
 import typer
 
-from training.commands.arguments import (
-    Crop,
-    Data,
-    Models,
-    Validation,
-    errors_in_one_line,
-    read_datasets,
-    table_console,
-)
+from training.commands.arguments import Crop, Data, Models, Validation, errors_in_one_line, read_datasets, table_console
 from training.datasets import Dataset, by_source
 from training.recipe import RunError
 from worker.perception.manifest import MODELS

@@ -20,14 +20,14 @@ def evaluate(
     ] = False,
     without: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DATA", help="Leave out pictures whose pixels are also in here. Can be repeated."),
+        typer.Option(metavar="DATA", help="Leave out pictures that are also in this folder. Can be repeated."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each of DATA.")] = False,
 ) -> None:
     """Measure the shipped models on labelled pictures."""
     from training.measuring.crops import face_detector, pixel_digests
     from training.measuring.evaluation import evaluate as evaluate_ensemble
-    from training.measuring.evaluation_output import evaluation_json, evaluation_table, framing_table
+    from training.measuring.evaluation_output import evaluation_json, framing_table, metrics_table
     from training.measuring.framing import FRAMINGS
     from training.provenance import provenance
     from worker.perception.emotions import Ensemble
@@ -42,6 +42,6 @@ def evaluate(
             if as_json:
                 typer.echo(json.dumps({**evaluation_json(evaluation), "provenance": origin}))
                 continue
-            table_console.print(evaluation_table(evaluation))
+            table_console.print(metrics_table(evaluation, "model", recalls=True))
             if (framings := framing_table(evaluation)) is not None:
                 table_console.print(framings)

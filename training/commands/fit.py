@@ -6,7 +6,7 @@ from typing import Annotated, Literal, cast
 import typer
 
 from training.commands.arguments import Data, Validation, errors_in_one_line, read_datasets
-from training.datasets import Dataset, load_faces, refuse_shared_persons
+from training.datasets import Dataset, left_out, load_faces, refuse_shared_persons
 from training.recipe import (
     IMAGENET,
     SMALLEST_SIDE,
@@ -61,10 +61,12 @@ def fit(
         typer.Option(metavar="N", min=1, help="Stop after N epochs without improvement.", show_default="never"),
     ] = Recipe.patience,
     augmentation: Annotated[
-        Augmentation, typer.Option(help="crop: as a detector's crops vary. study: turned and shifted more.")
+        Augmentation,
+        typer.Option(help="Small changes, as between a detector's crops, or the study's larger ones."),
     ] = Recipe.augmentation,
     standardization: Annotated[
-        Literal["fixed", "featurewise"], typer.Option(help="Pixels to [-1, 1], or by the training pictures.")
+        Literal["fixed", "featurewise"],
+        typer.Option(help="Pixels to [-1, 1], or by mean and deviation of the training set."),
     ] = Recipe.standardization,
     vote_share: Annotated[
         float, typer.Option(metavar="X", min=0.0, max=1.0, help="Share of a target that comes from the index's votes.")
@@ -160,6 +162,5 @@ def _tune(tune: str) -> Literal["all", "head"] | int:
 
 
 def _summary(dataset: Dataset) -> str:
-    left_out = "".join(f", {count} {reason}" for reason, count in dataset.skipped.most_common())
     used = len(dataset.pictures) - sum(dataset.skipped[reason] for reason in ("unreadable", "also in validation"))
-    return f"{dataset.name}: {used} pictures" + (f" (left out{left_out[1:]})" if left_out else "")
+    return f"{dataset.name}: {used} pictures{left_out(dataset.skipped)}"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from training.commands.arguments import errors_in_one_line, table_console
 from training.datasets.labels import NO_EMOTION
@@ -14,7 +14,7 @@ from training.preparing.prepare import Preparation
 from training.preparing.prepare import prepare as prepare_set
 from training.preparing.prepared_set import PreparedSet
 from training.preparing.record import Removal
-from training.preparing.selection.balance import Balance
+from training.preparing.selection.splits import Balance
 from worker.contract.messages import EMOTIONS
 
 _CLASSES_NAMED = 8  # unknown classes that the table names
@@ -36,7 +36,7 @@ def prepare(
     test: Annotated[list[Path], typer.Option(metavar="SOURCE", help="For testing only. Can be repeated.")] = [],  # noqa: B006
     validation_share: Annotated[
         float,
-        typer.Option(metavar="X", min=0.0, max=0.9, help="Validation part of a source that comes without one."),
+        typer.Option(metavar="X", min=0.0, max=0.9, help="Validation part of a source that has none."),
     ] = Preparation.validation_share,
     votes: Annotated[
         Path | None, typer.Option(metavar="FILE", help="FER+'s csv of votes on pictures of FER-2013.")
@@ -81,22 +81,19 @@ def prepare(
 
 def _pictures_table(prepared: PreparedSet) -> Table:
     """The pictures of each split, by emotion and by source."""
-    table = Table(title=f"{prepared.folder}: pictures")
-    for heading in ("split", "all", *EMOTIONS):
-        table.add_column(heading, justify="left" if heading == "split" else "right")
-    table.add_column("of", justify="left")
+    numbers = (Column(heading, justify="right") for heading in ("all", *EMOTIONS))
+    table = Table("split", *numbers, "of", title=f"{prepared.folder}: pictures")
     for split, counts in prepared.counts.items():
         sources = [f"{of[split]} {name}" for name, of in prepared.sources.items() if split in of]
-        numbers = [str(counts.get(emotion, 0)) for emotion in EMOTIONS]
-        table.add_row(split, str(sum(counts.values())), *numbers, ", ".join(sources))
+        cells = [str(counts.get(emotion, 0)) for emotion in EMOTIONS]
+        table.add_row(split, str(sum(counts.values())), *cells, ", ".join(sources))
     return table
 
 
 def _removals_table(removals: tuple[Removal, ...]) -> Table:
     """The number of removed pictures for each source and reason, with an example."""
-    table = Table(title=f"{len(removals)} pictures removed (all of them: removed.csv)")
-    for heading in ("source", "reason", "pictures", "for example"):
-        table.add_column(heading, justify="right" if heading == "pictures" else "left")
+    headings = ("source", "reason", Column("pictures", justify="right"), "for example")
+    table = Table(*headings, title=f"{len(removals)} pictures removed (all of them: removed.csv)")
     of_reason = defaultdict(list)
     for removal in removals:
         of_reason[removal.source, removal.reason].append(removal)

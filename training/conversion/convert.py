@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from training.datasets import Dataset, FaceArrays, load_faces
-from training.recipe import Recipe, RunError
+from training.provenance import short_path
+from training.recipe import Recipe, RunError, in_one_line
 from training.run import FIXED, Standardization, network_file, read_recipe, read_standardization
 from training.silence import tensorflow_silenced
 from worker.perception.manifest import Form, Input, Model, file_sha256
@@ -72,8 +73,7 @@ def _converted(file: Path, representative: npt.NDArray[np.float32]) -> Iterator[
         try:
             network = keras.models.load_model(file, compile=False)
         except (OSError, ValueError) as failure:
-            reason = " ".join(str(failure).split())[:200]
-            raise RunError(f"{file}: not a network that Keras can load ({reason}); fit it anew") from None
+            raise RunError(f"{file}: not a network that Keras can load ({in_one_line(failure)}); fit it anew") from None
     for form in FORMS:
         converter = tf.lite.TFLiteConverter.from_keras_model(network)
         if form != "float32":
@@ -122,8 +122,3 @@ def _entry(form: Form, path: Path, recipe: Recipe, standardization: Standardizat
         weight=1.0,
         training={"data": [short_path(folder) for folder in train], "recipe": settings},
     )
-
-
-def short_path(path: str) -> str:
-    """The last two parts of a path: enough to recognize it, without the home folder."""
-    return "/".join(Path(path).parts[-2:])

@@ -1,6 +1,6 @@
 """Labelled pictures: reading a folder of them, and loading them as arrays. Nothing here changes or writes pictures."""
 
-from training.datasets.dataset import Dataset, DatasetError, LabelledPicture, by_source, refuse_shared_persons
+from training.datasets.dataset import Dataset, DatasetError, LabelledPicture, by_source, left_out, refuse_shared_persons
 from training.datasets.faces import FaceArrays, load_faces, pixel_digest
 from training.datasets.folder import read_dataset
 
@@ -10,6 +10,7 @@ __all__ = [
     "FaceArrays",
     "LabelledPicture",
     "by_source",
+    "left_out",
     "load_faces",
     "pixel_digest",
     "read_dataset",

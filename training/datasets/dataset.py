@@ -40,11 +40,17 @@ class LabelledPicture:
 
 @dataclass
 class Dataset:
-    """The usable pictures of one folder, whose path is the name, and the pictures left out: reason -> count."""
+    """The usable pictures of the folder `name`; `skipped` counts the pictures left out, by reason."""
 
     name: str
     pictures: list[LabelledPicture]
     skipped: Counter[str] = field(default_factory=Counter)
+
+
+def left_out(skipped: Counter[str]) -> str:
+    """How many pictures were left out for which reason, in brackets; empty if none was."""
+    reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.most_common())
+    return f" (left out: {reasons})" if reasons else ""
 
 
 def by_source(dataset: Dataset) -> list[Dataset]:

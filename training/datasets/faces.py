@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from training.datasets.dataset import Dataset, DatasetError, LabelledPicture
+from training.datasets.dataset import Dataset, DatasetError, LabelledPicture, left_out
 from worker.contract.messages import EMOTIONS
 from worker.perception.preprocessing import CHANNELS, Colour, Image, network_pixels
 
@@ -18,7 +18,7 @@ class FaceArrays:
     """n pictures: pixels [n, size, size, channels] uint8, labels [n] int64.
 
     `digests` are equal for pictures whose files decode to the same pixels, and for no others. `votes` [n, 7] float32
-    are the shares of annotators that voted for each emotion, rows sum to one; without votes the label has all.
+    are the shares of annotators that voted for each emotion, rows sum to one; without votes the label has the share 1.
     `weights` [n] float32 are weights in training. `origins` are the files that prepared pictures were made of, None for
     others.
     """
@@ -53,7 +53,8 @@ def load_faces(datasets: Sequence[Dataset], size: int, colour: Colour, without: 
             used.append(picture)
     if not pixels:
         names = ", ".join(dataset.name for dataset in datasets)
-        raise DatasetError(f"{names}: none of its pictures can be used ({_reasons(datasets)})")
+        skipped = sum((dataset.skipped for dataset in datasets), Counter[str]())
+        raise DatasetError(f"{names}: none of its pictures can be used{left_out(skipped)}")
     return FaceArrays(
         pixels=np.concatenate(pixels).reshape(len(pixels), size, size, CHANNELS[colour]),
         labels=np.asarray([picture.label for picture in used], np.int64),
@@ -72,8 +73,3 @@ def pixel_digest(image: Image) -> bytes:
 def _votes(picture: LabelledPicture) -> npt.NDArray[np.float32]:
     one_hot = np.eye(len(EMOTIONS))[picture.label]
     return np.asarray(one_hot if picture.votes is None else picture.votes, np.float32)
-
-
-def _reasons(datasets: Sequence[Dataset]) -> str:
-    total = sum((dataset.skipped for dataset in datasets), Counter[str]())
-    return ", ".join(f"{count} {reason}" for reason, count in total.most_common())

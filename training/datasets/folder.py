@@ -28,7 +28,12 @@ def read_dataset(folder: Path) -> Dataset:
     if (folder / INDEX).exists():
         dataset.pictures.extend(_indexed_picture(folder, entry) for entry in read_index(folder))
     else:
-        _read_names(folder, dataset)
+        for path in picture_files(folder):
+            label = kdef_label(path.stem) or folder_label(path.relative_to(folder).parent.parts, path.stem)
+            if isinstance(label, str):
+                dataset.skipped[label] += 1
+            else:
+                dataset.pictures.append(LabelledPicture(path, EMOTIONS.index(label.emotion), label.person))
     if not dataset.pictures:
         classes = ", ".join(EMOTIONS)
         raise DatasetError(f"{folder}: no labelled picture found; expected folders named {classes}, or KDEF file names")
@@ -44,12 +49,3 @@ def _indexed_picture(folder: Path, entry: Entry) -> LabelledPicture:
     votes = None if entry.votes is None else tuple(count / sum(entry.votes) for count in entry.votes)
     label = EMOTIONS.index(entry.emotion)
     return LabelledPicture(folder / entry.file, label, entry.person, entry.source, votes, entry.weight, entry.origin)
-
-
-def _read_names(folder: Path, dataset: Dataset) -> None:
-    for path in picture_files(folder):
-        label = kdef_label(path.stem) or folder_label(path.relative_to(folder).parent.parts, path.stem)
-        if isinstance(label, str):
-            dataset.skipped[label] += 1
-        else:
-            dataset.pictures.append(LabelledPicture(path, EMOTIONS.index(label.emotion), label.person))

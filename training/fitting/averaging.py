@@ -12,6 +12,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from training.networks.augmentation import seed_random_layers
+
 STATISTICS_PICTURES = 2560
 STATISTICS_BATCH = 128
 
@@ -19,8 +21,8 @@ STATISTICS_BATCH = 128
 class AveragedWeights(keras.callbacks.Callback):  # type: ignore[misc]  # Keras comes without types
     """Measures the average of the weights on validation, instead of the last weights.
 
-    Keras' SwapEMAWeights does the same, but after a restart it does not know which of the two the network holds, and it
-    keeps the statistics of the last weights. `pixels` and `seed` are those of `take_average`.
+    Keras' SwapEMAWeights does the same, but after a restart it does not know whether the network holds the average or
+    the last weights, and it keeps the statistics of the last weights. `pixels` and `seed` are those of `take_average`.
     """
 
     def __init__(self, pixels: npt.NDArray[np.uint8], seed: int) -> None:
@@ -37,13 +39,13 @@ class AveragedWeights(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
 
 
 def take_average(trained: keras.Model, pixels: npt.NDArray[np.uint8], seed: int) -> None:
-    """Give the network the average of its weights that the optimizer keeps, and compute batch norm's statistics again.
+    """Load the average of the weights, which the optimizer keeps, and compute the statistics of batch norms again.
 
     `pixels` [n, size, size, channels] are the training pictures. Some of them are chosen and augmented by `seed`.
     """
     variables = trained.trainable_variables
     trained.optimizer.finalize_variable_values(variables)
-    # JAX may overwrite the memory that a network is given, so it must not be that of the optimizer's average.
+    # The network gets a copy: JAX may overwrite its memory, and with it the optimizer's average.
     for variable, value in zip(variables, _copied(variables), strict=True):
         variable.assign(value)
     _compute_statistics(trained, pixels, np.random.default_rng(seed))
@@ -51,9 +53,7 @@ def take_average(trained: keras.Model, pixels: npt.NDArray[np.uint8], seed: int)
 
 def _compute_statistics(trained: keras.Model, pixels: npt.NDArray[np.uint8], random: np.random.Generator) -> None:
     """Each batch norm that learns takes the mean of the batches' statistics; the others keep theirs."""
-    for variable in trained.variables:
-        if variable.name == "seed_generator_state":
-            variable.assign(random.integers(2**31, size=2))
+    seed_random_layers(trained, random)
     chosen = random.permutation(len(pixels))[:STATISTICS_PICTURES]
     layers = [layer for part in trained.layers for layer in getattr(part, "layers", [part])]
     norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]

@@ -55,7 +55,7 @@ def confusion_matrix(counts: npt.NDArray[np.int64], title: str) -> Figure:
         )
     axes.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=30, ha="right")
     axes.set_yticks(range(len(EMOTIONS)), EMOTIONS)
-    axes.set_xlabel("read")
+    axes.set_xlabel("predicted")
     axes.set_ylabel("displayed (label)")
     axes.set_title(title)
     return figure

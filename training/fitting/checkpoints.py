@@ -8,7 +8,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from training.recipe import Recipe, RunError
+from training.networks.augmentation import seed_random_layers
+from training.recipe import Recipe, RunError, in_one_line
 from training.whole_file import write_whole
 
 Epoch = dict[str, float]
@@ -18,10 +19,10 @@ Epoch = dict[str, float]
 class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]  # Keras comes without types
     """The finished epochs of a fit: their metrics in history.csv, and epoch-NNN.weights.h5 of the last and the best.
 
-    Keras' BackupAndRestore and ModelCheckpoint write in place, and after a restart they take the first epoch for the
-    best. Here everything follows from the history. An epoch is finished when its weights file exists, which is written
-    last and in one step. Random draws of an epoch follow from the recipe's seed and the epoch, so a repeated epoch
-    gives the same result.
+    Keras' BackupAndRestore and ModelCheckpoint write in place, and after a restart they treat the first new epoch as
+    the best one. Here the history decides. An epoch is finished when its weights file exists; this file is written last
+    and in one step. The random draws of an epoch follow from the recipe's seed and the epoch, so a repeated epoch gives
+    the same result.
     """
 
     def __init__(self, run: Path, recipe: Recipe, plateau: keras.callbacks.ReduceLROnPlateau | None = None) -> None:
@@ -56,17 +57,14 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]  # Keras come
         self._load(trained, best_epoch(self.history, self._recipe.monitor))
 
     def on_train_begin(self, logs: Epoch | None = None) -> None:
-        """Repeat the finished epochs to the plateau, which Keras has just reset."""
+        """Replay the finished epochs to the plateau callback, because Keras has just reset it."""
         if self._plateau is not None:
             self.model.optimizer.learning_rate = self._recipe.learning_rate
             for metrics in self.history:
                 self._plateau.on_epoch_end(int(metrics["epoch"]) - 1, dict(metrics))
 
     def on_epoch_begin(self, epoch: int, logs: Epoch | None = None) -> None:
-        random = np.random.default_rng((self._recipe.seed, epoch))
-        for variable in self.model.variables:
-            if variable.name == "seed_generator_state":
-                variable.assign(random.integers(2**31, size=2))
+        seed_random_layers(self.model, np.random.default_rng((self._recipe.seed, epoch)))
 
     def on_epoch_end(self, epoch: int, logs: Epoch | None = None) -> None:
         metrics = {"epoch": epoch + 1.0, **(logs or {})}
@@ -92,8 +90,9 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]  # Keras come
         try:
             trained.load_weights(file)
         except (OSError, ValueError, KeyError) as failure:
-            reason = " ".join(str(failure).split())[:200]
-            raise RunError(f"{file}: cannot be read ({reason}); remove {self._run} and fit anew") from None
+            raise RunError(
+                f"{file}: cannot be read ({in_one_line(failure)}); remove {self._run} and fit anew"
+            ) from None
 
     def _file(self, epoch: int) -> Path:
         return self._run / f"epoch-{epoch:03d}.weights.h5"

@@ -1,7 +1,7 @@
 """Distillation: a network learns what earlier networks predict for the training pictures.
 
-Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, 2015, section 2: soft targets hold more than
-labels, which matters most to a network without starting weights.
+Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, 2015, section 2: soft targets hold more
+information than labels. It helps a network without starting weights most.
 """
 
 from dataclasses import replace

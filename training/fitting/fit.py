@@ -1,11 +1,9 @@
 """Fitting one network on labelled face pictures, so that the fit can be killed at any moment and resumed."""
 
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
-from matplotlib.figure import Figure
 
 from training.datasets import FaceArrays
 from training.fitting.averaging import AveragedWeights, take_average
@@ -57,29 +55,35 @@ def fit(recipe: Recipe, train: FaceArrays, validation: FaceArrays, run: Path) ->
     trained = _compiled(network, recipe, standardization, len(batches))
     checkpoints.restore(trained)
     if not checkpoints.over:
-        averaging = [] if recipe.ema is None else [AveragedWeights(train.pixels, recipe.seed)]
-        slowing = [] if plateau is None else [plateau]
-        callbacks = [*averaging, *slowing, checkpoints, DrawCurves(checkpoints, run / CURVES)]
-        _train(trained, batches, validation, callbacks, checkpoints.epochs)
+        done = checkpoints.epochs
+        display = ProgressDisplay(recipe.epochs, len(batches), done)
+        with display.bar:
+            on_epoch = keras.callbacks.LambdaCallback(
+                on_epoch_begin=lambda epoch, _: batches.shuffle(epoch),
+                on_epoch_end=lambda *_: save_chart(curves(checkpoints.history), run / CURVES),
+            )
+            averaging = [] if recipe.ema is None else [AveragedWeights(train.pixels, recipe.seed)]
+            slowing = [] if plateau is None else [plateau]
+            trained.fit(
+                batches,
+                shuffle=False,  # `batches` are shuffled already
+                initial_epoch=done,
+                epochs=recipe.epochs,
+                validation_data=(validation.pixels, one_hot(validation)),
+                validation_batch_size=VALIDATION_BATCH,
+                verbose=0,
+                callbacks=[*averaging, *slowing, checkpoints, on_epoch, display],
+            )
     checkpoints.restore_best(trained)
     if recipe.ema is not None:
         take_average(trained, train.pixels, recipe.seed)
     save_chart(curves(checkpoints.history), run / CURVES)
-    save_chart(_confusion_chart(trained, validation, recipe), run / CONFUSION)
+    probabilities = softmax(trained.predict(validation.pixels, VALIDATION_BATCH, verbose=0))
+    title = f"{recipe.model} on {len(validation.labels)} validation pictures"
+    save_chart(confusion_matrix(confusion(probabilities, validation.labels), title), run / CONFUSION)
     file = network_file(run, recipe.model)
     write_whole(file, _in_float32(network, recipe).save)
     return file
-
-
-class DrawCurves(keras.callbacks.Callback):  # type: ignore[misc]  # Keras comes without types
-    """Draws the curves anew after every epoch."""
-
-    def __init__(self, checkpoints: Checkpoints, path: Path) -> None:
-        super().__init__()
-        self._checkpoints, self._path = checkpoints, path
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        save_chart(curves(self._checkpoints.history), self._path)
 
 
 def _standardization(recipe: Recipe, train: FaceArrays) -> Standardization:
@@ -115,35 +119,6 @@ def _compiled(
         metrics=["accuracy"],
     )
     return trained
-
-
-def _train(
-    trained: keras.Model,
-    batches: TrainingBatches,
-    validation: FaceArrays,
-    callbacks: list[keras.callbacks.Callback],
-    done: int,
-) -> None:
-    """Train from the end of epoch `done` to the last."""
-    epochs = batches.recipe.epochs
-    shuffling = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: batches.shuffle(epoch))
-    with ProgressDisplay(epochs, len(batches), done) as display:
-        trained.fit(
-            batches,
-            shuffle=False,  # `batches` are shuffled already
-            initial_epoch=done,
-            epochs=epochs,
-            validation_data=(validation.pixels, one_hot(validation)),
-            validation_batch_size=VALIDATION_BATCH,
-            verbose=0,
-            callbacks=[shuffling, *callbacks, display],
-        )
-
-
-def _confusion_chart(trained: keras.Model, validation: FaceArrays, recipe: Recipe) -> Figure:
-    probabilities = softmax(trained.predict(validation.pixels, VALIDATION_BATCH, verbose=0))
-    title = f"{recipe.model} on {len(validation.labels)} validation pictures"
-    return confusion_matrix(confusion(probabilities, validation.labels), title)
 
 
 def _in_float32(network: keras.Model, recipe: Recipe) -> keras.Model:

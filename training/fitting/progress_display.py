@@ -1,7 +1,6 @@
 """The progress display of a fit: a line per epoch, and in a terminal a moving bar."""
 
 import time
-from types import TracebackType
 from typing import Any
 
 import keras
@@ -13,7 +12,7 @@ UPDATE_EVERY_S = 0.5
 
 
 class ProgressDisplay(keras.callbacks.Callback):  # type: ignore[misc]  # Keras comes without types
-    """A context that displays a fit of `epochs` epochs of `steps` steps, of which `done` epochs are finished."""
+    """Displays a fit of `epochs` epochs of `steps` steps, of which `done` epochs are finished, inside `with .bar`."""
 
     async_safe = True  # then Keras converts a step's metrics without stopping the next step
 
@@ -21,7 +20,7 @@ class ProgressDisplay(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
         super().__init__()
         self._epochs, self._done = epochs, done
         console = Console(soft_wrap=True)
-        self._bar = Progress(
+        self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -31,36 +30,29 @@ class ProgressDisplay(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
             disable=not console.is_terminal,
             transient=True,
         )
-        self._task = self._bar.add_task("", total=steps, metrics="")
+        self._task = self.bar.add_task("", total=steps, metrics="")
         self._began = self._epoch_began = self._shown = time.monotonic()
 
-    def __enter__(self) -> "ProgressDisplay":
-        self._bar.start()
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self._done:
-            self._bar.console.print(f"resumes after epoch {self._done}/{self._epochs}")
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
+            self.bar.console.print(f"resumes after epoch {self._done}/{self._epochs}")
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch_began = time.monotonic()
-        self._bar.reset(self._task, description=f"epoch {epoch + 1}/{self._epochs}", metrics="")
+        self.bar.reset(self._task, description=f"epoch {epoch + 1}/{self._epochs}", metrics="")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if self._bar.disable or not logs or time.monotonic() < self._shown + UPDATE_EVERY_S:
+        if self.bar.disable or not logs or time.monotonic() < self._shown + UPDATE_EVERY_S:
             return
         self._shown = time.monotonic()
         metrics = f"loss {float(logs['loss']):.4f}, accuracy {float(logs['accuracy']):.4f}"
-        self._bar.update(self._task, completed=batch + 1, metrics=metrics)
+        self.bar.update(self._task, completed=batch + 1, metrics=metrics)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         metrics = logs or {}
         now = time.monotonic()
         left = (now - self._began) / (epoch + 1 - self._done) * (self._epochs - epoch - 1)
-        self._bar.console.print(
+        self.bar.console.print(
             f"epoch {epoch + 1}/{self._epochs}: "
             f"loss {metrics['loss']:.4f}, accuracy {metrics['accuracy']:.4f}; "
             f"validation loss {metrics['val_loss']:.4f}, accuracy {metrics['val_accuracy']:.4f}; "

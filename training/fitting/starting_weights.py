@@ -6,10 +6,9 @@ import keras
 import numpy as np
 
 from training.datasets import FaceArrays
-from training.networks.folded_weights import load_folded_imagenet
-from training.networks.imagenet import load_imagenet
+from training.networks.imagenet import load_folded_imagenet, load_imagenet
 from training.networks.quantized_weights import load_quantized
-from training.recipe import IMAGENET, RunError
+from training.recipe import IMAGENET, RunError, in_one_line
 from training.run import Standardization, network_file, read_recipe
 
 # Pictures that run through the network once to give its batch norms their statistics.
@@ -25,7 +24,7 @@ def load_starting_weights(
             return load_imagenet(network)
         except OSError as failure:
             raise RunError(
-                f"--weights imagenet: no download ({_in_one_line(failure)}); pass a .npz or .keras file, or none"
+                f"--weights imagenet: no download ({in_one_line(failure)}); pass a .npz or .keras file, or none"
             ) from None
     path = Path(weights)
     try:
@@ -38,9 +37,4 @@ def load_starting_weights(
             file = network_file(path, read_recipe(path).model) if path.is_dir() else path
             network.set_weights(keras.models.load_model(file, compile=False).get_weights())
     except (OSError, ValueError) as failure:
-        reason = _in_one_line(failure)
-        raise RunError(f"--weights {path}: no starting weights for {network.name} ({reason})") from None
-
-
-def _in_one_line(failure: Exception) -> str:
-    return " ".join(str(failure).split())[:200]
+        raise RunError(f"--weights {path}: no starting weights for {network.name} ({in_one_line(failure)})") from None

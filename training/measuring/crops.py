@@ -1,11 +1,10 @@
 """Labelled crops: the faces of a dataset's pictures, cut out the way the worker does it."""
 
-from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Container, Iterator, Sequence
 
 from training.datasets import Dataset, LabelledPicture, pixel_digest
 from training.measuring.framing import AS_SERVED, Framing, moved, reframed
+from training.preparing.cropping import choose_face, make_detector
 from worker.perception.preprocessing import Box, Image, face_crop
 
 DetectFace = Callable[[Image], Box | None]
@@ -33,31 +32,14 @@ def labelled_crops(
 
 def face_detector() -> DetectFace:
     """The worker's own detector; of several faces the largest."""
-    from worker.perception.faces import FaceDetector
-
-    return largest_face(FaceDetector().detect_in_picture)
-
-
-def largest_face(detect: Callable[[Image], Iterable[Any]]) -> DetectFace:
-    """The box of the largest of the faces that `detect` (`FaceDetector.detect_in_picture`) returns."""
-
-    def largest(image: Image) -> Box | None:
-        boxes: list[Box] = [face.box for face in detect(image)]
-        return max(boxes, key=lambda box: box[2] * box[3], default=None)
-
-    return largest
+    detect = make_detector("mediapipe")
+    return lambda image: choose_face(detect(image), None)
 
 
 def pixel_digests(datasets: Sequence[Dataset]) -> frozenset[bytes]:
     """The `pixel_digest` of every readable picture of `datasets`."""
     images = (picture.pixels() for dataset in datasets for picture in dataset.pictures)
     return frozenset(pixel_digest(image) for image in images if image is not None)
-
-
-def skipped_pictures(skipped: Counter[str]) -> str:
-    """How many pictures were left out for which reason, in brackets; empty if none was."""
-    reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.most_common())
-    return f" (left out: {reasons})" if reasons else ""
 
 
 def _crops(

@@ -1,31 +1,35 @@
-"""The metrics of the shipped models on one dataset."""
+"""The metrics of models and ensembles on one dataset."""
 
 from collections import Counter
-from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from training.datasets import Dataset
 from training.measuring.crops import DetectFace
 from training.measuring.framing import AS_SERVED, Framing
 from training.measuring.metrics import Labels, Metrics, accuracy, measure
 from training.measuring.predictions import adaptive_scores, predict_framings
-from worker.perception.emotions import Ensemble, Predictions
+from worker.perception.emotions import Ensemble, Probabilities, ensemble_scores
+from worker.perception.manifest import Manifest
+
+ENSEMBLE = "ensemble"
+"""The name of the full ensemble among the models."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """The metrics on `n` pictures of one dataset; `skipped` pictures were left out (reason -> count).
 
-    `adaptive` has the metrics of the adaptive ensemble and `escalated` the share of pictures for which it asked all
-    models; both are None if the manifest has no threshold. `framing` has the change of accuracy in other framings,
-    framing -> model or "ensemble" -> difference; None if no framing was asked for.
+    `metrics` are those of every model and every full ensemble, by name. `adaptive` has the metrics of the adaptive
+    ensemble and `escalated` the share of pictures for which it asked all models; both are None if the manifest has no
+    threshold. `framing` has the change of accuracy in other framings, framing -> name -> difference; None if no framing
+    was asked for.
     """
 
     dataset: str
     n: int
     skipped: Counter[str]
-    models: dict[str, Metrics]
-    ensemble: Metrics
+    metrics: dict[str, Metrics]
     adaptive: Metrics | None = None
     escalated: float | None = None
     framing: dict[str, dict[str, float]] | None = None
@@ -42,34 +46,30 @@ def evaluate(
 
     Each of `framings` is compared with the worker's framing. Raises DatasetError if no picture is usable.
     """
-    (predictions, *others), labels = predict_framings(ensemble, dataset, [AS_SERVED, *framings], detect, without)
-    adaptive = ensemble.manifest.adaptive
-    scores, escalated = None, None
-    if adaptive is not None:
-        scores, escalated = adaptive_scores(predictions.by_model, predictions.scores, adaptive)
-    return Evaluation(
-        dataset=dataset.name,
-        n=len(labels),
-        skipped=dataset.skipped,
-        models={name: measure(probabilities, labels) for name, probabilities in predictions.by_model.items()},
-        ensemble=measure(predictions.scores, labels),
-        adaptive=None if scores is None else measure(scores, labels),
-        escalated=None if escalated is None else float(escalated.mean()),
-        framing=_differences(predictions, others, framings, labels) if framings else None,
-    )
+    predicted, labels = predict_framings(ensemble, dataset, [AS_SERVED, *framings], detect, without)
+    as_served, *others = ({**one.by_model, ENSEMBLE: one.scores} for one in predicted)
+    evaluation = compare(dataset, labels, as_served, predicted[0].by_model, ensemble.manifest)
+    changes = {}
+    for framing, other in zip(framings, others, strict=True):
+        differences = {name: accuracy(other[name], labels) - m.accuracy for name, m in evaluation.metrics.items()}
+        changes[framing.name] = differences
+    return replace(evaluation, framing=changes or None)
 
 
-def _differences(
-    as_served: Predictions, others: Sequence[Predictions], framings: Sequence[Framing], labels: Labels
-) -> dict[str, dict[str, float]]:
-    before = _accuracies(as_served, labels)
-    return {
-        framing.name: {name: after - before[name] for name, after in _accuracies(other, labels).items()}
-        for framing, other in zip(framings, others, strict=True)
-    }
+def compare(
+    dataset: Dataset,
+    labels: Labels,
+    scores: Mapping[str, Probabilities],
+    by_model: Mapping[str, Probabilities],
+    manifest: Manifest,
+) -> Evaluation:
+    """The metrics of `scores` [n, 7], by name, against the labels [n] of the usable pictures of `dataset`.
 
-
-def _accuracies(predictions: Predictions, labels: Labels) -> dict[str, float]:
-    """The accuracy of each model and of the ensemble."""
-    all_scores = {**predictions.by_model, "ensemble": predictions.scores}
-    return {name: accuracy(scores, labels) for name, scores in all_scores.items()}
+    The metrics of the adaptive ensemble follow from `by_model`, the predictions of the manifest's models.
+    """
+    metrics = {name: measure(rows, labels) for name, rows in scores.items()}
+    evaluation = Evaluation(dataset.name, len(labels), dataset.skipped, metrics)
+    if manifest.adaptive is None:
+        return evaluation
+    adaptive, escalated = adaptive_scores(by_model, ensemble_scores(by_model, manifest), manifest.adaptive)
+    return replace(evaluation, adaptive=measure(adaptive, labels), escalated=float(escalated.mean()))

@@ -3,40 +3,50 @@
 from dataclasses import asdict
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
-from training.measuring.crops import skipped_pictures
-from training.measuring.evaluation import Evaluation
+from training.datasets import left_out
+from training.measuring.evaluation import ENSEMBLE, Evaluation
 from training.measuring.metrics import Metrics
 from worker.contract.messages import EMOTIONS
 
 
+def number_table(title: str, first: str, *numbers: str) -> Table:
+    """An empty table: a column of names with the heading `first`, then columns of numbers."""
+    return Table(first, *(Column(heading, justify="right") for heading in numbers), title=title)
+
+
 def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
-    """All metrics; the keys are in the order of the fields."""
+    """All metrics of `evaluate`; the keys are in the order of the fields."""
+    figures = metrics_json(evaluation)
     return {
         "dataset": evaluation.dataset,
         "n": evaluation.n,
         "skipped": evaluation.skipped.total(),
         "skipped_reasons": dict(evaluation.skipped),
-        "models": {name: asdict(metrics) for name, metrics in evaluation.models.items()},
-        "ensemble": asdict(evaluation.ensemble),
-        **adaptive_json(evaluation.adaptive, evaluation.escalated),
-        **({"framing": evaluation.framing} if evaluation.framing is not None else {}),
+        "models": {name: figures.pop(name) for name in evaluation.metrics if name != ENSEMBLE},
+        **figures,
+        **({} if evaluation.framing is None else {"framing": evaluation.framing}),
     }
 
 
-def evaluation_table(evaluation: Evaluation) -> Table:
-    """The metrics without the confusion matrices."""
-    rows = {**evaluation.models, "ensemble": evaluation.ensemble}
+def metrics_json(evaluation: Evaluation) -> dict[str, Any]:
+    """The metrics by name. Those of the adaptive ensemble come last, if there is one, with the share of escalated."""
+    by_name = {name: asdict(metrics) for name, metrics in evaluation.metrics.items()}
+    if evaluation.adaptive is not None:
+        by_name["adaptive"] = {"escalated": evaluation.escalated, **asdict(evaluation.adaptive)}
+    return by_name
+
+
+def metrics_table(evaluation: Evaluation, first: str, recalls: bool, role: str = "") -> Table:
+    """A row for each model and ensemble. `first` heads their names; with `recalls`, each emotion has a column."""
+    title = f"{role}{evaluation.dataset}: {evaluation.n} pictures{left_out(evaluation.skipped)}"
+    table = number_table(title, first, "accuracy", "macro recall", "ECE", "NLL", *(EMOTIONS if recalls else ()))
+    rows = dict(evaluation.metrics)
     if evaluation.adaptive is not None:
         rows[f"adaptive ({evaluation.escalated:.0%} escalated)"] = evaluation.adaptive
-    table = Table(title=f"{evaluation.dataset}: {evaluation.n} pictures{skipped_pictures(evaluation.skipped)}")
-    table.add_column("model")
-    for heading in ("accuracy", "macro recall", "ECE", "NLL", *EMOTIONS):
-        table.add_column(heading, justify="right")
     for name, metrics in rows.items():
-        recalls = ["-" if recall is None else f"{recall:.2f}" for recall in metrics.recall.values()]
-        table.add_row(name, *metric_cells(metrics), *recalls)
+        table.add_row(name, *_cells(metrics, recalls))
     return table
 
 
@@ -44,20 +54,14 @@ def framing_table(evaluation: Evaluation) -> Table | None:
     """The change of accuracy, in points, in other framings; None if no framing was asked for."""
     if evaluation.framing is None:
         return None
-    table = Table(title=f"{evaluation.dataset}: points of accuracy won or lost in another framing of the crop")
-    table.add_column("model")
-    for framing in evaluation.framing:
-        table.add_column(framing, justify="right")
-    for name in (*evaluation.models, "ensemble"):
+    title = f"{evaluation.dataset}: points of accuracy won or lost in another framing of the crop"
+    table = number_table(title, "model", *evaluation.framing)
+    for name in evaluation.metrics:
         table.add_row(name, *(f"{100 * differences[name]:+.1f}" for differences in evaluation.framing.values()))
     return table
 
 
-def adaptive_json(adaptive: Metrics | None, escalated: float | None) -> dict[str, Any]:
-    """The entry of the adaptive ensemble; empty if there is none."""
-    return {} if adaptive is None else {"adaptive": {"escalated": escalated, **asdict(adaptive)}}
-
-
-def metric_cells(metrics: Metrics) -> list[str]:
-    """The metrics that are one number: accuracy, macro recall, ECE, NLL."""
-    return [f"{value:.4f}" for value in (metrics.accuracy, metrics.macro_recall, metrics.ece, metrics.nll)]
+def _cells(metrics: Metrics, recalls: bool) -> list[str]:
+    cells = [f"{value:.4f}" for value in (metrics.accuracy, metrics.macro_recall, metrics.ece, metrics.nll)]
+    shown = metrics.recall.values() if recalls else ()
+    return [*cells, *("-" if recall is None else f"{recall:.2f}" for recall in shown)]

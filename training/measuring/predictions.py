@@ -1,14 +1,14 @@
 """The predictions of an ensemble for every picture of a dataset, and the time that they take."""
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import islice
 from time import process_time
 
 import numpy as np
 import numpy.typing as npt
 
-from training.datasets import Dataset, DatasetError
-from training.measuring.crops import DetectFace, labelled_crops, skipped_pictures
+from training.datasets import Dataset, DatasetError, left_out
+from training.measuring.crops import DetectFace, labelled_crops
 from training.measuring.framing import AS_SERVED, Framing
 from training.measuring.metrics import Labels
 from worker.perception.emotions import Ensemble, Predictions, Probabilities, first_model_scores
@@ -42,12 +42,13 @@ def predict_framings(
     """Like `predict_dataset`, for every framing; each picture is decoded and its face detected once."""
     labels: list[int] = []
     blocks: list[list[Predictions]] = []
-    for block in _blocks(labelled_crops(dataset, framings, detect, without)):
+    pictures = labelled_crops(dataset, framings, detect, without)
+    while block := list(islice(pictures, BLOCK)):
         blocks.append([ensemble.predict(crops) for crops in zip(*(crops for crops, _ in block), strict=True)])
         labels.extend(label for _, label in block)
     if not blocks:
-        raise DatasetError(f"{dataset.name}: none of its pictures can be used{skipped_pictures(dataset.skipped)}")
-    return [_joined(predictions) for predictions in zip(*blocks, strict=True)], np.asarray(labels, np.int64)
+        raise DatasetError(f"{dataset.name}: none of its pictures can be used{left_out(dataset.skipped)}")
+    return [joined(predictions) for predictions in zip(*blocks, strict=True)], np.asarray(labels, np.int64)
 
 
 def adaptive_scores(
@@ -71,12 +72,8 @@ def ms_per_face(ensemble: Ensemble, faces: Sequence[Image]) -> float:
     return best * 1000 / len(faces)
 
 
-def _blocks(crops: Iterator[tuple[list[Image], int]]) -> Iterator[list[tuple[list[Image], int]]]:
-    while block := list(islice(crops, BLOCK)):
-        yield block
-
-
-def _joined(blocks: Sequence[Predictions]) -> Predictions:
+def joined(blocks: Sequence[Predictions]) -> Predictions:
+    """The predictions of several blocks of pictures as one."""
     return Predictions(
         np.concatenate([block.scores for block in blocks]),
         {name: np.concatenate([block.by_model[name] for block in blocks]) for name in blocks[0].by_model},

@@ -48,7 +48,7 @@ def resnet50v2(size: int, channels: int) -> keras.Model:
 def inceptionv3(size: int, channels: int) -> keras.Model:
     """InceptionV3 (4.3, figure 5) with a plain head."""
     base = APPLICATIONS["inceptionv3"](input_shape=(size, size, channels), include_top=False, weights=None)
-    # Keras builds its batch norms without scales, but folded kernels need them (networks.folded_weights).
+    # Keras builds its batch norms without scales, but folded kernels need them (networks.imagenet).
     return _with_plain_head(keras.models.clone_model(base, clone_function=_with_scale), "inceptionv3")
 
 

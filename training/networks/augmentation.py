@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from training.recipe import Augmentation
@@ -100,3 +101,10 @@ class Augment(keras.layers.Layer):  # type: ignore[misc]  # Keras comes without 
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed, "kind": self.kind}
+
+
+def seed_random_layers(network: keras.Model, random: np.random.Generator) -> None:
+    """Let augmentation and dropout continue with draws that follow from `random`."""
+    for variable in network.variables:
+        if variable.name == "seed_generator_state":
+            variable.assign(random.integers(2**31, size=2))

@@ -1,11 +1,34 @@
-"""ImageNet weights as Keras downloads them, copied into all layers but the head."""
+"""ImageNet weights: as Keras downloads them, or as folded kernels.
+
+A frozen graph for inference holds kernels that are already multiplied with the scales of their batch norms. With new
+batch norms, training would begin by dividing each channel by a scale that is in the kernel already. So each batch norm
+gets the statistics of a sample, with gamma and beta that leave the function of the network as it is.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from training.networks.architectures import APPLICATIONS
+from training.networks.norm_statistics import Affine, give_statistics, norm_of_tensor
 from training.recipe import IMAGENET
+
+# The numbers of convolutions in a block of InceptionV3's graph of 2015: outside the towers, in tower, tower_1, tower_2.
+# The last value says whether tower and tower_1 end in a fork ("mixed") of 1x3 and 3x1.
+_INCEPTION_BLOCKS = (
+    *[(1, 2, 3, 1, False)] * 3,
+    (1, 3, 0, 0, False),
+    *[(1, 3, 5, 1, False)] * 4,
+    (0, 2, 4, 0, False),
+    *[(1, 1, 2, 1, True)] * 2,
+)
+_INCEPTION_STEM = 5
+
+# The end of the name of the norm that a block of ResNet50V2 begins with.
+_PREACTIVATION = "_preact_bn"
 
 
 def load_imagenet(network: keras.Model) -> None:
@@ -21,18 +44,81 @@ def load_imagenet(network: keras.Model) -> None:
 def copy_base(base: keras.Model, network: keras.Model) -> None:
     """Copy the weights of `base`, a colour network without head, into `network`, the same architecture with a head.
 
-    The first kernel of a grey network becomes the sum over colours: it then answers as to three equal channels.
+    The first kernel of a grey network is the sum over the colours, so a grey picture gives the same activations as the
+    same picture in three equal channels.
     """
     for source, target in zip(base.layers, network.layers, strict=False):  # beyond the base lies the head
         arrays = [keras.ops.convert_to_numpy(weight) for weight in source.weights]
         if len(arrays) < len(target.weights):  # InceptionV3's batch norms come without scale
             arrays.insert(0, np.ones_like(arrays[0]))
         for weight, array in zip(target.weights, arrays, strict=True):
-            weight.assign(for_channels_of(weight, array))
+            weight.assign(_for_channels_of(weight, array))
 
 
-def for_channels_of(weight: keras.Variable, kernel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def load_folded_imagenet(network: keras.Model, path: Path, sample: npt.NDArray[np.float32]) -> int:
+    """Load the kernels of `path` and give the batch norms their statistics; returns the number of loaded kernels.
+
+    `path` is an .npz of `LAYER/kernel` and `LAYER/bias` arrays. A layer with a bias of its own takes the bias;
+    otherwise the batch norm after the layer does. A ResNet50V2 block normalizes its input first, a folded block does
+    not, so that norm starts as the identity. `sample` is standardized pixels, [n, size, size, channels], that run
+    through the network once. Raises ValueError if no kernel fits.
+    """
+    arrays = np.load(path)
+    names = _inception_names(network) if network.name == "inceptionv3" else {}
+    norms = norm_of_tensor(network)
+    loaded = 0
+    folded: list[Affine] = []
+    for layer in network.layers:
+        name = names.get(layer.name, layer.name)
+        if f"{name}/kernel" not in arrays:
+            continue
+        wanted = layer.weights[0].shape
+        kernel = _for_channels_of(layer.weights[0], arrays[f"{name}/kernel"].astype(np.float32))
+        if kernel.shape != tuple(wanted):
+            raise ValueError(f"{path.name}: {name} has shape {kernel.shape}, the network wants {tuple(wanted)}")
+        layer.weights[0].assign(kernel)
+        loaded += 1
+        bias = arrays[f"{name}/bias"].astype(np.float32)
+        if len(layer.weights) > 1:
+            layer.weights[1].assign(bias)
+        else:
+            folded.append(Affine(norms[id(layer.output)], np.ones_like(bias), bias))
+    if not loaded:
+        raise ValueError(f"{path.name}: no layer of {network.name} in it; is it the file for another network?")
+
+    for layer in network.layers:
+        block = str(layer.name).removesuffix(_PREACTIVATION)
+        if block != layer.name and f"{block}_1_conv/kernel" in arrays:
+            zeros = np.zeros(layer.beta.shape, np.float32)
+            folded.append(Affine(layer, np.ones_like(zeros), zeros))
+    give_statistics(network, folded, sample)
+    return loaded
+
+
+def _for_channels_of(weight: keras.Variable, kernel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """`kernel`, summed over colours if `weight` is for grey pictures."""
     if kernel.ndim == 4 and kernel.shape[2] == 3 and weight.shape[2] == 1:
         return np.asarray(kernel.sum(axis=2, keepdims=True), np.float32)
     return kernel
+
+
+def _inception_names(network: keras.Model) -> dict[str, str]:
+    """Keras' name of each convolution -> its name in the graph of 2015. Keras numbers them as they are made."""
+    made = [layer.name for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
+    made.sort(key=lambda name: int("0" + name.removeprefix("conv2d").removeprefix("_")))
+    return dict(zip(made, _inception_graph(), strict=True))
+
+
+def _inception_graph() -> Iterator[str]:
+    yield from _numbered("conv", _INCEPTION_STEM)
+    for i, (beside, *towers, forked) in enumerate(_INCEPTION_BLOCKS):
+        block = "mixed" if i == 0 else f"mixed_{i}"
+        yield from _numbered(f"{block}_conv", beside)
+        for tower, (name, count) in enumerate(zip(("tower", "tower_1", "tower_2"), towers, strict=True)):
+            yield from _numbered(f"{block}_{name}_conv", count)
+            if forked and tower < 2:
+                yield from _numbered(f"{block}_{name}_mixed_conv", 2)
+
+
+def _numbered(name: str, count: int) -> list[str]:
+    return [name, *(f"{name}_{i}" for i in range(1, count))][:count]

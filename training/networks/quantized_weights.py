@@ -6,6 +6,7 @@ kernels and biases to the layers of the same name. A norm that was dropped start
 
 import re
 import struct
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,7 +107,8 @@ def read_quantized(path: Path) -> QuantizedWeights:
             constants[int(operator.outputs[0])] = given[0]
         elif kind in _WITH_KERNEL and given[1] is not None:
             kernel = _WITH_KERNEL[kind](given[1])
-            bias = np.zeros(given[1].shape[_OUTPUTS[kind]], np.float32) if given[2] is None else given[2]
+            channels = kernel.shape[:-1] if kind == schema.BuiltinOperator.DEPTHWISE_CONV_2D else kernel.shape
+            bias = np.zeros(channels[-1], np.float32) if given[2] is None else given[2]
             layer = _layer(name, _KERNEL_OPERATORS)
             if layer is None:
                 weights.unnamed.append((kernel, bias))
@@ -126,11 +128,6 @@ _WITH_KERNEL = {
     schema.BuiltinOperator.CONV_2D: lambda kernel: kernel.transpose(1, 2, 3, 0),
     schema.BuiltinOperator.DEPTHWISE_CONV_2D: lambda kernel: kernel[0][..., np.newaxis],
     schema.BuiltinOperator.FULLY_CONNECTED: lambda kernel: kernel.transpose(),
-}
-_OUTPUTS = {
-    schema.BuiltinOperator.CONV_2D: 0,
-    schema.BuiltinOperator.DEPTHWISE_CONV_2D: 3,
-    schema.BuiltinOperator.FULLY_CONNECTED: 0,
 }
 
 
@@ -172,14 +169,14 @@ def _layer(fused: str, operators: Iterable[str]) -> str | None:
 
 
 def _ranked(names: Iterable[str]) -> dict[str, tuple[str, int]]:
-    """The stem of each name and its rank among equal stems: Keras goes on numbering `conv2d` in a process."""
-    parts = {name: re.fullmatch(r"(.*?)(?:_(\d+))?", name) for name in names}
-    ranked: dict[str, tuple[str, int]] = {}
-    counts: dict[str, int] = {}
-    for name, match in sorted(parts.items(), key=lambda item: int((item[1] and item[1][2]) or 0)):
-        stem = match[1] if match else name
-        ranked[name] = stem, counts.get(stem, 0)
-        counts[stem] = ranked[name][1] + 1
+    """The stem of each name, and its rank among equal stems: Keras counts the `conv2d` of a whole process."""
+    number_of = {name: re.search(r"_(\d+)$", name) for name in names}
+    counts = Counter[str]()
+    ranked = {}
+    for name, number in sorted(number_of.items(), key=lambda item: int(item[1][1]) if item[1] else 0):
+        stem = name.removesuffix(number[0]) if number else name
+        ranked[name] = stem, counts[stem]
+        counts[stem] += 1
     return ranked
 
 

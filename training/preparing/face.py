@@ -36,19 +36,19 @@ class ExaminedFace:
 
 
 def examine(record: Record, detector: Detector | None) -> ExaminedFace | Removal:
-    """Examine a picture, with `detector` if it is not a crop; a Removal if it is of no use."""
+    """Examine a picture, with `detector` if it is not a crop; a Removal if it cannot be used."""
     image = record.pixels()
     if image is None:
-        return _removal(record, "unreadable")
+        return record.removed("unreadable")
     box = None
     if detector is not None:
-        box = choose_face(detector.boxes(image), record.face)
+        box = choose_face(detector(image), record.face)
         if box is None:
-            return _removal(record, "no face")
+            return record.removed("no face")
     crop = _cut(image, box)
     contrast = float(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY).std())
     if contrast < BLANK:
-        return _removal(record, "blank", f"standard deviation {contrast:.1f} grey levels")
+        return record.removed("blank", f"standard deviation {contrast:.1f} grey levels")
     return ExaminedFace(record, box, likeness(crop))
 
 
@@ -62,7 +62,3 @@ def _reduced(image: Image) -> Image:
         return image
     height, width = (math.ceil(side * scale) for side in image.shape[:2])
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _removal(record: Record, reason: str, detail: str = "") -> Removal:
-    return Removal(record.source, record.origin, reason, detail)

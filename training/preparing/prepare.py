@@ -1,11 +1,10 @@
 """Making a prepared set: its settings, and the steps from sources to a folder that training reads."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
 import msgspec
 
@@ -15,10 +14,9 @@ from training.preparing.cropping import Detector, DetectorName, make_detector
 from training.preparing.face import ExaminedFace, examine
 from training.preparing.layouts import read_source
 from training.preparing.prepared_set import PreparedSet, is_made, read_set, write_set
-from training.preparing.record import Listing, Record, Removal, Split
-from training.preparing.selection.balance import Balance, capped, class_weights
+from training.preparing.record import Record, Removal, Split
 from training.preparing.selection.duplicates import without_duplicates
-from training.preparing.selection.splits import with_splits
+from training.preparing.selection.splits import Balance, capped, class_weights, with_splits
 from training.preparing.threads import THREADS, in_threads
 from training.preparing.votes import read_votes, with_votes
 from training.preparing.whole_folder import whole_folder
@@ -26,25 +24,20 @@ from training.preparing.whole_folder import whole_folder
 
 @dataclass(frozen=True)
 class Preparation:
-    """The settings of a prepared set.
+    """The settings of a prepared set."""
 
-    `sources` are for training, except for their published validation and test parts; `validation` and `test` are used
-    for that alone. A source without a validation part gets one: `validation_share` of its persons, or of each emotion's
-    pictures if persons are unknown. `votes` is FER+'s csv. With `find_faces`, pictures in class folders are not crops.
-    `cap` is the highest number of training pictures of an emotion, `balance` weighs them, and `seed` decides every
-    random draw.
-    """
-
-    sources: tuple[Path, ...]
-    validation: tuple[Path, ...] = ()
-    test: tuple[Path, ...] = ()
+    sources: tuple[Path, ...]  # for training, except for their published validation and test parts
+    validation: tuple[Path, ...] = ()  # for validation only
+    test: tuple[Path, ...] = ()  # for testing only
+    # The part of a source without a validation part: of its persons, or of the pictures of each emotion if persons are
+    # unknown.
     validation_share: float = 0.1
-    votes: Path | None = None
-    find_faces: bool = False
+    votes: Path | None = None  # FER+'s csv
+    find_faces: bool = False  # also in class folders, whose pictures otherwise count as crops
     detector: DetectorName = "mediapipe"
-    cap: int | None = None
-    balance: Balance = "none"
-    seed: int = 1
+    cap: int | None = None  # highest number of training pictures of an emotion
+    balance: Balance = "none"  # weights of training pictures
+    seed: int = 1  # decides every random draw
 
 
 def prepare(settings: Preparation, out: Path) -> PreparedSet:
@@ -55,13 +48,13 @@ def prepare(settings: Preparation, out: Path) -> PreparedSet:
     full.
     """
     _refuse_out_in_sources(settings, out)
-    listing = _list_pictures(settings)
-    asked, pictures = _as_json(settings), _fingerprint(listing)
-    if is_made(out, asked, pictures):
+    records, ruled_out = _list_pictures(settings)
+    wanted, fingerprint = msgspec.to_builtins(settings, enc_hook=str), _fingerprint(records, ruled_out)
+    if is_made(out, wanted, fingerprint):
         return read_set(out)
-    _refuse_shared_persons(listing.records, settings)
+    _refuse_shared_persons(records, settings)
     with whole_folder(out) as folder:
-        faces, removed = _examined(listing.records, settings)
+        faces, unusable = _examined(records, settings)
         faces, copies = without_duplicates(faces)
         faces = with_splits(faces, settings.validation_share, settings.seed)
         over: list[Removal] = []
@@ -69,7 +62,7 @@ def prepare(settings: Preparation, out: Path) -> PreparedSet:
             faces, over = capped(faces, settings.cap, settings.seed)
         _refuse_empty_splits(faces, settings)
         weights = class_weights(faces) if settings.balance == "weights" else {}
-        write_set(folder, faces, weights, listing.removed + removed + copies + over, asked, pictures)
+        write_set(folder, faces, weights, ruled_out + unusable + copies + over, wanted, fingerprint)
     return read_set(out)
 
 
@@ -79,9 +72,13 @@ def _refuse_out_in_sources(settings: Preparation, out: Path) -> None:
             raise DatasetError(f"{out}: lies in the source {source}; name another --out")
 
 
-def _list_pictures(settings: Preparation) -> Listing:
-    """Every labelled picture of every source, in an order that does not depend on the order of the sources."""
-    listing = Listing()
+def _list_pictures(settings: Preparation) -> tuple[list[Record], list[Removal]]:
+    """The labelled pictures of all sources, in an order that does not depend on the order of the sources.
+
+    The removals are the pictures that their label or their votes rule out.
+    """
+    records: list[Record] = []
+    removed: list[Removal] = []
     asked_as: list[tuple[Split | None, tuple[Path, ...]]] = [
         (None, settings.sources),
         ("validation", settings.validation),
@@ -89,29 +86,24 @@ def _list_pictures(settings: Preparation) -> Listing:
     ]
     for split, sources in asked_as:
         for source in sources:
-            found = read_source(source, settings.find_faces)
-            listing.records += [replace(record, split=split or record.split) for record in found.records]
-            listing.removed += found.removed
-    listing.records.sort(key=lambda record: (record.source, record.origin))
+            found, ruled_out = read_source(source, settings.find_faces)
+            records += [replace(record, split=split or record.split) for record in found]
+            removed += ruled_out
+    records.sort(key=lambda record: (record.source, record.origin))
     if settings.votes is not None:
-        voted = with_votes(listing.records, read_votes(settings.votes), settings.votes)
-        listing = Listing(voted.records, listing.removed + voted.removed)
-    return listing
+        records, no_faces = with_votes(records, read_votes(settings.votes), settings.votes)
+        removed += no_faces
+    return records, removed
 
 
-def _as_json(settings: Preparation) -> dict[str, Any]:
-    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(asdict(settings), enc_hook=str))
-    return plain
-
-
-def _fingerprint(listing: Listing) -> str:
-    """A digest of the listing and of the sizes of the files."""
+def _fingerprint(records: Sequence[Record], removed: Sequence[Removal]) -> str:
+    """A digest of the listed pictures and of the sizes of their files."""
     digest = hashlib.blake2b(digest_size=16)
-    for record in listing.records:
+    for record in records:
         digest.update(repr(replace(record, picture=Path())).encode())
         picture = record.picture
         digest.update(str(picture.stat().st_size).encode() if isinstance(picture, Path) else picture.tobytes())
-    digest.update(repr(sorted(listing.removed)).encode())
+    digest.update(repr(sorted(removed)).encode())
     return digest.hexdigest()
 
 
@@ -132,19 +124,7 @@ def _named(sources: tuple[Path, ...], otherwise: str) -> str:
 
 
 def _examined(records: Sequence[Record], settings: Preparation) -> tuple[list[ExaminedFace], list[Removal]]:
-    """The usable faces, and the other pictures as removed."""
-    faces: list[ExaminedFace] = []
-    removed: list[Removal] = []
-    for result in in_threads(_examiner(records, settings), records, "reading pictures"):
-        if isinstance(result, ExaminedFace):
-            faces.append(result)
-        else:
-            removed.append(result)
-    return faces, removed
-
-
-def _examiner(records: Sequence[Record], settings: Preparation) -> Callable[[Record], ExaminedFace | Removal]:
-    """`examine` for several threads, each with a detector of its own if faces have to be detected."""
+    """The usable faces, and the other pictures as removed. Each thread has a detector, if any is needed."""
     detectors: SimpleQueue[Detector] = SimpleQueue()
     if any(record.whole for record in records):
         for _ in range(THREADS):
@@ -159,17 +139,18 @@ def _examiner(records: Sequence[Record], settings: Preparation) -> Callable[[Rec
         finally:
             detectors.put(detector)
 
-    return examine_one
+    results = list(in_threads(examine_one, records, "reading pictures"))
+    faces = [result for result in results if isinstance(result, ExaminedFace)]
+    return faces, [result for result in results if isinstance(result, Removal)]
 
 
 def _refuse_empty_splits(faces: Sequence[ExaminedFace], settings: Preparation) -> None:
     splits = {face.record.split for face in faces}
+    sources = _named(settings.sources, "no source")
     if "train" not in splits:
-        raise DatasetError(
-            f"{_named(settings.sources, 'no source')}: none of its pictures can be trained on; name other sources"
-        )
+        raise DatasetError(f"{sources}: none of its pictures can be trained on; name other sources")
     if "validation" not in splits:
         raise DatasetError(
-            f"{_named(settings.sources, 'no source')}: no picture for validation; name a --validation, "
+            f"{sources}: no picture for validation; name a --validation, "
             f"or a --validation-share above {settings.validation_share:g}"
         )

@@ -22,6 +22,7 @@ from training.datasets.index import Entry, write_index
 from training.preparing.face import ExaminedFace
 from training.preparing.record import SPLITS, Removal, Split
 from training.preparing.threads import in_threads
+from training.whole_file import json_bytes
 from worker.contract.messages import EMOTIONS
 
 SUMMARY = "prepared.json"
@@ -44,7 +45,7 @@ class PreparedSet:
 
 
 class _Summary(msgspec.Struct):
-    """prepared.json. `pictures` is a digest of the pictures that the set was made of."""
+    """prepared.json. `pictures` is the fingerprint of the pictures that the set was made of."""
 
     version: int
     settings: dict[str, Any] = msgspec.field(name="wish")
@@ -63,23 +64,32 @@ def write_set(
     weights: dict[str, float],
     removed: Sequence[Removal],
     settings: dict[str, Any],
-    pictures: str,
+    fingerprint: str,
 ) -> None:
-    """Write faces, each with a split, into `folder`; `weights` are those of emotions in training, 1 if missing."""
+    """Write faces, each with a split, into `folder`; `weights` are those of emotions in training, 1 if missing.
+
+    `settings` and `fingerprint` are compared when the set is prepared again.
+    """
     for split in SPLITS:
         of_split = [face for face in faces if face.record.split == split]
         if of_split:
             _write_split(folder / split, of_split, weights if split == "train" else {})
     _write_removed(folder / REMOVED, removed)
+    labels = Counter((face.record.split, face.record.emotion) for face in faces)
+    origins = Counter((face.record.source, face.record.split) for face in faces)
+    used = [split for split in SPLITS if any(split == of_label for of_label, _ in labels)]
     summary = _Summary(
         version=_VERSION,
         settings=settings,
-        pictures=pictures,
-        counts={split: _by_emotion(faces, split) for split in SPLITS if _by_emotion(faces, split)},
-        sources={name: _by_split(faces, name) for name in sorted({face.record.source for face in faces})},
+        pictures=fingerprint,
+        counts={split: {e: labels[split, e] for e in EMOTIONS if labels[split, e]} for split in used},
+        sources={
+            source: {split: origins[source, split] for split in used if origins[source, split]}
+            for source in sorted({face.record.source for face in faces})
+        },
         removed=dict(sorted(Counter(removal.reason for removal in removed).items())),
     )
-    (folder / SUMMARY).write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+    (folder / SUMMARY).write_bytes(json_bytes(summary))
 
 
 def read_set(folder: Path) -> PreparedSet:
@@ -93,7 +103,7 @@ def read_set(folder: Path) -> PreparedSet:
     return PreparedSet(folder, summary.counts, summary.sources, removals)
 
 
-def is_made(out: Path, settings: dict[str, Any], pictures: str) -> bool:
+def is_made(out: Path, settings: dict[str, Any], fingerprint: str) -> bool:
     """Whether `out` is already the set of these settings and pictures; DatasetError if it is anything else."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
@@ -101,7 +111,7 @@ def is_made(out: Path, settings: dict[str, Any], pictures: str) -> bool:
         raise DatasetError(f"{out}: holds something else; name another --out")
     summary = _read_summary(out)
     different = [key for key in settings if key not in _PATHS and summary.settings.get(key) != settings[key]]
-    if summary.pictures != pictures:
+    if summary.pictures != fingerprint:
         different.insert(0, "pictures")
     if different:
         raise DatasetError(f"{out}: a set prepared with other {', '.join(different)}; name another --out, or remove it")
@@ -127,24 +137,13 @@ def _write_face(face: ExaminedFace, folder: Path, weights: dict[str, float]) -> 
     record, pixels = face.record, face.pixels()
     grey = bool((pixels == pixels[..., :1]).all())
     _, content = cv2.imencode(".png", pixels[..., 0] if grey else pixels)
-    file = f"{record.emotion}/{_file_name(face)}"
+    # The source and the picture, as words for people. The digest makes the name unique.
+    words = re.sub("[^A-Za-z0-9]+", "-", f"{record.source}-{Path(record.origin).stem}")
+    file = f"{record.emotion}/{words}-{face.likeness.digest.hex()[:8]}.png"
     # Not imwrite: if the disk is full, it only returns False.
     (folder / file).write_bytes(content.tobytes())
-    return Entry(
-        file=file,
-        emotion=record.emotion,
-        person=record.person,
-        source=record.source,
-        origin=record.origin,
-        weight=weights.get(record.emotion, 1.0),
-        votes=record.votes,
-    )
-
-
-def _file_name(face: ExaminedFace) -> str:
-    """A name with the source and the picture; the digest makes it unique."""
-    words = f"{face.record.source}-{Path(face.record.origin).stem}"
-    return f"{re.sub('[^A-Za-z0-9]+', '-', words)}-{face.likeness.digest.hex()[:8]}.png"
+    weight = weights.get(record.emotion, 1.0)
+    return Entry(file, record.emotion, record.person, record.source, record.origin, weight, record.votes)
 
 
 def _write_removed(path: Path, removed: Sequence[Removal]) -> None:
@@ -152,13 +151,3 @@ def _write_removed(path: Path, removed: Sequence[Removal]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_REMOVED_COLUMNS)
         writer.writerows([r.origin, r.source, r.reason, r.detail] for r in sorted(removed))
-
-
-def _by_emotion(faces: Sequence[ExaminedFace], split: Split) -> dict[str, int]:
-    counts = Counter(face.record.emotion for face in faces if face.record.split == split)
-    return {emotion: counts[emotion] for emotion in EMOTIONS if counts[emotion]}
-
-
-def _by_split(faces: Sequence[ExaminedFace], source: str) -> dict[Split, int]:
-    counts = Counter(face.record.split for face in faces if face.record.source == source)
-    return {split: counts[split] for split in SPLITS if counts[split]}

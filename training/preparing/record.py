@@ -1,6 +1,6 @@
 """One labelled picture as its layout lists it, before it is examined, and the reason why a picture is left out."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -48,6 +48,10 @@ class Record:
         """The group that is split together: the set of the person, or else the source."""
         return self.source if self.person is None else self.person.partition(":")[0]
 
+    def removed(self, reason: str, detail: str = "") -> "Removal":
+        """The removal of this picture."""
+        return Removal(self.source, self.origin, reason, detail)
+
     def pixels(self) -> Image | None:
         """[height, width, 3] BGR, or None if the file is missing, cut off or not a picture."""
         if isinstance(self.picture, Path):
@@ -63,14 +67,6 @@ class Removal:
     origin: str
     reason: str
     detail: str = ""
-
-
-@dataclass
-class Listing:
-    """The pictures of a source: those to examine, and those that their label rules out."""
-
-    records: list[Record] = field(default_factory=list)
-    removed: list[Removal] = field(default_factory=list)
 
 
 def named_folder(root: Path) -> Path:

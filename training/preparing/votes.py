@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from training.datasets import DatasetError
-from training.preparing.record import Listing, Record, Removal
+from training.preparing.record import Record, Removal
 from worker.contract.messages import EMOTIONS
 
 _OTHERS = ("contempt", "unknown")
@@ -41,29 +41,26 @@ def read_votes(path: Path) -> dict[int, Votes]:
         raise DatasetError(f"--votes {path}, line {reader.line_num}: {wrong}; download it anew") from None
 
 
-def with_votes(records: Sequence[Record], votes: dict[int, Votes], path: Path) -> Listing:
-    """The records with their votes. A picture is removed if most votes are for "not a face".
+def with_votes(records: Sequence[Record], votes: dict[int, Votes], path: Path) -> tuple[list[Record], list[Removal]]:
+    """The records with their votes, and as removed the pictures that most annotators call "not a face".
 
     Raises DatasetError if no record has votes.
     """
-    listing = Listing()
-    matched = 0
-    for record in records:
-        cast = None if record.row is None else votes.get(record.row)
-        matched += cast is not None
-        if cast is None:
-            listing.records.append(record)
-        elif cast.not_a_face > sum(cast.emotions) + cast.others:
-            detail = f"{cast.not_a_face:g} voted so"
-            listing.removed.append(Removal(record.source, record.origin, "not a face", detail))
-        else:
-            listing.records.append(replace(record, votes=cast.emotions if any(cast.emotions) else None))
-    if not matched:
+    if not any(record.row in votes for record in records):
         raise DatasetError(
             f"--votes {path}: none of the pictures has votes; a picture of FER-2013 needs its row, "
             "from the csv or as the file's name in a folder called fer2013"
         )
-    return listing
+    voted, removed = [], []
+    for record in records:
+        cast = None if record.row is None else votes.get(record.row)
+        if cast is None:
+            voted.append(record)
+        elif cast.not_a_face > sum(cast.emotions) + cast.others:
+            removed.append(record.removed("not a face", f"{cast.not_a_face:g} voted so"))
+        else:
+            voted.append(replace(record, votes=cast.emotions if any(cast.emotions) else None))
+    return voted, removed
 
 
 def _votes(row: dict[str, str]) -> Votes:

@@ -14,8 +14,8 @@ from training.datasets import DatasetError
 def whole_folder(out: Path) -> Iterator[Path]:
     """A new folder beside `out`. It becomes `out` when the block ends, and is removed if the block raises.
 
-    What a killed process left there is removed. Raises DatasetError if the disk is full or cannot be written, or if
-    another process is writing the same folder.
+    Files that a killed process left there are removed. Raises DatasetError if the disk is full or cannot be written,
+    or if another process is writing the same folder.
     """
     unfinished = out.parent / f".{out.name}.unfinished"
     try:

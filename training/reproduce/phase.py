@@ -1,16 +1,12 @@
 """A training of the study, with those of its sets that are available: prepare, fit, fine-tune and measure."""
 
-import csv
-from dataclasses import replace
 from pathlib import Path
 
-from training.datasets import Dataset, read_dataset
-from training.datasets.index import read_index
-from training.measuring.metrics import Metrics, measure
+from training.datasets import Dataset, LabelledPicture, read_dataset
+from training.measuring.metrics import measure
 from training.preparing.prepare import Preparation, prepare
 from training.recipe import IMAGENET, ModelName
-from training.reproduce.sources import find_sources, find_weights
-from training.reproduce.steps import Report, drawn, faces_of, fit_once, limited, shortened
+from training.reproduce.steps import Report, drawn, faces_of, find_sources, find_weights, fit_once, limited, shortened
 from training.reproduce.study import (
     CAP,
     FINE_TUNING_EPOCHS,
@@ -23,7 +19,7 @@ from training.reproduce.study import (
     fine_tuning_recipe,
     first_recipe,
 )
-from training.reproduce.table import ResultTable, Row, write_table
+from training.reproduce.table import Row, write_table
 from training.run import RECIPE, read_recipe
 from training.silence import tensorflow_silenced
 
@@ -44,8 +40,9 @@ def reproduce_phase(
     """
     phase = PHASES[number]
     found = find_sources(data, TRAINED_ON)
-    splits = _prepared(phase, found, _test_source(data), run, report)
-    splits = {name: limited(dataset, limit) for name, dataset in splits.items()}
+    test = find_sources(data, (*TRAINED_ON, TESTED_ON)).get(TESTED_ON)
+    prepared = _prepared(phase, found, test, run, report)
+    splits = {name: limited(dataset, limit) for name, dataset in prepared.items()}
     rows, started_from = [], {}
     for model in MODELS:
         report(f"phase {number}, {model}: training")
@@ -58,7 +55,7 @@ def reproduce_phase(
         rows.append(_row(phase, model, splits, run / model))
     pictures = {name: len(dataset.pictures) for name, dataset in splits.items()}
     differences = _differences(phase, found, splits, started_from, epochs, limit)
-    return write_table(ResultTable(number, pictures, rows, differences), run)
+    return write_table(run, number, pictures, rows, differences)
 
 
 def _prepared(phase: Phase, found: dict[str, Path], test: Path | None, run: Path, report: Report) -> dict[str, Dataset]:
@@ -80,27 +77,16 @@ def _prepared(phase: Phase, found: dict[str, Path], test: Path | None, run: Path
             cap=CAP,
         )
     made = prepare(settings, run / "set").folder
-    splits = {"train": read_dataset(made / "train"), "validation": _validation(made / "validation", kdef is not None)}
+    splits = {name: read_dataset(made / name) for name in ("train", "validation")}
+    if kdef is not None:  # only its frontal pictures (5)
+        splits["validation"].pictures[:] = filter(_is_frontal, splits["validation"].pictures)
     if test is not None:
         splits["test"] = drawn(read_dataset(made / "test"), TEST_SHARE)
     return splits
 
 
-def _test_source(data: Path) -> Path | None:
-    return find_sources(data, (*TRAINED_ON, TESTED_ON)).get(TESTED_ON)
-
-
-def _validation(folder: Path, kdef: bool) -> Dataset:
-    """Only the frontal pictures of KDEF (5), if KDEF is available."""
-    dataset = read_dataset(folder)
-    if not kdef:
-        return dataset
-    frontal = {
-        folder / entry.file
-        for entry in read_index(folder)
-        if entry.source == "kdef" and len(Path(entry.origin).stem) == _FRONTAL_STEM
-    }
-    return replace(dataset, pictures=[picture for picture in dataset.pictures if picture.path in frontal])
+def _is_frontal(picture: LabelledPicture) -> bool:
+    return picture.source == "kdef" and len(Path(picture.origin or "").stem) == _FRONTAL_STEM
 
 
 def _starting_weights(phase: Phase, model: ModelName, data: Path, run: Path) -> str | None:
@@ -122,26 +108,15 @@ def _starting_weights(phase: Phase, model: ModelName, data: Path, run: Path) -> 
 
 
 def _row(phase: Phase, model: ModelName, splits: dict[str, Dataset], folder: Path) -> Row:
-    of_split = {name: _metrics(folder / "tuned", splits[name]) for name in splits if name != "train"}
-    return Row(
-        model=model,
-        reported=phase.reported.get(model),
-        epochs=_epochs(folder / "first") + _epochs(folder / "tuned"),
-        validation=of_split["validation"],
-        test=of_split.get("test"),
-    )
-
-
-def _metrics(run: Path, dataset: Dataset) -> Metrics:
     with tensorflow_silenced():
         from training.fitting.predict import predict
-    faces = faces_of(read_recipe(run), dataset)
-    return measure(predict(run, faces), faces.labels)
-
-
-def _epochs(run: Path) -> int:
-    with (run / "history.csv").open(newline="") as file:
-        return sum(1 for _ in csv.DictReader(file))
+    tuned, metrics = folder / "tuned", {}
+    for name in splits.keys() - {"train"}:
+        faces = faces_of(read_recipe(tuned), splits[name])
+        metrics[name] = measure(predict(tuned, faces), faces.labels)
+    histories = [(run / "history.csv").read_text().splitlines() for run in (folder / "first", tuned)]
+    epochs = sum(len(lines) - 1 for lines in histories)  # without the headings
+    return Row(model, phase.reported.get(model), epochs, metrics["validation"], metrics.get("test"))
 
 
 def _differences(
@@ -153,49 +128,34 @@ def _differences(
     limit: int | None,
 ) -> list[str]:
     """The differences from the study, as sentences."""
-    sentences = []
+    sentences = [
+        "Each person of KDEF is in one split only; the study does not say that it split by person (5)."
+        if "kdef" in found
+        else "KDEF is not there: validation is a part of AffectNet instead of frontal pictures of KDEF (5).",
+        "The test pictures are half of FER-2013 without copies, the same share of each emotion; the study had 11,725 "
+        "pictures, and it is not known which (5)."
+        if "test" in splits
+        else "FER-2013 is not there: measured on validation only, not on the study's test set (5).",
+        "Blank pictures, copies and pictures without a face are left out; the study names only bad extractions (2).",
+        "Pictures that are not crops are cut as the worker cuts them; for this phase the study names no detector."
+        if phase.detector == "mediapipe"
+        else "The Haar cascade's box is framed as the worker frames its crops.",
+        f"The input is {SIZE} pixels wide, and the heads have our sizes; the study names neither.",
+        "All pixels, also in colour, are standardized by one mean and one deviation.",
+        *(
+            f"{model} starts without ImageNet weights, which were not available; so its base learns, too."
+            if weights is None
+            else f"{model} starts from {Path(weights).name}."
+            for model, weights in started_from.items()
+            if weights != IMAGENET
+        ),
+    ]
     if "affectnet" not in found:
-        sentences.append(
-            "AffectNet is not there: trained on KDEF alone, where in the study every network overfitted (5)."
-        )
-    if "kdef" not in found:
-        sentences.append(
-            "KDEF is not there: validation is a part of AffectNet instead of frontal pictures of KDEF (5)."
-        )
-    else:
-        sentences.append(
-            "Each person of KDEF is in one split only; the study does not say that it split by person (5)."
-        )
-    if "test" in splits:
-        sentences.append(
-            "The test pictures are half of FER-2013 without copies, the same share of each emotion; the study had "
-            "11,725 pictures, and it is not known which (5)."
-        )
-    else:
-        sentences.append("FER-2013 is not there: measured on validation only, not on the study's test set (5).")
-    sentences.append(
-        "Blank pictures, copies and pictures without a face are left out; the study names only bad extractions (2)."
-    )
-    if phase.detector == "mediapipe":
-        sentences.append(
-            "Pictures that are not crops are cut as the worker cuts them; for this phase the study names no detector."
-        )
-    else:
-        sentences.append("The Haar cascade's box is framed as the worker frames its crops.")
-    sentences.append(f"The input is {SIZE} pixels wide, and the heads have our sizes; the study names neither.")
-    sentences.append("All pixels, also in colour, are standardized by one mean and one deviation.")
-    for model, weights in started_from.items():
-        if weights is None:
-            sentences.append(
-                f"{model} starts without ImageNet weights, which were not available; so its base learns, too."
-            )
-        elif weights != IMAGENET:
-            sentences.append(f"{model} starts from {Path(weights).name}.")
+        alone = "AffectNet is not there: trained on KDEF alone, where in the study every network overfitted (5)."
+        sentences.insert(0, alone)
     if epochs is not None:
-        sentences.append(
-            f"At most {epochs} epochs per fit, instead of {phase.epochs} of training and {FINE_TUNING_EPOCHS} of "
-            "fine-tuning."
-        )
+        tuned = f"{phase.epochs} of training and {FINE_TUNING_EPOCHS} of fine-tuning"
+        sentences.append(f"At most {epochs} epochs per fit, instead of {tuned}.")
     if limit is not None:
         sentences.append(
             f"About {limit} pictures of each split are used: this rehearses the training; its metrics mean nothing."

@@ -9,11 +9,10 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from training.datasets import Dataset, read_dataset
+from training.datasets import read_dataset
 from training.preparing.prepare import Preparation, prepare
 from training.recipe import Recipe
-from training.reproduce.sources import find_sources, find_votes, find_weights
-from training.reproduce.steps import Report, fit_once, limited, shortened
+from training.reproduce.steps import Report, find_sources, find_votes, find_weights, fit_once, limited, shortened
 from training.run import network_file
 from training.whole_file import write_whole
 from worker.perception.manifest import file_sha256
@@ -60,10 +59,12 @@ def reproduce_shipped(
     none of the sets, and RunError if `run` holds something else.
     """
     sources = find_sources(data, SOURCES)
-    made = _prepared(data, sources, run / "set", report)
-    emphasis = {sources[name].name: weight for name, weight in EMPHASIS.items() if name in sources}
-    train = limited(_emphasized(read_dataset(made / "train"), emphasis), limit)
-    validation = limited(read_dataset(made / "validation"), limit)
+    folders, votes = tuple(sources.values()), find_votes(data)
+    report(f"preparing {', '.join(map(str, folders))}" + (f", votes {votes}" if votes else ""))
+    made = prepare(Preparation(folders, validation_share=VALIDATION_SHARE, votes=votes), run / "set").folder
+    train, validation = (limited(read_dataset(made / split), limit) for split in ("train", "validation"))
+    emphasis = {sources[name].name: factor for name, factor in EMPHASIS.items() if name in sources}
+    train.pictures[:] = [replace(p, weight=p.weight * emphasis.get(p.source or "", 1.0)) for p in train.pictures]
     for recipe in RECIPES:
         weights = find_weights(data, recipe.model)
         recipe = shortened(replace(recipe, weights=None if weights is None else str(weights)), epochs)
@@ -78,24 +79,6 @@ def reproduce_shipped(
     return _convert(commands, run, report)
 
 
-def _prepared(data: Path, sources: dict[str, Path], out: Path, report: Report) -> Path:
-    folders = tuple(sources.values())
-    votes = find_votes(data)
-    report(f"preparing {', '.join(map(str, folders))}" + (f", votes {votes}" if votes else ""))
-    return prepare(Preparation(folders, validation_share=VALIDATION_SHARE, votes=votes), out).folder
-
-
-def _emphasized(dataset: Dataset, emphasis: dict[str, float]) -> Dataset:
-    """The dataset with the pictures' weights multiplied by the emphasis of their source."""
-    return replace(
-        dataset,
-        pictures=[
-            replace(picture, weight=picture.weight * emphasis.get(picture.source or "", 1.0))
-            for picture in dataset.pictures
-        ],
-    )
-
-
 def _conversions(made: Path, run: Path, models: Path) -> list[list[str]]:
     """The commands of `training` that convert the fitted networks and weigh the ensemble."""
     train, validation = str(made / "train"), str(made / "validation")
@@ -108,7 +91,7 @@ def _conversions(made: Path, run: Path, models: Path) -> list[list[str]]:
 def _convert(commands: list[list[str]], run: Path, report: Report) -> int:
     """Run each command in a process of its own: conversion needs TensorFlow, the fits may have used another backend."""
     networks = [file_sha256(network_file(run / recipe.model, recipe.model))[:12] for recipe in RECIPES]
-    done = _done(run)
+    done = (run / _DONE).read_text().splitlines() if (run / _DONE).is_file() else []
     for command in commands:
         report(f"training {shlex.join(command)}")
         line = f"{shlex.join(command)}  # {' '.join(networks)}"
@@ -117,15 +100,10 @@ def _convert(commands: list[list[str]], run: Path, report: Report) -> int:
             continue
         # Without the accelerator: conversion does not need it, and this process holds its memory.
         environment = os.environ | {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""}
-        program = [sys.executable, "-m", "training"]
-        status = subprocess.run([*program, *command], env=environment).returncode
+        status = subprocess.run([sys.executable, "-m", "training", *command], env=environment).returncode
         if status:
             return status
         done.append(line)
         text = "\n".join(done) + "\n"
         write_whole(run / _DONE, partial(Path.write_text, data=text))
     return 0
-
-
-def _done(run: Path) -> list[str]:
-    return (run / _DONE).read_text().splitlines() if (run / _DONE).is_file() else []

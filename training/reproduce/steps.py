@@ -1,19 +1,53 @@
-"""The steps of a reproduction: fit once, and draw parts of datasets."""
+"""The steps of a reproduction: find the public sets, fit once, and draw parts of datasets."""
 
 import hashlib
 import logging
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from training.datasets import Dataset, FaceArrays, load_faces
+from training.datasets import Dataset, DatasetError, FaceArrays, load_faces
 from training.recipe import Recipe
 from training.run import is_finished
 from training.silence import tensorflow_silenced
 
+# Names are compared in lower case and without signs: CK+48 is ck48.
+NAMES = {
+    "fer2013": ("fer2013", "fer"),
+    "affectnet": ("affectnet",),
+    "kdef": ("kdef",),
+    "rafdb": ("rafdb", "rafdbbasic"),
+    "ckplus": ("ckplus48", "ck48", "ckplus", "ck"),
+}
+
+VOTES = ("ferplus.csv", "fer2013new.csv")
+"""Our name and Microsoft's name for FER+'s votes on FER-2013."""
+
 Report = Callable[[str], None]
 """Prints one line about a step."""
+
+
+def find_sources(data: Path, wanted: tuple[str, ...]) -> dict[str, Path]:
+    """The folders in `data` of the `wanted` sets, by name in the order of `wanted`; DatasetError if there is none."""
+    if not data.is_dir():
+        raise DatasetError(f"{data}: no such folder; name the one that holds the sets {', '.join(wanted)}")
+    folders = {re.sub(r"\W|_", "", path.name.lower()): path for path in sorted(data.iterdir()) if path.is_dir()}
+    found = {name: folders[spelling] for name in wanted for spelling in reversed(NAMES[name]) if spelling in folders}
+    if not found:
+        raise DatasetError(f"{data}: holds none of the sets {', '.join(wanted)}; unpack them into folders of that name")
+    return found
+
+
+def find_votes(data: Path) -> Path | None:
+    """The csv of FER+'s votes in `data`, or None."""
+    return next((data / name for name in VOTES if (data / name).is_file()), None)
+
+
+def find_weights(data: Path, model: str) -> Path | None:
+    """The folded ImageNet kernels of `model` in DATA/weights, or None."""
+    return next(iter(sorted((data / "weights").glob(f"{model}*.npz"))), None)
 
 
 def fit_once(recipe: Recipe, train: Dataset, validation: Dataset, run: Path) -> Path:

@@ -1,6 +1,6 @@
 """The study's three trainings, and the results that it reports; numbers in brackets are its sections."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from training.recipe import ModelName, Optimizer, Recipe
@@ -48,11 +48,11 @@ class Phase:
     optimizer: Optimizer
     learning_rate: float
     colour: Colour
-    batch: int
-    epochs: int
-    patience: int | None
-    detector: Literal["mediapipe", "haar"]
     reported: dict[ModelName, Reported]
+    batch: int = 32
+    epochs: int = 100
+    patience: int | None = None
+    detector: Literal["mediapipe", "haar"] = "mediapipe"
 
 
 PHASES: dict[int, Phase] = {
@@ -60,20 +60,13 @@ PHASES: dict[int, Phase] = {
         optimizer="adam",
         learning_rate=1e-4,
         colour="rgb",
-        batch=32,
-        epochs=100,
-        patience=PATIENCE,  # it stopped at epoch 75
-        detector="mediapipe",
         reported={"mobilenetv2": Reported(0.7500, "6.3")},
+        patience=PATIENCE,  # it stopped at epoch 75
     ),
     2: Phase(  # 6.4
         optimizer="sgd",
         learning_rate=0.005,
         colour="grey",
-        batch=32,
-        epochs=100,
-        patience=None,
-        detector="mediapipe",
         reported={
             "mobilenetv2": Reported(0.75, "6.4, table 1", 1.26),
             "resnet50v2": Reported(0.43, "6.4, table 1", 1.12),
@@ -84,11 +77,9 @@ PHASES: dict[int, Phase] = {
         optimizer="sgd",
         learning_rate=0.005,
         colour="grey",
-        batch=128,
-        epochs=100,
-        patience=None,
-        detector="haar",
         reported={"resnet50v2": Reported(0.87, "6.5, figure 9")},
+        batch=128,
+        detector="haar",
     ),
 }
 
@@ -119,19 +110,10 @@ def fine_tuning_recipe(phase: Phase, model: ModelName, first: str) -> Recipe:
 
     Its learning rate is below the minimum of ReduceLROnPlateau, so it never changes.
     """
-    return Recipe(
-        model=model,
-        size=SIZE,
-        colour=phase.colour,
+    return replace(
+        first_recipe(phase, model, first),
         epochs=FINE_TUNING_EPOCHS,
-        batch=phase.batch,
-        optimizer=phase.optimizer,
         learning_rate=FINE_TUNING_RATE,
-        schedule="plateau",
-        monitor="val_loss",
-        label_smoothing=0.0,
-        augmentation="study",
-        standardization="featurewise",
+        patience=None,
         tune=TUNED[model],
-        weights=first,
     )

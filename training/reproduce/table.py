@@ -1,17 +1,15 @@
 """Our results beside the study's, as Markdown and as JSON."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from training.measuring.metrics import Metrics
 from training.provenance import PACKAGES, provenance
 from training.recipe import ModelName
 from training.reproduce.study import NOTE, Reported
-from training.whole_file import write_whole
+from training.whole_file import write_json, write_whole
 
 # The packages that decide the result of a fit, beside those of provenance.PACKAGES.
 _FIT_PACKAGES = ("keras", "tensorflow", "jax", "torch", "mediapipe")
@@ -32,51 +30,37 @@ class Row:
     test: Metrics | None
 
 
-@dataclass(frozen=True)
-class ResultTable:
-    """The results of a phase, the number of pictures of each split, and the differences from the study."""
+def write_table(
+    run: Path, phase: int, pictures: dict[str, int], rows: Sequence[Row], differences: Sequence[str]
+) -> Path:
+    """Write RUN/table.json and RUN/table.md, which is returned.
 
-    phase: int
-    pictures: dict[str, int]
-    rows: Sequence[Row]
-    differences: Sequence[str]
-
-    def to_json(self, origin: dict[str, Any]) -> dict[str, Any]:
-        """The table as JSON; `origin` is the provenance of our results."""
-        return {**asdict(self), "note": NOTE, "provenance": origin}
-
-    def to_markdown(self, origin: dict[str, Any]) -> str:
-        """The table as Markdown; `origin` is the provenance of our results."""
-        counts = ", ".join(f"{count:,} for {split}" for split, count in self.pictures.items())
-        state = " and changes" if origin["dirty"] else ""
-        versions = ", ".join(f"{package} {number}" for package, number in origin["versions"].items())
-        return "\n".join(
-            [
-                f"# The study's training {self.phase}, done again",
-                "",
-                f"{origin['date']}, commit {origin['commit'] or 'unknown'}{state}, {origin['host']} ({origin['cpu']}); "
-                f"{versions}. Pictures: {counts}.",
-                "",
-                f"| {' | '.join(_COLUMNS)} |",
-                "|---|--:|--:|---|--:|--:|--:|--:|--:|",
-                *map(_line, self.rows),
-                "",
-                NOTE,
-                "",
-                "What differs:",
-                "",
-                *(f"- {difference}" for difference in self.differences),
-                "",
-            ]
-        )
-
-
-def write_table(table: ResultTable, run: Path) -> Path:
-    """Write RUN/table.json and RUN/table.md, which is returned."""
+    `pictures` is the number of pictures of each split, and `differences` are those from the study, as sentences.
+    """
     origin = _provenance()
-    as_json = msgspec.json.format(msgspec.json.encode(table.to_json(origin)), indent=2) + b"\n"
-    write_whole(run / "table.json", lambda path: path.write_bytes(as_json))
-    write_whole(run / "table.md", lambda path: path.write_text(table.to_markdown(origin), encoding="utf-8"))
+    content = {"phase": phase, "pictures": pictures, "rows": rows, "differences": differences}
+    write_json(run / "table.json", {**content, "note": NOTE, "provenance": origin})
+    counts = ", ".join(f"{count:,} for {split}" for split, count in pictures.items())
+    state = " and changes" if origin["dirty"] else ""
+    versions = ", ".join(f"{package} {number}" for package, number in origin["versions"].items())
+    lines = [
+        f"# The study's training {phase}, done again",
+        "",
+        f"{origin['date']}, commit {origin['commit'] or 'unknown'}{state}, {origin['host']} ({origin['cpu']}); "
+        f"{versions}. Pictures: {counts}.",
+        "",
+        f"| {' | '.join(_COLUMNS)} |",
+        "|---|--:|--:|---|--:|--:|--:|--:|--:|",
+        *map(_line, rows),
+        "",
+        NOTE,
+        "",
+        "What differs:",
+        "",
+        *(f"- {difference}" for difference in differences),
+        "",
+    ]
+    write_whole(run / "table.md", lambda path: path.write_text("\n".join(lines), encoding="utf-8"))
     return run / "table.md"
 
 

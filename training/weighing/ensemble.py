@@ -4,14 +4,13 @@ The candidates: "uniform" weights; weights by "rank", as in the study (6.6); "ma
 "learned" weights, which make the validation labels most likely; and "joint" ones, which do so together with the
 temperature. Each candidate gets a temperature of its own, fitted after combining. Learned weights favour overconfident
 models, which the temperature would have corrected; joint weights do not. The candidate with the lowest negative
-log-likelihood on validation goes into the manifest: that measures the published probabilities, and depends less on a
-few pictures than accuracy does.
+log-likelihood (NLL) on validation is written into the manifest. NLL measures the published probabilities, and depends
+less on a few pictures than accuracy does.
 
-Every validation set counts the same, however many pictures it has. Otherwise FER-2013 alone would decide.
+Every validation set has the same total weight. Otherwise FER-2013, the largest, would decide alone.
 """
 
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -24,13 +23,28 @@ import numpy as np
 
 from training.datasets import Dataset
 from training.measuring.crops import DetectFace, labelled_crops
-from training.measuring.metrics import Labels, Metrics, Shares, label_probabilities, measure
-from training.measuring.predictions import adaptive_scores, ms_per_face, predict_dataset
+from training.measuring.evaluation import Evaluation, compare
+from training.measuring.metrics import Labels, Shares, label_probabilities, measure
+from training.measuring.predictions import adaptive_scores, joined, ms_per_face, predict_dataset
+from training.provenance import short_path
 from training.recipe import RunError
-from training.weighing.temperature import fit_temperature
-from training.weighing.threshold import DIGITS, fit_threshold
-from training.weighing.weights import joint_weights, learned_weights, rank_weights
-from worker.perception.emotions import Ensemble, Probabilities, calibrate, combine, ensemble_scores, first_model_scores
+from training.weighing.weights import (
+    DIGITS,
+    fit_temperature,
+    fit_threshold,
+    joint_weights,
+    learned_weights,
+    rank_weights,
+)
+from worker.perception.emotions import (
+    Ensemble,
+    Predictions,
+    Probabilities,
+    calibrate,
+    combine,
+    ensemble_scores,
+    first_model_scores,
+)
 from worker.perception.manifest import Adaptive, Manifest, load_manifest, write_manifest
 from worker.perception.preprocessing import Image
 
@@ -61,34 +75,21 @@ class Weighing:
 
 
 @dataclass(frozen=True)
-class DatasetMetrics:
-    """The metrics on one dataset: of each model alone and each candidate, by name, and of the adaptive ensemble."""
-
-    role: Role
-    dataset: str
-    n: int
-    skipped: Counter[str]
-    metrics: dict[str, Metrics]
-    adaptive: Metrics | None
-    escalated: float | None
-
-
-@dataclass(frozen=True)
 class EnsembleFit:
     """The candidates by name, the name of the chosen one, the metrics on every dataset, and the written manifest."""
 
     weighings: dict[str, Weighing]
     chosen: str
-    measured: list[DatasetMetrics]
+    measured: dict[Role, list[Evaluation]]
     manifest: Manifest
 
 
 @dataclass(frozen=True)
 class _Predicted:
-    """The models' predictions for the pictures of one dataset."""
+    """The predictions of the models for the pictures of one dataset."""
 
     dataset: Dataset
-    by_model: dict[str, Probabilities]
+    predictions: Predictions
     labels: Labels
 
 
@@ -124,9 +125,10 @@ def fit_ensemble(
     if manual is not None:
         _check_manual(manual, [model.name for model in manifest.models])
     ensemble = Ensemble(manifest, models, threads=len(os.sched_getaffinity(0)))
-    predicted: dict[Role, list[_Predicted]] = {
-        "validation": [_predicted(ensemble, dataset, detect) for dataset in validation],
-        "test": [_predicted(ensemble, dataset, detect) for dataset in test],
+    asked: dict[Role, Sequence[Dataset]] = {"validation": validation, "test": test}
+    predicted = {
+        role: [_Predicted(dataset, *predict_dataset(ensemble, dataset, detect)) for dataset in datasets]
+        for role, datasets in asked.items()
     }
     pooled = _pooled(predicted["validation"])
     weighings = _weighings(pooled, manual)
@@ -135,7 +137,7 @@ def fit_ensemble(
         manifest,
         models=[msgspec.structs.replace(m, weight=weighings[chosen].weights[m.name]) for m in manifest.models],
         temperature=weighings[chosen].temperature,
-        ensemble=_origin(chosen, weighings, predicted["validation"]),
+        ensemble=_ensemble_entry(chosen, weighings, predicted["validation"]),
         adaptive=None,
     )
     if len(manifest.models) > 1 and FIRST in pooled.by_model:
@@ -143,9 +145,15 @@ def fit_ensemble(
         manifest = msgspec.structs.replace(manifest, adaptive=_adaptive(manifest, models, pooled, faces))
     write_manifest(manifest, models)
     written = load_manifest(models)
-    compared = {**{name: _alone(name, pooled) for name in pooled.by_model}, **weighings}
-    measured = [_measured(role, one, compared, written) for role, of_role in predicted.items() for one in of_role]
-    return EnsembleFit(weighings, chosen, measured, written)
+    names = list(pooled.by_model)
+    alone = {name: _weighing({other: float(other == name) for other in names}, pooled) for name in names}
+
+    def measured(one: _Predicted) -> Evaluation:
+        scores = {name: weighing.scores(one.predictions.by_model) for name, weighing in (alone | weighings).items()}
+        return compare(one.dataset, one.labels, scores, one.predictions.by_model, written)
+
+    of_roles = {role: list(map(measured, sets)) for role, sets in predicted.items()}
+    return EnsembleFit(weighings, chosen, of_roles, written)
 
 
 def _check_manual(manual: Mapping[str, float], names: Sequence[str]) -> None:
@@ -155,14 +163,9 @@ def _check_manual(manual: Mapping[str, float], names: Sequence[str]) -> None:
         raise RunError(f"--manual weights {dict(manual)}: give each a number from 0 up, and one above 0")
 
 
-def _predicted(ensemble: Ensemble, dataset: Dataset, detect: DetectFace | None) -> _Predicted:
-    predictions, labels = predict_dataset(ensemble, dataset, detect)
-    return _Predicted(dataset, predictions.by_model, labels)
-
-
 def _pooled(predicted: Sequence[_Predicted]) -> _Pooled:
     return _Pooled(
-        {name: np.concatenate([one.by_model[name] for one in predicted]) for name in predicted[0].by_model},
+        joined([one.predictions for one in predicted]).by_model,
         np.concatenate([one.labels for one in predicted]),
         np.concatenate([np.full(len(one.labels), 1 / len(one.labels) / len(predicted)) for one in predicted]),
     )
@@ -185,10 +188,6 @@ def _weighings(pooled: _Pooled, manual: Mapping[str, float] | None) -> dict[str,
     return {**weighings, "joint": _weighing(dict(zip(names, joint, strict=True)), pooled)}
 
 
-def _alone(name: str, pooled: _Pooled) -> Weighing:
-    return _weighing({other: float(other == name) for other in pooled.by_model}, pooled)
-
-
 def _weighing(weights: Mapping[str, float], pooled: _Pooled) -> Weighing:
     total = sum(weights.values())
     rounded = {name: round(weight / total, DIGITS) for name, weight in weights.items()}
@@ -199,13 +198,13 @@ def _weighing(weights: Mapping[str, float], pooled: _Pooled) -> Weighing:
     return Weighing(rounded, temperature, nll, pooled.accuracy(scores))
 
 
-def _origin(chosen: str, weighings: Mapping[str, Weighing], validation: Sequence[_Predicted]) -> dict[str, Any]:
+def _ensemble_entry(chosen: str, weighings: Mapping[str, Weighing], validation: Sequence[_Predicted]) -> dict[str, Any]:
     """The manifest's entry on its weights and temperature; the metrics are means over the validation sets."""
-    of_sets = [measure(weighings[chosen].scores(one.by_model), one.labels) for one in validation]
+    of_sets = [measure(weighings[chosen].scores(one.predictions.by_model), one.labels) for one in validation]
     return {
         "method": chosen,
         "date": date.today().isoformat(),
-        "validation": ["/".join(Path(one.dataset.name).parts[-2:]) for one in validation],
+        "validation": [short_path(one.dataset.name) for one in validation],
         "n": [len(one.labels) for one in validation],
         "figures": {
             name: float(np.mean([getattr(metrics, name) for metrics in of_sets]))
@@ -248,16 +247,3 @@ def _timed_faces(validation: Sequence[Dataset], detect: DetectFace | None) -> li
         shuffled = Dataset(dataset.name, [dataset.pictures[i] for i in random.permutation(len(dataset.pictures))])
         faces += [face for (face,), _ in islice(labelled_crops(shuffled, detect=detect), each)]
     return faces
-
-
-def _measured(
-    role: Role, predicted: _Predicted, compared: Mapping[str, Weighing], manifest: Manifest
-) -> DatasetMetrics:
-    adaptive, escalated = None, None
-    by_model, labels = predicted.by_model, predicted.labels
-    if manifest.adaptive is not None:
-        scores, asked = adaptive_scores(by_model, ensemble_scores(by_model, manifest), manifest.adaptive)
-        adaptive, escalated = measure(scores, labels), float(asked.mean())
-    metrics = {name: measure(weighing.scores(by_model), labels) for name, weighing in compared.items()}
-    dataset = predicted.dataset
-    return DatasetMetrics(role, dataset.name, len(labels), dataset.skipped, metrics, adaptive, escalated)

@@ -1,16 +1,27 @@
-"""Weights of the models of an ensemble, from their predictions for labelled pictures. Pure functions."""
+"""The weights, the temperature and the threshold of an ensemble, fitted to predictions for labelled pictures.
+
+Pure functions: arrays in, numbers out.
+"""
 
 from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import softmax
 from scipy.stats import rankdata
 
-from training.measuring.metrics import Labels, Shares, label_probabilities
-from training.weighing.temperature import TEMPERATURES
-from worker.perception.emotions import SMALLEST
+from training.measuring.metrics import Labels, Shares, label_probabilities, negative_log_likelihood
+from worker.perception.emotions import SMALLEST, Probabilities, calibrate
+
+TEMPERATURES = (0.05, 20.0)
+"""The range in which temperatures are searched."""
+
+MAX_LOSS = 0.003
+"""The accuracy that the adaptive ensemble may lose against the full one."""
+
+DIGITS = 4
+"""Decimal digits of weights, temperatures and thresholds in the manifest."""
 
 
 def rank_weights(accuracy: Mapping[str, float]) -> dict[str, float]:
@@ -76,3 +87,40 @@ def joint_weights(
         options={"ftol": 1e-12, "gtol": 1e-8, "maxiter": 1000},
     )
     return np.asarray(softmax(found.x[:-1]), np.float64)
+
+
+def fit_temperature(probabilities: Probabilities, labels: Labels, shares: Shares | None = None) -> float:
+    """The temperature with which the calibrated probabilities [n, 7] make the labels [n] most likely.
+
+    A picture counts by its share, [n]; without `shares` all count the same. Guo et al., On Calibration of Modern Neural
+    Networks, 2017, section 4.2.
+    """
+
+    def nll(log_temperature: float) -> float:
+        return negative_log_likelihood(calibrate(probabilities, float(np.exp(log_temperature))), labels, shares)
+
+    return float(np.exp(minimize_scalar(nll, bounds=np.log(TEMPERATURES), method="bounded").x))
+
+
+def fit_threshold(
+    confidence: npt.NDArray[np.float32],
+    first_right: npt.NDArray[np.bool_],
+    full_right: npt.NDArray[np.bool_],
+    shares: Shares,
+    max_loss: float = MAX_LOSS,
+) -> float:
+    """The lowest confidence from which the first model may be trusted alone: it loses at most `max_loss` of accuracy.
+
+    Each argument is [n]: the first model's confidence, whether it is right, and whether the full ensemble is right.
+    `shares` sum to one. The loss plus its standard error stays within `max_loss` at this threshold and at every
+    higher one, so a lower threshold that is good by chance is not chosen. Without the standard error, the loss on other
+    pictures exceeded `max_loss` about twice as often.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    lost = (full_right.astype(float) - first_right)[order] * shares[order]
+    bound = np.cumsum(lost) + np.sqrt(np.cumsum(lost**2))
+    descending = confidence[order].astype(float)
+    last_of_equals = np.append(np.diff(descending) != 0, True)
+    allowed = np.logical_and.accumulate(bound[last_of_equals] <= max_loss)
+    lowest = descending[last_of_equals][allowed].min(initial=1.0)
+    return float(np.ceil(lowest * 10**DIGITS) / 10**DIGITS)

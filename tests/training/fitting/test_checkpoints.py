@@ -45,13 +45,32 @@ def test_a_disk_that_is_full_when_hdf5_writes_is_named_in_one_line(tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_loss_that_is_not_a_number_stops_the_fit_and_leaves_no_checkpoint(tmp_path: Path) -> None:
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Checkpoints:
     network = tiny(32, 1)
     network.compile("sgd")
     checkpoints = Checkpoints(tmp_path, Recipe("mobilenetv2", learning_rate=1e30))
     checkpoints.set_model(network)
+    return checkpoints
+
+
+def test_a_loss_that_is_not_a_number_stops_the_fit_and_leaves_no_checkpoint(
+    tmp_path: Path, checkpoints: Checkpoints
+) -> None:
     with pytest.raises(
         RunError, match=r"the loss is nan in epoch 1, nan on validation; .* --learning-rate below 1e\+30"
     ):
         checkpoints.on_epoch_end(0, {"loss": math.nan, "val_loss": math.nan})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux' full disk")
+def test_a_full_disk_stops_the_fit_and_leaves_the_history_before(tmp_path: Path, checkpoints: Checkpoints) -> None:
+    epoch = {"loss": 1.0, "val_loss": 1.0, "val_accuracy": 0.5}
+    checkpoints.on_epoch_end(0, epoch)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(before) == {"history.csv", "epoch-001.weights.h5"}
+    (tmp_path / "unfinished-history.csv").symlink_to("/dev/full")
+    with pytest.raises(RunError, match=f"{tmp_path}: no space left to write history.csv; make some and run the same"):
+        checkpoints.on_epoch_end(1, epoch)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -12,10 +12,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
+from tests.training.command_line import refusal, succeeded, training
 from tests.training.drawn_faces import write_faces
-from training.cli import app
 from training.conversion.forms import FormMetrics
 from training.datasets import load_faces, read_dataset
 from training.run import read_recipe
@@ -37,10 +37,6 @@ ON_A_PLATEAU = [
     *("--learning-rate", "0.01", "--ema", "0.5", "--colour", "rgb"),
     *("--augmentation", "study", "--standardization", "featurewise"),
 ]
-
-
-def training(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [*map(str, arguments)])
 
 
 @pytest.fixture(scope="module")
@@ -80,26 +76,19 @@ def network_bytes(run: Path) -> bytes:
     return b"".join(array.tobytes() for array in network.get_weights())
 
 
-def one_line(result: Result) -> str:
-    assert result.exit_code == 2, result.output
-    (line,) = result.stderr.splitlines()
-    return line
-
-
 @pytest.fixture(scope="module")
 def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fit that reached its early end."""
     run = tmp_path_factory.mktemp("undisturbed") / "run"
-    result = training(*fit_arguments(data, run, *ON_A_PLATEAU))
-    assert result.exit_code == 0, result.output
+    succeeded(*fit_arguments(data, run, *ON_A_PLATEAU))
     return run
 
 
 @pytest.fixture(scope="module")
 def resumed(undisturbed: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
-    """The same fit, disturbed twice in its last epoch and then resumed, and the output of the last call.
+    """The same fit, killed in its last epoch and then resumed, and the output of the second call.
 
-    First it is killed when the epoch is over and its metrics are written, but not its weights. Then the disk is full.
+    It is killed when the epoch is over and its metrics are written, but not its weights.
     """
     from training.fitting import charts, fit
 
@@ -111,11 +100,6 @@ def resumed(undisturbed: Path, data: Path, tmp_path_factory: pytest.TempPathFact
     assert [row["epoch"] for row in history(run)] == [*range(1, last + 1)]
     assert f"epoch-{last - 1:03d}.weights.h5" == max(file.name for file in run.glob("epoch-*"))
     assert not (run / "mobilenetv2.keras").exists()
-
-    (run / "unfinished-history.csv").symlink_to("/dev/full")
-    line = one_line(training(*arguments))
-    assert line.startswith(f"training fit: {run}: no space left to write history.csv; make some and run the same")
-    assert [row["epoch"] for row in history(run)] == [*range(1, last + 1)]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit, "save_chart", charts.save_chart)
@@ -145,7 +129,7 @@ def test_a_fit_that_was_killed_resumes_after_its_last_finished_epoch(resumed: tu
     assert f"epoch {last}/{EPOCHS}: loss" in result.stdout
 
 
-def test_a_fit_that_was_disturbed_ends_with_the_same_bytes(undisturbed: Path, resumed: tuple[Path, Result]) -> None:
+def test_a_fit_that_was_killed_ends_with_the_same_bytes(undisturbed: Path, resumed: tuple[Path, Result]) -> None:
     run, _ = resumed
     assert (run / "history.csv").read_bytes() == (undisturbed / "history.csv").read_bytes()
     assert network_bytes(run) == network_bytes(undisturbed)
@@ -160,7 +144,7 @@ def test_a_fit_leaves_charts_of_its_epochs_and_of_its_confusion(resumed: tuple[P
 
 
 def test_pictures_that_are_in_validation_are_not_trained_on(resumed: tuple[Path, Result]) -> None:
-    assert "56 pictures (left out 1 also in validation)" in resumed[1].stdout
+    assert "56 pictures (left out: 1 also in validation)" in resumed[1].stdout
 
 
 def test_a_finished_fit_is_left_as_it_is(resumed: tuple[Path, Result], data: Path) -> None:
@@ -172,8 +156,8 @@ def test_a_finished_fit_is_left_as_it_is(resumed: tuple[Path, Result], data: Pat
 
 
 def test_the_same_run_by_another_recipe_is_refused(resumed: tuple[Path, Result], data: Path) -> None:
-    line = one_line(training(*fit_arguments(data, resumed[0], "--seed", "2")))
-    assert line == f"training fit: {resumed[0]} holds a fit by another recipe; name another --out, or remove it"
+    line = refusal(*fit_arguments(data, resumed[0], "--seed", "2"))
+    assert line == f"{resumed[0]} holds a fit by another recipe; name another --out, or remove it"
 
 
 def test_the_network_that_is_kept_is_the_one_that_was_measured(undisturbed: Path, data: Path) -> None:
@@ -188,23 +172,35 @@ def test_the_network_that_is_kept_is_the_one_that_was_measured(undisturbed: Path
     assert (probabilities.argmax(axis=1) == faces.labels).mean() == pytest.approx(best["val_accuracy"], abs=1e-6)
 
 
-def test_a_finished_fit_is_extended_by_more_epochs(data: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    assert training(*fit_arguments(data, run)).exit_code == 0
+@pytest.fixture(scope="module")
+def one_epoch(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A fit of one epoch on a prepared set, with soft targets and mixup, and its arguments."""
+    folder = tmp_path_factory.mktemp("soft")
+    succeeded("prepare", data / "train", "--out", folder / "set", "--validation-share", "0.2")
+    with (folder / "set" / "train" / "index.csv").open(newline="") as file:
+        origins = [row["origin"] for row in csv.DictReader(file)]
+    np.savez(folder / "soft.npz", origin=origins, teacher=np.full((len(origins), 7), 1 / 7))
+    more = ["--targets", str(folder / "soft.npz"), "--mixup", "0.2", "--label-smoothing", "0"]
+    arguments = fit_arguments(data, folder / "run", *more)
+    arguments[1] = str(folder / "set" / "train")
+    succeeded(*arguments)
+    recipe = read_recipe(folder / "run")
+    assert (recipe.targets, recipe.mixup, recipe.label_smoothing) == (str(folder / "soft.npz"), 0.2, 0.0)
+    return folder / "run", arguments
+
+
+def test_a_finished_fit_is_extended_by_more_epochs(one_epoch: tuple[Path, list[str]]) -> None:
+    run, arguments = one_epoch
     before = history(run)
-    longer = fit_arguments(data, run, "--extend", "--epochs", "3")
-    result = training(*longer)
-    assert result.exit_code == 0, result.output
-    assert "resumes after epoch 1/3" in result.stdout
+    longer = [*arguments, "--extend", "--epochs", "3"]
+    assert "resumes after epoch 1/3" in succeeded(*longer).stdout
     assert [row["epoch"] for row in history(run)] == [1, 2, 3]
     assert history(run)[:1] == before
     assert history(run)[1]["learning_rate"] > before[0]["learning_rate"], "the cosine is longer now"
     assert read_recipe(run).epochs == 3
     assert (run / "epoch-003.weights.h5").is_file()
     assert (run / "mobilenetv2.keras").is_file()
-
-    again = training(*longer)
-    assert "epoch" not in again.stdout, "the same command does not extend twice"
+    assert "epoch" not in succeeded(*longer).stdout, "the same command does not extend twice"
 
 
 @pytest.mark.parametrize(
@@ -218,30 +214,19 @@ def test_a_fit_is_extended_in_epochs_alone(
     options: tuple[str, ...], complaint: str, undisturbed: Path, data: Path
 ) -> None:
     arguments = fit_arguments(data, undisturbed, *ON_A_PLATEAU, "--extend", *options)
-    assert one_line(training(*arguments)) == f"training fit: {undisturbed} {complaint}"
+    assert refusal(*arguments) == f"{undisturbed} {complaint}"
     assert (undisturbed / "mobilenetv2.keras").is_file()
 
 
-def unfinished(run: Path, copy: Path) -> Path:
-    """A copy of a run, without its network."""
-    shutil.copytree(run, copy)
-    (copy / "mobilenetv2.keras").unlink()
-    return copy
-
-
-def test_a_checkpoint_that_cannot_be_read_is_named(undisturbed: Path, data: Path, tmp_path: Path) -> None:
-    run = unfinished(undisturbed, tmp_path / "run")
+def test_a_history_or_a_checkpoint_that_cannot_be_read_is_named(undisturbed: Path, data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(undisturbed, run, ignore=shutil.ignore_patterns("*.keras"))
     last = max(run.glob("epoch-*"))
     last.write_bytes(last.read_bytes()[:5000])
-    line = one_line(training(*fit_arguments(data, run, *ON_A_PLATEAU)))
-    assert line.startswith(f"training fit: {last}: cannot be read (")
-
-
-def test_a_history_that_cannot_be_read_is_named(undisturbed: Path, data: Path, tmp_path: Path) -> None:
-    run = unfinished(undisturbed, tmp_path / "run")
+    assert refusal(*fit_arguments(data, run, *ON_A_PLATEAU)).startswith(f"{last}: cannot be read (")
     (run / "history.csv").write_text("epoch,loss\n1.0,a lot\n")
-    line = one_line(training(*fit_arguments(data, run, *ON_A_PLATEAU)))
-    assert line.startswith(f"training fit: {run / 'history.csv'}: ")
+    line = refusal(*fit_arguments(data, run, *ON_A_PLATEAU))
+    assert line.startswith(f"{run / 'history.csv'}: ")
     assert line.endswith(f"remove {run} and fit anew")
 
 
@@ -252,8 +237,7 @@ def test_a_fit_can_start_and_learn_from_an_earlier_one_and_train_its_head_alone_
 
     run = tmp_path / "run"
     more = ["--weights", str(undisturbed), "--tune", "head", "--precision", "mixed_bfloat16", "--colour", "rgb"]
-    result = training(*fit_arguments(data, run, *more, "--learning-rate", "0.1", "--teacher", str(undisturbed)))
-    assert result.exit_code == 0, result.output
+    succeeded(*fit_arguments(data, run, *more, "--learning-rate", "0.1", "--teacher", str(undisturbed)))
     assert read_recipe(run).teachers == [str(undisturbed)]
     before, after = (keras.models.load_model(folder / "mobilenetv2.keras") for folder in (undisturbed, run))
     for old, new in zip(before.layers, after.layers, strict=True):
@@ -263,26 +247,10 @@ def test_a_fit_can_start_and_learn_from_an_earlier_one_and_train_its_head_alone_
         assert new.dtype_policy.name == "float32"
 
 
-def test_a_prepared_set_is_fitted_with_soft_targets_and_mixup(data: Path, tmp_path: Path) -> None:
-    prepared = training("prepare", data / "train", "--out", tmp_path / "set", "--validation-share", "0.2")
-    assert prepared.exit_code == 0, prepared.output
-    with (tmp_path / "set" / "train" / "index.csv").open(newline="") as file:
-        origins = [row["origin"] for row in csv.DictReader(file)]
-    soft, teacher = tmp_path / "soft.npz", np.full((len(origins), 7), 1 / 7)
-    np.savez(soft, origin=origins, teacher=teacher)
-    more = ["--targets", str(soft), "--mixup", "0.2", "--label-smoothing", "0"]
-    arguments = fit_arguments(data, tmp_path / "run", *more)
-    arguments[1] = str(tmp_path / "set" / "train")
-    fitted = training(*arguments)
-    assert fitted.exit_code == 0, fitted.output
-    recipe = read_recipe(tmp_path / "run")
-    assert (recipe.targets, recipe.mixup, recipe.label_smoothing) == (str(soft), 0.2, 0.0)
-
-
 def test_starting_weights_that_do_not_fit_are_refused_and_leave_no_run(data: Path, tmp_path: Path) -> None:
     weights, run = tmp_path / "other.npz", tmp_path / "run"
     np.savez(weights, **{"elsewhere/kernel": np.zeros((3, 3, 3, 8)), "elsewhere/bias": np.zeros(8)})
-    assert "no layer of mobilenetv2 in it" in one_line(training(*fit_arguments(data, run, "--weights", str(weights))))
+    assert "no layer of mobilenetv2 in it" in refusal(*fit_arguments(data, run, "--weights", str(weights)))
     assert not run.exists()
 
 
@@ -295,15 +263,15 @@ def test_without_a_connection_imagenet_weights_are_refused_with_the_alternatives
         raise Exception("URL fetch failure on https://storage.googleapis.com: None -- no route to host")
 
     monkeypatch.setitem(architectures.APPLICATIONS, "mobilenetv2", no_connection)
-    line = one_line(training(*fit_arguments(data, tmp_path / "run", "--weights", "imagenet")))
-    assert line.startswith("training fit: --weights imagenet: no download (URL fetch failure on")
+    line = refusal(*fit_arguments(data, tmp_path / "run", "--weights", "imagenet"))
+    assert line.startswith("--weights imagenet: no download (URL fetch failure on")
     assert line.endswith("pass a .npz or .keras file, or none")
 
 
 def test_an_out_that_is_not_a_folder_is_refused_in_one_line(data: Path, tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file")
-    line = one_line(training(*fit_arguments(data, tmp_path / "run")))
-    assert line == f"training fit: {tmp_path / 'run'}: File exists; name another --out"
+    line = refusal(*fit_arguments(data, tmp_path / "run"))
+    assert line == f"{tmp_path / 'run'}: File exists; name another --out"
 
 
 @pytest.mark.parametrize(
@@ -319,7 +287,7 @@ def test_an_out_that_is_not_a_folder_is_refused_in_one_line(data: Path, tmp_path
 def test_settings_that_make_no_sense_are_refused_in_one_line(
     data: Path, tmp_path: Path, options: list[str], complaint: str
 ) -> None:
-    assert complaint in one_line(training(*fit_arguments(data, tmp_path / "run", *options)))
+    assert complaint in refusal(*fit_arguments(data, tmp_path / "run", *options))
     assert not (tmp_path / "run").exists()
 
 

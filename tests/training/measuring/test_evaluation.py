@@ -10,11 +10,11 @@ import msgspec
 import numpy as np
 import pytest
 from skimage.data import astronaut
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
+from tests.training.command_line import refusal, training
 from tests.training.drawn_faces import write_faces
 from tests.worker.perception.linear_network import SIDE, linear_weights, write_linear_models
-from training.cli import app
 from training.datasets import Dataset, read_dataset
 from training.measuring.crops import labelled_crops
 from training.measuring.framing import AS_SERVED, FRAMINGS
@@ -38,7 +38,7 @@ def models(tmp_path: Path) -> Path:
 
 
 def evaluate(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
+    return training("evaluate", *arguments)
 
 
 def test_the_metrics_are_those_of_the_networks_computed_by_hand(tmp_path: Path, models: Path) -> None:
@@ -231,11 +231,7 @@ def test_bad_input_is_one_line_on_standard_error_and_exit_code_2(tmp_path: Path,
         ((unreadable, "--models", models), "1 unreadable"),
         ((data, "--models", data), "manifest.json"),
     ]:
-        result = evaluate(*arguments)
-        assert result.exit_code == 2
-        assert result.stdout == ""
-        assert complaint in result.stderr
-        assert len(result.stderr.splitlines()) == 1
+        assert complaint in refusal("evaluate", *arguments)
 
 
 def test_evaluating_loads_no_tensorflow(tmp_path: Path, models: Path) -> None:

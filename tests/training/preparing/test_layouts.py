@@ -11,7 +11,7 @@ import pytest
 from tests.training.drawn_faces import distinct_face, put_picture
 from training.datasets import DatasetError
 from training.preparing.layouts import layout_of, read_source
-from training.preparing.record import Listing, Record
+from training.preparing.record import Record
 from training.preparing.votes import read_votes, with_votes
 from worker.contract.messages import EMOTIONS
 
@@ -26,16 +26,16 @@ def write_csv(path: Path, header: str, *rows: str) -> Path:
     return path
 
 
-def labels_of(listing: Listing) -> dict[str, tuple[str, str | None, str | None]]:
+def labels_of(records: list[Record]) -> dict[str, tuple[str, str | None, str | None]]:
     """Origin -> emotion, person, split."""
-    return {r.origin: (r.emotion, r.person, r.split) for r in listing.records}
+    return {r.origin: (r.emotion, r.person, r.split) for r in records}
 
 
 def test_class_folders_hold_the_emotion_and_folders_above_them_the_split(tmp_path: Path) -> None:
     root = tmp_path / "fer2013"
     for file in ("train/angry/00001.png", "public_test/happy/28709.png", "PrivateTest/sad/32300.png"):
         put(root / file)
-    assert labels_of(read_source(root)) == {
+    assert labels_of(read_source(root)[0]) == {
         "fer2013/train/angry/00001.png": ("anger", None, "train"),
         "fer2013/public_test/happy/28709.png": ("happiness", None, "validation"),
         "fer2013/PrivateTest/sad/32300.png": ("sadness", None, "test"),
@@ -44,7 +44,7 @@ def test_class_folders_hold_the_emotion_and_folders_above_them_the_split(tmp_pat
 
 def test_a_published_split_that_is_read_alone_has_no_split_and_keeps_the_name_of_its_set(tmp_path: Path) -> None:
     put(tmp_path / "fer2013" / "train" / "angry" / "00001.png")
-    (record,) = read_source(tmp_path / "fer2013" / "train").records
+    ((record,), _) = read_source(tmp_path / "fer2013" / "train")
     assert (record.source, record.split, record.row) == ("fer2013", None, 1)
     assert record.origin == "fer2013/train/angry/00001.png"
 
@@ -52,9 +52,9 @@ def test_a_published_split_that_is_read_alone_has_no_split_and_keeps_the_name_of
 def test_names_of_ckplus48_hold_the_person(tmp_path: Path) -> None:
     put(tmp_path / "ckplus48" / "fear" / "S010_006_00000015.png")
     put(tmp_path / "ckplus48" / "contempt" / "S138_008_00000007.png")
-    listing = read_source(tmp_path / "ckplus48")
-    assert labels_of(listing) == {"ckplus48/fear/S010_006_00000015.png": ("fear", "ckplus:S010", None)}
-    assert [(r.reason, r.detail) for r in listing.removed] == [("contempt", "contempt")]
+    records, removed = read_source(tmp_path / "ckplus48")
+    assert labels_of(records) == {"ckplus48/fear/S010_006_00000015.png": ("fear", "ckplus:S010", None)}
+    assert [(r.reason, r.detail) for r in removed] == [("contempt", "contempt")]
 
 
 def test_kdef_as_published_is_read_by_the_names_of_its_files(tmp_path: Path) -> None:
@@ -62,14 +62,14 @@ def test_kdef_as_published_is_read_by_the_names_of_its_files(tmp_path: Path) -> 
     for name in ("AF01/AF01AFS.JPG", "BF01/BF01NEHL.JPG", "AM35/AM35SUFR.JPG"):
         put(root / name)
     shutil.copy(root / "AF01" / "AF01AFS.JPG", root / "AF01" / "AF01XXS.JPG")
-    listing = read_source(root)
-    assert labels_of(listing) == {
+    records, removed = read_source(root)
+    assert labels_of(records) == {
         "KDEF/AF01/AF01AFS.JPG": ("fear", "kdef:F01", None),
         "KDEF/BF01/BF01NEHL.JPG": ("neutral", "kdef:F01", None),
         "KDEF/AM35/AM35SUFR.JPG": ("surprise", "kdef:M35", None),
     }
-    assert all(record.whole for record in listing.records)
-    assert [(r.reason, r.detail) for r in listing.removed] == [("not a name of KDEF", "AF01XXS")]
+    assert all(record.whole for record in records)
+    assert [(r.reason, r.detail) for r in removed] == [("not a name of KDEF", "AF01XXS")]
 
 
 @pytest.mark.parametrize("header", ["emotion,pixels,Usage", "emotion, Usage, pixels"])
@@ -85,18 +85,18 @@ def test_kaggles_csv_of_fer2013_is_read_in_each_of_its_spellings(tmp_path: Path,
     name = "fer2013.csv" if "pixels,Usage" in header else "icml_face_data.csv"
     path = write_csv(tmp_path / name, header, *(",".join(row[column] for column in columns) for row in rows))
     for source in (path, tmp_path):
-        listing = read_source(source)
-        assert labels_of(listing) == {
+        records, removed = read_source(source)
+        assert labels_of(records) == {
             f"{name}/00000": ("anger", None, "train"),
             f"{name}/00001": ("neutral", None, "validation"),
             f"{name}/00002": ("happiness", None, "test"),
         }
-        assert [record.row for record in listing.records] == [0, 1, 2]
-        assert [(r.origin, r.reason) for r in listing.removed] == [
+        assert [record.row for record in records] == [0, 1, 2]
+        assert [(r.origin, r.reason) for r in removed] == [
             (f"{name}/00003", "unreadable"),
             (f"{name}/00004", "unreadable"),
         ]
-    pixels = listing.records[1].pixels()
+    pixels = records[1].pixels()
     assert pixels is not None
     assert pixels.tolist() == [[[5] * 3, [6] * 3], [[7] * 3, [255] * 3]]
 
@@ -116,13 +116,13 @@ def test_raf_db_as_published(tmp_path: Path) -> None:
     for name in names[:-1]:
         put(root / "Image" / "aligned" / f"{name}_aligned.jpg")
     for source in (root, root.parent):
-        listing = read_source(source)
+        records, removed = read_source(source)
         emotions = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral", "surprise")
-        assert [r.emotion for r in listing.records] == list(emotions)
-        assert [r.split for r in listing.records] == ["train"] * 7 + ["test"]
-        assert {r.source for r in listing.records} == {"rafdb"}
-        assert not any(r.whole for r in listing.records)
-        (missing,) = listing.removed
+        assert [r.emotion for r in records] == list(emotions)
+        assert [r.split for r in records] == ["train"] * 7 + ["test"]
+        assert {r.source for r in records} == {"rafdb"}
+        assert not any(r.whole for r in records)
+        (missing,) = removed
         assert missing.origin.endswith("basic/Image/aligned/train_00009_aligned.jpg")
         assert (missing.reason, missing.detail) == ("unreadable", "listed, but not there")
 
@@ -136,14 +136,14 @@ def test_ckplus_as_published_gives_the_peak_and_the_neutral_first_frame(tmp_path
             put(root / "cohn-kanade-images" / sequence / f"{stem}_{frame:08d}.png")
         if code:
             write_csv(root / "Emotion" / sequence / f"{stem}_{last:08d}_emotion.txt", f"   {code}")
-    listing = read_source(root)
-    assert labels_of(listing) == {
+    records, removed = read_source(root)
+    assert labels_of(records) == {
         "CK+/cohn-kanade-images/S010/002/S010_002_00000014.png": ("surprise", "ckplus:S010", None),
         "CK+/cohn-kanade-images/S010/002/S010_002_00000001.png": ("neutral", "ckplus:S010", None),
         "CK+/cohn-kanade-images/S011/001/S011_001_00000001.png": ("neutral", "ckplus:S011", None),
     }
-    assert all(record.whole for record in listing.records)
-    assert [(Path(r.origin).stem, r.reason) for r in listing.removed] == [("S011_001_00000003", "contempt")]
+    assert all(record.whole for record in records)
+    assert [(Path(r.origin).stem, r.reason) for r in removed] == [("S011_001_00000003", "contempt")]
 
 
 AFFECTNET = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal"
@@ -165,15 +165,15 @@ def affectnet(root: Path, header: bool = True) -> Path:
 
 @pytest.mark.parametrize("header", [True, False])
 def test_affectnet_as_published(tmp_path: Path, header: bool) -> None:
-    listing = read_source(affectnet(tmp_path / "AffectNet", header))
-    *training, validation, automatic = listing.records
+    records, removed = read_source(affectnet(tmp_path / "AffectNet", header))
+    *training, validation, automatic = records
     expected = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger")
     assert [r.emotion for r in training] == list(expected)
     assert {(r.split, r.face) for r in training} == {("train", (10, 20, 30, 40))}
     assert (validation.emotion, validation.split, validation.face) == ("happiness", "validation", None)
     assert (automatic.emotion, automatic.split, automatic.face) == ("disgust", "train", None)
-    assert all(r.whole for r in listing.records)
-    assert [r.reason for r in listing.removed] == ["contempt", "none", "uncertain", "not a face", "unreadable"]
+    assert all(r.whole for r in records)
+    assert [r.reason for r in removed] == ["contempt", "none", "uncertain", "not a face", "unreadable"]
 
 
 def test_a_broken_list_of_affectnet_is_refused_with_the_line(tmp_path: Path) -> None:
@@ -231,14 +231,14 @@ COUNTS = "neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown
 )
 def test_votes_are_assigned_by_row(tmp_path: Path, header: str, rows: list[str]) -> None:
     path = write_csv(tmp_path / "votes.csv", header, *rows)
-    voted = with_votes([record(0), record(1), record(2), record(None)], read_votes(path), path)
-    assert [r.origin for r in voted.records] == ["fer2013/0", "fer2013/2", "fer2013/None"]
-    first = voted.records[0].votes
+    voted, removed = with_votes([record(0), record(1), record(2), record(None)], read_votes(path), path)
+    assert [r.origin for r in voted] == ["fer2013/0", "fer2013/2", "fer2013/None"]
+    first = voted[0].votes
     assert first is not None
     expected = {"anger": 3, "disgust": 2, "sadness": 1, "neutral": 4}
     assert dict(zip(EMOTIONS, first, strict=True)) == {emotion: expected.get(emotion, 0) for emotion in EMOTIONS}
-    assert [r.votes for r in voted.records[1:]] == [None, None]
-    assert [(r.origin, r.reason, r.detail) for r in voted.removed] == [("fer2013/1", "not a face", "10 voted so")]
+    assert [r.votes for r in voted[1:]] == [None, None]
+    assert [(r.origin, r.reason, r.detail) for r in removed] == [("fer2013/1", "not a face", "10 voted so")]
 
 
 def test_votes_without_a_picture_and_broken_votes_are_refused(tmp_path: Path) -> None:
@@ -265,5 +265,5 @@ def test_a_csv_is_recognised_by_its_columns(tmp_path: Path) -> None:
     path = tmp_path / "train.csv"
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([["emotion", "pixels"], ["3", "1 2 3 4"]])
-    (found,) = read_source(path).records
+    ((found,), _) = read_source(path)
     assert (found.emotion, found.split, found.row) == ("happiness", None, 0)

@@ -18,10 +18,9 @@ import numpy.typing as npt
 import pytest
 from matplotlib.cbook import get_sample_data
 from skimage.data import astronaut
-from typer.testing import CliRunner, Result
 
+from tests.training.command_line import refusal, succeeded
 from tests.training.drawn_faces import distinct_face, put_picture, write_distinct_faces
-from training.cli import app
 from training.datasets import DatasetError, load_faces, read_dataset
 from training.preparing.cropping import choose_face, make_detector
 from training.preparing.face import LARGEST_SIDE
@@ -35,17 +34,8 @@ ROOT = Path(__file__).parents[3]
 Pixels = npt.NDArray[np.uint8]
 
 
-def training(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, ["prepare", *map(str, arguments)])
-
-
 def refused(*arguments: str | Path) -> str:
-    """The one line of the error."""
-    result = training(*arguments)
-    assert result.exit_code == 2, result.output
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("training prepare: ")
-    return line
+    return refusal("prepare", *arguments)
 
 
 def index(split: Path) -> list[dict[str, str]]:
@@ -70,8 +60,7 @@ def web(tmp_path: Path) -> Path:
 
 
 def test_a_prepared_set_is_read_by_training_as_it_is(tmp_path: Path, web: Path) -> None:
-    result = training(web, "--out", tmp_path / "set", "--balance", "weights")
-    assert result.exit_code == 0, result.output
+    result = succeeded("prepare", web, "--out", tmp_path / "set", "--balance", "weights")
     train, validation = (read_dataset(tmp_path / "set" / split) for split in ("train", "validation"))
     assert (len(train.pictures), len(validation.pictures)) == (63, 7)
     faces = load_faces([train], 32, "grey")
@@ -127,9 +116,7 @@ def test_every_picture_that_is_of_no_use_is_removed_with_a_reason(tmp_path: Path
     validation = tmp_path / "measured"
     put_picture(validation / "anger" / "a.png", distinct_face("anger", 1))
 
-    result = training(web, "--validation", validation, "--out", tmp_path / "set")
-
-    assert result.exit_code == 0, result.output
+    result = succeeded("prepare", web, "--validation", validation, "--out", tmp_path / "set")
     assert removed(tmp_path / "set") == {
         "web/fear/broken.png": ("unreadable", ""),
         "web/fear/blank.png": ("blank", "standard deviation 0.0 grey levels"),
@@ -149,20 +136,6 @@ def test_every_picture_that_is_of_no_use_is_removed_with_a_reason(tmp_path: Path
     assert "web/fear/dark.png" in kept
     assert not kept & set(removed(tmp_path / "set"))
     assert len(kept) + 10 == 70 + 9 + 1
-
-
-def test_a_person_is_in_one_split_only(tmp_path: Path) -> None:
-    for person in range(10):
-        for label, emotion in enumerate(EMOTIONS):
-            seed = 10 * person + label
-            put_picture(
-                tmp_path / "ck" / emotion / f"S{person:03d}_001_{label + 1:08d}.png", distinct_face(emotion, seed)
-            )
-    prepare(Preparation((tmp_path / "ck",), validation_share=0.3), tmp_path / "set")
-    persons = {split: {row["person"] for row in index(tmp_path / "set" / split)} for split in ("train", "validation")}
-    assert (len(persons["train"]), len(persons["validation"])) == (7, 3)
-    assert not persons["train"] & persons["validation"]
-    assert all(person.startswith("ckplus:S") for person in persons["train"])
 
 
 def test_published_splits_are_kept_and_test_is_a_split_of_its_own(tmp_path: Path, web: Path) -> None:
@@ -201,7 +174,7 @@ def fer2013_with_votes(folder: Path) -> tuple[Path, Path]:
 
 def test_votes_reach_training_with_their_pictures(tmp_path: Path) -> None:
     source, votes = fer2013_with_votes(tmp_path)
-    assert training(source, "--votes", votes, "--out", tmp_path / "set").exit_code == 0
+    succeeded("prepare", source, "--votes", votes, "--out", tmp_path / "set")
     assert removed(tmp_path / "set") == {"fer2013.csv/00003": ("not a face", "10 voted so")}
     rows = {row["origin"]: row for row in index(tmp_path / "set" / "train")}
     assert len(rows) == 14
@@ -221,8 +194,7 @@ def test_the_cap_and_the_weights_balance_training_only(tmp_path: Path, web: Path
         (web / "anger" / f"{i}.png").unlink()
     measured = write_distinct_faces(tmp_path / "measured", each=9, first_seed=5001)
     balanced = ("--cap", "8", "--balance", "weights", "--out", tmp_path / "set")
-    result = training(web, "--validation", measured, "--validation-share", "0", *balanced)
-    assert result.exit_code == 0, result.output
+    succeeded("prepare", web, "--validation", measured, "--validation-share", "0", *balanced)
     train, validation = index(tmp_path / "set" / "train"), index(tmp_path / "set" / "validation")
     assert Counter(row["emotion"] for row in train) == {e: 5 if e == "anger" else 8 for e in EMOTIONS}
     assert Counter(row["emotion"] for row in validation) == dict.fromkeys(EMOTIONS, 9)
@@ -284,7 +256,7 @@ def test_faces_of_kdef_are_detected_without_an_option(
 
 def test_haar_frames_a_face_as_the_worker_does(astronaut_bgr: Pixels, admiral_bgr: Pixels) -> None:
     for image in (astronaut_bgr, admiral_bgr):
-        boxes = [choose_face(make_detector(detector).boxes(image), None) for detector in ("haar", "mediapipe")]
+        boxes = [choose_face(make_detector(detector)(image), None) for detector in ("haar", "mediapipe")]
         haar, blazeface = (np.array(box) for box in boxes)
         assert haar[2] / blazeface[2] == pytest.approx(1, abs=0.3)
         middles = [box[:2] + box[2:] / 2 for box in (haar, blazeface)]
@@ -337,7 +309,7 @@ def test_a_kill_leaves_no_set_and_the_same_command_makes_it(tmp_path: Path, web:
     left = tmp_path / ".set.unfinished"
     assert (left / "train" / "index.csv").exists()
     put_picture(left / "train" / "fear" / "stale.png", distinct_face("fear", 1))
-    assert training(web, "--out", out).exit_code == 0
+    succeeded("prepare", web, "--out", out)
     prepare(Preparation((web,)), tmp_path / "fresh")
     assert files(out) == files(tmp_path / "fresh")
     assert not left.exists()
@@ -376,7 +348,7 @@ def test_only_one_process_at_a_time_prepares_a_set(tmp_path: Path, web: Path) ->
         assert (other / "theirs").exists()
     finally:
         os.close(handle)
-    assert training(web, "--out", tmp_path / "set").exit_code == 0
+    succeeded("prepare", web, "--out", tmp_path / "set")
 
 
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, web: Path) -> None:

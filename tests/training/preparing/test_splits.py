@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from tests.training.drawn_faces import distinct_face
 from training.preparing.face import ExaminedFace
 from training.preparing.record import Record, Removal, Split
-from training.preparing.selection.balance import capped, class_weights
 from training.preparing.selection.duplicates import without_duplicates
 from training.preparing.selection.likeness import likeness
-from training.preparing.selection.splits import with_splits
+from training.preparing.selection.splits import capped, class_weights, with_splits
 from worker.contract.messages import EMOTIONS
 
 _LIKENESS = [likeness(distinct_face("neutral", seed)) for seed in range(200)]

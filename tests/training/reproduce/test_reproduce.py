@@ -9,16 +9,15 @@ from typing import Any
 
 import cv2
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
+from tests.training.command_line import refusal, training
 from tests.training.drawn_faces import draw_face, write_faces
-from training.cli import app
 from training.datasets import Dataset, DatasetError, LabelledPicture, read_dataset
 from training.datasets.index import Entry, write_index
 from training.recipe import Recipe
 from training.reproduce import phase, shipped, study
-from training.reproduce.sources import find_sources
-from training.reproduce.steps import drawn, limited
+from training.reproduce.steps import drawn, find_sources, limited
 from training.run import read_recipe
 from worker.contract.messages import EMOTIONS
 
@@ -29,10 +28,6 @@ pytestmark = pytest.mark.timeout(900)
 
 TUNED = 6  # layers of the network of a few
 PEOPLE = ("F01", "F02", "M03", "M04", "M05")
-
-
-def training(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [*map(str, arguments)])
 
 
 def write_kdef(folder: Path) -> Path:
@@ -187,19 +182,14 @@ def test_a_folder_with_none_of_the_sets_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="holds none of the sets affectnet, kdef; unpack them"):
         find_sources(tmp_path, ("affectnet", "kdef"))
     for folder, said in ((tmp_path, "holds none of the sets"), (tmp_path / "nowhere", "no such folder")):
-        result = reproduce(folder, tmp_path / "run", "--phase", "1")
-        assert result.exit_code == 2
-        (line,) = result.stderr.splitlines()
-        assert line.startswith(f"training reproduce: {folder}: {said}")
+        line = refusal("reproduce", "--data", folder, "--out", tmp_path / "run", "--phase", "1")
+        assert line.startswith(f"{folder}: {said}")
 
 
 @pytest.mark.parametrize("choice", [[], ["--phase", "1", "--recipe", "shipped"]])
 def test_none_and_two_trainings_at_a_time_are_refused(tmp_path: Path, choice: list[str]) -> None:
-    result = reproduce(tmp_path, tmp_path / "run", *choice)
-    assert result.exit_code == 2
-    assert result.stderr.splitlines() == [
-        "training reproduce: one training at a time; say either --phase 1, 2 or 3, or --recipe shipped"
-    ]
+    line = refusal("reproduce", "--data", tmp_path, "--out", tmp_path / "run", *choice)
+    assert line == "one training at a time; say either --phase 1, 2 or 3, or --recipe shipped"
 
 
 def test_a_share_is_drawn_from_every_emotion_and_does_not_depend_on_the_order() -> None:
@@ -278,6 +268,4 @@ def test_the_reported_commands_can_be_run(data: Path) -> None:
     assert [command[0] for command in commands] == ["quantize", "quantize", "quantize", "ensemble"]
     for command in commands:
         # The folders do not exist: the arguments are understood, the data is not found.
-        result = training(*command)
-        assert result.exit_code == 2
-        assert "no such" in result.stderr, result.stderr
+        assert "no such" in refusal(*command)

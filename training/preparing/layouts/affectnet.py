@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from training.datasets import DatasetError
-from training.preparing.record import Listing, Record, Removal, Split, origin
+from training.preparing.record import Record, Removal, Split, origin
 from worker.contract.messages import EMOTIONS
 from worker.perception.preprocessing import Box
 
@@ -46,19 +46,17 @@ def recognises(source: Path) -> bool:
     return any(_find(source, part.images) for part in _PARTS)
 
 
-def read(source: Path) -> Listing:
+def read(source: Path) -> Iterator[Record | Removal]:
     """The labelled faces; DatasetError if there is no csv, or one is broken."""
-    listing = Listing()
     found = False
     for part in _PARTS:
         images, table = _find(source, part.images), _find(source, part.csv)
         if images and table:
             found = True
             for row in _rows(table):
-                _add(row, images, part.split, source, listing)
+                yield _picture(row, images, part.split, source)
     if not found:
         raise DatasetError(f"{source}: pictures of AffectNet, but no {_PARTS[0].csv}; unpack the lists there")
-    return listing
 
 
 def _find(source: Path, name: str) -> Path | None:
@@ -82,16 +80,13 @@ def _is_expression(code: str) -> bool:
     return code.strip().isdecimal() and int(code) < len(_EXPRESSIONS)
 
 
-def _add(row: dict[str, str], images: Path, split: Split, source: Path, listing: Listing) -> None:
+def _picture(row: dict[str, str], images: Path, split: Split, source: Path) -> Record | Removal:
     path = images / row["subDirectory_filePath"]
-    where = origin(path, source)
     expression = _EXPRESSIONS[int(row["expression"])]
+    record = Record("affectnet", origin(path, source), path, expression, split=split, whole=True, face=_box(row))
     if expression not in EMOTIONS:
-        listing.removed.append(Removal("affectnet", where, expression))
-    elif not path.is_file():
-        listing.removed.append(Removal("affectnet", where, "unreadable", "listed, but not there"))
-    else:
-        listing.records.append(Record("affectnet", where, path, expression, split=split, whole=True, face=_box(row)))
+        return record.removed(expression)
+    return record if path.is_file() else record.removed("unreadable", "listed, but not there")
 
 
 def _box(row: dict[str, str]) -> Box | None:

@@ -5,11 +5,12 @@ Emotion/S010/002/S010_002_00000014_emotion.txt holds the number of the emotion o
 taken, and the first frame as neutral. The pictures show shoulders, so the faces have to be cut out.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from training.datasets import DatasetError
 from training.datasets.labels import CONTEMPT, ckplus_person
-from training.preparing.record import Listing, Record, Removal, origin
+from training.preparing.record import Record, Removal, origin
 
 _IMAGES = "cohn-kanade-images"
 _LABELS = ("Emotion", "Emotion_labels", "Emotion_labels/Emotion")  # as the published zip unpacks
@@ -21,26 +22,22 @@ def recognises(source: Path) -> bool:
     return (source / _IMAGES).is_dir()
 
 
-def read(source: Path) -> Listing:
+def read(source: Path) -> Iterator[Record | Removal]:
     """Peak and first frame of every labelled sequence; DatasetError if there is no label or one is broken."""
     labels = sorted({path for folder in _LABELS for path in (source / folder).glob("S*/*/*_emotion.txt")})
     if not labels:
         raise DatasetError(f"{source}: {_IMAGES}, but no Emotion/S*/*/*_emotion.txt; unpack CK+'s Emotion_labels there")
-    listing = Listing()
     for path in labels:
         peak = _frames(source, path) / f"{path.stem.removesuffix('_emotion')}.png"
-        emotion = _emotion(path)
-        frames = {peak: emotion, **_first(peak)}
+        frames = {peak: _emotion(path), **_first(peak)}
         for frame, displayed in frames.items():
-            where = origin(frame, source)
+            record = Record("ckplus", origin(frame, source), frame, displayed, ckplus_person(frame.stem), whole=True)
             if displayed in CONTEMPT:
-                listing.removed.append(Removal("ckplus", where, "contempt"))
+                yield record.removed("contempt")
             elif not frame.is_file():
-                listing.removed.append(Removal("ckplus", where, "unreadable", "labelled, but not there"))
+                yield record.removed("unreadable", "labelled, but not there")
             else:
-                person = ckplus_person(frame.stem)
-                listing.records.append(Record("ckplus", where, frame, displayed, person, whole=True))
-    return listing
+                yield record
 
 
 def _frames(source: Path, label: Path) -> Path:

@@ -5,12 +5,13 @@ Columns: 48x48 grey `pixels` as text, `emotion` as a number, and `Usage`, the pu
 
 import csv
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from training.datasets import DatasetError
-from training.preparing.record import Listing, Record, Removal, Split
+from training.preparing.record import Record, Removal, Split
 from worker.perception.preprocessing import Image
 
 _EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
@@ -28,26 +29,24 @@ def recognises(source: Path) -> bool:
         return {"emotion", "pixels"} <= set(_columns(next(csv.reader(file), [])))
 
 
-def read(source: Path) -> Listing:
+def read(source: Path) -> Iterator[Record | Removal]:
     """The rows, each with its number; DatasetError if the csv is cut off or a row has no emotion or usage."""
     path = next(source / name for name in _FILES if (source / name).is_file()) if source.is_dir() else source
-    listing = Listing()
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = csv.reader(file)
             columns = _columns(next(rows))
             for number, row in enumerate(rows):
-                _add(dict(zip(columns, row, strict=False)), number, path, listing)
+                yield _picture(dict(zip(columns, row, strict=False)), number, path)
     except (OSError, UnicodeDecodeError, csv.Error) as failure:
         raise DatasetError(f"{path}: {failure}; download it anew") from None
-    return listing
 
 
 def _columns(header: list[str]) -> list[str]:
     return [name.strip().lower() for name in header]
 
 
-def _add(row: dict[str, str], number: int, path: Path, listing: Listing) -> None:
+def _picture(row: dict[str, str], number: int, path: Path) -> Record | Removal:
     where = f"{path.name}/{number:05d}"
     emotion, usage = row.get("emotion", "").strip(), row.get("usage", "").strip()
     if not (emotion.isdecimal() and int(emotion) < len(_EMOTIONS)) or (usage and usage not in _SPLITS):
@@ -56,11 +55,8 @@ def _add(row: dict[str, str], number: int, path: Path, listing: Listing) -> None
         )
     pixels = _pixels(row.get("pixels", ""))
     if pixels is None:
-        listing.removed.append(Removal("fer2013", where, "unreadable", "not a square of numbers from 0 to 255"))
-        return
-    listing.records.append(
-        Record("fer2013", where, pixels, _EMOTIONS[int(emotion)], split=_SPLITS.get(usage), row=number)
-    )
+        return Removal("fer2013", where, "unreadable", "not a square of numbers from 0 to 255")
+    return Record("fer2013", where, pixels, _EMOTIONS[int(emotion)], split=_SPLITS.get(usage), row=number)
 
 
 def _pixels(text: str) -> Image | None:

@@ -1,9 +1,10 @@
 """A prepared set, or a split of one: read by its index."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from training.datasets.index import INDEX, read_index
-from training.preparing.record import SPLITS, Listing, Record, Split
+from training.preparing.record import SPLITS, Record, Split
 
 
 def recognises(source: Path) -> bool:
@@ -11,23 +12,11 @@ def recognises(source: Path) -> bool:
     return bool(_indexed(source))
 
 
-def read(source: Path) -> Listing:
+def read(source: Path) -> Iterator[Record]:
     """The crops with their persons, votes, sources and origins. Their weights are computed anew."""
-    return Listing(
-        [
-            Record(
-                source=entry.source,
-                origin=entry.origin,
-                picture=folder / entry.file,
-                emotion=entry.emotion,
-                person=entry.person,
-                split=split,
-                votes=entry.votes,
-            )
-            for folder, split in _indexed(source)
-            for entry in read_index(folder)
-        ]
-    )
+    for folder, split in _indexed(source):
+        for e in read_index(folder):
+            yield Record(e.source, e.origin, folder / e.file, e.emotion, e.person, split, votes=e.votes)
 
 
 def _indexed(source: Path) -> list[tuple[Path, Split | None]]:

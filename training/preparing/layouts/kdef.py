@@ -3,11 +3,12 @@
 The published pictures, 562x762, show persons in front of a wall, so the faces have to be cut out.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from training.datasets.folder import picture_files
 from training.datasets.labels import kdef_label
-from training.preparing.record import Listing, Record, Removal, origin
+from training.preparing.record import Record, Removal, origin
 
 
 def recognises(source: Path) -> bool:
@@ -16,14 +17,11 @@ def recognises(source: Path) -> bool:
     return sum(named) * 2 > len(named)
 
 
-def read(source: Path) -> Listing:
+def read(source: Path) -> Iterator[Record | Removal]:
     """The pictures, each with its person. KDEF has no published split."""
-    listing = Listing()
     for path in picture_files(source):
-        where = origin(path, source)
-        label = kdef_label(path.stem)
+        where, label = origin(path, source), kdef_label(path.stem)
         if label is None:
-            listing.removed.append(Removal("kdef", where, "not a name of KDEF", path.stem))
+            yield Removal("kdef", where, "not a name of KDEF", path.stem)
         else:
-            listing.records.append(Record("kdef", where, path, label.emotion, label.person, whole=True))
-    return listing
+            yield Record("kdef", where, path, label.emotion, label.person, whole=True)

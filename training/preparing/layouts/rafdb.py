@@ -4,10 +4,11 @@ EmoLabel/list_patition_label.txt (its own spelling) has a line `train_00001.jpg 
 Image/aligned/train_00001_aligned.jpg. The beginning of the name is the published split.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from training.datasets import DatasetError
-from training.preparing.record import Listing, Record, Removal, origin, published_split
+from training.preparing.record import Record, Removal, origin, published_split
 
 _LABELS = "EmoLabel/list_patition_label.txt"
 _ALIGNED = "Image/aligned"
@@ -20,13 +21,12 @@ def recognises(source: Path) -> bool:
     return _root(source) is not None
 
 
-def read(source: Path) -> Listing:
+def read(source: Path) -> Iterator[Record | Removal]:
     """The aligned crops; DatasetError if the list is broken or the crops are missing."""
     root = _root(source) or source
     aligned = root / _ALIGNED
     if not aligned.is_dir():
         raise DatasetError(f"{aligned}: no such folder; unpack RAF-DB's aligned.zip there")
-    listing = Listing()
     for number, line in enumerate(_lines(root / _LABELS), start=1):
         name, _, code = line.partition(" ")
         split = published_split(name.partition("_")[0])
@@ -35,12 +35,8 @@ def read(source: Path) -> Listing:
                 f"{root / _LABELS}, line {number}: {line!r} is not like `train_00001.jpg 5`; unpack it anew"
             )
         path = aligned / f"{Path(name).stem}_aligned.jpg"
-        where = origin(path, source)
-        if path.is_file():
-            listing.records.append(Record("rafdb", where, path, _EMOTIONS[code.strip()], split=split))
-        else:
-            listing.removed.append(Removal("rafdb", where, "unreadable", "listed, but not there"))
-    return listing
+        record = Record("rafdb", origin(path, source), path, _EMOTIONS[code.strip()], split=split)
+        yield record if path.is_file() else record.removed("unreadable", "listed, but not there")
 
 
 def _root(source: Path) -> Path | None:

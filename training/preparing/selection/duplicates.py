@@ -19,7 +19,7 @@ def without_duplicates(faces: Sequence[ExaminedFace]) -> tuple[list[ExaminedFace
     Of copies in several splits, the one in test stays, else the one in validation; a face without a split counts as
     train. Of copies in one split, the first stays if all have the same emotion, otherwise none. Two pictures of known
     persons never count as alike, because a session has many such pictures and a person is in one split only. If a
-    picture of an unknown person looks like one of them, that picture goes.
+    picture of an unknown person looks like one of them, the picture of the unknown person is removed.
     """
     faces, removed = _one_of_each(faces, _equal(faces), _EQUAL)
     faces, removed_too = _one_of_each(faces, _alike(faces), _ALIKE)
@@ -63,13 +63,12 @@ def _one_of_each(
     gone: dict[int, Removal] = {}
     for group in groups:
         for i, reason, other in _leaving(faces, group, relation):
-            record, stays = faces[i].record, faces[other].record.origin
-            gone[i] = Removal(record.source, record.origin, reason, f"{relation.verb} {stays}")
+            gone[i] = faces[i].record.removed(reason, f"{relation.verb} {faces[other].record.origin}")
     return [face for i, face in enumerate(faces) if i not in gone], list(gone.values())
 
 
 def _leaving(faces: Sequence[ExaminedFace], group: list[int], relation: _Relation) -> Iterator[tuple[int, str, int]]:
-    """Of copies of one picture: each that goes, why, and the copy that it goes for."""
+    """The copies of one picture that are removed: each with the reason and the copy that the reason refers to."""
     highest = max((_split(faces[i]) for i in group), key=SPLITS.index)
     measured = [i for i in group if _split(faces[i]) == highest]
     yield from ((i, f"also in {highest}", measured[0]) for i in group if i not in measured)

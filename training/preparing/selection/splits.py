@@ -1,11 +1,15 @@
-"""The split of every face: the published one, or one that is drawn."""
+"""The split of every face, and what balances the emotions in training: a cap, as in the study (5), or weights."""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from training.preparing.face import ExaminedFace
+from training.preparing.record import Removal, Split
+
+Balance = Literal["none", "weights"]
 
 
 def with_splits(faces: Sequence[ExaminedFace], share: float, seed: int) -> list[ExaminedFace]:
@@ -16,41 +20,59 @@ def with_splits(faces: Sequence[ExaminedFace], share: float, seed: int) -> list[
     on the order of `faces`.
     """
     validated = {face.record.family for face in faces if face.record.split == "validation"}
-    strata = defaultdict(set)
+    groups = defaultdict(set)
     for face in faces:
         if _for_training(face) and face.record.family not in validated:
-            strata[_stratum(face)].add(_unit(face))
+            group, unit = _group_and_unit(face)
+            groups[group].add(unit)
     chosen = {
-        (stratum, unit)
-        for stratum, units in strata.items()
-        for unit in sorted(units, key=lambda unit: draw_key(unit, seed))[: _number(len(units), share)]
+        (group, unit)
+        for group, units in groups.items()
+        for unit in sorted(units, key=lambda unit: _draw_key(unit, seed))[: _number(len(units), share)]
     }
-    return [_placed(face, (_stratum(face), _unit(face)) in chosen) for face in faces]
+
+    def placed(face: ExaminedFace) -> ExaminedFace:
+        split: Split = "validation" if _group_and_unit(face) in chosen else "train"
+        return replace(face, record=replace(face.record, split=split)) if _for_training(face) else face
+
+    return [placed(face) for face in faces]
 
 
-def draw_key(item: bytes, seed: int) -> bytes:
+def capped(faces: Sequence[ExaminedFace], cap: int, seed: int) -> tuple[list[ExaminedFace], list[Removal]]:
+    """At most `cap` training faces of each emotion, drawn by `seed`; other splits are unchanged."""
+    of_emotion = defaultdict(list)
+    for face in faces:
+        if face.record.split == "train":
+            of_emotion[face.record.emotion].append(face.likeness.digest)
+    over = {digest for drawn in of_emotion.values() for digest in sorted(drawn, key=lambda d: _draw_key(d, seed))[cap:]}
+    removed = [
+        face.record.removed("over the cap", face.record.emotion) for face in faces if face.likeness.digest in over
+    ]
+    return [face for face in faces if face.likeness.digest not in over], removed
+
+
+def class_weights(faces: Sequence[ExaminedFace]) -> dict[str, float]:
+    """The weight of a training face of each emotion, so that all emotions have the same total; 1 on average."""
+    counts = Counter(face.record.emotion for face in faces if face.record.split == "train")
+    return {emotion: counts.total() / (len(counts) * count) for emotion, count in counts.items()}
+
+
+def _draw_key(item: bytes, seed: int) -> bytes:
     """The sort key of `item` in an order that is drawn by `seed` and the same on every machine."""
     return hashlib.blake2b(item, digest_size=16, key=str(seed).encode()).digest()
 
 
-def _stratum(face: ExaminedFace) -> tuple[str, str]:
-    known = face.record.person is not None
-    return face.record.family, "people" if known else face.record.emotion
-
-
-def _unit(face: ExaminedFace) -> bytes:
-    return face.likeness.digest if face.record.person is None else face.record.person.encode()
+def _group_and_unit(face: ExaminedFace) -> tuple[tuple[str, str], bytes]:
+    """The group that a share is drawn from, and the unit that is drawn: the face's person, or else its pixels."""
+    record = face.record
+    if record.person is None:
+        return (record.family, record.emotion), face.likeness.digest
+    return (record.family, "people"), record.person.encode()
 
 
 def _number(units: int, share: float) -> int:
     """The number of units for validation: at least one, but not all; 0 if the share is 0."""
     return min(max(1, round(units * share)), units - 1) if share else 0
-
-
-def _placed(face: ExaminedFace, chosen: bool) -> ExaminedFace:
-    if not _for_training(face):
-        return face
-    return replace(face, record=replace(face.record, split="validation" if chosen else "train"))
 
 
 def _for_training(face: ExaminedFace) -> bool:
