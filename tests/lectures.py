@@ -45,12 +45,17 @@ def push_chunk(client: redis.Redis, keys: LectureKeys, number: int, chunk: Chunk
     client.hincrby(keys.info, "sampled", len(chunk.head.frames))
 
 
+def feed_chunk(client: redis.Redis, keys: LectureKeys, number: int, chunk: Chunk) -> None:
+    """Store a chunk and enqueue its job."""
+    push_chunk(client, keys, number, chunk)
+    enqueue_chunk(frame_queue(client), keys.lecture, number)
+
+
 def feed_lecture(client: redis.Redis, lecture: str, chunks: Sequence[Chunk]) -> LectureKeys:
     """Store a whole lecture and enqueue all its chunks."""
     keys = begin_lecture(client, lecture)
     for number, chunk in enumerate(chunks):
-        push_chunk(client, keys, number, chunk)
-        enqueue_chunk(frame_queue(client), lecture, number)
+        feed_chunk(client, keys, number, chunk)
     return keys
 
 

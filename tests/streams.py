@@ -1,6 +1,6 @@
 """Live streams on loopback: processes that publish with PyAV and can be stalled, resumed and cut; and servers.
 
-`python -m tests.streams URL FORMAT [OPTION=VALUE ...]` publishes an endless film in real time.
+`python -m tests.streams URL FORMAT WIDTH HEIGHT STEP [OPTION=VALUE ...]` publishes an endless film in real time.
 """
 
 import itertools
@@ -36,11 +36,13 @@ def free_port() -> int:
 
 
 class Publisher:
-    """A process that publishes pictures of `size` within this context, or until `cut`."""
+    """A process that publishes within this context, or until `cut`. Pictures count up, or with `step` -1 down."""
 
-    def __init__(self, url: str | Path, format: str, size: tuple[int, int] = SIZE, **options: object) -> None:
-        given = [f"{name}={value}" for name, value in options.items()]
-        self._command = [sys.executable, "-m", "tests.streams", str(url), format, f"size={size[0]}x{size[1]}", *given]
+    def __init__(
+        self, url: str | Path, format: str, size: tuple[int, int] = SIZE, step: int = 1, **options: object
+    ) -> None:
+        words = [url, format, *size, step, *(f"{name}={value}" for name, value in options.items())]
+        self._command = [sys.executable, "-m", "tests.streams", *map(str, words)]
 
     def __enter__(self) -> "Publisher":
         self._process = subprocess.Popen(
@@ -69,7 +71,9 @@ class Publisher:
         self._process.communicate()
 
 
-def publish(output: Any, format: str, size: tuple[int, int] = SIZE, options: dict[str, str] | None = None) -> None:
+def publish(
+    output: Any, format: str, size: tuple[int, int] = SIZE, options: dict[str, str] | None = None, step: int = 1
+) -> None:
     """Write pictures that show their number, one key frame per second, until the receiver is gone."""
     with av.open(output, "w", format=format, options=options or {}) as container:
         stream = container.add_stream(
@@ -79,7 +83,7 @@ def publish(output: Any, format: str, size: tuple[int, int] = SIZE, options: dic
         begun = time.monotonic()
         for number in itertools.count():
             time.sleep(max(0.0, begun + number / FPS - time.monotonic()))
-            frame = av.VideoFrame.from_ndarray(numbered(number % 256, *size), "bgr24")
+            frame = av.VideoFrame.from_ndarray(numbered(step * number % 256, *size), "bgr24")
             frame.pts, frame.time_base = number, Fraction(1, FPS)
             container.mux(stream.encode(frame))
 
@@ -192,6 +196,6 @@ def _end_with_parent() -> None:
 
 if __name__ == "__main__":
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    url, format, size, *options = sys.argv[1:]
-    width, height = size.removeprefix("size=").split("x")
-    publish(url, format, (int(width), int(height)), dict(option.split("=", 1) for option in options))
+    url, format, width, height, step, *options = sys.argv[1:]
+    given = dict(option.split("=", 1) for option in options)
+    publish(url, format, (int(width), int(height)), given, int(step))

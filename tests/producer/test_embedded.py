@@ -14,7 +14,7 @@ import redis
 from producer.embedded.folder import EmbeddedError, data_folder, socket_path
 from producer.embedded.server import private_redis
 from producer.embedded.workers import Workers, WorkersEnded
-from tests.processes import eventually
+from tests.processes import eventually, runs
 from worker.contract.connection import connect
 
 
@@ -26,14 +26,6 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setenv("TMPDIR", short)
         monkeypatch.setattr(tempfile, "tempdir", None)  # it caches TMPDIR
         yield data_folder()
-
-
-def runs(pid: int) -> bool:
-    """Whether the process exists and is not a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def pid_of(client: redis.Redis) -> int:

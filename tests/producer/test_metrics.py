@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 import redis
 
 from tests.processes import eventually
@@ -17,12 +16,6 @@ from tests.producer.feeding.films import film
 from tests.scraping import check_with_promtool, listening_hosts, scrape, serves
 from tests.streams import Publisher, free_port
 from worker.contract.keys import RUNNING
-
-
-@pytest.fixture(autouse=True)
-def nothing_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.delenv("REDIS_URL", raising=False)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 from tests.gallery import gallery_page, tiles
 from worker.contract.messages import Chunk, ChunkHead, FrameStamp
 from worker.folding.participants import IdentifiedSighting, TrackerState, advance
-from worker.perception.manifest import MODELS
+from worker.job import perception
 from worker.perception.perception import Perception
 
 SIZE = (1280, 720)
@@ -24,16 +24,16 @@ PEOPLE_BY_FRAME = [
 
 @pytest.fixture(scope="module")
 def sightings() -> list[IdentifiedSighting]:
-    return list(_sightings(Perception(MODELS)))
+    return list(_sightings(perception()))
 
 
-def _sightings(perception: Perception) -> Iterator[IdentifiedSighting]:
+def _sightings(observer: Perception) -> Iterator[IdentifiedSighting]:
     state = TrackerState()
     for first in range(0, len(PEOPLE_BY_FRAME), 10):
         stamps = [FrameStamp(n, n / 2) for n in range(first, first + 10)]
         pages = [gallery_page(PEOPLE_BY_FRAME[stamp.frame], stamp.t, SIZE) for stamp in stamps]
         jpegs = [cv2.imencode(".jpg", page, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes() for page in pages]
-        for observed in perception.observe(Chunk(ChunkHead(stamps, *SIZE), jpegs)).frames:
+        for observed in observer.observe(Chunk(ChunkHead(stamps, *SIZE), jpegs)).frames:
             state, more = advance(state, observed)
             yield from more
 

@@ -71,7 +71,7 @@ def test_a_bad_picture_fails_alone_and_is_never_decoded(
     assert bad not in decoded
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(at=st.integers(0, len(SMALL) - 1), values=st.binary(min_size=1, max_size=40))
 def test_a_damaged_picture_is_observed_or_its_frame_fails(at: int, values: bytes) -> None:
     changed = SMALL[:at] + values + SMALL[at + len(values) :]

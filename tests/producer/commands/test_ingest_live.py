@@ -7,8 +7,7 @@ import pytest
 import redis
 
 from tests.lectures import ledger_of
-from tests.processes import eventually
-from tests.producer.commands.running import events, started
+from tests.processes import eventually, json_lines, started
 from tests.producer.committing import committing
 from tests.streams import Publisher, free_port, rtsp_server, served_stream
 from worker.contract.keys import LectureKeys
@@ -29,7 +28,7 @@ def test_a_lost_live_lecture_is_published_up_to_the_loss_and_exit_code_1(client:
             eventually(lambda: published(client) >= 4)
             publisher.cut()
             out, err = process.communicate(timeout=60)
-    printed = events(out)
+    printed = json_lines(out)
     frames = [event for event in printed if event["type"] == "class"]
     assert process.returncode == 1
     assert [event["frame"] for event in frames] == list(range(len(frames)))
@@ -85,7 +84,7 @@ def test_ctrl_c_ends_a_live_lecture_properly(client: redis.Redis, redis_url: str
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=60)
             publisher.resume() if moment == "stalled" else None
-    end = events(out)[-1]
+    end = json_lines(out)[-1]
     assert process.returncode == 130
     assert end["status"] == "stopped"
     assert end["ledger"]["sampled"] == end["ledger"]["published"] > 0
@@ -101,7 +100,7 @@ def test_an_overloaded_system_drops_whole_chunks_and_its_ledger_balances(client:
                 eventually(lambda: _balanced(client).published >= 20)  # now there is one
                 process.send_signal(signal.SIGINT)
                 out, _ = process.communicate(timeout=60)
-    printed = events(out)
+    printed = json_lines(out)
     frames = [event["frame"] for event in printed if event["type"] == "class"]
     final = printed[-1]["ledger"]
     assert frames == sorted(set(frames))
@@ -139,29 +138,6 @@ def _parent(status: Path) -> int:
         return int(status.read_text().partition("PPid:")[2].split()[0])
     except (OSError, IndexError):
         return 0
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["rtsp://me:SECRET@127.0.0.1:1/x"], "rtsp://127.0.0.1:1/x: nobody answers there (connection refused)"),
-        (
-            ["srt://me:SECRET@127.0.0.1:1"],
-            "srt:// is not supported; give a file, a camera or one of rtsp://",
-        ),
-        (["/dev/video4711"], "/dev/video4711: no such camera"),
-        (["udp://:1", "--give-up", "0"], "'--give-up': '0' is not a number of seconds above 0"),
-        (["udp://:1", "--give-up", "soon"], "'--give-up': 'soon' is not a number"),
-    ],
-)
-def test_a_source_that_cannot_be_opened_is_one_line_and_exit_code_2(
-    words: list[str], said: str, redis_url: str
-) -> None:
-    with started("ingest", *words, "--redis", redis_url) as process:
-        out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, len(err.splitlines())) == (2, "", 1)
-    assert said in err
-    assert "SECRET" not in err
 
 
 def test_ctrl_c_ends_the_wait_for_a_sender(redis_url: str) -> None:

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import redis
 
-from tests.processes import eventually
-from tests.producer.commands.running import as_matroska, events, ran, started
+from tests.processes import eventually, json_lines, ran, started
 from tests.producer.committing import committing
-from tests.producer.feeding.films import cut
+from tests.producer.feeding.films import as_matroska, cut
 from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
 
@@ -37,7 +36,7 @@ def test_a_truncated_recording_among_several_is_named_and_the_others_are_finishe
     broken = cut(as_matroska(video, tmp_path / "broken.mkv"))
     with committing(redis_url):
         code, out, err = ran("ingest", f"ada={broken}", f"grace={video}", "--redis", redis_url, "--json")
-    printed = events(out)
+    printed = json_lines(out)
     frames = {who: [e["frame"] for e in printed if e.get("participant") == who] for who in ("ada", "grace")}
     assert code == 1
     assert (printed[-1]["status"], printed[-1]["ledger"]["published"]) == ("failed", 60)
@@ -66,7 +65,7 @@ def test_ctrl_c_stops_several_recordings_at_the_same_frame(redis_url: str, video
         eventually(lambda: client.hlen(LectureKeys("l").in_flight) == 2)
         with committing(redis_url):
             out, err = process.communicate(timeout=60)
-    printed = events(out)
+    printed = json_lines(out)
     assert process.returncode == 130
     assert "stopped at 0:00:03 after 8 frames" in err
     assert printed[-1]["ledger"]["published"] == 8

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import redis
 
-from tests.producer.commands.running import events, ran, started
+from tests.processes import json_lines, ran, started
 from tests.producer.committing import committing
 from tests.producer.reading.writing import begin, commit, frame_events, write
 
@@ -21,9 +21,9 @@ def test_watch_follows_in_plain_words_or_in_json(client: redis.Redis, redis_url:
         "done: 0 frames sampled: 0 published",
     ]
     code, out, err = ran("watch", "l", "--from-start", "--participant", "p02", "--json", "--redis", redis_url)
-    assert (code, err, [each["type"] for each in events(out)]) == (0, "", ["emotion", "end"])
+    assert (code, err, [each["type"] for each in json_lines(out)]) == (0, "", ["emotion", "end"])
     code, out, err = ran("watch", "l", "--json", "--redis", redis_url)
-    assert (code, err, [each["type"] for each in events(out)]) == (0, "", ["end"])
+    assert (code, err, [each["type"] for each in json_lines(out)]) == (0, "", ["end"])
 
 
 def test_a_roster_names_participants_wherever_they_are_printed(
@@ -38,7 +38,7 @@ def test_a_roster_names_participants_wherever_they_are_printed(
     assert (code, err, out.splitlines()[0]) == (0, "", "0:00:00  p01  [red]Åsa  happiness  75%")
     code, out, err = ran("watch", "l", "--from-start", "--json", "--redis", redis_url, "--roster", roster)
     assert (code, err) == (0, "")
-    assert {(each["participant"], each["name"]) for each in events(out) if each["type"] == "emotion"} == {
+    assert {(each["participant"], each["name"]) for each in json_lines(out) if each["type"] == "emotion"} == {
         ("p01", "[red]Åsa")
     }
     code, out, err = ran("export", "l", "-o", tmp_path / "l.csv", "--redis", redis_url, "--roster", roster)

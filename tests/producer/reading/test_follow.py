@@ -25,7 +25,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WAKE_MS", 50)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(presence=PRESENCE, per_commit=st.integers(1, 6), page=st.integers(1, 5))
 def test_a_replay_is_complete_and_in_order_for_any_commits_and_page_sizes(
     client: redis.Redis, presence: list[set[str]], per_commit: int, page: int

@@ -104,7 +104,7 @@ def test_below_one_frame_a_second_every_step_has_a_frame() -> None:
     assert (seen.frames > 0).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(st.tuples(st.integers(0, 60_000), st.sampled_from(["p1", "p2"])), min_size=1, max_size=60),
     st.sampled_from([0.5, 1.0, 2.0, 3.0, 30.0]),

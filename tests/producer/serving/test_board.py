@@ -45,7 +45,7 @@ events = st.lists(
 
 
 @given(st.lists(st.tuples(events, st.booleans()), max_size=6))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_page_that_skips_states_shows_the_same_as_a_new_page(
     steps: list[tuple[list[EmotionEvent | ClassEvent], bool]],
 ) -> None:
