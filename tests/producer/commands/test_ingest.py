@@ -79,13 +79,20 @@ def test_a_truncated_recording_is_ingested_to_its_end_and_exit_code_1(
     assert printed[-1]["reason"] in err
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("names", "number", "code", "frames", "at"),
+    [
+        ([], signal.SIGINT, 130, 16, "0:00:07"),
+        ([], signal.SIGTERM, 143, 16, "0:00:07"),
+        (["ada", "grace"], signal.SIGINT, 130, 8, "0:00:03"),
+    ],
+)
 def test_a_signal_stops_feeding_and_what_was_fed_is_committed(
-    redis_url: str, video: Path, number: signal.Signals, code: int
+    redis_url: str, video: Path, names: list[str], number: signal.Signals, code: int, frames: int, at: str
 ) -> None:
     # There is no room for a second chunk until the first is committed, which happens only after the signal.
-    words = ["ingest", video, "--redis", redis_url, "--lecture", "l", "--json", "--max-bytes", 1]
-    with connect(redis_url) as client, started(*words) as process:
+    words = ["ingest", *([f"{name}={video}" for name in names] or [str(video)]), "--redis", redis_url, "--max-bytes", 1]
+    with connect(redis_url) as client, started(*words, "--lecture", "l", "--json") as process:
         eventually(lambda: client.hlen(LectureKeys("l").in_flight))
         process.send_signal(number)
         eventually(lambda: client.hlen(LectureKeys("l").in_flight) == 2)
@@ -93,10 +100,12 @@ def test_a_signal_stops_feeding_and_what_was_fed_is_committed(
             out, err = process.communicate(timeout=60)
     printed = json_lines(out)
     assert process.returncode == code
-    assert (printed[-1]["status"], printed[-1]["ledger"]["published"]) == ("stopped", 16)
+    assert (printed[-1]["status"], printed[-1]["ledger"]["published"]) == ("stopped", frames)
+    for name in names or ["p01"]:
+        assert [each["frame"] for each in printed if each.get("participant") == name] == list(range(frames))
     assert err.splitlines() == [
         "producer: stopping; workers finish what is in flight (Ctrl-C again exits at once)",
-        "producer: stopped at 0:00:07 after 16 frames; they are committed to lecture l; --resume continues it",
+        f"producer: stopped at {at} after {frames} frames; they are committed to lecture l; --resume continues it",
     ]
 
 

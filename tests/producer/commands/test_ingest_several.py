@@ -1,15 +1,12 @@
 """`producer ingest` of several recordings as one lecture."""
 
-import signal
 from pathlib import Path
 
 import redis
 
-from tests.processes import eventually, json_lines, ran, started
+from tests.processes import called, json_lines, ran
 from tests.producer.committing import committing
 from tests.producer.feeding.films import as_matroska, cut
-from worker.contract.connection import connect
-from worker.contract.keys import LectureKeys
 
 
 def test_several_recordings_are_one_lecture_with_the_given_names(
@@ -51,23 +48,7 @@ def test_if_one_of_several_recordings_cannot_be_opened_nothing_is_created(
     client: redis.Redis, redis_url: str, video: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "text.mp4").write_text("no video at all")
-    code, out, err = ran("ingest", f"ada={video}", f"grace={tmp_path / 'text.mp4'}", "--redis", redis_url)
+    code, out, err = called("ingest", f"ada={video}", f"grace={tmp_path / 'text.mp4'}", "--redis", redis_url)
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert "text.mp4: is not a readable video" in err
     assert client.dbsize() == 0
-
-
-def test_ctrl_c_stops_several_recordings_at_the_same_frame(redis_url: str, video: Path) -> None:
-    words = ["ingest", f"ada={video}", f"grace={video}", "--redis", redis_url, "--lecture", "l", "--json"]
-    with connect(redis_url) as client, started(*words, "--max-bytes", 1) as process:
-        eventually(lambda: client.hlen(LectureKeys("l").in_flight))
-        process.send_signal(signal.SIGINT)
-        eventually(lambda: client.hlen(LectureKeys("l").in_flight) == 2)
-        with committing(redis_url):
-            out, err = process.communicate(timeout=60)
-    printed = json_lines(out)
-    assert process.returncode == 130
-    assert "stopped at 0:00:03 after 8 frames" in err
-    assert printed[-1]["ledger"]["published"] == 8
-    for who in ("ada", "grace"):
-        assert [e["frame"] for e in printed if e.get("participant") == who] == list(range(8))

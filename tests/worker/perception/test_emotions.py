@@ -15,21 +15,12 @@ from tests.worker.perception.linear_network import SIDE, linear_network, linear_
 from worker.contract.messages import EMOTIONS
 from worker.perception.emotions import BATCH, Ensemble, calibrate, combine, softmax
 from worker.perception.interpreter import TFLiteModel
-from worker.perception.manifest import (
-    Adaptive,
-    Input,
-    Manifest,
-    ManifestError,
-    load_manifest,
-    write_manifest,
-)
+from worker.perception.manifest import Adaptive, Input, Manifest, ManifestError, load_manifest, write_manifest
 from worker.perception.preprocessing import Image, network_pixels
 
 Rows = npt.NDArray[np.float32]
 
-logits = st.integers(0, 5).flatmap(
-    lambda n: arrays(np.float32, (n, 7), elements=st.floats(-1e4, 1e4, width=32)),
-)
+logits = st.integers(0, 5).flatmap(lambda n: arrays(np.float32, (n, 7), elements=st.floats(-1e4, 1e4, width=32)))
 probabilities = arrays(np.float32, (4, 7), elements=st.floats(0, 100, width=32)).map(softmax)
 
 

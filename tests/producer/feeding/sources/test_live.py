@@ -23,6 +23,7 @@ from producer.feeding.sources.opening import open_source
 from producer.feeding.sources.recording import Recording
 from tests.processes import eventually
 from tests.producer.feeding.films import cut, film, number_of, pixels
+from tests.scraping import listening_hosts
 from tests.streams import Publisher, free_port, rtsp_server, served_folder, served_stream, silent_server
 
 NEVER = threading.Event()
@@ -72,12 +73,13 @@ def check_undisturbed(frames: list[SampledFrame]) -> None:
 
 @pytest.mark.parametrize("listens", ["publisher", "producer"])
 def test_a_tcp_stream_is_read_if_either_side_listens(listens: str) -> None:
-    url = f"tcp://127.0.0.1:{free_port()}"
+    port = free_port()
+    url = f"tcp://127.0.0.1:{port}"
     ours, theirs = (url, url + "?listen=1") if listens == "publisher" else (url + "?listen=1", url)
 
     def publish_when_listened_to() -> None:
         if listens == "producer":
-            time.sleep(1)
+            eventually(lambda: listening_hosts(port))
         publisher.__enter__()
 
     publisher = Publisher(theirs, "mpegts")
@@ -296,10 +298,7 @@ def test_a_decoder_that_stalls_or_crashes_is_replaced(sent: signal.Signals, monk
 
 @pytest.mark.parametrize(
     ("disturb", "reason"),
-    [
-        (Publisher.cut, r"nobody answers there \(connection refused\)"),
-        (Publisher.stall, "no picture for "),
-    ],
+    [(Publisher.cut, r"nobody answers there \(connection refused\)"), (Publisher.stall, "no picture for ")],
 )
 def test_a_stream_that_does_not_come_back_is_given_up_with_the_reason(
     disturb: Callable[[Publisher], None], reason: str, monkeypatch: pytest.MonkeyPatch
