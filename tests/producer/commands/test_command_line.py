@@ -79,7 +79,7 @@ def test_an_unusable_redis_is_one_line_and_exit_code_2(answers: dict[bytes, byte
     assert "SECRET" not in err
 
 
-def test_version_and_help_are_for_people() -> None:
+def test_version_help_and_completion_are_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, err = ran("--version")
     assert (code, out, err) == (0, f"producer {version('lecturepulse')}\n", "")
     code, out, err = called("ingest", "--help")
@@ -87,9 +87,6 @@ def test_version_and_help_are_for_people() -> None:
     for words in ("--roster FILE", "--redis URL", "--participant ID", "--workers N"):
         assert words in out
     assert "<" not in out, "no Python types"
-
-
-def test_the_shell_completes_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("_PRODUCER_COMPLETE", "complete_bash"), ("COMP_WORDS", "producer exp"), ("COMP_CWORD", "1")):
         monkeypatch.setenv(name, value)
     assert ran()[1].split() == ["export"]

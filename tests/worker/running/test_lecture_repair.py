@@ -21,8 +21,7 @@ from worker.running.lecture_repair import LectureRepair
 
 
 class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
+    now = 0.0
 
     def __call__(self) -> float:
         return self.now
