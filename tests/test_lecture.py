@@ -88,17 +88,19 @@ def test_ctrl_c_says_where_it_stopped_and_keeps_what_was_done(tmp_path: Path) ->
     words = ["ingest", video, "--lecture", "l", "--fps", 20, "--json", "--workers", 1, "--max-bytes", 100_000]
     with started(*words) as running:
         assert running.stdout is not None
+        assert running.stderr is not None
         first = running.stdout.readline()
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=150)
-    events = json_lines(first + out)
+        printed = first + running.stdout.read()  # communicate would lose what readline has read ahead
+        err = running.stderr.read()
+    events = json_lines(printed)
     assert running.returncode == 130
     assert "stopped at" in err
     assert events[-1]["status"] == "stopped"
     ledger = events[-1]["ledger"]
     assert 0 < ledger["published"] == ledger["sampled"] < 1200
     assert [e["frame"] for e in events if e["type"] == "class"] == list(range(ledger["sampled"]))
-    assert ran("watch", "l", "--from-start", "--json")[1] == first + out
+    assert ran("watch", "l", "--from-start", "--json")[1] == printed
 
 
 def test_the_one_person_of_a_recording_goes_by_the_name_given(tmp_path: Path) -> None:
