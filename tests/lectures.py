@@ -8,6 +8,7 @@ import cv2
 import redis
 
 from tests.gallery import Picture
+from tests.processes import eventually
 from worker.contract.keys import LectureKeys
 from worker.contract.lecture_hash import ledger_from_hashes
 from worker.contract.messages import Chunk, ChunkHead, Ending, Event, FrameStamp, InFlight, Ledger, encode
@@ -27,11 +28,13 @@ def chunks_of(pictures: Sequence[Picture], per_chunk: int, fps: float = 2.0) -> 
     return [*chunks, Chunk(ChunkHead([], width, height, Ending("done")), [])]
 
 
-def begin_lecture(client: redis.Redis, lecture: str) -> LectureKeys:
+def begin_lecture(
+    client: redis.Redis, lecture: str, started: float | None = None, size: tuple[int, int] = (1280, 720)
+) -> LectureKeys:
     """Everything that exists before the first chunk."""
-    keys = LectureKeys(lecture)
-    client.hset(keys.info, mapping={"source": "test.mp4", "status": "running", "started": time.time()})
-    client.hset(keys.info, mapping={"fps": 2, "width": 1280, "height": 720})
+    keys, begun = LectureKeys(lecture), time.time() if started is None else started
+    client.hset(keys.info, mapping={"source": "a.mp4", "status": "running", "started": begun})
+    client.hset(keys.info, mapping={"fps": 2, "width": size[0], "height": size[1]})
     client.hset(keys.info, mapping={"sampled": 0, "published": 0, "dropped": 0, "failed": 0})
     client.set(keys.state, b"{}")
     return keys
@@ -45,12 +48,17 @@ def push_chunk(client: redis.Redis, keys: LectureKeys, number: int, chunk: Chunk
     client.hincrby(keys.info, "sampled", len(chunk.head.frames))
 
 
+def feed_chunk(client: redis.Redis, keys: LectureKeys, number: int, chunk: Chunk) -> None:
+    """Store a chunk and enqueue its job."""
+    push_chunk(client, keys, number, chunk)
+    enqueue_chunk(frame_queue(client), keys.lecture, number)
+
+
 def feed_lecture(client: redis.Redis, lecture: str, chunks: Sequence[Chunk]) -> LectureKeys:
     """Store a whole lecture and enqueue all its chunks."""
     keys = begin_lecture(client, lecture)
     for number, chunk in enumerate(chunks):
-        push_chunk(client, keys, number, chunk)
-        enqueue_chunk(frame_queue(client), lecture, number)
+        feed_chunk(client, keys, number, chunk)
     return keys
 
 
@@ -74,7 +82,4 @@ def ledger_of(client: redis.Redis, keys: LectureKeys) -> Ledger:
 
 
 def await_end(client: redis.Redis, keys: LectureKeys, patience: float = 90) -> None:
-    until = time.monotonic() + patience
-    while client.hget(keys.info, "status") == b"running":
-        assert time.monotonic() < until, f"the lecture did not end within {patience} s"
-        time.sleep(0.05)
+    eventually(lambda: client.hget(keys.info, "status") != b"running", patience)

@@ -1,10 +1,11 @@
 """Live streams on loopback: processes that publish with PyAV and can be stalled, resumed and cut; and servers.
 
-`python -m tests.streams URL FORMAT [OPTION=VALUE ...]` publishes an endless film in real time.
+`python -m tests.streams URL FORMAT WIDTH HEIGHT STEP [OPTION=VALUE ...]` publishes an endless film in real time.
 """
 
 import itertools
 import os
+import random
 import signal
 import socket
 import socketserver
@@ -27,20 +28,26 @@ from tests.producer.feeding.films import numbered
 
 FPS = 25
 SIZE = (320, 240)
+_PORTS = random.Random()
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port below those that the kernel gives to connections, so that none takes it before its server listens."""
+    while True:
+        port = _PORTS.randrange(10_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Publisher:
-    """A process that publishes pictures of `size` within this context, or until `cut`."""
+    """A process that publishes within this context, or until `cut`. Pictures count up, or with `step` -1 down."""
 
-    def __init__(self, url: str | Path, format: str, size: tuple[int, int] = SIZE, **options: object) -> None:
-        given = [f"{name}={value}" for name, value in options.items()]
-        self._command = [sys.executable, "-m", "tests.streams", str(url), format, f"size={size[0]}x{size[1]}", *given]
+    def __init__(
+        self, url: str | Path, format: str, size: tuple[int, int] = SIZE, step: int = 1, **options: object
+    ) -> None:
+        words = [url, format, *size, step, *(f"{name}={value}" for name, value in options.items())]
+        self._command = [sys.executable, "-m", "tests.streams", *map(str, words)]
 
     def __enter__(self) -> "Publisher":
         self._process = subprocess.Popen(
@@ -69,7 +76,9 @@ class Publisher:
         self._process.communicate()
 
 
-def publish(output: Any, format: str, size: tuple[int, int] = SIZE, options: dict[str, str] | None = None) -> None:
+def publish(
+    output: Any, format: str, size: tuple[int, int] = SIZE, options: dict[str, str] | None = None, step: int = 1
+) -> None:
     """Write pictures that show their number, one key frame per second, until the receiver is gone."""
     with av.open(output, "w", format=format, options=options or {}) as container:
         stream = container.add_stream(
@@ -79,7 +88,7 @@ def publish(output: Any, format: str, size: tuple[int, int] = SIZE, options: dic
         begun = time.monotonic()
         for number in itertools.count():
             time.sleep(max(0.0, begun + number / FPS - time.monotonic()))
-            frame = av.VideoFrame.from_ndarray(numbered(number % 256, *size), "bgr24")
+            frame = av.VideoFrame.from_ndarray(numbered(step * number % 256, *size), "bgr24")
             frame.pts, frame.time_base = number, Fraction(1, FPS)
             container.mux(stream.encode(frame))
 
@@ -87,7 +96,7 @@ def publish(output: Any, format: str, size: tuple[int, int] = SIZE, options: dic
 @contextmanager
 def served_folder(folder: Path) -> Iterator[str]:
     """The URL of a web server for `folder`."""
-    with _serving(ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))) as port:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))) as port:
         yield f"http://127.0.0.1:{port}"
 
 
@@ -95,14 +104,14 @@ def served_folder(folder: Path) -> Iterator[str]:
 def served_stream(format: str, options: dict[str, str] | None = None) -> Iterator[str]:
     """The URL of a web server that sends an endless film without a length."""
 
-    class Endless(_Quiet):
+    class Endless(Quiet):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
             with suppress(OSError, av.FFmpegError):
                 publish(self.wfile, format, options=options)
 
-    with _serving(ThreadingHTTPServer(("127.0.0.1", 0), Endless)) as port:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Endless)) as port:
         yield f"http://127.0.0.1:{port}/live"
 
 
@@ -119,7 +128,7 @@ def silent_server() -> Iterator[tuple[int, list[bytes]]]:
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
 
-    with _serving(Server(("127.0.0.1", 0), Silent)) as port:
+    with serving(Server(("127.0.0.1", 0), Silent)) as port:
         yield port, received
 
 
@@ -168,17 +177,18 @@ def rtsp_server() -> Iterator[str]:
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
 
-    with _serving(Server(("127.0.0.1", 0), Session)) as port:
+    with serving(Server(("127.0.0.1", 0), Session)) as port:
         yield f"rtsp://me:SECRET@127.0.0.1:{port}/camera"
 
 
-class _Quiet(SimpleHTTPRequestHandler):
+class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
 
 @contextmanager
-def _serving(server: socketserver.TCPServer) -> Iterator[int]:
+def serving(server: socketserver.TCPServer) -> Iterator[int]:
+    """The port of this server, which runs in a thread."""
     with server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield int(server.server_address[1])
@@ -192,6 +202,6 @@ def _end_with_parent() -> None:
 
 if __name__ == "__main__":
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    url, format, size, *options = sys.argv[1:]
-    width, height = size.removeprefix("size=").split("x")
-    publish(url, format, (int(width), int(height)), dict(option.split("=", 1) for option in options))
+    url, format, width, height, step, *options = sys.argv[1:]
+    given = dict(option.split("=", 1) for option in options)
+    publish(url, format, (int(width), int(height)), given, int(step))

@@ -52,11 +52,7 @@ TOLERANCE = 0.25
 
 def benchmark(terms: Terms) -> Result:
     one, other = two_cores()
-    with (
-        lecture(terms) as film,
-        warm_workers(1, [one]) as (alone, _),
-        warm_workers(2, [one, other]) as (together, url),
-    ):
+    with lecture(terms) as film, warm_workers(1, [one]) as (alone, _), warm_workers(2, [one, other]) as (together, url):
         chunks = film.chunks()
         faces = work(alone, chunks).faces
         work(together, chunks)

@@ -154,13 +154,6 @@ def test_pausing_reloading_and_forgetting(page: Page, client: redis.Redis) -> No
     expect(page.locator("#class-chart path")).to_have_count(0)
 
 
-def test_a_lecture_of_the_class_only_says_so(page: Page, client: redis.Redis) -> None:
-    begin(client, "l")
-    commit(client, "l", [class_("l", 0, 30)])
-    expect(page.locator("#participants-note")).to_have_text("Nothing is published per person in this lecture.")
-    expect(page.locator("#participants")).to_be_hidden()
-
-
 @pytest.mark.parametrize("width", [360, 800, 1400])
 def test_nothing_is_wider_than_the_window(page: Page, client: redis.Redis, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})
@@ -170,12 +163,17 @@ def test_nothing_is_wider_than_the_window(page: Page, client: redis.Redis, width
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_the_page_is_dark_if_the_system_is(page: Page) -> None:
+def test_a_lecture_of_the_class_only_says_so_and_the_page_is_dark_if_the_system_is(
+    page: Page, client: redis.Redis
+) -> None:
+    begin(client, "l")
+    commit(client, "l", [class_("l", 0, 30)])
+    expect(page.locator("#participants-note")).to_have_text("Nothing is published per person in this lecture.")
+    expect(page.locator("#participants")).to_be_hidden()
     background = "getComputedStyle(document.documentElement).backgroundColor"
-    page.emulate_media(color_scheme="dark")
-    assert page.evaluate(background) == "rgb(15, 18, 22)"
-    page.emulate_media(color_scheme="light")
-    assert page.evaluate(background) == "rgb(244, 245, 247)"
+    for scheme, colour in (("dark", "rgb(15, 18, 22)"), ("light", "rgb(244, 245, 247)")):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        assert page.evaluate(background) == colour
 
 
 def test_the_list_links_to_the_lectures(page: Page, server: str, client: redis.Redis, errors: list[str]) -> None:

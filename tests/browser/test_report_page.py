@@ -52,15 +52,24 @@ def page(browser: Browser, file: Path, errors: list[str]) -> Iterator[Page]:
         yield page
 
 
-def test_it_opens_without_a_network_and_without_errors(page: Page, errors: list[str]) -> None:
+def test_it_opens_without_a_network_and_errors_and_without_scripts_it_has_tables(
+    browser: Browser, file: Path, page: Page, errors: list[str]
+) -> None:
     expect(page).to_have_title("Lecture l \N{EN DASH} LecturePulse report")
     for chart in ("shares", "affect", "faces"):
         assert page.locator(f"[data-chart={chart}] svg path").count() > 0
     expect(page.get_by_text("If scripts may not run")).to_have_count(0)
+    expect(page.get_by_role("slider", name=f"{NAME} (p01)")).to_be_visible()
+    expect(page.locator("img")).to_have_count(0)  # markup in a name stays text
     assert errors == []
+    with browser.new_context(java_script_enabled=False, offline=True) as context:
+        plain = context.new_page()
+        plain.goto(file.as_uri())
+        expect(plain.get_by_text("If scripts may not run")).to_be_visible()
+        expect(plain.locator("#coverage-table tr")).to_have_count(5)
 
 
-def test_headings_landmarks_and_charts_have_names(page: Page) -> None:
+def test_headings_landmarks_and_charts_have_names_and_the_first_tab_stop_skips_to_the_report(page: Page) -> None:
     assert page.get_by_role("heading", level=1).all_inner_texts() == ["Lecture l"]
     assert page.get_by_role("heading", level=2).all_inner_texts() == [
         "The class over time",
@@ -75,9 +84,6 @@ def test_headings_landmarks_and_charts_have_names(page: Page) -> None:
         expect(page.get_by_role(role)).to_have_count(1)
     for picture in page.get_by_role("img").all():
         assert picture.get_attribute("aria-label")
-
-
-def test_the_first_tab_stop_skips_to_the_report(page: Page) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the report")).to_be_focused()
     page.keyboard.press("Enter")
@@ -137,12 +143,6 @@ def test_a_moment_can_be_shown_in_the_charts(page: Page) -> None:
     expect(page.locator("[data-clock]")).to_have_text("0:00:30")
 
 
-def test_markup_in_a_name_stays_text(page: Page) -> None:
-    expect(page.get_by_role("slider", name=f"{NAME} (p01)")).to_be_visible()
-    expect(page.locator("img")).to_have_count(0)
-    expect(page).to_have_title(re.compile("LecturePulse"))
-
-
 @pytest.mark.parametrize("width", [360, 800, 1400])
 def test_nothing_is_wider_than_the_window(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
@@ -198,11 +198,3 @@ def test_paper_shows_the_whole_lecture_for_any_chosen_time(page: Page) -> None:
     page.emulate_media(media="screen")
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     expect(page.locator("[data-when]")).to_have_text("at 0:00:03")
-
-
-def test_without_scripts_the_tables_are_there(browser: Browser, file: Path) -> None:
-    with browser.new_context(java_script_enabled=False, offline=True) as context:
-        page = context.new_page()
-        page.goto(file.as_uri())
-        expect(page.get_by_text("If scripts may not run")).to_be_visible()
-        expect(page.locator("#coverage-table tr")).to_have_count(5)

@@ -1,7 +1,6 @@
 """deploy/passwords.py, and a real Redis with the arguments of compose.yaml and the files it wrote."""
 
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ import redis
 from tests.deploy.manifests import DEPLOY, compose
 from tests.deploy.queries import streams
 from tests.processes import eventually
+from tests.scraping import listening_hosts
+from tests.security.servers import redis_7
 from tests.streams import free_port
 
 # Like the script of KEDA's redis scaler (pkg/scalers/redis_scaler.go): the type of a key, then its length.
@@ -33,16 +34,13 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(written: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """redis-server with the arguments of compose.yaml; its host and port."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("redis-server is not installed")
     places = {"/run/secrets/users.acl": str(written / "users.acl"), "/data": str(tmp_path_factory.mktemp("data"))}
     given = [places.get(word, word) for word in compose()["services"]["redis"]["command"][1:]]
     port = free_port()
-    command = [program, *given, "--port", str(port), "--bind", "127.0.0.1"]
+    command = [redis_7(), *given, "--port", str(port), "--bind", "127.0.0.1"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as running:
         try:
-            eventually(lambda: _listens(port), patience=20)
+            eventually(lambda: listening_hosts(port))
             yield f"127.0.0.1:{port}"
         finally:
             running.terminate()
@@ -63,11 +61,10 @@ def test_passwords_differ_and_redis_gets_only_their_digests(written: Path) -> No
     passwords = [
         _value(written / f"{user}.env", "REDIS_URL").split(":")[2].split("@")[0] for user in ("worker", "producer")
     ]
+    passwords.append(_value(written / "scaler.env", "password"))
     passwords += [
-        _value(written / "scaler.env", "password"),
-        _value(written / "grafana.env", "REDIS_SUBSCRIBER_PASSWORD"),
+        _value(written / "grafana.env", f"{name}_PASSWORD") for name in ("REDIS_SUBSCRIBER", "GF_SECURITY_ADMIN")
     ]
-    passwords.append(_value(written / "grafana.env", "GF_SECURITY_ADMIN_PASSWORD"))
     assert len(set(passwords)) == len(passwords)
     assert all(len(password) >= 32 for password in passwords)
     assert not any(password in (written / "users.acl").read_text() for password in passwords)
@@ -118,8 +115,3 @@ def _run(root: Path) -> subprocess.CompletedProcess[str]:
 
 def _value(file: Path, name: str) -> str:
     return dict(line.split("=", 1) for line in file.read_text().splitlines())[name]
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -36,10 +36,7 @@ def running_lecture(redis_server: str, tmp_path_factory: pytest.TempPathFactory)
     worker, producer = free_port(), free_port()
     command = [sys.executable, "-m", "producer", "ingest", str(video), "--lecture", LECTURE, "--redis", redis_server]
     command += ["--json", "--metrics-port", str(producer), "--max-bytes", "2000000", "--fps", "4"]
-    targets = {
-        "lecturepulse-worker": [f"127.0.0.1:{worker}"],
-        "lecturepulse-producer": [f"127.0.0.1:{producer}"],
-    }
+    targets = {"lecturepulse-worker": [f"127.0.0.1:{worker}"], "lecturepulse-producer": [f"127.0.0.1:{producer}"]}
     with ExitStack() as stack:
         client = stack.enter_context(redis.Redis.from_url(redis_server))
         client.flushall()
@@ -61,10 +58,7 @@ def test_every_panel_of_every_dashboard_shows_data(running_lecture: Prometheus) 
         empty[:] = [place for place, expr in queries.items() if not running_lecture.series(expr, LOOK_BACK_S)]
         return not empty
 
-    try:
-        eventually(all_have_data, patience=100)
-    except AssertionError:
-        pytest.fail(f"no data: {', '.join(empty)}")
+    eventually(all_have_data, patience=100, why=lambda: f"no data: {', '.join(empty)}")
 
 
 def test_the_list_of_lectures_has_the_running_one(running_lecture: Prometheus) -> None:
@@ -75,14 +69,14 @@ def test_the_list_of_lectures_has_the_running_one(running_lecture: Prometheus) -
         found[:] = [each["metric"]["lecture"] for each in answer]
         return bool(found)
 
-    eventually(there_are_some, patience=30)
+    eventually(there_are_some)
     assert found == [LECTURE]
 
 
 def test_every_rule_evaluates_every_recorded_series_exists_and_no_alert_is_active(running_lecture: Prometheus) -> None:
     rules = [rule for group in running_lecture.ask("rules")["groups"] for rule in group["rules"]]
     recorded = [rule["name"] for rule in rules if rule["type"] == "recording"]
-    eventually(lambda: all(running_lecture.series(name, LOOK_BACK_S) for name in recorded), patience=30)
+    eventually(lambda: all(running_lecture.series(name, LOOK_BACK_S) for name in recorded))
     active: list[str] = []
 
     def no_alert_is_active() -> bool:  # a missed scrape makes NoWorker pending for a moment
@@ -90,10 +84,7 @@ def test_every_rule_evaluates_every_recorded_series_exists_and_no_alert_is_activ
         active[:] = [rule["name"] for rule in rules if rule["type"] == "alerting" and rule["state"] != "inactive"]
         return active == []
 
-    try:
-        eventually(no_alert_is_active, patience=30)
-    except AssertionError:
-        pytest.fail(f"active: {', '.join(active)}")
+    eventually(no_alert_is_active, why=lambda: f"active: {', '.join(active)}")
     assert [rule.get("lastError") for rule in rules if rule["health"] != "ok"] == []
 
 

@@ -1,12 +1,18 @@
 """Run commands of the producer as processes, with changed constants of the contract."""
 
-import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from itertools import chain
+from pathlib import Path
 
+import redis
+
+from tests.faults.slides import as_printed, published
+from tests.processes import eventually
+from worker.contract.keys import LectureKeys
 from worker.contract.messages import Event, decode_event
 
 # Seconds without an answer after which a connection counts as broken. No command waits for more than one second.
@@ -35,7 +41,27 @@ def finished(process: subprocess.Popen[str], patience: float = 100) -> tuple[int
     return process.returncode, [decode_event(line) for line in out.splitlines()], err.splitlines()
 
 
-def line_of(process: subprocess.Popen[str]) -> Any:
-    """The next event printed, as JSON."""
-    assert process.stdout is not None
-    return json.loads(process.stdout.readline())
+def check_ingest_and_watch(
+    client: redis.Redis,
+    url: str,
+    video: Path,
+    faults: Mapping[int, Callable[[], object]],
+    expected: dict[str, list[Event]],
+) -> None:
+    """Ingest and watch a lecture with `faults` after these numbers of frames: all events are published as `expected`,
+    and both commands print them once."""
+    keys = LectureKeys("l")
+    with producing("ingest", video, "--redis", url, "--lecture", "l", "--json", "--max-bytes", 1) as ingest:
+        eventually(lambda: client.exists(keys.info))
+        with producing("watch", "l", "--from-start", "--json", "--redis", url) as watch:
+            for frames, fault in faults.items():
+                eventually(partial(_has_published, client, keys, frames))
+                fault()
+            ingested, watched = finished(ingest), finished(watch)
+    assert published(client, "l") == expected
+    for code, events, _ in (ingested, watched):
+        assert (code, as_printed(events)) == (0, as_printed(chain(*expected.values())))
+
+
+def _has_published(client: redis.Redis, keys: LectureKeys, frames: int) -> bool:
+    return client.xlen(keys.class_) >= frames

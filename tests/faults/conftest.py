@@ -13,13 +13,6 @@ from worker.contract.connection import connect
 from worker.contract.messages import Event
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide the data and the settings of the user who runs the tests."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.delenv("REDIS_URL", raising=False)
-
-
 @pytest.fixture(scope="session")
 def lecture_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twenty-four seconds, which give 48 frames in three chunks."""

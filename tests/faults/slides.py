@@ -1,5 +1,6 @@
-"""A source of cheap frames, and functions that compare all published events of lectures."""
+"""Sources of cheap frames, and functions that compare all published events of lectures."""
 
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
@@ -10,6 +11,7 @@ from producer.feeding.feed import Feed
 from producer.feeding.sources.frame import SampledFrame
 from producer.feeding.starting import NewLecture
 from tests.lectures import events_of, ledger_of
+from tests.processes import eventually
 from tests.producer.committing import work_on
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import EndEvent, Event
@@ -35,6 +37,49 @@ class Slides:
                 return
             self._at(number)
             yield SampledFrame(number, number / FPS, number.to_bytes(2, "big") * 50)
+
+
+class Camera:
+    """A live source: it does not wait until its frames are read."""
+
+    live = True
+    shortfall: str | None = None
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
+        for number in itertools.count():
+            if stop.wait(0.002):
+                return
+            self.taken = number + 1
+            yield SampledFrame(number, number / FPS, bytes(1000))
+
+
+def feed_camera_through(client: redis.Redis, trouble: Callable[[], object], end_trouble: Callable[[], object]) -> None:
+    """Feed a camera through a time in which Redis takes nothing: its frames are dropped and counted."""
+    camera, stop, keys = Camera(), threading.Event(), LectureKeys("l")
+    feed = Feed.start(client, NewLecture("l", "camera", FPS, *SIZE))
+    feeding = threading.Thread(target=feed.run, args=(camera, stop))
+    feeding.start()
+    eventually(lambda: feed.progress.frames)
+    try:
+        trouble()
+        seen = camera.taken
+        eventually(lambda: camera.taken > seen + 200)  # many more than the backlog of a live source
+    finally:
+        end_trouble()
+    eventually(lambda: feed.progress.dropped)
+    fed = feed.progress.frames
+    work_on(client, keys)
+    eventually(lambda: feed.progress.frames > fed)
+    stop.set()
+    feeding.join()
+    work_on(client, keys)
+    ledger = ledger_of(client, keys)
+    assert ledger.balances
+    assert ledger.dropped == feed.progress.dropped > 100
+    assert ledger.sampled == camera.taken
 
 
 def begin(client: redis.Redis, lecture: str) -> Feed:

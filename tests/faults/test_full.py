@@ -16,8 +16,7 @@ from producer.feeding.feed import Feed
 from producer.feeding.starting import NewLecture
 from producer.reading.lectures import list_lectures, participants
 from tests.faults.commands import finished, producing
-from tests.faults.slides import FPS, NEVER, SIZE, Slides, begin, published, undisturbed
-from tests.faults.test_redis_restart import Camera
+from tests.faults.slides import FPS, NEVER, SIZE, Slides, begin, feed_camera_through, published, undisturbed
 from tests.lectures import ledger_of
 from tests.processes import eventually
 from tests.producer.committing import work_on
@@ -49,6 +48,14 @@ def empty(client: redis.Redis) -> None:
     client.config_set("maxmemory", 0)
 
 
+def check_committed(client: redis.Redis, said: list[object], expected: dict[str, list[Event]]) -> None:
+    """Commit what is in flight: the lecture is whole, and the producer said once that Redis was full."""
+    work_on(client, KEYS)
+    assert said == [FULL]
+    assert published(client, "l") == expected
+    assert ledger_of(client, KEYS).balances
+
+
 def test_a_feed_waits_while_redis_is_full_says_so_once_and_loses_nothing(
     client: redis.Redis, said: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,10 +76,7 @@ def test_a_feed_waits_while_redis_is_full_says_so_once_and_loses_nothing(
     finally:
         empty(client)
     fed.join()
-    work_on(client, KEYS)
-    assert said == [FULL]
-    assert published(client, "l") == expected
-    assert ledger_of(client, KEYS).balances
+    check_committed(client, said, expected)
 
 
 @pytest.mark.parametrize("step", range(4))
@@ -99,37 +103,17 @@ def test_wherever_redis_becomes_full_a_chunk_is_pushed_as_soon_as_there_is_room(
     finally:
         empty(client)
     fed.join()
-    work_on(client, KEYS)
-    assert said == [FULL]
-    assert published(client, "l") == expected
-    assert ledger_of(client, KEYS).balances
+    check_committed(client, said, expected)
 
 
 def test_frames_of_a_live_source_are_dropped_and_counted_while_redis_is_full(
     client: redis.Redis, said: list[object]
 ) -> None:
-    camera, stop = Camera(), threading.Event()
-    feed = Feed.start(client, NewLecture("l", "camera", FPS, *SIZE))
-    fed = threading.Thread(target=feed.run, args=(camera, stop))
-    fed.start()
-    eventually(lambda: feed.progress.frames)
-    fill(client)
-    try:
+    def fill_and_wait() -> None:
+        fill(client)
         eventually(lambda: said)
-        seen = camera.taken
-        eventually(lambda: camera.taken > seen + 200)
-    finally:
-        empty(client)
-    before = feed.progress.frames
-    work_on(client, KEYS)
-    eventually(lambda: feed.progress.frames > before)
-    stop.set()
-    fed.join()
-    work_on(client, KEYS)
-    ledger = ledger_of(client, KEYS)
-    assert ledger.balances
-    assert ledger.sampled == camera.taken
-    assert ledger.dropped > 100
+
+    feed_camera_through(client, fill_and_wait, lambda: empty(client))
 
 
 def test_a_lecture_starts_when_a_full_redis_has_room_again(client: redis.Redis, said: list[object]) -> None:
@@ -144,9 +128,7 @@ def test_a_lecture_starts_when_a_full_redis_has_room_again(client: redis.Redis, 
     meanwhile.start()
     begin(client, "l").run(Slides(20), NEVER)
     meanwhile.join()
-    work_on(client, KEYS)
-    assert said == [FULL]
-    assert published(client, "l") == expected
+    check_committed(client, said, expected)
 
 
 def test_a_producer_that_waits_for_a_full_redis_says_so_and_can_be_stopped(

@@ -8,7 +8,6 @@ from redis.backoff import NoBackoff
 from redis.client import Pipeline
 from redis.retry import Retry
 
-from producer.feeding import fed_lecture
 from producer.feeding.fed_lecture import FedLecture
 from producer.feeding.feed import Feed
 from producer.feeding.packing import packed
@@ -20,7 +19,7 @@ from tests.lectures import ledger_of
 from tests.producer.committing import work_on
 from worker.contract.connection import RetryWhileAway, connect
 from worker.contract.jobs import job_id
-from worker.contract.keys import RUNNING, LectureKeys
+from worker.contract.keys import LectureKeys
 from worker.contract.messages import Chunk, ChunkHead, Ending
 from worker.contract.queue import frame_queue
 
@@ -85,15 +84,6 @@ def test_wherever_a_producer_is_killed_another_one_resumes_its_lecture(client: r
 def ended(client: redis.Redis, keys: LectureKeys) -> bool:
     """Whether the ending was pushed."""
     return b'{"frames":0,"size":0}' in client.hvals(keys.in_flight)
-
-
-def test_a_lecture_that_is_fed_is_listed_as_running(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fed_lecture, "RENEW_EVERY_S", 0.0)
-    feed = begin(client, "l")
-    assert client.smembers(RUNNING) == {b"l"}
-    client.srem(RUNNING, "l")
-    feed.renew()
-    assert client.smembers(RUNNING) == {b"l"}
 
 
 def test_a_chunk_committed_before_its_feed_gets_the_answer_is_not_counted_twice(client: redis.Redis) -> None:

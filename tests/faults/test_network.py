@@ -1,17 +1,15 @@
 """A network between Redis and producer, worker and watcher that stalls, resets, and cuts answers in half."""
 
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from tests.conftest import running_redis
-from tests.faults.commands import SHORT_ANSWER_S, finished, producing
+from tests.faults.commands import SHORT_ANSWER_S, check_ingest_and_watch
 from tests.faults.proxy import Proxy, proxied
-from tests.faults.slides import as_printed, published
-from tests.faults.test_redis_restart import has_published
-from tests.processes import eventually, workers
+from tests.processes import workers
 from worker.contract.connection import connect
-from worker.contract.keys import LectureKeys
 from worker.contract.messages import Event
 
 
@@ -31,17 +29,6 @@ def test_a_first_connection_that_is_reset_is_retried() -> None:
 def test_producer_worker_and_watcher_survive_and_publish_every_event_once(
     lecture_video: Path, published_undisturbed: dict[str, list[Event]]
 ) -> None:
-    keys = LectureKeys("l")
     with running_redis() as (url, _), connect(url) as client, proxied(url) as proxy, workers(proxy.url, 1):
-        words = ["ingest", lecture_video, "--redis", proxy.url, "--lecture", "l", "--json", "--max-bytes", 1]
-        with producing(*words) as ingest:
-            eventually(lambda: client.exists(keys.info))
-            with producing("watch", "l", "--from-start", "--json", "--redis", proxy.url) as watch:
-                for frames, disturb in ((1, Proxy.reset), (16, stall), (32, Proxy.cut_next_answer)):
-                    eventually(partial(has_published, client, frames))
-                    disturb(proxy)
-                ingested, watched = finished(ingest), finished(watch)
-        assert published(client, "l") == published_undisturbed
-    everything = as_printed(event for stream in published_undisturbed.values() for event in stream)
-    for code, events, _ in (ingested, watched):
-        assert (code, as_printed(events)) == (0, everything)
+        faults: dict[int, Callable[[], None]] = {1: proxy.reset, 16: partial(stall, proxy), 32: proxy.cut_next_answer}
+        check_ingest_and_watch(client, proxy.url, lecture_video, faults, published_undisturbed)

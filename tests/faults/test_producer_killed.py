@@ -2,6 +2,7 @@
 
 import os
 import signal
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_a_killed_command_in_embedded_mode_leaves_a_lecture_that_can_be_resumed(
     with producing(*words, "--resume") as ingest:
         code, events, said = finished(ingest)
     assert (code, said) == (0, [])
-    assert as_printed(events) == as_printed(event for stream in published_undisturbed.values() for event in stream)
+    assert as_printed(events) == as_printed(chain(*published_undisturbed.values()))
 
 
 def test_a_private_redis_that_is_killed_ends_its_command_at_once(lecture_video: Path) -> None:

@@ -5,7 +5,6 @@ import signal
 import subprocess
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import cast
 
 import pytest
 import redis
@@ -14,10 +13,11 @@ from msgspec import structs
 from producer.reading.lectures import forget
 from tests.conftest import running_redis
 from tests.faults.altered import environment, happened
-from tests.faults.undisturbed import chunks, undisturbed
 from tests.gallery import gallery_pages
 from tests.lectures import await_end, chunks_of, events_of, feed_lecture, ledger_of
-from tests.processes import eventually, workers
+from tests.processes import eventually, runs, worker_pids, workers
+from tests.undisturbed import chunks
+from worker.contract.connection import connect
 from worker.contract.jobs import MAX_JOB_RETRIES, job_id
 from worker.contract.messages import Chunk, Event
 from worker.contract.queue import frame_queue
@@ -33,12 +33,6 @@ SHORT_LEASE = {
 AT_ONCE = {"worker.running.supervisor.RESTART_PAUSE_S": 0.05}
 
 
-@pytest.fixture(scope="module")
-def expected(redis_server: str) -> dict[str, list[Event]]:
-    with redis.Redis.from_url(redis_server) as client:
-        return undisturbed(client)
-
-
 def altered(
     url: str, processes: int, folder: Path, faults: dict[str, list[str]], set: dict[str, float] = AT_ONCE
 ) -> AbstractContextManager[subprocess.Popen[str]]:
@@ -51,14 +45,9 @@ def pid_of(folder: Path, event: str) -> int:
     return int((folder / f"{event}.pid").read_text())
 
 
-def ended(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or "Z" in stat.read_text().split()[2]
-
-
 def kill_machine(supervisor: subprocess.Popen[str], client: redis.Redis) -> None:
     """Kill all processes, the supervisor first, so that no process notices the death of another."""
-    pids = [int(cast(bytes, client.hget(key, "pid"))) for key in client.smembers("rq:workers")]
+    pids = worker_pids(client)
     supervisor.kill()
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
@@ -120,7 +109,7 @@ def test_a_worker_suspended_for_longer_than_its_lease_publishes_nothing_twice_an
             os.kill(holding, signal.SIGKILL)
         await_end(client, keys)
         eventually(lambda: nothing_left_of_jobs(client))
-        assert not ended(stopped)
+        assert runs(stopped)
     assert events_of(client, keys) == expected
 
 
@@ -153,7 +142,7 @@ def test_a_job_that_hangs_ends_at_its_time_limit_even_if_no_exception_reaches_it
     short = {"worker.running.admission.JOB_TIMEOUT_S": 8, "worker.time_limit.STUCK_S": 0.5}
     with altered(redis_url, 1, tmp_path, faults, {**short, **AT_ONCE}) as supervisor:
         stuck = pid_of(tmp_path, "_observed.1")
-        eventually(lambda: ended(stuck))
+        eventually(lambda: not runs(stuck))
         await_end(client, keys)
         supervisor.terminate()
         said, _ = supervisor.communicate(timeout=60)
@@ -170,17 +159,19 @@ def test_a_worker_whose_supervisor_is_killed_finishes_its_job_and_ends(
         supervisor.kill()
         supervisor.wait()
         (tmp_path / "go").touch()
-        eventually(lambda: ended(orphan))
+        eventually(lambda: not runs(orphan))
     assert ledger_of(client, keys).published == 3
     assert frame_queue(client).count == len(chunks()) - 1
 
 
-def test_a_worker_whose_supervisor_is_killed_ends_even_if_redis_is_gone() -> None:
+@pytest.mark.parametrize("redis_is_gone", [False, True])
+def test_an_idle_worker_whose_supervisor_is_killed_ends_even_if_redis_is_gone(redis_is_gone: bool) -> None:
     with running_redis() as (url, server), workers(url, 1) as supervisor:
-        with redis.Redis.from_url(url) as client:
-            eventually(lambda: client.smembers("rq:workers"))
-            (pid,) = (int(cast(bytes, client.hget(key, "pid"))) for key in client.smembers("rq:workers"))
-        server.kill()
-        server.wait()
+        with connect(url) as client:
+            eventually(lambda: worker_pids(client))
+            (pid,) = worker_pids(client)
+        if redis_is_gone:
+            server.kill()
+            server.wait()
         supervisor.kill()
-        eventually(lambda: ended(pid))
+        eventually(lambda: not runs(pid))

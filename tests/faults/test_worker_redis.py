@@ -10,38 +10,26 @@ import redis
 from tests.conftest import running_redis
 from tests.faults.altered import environment
 from tests.faults.durable import durable_redis
-from tests.faults.undisturbed import chunks, undisturbed
-from tests.lectures import await_end, begin_lecture, chunks_of, events_of, ledger_of, push_chunk
+from tests.lectures import await_end, begin_lecture, chunks_of, events_of, feed_chunk, feed_lecture, ledger_of
 from tests.processes import eventually, workers
+from tests.undisturbed import chunks
 from worker.contract.connection import connect, room_for_feeding
-from worker.contract.keys import RUNNING, LectureKeys
+from worker.contract.keys import RUNNING
 from worker.contract.messages import Chunk, ClassEvent, EndEvent, Event
-from worker.contract.queue import enqueue_chunk, frame_queue
-
-
-@pytest.fixture(scope="module")
-def expected(redis_server: str) -> dict[str, list[Event]]:
-    with redis.Redis.from_url(redis_server) as client:
-        return undisturbed(client)
-
-
-def feed(client: redis.Redis, keys: LectureKeys, chunks: dict[int, Chunk]) -> None:
-    for number, chunk in chunks.items():
-        push_chunk(client, keys, number, chunk)
-        enqueue_chunk(frame_queue(client), keys.lecture, number)
 
 
 def test_workers_continue_after_a_restart_of_redis(expected: dict[str, list[Event]]) -> None:
-    given = dict(enumerate(chunks()))
+    first, second, *others = chunks()
     with durable_redis() as server, connect(server.url) as client:
         keys = begin_lecture(client, "l")
-        feed(client, keys, {0: given.pop(0)})
+        feed_chunk(client, keys, 0, first)
         with workers(server.url, 2) as supervisor:
             eventually(lambda: ledger_of(client, keys).published == 3)
-            feed(client, keys, {1: given.pop(1)})  # it may be in any state when Redis dies
+            feed_chunk(client, keys, 1, second)  # it may be in any state when Redis dies
             server.kill()
             server.start()
-            feed(client, keys, given)
+            for number, chunk in enumerate(others, 2):
+                feed_chunk(client, keys, number, chunk)
             await_end(client, keys)
             assert events_of(client, keys) == expected
             assert supervisor.poll() is None
@@ -71,9 +59,8 @@ def noisy_chunks(count: int) -> list[Chunk]:
 def test_workers_empty_a_full_redis_and_nothing_is_lost() -> None:
     """It is so full that RQ cannot even dequeue a job."""
     with running_redis() as (url, _), connect(url) as client:
-        keys = begin_lecture(client, "l")
+        keys = feed_lecture(client, "l", noisy_chunks(5))
         client.sadd(RUNNING, "l")
-        feed(client, keys, dict(enumerate(noisy_chunks(5))))
         used = cast(dict[str, Any], client.info("memory"))["used_memory"]
         client.config_set("maxmemory", used - 3 * 2**20)
         with pytest.raises(redis.OutOfMemoryError):
@@ -89,8 +76,7 @@ def test_workers_empty_a_full_redis_and_nothing_is_lost() -> None:
 
 def test_while_redis_accepts_no_write_workers_wait_and_use_no_retries() -> None:
     with running_redis() as (url, _), connect(url) as client:
-        keys = begin_lecture(client, "l")
-        feed(client, keys, dict(enumerate(noisy_chunks(2))))
+        keys = feed_lecture(client, "l", noisy_chunks(2))
         client.config_set("maxmemory", 1)  # less than an empty Redis needs
         with workers(url, 1) as supervisor:
             eventually(lambda: refusals(client) > 10)

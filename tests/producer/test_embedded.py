@@ -14,7 +14,7 @@ import redis
 from producer.embedded.folder import EmbeddedError, data_folder, socket_path
 from producer.embedded.server import private_redis
 from producer.embedded.workers import Workers, WorkersEnded
-from tests.processes import eventually
+from tests.processes import eventually, runs
 from worker.contract.connection import connect
 
 
@@ -26,14 +26,6 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setenv("TMPDIR", short)
         monkeypatch.setattr(tempfile, "tempdir", None)  # it caches TMPDIR
         yield data_folder()
-
-
-def runs(pid: int) -> bool:
-    """Whether the process exists and is not a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def pid_of(client: redis.Redis) -> int:
@@ -166,18 +158,17 @@ def test_a_server_on_the_path_is_used_unless_it_is_too_old(
                 assert client.ping()
 
 
-def test_a_data_folder_whose_path_is_short_holds_the_socket_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_data_folder_holds_the_socket_itself_and_one_in_tmp_is_refused_if_others_can_write_to_it(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    socket_path(data).parent.chmod(0o777)
+    with pytest.raises(EmbeddedError, match="is open to other users"), private_redis():
+        pytest.fail("opened")
     with tempfile.TemporaryDirectory(prefix="lp ", dir="/tmp") as short:
         monkeypatch.setenv("XDG_DATA_HOME", short)
         with private_redis() as url, connect(url) as client:
             assert client.ping()
             assert (data_folder() / "redis.sock").is_socket()
-
-
-def test_a_folder_in_tmp_that_others_can_write_to_is_refused(data: Path) -> None:
-    socket_path(data).parent.chmod(0o777)
-    with pytest.raises(EmbeddedError, match="is open to other users"), private_redis():
-        pytest.fail("opened")
 
 
 def test_a_data_folder_that_cannot_be_made_is_an_error_with_advice(
@@ -201,13 +192,19 @@ def test_workers_that_cannot_start_are_an_error_with_their_message() -> None:
     assert ended.value.refused
 
 
-def test_killed_workers_are_an_error(redis_url: str) -> None:
+@pytest.mark.parametrize("killed", [False, True])
+def test_workers_end_with_their_context_and_killed_ones_are_an_error(redis_url: str, killed: bool) -> None:
     with Workers(redis_url, 1) as workers:
-        os.killpg(workers.pid, signal.SIGKILL)
-        eventually(lambda: not runs(workers.pid))
-        with pytest.raises(WorkersEnded, match="killed by signal 9") as ended:
-            workers.check()
-    assert not ended.value.refused
+        assert runs(workers.pid)
+        if killed:
+            os.killpg(workers.pid, signal.SIGKILL)
+            eventually(lambda: not runs(workers.pid))
+            with pytest.raises(WorkersEnded, match="killed by signal 9") as ended:
+                workers.check()
+            assert not ended.value.refused
+    assert not runs(workers.pid)
+    with connect(redis_url) as client:
+        assert killed or client.smembers("rq:workers") == set()
 
 
 def test_workers_end_when_their_command_is_killed(redis_url: str) -> None:
@@ -221,11 +218,3 @@ with Workers({redis_url!r}, 1) as workers:
         pid = int(answer(killed))
         killed.kill()
     eventually(lambda: not runs(pid))
-
-
-def test_workers_end_with_their_context(redis_url: str) -> None:
-    with Workers(redis_url, 1) as workers:
-        assert runs(workers.pid)
-    assert not runs(workers.pid)
-    with connect(redis_url) as client:
-        assert client.smembers("rq:workers") == set()

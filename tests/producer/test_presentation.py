@@ -12,12 +12,9 @@ from producer.presentation.thresholds import away_after_s
 from worker.contract.messages import EMOTIONS
 
 
-def test_media_time_is_shown_as_hours_minutes_and_seconds() -> None:
-    assert [clock(0), clock(59.99), clock(723), clock(36_000)] == ["0:00:00", "0:00:59", "0:12:03", "10:00:00"]
-
-
-def test_a_participant_is_away_after_five_seconds_or_two_frames() -> None:
+def test_times_are_shown_in_hours_and_absence_begins_after_five_seconds_or_two_frames() -> None:
     assert [away_after_s(fps) for fps in (None, 2.0, 0.1)] == [5.0, 5.0, 20.0]
+    assert [clock(0), clock(59.99), clock(723), clock(36_000)] == ["0:00:00", "0:00:59", "0:12:03", "10:00:00"]
 
 
 # Machado, Oliveira and Fernandes 2009, severity 1.0, on linear RGB.

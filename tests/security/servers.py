@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 import redis
 import trustme
 
+from tests.processes import answers, eventually
 from tests.streams import free_port
 
 ACL = Path(__file__).parents[2] / "deploy" / "redis" / "users.acl"
@@ -34,12 +34,18 @@ def password(user: str) -> str:
     return f"SECRET/{user}@?#"  # with characters that a URL must escape
 
 
-@contextmanager
-def guarded_redis() -> Iterator[Guarded]:
-    """The server, over TLS and with passwords only. Its certificate is signed by its own authority."""
+def redis_7() -> str:
+    """The program; skips the test if the one on PATH is another version."""
     server = shutil.which("redis-server")
     if server is None or "v=7" not in subprocess.run([server, "--version"], capture_output=True, text=True).stdout:
         pytest.skip("needs a redis-server 7 on PATH, built with TLS (Debian's is)")
+    return server
+
+
+@contextmanager
+def guarded_redis() -> Iterator[Guarded]:
+    """The server, over TLS and with passwords only. Its certificate is signed by its own authority."""
+    server = redis_7()
     with tempfile.TemporaryDirectory(prefix="lp-") as name:
         folder = Path(name)
         authority = trustme.CA()
@@ -55,7 +61,7 @@ def guarded_redis() -> Iterator[Guarded]:
         settings += ["--unixsocket", f"{folder}/redis.sock", "--appendonly", "yes", "--enable-debug-command", "local"]
         with subprocess.Popen([server, *settings], stdout=subprocess.DEVNULL) as running:
             admin = redis.Redis(unix_socket_path=f"{folder}/redis.sock", username="admin", password="admin")
-            _await(admin)
+            eventually(lambda: answers(admin))
             yield Guarded({user: url(user, port, folder / "ca.pem") for user in USERS}, admin, port, folder / "ca.pem")
             admin.close()
             running.terminate()
@@ -74,13 +80,3 @@ def rules() -> str:
 
 def _on(rule: "re.Match[str]") -> str:
     return rule[0] if rule[1] == "default" else f"user {rule[1]} on >{password(rule[1])}"
-
-
-def _await(admin: redis.Redis) -> None:
-    for _ in range(200):
-        try:
-            admin.ping()
-            return
-        except redis.ConnectionError:
-            time.sleep(0.05)
-    pytest.fail("redis-server does not start; was it built with TLS?")

@@ -54,31 +54,19 @@ def call(function: object = JOB, arguments: object = ("l", 7), instance: object 
 
 
 def put(client: redis.Redis, job: str | bytes | None = None, **fields: Any) -> None:
-    """Put a job in the queue, with RQ's fields except for those given."""
-    name = new_id().encode() if job is None else job if isinstance(job, bytes) else job.encode()
+    """Put a job in the queue, with RQ's fields except for those given; without any field, it is no hash."""
+    job = f"stranger_{next(NUMBERS)}" if job is None else job
+    name = job if isinstance(job, bytes) else job.encode()
+    key: Any = b"rq:job:" + name
     usual: Any = {"created_at": "2026-11-24T00:00:00.000000Z", "origin": QUEUE, "status": "queued", "data": call()}
-    client.hset(cast_key(b"rq:job:" + name), mapping=usual | fields)
-    client.rpush(QUEUE_KEY, cast_key(name))
+    given = {field: value for field, value in (usual | fields).items() if value is not None}
+    client.hset(key, mapping=given) if given else client.set(key, "no hash")
+    client.rpush(QUEUE_KEY, name)
 
 
-def cast_key(key: bytes) -> Any:
-    return key
-
-
-def new_id() -> str:
-    return f"stranger_{next(NUMBERS)}"
-
-
-def put_text(client: redis.Redis, _: Path) -> None:
-    job = new_id()
-    client.set(f"rq:job:{job}", "no hash")
-    client.rpush(QUEUE_KEY, job)
-
-
-def put_without_data(client: redis.Redis, _: Path) -> None:
-    job = new_id()
-    client.hset(f"rq:job:{job}", "status", "queued")
-    client.rpush(QUEUE_KEY, job)
+def feed_ending(client: redis.Redis, lecture: str) -> LectureKeys:
+    """A lecture that only has its ending left, which needs no models."""
+    return feed_lecture(client, lecture, [Chunk(ChunkHead([], 640, 360, Ending("done")), [])])
 
 
 STRANGERS: dict[str, tuple[str, Put]] = {
@@ -97,11 +85,11 @@ STRANGERS: dict[str, tuple[str, Put]] = {
     "a bomb": ("unreadable", lambda c, w: put(c, data=zlib.compress(b'["' + b"a" * 2**24 + b'"]'))),
     "a deep nest": ("unreadable", lambda c, w: put(c, data=b"[" * 4000)),
     "no call": ("unreadable", lambda c, w: put(c, data=b"7")),
-    "no data": ("unreadable", put_without_data),
-    "no hash": ("unreadable", put_text),
-    "a invalid status": ("unreadable", lambda c, w: put(c, status="glorious")),
-    "a invalid date": ("unreadable", lambda c, w: put(c, created_at="yesterday")),
-    "a invalid time limit": ("unreadable", lambda c, w: put(c, timeout="for ever")),
+    "no data": ("unreadable", lambda c, w: put(c, data=None, created_at=None, origin=None)),
+    "no hash": ("unreadable", lambda c, w: put(c, data=None, created_at=None, origin=None, status=None)),
+    "an invalid status": ("unreadable", lambda c, w: put(c, status="glorious")),
+    "an invalid date": ("unreadable", lambda c, w: put(c, created_at="yesterday")),
+    "an invalid time limit": ("unreadable", lambda c, w: put(c, timeout="for ever")),
     "invalid retries": ("unreadable", lambda c, w: put(c, retries_left="\x00")),
     "no text": ("unreadable", lambda c, w: put(c, description=b"\xff\xfe")),
     "another queue": ("unreadable", lambda c, w: put(c, origin="default")),
@@ -134,11 +122,6 @@ def refused(reason: str) -> float:
 def other_keys(client: redis.Redis) -> set[bytes]:
     """All keys except those that RQ keeps at all times."""
     return {key for key in client.scan_iter() if not KEYS_OF_RQ.fullmatch(key)}
-
-
-def feed_ending(client: redis.Redis, lecture: str) -> LectureKeys:
-    """A lecture that only has its ending left, which needs no models."""
-    return feed_lecture(client, lecture, [Chunk(ChunkHead([], 640, 360, Ending("done")), [])])
 
 
 def work(client: redis.Redis, jobs: int) -> None:
@@ -255,8 +238,7 @@ def test_real_workers_survive_all_of_it_and_a_running_lecture_is_not_disturbed(
     ],
 )
 def test_a_strangers_outcome_fails_its_chunk_and_the_lecture_goes_on(client: redis.Redis, foreign: bytes) -> None:
-    chunks = chunks_of(PAGES[:2], 2)
-    keys = feed_lecture(client, "l", chunks)
+    keys = feed_lecture(client, "l", chunks_of(PAGES[:2], 2))
     client.set(keys.outcome(0), foreign)
     work(client, 2)
     end = events_of(client, keys)["class"][-1]
@@ -298,10 +280,8 @@ def test_a_strangers_state_stops_only_its_lecture(client: redis.Redis, foreign: 
         b'{"frames": [' + b",".join([b'{"frame": 0, "t": 0}'] * 1001) + b'], "width": 9, "height": 9}',
     ],
 )
-def test_a_chunk_with_an_invalid_head_fails_and_the_lecture_ends(
-    client: redis.Redis, redis_url: str, head: bytes
-) -> None:
-    keys = feed_lecture(client, "l", [chunks_of(PAGES[:2], 2)[0], chunks_of(PAGES[:2], 2)[1]])
+def test_a_chunk_with_an_invalid_head_fails_and_the_lecture_ends(client: redis.Redis, head: bytes) -> None:
+    keys = feed_lecture(client, "l", chunks_of(PAGES[:2], 2))
     client.hset(keys.chunk(0), "head", head)
     work(client, 4)
     end = events_of(client, keys)["class"][-1]

@@ -1,8 +1,5 @@
 """Redis over TLS with the users of `deploy/redis/users.acl`: each can do its work, and not the others'."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +9,7 @@ import redis
 from redis.exceptions import NoPermissionError
 
 from tests.gallery import render_gallery
-from tests.processes import workers
+from tests.processes import called, json_lines, ran, workers
 from tests.security.contents import contents
 from tests.security.servers import Guarded, guarded_redis, url
 from worker.contract.connection import RedisUnusable, connect
@@ -32,15 +29,9 @@ def ingested(server: Guarded, tmp_path_factory: pytest.TempPathFactory) -> list[
     video = tmp_path_factory.mktemp("video") / "g.mp4"
     render_gallery(video, people=2, seconds=3, size=(640, 360))
     with workers(server.urls["worker"], 1):
-        code, out, err = producer(server, "producer", "ingest", video, "--lecture", "g", "--json")
+        code, out, err = ran("ingest", video, "--lecture", "g", "--json", "--redis", server.urls["producer"])
     assert (code, err) == (0, "")
-    return [json.loads(line) for line in out.splitlines()]
-
-
-def producer(server: Guarded, user: str, *words: object) -> tuple[int, str, str]:
-    command = [sys.executable, "-m", "producer", *map(str, words), "--redis", server.urls[user]]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=170, check=False)
-    return done.returncode, done.stdout, done.stderr
+    return json_lines(out)
 
 
 def test_a_lecture_is_ingested_over_tls_and_no_command_is_refused(
@@ -57,10 +48,11 @@ def test_a_lecture_is_ingested_over_tls_and_no_command_is_refused(
 def test_a_subscriber_reads_the_lecture_with_the_commands_for_reading(
     server: Guarded, ingested: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    code, out, _ = producer(server, "subscriber", "watch", "g", "--from-start", "--json")
-    assert (code, [json.loads(line) for line in out.splitlines()]) == (0, ingested)
-    assert producer(server, "subscriber", "export", "g", "-o", tmp_path / "g.csv")[0] == 0
-    code, out, _ = producer(server, "subscriber", "list")
+    there = ["--redis", server.urls["subscriber"]]
+    code, out, _ = called("watch", "g", "--from-start", "--json", *there)
+    assert (code, json_lines(out)) == (0, ingested)
+    assert called("export", "g", "-o", tmp_path / "g.csv", *there)[0] == 0
+    code, out, _ = called("list", *there)
     assert (code, "done" in out) == (0, True)
     with connect(server.urls["subscriber"]) as client, client.pubsub() as listening:
         listening.subscribe("lecture:{g}:class", "lecture:{g}:participant:p01")
@@ -154,19 +146,17 @@ def test_a_wrong_password_or_an_unknown_authority_is_one_line_without_the_passwo
     no_authority = url("producer", server.port, server.ca).partition("?")[0]
     for given, said in ((wrong, "refuses user or password"), (no_authority, "cannot reach Redis")):
         for program, command in (("producer", ["list"]), ("worker", ["run"])):
-            words = [sys.executable, "-m", program, *command, "--redis", given]
-            done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-            assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-            assert said in done.stderr
-            assert "SECRET" not in done.stderr + done.stdout
+            code, out, err = called(*command, "--redis", given, program=program)
+            assert (code, out, len(err.splitlines())) == (2, "", 1)
+            assert said in err
+            assert "SECRET" not in err
 
 
 @pytest.mark.parametrize("user", ["producer", "subscriber"])
 def test_workers_with_another_user_end_at_their_start_with_one_line(server: Guarded, user: str) -> None:
-    words = [sys.executable, "-m", "worker", "run", "--redis", server.urls[user]]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-    assert "does not let this user work" in done.stderr
+    code, _, err = called("run", "--redis", server.urls[user], program="worker")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "does not let this user work" in err
 
 
 def test_a_lecture_outlives_a_restart_of_redis_with_its_append_only_file(
@@ -184,8 +174,8 @@ def test_a_lecture_outlives_a_restart_of_redis_with_its_append_only_file(
 
 def test_forgetting_as_the_producer_leaves_nothing(server: Guarded, ingested: list[dict[str, Any]]) -> None:
     assert ingested
-    code, _, said = producer(server, "subscriber", "forget", "g")
+    code, _, said = called("forget", "g", "--redis", server.urls["subscriber"])
     assert (code, len(said.splitlines())) == (2, 1)
     assert "does not let this user do that" in said
-    assert producer(server, "producer", "forget", "g")[0] == 0
+    assert called("forget", "g", "--redis", server.urls["producer"])[0] == 0
     assert [key for key in server.admin.scan_iter() if b"{g}" in key or b"g-" in key] == []

@@ -1,29 +1,21 @@
 """The command line of the worker: its help, and errors in one line."""
 
-import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 import worker.cli
+from tests.processes import called, ran
 from tests.worker.perception.linear_network import write_linear_models
 
 
-def run(*words: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "worker", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-
 def test_the_version_is_the_packages() -> None:
-    done = run("--version")
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"worker {version('lecturepulse')}\n", "")
+    assert ran("--version", program="worker") == (0, f"worker {version('lecturepulse')}\n", "")
 
 
 def test_the_help_shows_what_an_option_takes() -> None:
-    text = run("run", "--help").stdout
+    text = called("run", "--help", program="worker")[1]
     assert all(option in text for option in ("--redis URL", "--processes N", "--metrics-port PORT"))
 
 
@@ -38,9 +30,9 @@ def test_the_help_shows_what_an_option_takes() -> None:
     ],
 )
 def test_a_wrong_command_line_is_one_clear_line_and_exit_code_2(words: list[str], message: str) -> None:
-    refused = run(*words)
-    assert (refused.returncode, refused.stdout) == (2, "")
-    (line,) = refused.stderr.splitlines()
+    code, out, err = called(*words, program="worker")
+    assert (code, out) == (2, "")
+    (line,) = err.splitlines()
     assert line.startswith("worker: ")
     assert message in line
 
@@ -50,8 +42,9 @@ def test_the_adaptive_ensemble_of_models_without_threshold_is_refused_in_one_lin
 ) -> None:
     write_linear_models(tmp_path, {"mobilenetv2": 1})
     monkeypatch.setattr(worker.cli, "MODELS", tmp_path)
-    refused = CliRunner().invoke(worker.cli.app, ["run", "--redis", "redis://127.0.0.1:1", "--ensemble", "adaptive"])
-    assert refused.exit_code == 2
-    (line,) = refused.stderr.splitlines()
+    words = ["run", "--redis", "redis://127.0.0.1:1", "--ensemble", "adaptive"]
+    code, _, err = called(*words, program="worker")
+    assert code == 2
+    (line,) = err.splitlines()
     assert line.startswith("worker: ")
     assert "no threshold for the adaptive ensemble; fit one with `training ensemble`" in line

@@ -13,12 +13,12 @@ from msgspec import structs
 
 import worker.job
 from tests.gallery import gallery_pages
-from tests.lectures import begin_lecture, chunks_of, events_of, feed_lecture, push_chunk
+from tests.lectures import chunks_of, events_of, feed_lecture
 from tests.scraping import counted
 from tests.worker.perception.linear_network import write_adaptive_models
 from worker.contract.jobs import MAX_JOB_RETRIES
+from worker.contract.keys import LectureKeys
 from worker.contract.messages import Chunk, ChunkHead, ClassEvent, EmotionEvent, EndEvent, Event, FrameStamp
-from worker.contract.queue import enqueue_chunk, frame_queue
 from worker.perception.perception import MAX_PIXELS, Perception
 from worker.running.process import chunk_worker
 
@@ -71,7 +71,7 @@ def test_a_bad_picture_fails_alone_and_is_never_decoded(
     assert bad not in decoded
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(at=st.integers(0, len(SMALL) - 1), values=st.binary(min_size=1, max_size=40))
 def test_a_damaged_picture_is_observed_or_its_frame_fails(at: int, values: bytes) -> None:
     changed = SMALL[:at] + values + SMALL[at + len(values) :]
@@ -112,7 +112,10 @@ def test_bad_pictures_are_accounted_for_and_all_other_frames_have_the_same_event
 
 def events_after_work(client: redis.Redis, chunks: list[Chunk]) -> dict[str, list[Event]]:
     client.flushall()
-    keys = feed_lecture(client, "l", chunks)
+    return work_to_the_end(client, feed_lecture(client, "l", chunks))
+
+
+def work_to_the_end(client: redis.Redis, keys: LectureKeys) -> dict[str, list[Event]]:
     one_worker = chunk_worker(client, "w")
     while client.hget(keys.info, "status") == b"running":
         one_worker.work(max_jobs=1, logging_level="CRITICAL")
@@ -153,18 +156,16 @@ def test_a_chunk_that_raises_is_retried_before_any_of_its_frames_fails(
     assert attempts == [2] * MAX_JOB_RETRIES + [1, 1, 2]
 
 
-def test_a_chunk_whose_pixels_have_expired_fails_completely(client: redis.Redis) -> None:
-    keys = begin_lecture(client, "l")
-    for number, chunk in enumerate(chunks_of(PAGES[:4], 2)):
-        push_chunk(client, keys, number, chunk)
-        enqueue_chunk(frame_queue(client), "l", number)
+def test_a_chunk_whose_pixels_have_expired_is_retried_and_fails_completely(client: redis.Redis) -> None:
+    retries, failed = (counted(name, reason="expired") for name in ("job_retries", "frames_failed"))
+    keys = feed_lecture(client, "l", chunks_of(PAGES[:4], 2))
     client.delete(keys.chunk(0))
-    while client.hget(keys.info, "status") == b"running":
-        chunk_worker(client, "w").work(max_jobs=1, logging_level="CRITICAL")
-    end = events_of(client, keys)["class"][-1]
+    end = work_to_the_end(client, keys)["class"][-1]
     assert isinstance(end, EndEvent)
     assert end.ledger.reasons == {"failed:expired": 2}
     assert end.ledger.published == 2
+    assert counted("job_retries", reason="expired") == retries + MAX_JOB_RETRIES
+    assert counted("frames_failed", reason="expired") == failed + 2
 
 
 def test_pixels_are_deleted_as_soon_as_the_outcome_is_stored(client: redis.Redis) -> None:

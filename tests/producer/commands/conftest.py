@@ -1,4 +1,4 @@
-"""A user without data and settings, and a recording."""
+"""A recording, and a Redis that a test may kill."""
 
 import subprocess
 from collections.abc import Iterator
@@ -9,14 +9,6 @@ import numpy as np
 import pytest
 
 from tests.conftest import running_redis
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide the data and the settings of the user who runs the tests."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.delenv("REDIS_URL", raising=False)
-    monkeypatch.setenv("COLUMNS", "120")
 
 
 @pytest.fixture(scope="session")

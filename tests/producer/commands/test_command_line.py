@@ -1,17 +1,14 @@
 """What all commands share: usage errors, an unusable Redis, the environment, and what is loaded."""
 
-import os
 import socketserver
-import subprocess
-import sys
-import threading
 from importlib.metadata import version
 
 import pytest
 import redis
 
-from tests.producer.commands.running import ran
+from tests.processes import called, ran
 from tests.producer.reading.writing import write
+from tests.streams import serving
 
 
 @pytest.mark.parametrize(
@@ -37,10 +34,23 @@ from tests.producer.reading.writing import write
         (["export", "l", "-o", "l.xlsx"], "'l.xlsx': the name must end in .csv, .parquet or .jsonl"),
         (["list", "--redis", "redis://user:SECRET@localhost:1"], "cannot reach Redis at redis://localhost:1"),
         (["list", "--redis", "redis://:SEC/RET@localhost:1"], "%2F"),
+        (["ingest", "no.mp4", "--retention", "0"], "'0' is not a number of days from 1 to 3650"),
+        (["ingest", "alice=a.mp4", "bob=b.mp4", "--class-only"], "leave out NAME= and --participant"),
+        (["ingest", "no.mp4", "--resume"], "name the lecture to resume: --lecture ID"),
+        (["ingest", "srt://me:SECRET@127.0.0.1:1"], "srt:// is not supported; give a file, a camera or one of rtsp://"),
+        (["ingest", "/dev/video4711"], "/dev/video4711: no such camera"),
+        (["ingest", "udp://:1", "--give-up", "0"], "'--give-up': '0' is not a number of seconds above 0"),
+        (["ingest", "udp://:1", "--give-up", "soon"], "'--give-up': 'soon' is not a number"),
+        (
+            ["ingest", "rtsp://me:SECRET@127.0.0.1:1/x"],
+            "rtsp://127.0.0.1:1/x: nobody answers there (connection refused)",
+        ),
+        (["serve", "--port", "70000"], "'70000' is not a port"),
+        (["serve", "--roster", __file__], "roster"),
     ],
 )
 def test_a_command_that_cannot_start_prints_one_line_and_has_exit_code_2(words: list[str], said: str) -> None:
-    code, out, err = ran(*words)
+    code, out, err = called(*words)
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert err.startswith("producer: ")
     assert said in err
@@ -62,27 +72,21 @@ def test_an_unusable_redis_is_one_line_and_exit_code_2(answers: dict[bytes, byte
                 if command in (b"INFO", b"AUTH", b"CLIENT"):
                     self.wfile.write(answers.get(command, b"+OK\r\n"))
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Old) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        port = server.server_address[1]
-        code, out, err = ran("list", "--redis", f"redis://:SECRET@127.0.0.1:{port}")
-        server.shutdown()
+    with serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Old)) as port:
+        code, out, err = called("list", "--redis", f"redis://:SECRET@127.0.0.1:{port}")
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert said in err
     assert "SECRET" not in err
 
 
-def test_version_and_help_are_for_people() -> None:
+def test_version_help_and_completion_are_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, err = ran("--version")
     assert (code, out, err) == (0, f"producer {version('lecturepulse')}\n", "")
-    code, out, err = ran("ingest", "--help")
+    code, out, err = called("ingest", "--help")
     assert (code, err) == (0, "")
     for words in ("--roster FILE", "--redis URL", "--participant ID", "--workers N"):
         assert words in out
     assert "<" not in out, "no Python types"
-
-
-def test_the_shell_completes_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("_PRODUCER_COMPLETE", "complete_bash"), ("COMP_WORDS", "producer exp"), ("COMP_CWORD", "1")):
         monkeypatch.setenv(name, value)
     assert ran()[1].split() == ["export"]
@@ -93,11 +97,5 @@ def test_redis_url_of_the_environment_is_used(
 ) -> None:
     write(client, "l", [{"p01"}])
     monkeypatch.setenv("REDIS_URL", redis_url)
-    code, out, _ = ran("list")
+    code, out, _ = called("list")
     assert (code, out.splitlines()[1].split()[:2]) == (0, ["l", "done"])
-
-
-def test_the_command_line_loads_no_model_runtime_and_no_decoder() -> None:
-    heavy = ("cv2", "mediapipe", "tensorflow", "keras", "ai_edge_litert", "av", "pyarrow", "numpy")
-    code = f"import sys, producer.cli; print([name for name in {heavy} if name in sys.modules])"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True, env=dict(os.environ)) == "[]\n"

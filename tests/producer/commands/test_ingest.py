@@ -13,10 +13,9 @@ import redis
 from producer import ingestion as ingesting
 from producer.feeding.feed import MAX_BYTES
 from producer.feeding.sources.opening import open_source
-from tests.processes import eventually
-from tests.producer.commands.running import as_matroska, events, ran, started
+from tests.processes import eventually, json_lines, ran, started
 from tests.producer.committing import committing, work_on
-from tests.producer.feeding.films import cut
+from tests.producer.feeding.films import as_matroska, cut
 from tests.producer.reading.writing import begin
 from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
@@ -25,7 +24,7 @@ from worker.contract.keys import LectureKeys
 def test_ingest_prints_every_event_as_json_and_nothing_else(redis_url: str, video: Path) -> None:
     with committing(redis_url):
         code, out, err = ran("ingest", video, "--redis", redis_url, "--json", "--participant", "ada")
-    printed = events(out)
+    printed = json_lines(out)
     assert (code, err) == (0, "")
     assert [each["frame"] for each in printed if each["type"] == "class"] == list(range(60))
     assert {each["participant"] for each in printed if each["type"] == "emotion"} == {"ada"}
@@ -61,7 +60,7 @@ def test_failed_frames_are_reported_and_exit_code_1(redis_url: str, video: Path)
     with committing(redis_url, fail=True):
         code, out, err = ran("ingest", video, "--redis", redis_url, "--lecture", "l", "--json")
     assert code == 1
-    assert events(out)[-1]["ledger"]["failed"] == 60
+    assert json_lines(out)[-1]["ledger"]["failed"] == 60
     assert err == "producer: lecture l: 60 frames sampled: 0 published, 60 failed (failed:error 60)\n"
 
 
@@ -71,7 +70,7 @@ def test_a_truncated_recording_is_ingested_to_its_end_and_exit_code_1(
     broken = cut(as_matroska(video, tmp_path / "broken.mkv"))
     with committing(redis_url):
         code, out, err = ran("ingest", broken, "--redis", redis_url, "--lecture", "l", "--json")
-    printed = events(out)
+    printed = json_lines(out)
     assert code == 1
     assert printed[-1]["status"] == "failed"
     assert 10 < printed[-1]["ledger"]["published"] < 50
@@ -80,24 +79,33 @@ def test_a_truncated_recording_is_ingested_to_its_end_and_exit_code_1(
     assert printed[-1]["reason"] in err
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("names", "number", "code", "frames", "at"),
+    [
+        ([], signal.SIGINT, 130, 16, "0:00:07"),
+        ([], signal.SIGTERM, 143, 16, "0:00:07"),
+        (["ada", "grace"], signal.SIGINT, 130, 8, "0:00:03"),
+    ],
+)
 def test_a_signal_stops_feeding_and_what_was_fed_is_committed(
-    redis_url: str, video: Path, number: signal.Signals, code: int
+    redis_url: str, video: Path, names: list[str], number: signal.Signals, code: int, frames: int, at: str
 ) -> None:
     # There is no room for a second chunk until the first is committed, which happens only after the signal.
-    words = ["ingest", video, "--redis", redis_url, "--lecture", "l", "--json", "--max-bytes", 1]
-    with connect(redis_url) as client, started(*words) as process:
+    words = ["ingest", *([f"{name}={video}" for name in names] or [str(video)]), "--redis", redis_url, "--max-bytes", 1]
+    with connect(redis_url) as client, started(*words, "--lecture", "l", "--json") as process:
         eventually(lambda: client.hlen(LectureKeys("l").in_flight))
         process.send_signal(number)
         eventually(lambda: client.hlen(LectureKeys("l").in_flight) == 2)
         with committing(redis_url):
             out, err = process.communicate(timeout=60)
-    printed = events(out)
+    printed = json_lines(out)
     assert process.returncode == code
-    assert (printed[-1]["status"], printed[-1]["ledger"]["published"]) == ("stopped", 16)
+    assert (printed[-1]["status"], printed[-1]["ledger"]["published"]) == ("stopped", frames)
+    for name in names or ["p01"]:
+        assert [each["frame"] for each in printed if each.get("participant") == name] == list(range(frames))
     assert err.splitlines() == [
         "producer: stopping; workers finish what is in flight (Ctrl-C again exits at once)",
-        "producer: stopped at 0:00:07 after 16 frames; they are committed to lecture l; --resume continues it",
+        f"producer: stopped at {at} after {frames} frames; they are committed to lecture l; --resume continues it",
     ]
 
 

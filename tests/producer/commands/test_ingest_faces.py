@@ -1,19 +1,13 @@
 """Several recordings of one lecture, end to end: real faces, real workers, the real models."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import av
-import cv2
-import numpy as np
 import pytest
 import redis
 
-from tests.gallery import portraits
-from tests.processes import workers
+from tests.gallery import render_gallery
+from tests.processes import eventually, json_lines, ran, worker_pids, workers
 
 FPS = 2
 SECONDS = {"alice": 5, "bob": 3}
@@ -24,32 +18,17 @@ SIZES = {"alice": (640, 360), "bob": (320, 240)}
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A recording of each person, with different lengths and sizes."""
     folder = tmp_path_factory.mktemp("recordings")
-    return {who: portrait_video(folder / f"{who}.mp4", who, number) for number, who in enumerate(SECONDS)}
-
-
-def portrait_video(path: Path, who: str, number: int) -> Path:
-    width, height = SIZES[who]
-    portrait = portraits()[number]
-    scaled = cv2.resize(portrait, (round(portrait.shape[1] * height / portrait.shape[0]), height))
-    left = (width - scaled.shape[1]) // 2
-    with av.open(str(path), "w") as output:
-        stream = output.add_stream("libx264", rate=10, options={"preset": "veryfast", "crf": "20"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for n in range(SECONDS[who] * 10):
-            page = np.full((height, width, 3), 60, np.uint8)
-            page[:, left + n % 3 : left + n % 3 + scaled.shape[1]] = scaled
-            output.mux(stream.encode(av.VideoFrame.from_ndarray(page, format="bgr24")))
-        output.mux(stream.encode())
-    return path
+    for who, seconds in SECONDS.items():
+        render_gallery(folder / f"{who}.mp4", 1, seconds, SIZES[who])
+    return {who: folder / f"{who}.mp4" for who in SECONDS}
 
 
 def ingested(recordings: dict[str, Path], lecture: str, url: str) -> list[dict[str, Any]]:
-    """All events of the recordings as one lecture."""
+    """All events of the recordings as one lecture, but for its name."""
     sources = [f"{who}={path}" for who, path in recordings.items()]
-    command = [sys.executable, "-m", "producer", "ingest", *sources, "--lecture", lecture, "--redis", url, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    code, out, err = ran("ingest", *sources, "--lecture", lecture, "--redis", url, "--json")
+    assert (code, err) == (0, "")
+    return [{**event, "lecture": ""} for event in json_lines(out)]
 
 
 def test_two_recordings_are_one_lecture_with_one_and_with_two_workers(
@@ -57,15 +36,14 @@ def test_two_recordings_are_one_lecture_with_one_and_with_two_workers(
 ) -> None:
     with workers(redis_url, 1):
         printed = ingested(recordings, "l7", redis_url)
-    kept = client.hgetall("lecture:{l7}")
-    client.flushall()
-    with workers(redis_url, 2):
-        assert ingested(recordings, "l7", redis_url) == printed
+        with workers(redis_url, 1):
+            eventually(lambda: len(worker_pids(client)) == 2)
+            assert ingested(recordings, "l8", redis_url) == printed
 
     *_, end = printed
     ledger = end["ledger"]
     assert (end["status"], ledger["sampled"], ledger["published"], ledger["in_flight"]) == ("done", 10, 10, 0)
-    assert kept[b"source"] == b"alice=alice.mp4, bob=bob.mp4"
+    assert client.hget("lecture:{l7}", "source") == b"alice=alice.mp4, bob=bob.mp4"
     faces = [(event["frame"], event["t"], event["faces"]) for event in printed if event["type"] == "class"]
     assert faces == [(n, n / FPS, 2 if n < SECONDS["bob"] * FPS else 1) for n in range(10)]
     emotions = [event for event in printed if event["type"] == "emotion"]

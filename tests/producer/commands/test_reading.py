@@ -3,16 +3,20 @@
 import signal
 from pathlib import Path
 
+import pytest
 import redis
 
-from tests.producer.commands.running import events, ran, started
+from tests.processes import called, json_lines, ran, started
 from tests.producer.committing import committing
 from tests.producer.reading.writing import begin, commit, frame_events, write
 
 
-def test_watch_follows_in_plain_words_or_in_json(client: redis.Redis, redis_url: str) -> None:
+def test_watch_follows_in_plain_words_or_in_json(
+    client: redis.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # this output is not a terminal, which counts more
     write(client, "l", [{"p01"}, {"p01", "p02"}])
-    code, out, err = ran("watch", "l", "--from-start", "--redis", redis_url)
+    code, out, err = called("watch", "l", "--from-start", "--redis", redis_url)
     assert (code, err) == (0, "")
     assert out.splitlines() == [
         "0:00:00  p01  happiness  76%",
@@ -20,10 +24,10 @@ def test_watch_follows_in_plain_words_or_in_json(client: redis.Redis, redis_url:
         "0:00:00  p02  happiness  76%",
         "done: 0 frames sampled: 0 published",
     ]
-    code, out, err = ran("watch", "l", "--from-start", "--participant", "p02", "--json", "--redis", redis_url)
-    assert (code, err, [each["type"] for each in events(out)]) == (0, "", ["emotion", "end"])
-    code, out, err = ran("watch", "l", "--json", "--redis", redis_url)
-    assert (code, err, [each["type"] for each in events(out)]) == (0, "", ["end"])
+    code, out, err = called("watch", "l", "--from-start", "--participant", "p02", "--json", "--redis", redis_url)
+    assert (code, err, [each["type"] for each in json_lines(out)]) == (0, "", ["emotion", "end"])
+    code, out, err = called("watch", "l", "--json", "--redis", redis_url)
+    assert (code, err, [each["type"] for each in json_lines(out)]) == (0, "", ["end"])
 
 
 def test_a_roster_names_participants_wherever_they_are_printed(
@@ -34,14 +38,14 @@ def test_a_roster_names_participants_wherever_they_are_printed(
     with committing(redis_url):
         code, out, err = ran("ingest", video, "--redis", redis_url, "--lecture", "l", "--roster", roster)
     assert (code, out.splitlines()[1].split()[:2]) == (0, ["p01", "[red]Åsa"])
-    code, out, err = ran("watch", "l", "--from-start", "--redis", redis_url, "--roster", roster)
+    code, out, err = called("watch", "l", "--from-start", "--redis", redis_url, "--roster", roster)
     assert (code, err, out.splitlines()[0]) == (0, "", "0:00:00  p01  [red]Åsa  happiness  75%")
-    code, out, err = ran("watch", "l", "--from-start", "--json", "--redis", redis_url, "--roster", roster)
+    code, out, err = called("watch", "l", "--from-start", "--json", "--redis", redis_url, "--roster", roster)
     assert (code, err) == (0, "")
-    assert {(each["participant"], each["name"]) for each in events(out) if each["type"] == "emotion"} == {
+    assert {(each["participant"], each["name"]) for each in json_lines(out) if each["type"] == "emotion"} == {
         ("p01", "[red]Åsa")
     }
-    code, out, err = ran("export", "l", "-o", tmp_path / "l.csv", "--redis", redis_url, "--roster", roster)
+    code, out, err = called("export", "l", "-o", tmp_path / "l.csv", "--redis", redis_url, "--roster", roster)
     assert (code, out, err) == (0, "", "")
     assert "Åsa".encode() not in b"".join(client.dump(key) or b"" for key in client.scan_iter("*"))
 
@@ -56,8 +60,8 @@ def test_a_roster_that_does_not_fit_is_refused_except_by_ingest_which_reports_it
         code, out, err = ran("ingest", video, "--redis", redis_url, "--lecture", "l", "--roster", roster)
     assert (code, "60 published" in out) == (0, True)
     assert err.endswith(said)
-    assert ran("watch", "l", "--redis", redis_url, "--roster", roster) == (2, "", said)
-    assert ran("export", "l", "-o", tmp_path / "l.csv", "--redis", redis_url, "--roster", roster) == (2, "", said)
+    assert called("watch", "l", "--redis", redis_url, "--roster", roster) == (2, "", said)
+    assert called("export", "l", "-o", tmp_path / "l.csv", "--redis", redis_url, "--roster", roster) == (2, "", said)
     assert not (tmp_path / "l.csv").exists()
 
 
@@ -84,17 +88,17 @@ def test_watch_ends_quietly_when_its_output_is_closed(client: redis.Redis, redis
 
 
 def test_list_export_and_forget_work_on_the_same_lecture(client: redis.Redis, redis_url: str, tmp_path: Path) -> None:
-    assert ran("list", "--redis", redis_url) == (0, "no lectures\n", "")
+    assert called("list", "--redis", redis_url) == (0, "no lectures\n", "")
     begin(client, "l")
     commit(client, "l", frame_events("l", 0, ["p01"]))
     source = "a-recording-with-a-name-as-long-as-cameras-give-them-2026-11-26T07-15-52.mp4"
     client.hset("lecture:{l}", "source", source)
-    code, out, err = ran("list", "--redis", redis_url)
+    code, out, err = called("list", "--redis", redis_url)
     (line,) = out.splitlines()[1:]
     assert (code, err, line.split()[:2], line.split()[-1]) == (0, "", ["l", "abandoned"], source)
     file = tmp_path / "l.csv"
-    code, out, err = ran("export", "l", "-o", file, "--redis", redis_url)
+    code, out, err = called("export", "l", "-o", file, "--redis", redis_url)
     assert (code, out, err) == (0, "", f"producer: lecture l is not over: {file} contains what there is until now\n")
     assert len(file.read_text().splitlines()) == 2
-    assert ran("forget", "l", "--redis", redis_url) == (0, "forgot lecture l\n", "")
+    assert called("forget", "l", "--redis", redis_url) == (0, "forgot lecture l\n", "")
     assert client.keys() == []

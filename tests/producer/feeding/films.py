@@ -101,6 +101,17 @@ def cut(path: Path, share: float = 0.5) -> Path:
     return path
 
 
+def as_matroska(video: Path, path: Path) -> Path:
+    """The same pictures in a container that can be read when it is truncated."""
+    with av.open(str(video)) as source, av.open(str(path), "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                output.mux(packet)
+    return path
+
+
 def _mux_silence(output: Any, sound: Any, seconds: float) -> None:
     for start in range(0, round(seconds * 8000), 1024):
         samples = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")

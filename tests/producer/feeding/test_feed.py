@@ -21,9 +21,9 @@ from producer.feeding.sources.opening import open_source
 from producer.feeding.starting import LectureExists, NewLecture
 from producer.presentation.clock import clock
 from tests.lectures import ledger_of
-from tests.producer.feeding.films import cut, film, number_of
+from tests.producer.feeding.films import film, number_of
 from worker.contract.jobs import job_id
-from worker.contract.keys import LectureKeys
+from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lecture_hash import LectureInfo
 from worker.contract.lifetimes import FEEDER_TTL_S, FRAMES_TTL_S, RETENTION_S
 from worker.contract.messages import Chunk, Ending, InFlight, LectureChoices, Ledger
@@ -96,33 +96,38 @@ def test_a_recording_is_stored_in_redis_as_the_contract_says(client: redis.Redis
     assert feed.progress == FeedProgress(100, 24.75)
 
 
-def test_everything_that_a_feed_stores_expires(client: redis.Redis) -> None:
-    started(client).run(Frames(20), NEVER)
-    for key in client.scan_iter("lecture:*"):
-        pixels = b":chunk:" in key and client.hexists(key, "0")
-        assert 0 < client.ttl(key) <= (FRAMES_TTL_S if pixels else RETENTION_S)
-
-
-def test_the_ending_waits_longer_for_workers_than_pixels_do(
+def test_everything_that_a_feed_stores_expires_and_pixels_and_heartbeat_are_renewed(
     client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fed_lecture, "RENEW_EVERY_S", 0.0)
     feed = started(client)
-    feed.run(Frames(20), NEVER)
-    feed.renew()
-    pixels, end = (client.ttl(KEYS.chunk(number)) for number in (0, len(chunks(client)) - 1))
-    assert pixels <= FRAMES_TTL_S < end
-
-
-def test_a_lecture_has_a_heartbeat_while_it_is_fed(client: redis.Redis) -> None:
-    feed = started(client)
     assert 0 < client.ttl(KEYS.feeder) <= FEEDER_TTL_S
-    feed.run(Frames(1), NEVER)
+    assert client.smembers(RUNNING) == {b"l1"}
+    feed.push(next(iter_chunks(16)))
+    assert 0 < client.ttl(KEYS.chunk(0)) <= FRAMES_TTL_S
+    client.expire(KEYS.chunk(0), 5)
+    client.delete(KEYS.feeder, RUNNING)
+    feed.renew()
+    assert client.smembers(RUNNING) == {b"l1"}
+    assert client.ttl(KEYS.chunk(0)) > 5
+    assert client.exists(KEYS.feeder)
+    feed.finish("done")
+    client.expire(KEYS.chunk(0), 5)
+    feed.renew()
+    assert 5 < client.ttl(KEYS.chunk(0)) <= FRAMES_TTL_S < client.ttl(KEYS.chunk(1)), "the ending waits longer"
     assert not client.exists(KEYS.feeder)
+    assert all(0 < client.ttl(key) <= RETENTION_S for key in client.scan_iter("lecture:*"))
 
 
 @pytest.mark.parametrize("participant", ["alice", None])
-def test_the_choices_are_stored_for_the_workers(client: redis.Redis, participant: str | None) -> None:
+def test_the_choices_are_stored_for_the_workers_and_a_malformed_id_leaves_nothing(
+    client: redis.Redis, participant: str | None
+) -> None:
+    with pytest.raises(ValueError, match="lecture id 'a/b'"):
+        Feed.start(client, NewLecture("a/b", "talk.mp4", 2, 640, 360))
+    with pytest.raises(ValueError, match="participant id 'a b'"):
+        started(client, participant="a b")
+    assert client.dbsize() == 0
     started(client, participant=participant)
     chosen = {"participant": participant, "class_only": False, "retention": RETENTION_S}
     assert json.loads(client.get(KEYS.state) or b"") == chosen
@@ -134,14 +139,6 @@ def test_an_existing_lecture_is_not_touched_and_the_message_helps(client: redis.
     with pytest.raises(LectureExists, match=r"lecture l1 exists already: run `producer forget l1`.* --lecture"):
         started(client)
     assert {key: client.dump(key) for key in client.scan_iter("lecture:*")} == before
-
-
-def test_a_malformed_id_leaves_nothing_in_redis(client: redis.Redis) -> None:
-    with pytest.raises(ValueError, match="lecture id 'a/b'"):
-        Feed.start(client, NewLecture("a/b", "talk.mp4", 2, 640, 360))
-    with pytest.raises(ValueError, match="participant id 'a b'"):
-        started(client, participant="a b")
-    assert client.dbsize() == 0
 
 
 @pytest.mark.parametrize(("size", "chunk"), [(30_000, 16 * 30_000), (250_000, 16 * 250_000)])
@@ -191,18 +188,6 @@ def test_stop_does_not_push_an_incomplete_chunk(client: redis.Redis) -> None:
     assert ending(client) == Ending("stopped", "stopped at 0:01:11")
 
 
-def test_a_truncated_recording_is_fed_and_ends_as_failed(client: redis.Redis, tmp_path: Path) -> None:
-    lecture = cut(film(tmp_path / "cut.mkv", pictures=200))
-    with open_source(str(lecture), 2) as source:
-        started(client).run(source, NEVER)
-    last = ending(client)
-    assert last is not None
-    assert last.status == "failed"
-    assert last.reason is not None
-    assert last.reason.endswith("of 0:00:08; the recording was cut off")
-    assert int(client.hget(KEYS.info, "sampled") or 0) > 0
-
-
 class LiveFrames(Frames):
     """A live source: it does not wait until its frames are read."""
 
@@ -230,22 +215,16 @@ def test_a_live_source_never_waits_and_its_oldest_frames_are_dropped_and_counted
     assert counted.in_flight == feed.progress.frames == len(numbers)
 
 
-def test_a_live_source_loses_nothing_if_there_is_room(client: redis.Redis) -> None:
+def test_a_live_source_loses_nothing_if_there_is_room_and_has_a_bounded_time_in_flight(client: redis.Redis) -> None:
     feed = started(client)
     feed.run(LiveFrames(15), NEVER)
     fed = [stamp.frame for chunk in chunks(client) for stamp in chunk.head.frames]
     assert fed == list(range(15))
     assert all(len(chunk.jpegs) <= 2 for chunk in chunks(client))
     assert (ending(client), ledger_of(client, KEYS).reasons) == (Ending("done"), {})
-
-
-def test_a_live_source_has_a_bounded_time_in_flight(client: redis.Redis) -> None:
-    feed = started(client)
-    stop, fed = threading.Event(), threading.Thread()
-    source = LiveFrames(1000, size=1, at={999: stop})
-    fed = threading.Thread(target=feed.run, args=(source, stop))
-    fed.start()
-    fed.join()
+    client.flushall()
+    stop = threading.Event()
+    started(client).run(LiveFrames(1000, size=1, at={999: stop}), stop)
     assert ledger_of(client, KEYS).in_flight <= LIVE_IN_FLIGHT_S * 2 + 1
     assert ledger_of(client, KEYS).balances
 
@@ -306,30 +285,11 @@ def test_a_lecture_that_is_forgotten_meanwhile_stays_forgotten(client: redis.Red
     with pytest.raises(LectureGone, match="lecture l1 was forgotten"):
         feed.push(next(iter_chunks(16)))
     assert list(client.scan_iter("lecture:*")) == []
-
-
-def test_a_feed_that_waits_for_room_notices_that_its_lecture_is_gone(client: redis.Redis) -> None:
-    feed = started(client, max_bytes=1)
-    feed.push(next(iter_chunks(1)))
+    waiting = started(client, max_bytes=1)
+    waiting.push(next(iter_chunks(1)))
     client.delete(KEYS.info)
     with pytest.raises(LectureGone):
-        feed.wait_for_room(1, NEVER)
-
-
-def test_pixels_and_heartbeat_are_renewed(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fed_lecture, "RENEW_EVERY_S", 0.0)
-    feed = started(client)
-    feed.push(next(iter_chunks(16)))
-    client.expire(KEYS.chunk(0), 5)
-    client.delete(KEYS.feeder)
-    feed.renew()
-    assert client.ttl(KEYS.chunk(0)) > 5
-    assert client.exists(KEYS.feeder)
-    feed.finish("done")
-    client.expire(KEYS.chunk(0), 5)
-    feed.renew()
-    assert client.ttl(KEYS.chunk(0)) > 5
-    assert not client.exists(KEYS.feeder)
+        waiting.wait_for_room(1, NEVER)
 
 
 def iter_chunks(frames: int) -> Iterator[Chunk]:

@@ -62,17 +62,13 @@ def test_forgetting_removes_all_keys_and_jobs_of_this_lecture_only(client: redis
     assert set(client.keys()) - {b"rq:queues"} == others
 
 
-def test_a_lecture_that_is_being_fed_is_not_forgotten(client: redis.Redis) -> None:
+def test_a_fed_lecture_is_not_forgotten_and_an_interrupted_forget_can_be_repeated(client: redis.Redis) -> None:
     keys = begin(client, "l")
     client.set(keys.feeder, 1, ex=30)
     with pytest.raises(LectureFed, match="'l' is being fed; stop its producer first"):
         forget(client, "l")
     assert client.exists(keys.info)
-
-
-def test_an_interrupted_forget_can_be_repeated(client: redis.Redis) -> None:
-    write(client, "l", [{"p01"}])
-    client.delete(LectureKeys("l").info)
+    client.delete(keys.feeder, keys.info)
     forget(client, "l")
     assert client.keys() == []
     with pytest.raises(LectureUnknown, match="no lecture 'l'"):

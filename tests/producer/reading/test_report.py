@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 import redis
 from msgspec import structs
-from typer.testing import CliRunner
 
-from producer.cli import app
 from producer.presentation.caution import CAUTION
 from producer.presentation.palette import STACK
 from producer.reading.analysis.moments import moments
@@ -28,6 +26,7 @@ from producer.reading.report.page import page, policy
 from producer.reading.report.tables import NOTHING
 from producer.reading.report.words import Content
 from producer.reading.report.writing import report
+from tests.processes import called
 from tests.producer.reading.scripted import scripted_events, scripted_timeline, write_scripted
 from tests.producer.reading.writing import begin, end
 from worker.contract.keys import LectureKeys
@@ -126,11 +125,32 @@ def test_moments_and_summary_are_written_in_words() -> None:
     assert re.search(r"displayed most\s*happiness 59%\s*then neutral 31%", text)
 
 
-def test_a_lecture_without_changes_has_no_moments_and_the_report_says_why() -> None:
-    assert "No change stood out" in read(content(scripted_timeline(3, 60, lambda *_: "neutral"))).text
-    assert (
-        "The lecture is too short. The 10 s before a moment" in read(content(scripted_timeline(3, 39, half_happy))).text
-    ), "too short to have any"
+def nobody(person: int, frame: int) -> str | None:
+    return None
+
+
+def afraid(person: int, frame: int) -> str | None:
+    return "fear"
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (scripted_timeline(3, 60, afraid), ["No change stood out"]),
+        (scripted_timeline(3, 39, half_happy), ["The lecture is too short. The 10 s before a moment"]),
+        (scripted_timeline(3, 20, half_happy, class_only=True), ["There is no band of uncertainty"]),
+        (scripted_timeline(1, 1, afraid), ["fear 88%", "A band of uncertainty needs at least 3 participants"]),
+        (scripted_timeline(0, 20, nobody), ["No face was found in any frame", "No face was found in any of them."]),
+        (
+            scripted_timeline(0, 0, nobody),
+            ["No frame was analysed, so there is", "No frame was analysed.", "so the models predicted nothing"],
+        ),
+    ],
+)
+def test_the_report_says_what_a_lecture_lacks(seen: Timeline, said: list[str]) -> None:
+    text = read(content(seen)).text
+    assert all(words in text for words in said)
+    assert seen.analysed or "No face was found" not in text
 
 
 def test_the_report_says_if_its_moments_do_not_stand_out() -> None:
@@ -169,26 +189,12 @@ def test_the_page_loads_nothing_and_runs_only_its_own_scripts() -> None:
     assert all(attributes["href"].startswith("#") for tag, attributes in elements if tag == "a" and attributes["href"])
 
 
-def test_a_lecture_without_faces_says_so_and_draws_nothing() -> None:
-    made = html(content(scripted_timeline(0, 20, lambda *_: None)))
-    assert "No face was found in any frame" in Text(made).text
+def test_the_least_lecture_has_a_table_and_one_without_faces_has_no_charts() -> None:
+    shown = read(content(scripted_timeline(1, 1, afraid)))
+    assert shown.tables["class-table"][1][:2] == ["0:00:00", "1.0"]
+    made = html(content(scripted_timeline(0, 20, nobody)))
     assert "<script" not in made
     assert "Participants" not in Text(made).text
-    assert "No face was found in any of them." in Text(made).text
-
-
-def test_a_lecture_without_frames_says_so_in_every_part() -> None:
-    shown = read(content(scripted_timeline(0, 0, lambda *_: None))).text
-    for words in ("No frame was analysed, so there is", "No frame was analysed.", "so the models predicted nothing"):
-        assert words in shown
-    assert "No face was found" not in shown
-
-
-def test_one_frame_of_one_participant_makes_a_report() -> None:
-    shown = read(content(scripted_timeline(1, 1, lambda *_: "fear")))
-    assert shown.tables["class-table"][1][:2] == ["0:00:00", "1.0"]
-    assert "fear 88%" in shown.text
-    assert "A band of uncertainty needs at least 3 participants" in shown.text
 
 
 def test_without_participants_the_report_shows_only_the_class() -> None:
@@ -197,11 +203,6 @@ def test_without_participants_the_report_shows_only_the_class() -> None:
     assert "p01" not in shown.text
     assert shown.tables.keys() == {"class-table"}
     assert "±" in shown.tables["class-table"][1][-2], "the spread of the class is not personal"
-
-
-def test_a_class_only_lecture_has_no_band_and_says_why() -> None:
-    class_alone = scripted_timeline(3, 20, half_happy, class_only=True)
-    assert "There is no band of uncertainty" in read(content(class_alone)).text
 
 
 def test_an_hour_with_250_participants_stays_small() -> None:
@@ -240,7 +241,7 @@ def test_shipped_models_are_shown_with_their_tests_and_others_as_unknown() -> No
     assert shipped_model_tests("") is None
 
 
-def test_the_charts_show_the_mean_shares() -> None:
+def test_the_charts_show_the_mean_shares_and_break_at_a_gap() -> None:
     seen = scripted_timeline(2, 40, half_happy)
     shown = chart_data(seen, [], {"p01": "Ann"})
     first = next(row for row in shown["class"] if row.get("step") == 0)
@@ -250,11 +251,8 @@ def test_the_charts_show_the_mean_shares() -> None:
     assert shown["strips"][0]["name"] == "Ann"
     assert [STACK[place] for place in shown["strips"][1]["shown"]] == ["neutral"] * 20
     assert shown["class"][-1]["t"] == 20.0
-
-
-def test_a_gap_of_the_class_breaks_its_charts() -> None:
-    shown = chart_data(scripted_timeline(1, 30, lambda _, frame: None if 10 <= frame < 20 else "fear"), [], {})
-    runs = {row["run"]: [each["t"] for each in shown["class"] if each["run"] == row["run"]] for row in shown["class"]}
+    away = chart_data(scripted_timeline(1, 30, lambda _, frame: None if 10 <= frame < 20 else "fear"), [], {})
+    runs = {row["run"]: [each["t"] for each in away["class"] if each["run"] == row["run"]] for row in away["class"]}
     assert runs == {0: [0, 1, 2, 3, 4, 5], 1: [10, 11, 12, 13, 14, 15]}
 
 
@@ -286,10 +284,9 @@ def test_a_lecture_in_redis_becomes_one_complete_file(client: redis.Redis, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
 
 
-def test_a_class_only_report_leaves_participants_out(client: redis.Redis, tmp_path: Path) -> None:
+def test_a_class_only_report_leaves_participants_out(client: redis.Redis, redis_url: str, tmp_path: Path) -> None:
     write_scripted(client, scripted_events(3, 40, half_happy))
-    arguments = ["report", "l", "-o", str(tmp_path / "r.html"), "--class-only", "--redis", _url(client)]
-    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert called("report", "l", "-o", tmp_path / "r.html", "--class-only", "--redis", redis_url)[0] == 0
     made = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "p01" not in Text(made).text
     assert json.loads(_data(made, "chart-data"))["strips"] == []
@@ -314,7 +311,7 @@ def test_a_report_that_fails_leaves_no_file(client: redis.Redis, tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_path_that_cannot_be_written_is_refused_in_one_line(client: redis.Redis, tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_is_refused(client: redis.Redis, redis_url: str, tmp_path: Path) -> None:
     begin(client, "l")
     end(client, "l")
     (tmp_path / "mine.html").write_text("mine")
@@ -325,9 +322,8 @@ def test_a_path_that_cannot_be_written_is_refused_in_one_line(client: redis.Redi
     ):
         with pytest.raises(ExportRefused, match=reason):
             report(client, "l", tmp_path / name)
-        done = CliRunner().invoke(app, ["report", "l", "-o", str(tmp_path / name), "--redis", _url(client)])
-        assert done.exit_code == 2
-        assert len(done.stderr.splitlines()) == 1
+        code, _, err = called("report", "l", "-o", tmp_path / name, "--redis", redis_url)
+        assert (code, len(err.splitlines())) == (2, 1)
     assert (tmp_path / "mine.html").read_text() == "mine"
 
 
@@ -335,7 +331,3 @@ def _data(made: str, name: str) -> str:
     found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', made, re.DOTALL)
     assert found
     return found[1]
-
-
-def _url(client: redis.Redis) -> str:
-    return f"unix://{client.connection_pool.connection_kwargs['path']}"

@@ -5,6 +5,7 @@ from typing import Any
 
 import redis
 
+from tests.lectures import begin_lecture
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import (
     EMOTIONS,
@@ -23,18 +24,7 @@ SCORES = dict.fromkeys(EMOTIONS, 0.04) | {"happiness": 0.76}
 
 
 def begin(client: redis.Redis, lecture: str, started: float = 1000.0) -> LectureKeys:
-    keys = LectureKeys(lecture)
-    info: dict[Any, Any] = {
-        "source": "a.mp4",
-        "status": "running",
-        "fps": 2,
-        "width": 640,
-        "height": 360,
-        "started": started,
-    }
-    client.hset(keys.info, mapping={**info, "sampled": 0, "published": 0, "dropped": 0, "failed": 0})
-    client.set(keys.state, b"{}")
-    return keys
+    return begin_lecture(client, lecture, started, (640, 360))
 
 
 def emotion(lecture: str, participant: str, frame: int, shown: str = "happiness") -> EmotionEvent:

@@ -1,5 +1,6 @@
 """Patches for a live page: from any edition they lead to the newest state."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from producer.serving.board import Board
 from tests.producer.reading.writing import class_, emotion, frame_events
 from tests.producer.serving.server import Page
 from worker.contract.lecture_hash import LectureInfo
-from worker.contract.messages import ClassEvent, EmotionEvent, Ledger
+from worker.contract.messages import ClassEvent, EmotionEvent, Event, Ledger
 
 INFO = LectureInfo("a.mp4", "running", 2, 640, 360, 1000.0)
 
@@ -22,10 +23,18 @@ def read(page: Page, board: Board) -> None:
     page.take(board.edition, msgspec.json.decode(msgspec.json.encode(board.patch(page.edition))))
 
 
-def begun(roster: Roster | None = None) -> Board:
+def begun(*events: Event, roster: Roster | None = None) -> Board:
+    """The board of a running lecture with these events."""
     board = Board("l", roster)
     board.begin(2)
+    add(board, events)
     return board
+
+
+def add(board: Board, events: Iterable[Event]) -> None:
+    for event in events:
+        board.add(event)
+    board.refresh()
 
 
 def shown(board: Board) -> Any:
@@ -45,15 +54,13 @@ events = st.lists(
 
 
 @given(st.lists(st.tuples(events, st.booleans()), max_size=6))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_page_that_skips_states_shows_the_same_as_a_new_page(
     steps: list[tuple[list[EmotionEvent | ClassEvent], bool]],
 ) -> None:
     board, page = begun(), Page()
     for some, reads in steps:
-        for event in some:
-            board.add(event)
-        board.refresh()
+        add(board, some)
         if reads:
             read(page, board)
     read(page, board)
@@ -61,14 +68,9 @@ def test_a_page_that_skips_states_shows_the_same_as_a_new_page(
 
 
 def test_a_patch_holds_only_changed_steps() -> None:
-    board, page = begun(), Page()
-    for event in frame_events("l", 0, ["p01"]):
-        board.add(event)
-    board.refresh()
+    board, page = begun(*frame_events("l", 0, ["p01"])), Page()
     read(page, board)
-    for event in frame_events("l", 9, ["p01"]):
-        board.add(event)
-    board.refresh()
+    add(board, frame_events("l", 9, ["p01"]))
     patch = board.patch(page.edition)
     assert not patch.whole
     assert [row.bin for row in patch.bins] == [4]
@@ -76,11 +78,7 @@ def test_a_patch_holds_only_changed_steps() -> None:
 
 
 def test_a_patch_has_the_published_values() -> None:
-    board = begun()
-    for event in [*frame_events("l", 0, ["p01", "p02"]), *frame_events("l", 1, [])]:
-        board.add(event)
-    board.refresh()
-    patch = board.patch(None)
+    patch = begun(*frame_events("l", 0, ["p01", "p02"]), *frame_events("l", 1, [])).patch(None)
     assert patch.now is not None
     assert (patch.now.frame, patch.now.faces, patch.now.scores) == (1, 0, None)
     (row,) = patch.bins
@@ -100,10 +98,7 @@ def test_an_unknown_edition_is_answered_with_everything() -> None:
 
 
 def test_a_forgotten_lecture_leaves_nothing() -> None:
-    board = begun()
-    for event in frame_events("l", 0, ["p01"]):
-        board.add(event)
-    board.refresh()
+    board = begun(*frame_events("l", 0, ["p01"]))
     board.forget()
     patch = board.patch(None)
     assert patch.standing.phase == "forgotten"
@@ -121,8 +116,6 @@ def test_a_lost_connection_is_shown_until_redis_is_back() -> None:
 
 
 def test_names_come_from_the_roster() -> None:
-    board = begun(Roster({"p01": "Alice"}, [Tile("<b>Bob</b>", (0, 0, 640, 360))]))
-    for event in frame_events("l", 0, ["p01", "p02"]):
-        board.add(event)
-    board.refresh()
+    roster = Roster({"p01": "Alice"}, [Tile("<b>Bob</b>", (0, 0, 640, 360))])
+    board = begun(*frame_events("l", 0, ["p01", "p02"]), roster=roster)
     assert [each.name for each in board.patch(None).participants] == ["Alice", "<b>Bob</b>"]

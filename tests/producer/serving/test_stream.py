@@ -7,12 +7,10 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import pytest
 import redis
 
 from producer.embedded.server import private_redis
@@ -121,9 +119,7 @@ def test_redis_may_go_and_come_back() -> None:
             assert page.until(stream, connected=True, read=4).bins[1][:3] == [1, 2, 2.0]
 
 
-def test_serve_and_ingest_share_the_private_redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.delenv("REDIS_URL", raising=False)
+def test_serve_and_ingest_share_the_private_redis() -> None:
     with (
         serving(None, "l") as address,
         private_redis() as url,

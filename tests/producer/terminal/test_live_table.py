@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from io import StringIO
-from pathlib import Path
 
 import pytest
 import redis
@@ -18,7 +17,7 @@ from producer.reading.lectures import read_lecture
 from producer.terminal import live_table
 from producer.terminal.live_table import NOT_SEEN, LiveTable, Screen
 from tests.processes import eventually
-from tests.producer.reading.writing import begin, class_, commit, emotion, end, frame_events, write
+from tests.producer.reading.writing import begin, class_, commit, emotion, end, frame_events
 from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Ledger
 
 
@@ -69,6 +68,10 @@ def test_a_history_has_one_block_a_second_and_points_where_not_seen() -> None:
     screen = shown([["p01"]] * 4 + [[]] * 4 + [["p01"]] * 2)
     (line,) = [line for line in drawn(screen) if line.startswith("p01")]
     assert line.split()[1] == "██··█"
+    late = Screen("l")
+    for frame in (4, 5, 0, 1, 2, 3):
+        late.add(emotion("l", "p01", frame))
+    assert "███  █ happiness" in "\n".join(drawn(late)), "late sightings go to the block of their time"
 
 
 def test_without_colours_letters_show_what_was_displayed() -> None:
@@ -77,13 +80,6 @@ def test_without_colours_letters_show_what_was_displayed() -> None:
     lines = drawn(screen)
     assert ["p01", "H", "H", "happiness", "76%"] in [line.split() for line in lines]
     assert "H happiness  U surprise  N neutral  A anger  D disgust  S sadness  F fear" in lines
-
-
-def test_late_sightings_go_to_the_block_of_their_time() -> None:
-    screen = Screen("l")
-    for frame in (4, 5, 0, 1, 2, 3):
-        screen.add(emotion("l", "p01", frame))
-    assert "███  █ happiness" in "\n".join(drawn(screen))
 
 
 def test_away_participants_come_last_with_the_time_since_they_were_seen() -> None:
@@ -115,19 +111,15 @@ def test_names_come_from_the_roster_and_are_never_markup() -> None:
     assert any(line.startswith("[red]Alice[/red] (p01)") for line in drawn(shown([["p01"]], names)))
 
 
-def test_a_lecture_of_the_class_only_says_so() -> None:
-    screen = Screen("l")
-    screen.add(class_("l", 0, 12))
-    assert "nothing is published per person" in drawn(screen)
-
-
-def test_before_the_first_event_it_says_that_it_waits(client: redis.Redis) -> None:
+def test_it_says_that_it_waits_and_that_nothing_is_published_per_person(client: redis.Redis) -> None:
     client.set(begin(client, "l").feeder, b"1")
     screen = Screen("l")
     screen.standing = read_lecture(client, "l")
     lines = drawn(screen)
     assert lines[0] == "l  0:00:00  waiting for events"
     assert lines[-1] == "0 frames sampled: 0 published"
+    screen.add(class_("l", 0, 12))
+    assert "nothing is published per person" in drawn(screen)
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -184,31 +176,20 @@ class Watching:
         return bool(some)
 
 
-def test_it_follows_a_lecture_and_leaves_its_last_state_on_the_terminal(redis_url: str, client: redis.Redis) -> None:
+@pytest.mark.parametrize("ends_by", ["its end", "Ctrl-C"])
+def test_it_follows_a_lecture_and_leaves_its_last_state_on_the_terminal(
+    redis_url: str, client: redis.Redis, ends_by: str
+) -> None:
     begin(client, "l")
     watching = Watching(redis_url, "l", "--from-start")
     commit(client, "l", frame_events("l", 0, ["p01", "p02"]))
     eventually(lambda: watching.saw("happiness 76%"))
-    end(client, "l")
-    eventually(lambda: watching.saw("done: 0 frames sampled"))
-    assert watching.close() == 0
+    if ends_by == "Ctrl-C":
+        watching.process.send_signal(signal.SIGINT)
+        assert watching.close() == 130
+        assert "Traceback" not in watching.text
+    else:
+        end(client, "l")
+        eventually(lambda: watching.saw("done: 0 frames sampled"))
+        assert watching.close() == 0
     assert watching.text.rstrip().endswith("\x1b[?25h"), "the cursor is back"
-
-
-def test_ctrl_c_ends_it(redis_url: str, client: redis.Redis) -> None:
-    begin(client, "l")
-    commit(client, "l", frame_events("l", 0, ["p01"]))
-    watching = Watching(redis_url, "l", "--from-start")
-    eventually(lambda: watching.saw("p01"))
-    watching.process.send_signal(signal.SIGINT)
-    assert watching.close() == 130
-    assert "Traceback" not in watching.text
-    assert "\x1b[?25h" in watching.text, "the cursor is back"
-
-
-def test_output_that_is_not_a_terminal_gets_plain_lines(redis_url: str, client: redis.Redis, tmp_path: Path) -> None:
-    write(client, "l", [["p01"]])
-    command = [sys.executable, "-m", "producer", "watch", "l", "--from-start", "--redis", redis_url]
-    environment = {**os.environ, "FORCE_COLOR": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
-    assert done.stdout.splitlines() == ["0:00:00  p01  happiness  76%", "done: 0 frames sampled: 0 published"]

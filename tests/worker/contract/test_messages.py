@@ -1,8 +1,7 @@
 """Keys, messages and the ledger, written and read; and URLs without their credentials."""
 
-import re
+from string import ascii_letters, digits
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +22,7 @@ from worker.contract.messages import (
     encode,
 )
 
-IDS = st.from_regex(re.compile(r"[A-Za-z0-9_-]{1,64}"), fullmatch=True)
+IDS = st.text(ascii_letters + digits + "_-", min_size=1, max_size=64)
 
 
 @given(IDS, IDS)
@@ -59,14 +58,31 @@ def test_a_chunk_is_read_from_its_hash_as_it_was_written(pictures: list[bytes], 
     [
         {},
         {b"head": b"no json"},
-        {b"head": b'{"frames": [[0, 0]], "width": 1, "height": 1}'},
-        {b"head": b'{"frames": [{"frame": 0, "t": 0}], "width": 1, "height": 1}'},
-        {b"head": b'{"frames": [], "width": 0, "height": 1}'},
         {b"head": b'{"frames": [{"frame": -1, "t": 0}], "width": 1, "height": 1}', b"0": b""},
+        *(
+            {b"head": head}
+            for head in (
+                b'{"frames": [[0, 0]], "width": 1, "height": 1}',
+                b'{"frames": [{"frame": 0, "t": 0}], "width": 1, "height": 1}',
+                b'{"frames": [], "width": 0, "height": 1}',
+                b'{"frames": [], "width": 65537, "height": 1}',
+                b'{"frames": [], "width": 1, "height": 1, "v": 2}',
+            )
+        ),
+        *(
+            {b"head": b'{"frames": [{"frame": %s, "t": %s}], "width": 1, "height": 1}' % number_and_time, b"0": b""}
+            for number_and_time in (
+                (b"1e300", b"0"),
+                (b"9007199254740993", b"0"),
+                (b"0", b"-1"),
+                (b"0", b"1e300"),
+                (b"0", b"NaN"),
+            )
+        ),
     ],
 )
 def test_a_hash_that_is_not_a_chunk_is_refused(fields: dict[bytes, bytes]) -> None:
-    with pytest.raises((ValueError, msgspec.ValidationError)):
+    with pytest.raises(ValueError):  # noqa: PT011  # any of msgspec's, which are ValueErrors
         Chunk.from_hash(fields)
 
 

@@ -15,23 +15,16 @@ def face(scores: ScoreVector, width: float = 90.0, detection: float = 0.95) -> F
     return FaceObservation((0.0, 0.0, width, width), detection, scores, {}, b"")
 
 
-def test_a_clear_change_of_expression_is_followed_at_once() -> None:
+def test_a_clear_change_is_followed_at_once_a_small_one_is_averaged_and_old_scores_do_not_persist() -> None:
     assert smoothed_scores(CALM, face(HAPPY), 0.5) == HAPPY
-
-
-def test_a_small_difference_is_averaged_away() -> None:
-    after = smoothed_scores(CALM, face(NEARLY_CALM), 0.5)
-    assert 0.05 < after[0] < 0.075  # less than half of the way
+    assert 0.05 < smoothed_scores(CALM, face(NEARLY_CALM), 0.5)[0] < 0.075, "less than half of the way"
+    assert abs(smoothed_scores(CALM, face(NEARLY_CALM), 20.0)[0] - 0.1) < 0.001
 
 
 def test_a_small_or_uncertain_face_changes_the_scores_little() -> None:
     near, far = smoothed_scores(CALM, face(HAPPY), 0.5), smoothed_scores(CALM, face(HAPPY, width=9.0), 0.5)
     uncertain = smoothed_scores(CALM, face(HAPPY, detection=0.3), 0.5)
     assert far[3] < uncertain[3] < near[3]
-
-
-def test_old_scores_do_not_persist() -> None:
-    assert abs(smoothed_scores(CALM, face(NEARLY_CALM), 20.0)[0] - 0.1) < 0.001
 
 
 weights = st.lists(st.floats(0.001, 1), min_size=7, max_size=7)

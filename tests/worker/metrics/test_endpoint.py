@@ -21,30 +21,43 @@ from tests.faults.altered import environment
 from tests.gallery import gallery_pages
 from tests.lectures import await_end, begin_lecture, chunks_of, push_chunk
 from tests.processes import eventually, worker_pids, workers
-from tests.scraping import Scrape, check_with_promtool, counted, get, listening_hosts, scrape, serves
+from tests.scraping import Scrape, check_with_promtool, get, listening_hosts, scrape, serves
 from tests.streams import free_port
 from worker.contract.environment import EMBEDDED, METRICS_FOLDER
-from worker.contract.jobs import MAX_JOB_RETRIES
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.messages import Chunk
 from worker.contract.queue import enqueue_chunk, frame_queue
 from worker.metrics import redis_collector
 from worker.metrics.counters import STEPS
 from worker.metrics.exposition import PortRefused, exposed
-from worker.running.process import chunk_worker
 
 PAGES = list(gallery_pages(4, 12, fps=2, size=(640, 360)))
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def temporary_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.delenv("REDIS_URL", raising=False)
 
 
-def begin(client: redis.Redis) -> LectureKeys:
-    client.sadd(RUNNING, "l")
-    return begin_lecture(client, "l")
+IMPORT_HOOK = f"""
+import os, sys
+from importlib.abc import MetaPathFinder
+
+class Finder(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name in ("worker.metrics", "prometheus_client"):
+            with open(os.environ["IMPORTS"], "a") as file:
+                print(os.getpid(), name, {METRICS_FOLDER!r} in os.environ, file=file)
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def importing_env(folder: Path) -> dict[str, str]:
+    """An environment in which every import of the metrics is written to `folder`/imports."""
+    (folder / "sitecustomize.py").write_text(IMPORT_HOOK)
+    path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path, "IMPORTS": str(folder / "imports")}
 
 
 def feed(client: redis.Redis, keys: LectureKeys, number: int, chunk: Chunk) -> None:
@@ -90,7 +103,8 @@ def test_the_counts_of_all_processes_agree_with_the_ledger_and_never_go_down_whe
 ) -> None:
     *chunks, ending = chunks_of(PAGES, 3)
     chunks[1].jpegs[0] = b"not a picture"
-    keys, port = begin(client), free_port()
+    client.sadd(RUNNING, "l")
+    keys, port = begin_lecture(client, "l"), free_port()
     seen: list[Scrape] = []
 
     def scraped_with_all_jobs() -> bool:
@@ -103,8 +117,9 @@ def test_the_counts_of_all_processes_agree_with_the_ledger_and_never_go_down_whe
         is_over = seen[-1].value("redis_up") == 1 and seen[-1].by("lecture", "lecture_participants") == {}
         return is_over and processes == 2 and jobs >= len(chunks) + 1
 
-    with workers(redis_url, 2, "--metrics-port", str(port)):
+    with workers(redis_url, 2, "--metrics-port", str(port), env=importing_env(tmp_path)) as supervisor:
         eventually(lambda: len(worker_pids(client)) == 2)
+        pids = {supervisor.pid, *worker_pids(client)}
         with scraped_all_the_time(port):
             for number, chunk in enumerate(chunks):
                 feed(client, keys, number, chunk)
@@ -139,6 +154,12 @@ def test_the_counts_of_all_processes_agree_with_the_ledger_and_never_go_down_whe
         check_with_promtool(each.text)
         assert "p01" not in each.text
 
+    imports = [line.split() for line in (tmp_path / "imports").read_text().splitlines()]
+    assert {(int(pid), name) for pid, name, _ in imports} >= {
+        (pid, name) for pid in pids for name in ("worker.metrics", "prometheus_client")
+    }
+    assert {is_set for _, _, is_set in imports} == {"True"}, "the folder of the metrics is set before"
+
 
 def test_only_metrics_and_health_are_served_and_only_at_the_given_address(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -172,16 +193,6 @@ def test_without_processes_or_redis_health_is_503_and_metrics_are_still_served(
     with exposed("127.0.0.1", port, f"redis://me:SECRET@127.0.0.1:{free_port()}", lambda: 1):
         eventually(lambda: get(port, "/healthz") == (503, "Redis does not answer\n"))
         assert scrape(port).value("redis_up") == 0
-
-
-def test_retries_of_a_job_are_counted_until_its_frames_fail(client: redis.Redis) -> None:
-    retries, failed = (counted(name, reason="expired") for name in ("job_retries", "frames_failed"))
-    keys = begin(client)
-    feed(client, keys, 0, chunks_of(PAGES[:3], 3)[0])
-    client.delete(keys.chunk(0))
-    chunk_worker(client, "w").work(max_jobs=1 + MAX_JOB_RETRIES)
-    assert counted("job_retries", reason="expired") == retries + MAX_JOB_RETRIES
-    assert counted("frames_failed", reason="expired") == failed + 3
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "", "a..b", "192.0.2.1"])
@@ -220,38 +231,6 @@ def test_embedded_workers_serve_no_metrics(redis_url: str, monkeypatch: pytest.M
         assert "metrics" not in until_started(supervisor)
         assert listening_hosts(port) == set()
         assert list(tmp_path.glob("lecturepulse-metrics-*")) == []
-
-
-IMPORT_HOOK = f"""
-import os, sys
-from importlib.abc import MetaPathFinder
-
-class Finder(MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name in ("worker.metrics", "prometheus_client"):
-            with open(os.environ["IMPORTS"], "a") as file:
-                print(os.getpid(), name, {METRICS_FOLDER!r} in os.environ, file=file)
-
-sys.meta_path.insert(0, Finder())
-"""
-
-
-def test_no_process_imports_the_metrics_before_their_folder_is_set(
-    client: redis.Redis, redis_url: str, tmp_path: Path
-) -> None:
-    (tmp_path / "sitecustomize.py").write_text(IMPORT_HOOK)
-    imports = tmp_path / "imports"
-    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
-    port = str(free_port())
-    with workers(
-        redis_url, 1, "--metrics-port", port, env={**os.environ, "PYTHONPATH": path, "IMPORTS": str(imports)}
-    ) as supervisor:
-        eventually(lambda: worker_pids(client))
-        pids = {supervisor.pid, *worker_pids(client)}
-    found = [line.split() for line in imports.read_text().splitlines()]
-    modules = ("worker.metrics", "prometheus_client")
-    assert {(int(pid), name) for pid, name, _ in found} >= {(pid, name) for pid in pids for name in modules}
-    assert {is_set for _, _, is_set in found} == {"True"}
 
 
 def until_started(supervisor: subprocess.Popen[str]) -> str:

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.gallery import gallery_pages, portraits, tiles
@@ -52,26 +52,14 @@ def test_noise_flat_colour_and_text_have_no_face(detector: FaceDetector) -> None
         assert detector.detect_in_picture(picture) == []
 
 
-def test_in_consecutive_frames_the_same_faces_are_found_as_in_single_pictures(detector: FaceDetector) -> None:
-    pages = list(gallery_pages(9, 6, fps=2))
-    followed = list(detector.detect_in_frames(pages))
-    assert [len(faces) for faces in followed] == [9] * 6
-
-
 def test_a_person_that_joins_in_the_middle_of_a_chunk_is_found_in_that_frame(detector: FaceDetector) -> None:
     two, four = next(gallery_pages(2, 1)), next(gallery_pages(4, 1))
     empty = np.full_like(two, 24)
-    assert [len(faces) for faces in detector.detect_in_frames([empty, two, two, four, four, empty])] == [
-        0,
-        2,
-        2,
-        4,
-        4,
-        0,
-    ]
+    found = detector.detect_in_frames([empty, two, two, four, four, empty])
+    assert [len(faces) for faces in found] == [0, 2, 2, 4, 4, 0]
 
 
-@pytest.mark.parametrize("people", [1, 25])
+@pytest.mark.parametrize("people", [1, 9, 25])
 def test_following_faces_searches_far_fewer_windows(
     detector: FaceDetector, monkeypatch: pytest.MonkeyPatch, people: int
 ) -> None:
@@ -83,12 +71,12 @@ def test_following_faces_searches_far_fewer_windows(
         return search_window(image, window)
 
     monkeypatch.setattr(detector, "_search_window", counted)
-    pages = list(gallery_pages(people, 8, fps=2))
+    pages = list(gallery_pages(people, 6, fps=2))
     for page in pages:
         detector.detect_in_picture(page)
     single = len(searched)
     found = list(detector.detect_in_frames(pages))
-    assert [len(faces) for faces in found] == [people] * 8
+    assert [len(faces) for faces in found] == [people] * 6
     assert len(searched) - single < single / 2
 
 
@@ -110,7 +98,6 @@ def test_a_person_that_sits_down_at_another_place_is_found_in_that_frame(detecto
 squares = st.tuples(st.floats(-50, 1900), st.floats(-50, 1000), st.floats(8, 400)).map(lambda b: (*b, b[2]))
 
 
-@settings(deadline=None)
 @given(st.lists(squares, max_size=30))
 def test_every_face_is_followed_in_a_window_in_which_it_is_large_enough_and_has_a_margin(boxes: list[Box]) -> None:
     around = windows_around([Detection(box, 0.9) for box in boxes])

@@ -5,14 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.perception.preprocessing import (
-    CROP_RISE,
-    CROP_SCALE,
-    Image,
-    face_crop,
-    network_pixels,
-    padded_square,
-)
+from worker.perception.preprocessing import CROP_RISE, CROP_SCALE, Image, face_crop, network_pixels, padded_square
 
 
 def numbered(width: int, height: int) -> Image:

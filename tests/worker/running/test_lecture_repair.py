@@ -21,8 +21,7 @@ from worker.running.lecture_repair import LectureRepair
 
 
 class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
+    now = 0.0
 
     def __call__(self) -> float:
         return self.now
@@ -64,10 +63,6 @@ def info_of(client: redis.Redis, keys: LectureKeys) -> LectureInfo:
     return LectureInfo.from_hash(cast(dict[bytes, bytes], client.hgetall(keys.info)))
 
 
-def status(client: redis.Redis, keys: LectureKeys) -> str:
-    return info_of(client, keys).status
-
-
 def progress(client: redis.Redis, keys: LectureKeys) -> LectureProgress:
     state = client.get(keys.state)
     assert isinstance(state, bytes)
@@ -78,7 +73,7 @@ def test_a_lecture_whose_producer_is_gone_for_long_is_stopped(
     client: redis.Redis, keys: LectureKeys, repair: LectureRepair, clock: Clock
 ) -> None:
     wait(repair, clock, ABANDONED_S - FEEDER_TTL_S - 10)
-    assert status(client, keys) == "running"
+    assert info_of(client, keys).status == "running"
     wait(repair, clock, 10)
     info = info_of(client, keys)
     assert (info.status, info.reason, info.ended is not None) == ("stopped", ABANDONED, True)
@@ -97,7 +92,7 @@ def test_a_lecture_that_is_fed_goes_on(
     wait(repair, clock, 20)
     client.delete(keys.feeder)
     wait(repair, clock, 20)
-    assert status(client, keys) == "running", "the time before its producer came back does not count"
+    assert info_of(client, keys).status == "running", "the time before its producer came back does not count"
 
 
 def test_all_fed_chunks_are_committed_before_the_lecture_is_stopped(
@@ -108,11 +103,11 @@ def test_all_fed_chunks_are_committed_before_the_lecture_is_stopped(
     client.hdel(keys.in_flight, "0")
     client.hset(keys.in_flight, "2", b'{"frames":2,"size":9}')
     wait(repair, clock, 2 * ABANDONED_S)
-    assert status(client, keys) == "running"
+    assert info_of(client, keys).status == "running"
     store(client, keys, 2, third)
     commit(client, "l")
     wait(repair, clock, 0)
-    assert status(client, keys) == "stopped"
+    assert info_of(client, keys).status == "stopped"
     assert ledger_of(client, keys).published == 6
 
 
@@ -178,7 +173,7 @@ def test_a_chunk_that_was_stored_again_after_its_commit_is_no_longer_in_flight(
 ) -> None:
     client.hset(keys.in_flight, "0", encode(InFlight(2, 9)))
     wait(repair, clock, ABANDONED_S)
-    assert status(client, keys) == "stopped"
+    assert info_of(client, keys).status == "stopped"
     assert ledger_of(client, keys).balances
 
 

@@ -16,34 +16,20 @@ def times(pictures: list[tuple[float | None, float]]) -> list[float]:
     return [clock.at(stamp, came) for stamp, came in pictures]
 
 
-def test_a_segment_that_arrives_at_once_keeps_its_times() -> None:
+def test_a_segment_that_arrives_at_once_and_a_network_delay_do_not_change_the_times() -> None:
     assert times([(7000 + t, 50.0) for t in PICTURES]) == pytest.approx(PICTURES)
-
-
-def test_a_network_delay_does_not_change_the_times() -> None:
     delayed = [(t, t if t < 1 else max(t, 3.0)) for t in PICTURES]
     assert times(list(delayed)) == PICTURES
 
 
-def test_a_stream_clock_that_jumps_is_replaced_by_the_wall_clock() -> None:
+def test_a_stream_clock_that_jumps_stands_still_or_is_missing_is_replaced_by_the_wall_clock() -> None:
     assert times([(95443.0, 10.0), (95443.5, 10.5), (0.0, 11.0), (0.5, 11.5)]) == [0.0, 0.5, 1.0, 1.5]
     assert times([(0.0, 10.0), (0.5, 10.5), (95443.0, 11.0), (95443.5, 11.5)]) == [0.0, 0.5, 1.0, 1.5]
-
-
-def test_a_stream_clock_that_stood_still_is_replaced_by_the_wall_clock() -> None:
     assert times([(0.0, 0.0), (0.04, 60.0), (0.08, 60.04)]) == [0.0, 60.0, 60.04]
-
-
-def test_pictures_without_a_stamp_have_their_arrival_times() -> None:
     assert times([(None, 5.0), (None, 5.5), (None, 7.0)]) == [0.0, 0.5, 2.0]
 
 
-@given(
-    st.lists(
-        st.tuples(st.none() | st.floats(-1e5, 1e5), st.floats(0, 100)),
-        min_size=1,
-    )
-)
+@given(st.lists(st.tuples(st.none() | st.floats(-1e5, 1e5), st.floats(0, 100)), min_size=1))
 def test_whatever_the_stamps_are_time_never_decreases_and_is_never_far_behind(
     steps: list[tuple[float | None, float]],
 ) -> None:

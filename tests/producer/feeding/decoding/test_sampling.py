@@ -70,30 +70,22 @@ def test_sampling_reads_one_picture_ahead_and_no_further(recording: Recording, f
         assert taken[-1] <= sample.picture + 1
 
 
-def test_a_millisecond_of_rounding_neither_loses_a_picture_nor_adds_one() -> None:
-    as_matroska_has_them = [TimedPicture(round(n / 30, 3), 0.033, n) for n in range(60)]
-    assert [sample.picture for sample in sampled(as_matroska_has_them, 30)] == list(range(60))
-
-
-def test_times_that_run_backwards_do_not_stop_the_clock() -> None:
-    jittery = [TimedPicture(t, 0.5, number) for number, t in enumerate([0.0, 0.5, 0.49, 1.0])]
-    assert [sample.picture for sample in sampled(jittery, 2)] == [0, 2, 3]
-
-
-def test_no_picture_gives_no_sample() -> None:
-    assert list(sampled([], 2)) == []
-
-
-def test_a_still_picture_gives_one_sample() -> None:
-    assert list(sampled([TimedPicture(7.0, 0.0, "still")], 60)) == [Sample(0, 0.0, "still")]
+@pytest.mark.parametrize(
+    ("pictures", "fps", "samples"),
+    [
+        ([], 2, []),
+        ([TimedPicture(7.0, 0.0, 5)], 60, [5]),
+        ([TimedPicture(t, 0.5, number) for number, t in enumerate([0.0, 0.5, 0.49, 1.0])], 2, [0, 2, 3]),
+        ([TimedPicture(round(n / 30, 3), 0.033, n) for n in range(60)], 30, list(range(60))),
+    ],
+    ids=["none", "a still picture", "times that run backwards", "times in milliseconds, as Matroska has them"],
+)
+def test_odd_recordings_are_sampled(pictures: list[TimedPicture[int]], fps: float, samples: list[int]) -> None:
+    assert list(sampled(pictures, fps)) == [Sample(k, k / fps, number) for k, number in enumerate(samples)]
 
 
 @pytest.mark.parametrize("fps", [0, -1, 1000, 60.001, float("nan"), float("inf")])
 def test_a_rate_out_of_range_is_refused_with_the_range(fps: float) -> None:
     with pytest.raises(ValueError, match=rf"^fps {fps:g} is out of range: give more than 0 and at most 60"):
         checked_fps(fps)
-
-
-@pytest.mark.parametrize("fps", [0.01, 2, 60])
-def test_a_rate_in_range_is_accepted(fps: float) -> None:
-    assert checked_fps(fps) == fps
+    assert [checked_fps(good) for good in (0.01, 2, 60)] == [0.01, 2, 60]

@@ -92,16 +92,12 @@ def test_stop_completes_the_frame(tmp_path: Path) -> None:
     assert source.shortfall is None
 
 
-def test_if_one_recording_cannot_be_opened_all_are_closed(tmp_path: Path) -> None:
+def test_if_one_recording_cannot_be_opened_or_is_live_all_are_closed(tmp_path: Path) -> None:
     video = film(tmp_path / "a.mp4", pictures=25)
-    with pytest.raises(SourceError, match=r"b\.mp4: no such file"):
-        opened(alice=video, bob=tmp_path / "b.mp4")
-
-
-def test_a_live_source_cannot_be_one_of_several(tmp_path: Path) -> None:
-    video = film(tmp_path / "a.mp4", pictures=25)
-    with (
-        served_stream("mpegts") as url,
-        pytest.raises(SourceError, match=r"is live; only recordings can be ingested together"),
-    ):
-        open_sources([SourceRequest(str(video), "alice"), SourceRequest(url, "bob")], 2)
+    with served_stream("mpegts") as url:
+        for other, reason in (
+            (str(tmp_path / "b.mp4"), r"b\.mp4: no such file"),
+            (url, "is live; only recordings can be"),
+        ):
+            with pytest.raises(SourceError, match=reason):
+                open_sources([SourceRequest(str(video), "alice"), SourceRequest(other, "bob")], 2)

@@ -21,6 +21,7 @@ from producer.feeding.sources.request import SourceRequest, source_requests
 )
 def test_a_name_before_an_equals_sign_names_the_person(words: list[str], asked: list[tuple[str, str | None]]) -> None:
     assert source_requests(words) == asked
+    assert source_requests(["alice=a.mp4"]) == source_requests(["a.mp4"], "alice")
 
 
 def test_a_file_that_exists_is_a_source_whatever_it_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,10 +29,6 @@ def test_a_file_that_exists_is_a_source_whatever_it_is_called(tmp_path: Path, mo
     (tmp_path / "take=2.mp4").touch()
     assert source_requests(["take=2.mp4"]) == [SourceRequest("take=2.mp4", None)]
     assert source_requests(["alice=take=2.mp4"]) == [SourceRequest("take=2.mp4", "alice")]
-
-
-def test_the_person_of_a_single_recording_can_be_named_in_two_ways() -> None:
-    assert source_requests(["alice=a.mp4"]) == source_requests(["a.mp4"], "alice")
 
 
 @pytest.mark.parametrize(

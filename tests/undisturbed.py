@@ -1,4 +1,4 @@
-"""A small lecture, and its events if nothing goes wrong."""
+"""A small lecture for workers, and its events if nothing goes wrong."""
 
 from functools import cache
 
@@ -19,13 +19,10 @@ def chunks() -> list[Chunk]:
 
 def undisturbed(client: redis.Redis) -> dict[str, list[Event]]:
     """The events of the lecture "l" of these chunks, processed by one worker in this process."""
-    client.flushall()
     keys = feed_lecture(client, "l", chunks())
     chunk_worker(client, "undisturbed").work(max_jobs=len(chunks()), logging_level="WARNING")
     await_end(client, keys)
-    events = events_of(client, keys)
-    client.flushall()
-    return events
+    return events_of(client, keys)
 
 
 @cache
