@@ -19,7 +19,7 @@ from producer.presentation.caution import CAUTION
 from producer.presentation.web import shared_script, shared_style
 from producer.reading.analysis.names import Roster
 from producer.reading.lectures import Lecture, LectureUnknown, list_lectures, participants, read_lecture
-from producer.serving.channel import MAX_EVENTS, follow_channel, is_over, read_page
+from producer.serving.channel import MAX_PAGE_EVENTS, follow_channel, is_over, read_page
 from producer.serving.entries import START
 from producer.serving.reader import Readers, TooManyReaders
 from producer.serving.stream import HEARTBEAT, HEARTBEAT_S, RETRY, EventStream, Streams, message
@@ -211,8 +211,8 @@ def _position(text: str) -> str:
 
 
 def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_EVENTS):
-        raise BadRequest(f"limit {text[:80]!r} is not a number from 1 to {MAX_EVENTS}")
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_PAGE_EVENTS):
+        raise BadRequest(f"limit {text[:80]!r} is not a number from 1 to {MAX_PAGE_EVENTS}")
     return int(text)
 
 

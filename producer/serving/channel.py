@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from producer.serving.entries import entries_behind, last_entry
 from worker.contract.messages import EndEvent, Event
 
-MAX_EVENTS = 10_000
+MAX_PAGE_EVENTS = 10_000
 """Events in one answer: about 6 MB."""
 
 # Events sent at once, and seconds between two reads while nothing comes.

@@ -35,7 +35,7 @@ MAX_ENTRIES = 1000
 LINGER_S = 60.0
 
 # Participants on a page; further ones are left out. A lecture has more only if something is wrong.
-MAX_PARTICIPANTS = 250
+MAX_SHOWN_PARTICIPANTS = 250
 
 # A reader with 49 participants takes about 15 MB, one with 250 about 70 MB.
 MAX_READERS = 16
@@ -163,7 +163,7 @@ class Reader:
         """Stream -> the position up to which it was read, for the class and every participant."""
         positions = {self._keys.class_: START, **known}
         participants: Any = self._client.hkeys(self._keys.participants)
-        for participant in sorted(participants)[:MAX_PARTICIPANTS]:
+        for participant in sorted(participants)[:MAX_SHOWN_PARTICIPANTS]:
             positions.setdefault(self._keys.participant(participant.decode()), START)
         return positions
 

@@ -31,7 +31,7 @@ RECENT_S = 10.0
 """Seconds of media time that a lecture's gauges cover."""
 
 # Events that are read per lecture to cover RECENT_S. At 2 frames per second 20 are enough.
-MAX_EVENTS = 50
+MAX_RECENT_EVENTS = 50
 
 # Scrapes within this time get the same answer, so that many scrapes do not load Redis.
 CACHE_S = 1.0
@@ -135,7 +135,7 @@ def _lecture_samples(
     """Lecture, name, further labels and value of each sample."""
     with client.pipeline(transaction=False) as pipe:
         for keys, _ in running:
-            pipe.xrevrange(keys.class_, count=MAX_EVENTS)
+            pipe.xrevrange(keys.class_, count=MAX_RECENT_EVENTS)
             pipe.hvals(keys.participants)
         answers = pipe.execute(raise_on_error=False)
     for (keys, info), entries, spans in zip(running, answers[::2], answers[1::2], strict=True):
