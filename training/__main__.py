@@ -1,5 +1,12 @@
-"""`python -m training`: the command `training`, from a checkout."""
+"""`python -m training` is the same as `training`."""
 
-from training.cli import main
+from worker.contract.start import start
 
-main()
+
+def main() -> None:
+    """Run the command line."""
+    start("training.cli")
+
+
+if __name__ == "__main__":
+    main()

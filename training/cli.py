@@ -10,8 +10,7 @@ from training.commands.fit import fit
 from training.commands.prepare import prepare
 from training.commands.quantize import quantize
 from training.commands.reproduce import reproduce
-from worker.contract.command_line import Command, Version, print_error
-from worker.contract.command_line import run as run_app
+from worker.contract.command_line import Command, Version, run
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 for command in (prepare, fit, quantize, ensemble, evaluate, reproduce):
@@ -20,12 +19,7 @@ for command in (prepare, fit, quantize, ensemble, evaluate, reproduce):
 
 def main() -> None:
     """Run the command line. Every error is one line on standard error."""
-    try:
-        code = run_app(app, "training")
-    except typer.Abort:
-        print_error("training", "interrupted; run the same command to continue")
-        code = 1
-    sys.exit(code)
+    sys.exit(run(app, "training"))
 
 
 @app.callback()

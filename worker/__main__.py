@@ -1,16 +1,11 @@
-"""`python -m worker` is `worker`."""
+"""`python -m worker` is the same as `worker`."""
 
-from worker.contract.credentials import hide_credentials
+from worker.contract.start import start
 
 
 def main() -> None:
-    """Run the command line, after the credentials in it are hidden."""
-    hide_credentials()
-    try:
-        from worker.cli import main
-    except KeyboardInterrupt:  # loading takes a second
-        raise SystemExit(130) from None
-    main()
+    """Run the command line."""
+    start("worker.cli")
 
 
 if __name__ == "__main__":
