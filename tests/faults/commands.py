@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
@@ -37,8 +38,13 @@ def producing(*words: object, **constants: float) -> Iterator[subprocess.Popen[s
 
 def finished(process: subprocess.Popen[str], patience: float = 100) -> tuple[int, list[Event], list[str]]:
     """Exit code, events printed, and lines on standard error."""
-    out, err = process.communicate(timeout=patience)
-    return process.returncode, [decode_event(line) for line in out.splitlines()], err.splitlines()
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with ThreadPoolExecutor(1) as reading:  # communicate would lose what a test's readline has read ahead
+        said = reading.submit(process.stderr.read)
+        printed = process.stdout.read()
+    code = process.wait(patience)
+    return code, [decode_event(line) for line in printed.splitlines()], said.result().splitlines()
 
 
 def check_ingest_and_watch(
