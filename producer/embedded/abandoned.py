@@ -5,6 +5,7 @@ from functools import partial
 from typing import cast
 
 import redis
+from msgspec import structs
 from redis.client import Pipeline
 
 from worker.contract.keys import RUNNING, SCAN_STEP, LectureKeys
@@ -41,10 +42,10 @@ def _end(keys: LectureKeys, pipe: Pipeline) -> None:
     if info.get(b"status") != b"running":
         return
     done = ledger_from_hashes(info, {})
-    committed: LectureFields = {"sampled": done.published + done.dropped + done.failed}
-    ledger = ledger_from_hashes({**info, b"sampled": str(committed["sampled"]).encode()}, {})
+    ledger = structs.replace(done, sampled=done.published + done.dropped + done.failed)
+    fields: LectureFields = {"sampled": ledger.sampled}
     retention = int(info.get(b"retention", RETENTION_S))
     end = EndEvent(keys.lecture, "stopped", ABANDONED, ledger)
     end_lecture(pipe, keys, end, [each.decode() for each in participants], time.time(), retention)
-    pipe.hset(keys.info, mapping=as_hash(committed))
+    pipe.hset(keys.info, mapping=as_hash(fields))
     pipe.delete(keys.feeder)
