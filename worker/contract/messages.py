@@ -149,8 +149,8 @@ class ParticipantSpan(Struct, frozen=True):
 class Ledger(Struct, frozen=True):
     """What became of all sampled frames.
 
-    `reasons` counts frames by `dropped:REASON` and `failed:REASON`, and as `published:damaged` those that were published
-    although a picture of theirs is damaged.
+    `reasons` counts frames by `dropped:REASON` and `failed:REASON`, and as `published:damaged` those that were
+    published with a damaged picture.
     """
 
     sampled: NonNegative = 0

@@ -1,6 +1,7 @@
 """Decoded pictures become JPEGs, as a player displays them."""
 
 from fractions import Fraction
+from typing import Any, cast
 
 import av
 import cv2
@@ -33,9 +34,9 @@ class JpegEncoder:
         size = max(1, round(width * shrink)), max(1, round(height * shrink))
         stored_width, stored_height = reversed(size) if orientation.transposed else size
         shrinking = stored_width < picture.width and stored_height <= picture.height
-        pixels = picture.reformat(
-            stored_width, stored_height, "bgr24", interpolation="AREA" if shrinking else None
-        ).to_ndarray()
+        method = "AREA" if shrinking else None
+        scaled = picture.reformat(stored_width, stored_height, "bgr24", interpolation=method)
+        pixels: cv2.typing.MatLike = scaled.to_ndarray()
         if orientation.transposed:
             pixels = cv2.transpose(pixels)
         if orientation.mirrored or orientation.flipped:
@@ -45,8 +46,8 @@ class JpegEncoder:
 
     def _displayed(self, picture: av.VideoFrame) -> tuple[Orientation, tuple[int, int]]:
         """The orientation of a picture and its size as displayed."""
-        matrix = picture.side_data.get(Type.DISPLAYMATRIX)
-        orientation = Orientation() if matrix is None else orientation_of(bytes(matrix))
+        matrix = _display_matrix(picture)
+        orientation = Orientation() if matrix is None else orientation_of(matrix)
         width, height = displayed_size(picture.width, picture.height, self._pixel_aspect())
         return orientation, ((height, width) if orientation.transposed else (width, height))
 
@@ -54,6 +55,11 @@ class JpegEncoder:
         """The container's word counts before the codec's, until the codec changes its own."""
         codec = self._stream.codec_context.sample_aspect_ratio
         return self._stream.sample_aspect_ratio if codec == self._codec_aspect else codec
+
+
+def _display_matrix(picture: av.VideoFrame) -> bytes | None:
+    matrix = cast(Any, picture.side_data).get(Type.DISPLAYMATRIX)  # PyAV's stub lacks the method
+    return None if matrix is None else bytes(matrix)
 
 
 _FLIPS = {(True, False): 1, (False, True): 0, (True, True): -1}

@@ -239,7 +239,10 @@ class RecordedVideo:
         kind, stamp = packet.stream.type, packet.pts if packet.dts is None else packet.dts
         if kind not in ("audio", "video") or stamp is None:
             return
-        t, duration = self._clock.shift + float(stamp * packet.time_base), float(packet.duration * packet.time_base)
+        t, duration = (
+            self._clock.shift + float(stamp * packet.time_base),
+            float((packet.duration or 0) * packet.time_base),
+        )
         if kind == "audio":
             self._sound_ends[packet.stream.index] = self._sound_ends.get(packet.stream.index, t) + duration
         if self._gap is not None:
@@ -283,7 +286,7 @@ class RecordedVideo:
             # FFmpeg scales the duration of a truncated AVI to its size, but not the number of frames.
             rate = self.stream.average_rate
             return float(self.stream.frames / rate) if self.stream.frames and rate else None
-        if not self._formats & DECLARING:
+        if not self._formats & DECLARING or self._clock.restarted:
             return None
         # A single wrong stamp makes the duration of the container wrong, but not those of the streams.
         ends = [_declared_end(stream) for stream in (*self._container.streams.audio, self.stream)]

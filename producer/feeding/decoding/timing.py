@@ -38,8 +38,8 @@ class StampedPicture(Generic[P]):
 class PictureClock:
     """Makes one clock out of the stamps of a recording. It begins at 0, when the file's own clock shows `start`.
 
-    If `start` is None, it begins with the first picture. With `breaks`, a step forward of more than CLOCK_FORWARD_S is a
-    restart. `declared_end` is when the file ends on its own clock, if it says so; no last picture comes long after it.
+    If `start` is None, it begins with the first picture. With `breaks`, a step forward of more than CLOCK_FORWARD_S is
+    a restart. `declared_end` is when the file ends on its own clock, if known; no last picture comes long after it.
     """
 
     def __init__(self, start: float | None, breaks: bool = False, declared_end: float | None = None) -> None:
@@ -51,6 +51,8 @@ class PictureClock:
         self._last: float | None = None
         self.end = 0.0
         """When the last picture ends."""
+        self.restarted = False
+        """Whether the file's clock has restarted."""
 
     def timed(self, pictures: Iterable[StampedPicture[P]]) -> Iterator[TimedPicture[P]]:
         """The pictures with their times, which never decrease. Reads at most WITNESSES pictures ahead."""
@@ -96,6 +98,7 @@ class PictureClock:
         restarted = self._breaks and self._last is not None and t > self.end + CLOCK_FORWARD_S
         if restarted or t < last - CLOCK_BACK_S:
             self.shift += self.end - t
+            self.restarted = True
             return self.end
         return max(last, t)
 

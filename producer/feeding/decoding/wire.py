@@ -62,7 +62,7 @@ class DecodingFailed(Struct, frozen=True, tag="failed"):
 
 
 class Sampled(Struct, frozen=True, tag="sampled"):
-    """A sample, at `t` seconds. If it is `fresh`, its JPEG is the next message; otherwise it shows the previous picture.
+    """A sample at `t` seconds. If it is `fresh`, its JPEG is the next message; otherwise it has the previous picture.
 
     In a recording `t` is `tick` / fps. If it is `damaged`, the picture is not as it was recorded.
     """

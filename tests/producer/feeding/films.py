@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import cv2
@@ -80,7 +80,7 @@ def resized(path: Path, codec: str, sizes: Sequence[tuple[int, int]], *, picture
             if stream is None:
                 stream, context = encoder, encoder.codec_context
             else:
-                context = av.CodecContext.create(codec, "w")
+                context = cast(Any, av.CodecContext.create(codec, "w"))
                 context.options, context.framerate = _quick(codec), Fraction(fps)
             context.width, context.height, context.pix_fmt = width, height, "yuv420p"
             context.time_base = Fraction(1, fps)

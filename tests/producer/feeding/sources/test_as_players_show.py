@@ -10,7 +10,7 @@ from producer.feeding.sources.frame import SampledFrame
 from producer.feeding.sources.opening import open_source, open_sources
 from producer.feeding.sources.recording import Recording
 from producer.feeding.sources.request import SourceRequest
-from tests.producer.feeding.films import film, number_of, pixels, resized, copied, with_matrix
+from tests.producer.feeding.films import copied, film, number_of, pixels, resized, with_matrix
 from tests.producer.feeding.sources.test_recording import NEVER, feed_of, numbers
 
 AT_TWO_PER_SECOND = [0, 12, 25, 37, 50, 62, 75, 87]
@@ -119,8 +119,10 @@ def test_recordings_of_one_lecture_stay_in_step_if_a_video_starts_later(tmp_path
     assert frames(5) == [frame for frame in whole if frame.frame >= 5], "a resumed lecture has the same frames"
 
 
-@pytest.mark.parametrize("name", ["l.mp4", "l.mkv", "l.ts"])
-@pytest.mark.parametrize("at", [0, 30, 97])
+@pytest.mark.parametrize(
+    ("name", "at"),
+    [("l.mp4", 30), ("l.mp4", 97), ("l.mkv", 0), ("l.mkv", 30), ("l.mkv", 97), ("l.ts", 0), ("l.ts", 30)],
+)
 def test_one_wrong_time_stamp_moves_no_other_picture(tmp_path: Path, name: str, at: int) -> None:
     steady = film(tmp_path / "steady.mkv", pictures=100, codec_options={"preset": "ultrafast", "bf": "0"})
 
