@@ -6,6 +6,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from pathlib import Path
 from typing import Annotated
 
 import structlog
@@ -20,7 +21,7 @@ from worker.contract.connection import RedisUnusable, RetryWhileAway, connect
 from worker.contract.credentials import without_credentials
 from worker.contract.environment import EMBEDDED, METRICS_FOLDER
 from worker.contract.lifetimes import OUTAGE_S
-from worker.perception.manifest import MODELS, EnsembleMode, ManifestError, load_manifest
+from worker.perception.manifest import MODELS, ChosenModels, EnsembleMode, ManifestError, load_manifest
 
 METRICS_PORT = 9108
 """The default port of the metrics."""
@@ -44,9 +45,19 @@ def run(
     processes: Annotated[
         int, typer.Option(min=1, max=1024, metavar="N", show_default="one per core", help="Worker processes.")
     ] = len(os.sched_getaffinity(0)),
+    models: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Folder of the models and their manifest.", show_default="those of this program"
+        ),
+    ] = MODELS,
     ensemble: Annotated[
-        EnsembleMode, typer.Option(help="adaptive: run all models only on faces that the first one is not sure about.")
-    ] = "full",
+        EnsembleMode | None,
+        typer.Option(
+            help="full: ask all models about every face. adaptive: only the first one where it is sure.",
+            show_default="what the manifest says",
+        ),
+    ] = None,
     metrics_port: Annotated[
         int | None,
         typer.Option(min=1, max=65535, metavar="PORT", show_default=str(METRICS_PORT), help="Port of the metrics."),
@@ -56,7 +67,7 @@ def run(
     """Work until SIGTERM or Ctrl-C, then finish the current jobs and exit."""
     stop = threading.Event()
     try:
-        load_manifest(MODELS, ensemble)
+        manifest = load_manifest(models, ensemble or "full")
         client = connect(redis, RetryWhileAway(OUTAGE_S, hurried=stop.is_set))
         _check_rights(client, redis)
     except (ManifestError, RedisUnusable) as refusal:
@@ -70,7 +81,8 @@ def run(
     if os.environ.get(EMBEDDED):
         threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
     try:
-        supervisor = Supervisor(client, redis, processes, ensemble)
+        chosen = ChosenModels(models.absolute(), ensemble or manifest.default_mode)
+        supervisor = Supervisor(client, redis, processes, chosen)
         with metrics_folder, _metrics(redis, metrics_host, metrics_port, lambda: supervisor.processes):
             supervisor.run(stop)
     except KeepsDying as failure:

@@ -11,17 +11,20 @@ from typing import cast
 
 import msgspec
 import redis
+import structlog
 from msgspec import structs
 from redis.client import Pipeline
 
 from worker.contract.keys import RUNNING, LectureKeys
-from worker.contract.lecture_hash import DAMAGED, ledger_from_hashes
+from worker.contract.lecture_hash import DAMAGED, OTHER_MODELS, ledger_from_hashes
 from worker.contract.limits import MAX_PARTICIPANTS
 from worker.contract.messages import EndEvent, Ending, InFlight, Ledger, ParticipantSpan, encode
 from worker.contract.streams import ABANDONED, end_lecture, publish
 from worker.folding.fold import Folded, LectureState, accounts_for, fold
 from worker.metrics.counters import COMMIT_CONFLICTS, count_committed, timed
 from worker.outcome import FOREIGN, Outcome
+
+log = structlog.get_logger()
 
 # One transaction commits at most this many chunks. Otherwise many chunks behind a slow one would take much memory.
 CHUNKS_AT_ONCE = 8
@@ -100,19 +103,26 @@ def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
             return False
         chunks, frames = numbers[: len(outcomes)], frames[: len(outcomes)]
         folded = fold(keys.lecture, state, outcomes, frames)
+        first = _first_models(pipe, keys, outcomes)
+        others = _read_by_other_models(outcomes, first)
         if folded.ending is not None:
-            ledger = _final_ledger(ledger_from_hashes(_hash(pipe, keys.info), {}), folded)  # it was the last chunk
+            ledger = _final_ledger(
+                ledger_from_hashes(_hash(pipe, keys.info), {}), folded, others.total()
+            )  # it was the last chunk
             now = _now(pipe)
 
         pipe.multi()
         _publish_all(pipe, keys, folded, known=state.spans)
         _count(pipe, keys, folded)
+        _note_models(pipe, keys, first, others.total())
         pipe.delete(*(key for n in chunks for key in (keys.chunk(n), keys.outcome(n))))
         pipe.hdel(keys.in_flight, *map(str, chunks))
         pipe.set(keys.state, encode(folded.state), ex=folded.state.retention)
         if folded.ending is not None:
             _end(pipe, keys, folded.ending, folded.state, ledger, now)
         pipe.execute()
+    if others:
+        log.warning("frames read by other models than the lecture's first", models=sorted(others), first=first)
     count_committed(folded.published, folded.failed, [outcome.taken for outcome in outcomes])
     if folded.ending is not None:
         remove_from_running(client, keys.lecture)
@@ -172,12 +182,39 @@ def _count(pipe: Pipeline, keys: LectureKeys, folded: Folded) -> None:
         pipe.hincrby(keys.info, f"failed:{reason}", frames)
 
 
-def _final_ledger(before: Ledger, folded: Folded) -> Ledger:
+def _first_models(pipe: Pipeline, keys: LectureKeys, outcomes: list[Outcome]) -> str:
+    """The version of the models that read the lecture's first frame; empty if no frame was read yet."""
+    stored = cast(bytes | None, pipe.hget(keys.info, "models"))
+    if stored is not None:
+        return stored.decode(errors="replace")
+    return next((outcome.model_version for outcome in outcomes if outcome.model_version), "")
+
+
+def _read_by_other_models(outcomes: list[Outcome], first: str) -> Counter[str]:
+    """The numbers of published frames by version, of the versions that are not `first`."""
+    others: Counter[str] = Counter()
+    for outcome in outcomes:
+        frames = {observed.stamp.frame for observed in outcome.frames} - set(outcome.failed)
+        if frames and outcome.model_version != first:
+            others[outcome.model_version] += len(frames)
+    return others
+
+
+def _note_models(pipe: Pipeline, keys: LectureKeys, first: str, others: int) -> None:
+    if first:
+        pipe.hset(keys.info, "models", first)
+    if others:
+        pipe.hincrby(keys.info, OTHER_MODELS, others)
+
+
+def _final_ledger(before: Ledger, folded: Folded, others: int) -> Ledger:
     """The ledger after this transaction. Feeding is over, so nothing else changes it."""
     reasons = Counter(before.reasons)
     reasons.update({f"failed:{reason}": frames for reason, frames in folded.failed.items()})
     if folded.damaged:
         reasons[DAMAGED] += folded.damaged
+    if others:
+        reasons[OTHER_MODELS] += others
     return structs.replace(
         before,
         published=before.published + folded.published,
@@ -193,6 +230,9 @@ def _end(pipe: Pipeline, keys: LectureKeys, ending: Ending, state: LectureState,
     damaged = ledger.reasons.get(DAMAGED, 0)
     if status == "done" and damaged > MAX_DAMAGED_SHARE * ledger.sampled:
         status, reason = "failed", f"the pictures of {damaged} of {ledger.sampled} frames are damaged"
+    mixed = ledger.reasons.get(OTHER_MODELS, 0)
+    if reason is None and mixed:
+        reason = f"{mixed} of {ledger.sampled} frames were read by other models than the first ones"
     if reason is None and len(state.spans) >= MAX_PARTICIPANTS:
         reason = f"the limit of {MAX_PARTICIPANTS} participants was reached; further people have no events"
     end_lecture(pipe, keys, EndEvent(keys.lecture, status, reason, ledger), state.spans, now, state.retention)

@@ -25,7 +25,7 @@ from worker.contract.lifetimes import RETENTION_S
 from worker.contract.messages import Chunk, LectureProgress, encode
 from worker.metrics.counters import JOB_RETRIES, JOB_SECONDS, JOBS_REFUSED, count_observed, timed
 from worker.outcome import FailureReason, Outcome
-from worker.perception.manifest import MODELS, EnsembleMode
+from worker.perception.manifest import SHIPPED, ChosenModels
 from worker.perception.perception import Perception
 from worker.time_limit import time_limit
 
@@ -39,15 +39,15 @@ class ChunkGone(Exception):
 _loaded: Perception | None = None
 
 
-def load_perception(mode: EnsembleMode = "full") -> Perception:
+def load_perception(models: ChosenModels = SHIPPED) -> Perception:
     """Load this process' models; a process has one set."""
     global _loaded
-    _loaded = Perception(MODELS, mode)
+    _loaded = Perception(models.folder, models.mode)
     return _loaded
 
 
 def perception() -> Perception:
-    """This process' models; the full ensemble if nothing was loaded before."""
+    """This process' models; the full ensemble of the shipped ones if nothing was loaded before."""
     return _loaded or load_perception()
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
+from pathlib import Path
 from typing import Annotated
 
 import redis as redis_py
@@ -62,6 +63,14 @@ def ingest(
             parser=COUNT, metavar="N", show_default="one per core", help="Worker processes beside the private Redis."
         ),
     ] = None,
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            show_default="those of this program",
+            help="Folder of models for the workers beside the private Redis.",
+        ),
+    ] = None,
     participant: Annotated[
         str | None,
         typer.Option(
@@ -103,6 +112,11 @@ def ingest(
             f"{workers} workers can only be started beside the private Redis; leave out --workers or --redis",
             param_hint="--workers",
         )
+    if redis is not None and models is not None:
+        raise typer.BadParameter(
+            f"{models} is for workers beside the private Redis; give it to `worker run`, or leave out --redis",
+            param_hint="--models",
+        )
     requests = source_requests(sources, participant)
     if resume and lecture is None:
         raise typer.BadParameter("name the lecture to resume: --lecture ID", param_hint="--resume")
@@ -133,7 +147,8 @@ def ingest(
         if opened is None:
             settings, opened = _resumed(settings, requests, client)
             stack.enter_context(opened)
-        own = Workers(url, workers or len(os.sched_getaffinity(0))) if redis is None else nullcontext()
+        count = workers or len(os.sched_getaffinity(0))
+        own = Workers(url, count, models) if redis is None else nullcontext()
         code = ingest_lecture(settings, opened, client, own)
     raise typer.Exit(code)
 

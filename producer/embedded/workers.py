@@ -34,11 +34,13 @@ class WorkersEnded(Exception):
 
 
 class Workers:
-    """Runs `processes` workers on the Redis at `url` inside this context."""
+    """Runs `processes` workers on the Redis at `url` inside this context; with `models`, the models in that folder."""
 
-    def __init__(self, url: str, processes: int) -> None:
+    def __init__(self, url: str, processes: int, models: Path | None = None) -> None:
         self._log = data_folder() / LOG
         self._command = [sys.executable, "-m", "worker", "run", "--redis", url, "--processes", str(processes)]
+        if models is not None:
+            self._command += ["--models", str(models.absolute())]
 
     def __enter__(self) -> "Workers":
         self._log.write_bytes(b"")

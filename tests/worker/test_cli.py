@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-import worker.cli
 from tests.processes import called, ran
 from tests.worker.perception.linear_network import write_linear_models
 
@@ -26,6 +25,7 @@ def test_the_help_shows_what_an_option_takes() -> None:
         (["run", "--redis"], "Option '--redis' requires an argument; see `worker --help`"),
         (["run", "--redis", "redis://h", "--ensemble", "half"], "; see `worker run --help`"),
         (["run", "--redis", "redis://127.0.0.1:1"], "cannot reach Redis at redis://127.0.0.1:1"),
+        (["run", "--redis", "redis://127.0.0.1:1", "--models", "/nowhere"], "/nowhere/manifest.json: No such file"),
         (["run", "--redis", "nonsense"], "must specify one of the following schemes"),
     ],
 )
@@ -38,11 +38,10 @@ def test_a_wrong_command_line_is_one_clear_line_and_exit_code_2(words: list[str]
 
 
 def test_the_adaptive_ensemble_of_models_without_threshold_is_refused_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     write_linear_models(tmp_path, {"mobilenetv2": 1})
-    monkeypatch.setattr(worker.cli, "MODELS", tmp_path)
-    words = ["run", "--redis", "redis://127.0.0.1:1", "--ensemble", "adaptive"]
+    words = ["run", "--redis", "redis://127.0.0.1:1", "--models", str(tmp_path), "--ensemble", "adaptive"]
     code, _, err = called(*words, program="worker")
     assert code == 2
     (line,) = err.splitlines()

@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from training.datasets import Dataset
 from training.measuring.crops import DetectFace
 from training.measuring.framing import AS_SERVED, Framing
 from training.measuring.metrics import Labels, Metrics, accuracy, measure
-from training.measuring.predictions import adaptive_scores, predict_framings
-from worker.perception.emotions import Ensemble, Probabilities, ensemble_scores
+from training.measuring.predictions import adaptive_predictions, predict_framings
+from worker.perception.emotions import Ensemble, Predictions, Probabilities
 from worker.perception.manifest import Manifest
 
 ENSEMBLE = "ensemble"
@@ -21,9 +23,9 @@ class Evaluation:
     """The metrics on `n` pictures of one dataset; `skipped` pictures were left out (reason -> count).
 
     `metrics` are those of every model and every full ensemble, by name. `adaptive` has the metrics of the adaptive
-    ensemble and `escalated` the share of pictures for which it asked all models; both are None if the manifest has no
-    threshold. `framing` has the change of accuracy in other framings, framing -> name -> difference; None if no framing
-    was asked for.
+    ensemble, `escalated` the share of pictures for which its first model was not enough, and `asked` the share about
+    which it asked each model; all are None if the manifest has no threshold. `framing` has the change of accuracy in
+    other framings, framing -> name -> difference; None if no framing was asked for.
     """
 
     dataset: str
@@ -32,6 +34,7 @@ class Evaluation:
     metrics: dict[str, Metrics]
     adaptive: Metrics | None = None
     escalated: float | None = None
+    asked: dict[str, float] | None = None
     framing: dict[str, dict[str, float]] | None = None
 
 
@@ -48,7 +51,7 @@ def evaluate(
     """
     predicted, labels = predict_framings(ensemble, dataset, [AS_SERVED, *framings], detect, without)
     as_served, *others = ({**one.by_model, ENSEMBLE: one.scores} for one in predicted)
-    evaluation = compare(dataset, labels, as_served, predicted[0].by_model, ensemble.manifest)
+    evaluation = compare(dataset, labels, as_served, predicted[0], ensemble.manifest)
     changes = {}
     for framing, other in zip(framings, others, strict=True):
         differences = {name: accuracy(other[name], labels) - m.accuracy for name, m in evaluation.metrics.items()}
@@ -60,16 +63,18 @@ def compare(
     dataset: Dataset,
     labels: Labels,
     scores: Mapping[str, Probabilities],
-    by_model: Mapping[str, Probabilities],
+    predictions: Predictions,
     manifest: Manifest,
 ) -> Evaluation:
     """The metrics of `scores` [n, 7], by name, against the labels [n] of the usable pictures of `dataset`.
 
-    The metrics of the adaptive ensemble follow from `by_model`, the predictions of the manifest's models.
+    The metrics of the adaptive ensemble follow from `predictions`, which are the full ensemble's.
     """
     metrics = {name: measure(rows, labels) for name, rows in scores.items()}
     evaluation = Evaluation(dataset.name, len(labels), dataset.skipped, metrics)
     if manifest.adaptive is None:
         return evaluation
-    adaptive, escalated = adaptive_scores(by_model, ensemble_scores(by_model, manifest), manifest.adaptive)
-    return replace(evaluation, adaptive=measure(adaptive, labels), escalated=float(escalated.mean()))
+    adaptive = adaptive_predictions(predictions, manifest, manifest.adaptive)
+    asked = {name: float((~np.isnan(rows[:, 0])).mean()) for name, rows in adaptive.by_model.items()}
+    escalated = float(adaptive.escalated.mean())
+    return replace(evaluation, adaptive=measure(adaptive.scores, labels), escalated=escalated, asked=asked)

@@ -34,7 +34,11 @@ def metrics_json(evaluation: Evaluation) -> dict[str, Any]:
     """The metrics by name. Those of the adaptive ensemble come last, if there is one, with the share of escalated."""
     by_name = {name: asdict(metrics) for name, metrics in evaluation.metrics.items()}
     if evaluation.adaptive is not None:
-        by_name["adaptive"] = {"escalated": evaluation.escalated, **asdict(evaluation.adaptive)}
+        by_name["adaptive"] = {
+            "escalated": evaluation.escalated,
+            "asked": evaluation.asked,
+            **asdict(evaluation.adaptive),
+        }
     return by_name
 
 

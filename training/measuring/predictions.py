@@ -1,18 +1,17 @@
 """The predictions of an ensemble for every picture of a dataset, and the time that they take."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Sequence
 from itertools import islice
 from time import process_time
 
 import numpy as np
-import numpy.typing as npt
 
 from training.datasets import Dataset, DatasetError, left_out
 from training.measuring.crops import DetectFace, labelled_crops
 from training.measuring.framing import AS_SERVED, Framing
 from training.measuring.metrics import Labels
-from worker.perception.emotions import Ensemble, Predictions, Probabilities, first_model_scores
-from worker.perception.manifest import Adaptive
+from worker.perception.emotions import Ensemble, Predictions, Probabilities, Rows, answer_adaptively
+from worker.perception.manifest import Adaptive, Manifest
 from worker.perception.preprocessing import Image
 
 # Pictures in memory at once; some sets hold pictures of several megapixels.
@@ -51,15 +50,13 @@ def predict_framings(
     return [joined(predictions) for predictions in zip(*blocks, strict=True)], np.asarray(labels, np.int64)
 
 
-def adaptive_scores(
-    by_model: Mapping[str, Probabilities], full: Probabilities, adaptive: Adaptive
-) -> tuple[Probabilities, npt.NDArray[np.bool_]]:
-    """The adaptive ensemble's scores, [n, 7], and the pictures, [n], for which it asks all models.
+def adaptive_predictions(predictions: Predictions, manifest: Manifest, adaptive: Adaptive) -> Predictions:
+    """The predictions of the adaptive ensemble, from those of the full one for the same pictures."""
 
-    `by_model` are the predictions of each model, and `full` the scores of the full ensemble.
-    """
-    scores, sure = first_model_scores(by_model[adaptive.first], adaptive)
-    return np.where(sure[:, np.newaxis], scores, full), ~sure
+    def ask(names: Sequence[str], rows: Rows) -> dict[str, Probabilities]:
+        return {name: predictions.by_model[name][rows] for name in names}
+
+    return Predictions(*answer_adaptively(manifest, adaptive, predictions.sides, ask), predictions.sides)
 
 
 def ms_per_face(ensemble: Ensemble, faces: Sequence[Image]) -> float:
@@ -78,4 +75,5 @@ def joined(blocks: Sequence[Predictions]) -> Predictions:
         np.concatenate([block.scores for block in blocks]),
         {name: np.concatenate([block.by_model[name] for block in blocks]) for name in blocks[0].by_model},
         np.concatenate([block.escalated for block in blocks]),
+        np.concatenate([block.sides for block in blocks]),
     )

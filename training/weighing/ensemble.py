@@ -5,14 +5,18 @@ The candidates: "uniform" weights; weights by "rank", as in the study (6.6); "ma
 temperature. Each candidate gets a temperature of its own, fitted after combining. Learned weights favour overconfident
 models, which the temperature would have corrected; joint weights do not. The candidate with the lowest negative
 log-likelihood (NLL) on validation is written into the manifest. NLL measures the published probabilities, and depends
-less on a few pictures than accuracy does.
+less on a few pictures than accuracy does. Its temperature is higher for small faces if that helps on pictures that it
+was not fitted on: one temperature for all sets is too low for the small pictures of FER-2013 and too high for others.
+
+The adaptive ensemble asks FIRST, then the model with the highest weight among the others, then the rest. It becomes the
+default of workers if it loses at most MAX_LOSS on every validation set.
 
 Every validation set has the same total weight. Otherwise FER-2013, the largest, would decide alone.
 """
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import islice
 from pathlib import Path
@@ -20,16 +24,19 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from training.datasets import Dataset
 from training.measuring.crops import DetectFace, labelled_crops
 from training.measuring.evaluation import Evaluation, compare
 from training.measuring.metrics import Labels, Shares, label_probabilities, measure
-from training.measuring.predictions import adaptive_scores, joined, ms_per_face, predict_dataset
+from training.measuring.predictions import adaptive_predictions, joined, ms_per_face, predict_dataset
 from training.provenance import short_path
 from training.recipe import RunError
 from training.weighing.weights import (
     DIGITS,
+    MAX_LOSS,
+    fit_size_exponent,
     fit_temperature,
     fit_threshold,
     joint_weights,
@@ -40,16 +47,25 @@ from worker.perception.emotions import (
     Ensemble,
     Predictions,
     Probabilities,
+    Sides,
+    both_scores,
     calibrate,
     combine,
     ensemble_scores,
     first_model_scores,
+    size_factors,
 )
-from worker.perception.manifest import Adaptive, Manifest, load_manifest, write_manifest
+from worker.perception.manifest import Adaptive, Manifest, Second, SmallFaces, load_manifest, write_manifest
 from worker.perception.preprocessing import Image
 
 FIRST = "mobilenetv2"
 """The model that the adaptive ensemble asks first: by far the cheapest of the three."""
+
+LARGE_SIDE = 100
+"""A crop with a side of this many pixels is large: its temperature is that of all larger ones."""
+
+MIN_OF_BOTH = 50
+"""Pictures below which the temperature of the first two models is fitted on all pictures."""
 
 TIMED_FACES = 256
 TIMED_SEED = 1
@@ -61,6 +77,7 @@ Role = Literal["validation", "test"]
 class Weighing:
     """One candidate: weights that sum to one, and a temperature; `nll` and `accuracy` are means over validation sets.
 
+    Small faces have a higher temperature if `exponent` is above 0 (see `SmallFaces`).
     Weights and temperature are rounded to DIGITS, and everything is measured with the rounded values.
     """
 
@@ -68,10 +85,12 @@ class Weighing:
     temperature: float
     nll: float
     accuracy: float
+    exponent: float = 0.0
 
-    def scores(self, by_model: Mapping[str, Probabilities]) -> Probabilities:
+    def scores(self, predictions: Predictions) -> Probabilities:
         """The calibrated scores, [n, 7], from the predictions of each model."""
-        return calibrate(combine(by_model, self.weights), self.temperature)
+        factors = size_factors(SmallFaces(LARGE_SIDE, self.exponent), predictions.sides)
+        return calibrate(combine(predictions.by_model, self.weights), self.temperature * factors)
 
 
 @dataclass(frozen=True)
@@ -95,11 +114,19 @@ class _Predicted:
 
 @dataclass(frozen=True)
 class _Pooled:
-    """The predictions for all validation pictures. The `shares` of each set sum to the same, all of them to one."""
+    """The predictions for all validation pictures. The `shares` of each set sum to the same, all of them to one.
 
-    by_model: dict[str, Probabilities]
+    `of_set` [n] is the number of the set of each picture.
+    """
+
+    predictions: Predictions
     labels: Labels
     shares: Shares
+    of_set: npt.NDArray[np.int64]
+
+    @property
+    def by_model(self) -> dict[str, Probabilities]:
+        return self.predictions.by_model
 
     def accuracy(self, scores: Probabilities) -> float:
         return float((scores.argmax(axis=1) == self.labels) @ self.shares)
@@ -133,12 +160,15 @@ def fit_ensemble(
     pooled = _pooled(predicted["validation"])
     weighings = _weighings(pooled, manual)
     chosen = min(weighings, key=lambda name: weighings[name].nll)
+    weighings[chosen] = _with_small_faces(weighings[chosen], pooled)
+    exponent = weighings[chosen].exponent
     manifest = msgspec.structs.replace(
         manifest,
         models=[msgspec.structs.replace(m, weight=weighings[chosen].weights[m.name]) for m in manifest.models],
         temperature=weighings[chosen].temperature,
         ensemble=_ensemble_entry(chosen, weighings, predicted["validation"]),
         adaptive=None,
+        small_faces=SmallFaces(LARGE_SIDE, exponent) if exponent else None,
     )
     if len(manifest.models) > 1 and FIRST in pooled.by_model:
         faces = _timed_faces(validation, detect)
@@ -149,8 +179,8 @@ def fit_ensemble(
     alone = {name: _weighing({other: float(other == name) for other in names}, pooled) for name in names}
 
     def measured(one: _Predicted) -> Evaluation:
-        scores = {name: weighing.scores(one.predictions.by_model) for name, weighing in (alone | weighings).items()}
-        return compare(one.dataset, one.labels, scores, one.predictions.by_model, written)
+        scores = {name: weighing.scores(one.predictions) for name, weighing in (alone | weighings).items()}
+        return compare(one.dataset, one.labels, scores, one.predictions, written)
 
     of_roles = {role: list(map(measured, sets)) for role, sets in predicted.items()}
     return EnsembleFit(weighings, chosen, of_roles, written)
@@ -165,9 +195,10 @@ def _check_manual(manual: Mapping[str, float], names: Sequence[str]) -> None:
 
 def _pooled(predicted: Sequence[_Predicted]) -> _Pooled:
     return _Pooled(
-        joined([one.predictions for one in predicted]).by_model,
+        joined([one.predictions for one in predicted]),
         np.concatenate([one.labels for one in predicted]),
         np.concatenate([np.full(len(one.labels), 1 / len(one.labels) / len(predicted)) for one in predicted]),
+        np.concatenate([np.full(len(one.labels), i) for i, one in enumerate(predicted)]),
     )
 
 
@@ -198,9 +229,22 @@ def _weighing(weights: Mapping[str, float], pooled: _Pooled) -> Weighing:
     return Weighing(rounded, temperature, nll, pooled.accuracy(scores))
 
 
+def _with_small_faces(weighing: Weighing, pooled: _Pooled) -> Weighing:
+    """The candidate with another temperature for small faces, or as it is if that does not help."""
+    combined = combine(pooled.by_model, weighing.weights)
+    smallness = LARGE_SIDE / np.clip(pooled.predictions.sides, 1, LARGE_SIDE)
+    exponent = fit_size_exponent(combined, pooled.labels, smallness, pooled.shares)
+    if not exponent:
+        return weighing
+    temperature = round(fit_temperature(combined, pooled.labels, pooled.shares, smallness**exponent), DIGITS)
+    scores = calibrate(combined, temperature * smallness**exponent)
+    nll = float(-np.log(label_probabilities(scores, pooled.labels)) @ pooled.shares)
+    return replace(weighing, temperature=temperature, nll=nll, exponent=exponent)
+
+
 def _ensemble_entry(chosen: str, weighings: Mapping[str, Weighing], validation: Sequence[_Predicted]) -> dict[str, Any]:
     """The manifest's entry on its weights and temperature; the metrics are means over the validation sets."""
-    of_sets = [measure(weighings[chosen].scores(one.predictions.by_model), one.labels) for one in validation]
+    of_sets = [measure(weighings[chosen].scores(one.predictions), one.labels) for one in validation]
     return {
         "method": chosen,
         "date": date.today().isoformat(),
@@ -216,26 +260,100 @@ def _ensemble_entry(chosen: str, weighings: Mapping[str, Weighing], validation: 
 
 def _adaptive(manifest: Manifest, models: Path, pooled: _Pooled, faces: Sequence[Image]) -> Adaptive:
     """The manifest's entry on the adaptive ensemble: its threshold and its metrics. `faces` are for timing."""
-    first = pooled.by_model[FIRST]
-    unlimited = Adaptive(FIRST, round(fit_temperature(first, pooled.labels, pooled.shares), DIGITS), 1.0)
-    alone, _ = first_model_scores(first, unlimited)
-    full = ensemble_scores(pooled.by_model, manifest)
-    threshold = fit_threshold(
-        alone.max(axis=1), alone.argmax(axis=1) == pooled.labels, full.argmax(axis=1) == pooled.labels, pooled.shares
-    )
-    adaptive = msgspec.structs.replace(unlimited, threshold=threshold)
-    scores, escalated = adaptive_scores(pooled.by_model, full, adaptive)
-    accuracy, full_accuracy = pooled.accuracy(scores), pooled.accuracy(full)
+    first, sides = pooled.by_model[FIRST], pooled.predictions.sides
+    temperature = fit_temperature(first, pooled.labels, pooled.shares, _factors(manifest, sides))
+    adaptive = Adaptive(FIRST, round(temperature, DIGITS), 1.0, second=_second(manifest, pooled))
+    if max(_lost(manifest, adaptive, pooled)) > MAX_LOSS:
+        adaptive = msgspec.structs.replace(adaptive, second=None)
+    alone, _ = first_model_scores(first, manifest, adaptive, sides)
+    right = {
+        "first": alone.argmax(axis=1) == pooled.labels,
+        "escalated": _right(adaptive_predictions(pooled.predictions, manifest, adaptive).scores, pooled),
+        "full": _right(ensemble_scores(pooled.by_model, manifest, sides), pooled),
+    }
+    adaptive = msgspec.structs.replace(adaptive, threshold=_threshold(alone.max(axis=1), right, pooled))
+    adaptive = _with_second_temperature(manifest, adaptive, pooled)
+    served = adaptive_predictions(pooled.predictions, manifest, adaptive)
+    of_sets = _lost(manifest, adaptive, pooled)
+    accuracy, full_accuracy = float(_right(served.scores, pooled) @ pooled.shares), float(right["full"] @ pooled.shares)
+    adaptive = msgspec.structs.replace(adaptive, default=max(of_sets) <= MAX_LOSS)
     with_threshold = msgspec.structs.replace(manifest, adaptive=adaptive)
     figures = {
-        "escalated": float(escalated @ pooled.shares),
+        "escalated": float(served.escalated @ pooled.shares),
+        "asked": {name: float(~np.isnan(rows[:, 0]) @ pooled.shares) for name, rows in served.by_model.items()},
         "accuracy": accuracy,
         "full_accuracy": full_accuracy,
         "loss": full_accuracy - accuracy,
+        "loss_of_sets": of_sets,
         "ms_per_face": ms_per_face(Ensemble(with_threshold, models, mode="adaptive"), faces),
         "full_ms_per_face": ms_per_face(Ensemble(manifest, models), faces),
     }
     return msgspec.structs.replace(adaptive, figures=figures)
+
+
+def _lost(manifest: Manifest, adaptive: Adaptive, pooled: _Pooled) -> list[float]:
+    """The accuracy that the adaptive ensemble loses on each validation set."""
+    full = _right(ensemble_scores(pooled.by_model, manifest, pooled.predictions.sides), pooled)
+    lost: npt.NDArray[np.float64] = full.astype(float) - _right(
+        adaptive_predictions(pooled.predictions, manifest, adaptive).scores, pooled
+    )
+    return [float(lost[pooled.of_set == i].mean()) for i in range(pooled.of_set.max() + 1)]
+
+
+def _right(scores: Probabilities, pooled: _Pooled) -> npt.NDArray[np.bool_]:
+    return np.asarray(scores.argmax(axis=1) == pooled.labels)
+
+
+def _factors(manifest: Manifest, sides: Sides) -> npt.NDArray[np.float64]:
+    return size_factors(manifest.small_faces or SmallFaces(LARGE_SIDE, 0.0), sides)
+
+
+def _second(manifest: Manifest, pooled: _Pooled) -> Second | None:
+    """The model to ask second. None if fewer than two others have a weight, because then there is nothing to order."""
+    others = [model for model in manifest.models if model.name != FIRST and model.weight > 0]
+    if len(others) < 2:
+        return None
+    second = max(others, key=lambda model: model.weight)
+    return _calibrated(manifest, Second(second.name, 1.0), pooled, np.arange(len(pooled.labels)))
+
+
+def _calibrated(manifest: Manifest, second: Second, pooled: _Pooled, rows: npt.NDArray[np.int64]) -> Second:
+    """`second` with the temperature that fits the pictures `rows`."""
+    both = {name: pooled.by_model[name][rows] for name in (FIRST, second.model)}
+    sides = pooled.predictions.sides[rows]
+    average, _ = both_scores(
+        both, msgspec.structs.replace(manifest, small_faces=None), Second(second.model, 1.0), sides
+    )
+    temperature = fit_temperature(average, pooled.labels[rows], pooled.shares[rows], _factors(manifest, sides))
+    return Second(second.model, round(temperature, DIGITS))
+
+
+def _with_second_temperature(manifest: Manifest, adaptive: Adaptive, pooled: _Pooled) -> Adaptive:
+    """The temperature of the first two models, fitted on the pictures that they answer: these are not easy ones."""
+    if adaptive.second is None:
+        return adaptive
+    served = adaptive_predictions(pooled.predictions, manifest, adaptive)
+    both = served.by_model[FIRST], served.by_model[adaptive.second.model]
+    agreed = ~np.isnan(both[1][:, 0]) & (both[0].argmax(axis=1) == both[1].argmax(axis=1))
+    rows = np.flatnonzero(agreed)
+    if len(rows) < MIN_OF_BOTH:
+        return adaptive
+    return msgspec.structs.replace(adaptive, second=_calibrated(manifest, adaptive.second, pooled, rows))
+
+
+def _threshold(
+    confidence: npt.NDArray[np.float32], right: Mapping[str, npt.NDArray[np.bool_]], pooled: _Pooled
+) -> float:
+    """The threshold with which all validation sets together, with a margin, and each of them lose at most MAX_LOSS."""
+
+    def fitted(rows: npt.NDArray[np.bool_], errors: float) -> float:
+        shares = pooled.shares[rows] / pooled.shares[rows].sum()
+        lost_later = float((right["full"][rows].astype(float) - right["escalated"][rows]) @ shares)
+        given = confidence[rows], right["first"][rows], right["escalated"][rows], shares
+        return fit_threshold(*given, max_loss=MAX_LOSS - lost_later, errors=errors)
+
+    sets = [pooled.of_set == i for i in range(pooled.of_set.max() + 1)]
+    return max(fitted(np.ones(len(confidence), bool), 1.0), *(fitted(rows, 0.0) for rows in sets))
 
 
 def _timed_faces(validation: Sequence[Dataset], detect: DetectFace | None) -> list[Image]:

@@ -49,9 +49,9 @@ def ensemble_summary(fit: EnsembleFit) -> str:
     adaptive = fit.manifest.adaptive
     if adaptive is None:
         return f"{written}; no adaptive ensemble, which needs {FIRST} and another model"
-    figures = adaptive.figures
+    figures, default = adaptive.figures, " (the default)" if adaptive.default else ""
     return (
-        f"{written}; adaptive from a confidence of {adaptive.threshold:g}: {figures['escalated']:.0%} escalated, "
-        f"{100 * figures['loss']:.2f} points lost, {figures['ms_per_face']:.2f} ms per face "
+        f"{written}; adaptive{default} from a confidence of {adaptive.threshold:g}: {figures['escalated']:.0%} "
+        f"escalated, {100 * figures['loss']:.2f} points lost, {figures['ms_per_face']:.2f} ms per face "
         f"instead of {figures['full_ms_per_face']:.2f}"
     )

@@ -17,6 +17,12 @@ from worker.perception.emotions import SMALLEST, Probabilities, calibrate
 TEMPERATURES = (0.05, 20.0)
 """The range in which temperatures are searched."""
 
+MAX_EXPONENT = 1.0
+"""The largest exponent that is tried for small faces."""
+
+MIN_GAIN = 0.002
+"""The nats per picture, over both halves, below which an exponent is not worth its complexity."""
+
 MAX_LOSS = 0.003
 """The accuracy that the adaptive ensemble may lose against the full one."""
 
@@ -89,17 +95,65 @@ def joint_weights(
     return np.asarray(softmax(found.x[:-1]), np.float64)
 
 
-def fit_temperature(probabilities: Probabilities, labels: Labels, shares: Shares | None = None) -> float:
+def fit_temperature(
+    probabilities: Probabilities,
+    labels: Labels,
+    shares: Shares | None = None,
+    factors: npt.NDArray[np.float64] | None = None,
+) -> float:
     """The temperature with which the calibrated probabilities [n, 7] make the labels [n] most likely.
 
-    A picture counts by its share, [n]; without `shares` all count the same. Guo et al., On Calibration of Modern Neural
-    Networks, 2017, section 4.2.
+    A picture counts by its share, [n]; without `shares` all count the same. `factors` [n] multiply the temperature of
+    each picture. Guo et al., On Calibration of Modern Neural Networks, 2017, section 4.2.
     """
+    of_picture = np.ones(len(labels)) if factors is None else factors
 
     def nll(log_temperature: float) -> float:
-        return negative_log_likelihood(calibrate(probabilities, float(np.exp(log_temperature))), labels, shares)
+        calibrated = calibrate(probabilities, float(np.exp(log_temperature)) * of_picture)
+        return negative_log_likelihood(calibrated, labels, shares)
 
     return float(np.exp(minimize_scalar(nll, bounds=np.log(TEMPERATURES), method="bounded").x))
+
+
+def fit_size_exponent(
+    probabilities: Probabilities, labels: Labels, smallness: npt.NDArray[np.float64], shares: Shares
+) -> float:
+    """The exponent of `SmallFaces` with which calibrated probabilities [n, 7] make the labels [n] most likely.
+
+    `smallness` [n] is the side of large faces over that of each picture, at least 1. Returns 0 if the exponent does not
+    help on pictures that it was not fitted on: every other picture, and then the others.
+    """
+
+    def best(rows: slice) -> float:
+        def nll(exponent: float) -> float:
+            return _nll_at(exponent, probabilities[rows], labels[rows], smallness[rows], shares[rows])
+
+        return float(minimize_scalar(nll, bounds=(0, MAX_EXPONENT), method="bounded").x)
+
+    halves = slice(0, None, 2), slice(1, None, 2)
+    gain = 0.0
+    for fitted, other in (halves, halves[::-1]):
+        if not len(labels[other]):
+            return 0.0
+        exponent = best(fitted)
+        parts = probabilities[fitted], labels[fitted], smallness[fitted], shares[fitted]
+        for sign, tried in ((1, 0.0), (-1, exponent)):
+            temperature = fit_temperature(*parts[:2], parts[3], parts[2] ** tried)
+            calibrated = calibrate(probabilities[other], temperature * smallness[other] ** tried)
+            gain += sign * negative_log_likelihood(calibrated, labels[other], shares[other])
+    return round(best(slice(None)), DIGITS) if gain > MIN_GAIN else 0.0
+
+
+def _nll_at(
+    exponent: float,
+    probabilities: Probabilities,
+    labels: Labels,
+    smallness: npt.NDArray[np.float64],
+    shares: Shares,
+) -> float:
+    factors = smallness**exponent
+    temperature = fit_temperature(probabilities, labels, shares, factors)
+    return negative_log_likelihood(calibrate(probabilities, temperature * factors), labels, shares)
 
 
 def fit_threshold(
@@ -108,17 +162,17 @@ def fit_threshold(
     full_right: npt.NDArray[np.bool_],
     shares: Shares,
     max_loss: float = MAX_LOSS,
+    errors: float = 1.0,
 ) -> float:
     """The lowest confidence from which the first model may be trusted alone: it loses at most `max_loss` of accuracy.
 
     Each argument is [n]: the first model's confidence, whether it is right, and whether the full ensemble is right.
-    `shares` sum to one. The loss plus its standard error stays within `max_loss` at this threshold and at every
-    higher one, so a lower threshold that is good by chance is not chosen. Without the standard error, the loss on other
-    pictures exceeded `max_loss` about twice as often.
-    """
+    `shares` sum to one. The loss plus `errors` times its standard error stays within `max_loss` at this threshold and
+    at every higher one, so a lower threshold that is good by chance is not chosen. Without the standard error, the loss
+    on other pictures exceeded `max_loss` about twice as often."""
     order = np.argsort(-confidence, kind="stable")
     lost = (full_right.astype(float) - first_right)[order] * shares[order]
-    bound = np.cumsum(lost) + np.sqrt(np.cumsum(lost**2))
+    bound = np.cumsum(lost) + errors * np.sqrt(np.cumsum(lost**2))
     descending = confidence[order].astype(float)
     last_of_equals = np.append(np.diff(descending) != 0, True)
     allowed = np.logical_and.accumulate(bound[last_of_equals] <= max_loss)

@@ -11,14 +11,18 @@ from worker.contract.messages import InFlight, Ledger, Status
 DAMAGED = "published:damaged"
 """The field that counts published frames with a damaged picture."""
 
-REASON_PREFIXES = ("dropped:", "failed:", DAMAGED)
+OTHER_MODELS = "published:other_models"
+"""The field that counts published frames that were read by other models than the lecture's first ones."""
+
+REASON_PREFIXES = ("dropped:", "failed:", DAMAGED, OTHER_MODELS)
 """Prefixes of the fields that count frames by reason."""
 
 
 class LectureFields(TypedDict, total=False):
     """The fields of the hash. Times are seconds since 1970, sizes pixels, `retention` seconds.
 
-    `feed` is the token of the feed that may write to the lecture, `chunks` the number of chunks that were fed.
+    `models` is the version of the models that read the first frame. `feed` is the token of the feed that may write to
+    the lecture, `chunks` the number of chunks that were fed.
     """
 
     source: str
@@ -31,6 +35,7 @@ class LectureFields(TypedDict, total=False):
     reason: str
     retention: int
     class_only: int
+    models: str
     feed: bytes
     chunks: int
     sampled: int

@@ -149,8 +149,8 @@ class ParticipantSpan(Struct, frozen=True):
 class Ledger(Struct, frozen=True):
     """What became of all sampled frames.
 
-    `reasons` counts frames by `dropped:REASON` and `failed:REASON`, and as `published:damaged` those that were
-    published with a damaged picture.
+    `reasons` counts frames by `dropped:REASON` and `failed:REASON`, as `published:damaged` those that were published
+    with a damaged picture, and as `published:other_models` those that were read by other models than the first frame.
     """
 
     sampled: NonNegative = 0

@@ -1,14 +1,15 @@
 """Predicting the emotions that faces display: the models of the manifest and their weighted ensemble.
 
 The models give logits. Their probabilities are averaged with the manifest's weights (the study, 4.4). The average is
-calibrated by one temperature (Guo et al., On Calibration of Modern Neural Networks, 2017, section 4.2).
+calibrated by one temperature (Guo et al., On Calibration of Modern Neural Networks, 2017, section 4.2), which may be
+higher for small faces.
 
-The adaptive ensemble is a cascade of two stages (Wang et al., IDK Cascades, 2018). One cheap model predicts every face.
-If its calibrated confidence is too low, all models predict that face together.
+The adaptive ensemble is a cascade (Wang et al., IDK Cascades, 2018). One cheap model predicts every face. If its
+calibrated confidence is too low, a second one is asked, and if the two disagree, all others.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,16 @@ import numpy.typing as npt
 
 from worker.contract.messages import EMOTIONS
 from worker.perception.interpreter import TFLiteModel
-from worker.perception.manifest import Adaptive, EnsembleMode, Manifest, ManifestError, Model, load_manifest
+from worker.perception.manifest import (
+    Adaptive,
+    EnsembleMode,
+    Manifest,
+    ManifestError,
+    Model,
+    Second,
+    SmallFaces,
+    load_manifest,
+)
 from worker.perception.preprocessing import CHANNELS, Colour, Image, network_pixels
 
 Probabilities = npt.NDArray[np.float32]
@@ -25,6 +35,15 @@ Probabilities = npt.NDArray[np.float32]
 
 Pixels = npt.NDArray[np.uint8]
 """[n, size, size, channels], the input of a model before it is normalized."""
+
+Sides = npt.NDArray[np.int64]
+"""[n], the shorter side of each crop in pixels, before it is scaled to the input of a model."""
+
+Rows = npt.NDArray[np.int64]
+"""Indices of faces."""
+
+Ask = Callable[[Sequence[str], Rows], dict[str, Probabilities]]
+"""Asks the models with these names about these faces. Returns their probabilities, [rows, 7] each."""
 
 View = tuple[int, Colour]
 """Size and colour. Models with the same view share their pixels."""
@@ -41,14 +60,15 @@ SMALLEST = 1e-12
 class Predictions:
     """Predictions for n faces: `scores` [n, 7] of the calibrated ensemble, `by_model` of each model alone.
 
-    `escalated` [n] marks the faces that the adaptive ensemble passed on to all models; the full ensemble marks none. A
-    row of `by_model` is NaN if the model did not predict that face. `inference_s` has the seconds of each model that
-    predicted at least one face.
+    `escalated` [n] marks the faces about which the adaptive ensemble asked more than its first model; the full ensemble
+    marks none. A row of `by_model` is NaN if the model did not predict that face. `sides` [n] are those of the crops.
+    `inference_s` has the seconds of each model that predicted at least one face.
     """
 
     scores: Probabilities
     by_model: dict[str, Probabilities]
     escalated: npt.NDArray[np.bool_]
+    sides: Sides
     inference_s: dict[str, float] = field(default_factory=dict)
 
     def labels(self) -> list[dict[str, str]]:
@@ -79,42 +99,35 @@ class Ensemble:
 
     def predict(self, crops: Sequence[Image]) -> Predictions:
         """Predictions for n face crops (`preprocessing.face_crop`), [height, width, 3] each of any size; n may be 0."""
-        if self._adaptive is not None:
-            return self._predict_adaptively(crops, self._adaptive)
-        inference_s: dict[str, float] = {}
-        by_model = self._predict_by_model(self.manifest.models, crops, {}, inference_s)
-        return Predictions(ensemble_scores(by_model, self.manifest), by_model, np.zeros(len(crops), bool), inference_s)
-
-    def _predict_adaptively(self, crops: Sequence[Image], adaptive: Adaptive) -> Predictions:
+        sides = np.asarray([min(crop.shape[:2]) for crop in crops], np.int64)
         views: dict[View, Pixels] = {}
         inference_s: dict[str, float] = {}
-        first = [model for model in self.manifest.models if model.name == adaptive.first]
-        by_model = self._predict_by_model(first, crops, views, inference_s)
-        scores, confident = first_model_scores(by_model[adaptive.first], adaptive)
-        rest = np.flatnonzero(~confident)
-        others = self._predict_by_model(
-            [model for model in self.manifest.models if model.name != adaptive.first],
-            [crops[i] for i in rest],
-            {view: pixels[rest] for view, pixels in views.items()},
-            inference_s,
-        )
-        scores[rest] = ensemble_scores({adaptive.first: by_model[adaptive.first][rest], **others}, self.manifest)
-        for name, predicted in others.items():
-            by_model[name] = np.full_like(scores, np.nan)
-            by_model[name][rest] = predicted
-        in_order = {model.name: by_model[model.name] for model in self.manifest.models}
-        return Predictions(scores, in_order, ~confident, inference_s)
+
+        def ask(names: Sequence[str], rows: Rows) -> dict[str, Probabilities]:
+            if len(rows) == len(crops):
+                return self._predict_by_model(names, crops, views, inference_s)
+            known = {view: pixels[rows] for view, pixels in views.items()}
+            return self._predict_by_model(names, [crops[i] for i in rows], known, inference_s)
+
+        if self._adaptive is not None:
+            scores, by_model, escalated = answer_adaptively(self.manifest, self._adaptive, sides, ask)
+            return Predictions(scores, by_model, escalated, sides, inference_s)
+        by_model = ask([model.name for model in self.manifest.models], np.arange(len(crops)))
+        scores = ensemble_scores(by_model, self.manifest, sides)
+        return Predictions(scores, by_model, np.zeros(len(crops), bool), sides, inference_s)
 
     def _predict_by_model(
         self,
-        models: Sequence[Model],
+        names: Sequence[str],
         crops: Sequence[Image],
         views: dict[View, Pixels],
         inference_s: dict[str, float],
     ) -> dict[str, Probabilities]:
-        """The probabilities of each of `models` for all `crops`. Adds pixels to `views` and times to `inference_s`."""
+        """The probabilities of the models `names` for all `crops`. Adds pixels to `views`, times to `inference_s`."""
         by_model = {}
-        for model in models:
+        for model in self.manifest.models:
+            if model.name not in names:
+                continue
             view = model.input.size, model.input.colour
             if view not in views:
                 views[view] = _scaled(crops, *view)
@@ -125,16 +138,77 @@ class Ensemble:
         return by_model
 
 
-def ensemble_scores(by_model: Mapping[str, Probabilities], manifest: Manifest) -> Probabilities:
-    """The scores of the full ensemble, [n, 7], from the probabilities of all models of the manifest."""
-    combined = combine(by_model, {model.name: model.weight for model in manifest.models})
-    return calibrate(combined, manifest.temperature)
+def answer_adaptively(
+    manifest: Manifest, adaptive: Adaptive, sides: Sides, ask: Ask
+) -> tuple[Probabilities, dict[str, Probabilities], npt.NDArray[np.bool_]]:
+    """The cascade: `scores`, `by_model` and `escalated` of `Predictions` for n faces with these sides.
+
+    It asks no more models than it needs for each face. Models of weight 0 are never asked after the first.
+    """
+    everybody = np.arange(len(sides))
+    by_model = {model.name: np.full((len(sides), len(EMOTIONS)), np.nan, np.float32) for model in manifest.models}
+
+    def ask_about(names: Sequence[str], rows: Rows) -> None:
+        for name, predicted in ask(names, rows).items() if names else ():
+            by_model[name][rows] = predicted
+
+    def known(names: Sequence[str], rows: Rows) -> dict[str, Probabilities]:
+        return {name: by_model[name][rows] for name in names}
+
+    ask_about([adaptive.first], everybody)
+    scores, confident = first_model_scores(by_model[adaptive.first], manifest, adaptive, sides)
+    rest = np.flatnonzero(~confident)
+    asked = [adaptive.first]
+    if adaptive.second is not None:
+        asked.append(adaptive.second.model)
+        ask_about(asked[1:], rest)
+        scores[rest], agreed = both_scores(known(asked, rest), manifest, adaptive.second, sides[rest])
+        rest = rest[~agreed]
+    others = [model.name for model in manifest.models if model.name not in asked and model.weight > 0]
+    ask_about(others, rest)
+    scores[rest] = ensemble_scores(known([*asked, *others], rest), manifest, sides[rest])
+    return scores, by_model, ~confident
 
 
-def first_model_scores(probabilities: Probabilities, adaptive: Adaptive) -> tuple[Probabilities, npt.NDArray[np.bool_]]:
+def ensemble_scores(by_model: Mapping[str, Probabilities], manifest: Manifest, sides: Sides) -> Probabilities:
+    """The scores of the full ensemble, [n, 7], from the probabilities of all models of the manifest with a weight."""
+    combined = combine(by_model, _weights(by_model, manifest))
+    return calibrate(combined, temperatures(manifest.temperature, manifest, sides))
+
+
+def first_model_scores(
+    probabilities: Probabilities, manifest: Manifest, adaptive: Adaptive, sides: Sides
+) -> tuple[Probabilities, npt.NDArray[np.bool_]]:
     """The calibrated scores of the first model, [n, 7], and whether its confidence is high enough, [n]."""
-    scores = calibrate(probabilities, adaptive.temperature)
+    scores = calibrate(probabilities, temperatures(adaptive.temperature, manifest, sides))
     return scores, scores.max(axis=1, initial=0) >= np.float32(adaptive.threshold)
+
+
+def both_scores(
+    by_model: Mapping[str, Probabilities], manifest: Manifest, second: Second, sides: Sides
+) -> tuple[Probabilities, npt.NDArray[np.bool_]]:
+    """The calibrated average of the first two models, [n, 7], and whether they predict the same emotion, [n]."""
+    one, other = (rows.argmax(axis=1) for rows in by_model.values())
+    combined = combine(by_model, _weights(by_model, manifest))
+    return calibrate(combined, temperatures(second.temperature, manifest, sides)), one == other
+
+
+def temperatures(temperature: float, manifest: Manifest, sides: Sides) -> npt.NDArray[np.float64]:
+    """The temperature for crops with these sides, [n]."""
+    if manifest.small_faces is None:
+        return np.full(len(sides), temperature)
+    return temperature * np.asarray(size_factors(manifest.small_faces, sides), np.float64)
+
+
+def size_factors(small: SmallFaces, sides: Sides) -> npt.NDArray[np.float64]:
+    """The factor of the temperature for crops with these sides, [n]; 1 for large ones."""
+    return np.asarray((small.side / np.clip(sides, 1, small.side)) ** small.exponent, np.float64)
+
+
+def _weights(names: Iterable[str], manifest: Manifest) -> dict[str, float]:
+    """The weights of these models; equal ones if all of them have weight 0."""
+    weights = {model.name: model.weight for model in manifest.models if model.name in set(names)}
+    return weights if any(weights.values()) else dict.fromkeys(weights, 1.0)
 
 
 def softmax(logits: npt.NDArray[np.float32]) -> Probabilities:
@@ -150,9 +224,13 @@ def combine(by_model: Mapping[str, Probabilities], weights: Mapping[str, float])
     return np.asarray(weighted, np.float32)
 
 
-def calibrate(probabilities: Probabilities, temperature: float) -> Probabilities:
-    """Flatten (`temperature` above 1) or sharpen (below 1) probabilities, [n, 7]. The most likely emotion stays."""
-    return softmax(np.log(np.maximum(probabilities, SMALLEST)) / temperature)
+def calibrate(probabilities: Probabilities, temperature: float | npt.NDArray[np.float64]) -> Probabilities:
+    """Flatten (`temperature` above 1) or sharpen (below 1) probabilities, [n, 7]. The most likely emotion stays.
+
+    `temperature` is one for all rows, or one for each, [n].
+    """
+    logits = np.log(np.maximum(probabilities, SMALLEST))
+    return softmax(logits / np.reshape(temperature, (-1, 1)))
 
 
 def _scaled(crops: Sequence[Image], size: int, colour: Colour) -> Pixels:

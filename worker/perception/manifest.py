@@ -3,7 +3,7 @@
 import hashlib
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -18,13 +18,23 @@ MANIFEST = "manifest.json"
 VERSION = 1
 
 EnsembleMode = Literal["full", "adaptive"]
-"""full: all models predict every face. adaptive: one model does, the others only if its confidence is low."""
+"""full: all models predict every face. adaptive: the cascade of `Adaptive`, which asks the others only if it must."""
 
 Form = Literal["float32", "float16", "dynamic", "int8"]
 """The number format inside the file. Input and output are always float32."""
 
 # Hex digits of the manifest's sha256 that identify a set of models in events.
 _DIGEST_DIGITS = 12
+
+
+class ChosenModels(NamedTuple):
+    """The folder of a set of models, and the mode of its ensemble."""
+
+    folder: Path = MODELS
+    mode: EnsembleMode = "full"
+
+
+SHIPPED = ChosenModels()
 
 
 class ManifestError(Exception):
@@ -53,25 +63,47 @@ class Model(Struct, frozen=True):
     figures: dict[str, Any] = {}
 
 
-class Adaptive(Struct, frozen=True):
+class Second(Struct, frozen=True):
+    """The model of the adaptive ensemble that is asked second. `temperature` calibrates the average of both models."""
+
+    model: Annotated[str, Meta(min_length=1)]
+    temperature: Annotated[float, Meta(gt=0)]
+
+
+class Adaptive(Struct, frozen=True, omit_defaults=True):
     """The adaptive ensemble: the model named `first` predicts alone if its confidence is at least `threshold`.
 
-    The confidence is its highest probability, calibrated by its own `temperature`. Serving does not read `figures`: the
-    loss of accuracy and the time saved.
+    The confidence is its highest probability, calibrated by its own `temperature`. Otherwise `second` is asked. If both
+    predict the same emotion, their average is the answer, else all models are asked. Without `second`, all are asked at
+    once. `default` is true if the adaptive ensemble lost so little on every validation set that workers use it without
+    being told to. Serving does not read `figures`: the loss of accuracy and the time saved.
     """
 
     first: str
     temperature: Annotated[float, Meta(gt=0)]
     threshold: float
     figures: dict[str, Any] = {}
+    second: Second | None = None
+    default: bool = False
+
+
+class SmallFaces(Struct, frozen=True):
+    """How much less certain the scores of small faces are.
+
+    A crop with a side of fewer than `side` pixels has (`side` / its own side) ** `exponent` times the temperature.
+    """
+
+    side: Annotated[int, Meta(ge=1)]
+    exponent: Annotated[float, Meta(ge=0)]
 
 
 class Manifest(Struct, frozen=True, omit_defaults=True):
     """A set of models. The ensemble is the weighted average of their probabilities, calibrated by `temperature`.
 
-    Serving does not read `ensemble`: the origin of the weights, and the accuracy. It and `adaptive` are valid for
-    exactly these models. `digest` is the beginning of the sha256 of the file that the manifest was read from. It is
-    not written, and empty for a manifest that was not read from a file.
+    `small_faces` changes every temperature for small faces; without it, it is the same for all sizes. Serving does not
+    read `ensemble`: the origin of the weights, and the accuracy. It and `adaptive` are valid for exactly these models.
+    `digest` is the beginning of the sha256 of the file that the manifest was read from. It is not written, and empty
+    for a manifest that was not read from a file.
     """
 
     version: int
@@ -80,7 +112,13 @@ class Manifest(Struct, frozen=True, omit_defaults=True):
     models: Annotated[list[Model], Meta(min_length=1)]
     ensemble: dict[str, Any] = {}
     adaptive: Adaptive | None = None
+    small_faces: SmallFaces | None = None
     digest: str = ""
+
+    @property
+    def default_mode(self) -> EnsembleMode:
+        """The mode of a worker that was given none."""
+        return "adaptive" if self.adaptive is not None and self.adaptive.default else "full"
 
 
 class _Versioned(Struct):
@@ -161,6 +199,8 @@ def _check_adaptive(adaptive: Adaptive, names: list[str], path: Path) -> None:
     remedy = "fit it again with `training ensemble`"
     if adaptive.first not in names:
         raise ManifestError(f"{path}: adaptive ensemble begins with {adaptive.first!r}, not among {names}; {remedy}")
+    if adaptive.second is not None and adaptive.second.model not in set(names) - {adaptive.first}:
+        raise ManifestError(f"{path}: adaptive ensemble asks {adaptive.second.model!r} second; {remedy}")
     if not 0 <= adaptive.threshold <= 1:
         raise ManifestError(f"{path}: the adaptive threshold {adaptive.threshold:g} is not between 0 and 1; {remedy}")
 

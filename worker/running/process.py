@@ -27,7 +27,7 @@ from worker import time_limit
 from worker.contract.connection import ANSWER_TIMEOUT_S, RetryWhileAway, pool
 from worker.contract.jobs import JOB_TIMEOUT_S, QUEUE
 from worker.job import give_up, load_perception, make_room
-from worker.perception.manifest import EnsembleMode
+from worker.perception.manifest import ChosenModels
 from worker.running.admission import ChunkJob, ChunkQueue
 from worker.running.leases import LEASE_S, RENEW_EVERY_S, drop_run, renew
 from worker.running.log_privacy import configure_logging
@@ -168,7 +168,7 @@ class ChunkWorker(SimpleWorker):
         """Do not change the process title: RQ would show values from Redis there."""
 
 
-def serve(url: str, name: str, mode: EnsembleMode, ready: c_bool) -> None:
+def serve(url: str, name: str, models: ChosenModels, ready: c_bool) -> None:
     """Work until SIGTERM or the death of the parent process, then finish the current job and end.
 
     While Redis is away or full, it waits without limit; the supervisor decides when to give up. `ready` is set once all
@@ -176,7 +176,7 @@ def serve(url: str, name: str, mode: EnsembleMode, ready: c_bool) -> None:
     """
     configure_logging()
     _stop_with_parent()
-    load_perception(mode)  # before the first job, whose time limit would include it
+    load_perception(models)  # before the first job, whose time limit would include it
     ready.value = True
     stopping = threading.Event()
     with pool(url, RetryWhileAway(math.inf, hurried=stopping.is_set)) as second:

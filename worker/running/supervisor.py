@@ -16,7 +16,7 @@ import structlog
 
 from worker.metrics.counters import WORKER_PROCESSES, WORKER_RESTARTS
 from worker.metrics.workers_collector import merge_dead
-from worker.perception.manifest import EnsembleMode
+from worker.perception.manifest import ChosenModels
 from worker.running.process import DRAIN_S, serve
 from worker.running.sweep import SWEEP_EVERY_S, Sweep
 
@@ -44,16 +44,16 @@ class WorkerProcess(NamedTuple):
 
 
 class Supervisor:
-    """Runs `count` worker processes with the ensemble `mode` on the Redis at `url`.
+    """Runs `count` worker processes with `models` on the Redis at `url`.
 
     `client` is for the sweep. Its retries determine how long Redis may be away.
     """
 
-    def __init__(self, client: redis.Redis, url: str, count: int, mode: EnsembleMode) -> None:
+    def __init__(self, client: redis.Redis, url: str, count: int, models: ChosenModels) -> None:
         self._client = client
         self._url = url
         self._count = count
-        self._mode = mode
+        self._models = models
         self._spawn = multiprocessing.get_context("spawn")  # a fork would copy this process' locks
         self._running: dict[str, WorkerProcess] = {}
         self._early_deaths = 0
@@ -91,7 +91,7 @@ class Supervisor:
     def _start(self) -> None:
         name = worker_name()
         ready = multiprocessing.RawValue(c_bool, False)
-        process = self._spawn.Process(target=serve, args=(self._url, name, self._mode, ready), name=name)
+        process = self._spawn.Process(target=serve, args=(self._url, name, self._models, ready), name=name)
         process.start()
         self._running[name] = WorkerProcess(process, time.monotonic(), ready)
         WORKER_PROCESSES.set(self.processes)

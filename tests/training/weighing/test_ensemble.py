@@ -267,11 +267,11 @@ def test_the_metrics_are_those_of_the_models_as_written(
 
 def test_every_weighing_has_its_best_temperature(weighed: tuple[Path, EnsembleFit], validation: Dataset) -> None:
     models, fit = weighed
-    by_model = predict_dataset(Ensemble.load(models), validation)[0].by_model
+    predictions, _ = predict_dataset(Ensemble.load(models), validation)
     labels = np.array([picture.label for picture in validation.pictures])
 
     def nll(weighing: Weighing) -> float:
-        return -float(np.log(weighing.scores(by_model)[np.arange(len(labels)), labels]).mean())
+        return -float(np.log(weighing.scores(predictions)[np.arange(len(labels)), labels]).mean())
 
     for weighing in fit.weighings.values():
         for factor in (0.95, 1.05):

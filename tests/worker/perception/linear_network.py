@@ -29,10 +29,10 @@ def write_linear_models(folder: Path, seeds: dict[str, int], temperature: float 
     return manifest
 
 
-def write_adaptive_models(folder: Path, first: str, threshold: float) -> None:
+def write_adaptive_models(folder: Path, first: str, threshold: float, default: bool = False) -> None:
     """Write two models, of which `first` is the first of the adaptive ensemble, with this threshold."""
     manifest = write_linear_models(folder, {"mobilenetv2": 1, "resnet50v2": 2})
-    write_manifest(structs.replace(manifest, adaptive=Adaptive(first, 1.0, threshold)), folder)
+    write_manifest(structs.replace(manifest, adaptive=Adaptive(first, 1.0, threshold, default=default)), folder)
 
 
 def linear_weights(seed: int, outputs: int = len(EMOTIONS)) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

@@ -15,7 +15,17 @@ from tests.worker.perception.linear_network import SIDE, linear_network, linear_
 from worker.contract.messages import EMOTIONS
 from worker.perception.emotions import BATCH, Ensemble, calibrate, combine, softmax
 from worker.perception.interpreter import TFLiteModel
-from worker.perception.manifest import Adaptive, Input, Manifest, ManifestError, load_manifest, write_manifest
+from worker.perception.manifest import (
+    Adaptive,
+    EnsembleMode,
+    Input,
+    Manifest,
+    ManifestError,
+    Second,
+    SmallFaces,
+    load_manifest,
+    write_manifest,
+)
 from worker.perception.preprocessing import Image, network_pixels
 
 Rows = npt.NDArray[np.float32]
@@ -97,9 +107,9 @@ def test_a_face_has_the_same_scores_alone_and_in_any_batch(tmp_path: Path, n: in
         assert np.allclose(together.scores[i], ensemble.predict([face]).scores[0], atol=1e-6)
 
 
-def with_adaptive(folder: Path, threshold: float) -> Manifest:
+def with_adaptive(folder: Path, threshold: float, second: int = 2) -> Manifest:
     """Three models, the second with another input. The third is the first model of the adaptive ensemble."""
-    manifest = write_linear_models(folder, {"second": 2, "other": 5, "first": 1}, temperature=1.3)
+    manifest = write_linear_models(folder, {"second": second, "other": 5, "first": 1}, temperature=1.3)
     other = msgspec.structs.replace(manifest.models[1], input=Input(SIDE, "grey", 100.0, 50.0), weight=0.4)
     models = [manifest.models[0], other, manifest.models[2]]
     adaptive = Adaptive("first", temperature=1.7, threshold=threshold)
@@ -142,6 +152,65 @@ def test_the_adaptive_scores_are_the_first_models_if_it_is_confident_and_else_th
     for i, labels in enumerate(adaptive.labels()):
         assert set(labels) == ({"first"} if confident[i] else {"first", "second", "other"})
         assert labels == {name: EMOTIONS[int(full.by_model[name][i].argmax())] for name in labels}
+
+
+@pytest.mark.parametrize("n", [5, 5 * BATCH + 1])
+def test_the_cascade_asks_the_second_model_of_uncertain_faces_and_the_third_if_the_first_two_disagree(
+    tmp_path: Path, n: int
+) -> None:
+    faces = [np.full((SIDE, SIDE, 3), brightness, np.uint8) for brightness in np.linspace(0, 255, n)]
+    manifest = with_adaptive(tmp_path, threshold_that_escalates(n - n // 3 - 1, faces), second=10)
+    assert manifest.adaptive is not None
+    cascade = msgspec.structs.replace(manifest.adaptive, second=Second("second", 0.7))
+    write_manifest(msgspec.structs.replace(manifest, adaptive=cascade), tmp_path)
+    full = Ensemble.load(tmp_path).predict(faces)
+    uncertain = confidence(faces) < cascade.threshold
+    disagree = full.by_model["first"].argmax(axis=1) != full.by_model["second"].argmax(axis=1)
+    average = combine({name: full.by_model[name] for name in ("first", "second")}, {"first": 1, "second": 1})
+
+    served = Ensemble.load(tmp_path, mode="adaptive").predict(faces)
+
+    asked = {"first": np.ones(n, bool), "second": uncertain, "other": uncertain & disagree}
+    for name, rows in asked.items():
+        assert np.array_equal(~np.isnan(served.by_model[name][:, 0]), rows)
+    assert [set(labels) for labels in served.labels()] == [
+        {m for m, rows in asked.items() if rows[i]} for i in range(n)
+    ]
+    agreed = uncertain & ~disagree
+    assert np.allclose(served.scores[agreed], calibrate(average, 0.7)[agreed], atol=1e-5)
+    assert np.allclose(served.scores[asked["other"]], full.scores[asked["other"]], atol=1e-5)
+    assert np.array_equal(served.escalated, uncertain)
+    assert agreed.any()
+    assert asked["other"].any()
+    assert not uncertain.all()
+
+
+def test_the_cascade_never_asks_a_model_of_weight_0_after_the_first(tmp_path: Path) -> None:
+    manifest = with_adaptive(tmp_path, 1.0)
+    models = [msgspec.structs.replace(m, weight=float(m.name != "other")) for m in manifest.models]
+    write_manifest(msgspec.structs.replace(manifest, models=models), tmp_path)
+    faces = crops(BATCH)
+    assert [set(labels) for labels in Ensemble.load(tmp_path, mode="adaptive").predict(faces).labels()] == [
+        {"first", "second"}
+    ] * BATCH
+    assert set(Ensemble.load(tmp_path).predict(faces).labels()[0]) == {"first", "second", "other"}
+
+
+def test_small_faces_are_less_certain_in_every_stage_and_keep_their_emotion(tmp_path: Path) -> None:
+    faces = crops(2 * BATCH)
+    modes: tuple[EnsembleMode, ...] = ("full", "adaptive")
+    for threshold in (0.0, 1.0):
+        manifest = with_adaptive(tmp_path, threshold)
+        plain = [Ensemble.load(tmp_path, mode=mode).predict(faces) for mode in modes]
+        write_manifest(msgspec.structs.replace(manifest, small_faces=SmallFaces(20, 0.5)), tmp_path)
+        for before, mode in zip(plain, modes, strict=True):
+            after = Ensemble.load(tmp_path, mode=mode).predict(faces)
+            assert np.array_equal(after.sides, [len(face) for face in faces])
+            small = after.sides < 20
+            factors = np.sqrt(20 / after.sides[small])
+            assert np.allclose(after.scores[~small], before.scores[~small])
+            assert np.allclose(after.scores[small], calibrate(before.scores[small], factors), atol=1e-5)
+            assert (after.scores.argmax(axis=1) == before.scores.argmax(axis=1)).all()
 
 
 def test_the_full_ensemble_runs_all_models_on_every_face_and_escalates_none(tmp_path: Path) -> None:

@@ -55,6 +55,15 @@ def test_the_weights_and_the_threshold_are_written_and_loaded(folder: Path) -> N
     assert (loaded.ensemble, loaded.adaptive) == (manifest.ensemble, manifest.adaptive)
 
 
+def test_a_manifest_without_the_cascade_and_small_faces_is_an_older_one_and_its_workers_ask_all(folder: Path) -> None:
+    rewrite(folder, lambda written: written.update(adaptive=adaptive()))
+    manifest = load_manifest(folder, "adaptive")
+    assert manifest.adaptive is not None
+    assert (manifest.adaptive.second, manifest.small_faces, manifest.default_mode) == (None, None, "full")
+    rewrite(folder, lambda written: written["adaptive"].update(default=True))
+    assert load_manifest(folder).default_mode == "adaptive"
+
+
 def test_without_a_threshold_the_adaptive_ensemble_is_refused_with_what_to_do(folder: Path) -> None:
     with pytest.raises(ManifestError, match=r"manifest\.json: no threshold .*`training ensemble`"):
         load_manifest(folder, "adaptive")
@@ -80,6 +89,9 @@ def test_without_a_threshold_the_adaptive_ensemble_is_refused_with_what_to_do(fo
         (lambda m: m.update(adaptive=adaptive(threshold=-0.1)), r"threshold -0\.1 is not between 0 and 1"),
         (lambda m: m.update(adaptive=adaptive(temperature=0)), "temperature"),
         (lambda m: m.update(adaptive={"first": "first"}), "adaptive"),
+        (lambda m: m.update(adaptive=adaptive(second={"model": "third", "temperature": 1})), "asks 'third' second"),
+        (lambda m: m.update(adaptive=adaptive(second={"model": "first", "temperature": 1})), "asks 'first' second"),
+        (lambda m: m.update(small_faces={"side": 0, "exponent": 1}), "small_faces"),
     ],
 )
 def test_an_invalid_manifest_is_refused_in_one_line(

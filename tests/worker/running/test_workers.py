@@ -1,7 +1,6 @@
 """Real worker processes on a real Redis with the real models."""
 
 import os
-import shutil
 import signal
 from pathlib import Path
 
@@ -15,9 +14,10 @@ from tests.processes import eventually, worker_pids, workers
 from tests.undisturbed import FRAMES, chunks
 from tests.worker.perception.linear_network import write_adaptive_models
 from worker.contract.jobs import QUEUE
+from worker.contract.keys import LectureKeys
 from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Event
 from worker.contract.queue import enqueue_chunk, frame_queue
-from worker.perception.manifest import MODELS
+from worker.perception.manifest import MODELS, load_manifest
 
 
 def test_every_frame_of_every_participant_is_published(expected: dict[str, list[Event]]) -> None:
@@ -69,21 +69,18 @@ def test_on_sigterm_workers_exit_even_if_redis_is_gone() -> None:
         assert supervisor.returncode == 0
 
 
-def worker_package(folder: Path, first: str, threshold: float) -> Path:
-    """A copy of the package `worker` in `folder`, with two small models and a threshold."""
-    shutil.copytree(MODELS.parent, folder / "worker", ignore=shutil.ignore_patterns("models", "__pycache__"))
-    models = folder / "worker" / "models"
-    models.mkdir()
-    write_adaptive_models(models, first, threshold)
-    return folder
+def predicted_by(client: redis.Redis, keys: LectureKeys) -> set[tuple[str, ...]]:
+    """The networks that were asked, for each face of the lecture."""
+    streams = events_of(client, keys).values()
+    return {tuple(event.models) for stream in streams for event in stream if isinstance(event, EmotionEvent)}
 
 
-def test_the_chosen_ensemble_is_also_that_of_workers_that_replace_dead_ones(
+def test_the_chosen_models_and_ensemble_are_also_that_of_workers_that_replace_dead_ones(
     client: redis.Redis, redis_url: str, tmp_path: Path
 ) -> None:
-    package = worker_package(tmp_path, "resnet50v2", threshold=0.0)
+    write_adaptive_models(tmp_path, "resnet50v2", threshold=0.0)
     keys = begin_lecture(client, "l")
-    with workers(redis_url, 1, "--ensemble", "adaptive", cwd=package):
+    with workers(redis_url, 1, "--models", str(tmp_path), "--ensemble", "adaptive"):
         eventually(lambda: worker_pids(client))
         first, *others = chunks()
         feed_chunk(client, keys, 0, first)
@@ -95,8 +92,50 @@ def test_the_chosen_ensemble_is_also_that_of_workers_that_replace_dead_ones(
         for number, chunk in enumerate(others, 1):
             feed_chunk(client, keys, number, chunk)
         await_end(client, keys)
-    emotions = [
-        event for stream in events_of(client, keys).values() for event in stream if isinstance(event, EmotionEvent)
-    ]
-    assert {event.frame for event in emotions} == set(range(FRAMES))
-    assert {tuple(event.models) for event in emotions} == {("resnet50v2",)}
+    assert client.hget(keys.info, "published") == str(FRAMES).encode()
+    assert predicted_by(client, keys) == {("resnet50v2",)}
+
+
+def test_without_a_choice_the_manifest_says_whether_the_ensemble_is_adaptive(
+    client: redis.Redis, redis_url: str, tmp_path: Path
+) -> None:
+    write_adaptive_models(tmp_path, "resnet50v2", threshold=0.0, default=True)
+    for lecture, options, asked in (
+        ("a", [], ("resnet50v2",)),
+        ("b", ["--ensemble", "full"], ("mobilenetv2", "resnet50v2")),
+    ):
+        keys = begin_lecture(client, lecture)
+        with workers(redis_url, 1, "--models", str(tmp_path), *options):
+            for number, chunk in enumerate(chunks()):
+                feed_chunk(client, keys, number, chunk)
+            await_end(client, keys)
+        assert predicted_by(client, keys) == {asked}
+
+
+def test_frames_read_by_other_models_than_the_first_are_counted_logged_and_the_reason_of_the_end(
+    client: redis.Redis, redis_url: str, tmp_path: Path
+) -> None:
+    keys = begin_lecture(client, "l")
+    first, *others = chunks()
+    with workers(redis_url, 1):
+        feed_chunk(client, keys, 0, first)
+        eventually(lambda: client.hget(keys.info, "published") == b"3")
+    write_adaptive_models(tmp_path, "resnet50v2", threshold=0.0)
+    with workers(redis_url, 1, "--models", str(tmp_path)) as supervisor:
+        for number, chunk in enumerate(others, 1):
+            feed_chunk(client, keys, number, chunk)
+        await_end(client, keys)
+        supervisor.terminate()
+        log = supervisor.communicate(timeout=60)[0]
+
+    stream = events_of(client, keys)["class"]
+    versions = [event.model_version for event in stream if isinstance(event, ClassEvent)]
+    assert versions == [load_manifest(MODELS).digest] * 3 + [load_manifest(tmp_path).digest] * (FRAMES - 3)
+    end = stream[-1]
+    assert isinstance(end, EndEvent)
+    assert end.ledger.reasons == {"published:other_models": FRAMES - 3}
+    assert end.ledger.balances
+    assert end.reason == f"{FRAMES - 3} of {FRAMES} frames were read by other models than the first ones"
+    assert "frames read by other models than the lecture's first" in log
+    assert versions[0] in log
+    assert versions[-1] in log
