@@ -4,16 +4,18 @@ import sys
 
 import typer
 
+from training.commands.audit import audit
 from training.commands.ensemble import ensemble
 from training.commands.evaluate import evaluate
 from training.commands.fit import fit
 from training.commands.prepare import prepare
 from training.commands.quantize import quantize
 from training.commands.reproduce import reproduce
+from training.commands.teach import teach
 from worker.contract.command_line import Command, Version, run
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
-for command in (prepare, fit, quantize, ensemble, evaluate, reproduce):
+for command in (prepare, teach, fit, quantize, ensemble, evaluate, audit, reproduce):
     app.command(cls=Command)(command)
 
 

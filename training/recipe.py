@@ -51,6 +51,8 @@ class Recipe:
     tune: Literal["all", "head"] | int = "all"  # the layers that learn; a number: the head and N layers before it
     teachers: list[str] = field(default_factory=list)  # folders of earlier fits (see training.fitting.distillation)
     targets: str | None = None  # file of soft targets
+    # Strength with which rare emotions are learned as if they were as frequent as others; 0 does not change them.
+    logit_adjustment: float = 0.0
     mixup: float = 0.0  # alpha of the beta distribution of the shares of two mixed pictures; 0 mixes none
     ema: float | None = None  # momentum of an average over the weights of all steps, which becomes the result
     precision: Precision = "float32"

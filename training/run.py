@@ -14,6 +14,7 @@ from training.whole_file import write_json
 
 RECIPE = "recipe.json"
 STANDARDIZATION = "standardization.json"
+HISTORY = "history.csv"
 
 _Content = TypeVar("_Content")
 

@@ -19,7 +19,7 @@ def test_the_version_is_that_of_the_package() -> None:
     ("arguments", "line"),
     [
         ([], "training: Missing command; see `training --help`"),
-        (["teach"], "training: No such command 'teach'; see `training --help`"),
+        (["learn"], "training: No such command 'learn'; see `training --help`"),
         (["evaluate"], "training: Missing argument 'DATA'; see `training evaluate --help`"),
     ],
 )

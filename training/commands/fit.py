@@ -84,6 +84,12 @@ def fit(
         float,
         typer.Option(metavar="X", min=0.0, max=0.9, help="Share of a target that is spread evenly over the emotions."),
     ] = Recipe.label_smoothing,
+    logit_adjustment: Annotated[
+        float,
+        typer.Option(
+            metavar="X", min=0.0, max=3.0, help="Learn rare emotions as if all were equally frequent (1); 0: do not."
+        ),
+    ] = Recipe.logit_adjustment,
     mixup: Annotated[
         float, typer.Option(metavar="X", min=0.0, help="Mix pictures in pairs, in shares from Beta(X, X). 0: do not.")
     ] = Recipe.mixup,
@@ -114,6 +120,7 @@ def fit(
             teachers=teacher or [],
             targets=None if targets is None else str(targets),
             label_smoothing=label_smoothing,
+            logit_adjustment=logit_adjustment,
             mixup=mixup,
             augmentation=augmentation,
             standardization=standardization,

@@ -24,6 +24,14 @@ NO_EMOTION = "no emotion in its path"
 # KDEF (Lundqvist, Flykt and Öhman, 1998): session A or B, sex, two digits of the person, emotion, angle.
 _KDEF = re.compile(r"[AB]([FM]\d\d)(AF|AN|DI|HA|NE|SA|SU)(S|HL|HR|FL|FR)", re.IGNORECASE)
 
+_ANGLES = {
+    "S": "frontal",
+    "HL": "half profile, left",
+    "HR": "half profile, right",
+    "FL": "full profile, left",
+    "FR": "full profile, right",
+}
+
 # CK+ (Lucey et al., 2010): subject, sequence, frame.
 _CKPLUS = re.compile(r"(S\d{3})_\d{3}_\d{8}", re.IGNORECASE)
 
@@ -40,6 +48,22 @@ def kdef_label(stem: str) -> PathLabel | None:
     """The label in a file name of KDEF, None for any other name. Sessions A and B show the same persons."""
     match = _KDEF.fullmatch(stem)
     return PathLabel(EMOTION_OF[match[2].lower()], f"kdef:{match[1].upper()}") if match else None
+
+
+@dataclass(frozen=True)
+class KdefView:
+    """What a file name of KDEF says beside the emotion: the person's sex, and the angle of the camera."""
+
+    sex: str
+    angle: str
+
+
+def kdef_view(stem: str) -> KdefView | None:
+    """The sex and the angle in a file name of KDEF, None for any other name."""
+    match = _KDEF.fullmatch(stem)
+    if match is None:
+        return None
+    return KdefView({"F": "female", "M": "male"}[match[1][0].upper()], _ANGLES[match[3].upper()])
 
 
 def folder_label(folders: Sequence[str], stem: str) -> PathLabel | str:

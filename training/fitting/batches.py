@@ -28,6 +28,11 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras com
         self._targets = distilled_targets(recipe, (1 - share) * one_hot(faces) + share * faces.votes, faces)
         self.shuffle(0)
 
+    @property
+    def priors(self) -> npt.NDArray[np.float32]:
+        """The share of each emotion in all targets, [7]."""
+        return np.asarray(np.average(self._targets, axis=0, weights=self._faces.weights), np.float32)
+
     def shuffle(self, epoch: int) -> None:
         """Put the pictures into the order of `epoch`."""
         self._epoch = epoch

@@ -10,6 +10,7 @@ import numpy as np
 
 from training.networks.augmentation import seed_random_layers
 from training.recipe import Recipe, RunError, in_one_line
+from training.run import HISTORY
 from training.whole_file import write_whole
 
 Epoch = dict[str, float]
@@ -29,7 +30,7 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]  # Keras come
         """Read the finished epochs of `run`; RunError if its files cannot be read."""
         super().__init__()
         self._run, self._recipe, self._plateau = run, recipe, plateau
-        self._history_file = run / "history.csv"
+        self._history_file = run / HISTORY
         kept = self._kept()
         self.history = self._read_history()[: _number(kept[-1])] if kept else []
         if kept and len(self.history) < _number(kept[-1]):

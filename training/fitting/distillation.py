@@ -61,7 +61,7 @@ def _scaled(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
 
 def _soft_targets(path: Path, faces: FaceArrays) -> list[Probabilities]:
     """Each array of soft targets as [n, 7], in the order of `faces`; a picture that is not in the file has NaN."""
-    arrays = _read(path)
+    arrays = read_soft_targets(path)
     row_of = {str(origin): row for row, origin in enumerate(arrays.pop(ORIGIN))}
     rows = np.array([row_of.get(origin or "", -1) for origin in faces.origins], int)
     if not (rows >= 0).any():
@@ -73,8 +73,11 @@ def _soft_targets(path: Path, faces: FaceArrays) -> list[Probabilities]:
     return [np.where(known, values[rows], np.nan).astype(np.float32) for values in arrays.values()]
 
 
-def _read(path: Path) -> dict[str, npt.NDArray[np.generic]]:
-    """The origins [n] and the arrays of probabilities [n, 7] by name; other arrays are left out."""
+def read_soft_targets(path: Path) -> dict[str, npt.NDArray[np.generic]]:
+    """The origins [n] and the arrays of probabilities [n, 7] by name; other arrays are left out.
+
+    Raises RunError if the file cannot be read, or has none.
+    """
     try:
         with np.load(path) as file:
             arrays = {name: file[name] for name in file.files}

@@ -10,6 +10,7 @@ from training.fitting.averaging import AveragedWeights, take_average
 from training.fitting.batches import TrainingBatches, one_hot
 from training.fitting.charts import confusion_matrix, curves, save_chart
 from training.fitting.checkpoints import Checkpoints
+from training.fitting.logit_adjustment import AdjustedLogits
 from training.fitting.optimizer import make_optimizer, make_plateau
 from training.fitting.progress_display import ProgressDisplay
 from training.fitting.starting_weights import load_starting_weights
@@ -41,7 +42,7 @@ def fit(recipe: Recipe, train: FaceArrays, validation: FaceArrays, run: Path) ->
     plateau = make_plateau(recipe) if recipe.schedule == "plateau" else None
     checkpoints = Checkpoints(run, recipe, plateau)
     standardization = _standardization(recipe, train)
-    network = _network(recipe)
+    network = build_network(recipe)
     if recipe.weights is not None and not checkpoints.epochs:
         load_starting_weights(network, recipe.weights, train, standardization)
     try:
@@ -52,7 +53,7 @@ def fit(recipe: Recipe, train: FaceArrays, validation: FaceArrays, run: Path) ->
     write_standardization(run, standardization)
 
     batches = TrainingBatches(train, recipe)
-    trained = _compiled(network, recipe, standardization, len(batches))
+    trained = compiled_for_training(network, recipe, standardization, batches)
     checkpoints.restore(trained)
     if not checkpoints.over:
         done = checkpoints.epochs
@@ -93,7 +94,8 @@ def _standardization(recipe: Recipe, train: FaceArrays) -> Standardization:
     return Standardization(float(train.pixels.mean(dtype=np.float64)), float(train.pixels.std(dtype=np.float64)))
 
 
-def _network(recipe: Recipe, precision: Precision | None = None) -> keras.Model:
+def build_network(recipe: Recipe, precision: Precision | None = None) -> keras.Model:
+    """The network of a recipe with random weights, in its precision or another."""
     keras.config.set_dtype_policy(precision or recipe.precision)
     try:
         return NETWORKS[recipe.model](recipe.size, CHANNELS[recipe.colour])
@@ -101,20 +103,21 @@ def _network(recipe: Recipe, precision: Precision | None = None) -> keras.Model:
         keras.config.set_dtype_policy("float32")
 
 
-def _compiled(
-    network: keras.Model, recipe: Recipe, standardization: Standardization, steps_per_epoch: int
+def compiled_for_training(
+    network: keras.Model, recipe: Recipe, standardization: Standardization, batches: TrainingBatches
 ) -> keras.Model:
     """`network` behind augmentation and standardization, ready to be trained on pixels."""
-    trained = keras.Sequential(
-        [
-            keras.Input(network.input.shape[1:], dtype="uint8"),
-            Augment(recipe.seed, recipe.augmentation),
-            keras.layers.Rescaling(1 / standardization.std, -standardization.mean / standardization.std),
-            network,
-        ]
-    )
+    layers = [
+        keras.Input(network.input.shape[1:], dtype="uint8"),
+        Augment(recipe.seed, recipe.augmentation),
+        keras.layers.Rescaling(1 / standardization.std, -standardization.mean / standardization.std),
+        network,
+    ]
+    if recipe.logit_adjustment:
+        layers.append(AdjustedLogits(recipe.logit_adjustment, batches.priors.tolist()))
+    trained = keras.Sequential(layers)
     trained.compile(
-        make_optimizer(recipe, steps_per_epoch * recipe.epochs),
+        make_optimizer(recipe, len(batches) * recipe.epochs),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
         metrics=["accuracy"],
     )
@@ -123,7 +126,7 @@ def _compiled(
 
 def _in_float32(network: keras.Model, recipe: Recipe) -> keras.Model:
     """The network as it is kept: every layer computes in float32 and may learn again."""
-    kept = network if recipe.precision == "float32" else _network(recipe, "float32")
+    kept = network if recipe.precision == "float32" else build_network(recipe, "float32")
     kept.set_weights(network.get_weights())
     kept.trainable = True
     return kept

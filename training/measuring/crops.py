@@ -17,7 +17,18 @@ def labelled_crops(
     detect: DetectFace | None = None,
     without: Container[bytes] = (),
 ) -> Iterator[tuple[list[Image], int]]:
-    """The crops of every usable picture, one for each framing, and its label.
+    """The crops of every usable picture, one for each framing, and its label (see `pictures_with_crops`)."""
+    for picture, crops in pictures_with_crops(dataset, framings, detect, without):
+        yield crops, picture.label
+
+
+def pictures_with_crops(
+    dataset: Dataset,
+    framings: Sequence[Framing] = (AS_SERVED,),
+    detect: DetectFace | None = None,
+    without: Container[bytes] = (),
+) -> Iterator[tuple[LabelledPicture, list[Image]]]:
+    """Every usable picture and its crops, one for each framing.
 
     Without `detect`, a picture is a crop already. Unreadable pictures, pictures without a face, and those whose
     `pixel_digest` is in `without` are left out and counted in the dataset's `skipped`.
@@ -27,7 +38,7 @@ def labelled_crops(
         if isinstance(crops, str):
             dataset.skipped[crops] += 1
         else:
-            yield crops, picture.label
+            yield picture, crops
 
 
 def face_detector() -> DetectFace:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from training.datasets import Dataset, DatasetError, FaceArrays, load_faces
 from training.recipe import Recipe
-from training.run import is_finished
+from training.run import HISTORY, RECIPE, is_finished, network_file
 from training.silence import tensorflow_silenced
 
 # Names are compared in lower case and without signs: CK+48 is ck48.
@@ -66,6 +66,22 @@ def fit_once(recipe: Recipe, train: Dataset, validation: Dataset, run: Path) -> 
     keras.utils.clear_session()  # frees the memory of the network before
     fit(recipe, faces_of(recipe, train), faces_of(recipe, validation), run)
     return run
+
+
+def epochs_left(run: Path, recipe: Recipe) -> int:
+    """The number of epochs that the fit of `recipe` in the folder `run` still has to make, at most."""
+    if (run / RECIPE).is_file() and network_file(run, recipe.model).is_file():
+        return 0
+    history = run / HISTORY
+    done = max(0, len(history.read_text().splitlines()) - 1) if history.is_file() else 0
+    return max(0, recipe.epochs - done)
+
+
+def measured_seconds(recipe: Recipe) -> float:
+    """The seconds that a training picture takes on this machine, from a few steps."""
+    with tensorflow_silenced():
+        from training.fitting.timing import seconds_per_picture
+    return seconds_per_picture(recipe)
 
 
 def shortened(recipe: Recipe, epochs: int | None) -> Recipe:

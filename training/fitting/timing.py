@@ -1,0 +1,44 @@
+"""How long a fit takes on this machine: a few steps, measured before it begins."""
+
+import time
+
+import keras
+import numpy as np
+
+from training.datasets import FaceArrays
+from training.fitting.batches import TrainingBatches
+from training.fitting.fit import build_network, compiled_for_training
+from training.networks.architectures import choose_tuned
+from training.recipe import Recipe
+from training.run import FIXED
+from worker.contract.messages import EMOTIONS
+from worker.perception.preprocessing import CHANNELS
+
+WARM_UP_STEPS = 2
+TIMED_STEPS = 5
+
+
+def seconds_per_picture(recipe: Recipe) -> float:
+    """The seconds that a picture takes in a fit by `recipe`, measured on noise.
+
+    The first steps compile and are not counted. The median step counts, because others may use the machine for a
+    moment.
+    """
+    n, random = recipe.batch, np.random.default_rng(0)
+    pixels = random.integers(0, 256, (n, recipe.size, recipe.size, CHANNELS[recipe.colour]), np.uint8)
+    labels = random.integers(0, len(EMOTIONS), n)
+    noise = FaceArrays(pixels, labels, [], np.eye(len(EMOTIONS), dtype=np.float32)[labels], np.ones(n, np.float32))
+    plain = Recipe(
+        recipe.model, size=recipe.size, colour=recipe.colour, batch=n, ema=recipe.ema, precision=recipe.precision
+    )
+    batches = TrainingBatches(noise, plain)
+    network = build_network(plain)
+    choose_tuned(network, recipe.tune)
+    trained = compiled_for_training(network, plain, FIXED, batches)
+    times = []
+    for _ in range(WARM_UP_STEPS + TIMED_STEPS):
+        begun = time.monotonic()
+        trained.train_on_batch(*batches[0])
+        times.append(time.monotonic() - begun)
+    keras.utils.clear_session()
+    return float(np.median(times[WARM_UP_STEPS:])) / n
