@@ -68,10 +68,10 @@ def reproduce_shipped(
     """Make the shipped models out of the sets in `data`, in the folder `run`, and install them in `models`.
 
     A stopped call is resumed by the same call. Before the fits it measures and reports how many hours they take here.
-    Soft targets of RAF-DB, KDEF and CK+ are used if `data` has a file of them. Only TensorFlow converts networks; if it is not installed, the remaining
-    commands are reported. Each fit has at most `epochs` epochs, and about `limit` pictures of each split. Returns the
-    exit status of the first conversion that fails, which has printed why, or 0. Raises DatasetError if `data` holds
-    none of the sets, and RunError if `run` holds something else.
+    Soft targets of RAF-DB, KDEF and CK+ are used if `data` has a file of them. Only TensorFlow converts networks; if it
+    is not installed, the remaining commands are reported. Each fit has at most `epochs` epochs, and about `limit`
+    pictures of each split. Returns the exit status of the first conversion that fails, which has printed why, or 0.
+    Raises DatasetError if `data` holds none of the sets, and RunError if `run` holds something else.
     """
     sources = find_sources(data, SOURCES)
     folders, votes = tuple(sources.values()), find_votes(data)

@@ -48,7 +48,6 @@ from worker.perception.emotions import (
     Predictions,
     Probabilities,
     Sides,
-    both_scores,
     calibrate,
     combine,
     ensemble_scores,
@@ -64,8 +63,10 @@ FIRST = "mobilenetv2"
 LARGE_SIDE = 100
 """A crop with a side of this many pixels is large: its temperature is that of all larger ones."""
 
-MIN_OF_BOTH = 50
-"""Pictures below which the temperature of the first two models is fitted on all pictures."""
+MIN_FITTED = 50
+"""Pictures below which the temperature of a stage of the adaptive ensemble is fitted on all pictures."""
+
+ROUNDS = 3
 
 TIMED_FACES = 256
 TIMED_SEED = 1
@@ -260,22 +261,31 @@ def _ensemble_entry(chosen: str, weighings: Mapping[str, Weighing], validation: 
 
 def _adaptive(manifest: Manifest, models: Path, pooled: _Pooled, faces: Sequence[Image]) -> Adaptive:
     """The manifest's entry on the adaptive ensemble: its threshold and its metrics. `faces` are for timing."""
-    first, sides = pooled.by_model[FIRST], pooled.predictions.sides
-    temperature = fit_temperature(first, pooled.labels, pooled.shares, _factors(manifest, sides))
-    adaptive = Adaptive(FIRST, round(temperature, DIGITS), 1.0, second=_second(manifest, pooled))
+    sides = pooled.predictions.sides
+    adaptive = Adaptive(FIRST, 1.0, 1.0, second=_second(manifest))
     if max(_lost(manifest, adaptive, pooled)) > MAX_LOSS:
         adaptive = msgspec.structs.replace(adaptive, second=None)
-    alone, _ = first_model_scores(first, manifest, adaptive, sides)
-    right = {
-        "first": alone.argmax(axis=1) == pooled.labels,
-        "escalated": _right(adaptive_predictions(pooled.predictions, manifest, adaptive).scores, pooled),
-        "full": _right(ensemble_scores(pooled.by_model, manifest, sides), pooled),
-    }
-    adaptive = msgspec.structs.replace(adaptive, threshold=_threshold(alone.max(axis=1), right, pooled))
-    adaptive = _with_second_temperature(manifest, adaptive, pooled)
+    answered = np.arange(len(pooled.labels))
+    for _ in range(
+        ROUNDS
+    ):  # the threshold depends on the temperature, which depends on the pictures above the threshold
+        temperature = _temperature(manifest, pooled, [FIRST], answered)
+        adaptive = msgspec.structs.replace(adaptive, temperature=temperature, threshold=1.0)
+        alone, _ = first_model_scores(pooled.by_model[FIRST], manifest, adaptive, sides)
+        right = {
+            "first": _right(alone, pooled),
+            "escalated": _right(adaptive_predictions(pooled.predictions, manifest, adaptive).scores, pooled),
+            "full": _right(ensemble_scores(pooled.by_model, manifest, sides), pooled),
+        }
+        adaptive = msgspec.structs.replace(adaptive, threshold=_threshold(alone.max(axis=1), right, pooled))
+        answered = np.flatnonzero(~adaptive_predictions(pooled.predictions, manifest, adaptive).escalated)
+        if len(answered) < MIN_FITTED:
+            break
+    adaptive = _with_later_temperatures(manifest, adaptive, pooled)
+    full_accuracy = float(right["full"] @ pooled.shares)
     served = adaptive_predictions(pooled.predictions, manifest, adaptive)
     of_sets = _lost(manifest, adaptive, pooled)
-    accuracy, full_accuracy = float(_right(served.scores, pooled) @ pooled.shares), float(right["full"] @ pooled.shares)
+    accuracy = float(_right(served.scores, pooled) @ pooled.shares)
     adaptive = msgspec.structs.replace(adaptive, default=max(of_sets) <= MAX_LOSS)
     with_threshold = msgspec.structs.replace(manifest, adaptive=adaptive)
     figures = {
@@ -308,37 +318,37 @@ def _factors(manifest: Manifest, sides: Sides) -> npt.NDArray[np.float64]:
     return size_factors(manifest.small_faces or SmallFaces(LARGE_SIDE, 0.0), sides)
 
 
-def _second(manifest: Manifest, pooled: _Pooled) -> Second | None:
+def _second(manifest: Manifest) -> Second | None:
     """The model to ask second. None if fewer than two others have a weight, because then there is nothing to order."""
     others = [model for model in manifest.models if model.name != FIRST and model.weight > 0]
-    if len(others) < 2:
-        return None
-    second = max(others, key=lambda model: model.weight)
-    return _calibrated(manifest, Second(second.name, 1.0), pooled, np.arange(len(pooled.labels)))
+    return Second(max(others, key=lambda model: model.weight).name, 1.0) if len(others) > 1 else None
 
 
-def _calibrated(manifest: Manifest, second: Second, pooled: _Pooled, rows: npt.NDArray[np.int64]) -> Second:
-    """`second` with the temperature that fits the pictures `rows`."""
-    both = {name: pooled.by_model[name][rows] for name in (FIRST, second.model)}
-    sides = pooled.predictions.sides[rows]
-    average, _ = both_scores(
-        both, msgspec.structs.replace(manifest, small_faces=None), Second(second.model, 1.0), sides
-    )
-    temperature = fit_temperature(average, pooled.labels[rows], pooled.shares[rows], _factors(manifest, sides))
-    return Second(second.model, round(temperature, DIGITS))
-
-
-def _with_second_temperature(manifest: Manifest, adaptive: Adaptive, pooled: _Pooled) -> Adaptive:
-    """The temperature of the first two models, fitted on the pictures that they answer: these are not easy ones."""
-    if adaptive.second is None:
-        return adaptive
+def _with_later_temperatures(manifest: Manifest, adaptive: Adaptive, pooled: _Pooled) -> Adaptive:
+    """The temperatures of the later stages, each fitted on the pictures that it answers: these are not easy ones."""
     served = adaptive_predictions(pooled.predictions, manifest, adaptive)
-    both = served.by_model[FIRST], served.by_model[adaptive.second.model]
-    agreed = ~np.isnan(both[1][:, 0]) & (both[0].argmax(axis=1) == both[1].argmax(axis=1))
-    rows = np.flatnonzero(agreed)
-    if len(rows) < MIN_OF_BOTH:
+    rest = served.escalated
+    if (second := adaptive.second) is not None:
+        agreed = rest & (pooled.by_model[FIRST].argmax(axis=1) == pooled.by_model[second.model].argmax(axis=1))
+        rest = rest & ~agreed
+        temperature = _temperature(manifest, pooled, [FIRST, second.model], np.flatnonzero(agreed))
+        adaptive = msgspec.structs.replace(adaptive, second=Second(second.model, temperature))
+    if rest.sum() < MIN_FITTED:
         return adaptive
-    return msgspec.structs.replace(adaptive, second=_calibrated(manifest, adaptive.second, pooled, rows))
+    temperature = _temperature(manifest, pooled, list(pooled.by_model), np.flatnonzero(rest))
+    return msgspec.structs.replace(adaptive, rest_temperature=temperature)
+
+
+def _temperature(manifest: Manifest, pooled: _Pooled, names: Sequence[str], rows: npt.NDArray[np.int64]) -> float:
+    """The temperature of the average of these models that fits the pictures `rows`, or all if those are too few."""
+    if len(rows) < MIN_FITTED:
+        rows = np.arange(len(pooled.labels))
+    weights = {model.name: model.weight for model in manifest.models if model.name in names}
+    if not any(weights.values()):
+        weights = dict.fromkeys(weights, 1.0)
+    average = combine({name: pooled.by_model[name][rows] for name in weights}, weights)
+    factors = _factors(manifest, pooled.predictions.sides[rows])
+    return round(fit_temperature(average, pooled.labels[rows], pooled.shares[rows], factors), DIGITS)
 
 
 def _threshold(

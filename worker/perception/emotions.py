@@ -166,7 +166,9 @@ def answer_adaptively(
         rest = rest[~agreed]
     others = [model.name for model in manifest.models if model.name not in asked and model.weight > 0]
     ask_about(others, rest)
-    scores[rest] = ensemble_scores(known([*asked, *others], rest), manifest, sides[rest])
+    combined = combine(known([*asked, *others], rest), _weights([*asked, *others], manifest))
+    temperature = adaptive.rest_temperature or manifest.temperature
+    scores[rest] = calibrate(combined, temperatures(temperature, manifest, sides[rest]))
     return scores, by_model, ~confident
 
 

@@ -75,8 +75,9 @@ class Adaptive(Struct, frozen=True, omit_defaults=True):
 
     The confidence is its highest probability, calibrated by its own `temperature`. Otherwise `second` is asked. If both
     predict the same emotion, their average is the answer, else all models are asked. Without `second`, all are asked at
-    once. `default` is true if the adaptive ensemble lost so little on every validation set that workers use it without
-    being told to. Serving does not read `figures`: the loss of accuracy and the time saved.
+    once. `rest_temperature` calibrates the average of all models, which are asked about difficult faces only; without
+    it, the manifest's does. `default` is true if the adaptive ensemble lost so little on every validation set that
+    workers use it without being told to. Serving does not read `figures`: the loss of accuracy and the time saved.
     """
 
     first: str
@@ -84,6 +85,7 @@ class Adaptive(Struct, frozen=True, omit_defaults=True):
     threshold: float
     figures: dict[str, Any] = {}
     second: Second | None = None
+    rest_temperature: Annotated[float, Meta(gt=0)] | None = None
     default: bool = False
 
 

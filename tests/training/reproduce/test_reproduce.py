@@ -8,16 +8,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 from typer.testing import Result
 
 from tests.training.command_line import refusal, training
 from tests.training.drawn_faces import draw_face, write_faces
 from training.datasets import Dataset, DatasetError, LabelledPicture, read_dataset
-from training.datasets.index import Entry, write_index
+from training.datasets.index import Entry, read_index, write_index
 from training.recipe import Recipe
 from training.reproduce import phase, shipped, study
-from training.reproduce.steps import drawn, find_sources, limited
+from training.reproduce.shipped import RECIPES
+from training.reproduce.steps import drawn, epochs_left, find_sources, limited
 from training.run import read_recipe
 from worker.contract.messages import EMOTIONS
 
@@ -48,6 +50,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("public")
     write_kdef(folder / "KDEF")
     write_faces(folder / "fer2013" / "public_test", each=6, first_seed=9001)
+    (folder / "weights").mkdir()
+    origins = [entry.origin for entry in read_index(folder / "KDEF")] + ["fer2013/public_test/fear/0.png"]
+    np.savez(folder / "weights" / "soft_targets.npz", origin=origins, teacher=np.full((len(origins), 7), 1 / 7))
     return folder
 
 
@@ -224,9 +229,32 @@ def test_without_tensorflow_the_networks_are_fitted_and_the_other_commands_are_r
     recipe = read_recipe(run / "mobilenetv2")
     assert recipe.epochs == 1
     assert recipe.train[0].startswith(f"{run}/set/train (3"), "about 28 pictures, the same share of each emotion"
+    assert recipe.targets == str(run / "soft_targets.npz")
     quantize, ensemble = result.stdout.splitlines()[-2:]
     assert quantize.strip().startswith(f"training quantize {run}/mobilenetv2 {run}/set/train --validation")
     assert ensemble.strip().endswith(f"--models {run}/models")
+
+
+def test_the_hours_of_the_fits_are_reported_before_they_begin_and_not_for_finished_ones(
+    data: Path, fitted: tuple[Path, Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, result = fitted
+    lines = result.stdout.splitlines()
+    (each,) = [i for i, line in enumerate(lines) if re.fullmatch(r"mobilenetv2: 1 epochs of 3\d pictures, .* h", line)]
+    assert lines[each + 1].startswith("fitting takes about 0.0 hours on this machine")
+    assert lines[each + 2].startswith("mobilenetv2: fitting, without starting weights, with ")
+    monkeypatch.setattr(shipped, "RECIPES", ONE_RECIPE)
+    monkeypatch.setattr(shipped, "find_spec", lambda _: None)
+    again = reproduce(data, run, "--recipe", "shipped", "--limit", "28")
+    assert "hours" not in again.stdout
+    assert epochs_left(run / "mobilenetv2", ONE_RECIPE[0]) == 0
+    assert epochs_left(run / "inceptionv3", RECIPES[2]) == RECIPES[2].epochs
+
+
+def test_fer_2013_is_learned_from_its_own_labels(fitted: tuple[Path, Result]) -> None:
+    with np.load(fitted[0] / "soft_targets.npz") as kept:
+        assert {origin.split("/")[0] for origin in kept["origin"]} == {"kdef"}
+        assert kept["teacher"].shape == (2 * len(PEOPLE) * len(EMOTIONS), 7)
 
 
 def test_shipped_models_are_quantized_and_weighed_once(
@@ -249,7 +277,7 @@ def test_shipped_models_are_quantized_and_weighed_once(
     assert first.exit_code == 0, first.output
     named = ["--validation", f"{run}/set/validation", "--models", str(models)]
     expected = [
-        ["quantize", f"{run}/mobilenetv2", f"{run}/set/train", *named],
+        ["quantize", f"{run}/mobilenetv2", f"{run}/set/train", *named, "--form", "int8"],
         ["ensemble", f"{run}/set/validation", *named],
     ]
     assert commands == expected
