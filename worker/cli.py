@@ -67,7 +67,7 @@ def run(
     """Work until SIGTERM or Ctrl-C, then finish the current jobs and exit."""
     stop = threading.Event()
     try:
-        manifest = load_manifest(models, ensemble or "full")
+        load_manifest(models, ensemble)
         client = connect(redis, RetryWhileAway(OUTAGE_S, hurried=stop.is_set))
         _check_rights(client, redis)
     except (ManifestError, RedisUnusable) as refusal:
@@ -81,8 +81,7 @@ def run(
     if os.environ.get(EMBEDDED):
         threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
     try:
-        chosen = ChosenModels(models.absolute(), ensemble or manifest.default_mode)
-        supervisor = Supervisor(client, redis, processes, chosen)
+        supervisor = Supervisor(client, redis, processes, ChosenModels(models.absolute(), ensemble))
         with metrics_folder, _metrics(redis, metrics_host, metrics_port, lambda: supervisor.processes):
             supervisor.run(stop)
     except KeepsDying as failure:

@@ -47,7 +47,7 @@ def load_perception(models: ChosenModels = SHIPPED) -> Perception:
 
 
 def perception() -> Perception:
-    """This process' models; the full ensemble of the shipped ones if nothing was loaded before."""
+    """This process' models; the shipped ones if nothing was loaded before."""
     return _loaded or load_perception()
 
 

@@ -31,7 +31,7 @@ def benchmark(terms: Terms) -> Result:
     os.sched_setaffinity(0, {other})  # Redis and this process do not share the worker's core
     with (
         lecture(terms) as film,
-        warm_workers(1, [core]) as (client, _),
+        warm_workers(1, [core], "--ensemble", "full") as (client, _),
         multiprocessing.get_context("spawn").Pool(1, BareLoop.start, ([core],)) as bare,
     ):
         chunks = film.chunks()

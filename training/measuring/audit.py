@@ -71,10 +71,7 @@ def audit(models: Path, mode: EnsembleMode | None, dataset: Dataset, detect: Det
 
     Raises DatasetError if no picture is usable, and ManifestError if the models cannot be used.
     """
-    ensemble = Ensemble.load(models, threads=len(os.sched_getaffinity(0)))
-    mode = mode or ensemble.manifest.default_mode
-    if mode == "adaptive":
-        ensemble = Ensemble.load(models, threads=len(os.sched_getaffinity(0)), mode=mode)
+    ensemble = Ensemble.load(models, threads=len(os.sched_getaffinity(0)), mode=mode)
     scores, pictures, traits = [], [], []
     found = pictures_with_crops(dataset, detect=detect)
     while block := list(islice(found, BLOCK)):
@@ -86,7 +83,7 @@ def audit(models: Path, mode: EnsembleMode | None, dataset: Dataset, detect: Det
     labels = np.asarray([picture.label for picture in pictures], np.int64)
     persons = [picture.person for picture in pictures]
     groups = list(audited_groups(np.concatenate(scores), labels, persons, traits))
-    return Audit(dataset.name, mode, groups, dict(dataset.skipped))
+    return Audit(dataset.name, mode or ensemble.manifest.default_mode, groups, dict(dataset.skipped))
 
 
 def audited_groups(

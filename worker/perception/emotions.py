@@ -93,9 +93,13 @@ class Ensemble:
         self._models = {model.name: _LoadedModel(model, folder, threads) for model in manifest.models}
 
     @classmethod
-    def load(cls, folder: Path, threads: int = 1, mode: EnsembleMode = "full") -> "Ensemble":
-        """The ensemble of a folder. ManifestError if a file does not match the manifest."""
-        return cls(load_manifest(folder, mode), folder, threads, mode)
+    def load(cls, folder: Path, threads: int = 1, mode: EnsembleMode | None = "full") -> "Ensemble":
+        """The ensemble of a folder; without `mode`, in the manifest's own.
+
+        ManifestError if a file does not match the manifest.
+        """
+        manifest = load_manifest(folder, mode)
+        return cls(manifest, folder, threads, mode or manifest.default_mode)
 
     def predict(self, crops: Sequence[Image]) -> Predictions:
         """Predictions for n face crops (`preprocessing.face_crop`), [height, width, 3] each of any size; n may be 0."""

@@ -28,10 +28,10 @@ _DIGEST_DIGITS = 12
 
 
 class ChosenModels(NamedTuple):
-    """The folder of a set of models, and the mode of its ensemble."""
+    """The folder of a set of models, and the mode of its ensemble; None leaves the mode to the manifest."""
 
     folder: Path = MODELS
-    mode: EnsembleMode = "full"
+    mode: EnsembleMode | None = None
 
 
 SHIPPED = ChosenModels()
@@ -127,7 +127,7 @@ class _Versioned(Struct):
     version: int
 
 
-def load_manifest(folder: Path, mode: EnsembleMode = "full") -> Manifest:
+def load_manifest(folder: Path, mode: EnsembleMode | None = None) -> Manifest:
     """The manifest of `folder`, after a check of all its files.
 
     Raises ManifestError if it or a file is missing or wrong, or if `mode` needs a threshold and there is none.

@@ -59,8 +59,11 @@ class Observations:
 class Perception:
     """The models of one worker process, loaded once and kept."""
 
-    def __init__(self, models: Path, mode: EnsembleMode = "full") -> None:
-        """Load BlazeFace and the models in the folder `models`; ManifestError if the folder cannot be used."""
+    def __init__(self, models: Path, mode: EnsembleMode | None = None) -> None:
+        """Load BlazeFace and the models in the folder `models`; ManifestError if the folder cannot be used.
+
+        Without `mode`, the manifest chooses it.
+        """
         cv2.setNumThreads(1)  # one process per core is faster than threads
         self._detector = FaceDetector()
         self._ensemble = Ensemble.load(models, mode=mode)

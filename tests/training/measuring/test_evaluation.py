@@ -170,6 +170,7 @@ def test_the_adaptive_ensemble_has_the_metrics_of_the_worker_in_that_mode(tmp_pa
     figures = json.loads(evaluate(data, "--models", models, "--json").stdout)["adaptive"]
 
     assert figures["escalated"] == pytest.approx(served.escalated.mean())
+    assert figures["asked"] == pytest.approx({"first": served.escalated.mean(), "second": 1.0})
     assert figures["confusion"] == measure(served.scores, labels).confusion
     assert figures["nll"] == pytest.approx(measure(served.scores, labels).nll)
     assert f"adaptive ({served.escalated.mean():.0%}" in evaluate(data, "--models", models).stdout

@@ -26,6 +26,7 @@ from training.weighing.ensemble_output import ensemble_summary
 from training.weighing.weights import (
     DIGITS,
     MAX_LOSS,
+    fit_size_exponent,
     fit_temperature,
     fit_threshold,
     joint_weights,
@@ -325,6 +326,40 @@ def test_a_single_model_has_weight_one_and_no_threshold(tmp_path: Path, validati
 def test_networks_without_the_first_model_get_no_threshold(tmp_path: Path, validation: Dataset) -> None:
     write_linear_models(tmp_path, {"resnet50v2": 2, "inceptionv3": 3})
     assert fit_ensemble(tmp_path, [validation]).manifest.adaptive is None
+
+
+@pytest.mark.parametrize(("true", "sides"), [(0.5, (48, 100)), (0.0, (48, 100)), (0.5, (100, 100))])
+def test_the_exponent_of_small_faces_is_the_one_that_their_labels_were_drawn_with(
+    true: float, sides: tuple[int, int]
+) -> None:
+    random = np.random.default_rng(5)
+    probabilities = random.dirichlet(np.full(7, 0.3), 6000).astype(np.float32)
+    smallness = 100 / random.choice(sides, 6000)
+    honest = calibrate(probabilities, 0.8 * smallness**true)
+    labels = (honest.cumsum(axis=1) > random.random((6000, 1))).argmax(axis=1)
+    found = fit_size_exponent(probabilities, labels, smallness, np.full(6000, 1 / 6000))
+    assert found == (pytest.approx(true, abs=0.1) if true and sides[0] != sides[1] else 0.0)
+
+
+def test_the_cascade_asks_the_heavier_network_second_and_is_the_default_if_no_set_loses(
+    tmp_path: Path, models: Path, validation: Dataset
+) -> None:
+    other = read_dataset(write_faces(tmp_path / "other", each=10, first_seed=31))
+    fit = fit_ensemble(models, [validation, other])
+    adaptive = fit.manifest.adaptive
+    assert adaptive is not None
+    weights = {model.name: model.weight for model in fit.manifest.models}
+    weights.pop("mobilenetv2")
+    if adaptive.second is not None:
+        assert weights[adaptive.second.model] == max(weights.values())
+        assert min(weights.values()) > 0
+    for dataset, lost in zip((validation, other), adaptive.figures["loss_of_sets"], strict=True):
+        full, labels = predict_dataset(Ensemble.load(models), dataset)
+        served, _ = predict_dataset(Ensemble.load(models, mode="adaptive"), dataset)
+        right = [(one.scores.argmax(axis=1) == labels).mean() for one in (full, served)]
+        assert lost == pytest.approx(right[0] - right[1])
+    assert adaptive.default == (max(adaptive.figures["loss_of_sets"]) <= MAX_LOSS)
+    assert load_manifest(models).default_mode == ("adaptive" if adaptive.default else "full")
 
 
 def test_replacing_a_network_drops_the_weights_and_the_threshold_fitted_to_it(

@@ -117,7 +117,8 @@ def test_the_counts_of_all_processes_agree_with_the_ledger_and_never_go_down_whe
         is_over = seen[-1].value("redis_up") == 1 and seen[-1].by("lecture", "lecture_participants") == {}
         return is_over and processes == 2 and jobs >= len(chunks) + 1
 
-    with workers(redis_url, 2, "--metrics-port", str(port), env=importing_env(tmp_path)) as supervisor:
+    options = ("--metrics-port", str(port), "--ensemble", "full")
+    with workers(redis_url, 2, *options, env=importing_env(tmp_path)) as supervisor:
         eventually(lambda: len(worker_pids(client)) == 2)
         pids = {supervisor.pid, *worker_pids(client)}
         with scraped_all_the_time(port):
