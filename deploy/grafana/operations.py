@@ -164,7 +164,7 @@ def _time(into: dashboard.Dashboard) -> None:
         ),
         chart(
             "Escalated faces",
-            "Share of the faces that all networks read because the first network was not certain (adaptive ensemble; 0 "
+            "Share of the faces about which more networks were asked, as the first one was not certain (adaptive ensemble; 0 "
             "with the full one).",
             Line(f"sum({_rate('lecturepulse_escalations_total')}) / sum({_rate('lecturepulse_faces_total')})", "share"),
             unit="percentunit",

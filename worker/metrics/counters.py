@@ -33,7 +33,9 @@ OTHER = "other"
 FRAMES_PUBLISHED = Counter("frames_published", "Frames whose result was committed.", namespace=PREFIX)
 FRAMES_FAILED = Counter("frames_failed", "Frames committed as failed.", ["reason"], namespace=PREFIX)
 FACES = Counter("faces", "Faces detected, with predictions.", namespace=PREFIX)
-ESCALATIONS = Counter("escalations", "Faces for which the adaptive ensemble ran all models.", namespace=PREFIX)
+ESCALATIONS = Counter(
+    "escalations", "Faces about which the adaptive ensemble asked more than its first model.", namespace=PREFIX
+)
 INFERENCE_SECONDS = Histogram(
     "inference_seconds",
     "Time of one model for the faces of one chunk.",
