@@ -164,8 +164,8 @@ def _time(into: dashboard.Dashboard) -> None:
         ),
         chart(
             "Escalated faces",
-            "Share of the faces about which more networks were asked, as the first one was not certain (adaptive ensemble; 0 "
-            "with the full one).",
+            "Share of the faces about which more networks were asked, as the first one was not certain (adaptive "
+            "ensemble; 0 with the full one).",
             Line(f"sum({_rate('lecturepulse_escalations_total')}) / sum({_rate('lecturepulse_faces_total')})", "share"),
             unit="percentunit",
             span=QUARTER,
