@@ -23,12 +23,13 @@ from producer.reading.analysis.names import Names, Roster
 from producer.reading.analysis.summary import ledger_line
 from producer.reading.follow import follow
 from producer.reading.lectures import forget
-from producer.saying import discard_output, say
+from producer.saying import say
 from producer.stopping import Stop, exit_code, stoppable
 from producer.terminal.outputs import JsonLines, Output, Overview
 from producer.terminal.progress import ProgressBar, StatusLine
 from worker.contract.lifetimes import RETENTION_S
 from worker.contract.messages import EndEvent, LectureChoices
+from worker.contract.standard_streams import OutputLost
 
 # Seconds without an event after which the producer checks whether any worker listens.
 CHECK_WORKERS_AFTER_S = 10.0
@@ -64,9 +65,9 @@ def ingest(
     """Feed `source` and show the events. Returns the exit code.
 
     0: the lecture is done. 1: frames failed, a file is shorter than declared, or a live source was lost. 128 plus the
-    number of a signal: stopped by Ctrl-C (130), by SIGTERM (143), or because nobody reads the output any more (141).
-    `workers` are this command's own; None if others do the work. Raises LectureExists, LectureNotResumable,
-    LectureGone, LectureForgotten, WorkersEnded, redis.RedisError, and SystemExit at the second Ctrl-C.
+    number of a signal: stopped by Ctrl-C (130) or SIGTERM (143). `workers` are this command's own; None if others do
+    the work. Raises LectureExists, LectureNotResumable, LectureGone, LectureForgotten, WorkersEnded, redis.RedisError,
+    OutputLost after it has stopped because the output cannot be written, and SystemExit at the second Ctrl-C.
     """
     lecture, feed = _started(settings, source, client)
     names = Names(settings.roster) if settings.roster is not None else None
@@ -85,9 +86,12 @@ def ingest(
     except SystemExit:
         say(f"exiting at once; lecture {lecture} is not finished, `producer forget {lecture}` erases it{_hint(source)}")
         raise
-    if not ingestion.unread:
+    if ingestion.lost is None:
         display.conclude(end)
-    return _concluded(source, feed, end, stop)
+    code = _concluded(source, feed, end, stop)
+    if ingestion.lost is not None and stop.signal is None:
+        raise ingestion.lost
+    return code
 
 
 def lecture_name(title: str) -> str:
@@ -152,20 +156,19 @@ class _Ingestion:
         self._said_nobody_listens = False
         self._said_no_connection = False
         self._last_event = time.monotonic()
-        self.unread = False
-        """Whether the reader of standard output has closed it."""
+        self.lost: OutputLost | None = None
+        """Why nothing can be written to standard output any more, if so."""
 
     def follow(self, display: Output) -> EndEvent:
-        """Show every event, and return the last one. If nobody reads the output any more, stop feeding."""
+        """Show every event, and return the last one. If the output cannot be written any more, stop feeding."""
         for event in follow(self._client, self._lecture, while_waiting=self._wait):
             self._last_event = time.monotonic()
             self._check()
-            if not self.unread:
+            if self.lost is None:
                 try:
                     display.show(event)
-                except BrokenPipeError:
-                    discard_output()
-                    self.unread = True
+                except OutputLost as lost:
+                    self.lost = lost
                     self._stop.event.set()
             if isinstance(event, EndEvent):
                 return event

@@ -47,7 +47,9 @@ Send = Callable[[bytes], None]
 
 def main() -> None:
     """Read the order from standard input, decode, answer. When standard input ends, the process ends at once."""
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
+    allowed = [limit for limit in resource.getrlimit(resource.RLIMIT_AS) if limit != resource.RLIM_INFINITY]
+    address_space = min([ADDRESS_SPACE_BYTES, *allowed])  # a limit that the user has set may be lower
+    resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would contain the address, with its password
     order = json.decode(sys.stdin.buffer.readline(), type=Order)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -56,6 +58,9 @@ def main() -> None:
         decode(order, answers.send_bytes)
     except BrokenPipeError:
         return
+    except MemoryError:
+        limit = f"{address_space / 2**30:.1f} GiB of memory, its limit"
+        answers.send_bytes(encode(DecodingFailed(f"decoding needs more than {limit}; convert it to a smaller picture")))
 
 
 def decode(order: Order, send: Send) -> None:
