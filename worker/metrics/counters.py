@@ -10,7 +10,10 @@ from typing import Any, Literal, get_args
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.context_managers import Timer
 
+from worker.metrics.files import count_in_files
 from worker.outcome import FailureReason
+
+count_in_files()
 
 PREFIX = "lecturepulse"
 
