@@ -38,7 +38,7 @@ def protect_streams() -> None:
             with suppress(OSError):  # no /dev/null
                 os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest free number
     if sys.stdin is None:
-        sys.stdin = TextIOWrapper(FileIO(STDIN, closefd=False))  # type: ignore[unreachable]
+        sys.stdin = TextIOWrapper(FileIO(STDIN, closefd=False))
     sys.stdout = _text(_Output(STDOUT, "w", closefd=False), sys.stdout)
     sys.stderr = _text(_Log(STDERR, "w", closefd=False), sys.stderr, line_buffering=True)
 

@@ -19,9 +19,20 @@ def start(command_line: str) -> None:
     except KeyboardInterrupt:  # loading takes a second
         raise SystemExit(130) from None
     except (MemoryError, OSError, ImportError) as failure:
-        # A library that cannot be loaded for lack of memory is an OSError or ImportError without a number.
-        if not isinstance(failure, MemoryError) and "failed to map" not in str(failure):
+        why = _lack_of_memory(failure)
+        if why is None:
             raise
         program = command_line.partition(".")[0]
-        sys.stderr.write(f"{program}: not enough memory: {failure}; raise its limit (ulimit -v, or the container's)\n")
+        sys.stderr.write(f"{program}: not enough memory: {why}; raise its limit (ulimit -v, or the container's)\n")
         raise SystemExit(1) from None
+
+
+def _lack_of_memory(failure: BaseException | None) -> str | None:
+    """How memory was lacking, if `failure` or one of its causes says so."""
+    found = None
+    while failure is not None:
+        # A library that cannot be loaded for lack of memory is an OSError or ImportError without a number.
+        if isinstance(failure, MemoryError) or "failed to map" in str(failure):
+            found = " ".join(str(failure).split()) or "an allocation failed"
+        failure = failure.__cause__ or failure.__context__
+    return found

@@ -42,4 +42,4 @@ def count_in_files() -> None:
     """Let this process count in files in METRICS_FOLDER, if it is set. Call this before any metric is created."""
     if METRICS_FOLDER in os.environ:
         named = ProcessName(Path(os.environ[METRICS_FOLDER]))
-        values.ValueClass = values.MultiProcessValue(named)  # type: ignore[no-untyped-call, misc]
+        values.ValueClass = values.MultiProcessValue(named)

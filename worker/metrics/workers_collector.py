@@ -1,8 +1,8 @@
 """The counters of all processes of a supervisor, added up, including those of dead processes.
 
-In prometheus_client's multiprocess mode every process counts in its own files, named by its pid (see `files`), in the folder
-METRICS_FOLDER. The counts of dead processes are merged into one set of files. So counters never go down, and the number
-of files does not grow with the number of dead processes.
+In prometheus_client's multiprocess mode every process counts in its own files, named by its pid (see `files`), in the
+folder METRICS_FOLDER. The counts of dead processes are merged into one set of files. So counters never go down, except
+when something removes the files, and the number of files does not grow with the number of dead processes.
 """
 
 import os
