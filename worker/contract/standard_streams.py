@@ -39,44 +39,69 @@ def protect_streams() -> None:
                 os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest free number
     if sys.stdin is None:
         sys.stdin = TextIOWrapper(FileIO(STDIN, closefd=False))
-    sys.stdout = _text(_Output(STDOUT, "w", closefd=False), sys.stdout)
-    sys.stderr = _text(_Log(STDERR, "w", closefd=False), sys.stderr, line_buffering=True)
+    sys.stdout = _text(_Output(_raw(STDOUT)), sys.stdout)
+    sys.stderr = _text(_Log(_raw(STDERR)), sys.stderr, line_buffering=True)
 
 
 def log_stream() -> TextIO:
     """Standard output for a log: lines that cannot be written are discarded, and the program continues."""
-    return _text(_Log(STDOUT, "w", closefd=False), sys.stdout)
+    return _text(_Log(_raw(STDOUT)), sys.stdout)
 
 
-class _Output(FileIO):
+class _Output(BufferedWriter):
+    # Not a raw stream with a `write` of its own: a signal after that write would make the buffer write once more.
     def write(self, data: Any) -> int:
-        try:
-            while (written := super().write(data)) is None:  # another program made the terminal or pipe non-blocking
+        rest = memoryview(data)
+        while True:
+            try:
+                super().write(rest)
+                return memoryview(data).nbytes
+            except BlockingIOError as full:
+                rest = rest[full.characters_written :]
+                select.select([], [self], [])  # another program made the terminal or pipe non-blocking
+            except OSError as failure:
+                raise self._lost(failure) from None
+
+    def flush(self) -> None:
+        while True:
+            try:
+                return super().flush()
+            except BlockingIOError:
                 select.select([], [self], [])
-        except OSError as failure:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self.fileno())  # for what is still in the buffers; Python writes it at its exit
-            os.close(nowhere)
-            raise OutputLost(failure) from None
-        return written
+            except OSError as failure:
+                raise self._lost(failure) from None
+
+    def _lost(self, failure: OSError) -> OutputLost:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.fileno())  # for what is still in the buffers; Python writes it at its exit
+        os.close(nowhere)
+        return OutputLost(failure)
 
 
-class _Log(FileIO):
+class _Log(BufferedWriter):
     def write(self, data: Any) -> int:
         with suppress(OSError):
             super().write(data)
         return memoryview(data).nbytes
 
+    def flush(self) -> None:
+        with suppress(OSError):
+            super().flush()
 
-def _text(raw: FileIO, before: TextIO | None, line_buffering: bool = False) -> TextIO:
-    """A text stream to `raw`, in the encoding of the stream `before`. Characters that it lacks appear as \\xNN."""
+
+def _raw(descriptor: int) -> FileIO:
+    return FileIO(descriptor, "w", closefd=False)
+
+
+def _text(buffer: BufferedWriter, before: TextIO | None, line_buffering: bool = False) -> TextIO:
+    """A text stream to `buffer`, in the encoding of the stream `before`. Characters that it lacks appear as \\xNN."""
     encoding = "utf-8" if before is None else before.encoding
     # Python's own choice in the locales C and POSIX, unless it is switched off.
     if codecs.lookup(encoding).name == "ascii" and "PYTHONIOENCODING" not in os.environ:
         encoding = "utf-8"
     # A pipe or file gets whole blocks, unless the user asks for unbuffered output.
-    at_once = line_buffering or raw.isatty() or getattr(before, "write_through", False)
-    return TextIOWrapper(BufferedWriter(raw), encoding, _REPLACED, line_buffering=at_once)
+    at_once = line_buffering or buffer.isatty() or getattr(before, "write_through", False)
+    return TextIOWrapper(buffer, encoding, _REPLACED, line_buffering=at_once)
 
 
 def _replaced(error: UnicodeError) -> tuple[str | bytes, int]:
