@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import redis
 
@@ -168,3 +170,19 @@ def test_results_of_a_user_whom_the_system_does_not_know_need_a_folder(monkeypat
 def test_results_may_be_in_a_folder_whose_name_is_not_text(tmp_path: Path) -> None:
     code, out, err = shell("$RUN producer list", XDG_DATA_HOME=os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
     assert (code, out, err) == (0, b"no lectures\n", b"")
+
+
+@pytest.mark.parametrize("environment", [ASCII, {"LC_ALL": "C.UTF-8"}], ids=["ascii", "utf-8"])
+def test_pictures_whose_names_are_not_ascii_are_read_in_any_locale(tmp_path: Path, environment: dict[str, str]) -> None:
+    _, content = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "ü😀.png").write_bytes(content.tobytes())
+    code = """
+import sys
+from pathlib import Path
+from training.datasets import LabelledPicture
+from training.preparing.record import path_text
+(path,) = Path(sys.argv[1]).iterdir()
+sys.exit(LabelledPicture(path, 0).pixels().shape != (8, 8, 3) or path_text(path.name) != "\u00fc\U0001f600.png")
+"""
+    words = [sys.executable, "-c", code, str(tmp_path)]
+    assert subprocess.run(words, env={**os.environ, **environment}, timeout=150).returncode == 0
