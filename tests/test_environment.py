@@ -176,7 +176,7 @@ def test_results_may_be_in_a_folder_whose_name_is_not_text(tmp_path: Path) -> No
 def test_pictures_whose_names_are_not_ascii_are_read_in_any_locale(tmp_path: Path, environment: dict[str, str]) -> None:
     _, content = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))
     (tmp_path / "ü😀.png").write_bytes(content.tobytes())
-    code = """
+    code = r"""
 import sys
 from pathlib import Path
 from training.datasets import LabelledPicture
