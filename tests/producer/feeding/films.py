@@ -143,6 +143,15 @@ def cut(path: Path, share: float = 0.5) -> Path:
     return path
 
 
+def damage_bits(path: Path, share: float) -> Path:
+    """Destroy some bytes of the picture data at this share of the file."""
+    data = bytearray(path.read_bytes())
+    at = int(len(data) * share)
+    data[at : at + 40] = bytes(byte ^ 0xA5 for byte in data[at : at + 40])
+    path.write_bytes(data)
+    return path
+
+
 def as_matroska(video: Path, path: Path) -> Path:
     """The same pictures in a container that can be read when it is truncated."""
     with av.open(str(video)) as source, av.open(str(path), "w") as output:

@@ -10,7 +10,7 @@ from producer.feeding.sources.frame import SampledFrame
 from producer.feeding.sources.opening import open_source, open_sources
 from producer.feeding.sources.recording import Recording
 from producer.feeding.sources.request import SourceRequest
-from tests.producer.feeding.films import copied, film, number_of, pixels, resized, with_matrix
+from tests.producer.feeding.films import copied, damage_bits, film, number_of, pixels, resized, with_matrix
 from tests.producer.feeding.sources.test_recording import NEVER, feed_of, numbers
 
 AT_TWO_PER_SECOND = [0, 12, 25, 37, 50, 62, 75, 87]
@@ -166,15 +166,6 @@ def test_the_last_picture_is_held_until_the_sound_ends(tmp_path: Path, name: str
 
 
 # Damage.
-
-
-def damage_bits(path: Path, share: float) -> Path:
-    """Destroy some bytes of the picture data at this share of the file."""
-    data = bytearray(path.read_bytes())
-    at = int(len(data) * share)
-    data[at : at + 40] = bytes(byte ^ 0xA5 for byte in data[at : at + 40])
-    path.write_bytes(data)
-    return path
 
 
 @pytest.mark.parametrize(
