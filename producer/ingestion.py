@@ -19,10 +19,11 @@ from producer.feeding.starting import LectureExists, NewLecture
 from producer.listening import workers_listen
 from producer.metrics.counters import SOURCE_CONNECTED
 from producer.presentation.clock import clock
+from producer.reading.analysis.losses import Kept, loss_line
 from producer.reading.analysis.names import Names, Roster
 from producer.reading.analysis.summary import ledger_line
 from producer.reading.follow import follow
-from producer.reading.lectures import forget
+from producer.reading.lectures import forget, losses_at_end
 from producer.saying import discard_output, say
 from producer.stopping import Stop, exit_code, stoppable
 from producer.terminal.outputs import JsonLines, Output, Overview
@@ -85,8 +86,11 @@ def ingest(
     except SystemExit:
         say(f"exiting at once; lecture {lecture} is not finished, `producer forget {lecture}` erases it{_hint(source)}")
         raise
+    losses = losses_at_end(client, lecture, ingestion.kept)
     if not ingestion.unread:
-        display.conclude(end)
+        display.conclude(end, losses)
+    if losses:
+        say(f"lecture {lecture}: {loss_line(losses)}")
     return _concluded(source, feed, end, stop)
 
 
@@ -152,6 +156,7 @@ class _Ingestion:
         self._said_nobody_listens = False
         self._said_no_connection = False
         self._last_event = time.monotonic()
+        self.kept = Kept()
         self.unread = False
         """Whether the reader of standard output has closed it."""
 
@@ -159,6 +164,7 @@ class _Ingestion:
         """Show every event, and return the last one. If nobody reads the output any more, stop feeding."""
         for event in follow(self._client, self._lecture, while_waiting=self._wait):
             self._last_event = time.monotonic()
+            self.kept.add(event)
             self._check()
             if not self.unread:
                 try:

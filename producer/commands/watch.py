@@ -10,10 +10,10 @@ import typer
 from producer.commands.arguments import PARTICIPANT_ID, JsonOption, LectureArgument, RedisOption, RosterOption
 from producer.commands.connecting import connected
 from producer.listening import workers_listen
-from producer.reading.analysis.losses import Kept, Loss, loss_line
+from producer.reading.analysis.losses import Kept, loss_line
 from producer.reading.analysis.names import Names
 from producer.reading.follow import follow
-from producer.reading.lectures import LectureUnknown, participants, read_lecture
+from producer.reading.lectures import losses_at_end, read_lecture
 from producer.reading.roster import names_in
 from producer.saying import say
 from producer.terminal.outputs import JsonLines, PlainLines
@@ -43,18 +43,9 @@ def watch(
             for event in follow(client, lecture, participant, from_start, while_waiting=waiting):
                 kept.add(event)
                 output.show(event)
-        if from_start and (lost := _lost(client, lecture, participant, kept)):
-            say(f"lecture {lecture}: {loss_line(lost)}")
-
-
-def _lost(client: redis_py.Redis, lecture: str, participant: str | None, kept: Kept) -> list[Loss]:
-    """What Redis lacks of the events that were followed from the start to the end: a lecture's, or one participant's."""
-    try:
-        published, spans = read_lecture(client, lecture).ledger.published, participants(client, lecture)
-    except LectureUnknown:  # it was forgotten at this moment
-        return []
-    losses = kept.losses(lecture, published, spans)
-    return [each for each in losses if participant in (None, each.participant)]
+        losses = losses_at_end(client, lecture, kept) if from_start else []
+    if losses := [each for each in losses if participant in (None, each.participant)]:
+        say(f"lecture {lecture}: {loss_line(losses)}")
 
 
 def _watch_live(
