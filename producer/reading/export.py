@@ -87,7 +87,7 @@ def export(client: redis.Redis, lecture: str, path: Path, roster: Roster | None 
                 over = True
             else:
                 yield event
-        losses.extend(kept.losses(lecture, found.ledger.published, spans))
+        losses.extend(kept.losses(lecture, found.info, spans))
         yield from losses
         if over:
             yield event

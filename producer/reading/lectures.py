@@ -94,7 +94,7 @@ def participants(client: redis.Redis, name: str) -> dict[str, ParticipantSpan]:
 def losses_at_end(client: redis.Redis, name: str, kept: Kept) -> list[Loss]:
     """What Redis lacks of the events of a lecture that was read up to its end; nothing if it was forgotten since."""
     try:
-        return kept.losses(name, read_lecture(client, name).ledger.published, participants(client, name))
+        return kept.losses(name, read_lecture(client, name).info, participants(client, name))
     except LectureUnknown:
         return []
 

@@ -181,7 +181,7 @@ class Board:
         """
         info = lecture.info
         known = caught_up and spans is not None
-        losses = self._kept.losses(lecture.id, lecture.ledger.published, spans or {}) if known else []
+        losses = self._kept.losses(lecture.id, info, spans or {}) if known else []
         self._missing = {each.participant: each.in_words() for each in losses}
         self._change(
             Standing(

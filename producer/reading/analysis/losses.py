@@ -6,11 +6,16 @@ from typing import Literal
 
 from msgspec import Struct
 
+from worker.contract.lecture_hash import LectureInfo
 from worker.contract.limits import MAX_STREAM_EVENTS
 from worker.contract.messages import ClassEvent, EmotionEvent, Event, ParticipantSpan
 
 MAX_NAMED = 10
 """Channels that a line names; it counts the others."""
+
+
+UNKNOWN = "(unknown)"
+"""Stands for participants that the lecture does not know any more: their hash was evicted. It cannot be an id."""
 
 
 class Loss(Struct, frozen=True, tag_field="type", tag="lost"):
@@ -46,21 +51,27 @@ class Kept:
 
     def __init__(self) -> None:
         self._events: Counter[str | None] = Counter()
+        self._faces = 0
 
     def add(self, event: Event) -> None:
         if isinstance(event, EmotionEvent):
             self._events[event.participant] += 1
         elif isinstance(event, ClassEvent):
             self._events[None] += 1
+            self._faces += event.faces
 
-    def losses(self, lecture: str, published: int, spans: Mapping[str, ParticipantSpan]) -> list[Loss]:
+    def losses(self, lecture: str, info: LectureInfo, spans: Mapping[str, ParticipantSpan]) -> list[Loss]:
         """The channels with missing events, the class first.
 
-        `published` is the ledger's count of frames, and so of class events. Both it and `spans` must be read before the
-        events, or after the last event of a lecture that is over; otherwise newer events count as missing.
+        `info` (with its count of published frames, and so of class events) and `spans` must be read before the events,
+        or after the last event of a lecture that is over; otherwise newer events count as missing. If a class had more
+        faces than its participants have events, participants are missing from `spans`. This is known at the end only.
         """
-        expected: dict[str | None, int] = {None: published}
+        expected: dict[str | None, int] = {None: info.published}
         expected.update({each: span.frames for each, span in spans.items()})
+        unknown = self._faces - sum(max(span.frames, self._events[each]) for each, span in spans.items())
+        if unknown > 0 and info.status != "running" and not info.class_only:
+            expected[UNKNOWN] = unknown
         return [
             # The end takes one entry of a full stream.
             Loss(lecture, channel, count, count - kept, trimmed=kept >= MAX_STREAM_EVENTS - 1)

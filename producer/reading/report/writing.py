@@ -55,7 +55,7 @@ def _content(client: redis.Redis, lecture: str, roster: Roster | None, class_onl
         names.add(event)
         kept.add(event)
     timeline = builder.timeline()
-    losses = kept.losses(lecture, found.ledger.published, spans)
+    losses = kept.losses(lecture, found.info, spans)
     seen = {*(each.id for each in timeline.participants), *spans}
     if found.info.status != "running":
         names.check(seen)

@@ -8,7 +8,7 @@ import pytest
 import redis
 from pyarrow import parquet
 
-from producer.reading.analysis.losses import Kept, Loss, loss_line
+from producer.reading.analysis.losses import UNKNOWN, Kept, Loss, loss_line
 from producer.reading.analysis.names import Roster
 from producer.reading.export import export
 from producer.reading.follow import ParticipantUnknown, follow, replay
@@ -16,6 +16,7 @@ from producer.reading.report.writing import report
 from tests.processes import called
 from tests.producer.reading.writing import begin, class_, commit, emotion, frame_events, write
 from worker.contract.keys import LectureKeys
+from worker.contract.lecture_hash import LectureInfo
 from worker.contract.limits import MAX_STREAM_EVENTS
 from worker.contract.messages import EmotionEvent, EndEvent, ParticipantSpan
 
@@ -117,6 +118,19 @@ def test_when_every_stream_is_lost_the_report_says_so(client: redis.Redis, tmp_p
         next(follow(client, "l", "p01"))
 
 
+def test_when_the_list_of_participants_is_lost_the_class_shows_that_there_were_some(
+    client: redis.Redis, tmp_path: Path
+) -> None:
+    write(client, "l", PRESENCE)
+    client.hdel(KEYS.participants, "p01")
+    assert export(client, "l", tmp_path / "a.csv").losses == [Loss("l", UNKNOWN, 3, 3, False)]
+    client.delete(KEYS.participants)
+    assert export(client, "l", tmp_path / "b.csv").losses == [Loss("l", UNKNOWN, 8, 8, False)]
+    assert (tmp_path / "b.csv").read_text().splitlines()[1].startswith("l,(unknown),")
+    client.hset(KEYS.info, "class_only", 1)
+    assert report(client, "l", tmp_path / "r.html").losses == []
+
+
 def test_a_running_lecture_lacks_only_what_was_lost(client: redis.Redis, tmp_path: Path) -> None:
     begin(client, "l")
     commit(client, "l", frame_events("l", 0, ["p01", "p02"]))
@@ -129,9 +143,10 @@ def test_a_running_lecture_lacks_only_what_was_lost(client: redis.Redis, tmp_pat
 def test_a_stream_that_was_cut_to_its_newest_events_is_trimmed_not_lost() -> None:
     kept = Kept()
     for _ in range(MAX_STREAM_EVENTS - 1):  # the end takes one entry
-        kept.add(class_("l", 0, 1))
+        kept.add(class_("l", 0, 0))
     kept.add(emotion("l", "p01", 0))
-    (trimmed,) = kept.losses("l", MAX_STREAM_EVENTS + 6, {"p01": ParticipantSpan(0, 1, 1)})
+    info = LectureInfo("a.mp4", "done", 2, 640, 360, 1000.0, published=MAX_STREAM_EVENTS + 6)
+    (trimmed,) = kept.losses("l", info, {"p01": ParticipantSpan(0, 1, 1)})
     assert trimmed.trimmed
     assert loss_line([trimmed, *LOST]) == (
         f"events are missing, {GONE}: p02 (all 3 events lost), p03 (1 of 2 events lost); events are missing, because "
