@@ -11,10 +11,7 @@ that they are compatible with."""
 
 SENTINEL = "is a Sentinel, which holds no data; give the address of its master"
 
-CLUSTER = (
-    "runs in cluster mode, where RQ's queue does not work; give one without, or one per group of lectures "
-    "(docs/decisions.md, Redis)"
-)
+CLUSTER = "runs in cluster mode, where RQ's queue does not work; give a single Redis (docs/decisions.md says why)"
 
 
 def unusable(info: Mapping[str, Any], writing: bool) -> str | None:

@@ -28,6 +28,16 @@ def open_sources(requests: Sequence[SourceRequest], fps: float, give_up_s: float
     """
     if len(requests) == 1:
         return open_source(requests[0].source, fps, give_up_s, first)
+    opened = _all_opened(requests, fps, first)
+    if first and any(recording.first_tick for recording in opened.values()):
+        # There may be ticks at which no recording has a picture, so frames must be counted from the beginning.
+        for recording in opened.values():
+            recording.close()
+        return Recordings(_all_opened(requests, fps, 0), skipped=first)
+    return Recordings(opened, first)
+
+
+def _all_opened(requests: Sequence[SourceRequest], fps: float, first: int) -> dict[str, Recording]:
     opened: dict[str, Recording] = {}
     try:
         for source, participant in requests:
@@ -37,7 +47,7 @@ def open_sources(requests: Sequence[SourceRequest], fps: float, give_up_s: float
         for recording in opened.values():
             recording.close()
         raise
-    return Recordings(opened)
+    return opened
 
 
 def open_source(source: str, fps: float, give_up_s: float = GIVE_UP_S, first: int = 0) -> Recording | LiveSource:
@@ -58,7 +68,7 @@ def open_source(source: str, fps: float, give_up_s: float = GIVE_UP_S, first: in
         raise
     if opened.live:
         return LiveSource(address, fps, give_up_s, decoder, opened)
-    return Recording(address, decoder, opened)
+    return Recording(address, decoder, opened, first)
 
 
 def _open_recording(source: str, fps: float, first: int) -> Recording:
