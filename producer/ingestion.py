@@ -20,10 +20,11 @@ from producer.listening import workers_listen
 from producer.metrics.counters import SOURCE_CONNECTED
 from producer.presentation.clock import clock
 from producer.reading.analysis.damage import DamagedFrames
+from producer.reading.analysis.losses import Kept, loss_line
 from producer.reading.analysis.names import Names, Roster
 from producer.reading.analysis.summary import ledger_line
 from producer.reading.follow import follow
-from producer.reading.lectures import forget
+from producer.reading.lectures import forget, losses_at_end
 from producer.saying import discard_output, say
 from producer.stopping import Stop, exit_code, stoppable
 from producer.terminal.outputs import JsonLines, Output, Overview
@@ -87,8 +88,11 @@ def ingest(
     except SystemExit:
         say(f"exiting at once; lecture {lecture} is not finished, `producer forget {lecture}` erases it{_hint(source)}")
         raise
+    losses = losses_at_end(client, lecture, ingestion.kept)
     if not ingestion.unread:
-        display.conclude(end)
+        display.conclude(end, losses)
+    if losses:
+        say(f"lecture {lecture}: {loss_line(losses)}")
     if ingestion.damaged.count:
         say(f"{source.label.shown}: {ingestion.damaged.line()}; the file is damaged, or data was lost on the way")
     return _concluded(source, feed, end, stop)
@@ -156,6 +160,7 @@ class _Ingestion:
         self._said_nobody_listens = False
         self._said_no_connection = False
         self._last_event = time.monotonic()
+        self.kept = Kept()
         self.damaged = DamagedFrames()
         self.unread = False
         """Whether the reader of standard output has closed it."""
@@ -164,6 +169,7 @@ class _Ingestion:
         """Show every event, and return the last one. If nobody reads the output any more, stop feeding."""
         for event in follow(self._client, self._lecture, while_waiting=self._wait):
             self._last_event = time.monotonic()
+            self.kept.add(event)
             self._check()
             self.damaged.add(event)
             if not self.unread:

@@ -129,7 +129,7 @@ def ingest(
         opened: Source | None = None
         if not resume:
             opened = stack.enter_context(open_sources(requests, fps, give_up))
-        client, url = stack.enter_context(connected(redis))
+        client, url = stack.enter_context(connected(redis, writing=True))
         if opened is None:
             settings, opened = _resumed(settings, requests, client)
             stack.enter_context(opened)
