@@ -62,7 +62,8 @@ def decode(order: Order, send: Send) -> None:
                 first_packet = needed_from(open_file(file), order.first / order.fps, alive) if order.first else 0
                 file.seek(0)
                 video = RecordedVideo(open_file(file), order.fps, alive, "the file is damaged", first_packet)
-                _decode_recording(video, order, send)
+                size = os.fstat(file.fileno()).st_size
+                _decode_recording(video, order, send, lambda: os.fstat(file.fileno()).st_size > size)
             return
         container = open_stream(order.target)
         may_be_recording = order.target.may_be_recording
@@ -76,7 +77,9 @@ def decode(order: Order, send: Send) -> None:
         send(encode(DecodingFailed(f"cannot be read: {failure.strerror}")))
 
 
-def _decode_recording(video: RecordedVideo, order: Order, send: Send) -> None:
+def _decode_recording(
+    video: RecordedVideo, order: Order, send: Send, has_grown: Callable[[], bool] = lambda: False
+) -> None:
     encoder = None
     last = None
     for sample in sampled(video.pictures(), order.fps):
@@ -93,7 +96,8 @@ def _decode_recording(video: RecordedVideo, order: Order, send: Send) -> None:
         if jpeg is not None:
             send(jpeg)
         last = picture
-    send(encode(Ended(video.shortfall())))
+    growing = "the file is still being written; ingest it again when it is complete"
+    send(encode(Ended(growing if has_grown() else video.shortfall())))
 
 
 def _decode_live(video: LiveVideo, order: Order, send: Send) -> None:

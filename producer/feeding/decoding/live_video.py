@@ -85,7 +85,8 @@ class LiveVideo:
             except av.FFmpegError:
                 self._damage.at(None)  # a packet was lost on the way; pictures that depend on it cannot be decoded
                 continue
-            yield from frames
+            # The spatial layers of a picture have the same time, and the largest comes last.
+            yield from {id(frame) if frame.pts is None else frame.pts: frame for frame in frames}.values()
 
     def _remember(self, packet: "Packet[VideoStream]") -> None:
         mark = f"{packet.pts}:{crc32(bytes(packet)):x}"

@@ -32,6 +32,14 @@ WITH_BREAKS = frozenset({"mpegts", "mpeg", "hls"})
 # Containers that may store when a picture is decoded, and not when it is displayed.
 WITHOUT_TIMES = frozenset({"avi", "asf", "mxf"})
 
+# Containers in which another stream may take the place of the video later. PyAV 18.1 leaves its packets out. If none
+# does, the packets that are read reach at least READ_SHARE of the file.
+WITH_NEW_STREAMS = frozenset({"mpegts"})
+READ_SHARE = 0.9
+
+# Codecs whose decoders in FFmpeg do not wait for the first key frame, and show pictures smeared over grey before it.
+SMEARING = frozenset({"mpeg4", "h263", "flv", "msmpeg4", "msmpeg4v2", "wmv1", "wmv2"})
+
 # Sound has no pauses. So if there is neither sound nor a picture for longer than this, data is missing.
 GAP_S = 1.0
 
@@ -100,6 +108,7 @@ class RecordedVideo:
         """When each stream of sound ends, by the durations of its packets: their stamps may be wrong."""
         self._gap: float | None = None
         """When a gap in the file begins, if the last packet came after one."""
+        self._bytes_read = 0
         self._reading_failed = False
 
     @property
@@ -136,7 +145,7 @@ class RecordedVideo:
             yield shown
         if shown is None:
             raise Unreadable("contains no picture that can be decoded; check whether a player shows it")
-        end, sound_end = self._clock.end, max(self._sound_ends.values(), default=0.0)
+        end, sound_end = self._clock.end, self._clock.sound_end
         if sound_end > end + TOLERANCE_S and not self._damage.lost_at_the_end:
             declared = self.duration or 0.0
             until = declared if abs(declared - sound_end) < TOLERANCE_S else sound_end
@@ -150,6 +159,10 @@ class RecordedVideo:
         declared_wrong = declared_end is not None and declared_end < self._wrong_end + TOLERANCE_S
         if declared_end and not declared_wrong and _clearly_before(max(packets_end, reached), declared_end):
             return f"the file ends at {clock(reached)} of {clock(declared_end)}; the recording was cut off"
+        if self._formats & WITH_NEW_STREAMS and self._bytes_read < READ_SHARE * self._container.size:
+            return (
+                f"after {clock(reached)} the file continues with another stream, which is not read; convert it to mp4"
+            )
         if self._reading_failed:
             return f"nothing can be read beyond {clock(reached)}; {self._reason}"
         if self._damage.lost_at_the_end and _clearly_before(reached, self._ends.get("video", 0.0)):
@@ -179,6 +192,8 @@ class RecordedVideo:
                     self._decoding_stamps.failed(stamp)
                 continue
             for frame in frames:
+                if self._none_yet and not frame.key_frame and self.stream.codec_context.name in SMEARING:
+                    continue
                 self._none_yet = False
                 tick = float(frame.time_base or self.stream.time_base or 0)
                 own = None if frame.pts is None else frame.pts * tick
@@ -231,6 +246,7 @@ class RecordedVideo:
                 return
             if packet is None:
                 return
+            self._bytes_read = max(self._bytes_read, (packet.pos or 0) + packet.size)
             self._follow(packet)
             yield packet
 
@@ -245,6 +261,7 @@ class RecordedVideo:
         )
         if kind == "audio":
             self._sound_ends[packet.stream.index] = self._sound_ends.get(packet.stream.index, t) + duration
+            self._clock.sound_end = max(self._sound_ends.values())
         if self._gap is not None:
             if t > self._gap + GAP_S:  # a second packet agrees
                 self._damage.at(self._gap)

@@ -51,6 +51,8 @@ class PictureClock:
         self._last: float | None = None
         self.end = 0.0
         """When the last picture ends."""
+        self.sound_end = 0.0
+        """How far the sound goes, as far as it was read. A picture may be displayed as long."""
         self.restarted = False
         """Whether the file's clock has restarted."""
 
@@ -95,8 +97,8 @@ class PictureClock:
             return last + max(0.0, other - last) / (number + 1)
         if not witnesses and t > self._declared_end + CLOCK_FORWARD_S:
             return self.end
-        restarted = self._breaks and self._last is not None and t > self.end + CLOCK_FORWARD_S
-        if restarted or t < last - CLOCK_BACK_S:
+        broken = self._breaks and self._last is not None and t > max(self.end, self.sound_end) + CLOCK_FORWARD_S
+        if broken or t < last - CLOCK_BACK_S:
             self.shift += self.end - t
             self.restarted = True
             return self.end

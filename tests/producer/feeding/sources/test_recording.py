@@ -287,9 +287,9 @@ def test_a_file_damaged_in_the_middle_continues_after_damaged_frames(tmp_path: P
     opened, frames = feed_of(damaged)
     assert [frame.frame for frame in frames] == list(range(8))
     assert numbers(frames)[-1] == 87
-    damaged = [frame.frame for frame in frames if frame.damaged]
-    assert damaged == list(range(damaged[0], damaged[-1] + 1))
-    assert 1 <= len(damaged) <= 3
+    marked = [frame.frame for frame in frames if frame.damaged]
+    assert marked == list(range(marked[0], marked[-1] + 1))
+    assert 1 <= len(marked) <= 3
     assert opened.shortfall is None
 
 
