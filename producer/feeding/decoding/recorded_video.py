@@ -92,9 +92,7 @@ class RecordedVideo:
         self.stream = video_in(container)
         self._formats = frozenset(self._container.format.name.split(","))
         self._still = any(name.endswith("_pipe") for name in self._formats)
-        # An AVI has no clock. Its first stamp only says how long the decoder reorders pictures.
-        start = None if "avi" in self._formats else container.start_time
-        self._start = None if start is None else start / av.time_base
+        self._start = self._start_of_file()
         self._clock = PictureClock(self._start, bool(self._formats & WITH_BREAKS), self._end_of_pictures())
         self._decoding_stamps = DecodingStamps() if self._formats & WITHOUT_TIMES else None
         self._damage = Damage()
@@ -278,6 +276,18 @@ class RecordedVideo:
             else:
                 self._wrong_end = max(self._wrong_end, end)
         self._latest[kind] = t, t + duration
+
+    def _start_of_file(self) -> float | None:
+        """When the file starts on its own clock; None if that is not known, or not plausible."""
+        # An AVI has no clock. Its first stamp only says how long the decoder reorders pictures.
+        if self._container.start_time is None or "avi" in self._formats:
+            return None
+        start = self._container.start_time / av.time_base
+        if self.stream.start_time is not None and self.stream.time_base is not None and self._container.duration:
+            late = float(self.stream.start_time * self.stream.time_base) - start
+            if late > self._container.duration / av.time_base:  # the first stamp of the sound is wrong
+                return None
+        return start
 
     def _time_of(self, packet: "Packet[Stream]") -> float | None:
         """When a packet's picture is displayed, or decoded if the file does not say it; None if it says neither."""
