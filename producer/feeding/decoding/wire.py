@@ -6,22 +6,27 @@ from msgspec import Struct, json
 
 
 class FileTarget(Struct, frozen=True, tag="file"):
-    """A local file. The path is bytes, because a file name need not be text."""
+    """A local file. The path is bytes, because a file name need not be text.
+
+    `video` is the number, language or title of the video that is read, None for the one that a player shows.
+    """
 
     path: bytes
+    video: str | None = None
 
 
 class StreamTarget(Struct, frozen=True, tag="stream"):
     """What FFmpeg opens by an address: a URL or the device of a camera, with its options.
 
     The URL may contain a password, so it is sent in this message and not on the command line. If `may_be_recording`,
-    the server may answer with a finished recording.
+    the server may answer with a finished recording. `video` is as in FileTarget.
     """
 
     url: str
     options: dict[str, str]
     may_be_recording: bool = False
     format: str | None = None
+    video: str | None = None
 
 
 Target = FileTarget | StreamTarget
@@ -47,13 +52,16 @@ class Opened(Struct, frozen=True, tag="opened"):
     """The first picture is decoded. The size is in pixels as displayed.
 
     `expected` is the number of samples, if the file declares its length. If the source is `live`, pictures that are not
-    read in time are lost.
+    read in time are lost. `video`, `usual` and `videos` are those of `choosing.Choice`.
     """
 
     width: int
     height: int
     expected: int | None = None
     live: bool = False
+    video: int | None = None
+    usual: bool = True
+    videos: str | None = None
 
 
 class DecodingFailed(Struct, frozen=True, tag="failed"):
