@@ -93,8 +93,7 @@ def test_labels_and_roles_are_names() -> None:
     assert as_playlist(content, URL, "DE", 1920).file == "https://me:pw@host/a/640.mp4"
 
 
-ENTITIES = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 20}">' for n in range(1, 12))
-BOMB = f'<!DOCTYPE MPD [<!ENTITY e0 "lol">{ENTITIES}]><MPD><BaseURL>&e11;</BaseURL></MPD>'.encode()
+BOMB = b'<!DOCTYPE MPD [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;&a;">]><MPD><BaseURL>&b;</BaseURL></MPD>'
 
 
 @pytest.mark.parametrize(
@@ -104,7 +103,7 @@ BOMB = f'<!DOCTYPE MPD [<!ENTITY e0 "lol">{ENTITIES}]><MPD><BaseURL>&e11;</BaseU
         (manifest(""), r"is a DASH manifest without a video"),
         (manifest(period("", more="<ContentProtection/>").replace('id="low"', 'mimeType="audio/mp4"')), r"encrypted"),
         (b"<MPD", r"is a DASH manifest with an error"),
-        (BOMB, r"is a DASH manifest with an error"),
+        (BOMB, r"is a DASH manifest with an error \(it has a DOCTYPE\)"),
         (manifest(period(NUMBERED.format(more='duration="1"')), ""), r"is a DASH manifest with an error"),
         (manifest(period(NUMBERED.format(more='duration="1"')), 'mediaPresentationDuration="1 h"'), r"'1 h' is not a "),
         (manifest(period(NUMBERED.format(more='duration="1" timescale="x"'))), r"is a DASH manifest with an error"),
