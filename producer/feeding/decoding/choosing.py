@@ -85,7 +85,7 @@ def choose_in(
     longest_side: int,
     reopened: Callable[[], InputContainer] | None = None,
 ) -> tuple[InputContainer, Choice]:
-    """Choose the video of a container, as `choose` does, and discard its other videos.
+    """Choose the video of a container, as `choose` does, and mark it for `video_in`.
 
     The container may offer renditions or not. If `reopened` can open it again, it may be read to find videos with a
     single picture. Then the result is another container. Raises Unreadable.
@@ -103,7 +103,7 @@ def choose_in(
         return container, Choice()  # `video_in` says why
     videos = [_described(stream, stream.index in singles) for stream in streams]
     choice = choose(videos, wanted, longest_side if renditions else None)
-    _discard_others(container, streams[choice.place], renditions)
+    _mark(container, streams[choice.place], renditions)
     return container, choice
 
 
@@ -207,9 +207,15 @@ def _plain(name: str) -> str:
     return "".join(each if each.isprintable() else "?" for each in name[:NAME_CHARACTERS])
 
 
-def _discard_others(container: InputContainer, chosen: VideoStream, renditions: bool) -> None:
-    """Fetch the chosen video only. Of renditions, one sound is kept, because a recording lasts until its sound ends."""
-    sound = container.streams.best("audio", chosen) if renditions else None
-    for stream in container.streams:
-        if stream is not chosen and stream is not sound and (renditions or stream.type == "video"):
-            stream.discard = Discard.all
+def _mark(container: InputContainer, chosen: VideoStream, renditions: bool) -> None:
+    """Mark the chosen video for `video_in`, and fetch no other rendition.
+
+    One sound is kept, because a recording lasts until its sound ends. The other videos of a file are kept for the same
+    reason, and cost nothing.
+    """
+    chosen.discard = Discard.none
+    if renditions:
+        sound = container.streams.best("audio", chosen)
+        for stream in container.streams:
+            if stream is not chosen and stream is not sound:
+                stream.discard = Discard.all

@@ -106,9 +106,9 @@ def is_recording(container: InputContainer) -> bool:
 
 
 def video_in(container: InputContainer) -> VideoStream:
-    """The video that is not discarded, or the best of several, ready to be decoded. Raises Unreadable."""
-    kept = [video for video in container.streams.video if video.discard != Discard.all]
-    stream = kept[0] if len(kept) == 1 else container.streams.best("video")
+    """The video that `choosing` has marked, otherwise FFmpeg's choice, ready to be decoded. Raises Unreadable."""
+    marked = (video for video in container.streams.video if video.discard == Discard.none)
+    stream = next(marked, None) or container.streams.best("video")
     if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
         raise Unreadable("contains no video, only sound or text; give a recording with a picture")
     if stream.codec_context is None:

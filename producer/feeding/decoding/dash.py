@@ -81,7 +81,7 @@ def as_playlist(manifest: bytes, url: str, wanted: str | None, longest_side: int
         return _playlist(Node((root,)), url, wanted, longest_side)
     except KeyError as lacking:
         raise Unreadable(f"is a DASH manifest that lacks {lacking}; check whether a player shows it") from None
-    except (ElementTree.ParseError, ValueError, ZeroDivisionError, OverflowError) as wrong:
+    except (ElementTree.ParseError, LookupError, ValueError, ArithmeticError) as wrong:
         raise Unreadable(f"is a DASH manifest with an error ({wrong}); check whether a player shows it") from None
 
 

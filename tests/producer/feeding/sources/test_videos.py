@@ -101,6 +101,13 @@ def test_a_recording_on_the_web_is_read_like_a_file(tmp_path: Path, wide: Path, 
         assert read(f"{url}/two.mp4", "2") == (SQUARE, 10, None)
 
 
+def test_a_video_that_ends_before_the_others_is_not_cut_off(tmp_path: Path, wide: Path, square: Path) -> None:
+    path = several(tmp_path / "two.mkv", Track(wide), Track(square, pictures=15))
+    with open_source(str(path), 5, video="2") as opened:
+        assert len(list(opened.frames(NEVER))) >= 3
+        assert opened.shortfall is None
+
+
 def test_a_recording_that_is_not_the_usual_video_has_another_name(tmp_path: Path, wide: Path, square: Path) -> None:
     path = several(tmp_path / "two.mp4", Track(wide, "Slides"), Track(square, "Lecturer"))
     names = []
