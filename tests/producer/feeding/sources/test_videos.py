@@ -3,14 +3,17 @@
 import itertools
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
+import av
 import pytest
 from av.stream import Disposition
 
+from producer.feeding.decoding import choosing
+from producer.feeding.decoding.container import video_in
 from producer.feeding.sources.address import SourceError
 from producer.feeding.sources.frame import SampledFrame
 from producer.feeding.sources.live import LiveSource
@@ -91,6 +94,45 @@ def test_a_video_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path
     assert str(refused.value) == (
         f"{path}: has no video '2'; it has 1 video: 1 (320x240); choose one of them with --stream N"
     )
+
+
+def test_a_still_in_a_fragmented_mp4_is_found_too(tmp_path: Path, wide: Path, square: Path) -> None:
+    tracks = Track(wide, pictures=1), Track(square)
+    assert read(several(tmp_path / "f.mp4", *tracks, options={"movflags": "frag_keyframe+empty_moov"})) == (
+        SQUARE,
+        10,
+        None,
+    )
+
+
+def test_a_video_that_had_one_picture_for_long_is_named_but_not_read(
+    tmp_path: Path, wide: Path, square: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = several(tmp_path / "two.nut", Track(wide, pictures=1), Track(square))
+    monkeypatch.setattr(choosing, "PEEKED_BYTES", 5000)
+    container, choice = choosing.choose_in(av.open(path), None, 1920, lambda: av.open(path))
+    with container:
+        assert video_in(container).width == SQUARE[0]
+    assert choice.number == 2
+    assert choice.videos == "has 2 videos: 1 (320x240), 2 (240x240); video 2 is read; choose with --stream N"
+
+
+def test_a_live_stream_with_several_videos_is_read_like_a_file(tmp_path: Path, wide: Path, square: Path) -> None:
+    data = several(tmp_path / "two.ts", Track(wide), Track(square)).read_bytes()
+
+    class WithoutLength(Quiet):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                self.wfile.write(data)
+
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), WithoutLength)) as port:
+        for video, size in ((None, WIDE), ("2", SQUARE)):
+            with open_source(f"http://127.0.0.1:{port}/live", 5, video=video) as opened:
+                assert isinstance(opened, LiveSource)
+                assert size_of(opened) == size
+                assert (opened.label.videos is None) == (video is not None)
 
 
 def test_a_recording_on_the_web_is_read_like_a_file(tmp_path: Path, wide: Path, square: Path, still: Path) -> None:
