@@ -70,7 +70,7 @@ class Playlist(NamedTuple):
 def as_playlist(manifest: bytes, url: str, wanted: str | None, longest_side: int) -> Playlist:
     """The playlist of the rendition that is chosen as `choosing.choose` does. `url` is that of the manifest.
 
-    Raises Unreadable if the manifest is live or not well formed, or all its videos are encrypted.
+    Raises Unreadable if the manifest is live, in several parts or not well formed, or all its videos are encrypted.
     """
     try:
         if b"<!DOCTYPE" in manifest:  # all attacks by XML need one, and no manifest does
@@ -86,36 +86,33 @@ def as_playlist(manifest: bytes, url: str, wanted: str | None, longest_side: int
 
 
 def _playlist(root: Node, url: str, wanted: str | None, longest_side: int) -> Playlist:
-    choice = None
-    lines: list[str] = []
-    files: set[str] = set()
-    count = 0
-    for period, seconds in _periods(root):
-        renditions = [node for adaptation in period.under("AdaptationSet") for node in _renditions(adaptation)]
-        if not renditions:
-            continue
-        found = choose([_video(node) for node in renditions], wanted, longest_side)
-        choice = choice or found
-        lines += ["#EXT-X-DISCONTINUITY"] if lines else []
-        initialization, segments = _segments(renditions[found.place], url, seconds)
-        if initialization is not None:
-            files.add(initialization.url)
-            lines.append(f'#EXT-X-MAP:URI="{initialization.url}"{_range(initialization, ",BYTERANGE=", quoted=True)}')
-        for segment in segments:
-            lines += [f"#EXTINF:{segment.seconds:.6f},", *_range(segment, "#EXT-X-BYTERANGE:").split(), segment.url]
-            files.add(segment.url)
-            count += 1
-            if count > MAX_SEGMENTS:
-                raise Unreadable(f"is a DASH manifest with more than {MAX_SEGMENTS} segments; cut it into parts")
-    if choice is None or count == 0:
+    periods = [(period, seconds, _renditions(period)) for period, seconds in _periods(root)]
+    parts = [part for part in periods if part[2]]
+    if not parts:
         protected = root.path[0].find(".//{*}ContentProtection") is not None
         raise Unreadable(
             "is a DASH manifest of encrypted videos; give a recording without copy protection"
             if protected
             else "is a DASH manifest without a video; check whether a player shows it"
         )
-    head = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-TARGETDURATION:10", "#EXT-X-PLAYLIST-TYPE:VOD"]
-    text = "\n".join([*head, *lines, "#EXT-X-ENDLIST", ""])
+    if len(parts) > 1:  # each has its own clock and its own parameters of the codec
+        raise Unreadable(f"is a DASH manifest of {len(parts)} parts (periods); give its HLS address, or one part alone")
+    [(_, seconds, renditions)] = parts
+    choice = choose([_video(node) for node in renditions], wanted, longest_side)
+    initialization, segments = _segments(renditions[choice.place], url, seconds)
+    lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-TARGETDURATION:10", "#EXT-X-PLAYLIST-TYPE:VOD"]
+    files: set[str] = set()
+    if initialization is not None:
+        files.add(initialization.url)
+        lines.append(f'#EXT-X-MAP:URI="{initialization.url}"{_range(initialization, ",BYTERANGE=", quoted=True)}')
+    for number, segment in enumerate(segments):
+        if number == MAX_SEGMENTS:
+            raise Unreadable(f"is a DASH manifest with more than {MAX_SEGMENTS} segments; cut it into parts")
+        lines += [f"#EXTINF:{segment.seconds:.6f},", *_range(segment, "#EXT-X-BYTERANGE:").split(), segment.url]
+        files.add(segment.url)
+    if lines[-1].startswith("#"):
+        raise ValueError("it names no segment")
+    text = "\n".join([*lines, "#EXT-X-ENDLIST", ""])
     return Playlist(text.encode(), choice, files.pop() if len(files) == 1 else None)
 
 
@@ -133,14 +130,18 @@ def _periods(root: Node) -> Iterator[tuple[Node, float]]:
         yield period, _duration(period.path[-1].get("duration"), following - start)
 
 
-def _renditions(adaptation: Node) -> list[Node]:
-    """The renditions of a video that can be played: no thumbnails, no pictures for fast forward, not encrypted."""
-    tricks = [each.get("schemeIdUri", "") for each in adaptation.path[-1].findall("{*}EssentialProperty")]
+def _renditions(period: Node) -> list[Node]:
+    """The renditions of videos that can be played: no thumbnails, no pictures for fast forward, not encrypted."""
     return [
         node
+        for adaptation in period.under("AdaptationSet")
+        if not any(
+            word in each.get("schemeIdUri", "")
+            for each in adaptation.path[-1].findall("{*}EssentialProperty")
+            for word in ("trickmode", "thumbnail")
+        )
         for node in adaptation.under("Representation")
         if "video" in (node.get("mimeType") + node.get("contentType"))
-        and not any("trickmode" in scheme or "thumbnail" in scheme for scheme in tricks)
         and not any(each.find("{*}ContentProtection") is not None for each in node.path)
     ]
 
