@@ -74,9 +74,14 @@ def ingest(
     lecture, feed = _started(settings, source, client)
     names = Names(settings.roster) if settings.roster is not None else None
     SOURCE_CONNECTED.set_function(lambda: not isinstance(source, LiveSource) or source.trouble is None)
+    label = source.label
+    videos = f"{label.shown}: {label.videos}" if label.videos else None
+    if videos:
+        say(videos)
     display: Output = JsonLines(names)
     if not settings.json:
-        display = Overview(lecture, settings.redis, _progress(lecture, source, feed), names, settings.class_only)
+        progress = _progress(lecture, source, feed)
+        display = Overview(lecture, settings.redis, progress, names, settings.class_only, videos)
     try:
         with stoppable() as stop, workers as own, BackgroundFeed(feed, source, stop.event) as background, display:
             ingestion = _Ingestion(client, lecture, source, background, stop, own)

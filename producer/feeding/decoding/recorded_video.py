@@ -97,9 +97,9 @@ class RecordedVideo:
         self._decoding_stamps = DecodingStamps() if self._formats & WITHOUT_TIMES else None
         self._damage = Damage()
         self._none_yet = True
-        self._ends: dict[str, float] = {}
-        """When the packets of sound and of video end that were read until now, except the latest of each."""
-        self._latest: dict[str, tuple[float, float]] = {}
+        self._ends: dict[int, float] = {}
+        """When each stream of sound or video ends that was read until now, without its latest packet."""
+        self._latest: dict[int, tuple[float, float]] = {}
         """When the latest packet of each begins and ends. If the clock is back before it afterwards, it was wrong."""
         self._wrong_end = 0.0
         self._sound_ends: dict[int, float] = {}
@@ -163,7 +163,7 @@ class RecordedVideo:
             )
         if self._reading_failed:
             return f"nothing can be read beyond {clock(reached)}; {self._reason}"
-        if self._damage.lost_at_the_end and _clearly_before(reached, self._ends.get("video", 0.0)):
+        if self._damage.lost_at_the_end and _clearly_before(reached, self._ends.get(self.stream.index, 0.0)):
             return f"nothing after {clock(reached)} can be decoded; the file is damaged"
         return None
 
@@ -250,32 +250,38 @@ class RecordedVideo:
 
     def _follow(self, packet: "Packet[Stream]") -> None:
         """Keep account of where sound and video end, and find gaps in the file."""
-        kind, stamp = packet.stream.type, packet.pts if packet.dts is None else packet.dts
-        if kind not in ("audio", "video") or stamp is None:
+        stream, stamp = packet.stream, packet.pts if packet.dts is None else packet.dts
+        if stream.type not in ("audio", "video") or stamp is None:
             return
-        t, duration = (
-            self._clock.shift + float(stamp * packet.time_base),
-            float((packet.duration or 0) * packet.time_base),
-        )
-        if kind == "audio":
-            self._sound_ends[packet.stream.index] = self._sound_ends.get(packet.stream.index, t) + duration
+        t = self._clock.shift + float(stamp * packet.time_base)
+        duration = float((packet.duration or 0) * packet.time_base)
+        if stream.type == "audio":
+            self._sound_ends[stream.index] = self._sound_ends.get(stream.index, t) + duration
             self._clock.sound_end = max(self._sound_ends.values())
-        if self._gap is not None:
-            if t > self._gap + GAP_S:  # a second packet agrees
-                self._damage.at(self._gap)
-            self._gap = None
-        elif len(self._ends) == 2:
-            first, last = sorted(self._ends.values())
-            restarted = self._formats & WITH_BREAKS and t > last + CLOCK_FORWARD_S
-            if t > last + GAP_S and first > last - GAP_S and not restarted:
-                self._gap = last
-        if kind in self._latest:
-            latest, end = self._latest[kind]
+        self._find_gap(t)
+        if stream.index in self._latest:
+            latest, end = self._latest[stream.index]
             if latest <= t + CLOCK_BACK_S:
-                self._ends[kind] = max(self._ends.get(kind, 0.0), end)
+                self._ends[stream.index] = max(self._ends.get(stream.index, 0.0), end)
             else:
                 self._wrong_end = max(self._wrong_end, end)
-        self._latest[kind] = t, t + duration
+        self._latest[stream.index] = t, t + duration
+
+    def _find_gap(self, t: float) -> None:
+        """A packet comes at `t`. If the next one agrees, there is a gap between what came before and this one."""
+        if self._gap is not None:
+            if t > self._gap + GAP_S:
+                self._damage.at(self._gap)
+            self._gap = None
+            return
+        pictures_end = self._ends.get(self.stream.index)
+        sound_end = max((end for index, end in self._ends.items() if index in self._sound_ends), default=None)
+        if pictures_end is None or sound_end is None or abs(sound_end - pictures_end) > GAP_S:
+            return
+        end = max(self._ends.values())
+        restarted = self._formats & WITH_BREAKS and t > end + CLOCK_FORWARD_S
+        if t > end + GAP_S and not restarted:
+            self._gap = end
 
     def _start_of_file(self) -> float | None:
         """When the file starts on its own clock; None if that is not known, or not plausible."""
