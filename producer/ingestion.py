@@ -19,10 +19,12 @@ from producer.feeding.starting import LectureExists, NewLecture
 from producer.listening import workers_listen
 from producer.metrics.counters import SOURCE_CONNECTED
 from producer.presentation.clock import clock
+from producer.reading.analysis.damage import DamagedFrames
+from producer.reading.analysis.losses import Kept, loss_line
 from producer.reading.analysis.names import Names, Roster
 from producer.reading.analysis.summary import ledger_line
 from producer.reading.follow import follow
-from producer.reading.lectures import forget
+from producer.reading.lectures import forget, losses_at_end
 from producer.saying import discard_output, say
 from producer.stopping import Stop, exit_code, stoppable
 from producer.terminal.outputs import JsonLines, Output, Overview
@@ -63,7 +65,8 @@ def ingest(
 ) -> int:
     """Feed `source` and show the events. Returns the exit code.
 
-    0: the lecture is done. 1: frames failed, a file is shorter than declared, or a live source was lost. 128 plus the
+    0: the lecture is done. 1: frames failed, more than one of a hundred is damaged, a file is shorter than declared, or
+    a live source was lost. 128 plus the
     number of a signal: stopped by Ctrl-C (130), by SIGTERM (143), or because nobody reads the output any more (141).
     `workers` are this command's own; None if others do the work. Raises LectureExists, LectureNotResumable,
     LectureGone, LectureForgotten, WorkersEnded, redis.RedisError, and SystemExit at the second Ctrl-C.
@@ -90,8 +93,13 @@ def ingest(
     except SystemExit:
         say(f"exiting at once; lecture {lecture} is not finished, `producer forget {lecture}` erases it{_hint(source)}")
         raise
+    losses = losses_at_end(client, lecture, ingestion.kept)
     if not ingestion.unread:
-        display.conclude(end)
+        display.conclude(end, losses)
+    if losses:
+        say(f"lecture {lecture}: {loss_line(losses)}")
+    if ingestion.damaged.count:
+        say(f"{source.label.shown}: {ingestion.damaged.line()}; the file is damaged, or data was lost on the way")
     return _concluded(source, feed, end, stop)
 
 
@@ -157,6 +165,8 @@ class _Ingestion:
         self._said_nobody_listens = False
         self._said_no_connection = False
         self._last_event = time.monotonic()
+        self.kept = Kept()
+        self.damaged = DamagedFrames()
         self.unread = False
         """Whether the reader of standard output has closed it."""
 
@@ -164,7 +174,9 @@ class _Ingestion:
         """Show every event, and return the last one. If nobody reads the output any more, stop feeding."""
         for event in follow(self._client, self._lecture, while_waiting=self._wait):
             self._last_event = time.monotonic()
+            self.kept.add(event)
             self._check()
+            self.damaged.add(event)
             if not self.unread:
                 try:
                     display.show(event)

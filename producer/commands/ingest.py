@@ -137,7 +137,7 @@ def ingest(
         opened: Source | None = None
         if not resume:
             opened = stack.enter_context(open_sources(requests, fps, give_up, video=stream))
-        client, url = stack.enter_context(connected(redis))
+        client, url = stack.enter_context(connected(redis, writing=True))
         if opened is None:
             settings, opened = _resumed(settings, requests, stream, client)
             stack.enter_context(opened)

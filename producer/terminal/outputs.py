@@ -2,11 +2,13 @@
 
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 
 from producer.presentation.clock import clock
+from producer.reading.analysis.losses import Loss
 from producer.reading.analysis.names import Names, RosterRefused, encode_named
 from producer.reading.analysis.summary import Summary, ledger_line
 from producer.saying import say
@@ -26,8 +28,8 @@ class Output:
     def show(self, event: Event) -> None:
         raise NotImplementedError
 
-    def conclude(self, end: EndEvent) -> None:
-        """Show the result, after the display has stopped."""
+    def conclude(self, end: EndEvent, losses: Sequence[Loss] = ()) -> None:
+        """Show the result, after the display has stopped. `losses` are the channels with missing events."""
 
 
 class JsonLines(Output):
@@ -104,31 +106,32 @@ class Overview(Output):
         if isinstance(event, ClassEvent):
             self._progress.advance(event)
 
-    def conclude(self, end: EndEvent) -> None:
+    def conclude(self, end: EndEvent, losses: Sequence[Loss] = ()) -> None:
         from rich.console import Console  # late: rich is slow to load
 
         from producer.terminal.tables import participants_table
 
         if self._class_only:
             typer.echo(self._summary.class_line())
-        elif self._summary.participants:
-            Console().print(participants_table(self._summary, self._names))
+        elif self._summary.participants or any(each.participant for each in losses):
+            Console().print(participants_table(self._summary, self._names, losses))
         else:
             typer.echo("nobody was seen")
         if self._videos and not self._summary.anybody:
             typer.echo(self._videos)
         typer.echo(ledger_line(end.ledger))
-        self._check_names()
+        self._check_names(losses)
         program, redis = _program(), self._redis_option
         typer.echo(f"next:  {program} report {self._lecture} -o {self._lecture}.html{redis}")
         typer.echo(f"       {program} watch {self._lecture} --from-start{redis}")
         typer.echo(f"       {program} export {self._lecture} -o {self._lecture}.csv{redis}")
 
-    def _check_names(self) -> None:
+    def _check_names(self, losses: Sequence[Loss]) -> None:
         """Say if the roster does not fit the lecture. The stored results are complete all the same."""
         if self._names is not None:
             try:
-                self._names.check(self._summary.participants)
+                lost = [each.participant for each in losses if each.participant is not None]
+                self._names.check({*self._summary.participants, *lost})
             except RosterRefused as misfit:
                 say(misfit)
 

@@ -13,9 +13,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import BinaryIO
 
-import av
-import cv2
-import numpy as np
 from av.container import InputContainer
 from msgspec import json, structs
 
@@ -29,6 +26,7 @@ from producer.feeding.decoding.container import (
     read_dash,
 )
 from producer.feeding.decoding.dash import as_playlist
+from producer.feeding.decoding.jpeg import LONGEST_SIDE, JpegEncoder
 from producer.feeding.decoding.live_video import LiveVideo
 from producer.feeding.decoding.pacing import paced
 from producer.feeding.decoding.recorded_video import RecordedVideo, needed_from
@@ -46,9 +44,6 @@ from producer.feeding.decoding.wire import (
 )
 from worker.contract.messages import encode
 
-# Pixels of the longer side of a JPEG, as in Full HD. A face in a gallery of 49 then still has about 90 pixels.
-LONGEST_SIDE = 1920
-JPEG_QUALITY = 90
 ALIVE_EVERY_S = 1.0
 
 # Limit of this process' memory, because a file can make a codec allocate any amount (docs/benchmarks.md).
@@ -81,7 +76,8 @@ def decode(order: Order, send: Send) -> None:
                     first_packet = needed_from(_chosen_in(file, order)[0], order.first / order.fps, alive)
                 container, choice = _chosen_in(file, order)
                 video = RecordedVideo(container, order.fps, alive, "the file is damaged", first_packet)
-                _decode_recording(video, choice, order, send)
+                size = os.fstat(file.fileno()).st_size
+                _decode_recording(video, choice, order, send, lambda: os.fstat(file.fileno()).st_size > size)
             return
         container, choice, recording = chosen_at(order.target)
         if recording:
@@ -123,33 +119,37 @@ def chosen_at(target: StreamTarget) -> tuple[InputContainer, Choice, bool]:
     return *choose_in(container, target.video, LONGEST_SIDE, reopened), recording
 
 
-def _decode_recording(video: RecordedVideo, choice: Choice, order: Order, send: Send) -> None:
+def _decode_recording(
+    video: RecordedVideo, choice: Choice, order: Order, send: Send, has_grown: Callable[[], bool] = lambda: False
+) -> None:
     encoder = None
     last = None
     for sample in sampled(video.pictures(), order.fps):
         picture = sample.picture
         if encoder is None:
-            encoder = JpegEncoder(picture, order.size)
-            expected = None if video.duration is None else sample_count(video.duration, order.fps)
-            send(encode(Opened(encoder.width, encoder.height, expected, False, *choice[1:])))
-        if sample.frame < order.first:
+            encoder = JpegEncoder(video.stream, picture)
+            duration = video.duration
+            expected = None if duration is None else max(1, sample_count(duration, order.fps) - sample.tick)
+            send(encode(Opened(encoder.width, encoder.height, sample.tick, expected, False, *choice[1:])))
+        if sample.tick < order.first:
             continue
         jpeg = None if picture is last else encoder.jpeg(picture)
-        send(encode(Sampled(sample.frame, sample.t, fresh=jpeg is not None)))
+        send(encode(Sampled(sample.tick, sample.t, jpeg is not None, sample.damaged)))
         if jpeg is not None:
             send(jpeg)
         last = picture
-    send(encode(Ended(video.shortfall())))
+    growing = "the file is still being written; ingest it again when it is complete"
+    send(encode(Ended(growing if has_grown() else video.shortfall())))
 
 
 def _decode_live(video: LiveVideo, choice: Choice, order: Order, send: Send) -> None:
     encoder = None
     for sample in paced(video.pictures(), order.fps):
         if encoder is None:
-            encoder = JpegEncoder(sample.picture, order.size)
-            send(encode(Opened(encoder.width, encoder.height, None, True, *choice[1:])))
+            encoder = JpegEncoder(video.stream, sample.picture)
+            send(encode(Opened(encoder.width, encoder.height, 0, None, True, *choice[1:])))
         jpeg = encoder.jpeg(sample.picture)
-        send(encode(Sampled(sample.frame, sample.t, fresh=True)))
+        send(encode(Sampled(sample.tick, sample.t, True, sample.damaged)))
         send(jpeg)
         _send_marks(video, send)
     _send_marks(video, send)
@@ -159,37 +159,6 @@ def _decode_live(video: LiveVideo, choice: Choice, order: Order, send: Send) -> 
 def _send_marks(video: LiveVideo, send: Send) -> None:
     while video.marks:
         send(encode(KeyFrame(video.marks.popleft())))
-
-
-class JpegEncoder:
-    """Encodes the pictures of a video: upright, all of one size, no side longer than LONGEST_SIDE.
-
-    `width` and `height` are the size as displayed: that of the first picture, or the given `size`. If the video changes
-    its size, its pictures are scaled to it, so that boxes keep their meaning.
-    """
-
-    def __init__(self, first: av.VideoFrame, size: tuple[int, int] | None = None) -> None:
-        lying = _quarter_turns(first) % 2
-        self.width, self.height = size or ((first.height, first.width) if lying else (first.width, first.height))
-        shrink = min(1.0, LONGEST_SIDE / max(self.width, self.height))
-        self._encoded = max(1, round(self.width * shrink)), max(1, round(self.height * shrink))
-
-    def jpeg(self, picture: av.VideoFrame) -> bytes:
-        turns = _quarter_turns(picture)
-        width, height = reversed(self._encoded) if turns % 2 else self._encoded
-        shrinking = width < picture.width
-        pixels = picture.reformat(width, height, "bgr24", interpolation="AREA" if shrinking else None).to_ndarray()
-        upright = cv2.rotate(pixels, TURNS[turns]) if turns else pixels
-        _, encoded = cv2.imencode(".jpg", upright, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        return np.asarray(encoded).tobytes()
-
-
-TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
-
-
-def _quarter_turns(picture: av.VideoFrame) -> int:
-    """The number of counter-clockwise turns by 90 degrees, rounded, that make the picture upright."""
-    return round(picture.rotation / 90) % 4
 
 
 def _alive_sender(send: Send) -> Callable[[], None]:

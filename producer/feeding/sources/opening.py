@@ -34,6 +34,16 @@ def open_sources(
     """
     if len(requests) == 1:
         return open_source(requests[0].source, fps, give_up_s, first, video)
+    opened = _all_opened(requests, fps, first, video)
+    if first and any(recording.first_tick for recording in opened.values()):
+        # There may be ticks at which no recording has a picture, so frames must be counted from the beginning.
+        for recording in opened.values():
+            recording.close()
+        return Recordings(_all_opened(requests, fps, 0, video), skipped=first)
+    return Recordings(opened, first)
+
+
+def _all_opened(requests: Sequence[SourceRequest], fps: float, first: int, video: str | None) -> dict[str, Recording]:
     opened: dict[str, Recording] = {}
     try:
         for source, participant in requests:
@@ -43,7 +53,7 @@ def open_sources(
         for recording in opened.values():
             recording.close()
         raise
-    return Recordings(opened)
+    return opened
 
 
 def open_source(
@@ -69,7 +79,7 @@ def open_source(
     address = address.reading(opened)
     if opened.live:
         return LiveSource(address, fps, give_up_s, decoder, opened)
-    return Recording(address, decoder, opened)
+    return Recording(address, decoder, opened, first)
 
 
 def _open_recording(source: str, fps: float, first: int, video: str | None) -> Recording:

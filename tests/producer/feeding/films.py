@@ -1,10 +1,10 @@
 """Small films whose pictures show their number, and a function that reads it from a JPEG."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import av
 import cv2
@@ -73,6 +73,44 @@ def film(
     return path
 
 
+def resized(path: Path, codec: str, sizes: Sequence[tuple[int, int]], *, pictures: int = 25, fps: int = 25) -> Path:
+    """Write `pictures` numbered pictures of each size, one after the other in one video stream."""
+    with av.open(str(path), "w") as output:
+        stream: Any = None
+        for part, (width, height) in enumerate(sizes):
+            encoder: Any = output.add_stream(codec, rate=fps, options=_quick(codec)) if stream is None else None
+            if stream is None:
+                stream, context = encoder, encoder.codec_context
+            else:
+                context = cast(Any, av.CodecContext.create(codec, "w"))
+                context.options, context.framerate = _quick(codec), Fraction(fps)
+            context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+            context.time_base = Fraction(1, fps)
+            for number in range(part * pictures, (part + 1) * pictures):
+                frame = av.VideoFrame.from_ndarray(numbered(number, width, height), "bgr24")
+                frame.pts, frame.time_base = number, Fraction(1, fps)
+                _mux(output, stream, context.encode(frame))
+            _mux(output, stream, context.encode())
+    return path
+
+
+def _mux(output: Any, stream: Any, packets: Any) -> None:
+    for packet in packets:
+        packet.stream = stream
+        output.mux(packet)
+
+
+def copied(path: Path, target: Path, change: Callable[[Any], bool | None]) -> Path:
+    """The same packets in another file. `change` may change a packet, or return False to leave it out."""
+    with av.open(str(path)) as source, av.open(str(target), "w") as output:
+        streams = {stream.index: output.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.size and change(packet) is not False:
+                packet.stream = streams[packet.stream.index]
+                output.mux(packet)
+    return target
+
+
 def sound_only(path: Path, seconds: float = 1.0) -> Path:
     with av.open(str(path), "w") as output:
         sound: Any = output.add_stream("aac", rate=8000, layout="mono")
@@ -87,9 +125,13 @@ CLOCKWISE = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
 
 def turned(path: Path, degrees: int) -> Path:
     """Mark an mp4 as turned clockwise by `degrees`, as a phone does."""
+    return with_matrix(path, *CLOCKWISE[degrees])
+
+
+def with_matrix(path: Path, a: int, b: int, c: int, d: int) -> Path:
+    """Give an mp4 this display matrix."""
     data = path.read_bytes()
     matrix = data.index(b"tkhd") + 4 + 40
-    a, b, c, d = CLOCKWISE[degrees]
     entries = (a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
     turned_matrix = b"".join(entry.to_bytes(4, "big", signed=True) for entry in entries)
     path.write_bytes(data[:matrix] + turned_matrix + data[matrix + 36 :])
@@ -100,6 +142,15 @@ def cut(path: Path, share: float = 0.5) -> Path:
     """Keep only the first `share` of the file's bytes."""
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
+    return path
+
+
+def damage_bits(path: Path, share: float) -> Path:
+    """Destroy some bytes of the picture data at this share of the file."""
+    data = bytearray(path.read_bytes())
+    at = int(len(data) * share)
+    data[at : at + 40] = bytes(byte ^ 0xA5 for byte in data[at : at + 40])
+    path.write_bytes(data)
     return path
 
 
