@@ -19,10 +19,12 @@ from producer.feeding.starting import LectureExists, NewLecture
 from producer.listening import workers_listen
 from producer.metrics.counters import SOURCE_CONNECTED
 from producer.presentation.clock import clock
+from producer.reading.analysis.damage import DamagedFrames
+from producer.reading.analysis.losses import Kept, loss_line
 from producer.reading.analysis.names import Names, Roster
 from producer.reading.analysis.summary import ledger_line
 from producer.reading.follow import follow
-from producer.reading.lectures import forget
+from producer.reading.lectures import forget, losses_at_end
 from producer.saying import say
 from producer.stopping import Stop, exit_code, stoppable
 from producer.terminal.outputs import JsonLines, Output, Overview
@@ -64,17 +66,23 @@ def ingest(
 ) -> int:
     """Feed `source` and show the events. Returns the exit code.
 
-    0: the lecture is done. 1: frames failed, a file is shorter than declared, or a live source was lost. 128 plus the
-    number of a signal: stopped by Ctrl-C (130) or SIGTERM (143). `workers` are this command's own; None if others do
-    the work. Raises LectureExists, LectureNotResumable, LectureGone, LectureForgotten, WorkersEnded, redis.RedisError,
-    OutputLost after it has stopped because the output cannot be written, and SystemExit at the second Ctrl-C.
+    0: the lecture is done. 1: frames failed, more than one of a hundred is damaged, a file is shorter than declared, or
+    a live source was lost. 128 plus the number of a signal: stopped by Ctrl-C (130) or SIGTERM (143). `workers` are
+    this command's own; None if others do the work. Raises LectureExists, LectureNotResumable, LectureGone,
+    LectureForgotten, WorkersEnded, redis.RedisError, OutputLost after it has stopped because the output cannot be
+    written, and SystemExit at the second Ctrl-C.
     """
     lecture, feed = _started(settings, source, client)
     names = Names(settings.roster) if settings.roster is not None else None
     SOURCE_CONNECTED.set_function(lambda: not isinstance(source, LiveSource) or source.trouble is None)
+    label = source.label
+    videos = f"{label.shown}: {label.videos}" if label.videos else None
+    if videos:
+        say(videos)
     display: Output = JsonLines(names)
     if not settings.json:
-        display = Overview(lecture, settings.redis, _progress(lecture, source, feed), names, settings.class_only)
+        progress = _progress(lecture, source, feed)
+        display = Overview(lecture, settings.redis, progress, names, settings.class_only, videos)
     try:
         with stoppable() as stop, workers as own, BackgroundFeed(feed, source, stop.event) as background, display:
             ingestion = _Ingestion(client, lecture, source, background, stop, own)
@@ -86,8 +94,13 @@ def ingest(
     except SystemExit:
         say(f"exiting at once; lecture {lecture} is not finished, `producer forget {lecture}` erases it{_hint(source)}")
         raise
+    losses = losses_at_end(client, lecture, ingestion.kept)
     if ingestion.lost is None:
-        display.conclude(end)
+        display.conclude(end, losses)
+    if losses:
+        say(f"lecture {lecture}: {loss_line(losses)}")
+    if ingestion.damaged.count:
+        say(f"{source.label.shown}: {ingestion.damaged.line()}; the file is damaged, or data was lost on the way")
     code = _concluded(source, feed, end, stop)
     if ingestion.lost is not None and stop.signal is None:
         raise ingestion.lost
@@ -156,6 +169,8 @@ class _Ingestion:
         self._said_nobody_listens = False
         self._said_no_connection = False
         self._last_event = time.monotonic()
+        self.kept = Kept()
+        self.damaged = DamagedFrames()
         self.lost: OutputLost | None = None
         """Why nothing can be written to standard output any more, if so."""
 
@@ -163,7 +178,9 @@ class _Ingestion:
         """Show every event, and return the last one. If the output cannot be written any more, stop feeding."""
         for event in follow(self._client, self._lecture, while_waiting=self._wait):
             self._last_event = time.monotonic()
+            self.kept.add(event)
             self._check()
+            self.damaged.add(event)
             if self.lost is None:
                 try:
                     display.show(event)

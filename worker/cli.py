@@ -57,7 +57,7 @@ def run(
     stop = threading.Event()
     try:
         load_manifest(MODELS, ensemble)
-        client = connect(redis, RetryWhileAway(OUTAGE_S, hurried=stop.is_set))
+        client = connect(redis, RetryWhileAway(OUTAGE_S, hurried=stop.is_set), writing=True)
         _check_rights(client, redis)
     except (ManifestError, RedisUnusable) as refusal:
         raise _failed(refusal, 2) from None

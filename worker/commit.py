@@ -15,7 +15,7 @@ from msgspec import structs
 from redis.client import Pipeline
 
 from worker.contract.keys import RUNNING, LectureKeys
-from worker.contract.lecture_hash import ledger_from_hashes
+from worker.contract.lecture_hash import DAMAGED, ledger_from_hashes
 from worker.contract.limits import MAX_PARTICIPANTS
 from worker.contract.messages import EndEvent, Ending, InFlight, Ledger, ParticipantSpan, encode
 from worker.contract.streams import ABANDONED, end_lecture, publish
@@ -25,6 +25,9 @@ from worker.outcome import FOREIGN, Outcome
 
 # One transaction commits at most this many chunks. Otherwise many chunks behind a slow one would take much memory.
 CHUNKS_AT_ONCE = 8
+
+# A lecture with a larger share of damaged frames counts as failed.
+MAX_DAMAGED_SHARE = 0.01
 
 
 @timed("commit")
@@ -162,6 +165,8 @@ def _publish_all(pipe: Pipeline, keys: LectureKeys, folded: Folded, known: dict[
 def _count(pipe: Pipeline, keys: LectureKeys, folded: Folded) -> None:
     if folded.published:
         pipe.hincrby(keys.info, "published", folded.published)
+    if folded.damaged:
+        pipe.hincrby(keys.info, DAMAGED, folded.damaged)
     for reason, frames in folded.failed.items():
         pipe.hincrby(keys.info, "failed", frames)
         pipe.hincrby(keys.info, f"failed:{reason}", frames)
@@ -171,6 +176,8 @@ def _final_ledger(before: Ledger, folded: Folded) -> Ledger:
     """The ledger after this transaction. Feeding is over, so nothing else changes it."""
     reasons = Counter(before.reasons)
     reasons.update({f"failed:{reason}": frames for reason, frames in folded.failed.items()})
+    if folded.damaged:
+        reasons[DAMAGED] += folded.damaged
     return structs.replace(
         before,
         published=before.published + folded.published,
@@ -183,6 +190,9 @@ def _end(pipe: Pipeline, keys: LectureKeys, ending: Ending, state: LectureState,
     status, reason = ending.status, ending.reason
     if status == "done" and ledger.failed:
         status, reason = "failed", f"{ledger.failed} of {ledger.sampled} frames failed"
+    damaged = ledger.reasons.get(DAMAGED, 0)
+    if status == "done" and damaged > MAX_DAMAGED_SHARE * ledger.sampled:
+        status, reason = "failed", f"the pictures of {damaged} of {ledger.sampled} frames are damaged"
     if reason is None and len(state.spans) >= MAX_PARTICIPANTS:
         reason = f"the limit of {MAX_PARTICIPANTS} participants was reached; further people have no events"
     end_lecture(pipe, keys, EndEvent(keys.lecture, status, reason, ledger), state.spans, now, state.retention)

@@ -35,7 +35,7 @@ def packed(frames: Iterable[SampledFrame], width: int, height: int) -> Iterator[
 
 def chunk_of(frames: list[SampledFrame], width: int, height: int) -> Chunk:
     """A chunk of these frames, at least one."""
-    stamps = [FrameStamp(frame.frame, frame.t, frame.participant, frame.size) for frame in frames]
+    stamps = [FrameStamp(frame.frame, frame.t, frame.participant, frame.size, frame.damaged) for frame in frames]
     head = ChunkHead(stamps, width, height, taken=min(frame.taken for frame in frames))
     return Chunk(head, [frame.jpeg for frame in frames])
 

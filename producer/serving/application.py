@@ -176,6 +176,8 @@ class Site:
         except ValueError as wrong:
             raise NotFound(str(wrong)) from None
         if not self._client.exists(stream):
+            if self._client.hexists(keys.participants, participant):
+                raise NotFound(f"the events of participant {participant!r} of lecture {keys.lecture!r} are lost")
             raise NotFound(f"lecture {keys.lecture!r} has no participant {participant!r}")
         return stream
 

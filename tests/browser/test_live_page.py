@@ -14,7 +14,7 @@ from tests.producer.reading.writing import begin as begin_unfed
 from tests.producer.reading.writing import class_, commit, emotion, end, frame_events
 from tests.producer.serving.server import serving
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import EMOTIONS, ClassEvent
+from worker.contract.messages import EMOTIONS, ClassEvent, ParticipantSpan, encode
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +100,18 @@ def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redi
     expect(page.locator("#now-heading")).to_have_text("The class at the end, 0:00:01")
     expect(page.locator("#moments-note")).to_have_text("None.")
     expect(page.locator("#ledger")).to_contain_text("published")
+    assert errors == []
+
+
+def test_participants_whose_events_are_lost_are_shown_as_lost(
+    page: Page, client: redis.Redis, errors: list[str]
+) -> None:
+    begin(client, "l")
+    client.hset(LectureKeys("l").participants, "p01", encode(ParticipantSpan(0.0, 1.0, 3)))  # its stream is gone
+    commit(client, "l", frame_events("l", 0, ["p02"]))
+    expect(page.locator("#missing")).to_contain_text("p01 (all 3 events lost)")
+    cells = page.locator("tr[data-participant=p01]").locator(".current, .seen")
+    expect(cells).to_have_text(["all 3 events lost", "\N{EN DASH}"])
     assert errors == []
 
 

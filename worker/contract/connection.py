@@ -13,9 +13,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from worker.contract.credentials import UNREADABLE_URL, without_credentials
-
-OLDEST_REDIS = (6, 2)
-"""The oldest server that works. RQ's safe dequeue needs LMOVE, which came with 6.2."""
+from worker.contract.server_check import unusable
 
 CONNECT_TIMEOUT_S = 5.0
 
@@ -104,14 +102,15 @@ def takes_no_writes(failure: BaseException) -> bool:
     return isinstance(failure, redis.OutOfMemoryError | redis.ReadOnlyError) or str(failure).startswith("MISCONF")
 
 
-def connect(url: str, retry: Retry | None = None) -> redis.Redis:
+def connect(url: str, retry: Retry | None = None, writing: bool = False) -> redis.Redis:
     """A connection pool for `url`, after one successful connection.
 
     A command that gets no answer is retried by `retry`, by default for less than a second. Then it raises
     redis.ConnectionError or redis.TimeoutError; both mean that Redis is away.
 
     Raises RedisUnusable if `url` is not a Redis URL or has an option that is not supported, nothing answers within
-    CONNECT_TIMEOUT_S, the password is wrong, or the server is older than OLDEST_REDIS.
+    CONNECT_TIMEOUT_S, the password is wrong, or the server is of a kind that cannot be used (`server_check`). With
+    `writing` it must be able to hold a new lecture.
     """
     shown = without_credentials(url)
     try:
@@ -119,7 +118,7 @@ def connect(url: str, retry: Retry | None = None) -> redis.Redis:
         # The probe must not hang, so its timeout is short. Its few retries cover a reset connection and a restarted
         # Redis that still loads its files. The pool waits and retries for longer.
         with pool(url, _for_a_moment(redis.ConnectionError), CONNECT_TIMEOUT_S) as probe:
-            version = str(probe.info("server")["redis_version"])
+            info = _info(probe)
         client = pool(url, retry or _for_a_moment(redis.ConnectionError, redis.TimeoutError))
     except ValueError as wrong:
         why = UNREADABLE_URL if shown.endswith("...") else wrong  # the unreadable part may belong to a password
@@ -130,10 +129,23 @@ def connect(url: str, retry: Retry | None = None) -> redis.Redis:
         raise RedisUnusable(f"Redis at {shown} does not let this user call INFO; grant it") from None
     except (redis.RedisError, OSError) as failure:
         raise RedisUnusable(f"cannot reach Redis at {shown}: {failure}") from None
-    if tuple(map(int, version.split(".")[:2])) < OLDEST_REDIS:
-        oldest = ".".join(map(str, OLDEST_REDIS))
-        raise RedisUnusable(f"Redis at {shown} is {version}; LecturePulse needs {oldest} or newer")
+    if problem := unusable(info, writing):
+        raise RedisUnusable(f"Redis at {shown} {problem}")
     return client
+
+
+def _info(probe: redis.Redis) -> dict[str, Any]:
+    """The server's answer to INFO. All sections at once, because Redis 6.2 does not take a list of them."""
+    try:
+        return probe.info()
+    except redis.ResponseError as refusal:
+        # A cluster and a Sentinel refuse SELECT, which redis-py sends first if the URL names a database.
+        probe.connection_pool.connection_kwargs["db"] = 0
+        probe.connection_pool.reset()  # its connection has the old arguments
+        info = probe.info()
+        if unusable(info, writing=False):
+            return info
+        raise refusal
 
 
 def pool(

@@ -8,7 +8,10 @@ from msgspec import Struct
 
 from worker.contract.messages import InFlight, Ledger, Status
 
-REASON_PREFIXES = ("dropped:", "failed:")
+DAMAGED = "published:damaged"
+"""The field that counts published frames with a damaged picture."""
+
+REASON_PREFIXES = ("dropped:", "failed:", DAMAGED)
 """Prefixes of the fields that count frames by reason."""
 
 

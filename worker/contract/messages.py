@@ -6,7 +6,7 @@ A reader ignores fields that it does not know, and refuses values of a wrong typ
 from typing import Annotated, Literal, cast
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from worker.contract import keys
 from worker.contract.lifetimes import RETENTION_S
@@ -56,13 +56,15 @@ class FrameStamp(Struct, frozen=True, omit_defaults=True):
     """One picture of a sampled frame: the frame's number, counted from 0 without gaps, and its media time in seconds.
 
     If a lecture has several recordings, the frame has a picture of each, one after the other in one chunk, with the
-    same number and time. `participant` is then the person of the recording, `size` its width and height in pixels.
+    same number and time. `participant` is then the person of the recording, `size` its width and height in pixels. If
+    it is `damaged`, the picture is not as it was recorded, because data of the source is damaged or lost.
     """
 
     frame: NonNegative
     t: Seconds
     participant: Id | None = None
     size: tuple[PixelCount, PixelCount] | None = None
+    damaged: bool = False
 
 
 class Ending(Struct, frozen=True):
@@ -145,7 +147,11 @@ class ParticipantSpan(Struct, frozen=True):
 
 
 class Ledger(Struct, frozen=True):
-    """What became of all sampled frames. `reasons` counts frames by `dropped:REASON` and `failed:REASON`."""
+    """What became of all sampled frames.
+
+    `reasons` counts frames by `dropped:REASON` and `failed:REASON`, and as `published:damaged` those that were
+    published with a damaged picture.
+    """
 
     sampled: NonNegative = 0
     published: NonNegative = 0
@@ -179,7 +185,10 @@ class EmotionEvent(Struct, frozen=True, tag_field="type", tag="emotion"):
 
 
 class ClassEvent(Struct, frozen=True, tag_field="type", tag="class"):
-    """The class in one frame. Scores, valence and arousal are means over the faces, None if there are none."""
+    """The class in one frame. Scores, valence and arousal are means over the faces, None if there are none.
+
+    `damaged` is there, and true, if a picture of the frame is not as it was recorded.
+    """
 
     lecture: str
     frame: NonNegative
@@ -189,6 +198,7 @@ class ClassEvent(Struct, frozen=True, tag_field="type", tag="class"):
     valence: float | None
     arousal: float | None
     model_version: str
+    damaged: bool | UnsetType = UNSET
     v: Literal[1] = 1
 
 

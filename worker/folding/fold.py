@@ -44,6 +44,7 @@ class Folded:
     emotions: list[EmotionEvent] = field(default_factory=list)
     class_: list[ClassEvent] = field(default_factory=list)
     published: int = 0
+    damaged: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     ending: Ending | None = None
 
@@ -62,14 +63,18 @@ def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: lis
         folded.failed.update(outcome.failed.values())
         for number, pictures in groupby(outcome.frames, key=lambda picture: picture.stamp.frame):
             sightings: list[IdentifiedSighting] = []
+            damaged = False
             for picture in pictures:
+                damaged |= picture.stamp.damaged
                 only = picture.stamp.participant or state.participant
                 tracker, more = advance(trackers.get(only or "", TrackerState(only=only)), picture)
                 trackers[only or ""] = tracker
                 sightings += more
             if number not in outcome.failed:
-                folded.class_.append(_class_event(lecture, picture.stamp, sightings, outcome.model_version))
+                event = _class_event(lecture, picture.stamp, sightings, outcome.model_version)
+                folded.class_.append(structs.replace(event, damaged=True) if damaged else event)
                 folded.published += 1
+                folded.damaged += damaged
             if not state.class_only:
                 folded.emotions += [_emotion_event(lecture, one, outcome.model_version) for one in sightings]
                 for one in sightings:

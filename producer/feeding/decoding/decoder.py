@@ -11,13 +11,22 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import BinaryIO
 
-import av
-import cv2
-import numpy as np
-from msgspec import json
+from av.container import InputContainer
+from msgspec import json, structs
 
-from producer.feeding.decoding.container import Unreadable, is_recording, open_file, open_stream
+from producer.feeding.decoding.choosing import Choice, choose_in
+from producer.feeding.decoding.container import (
+    UnknownFormat,
+    Unreadable,
+    is_recording,
+    open_file,
+    open_stream,
+    read_dash,
+)
+from producer.feeding.decoding.dash import as_playlist
+from producer.feeding.decoding.jpeg import LONGEST_SIDE, JpegEncoder
 from producer.feeding.decoding.live_video import LiveVideo
 from producer.feeding.decoding.pacing import paced
 from producer.feeding.decoding.recorded_video import RecordedVideo, needed_from
@@ -31,12 +40,10 @@ from producer.feeding.decoding.wire import (
     Opened,
     Order,
     Sampled,
+    StreamTarget,
 )
 from worker.contract.messages import encode
 
-# Pixels of the longer side of a JPEG, as in Full HD. A face in a gallery of 49 then still has about 90 pixels.
-LONGEST_SIDE = 1920
-JPEG_QUALITY = 90
 ALIVE_EVERY_S = 1.0
 
 # Limit of this process' memory, because a file can make a codec allocate any amount (docs/benchmarks.md).
@@ -69,50 +76,85 @@ def decode(order: Order, send: Send) -> None:
     try:
         if isinstance(order.target, FileTarget):
             with Path(os.fsdecode(order.target.path)).open("rb") as file:
-                first_packet = needed_from(open_file(file), order.first / order.fps, alive) if order.first else 0
-                file.seek(0)
-                video = RecordedVideo(open_file(file), order.fps, alive, "the file is damaged", first_packet)
-                _decode_recording(video, order, send)
+                first_packet = 0
+                if order.first:
+                    first_packet = needed_from(_chosen_in(file, order)[0], order.first / order.fps, alive)
+                container, choice = _chosen_in(file, order)
+                video = RecordedVideo(container, order.fps, alive, "the file is damaged", first_packet)
+                size = os.fstat(file.fileno()).st_size
+                _decode_recording(video, choice, order, send, lambda: os.fstat(file.fileno()).st_size > size)
             return
-        container = open_stream(order.target)
-        may_be_recording = order.target.may_be_recording
-        if may_be_recording and is_recording(container):
-            _decode_recording(RecordedVideo(container, order.fps, alive, "the connection was lost"), order, send)
+        container, choice, recording = chosen_at(order.target)
+        if recording:
+            video = RecordedVideo(container, order.fps, alive, "the connection was lost")
+            _decode_recording(video, choice, order, send)
         else:
-            _decode_live(LiveVideo(container, alive, may_be_recording, order.known_key_frames), order, send)
+            live = LiveVideo(container, alive, order.target.may_be_recording, order.known_key_frames)
+            _decode_live(live, choice, order, send)
     except Unreadable as why:
         send(encode(DecodingFailed(str(why))))
     except OSError as failure:
         send(encode(DecodingFailed(f"cannot be read: {failure.strerror}")))
 
 
-def _decode_recording(video: RecordedVideo, order: Order, send: Send) -> None:
+def _chosen_in(file: BinaryIO, order: Order) -> tuple[InputContainer, Choice]:
+    """The recording in an open file, from its start, and which of its videos is read. Raises Unreadable."""
+
+    def opened() -> InputContainer:
+        file.seek(0)
+        return open_file(file)
+
+    return choose_in(opened(), order.target.video, LONGEST_SIDE, opened)
+
+
+def chosen_at(target: StreamTarget) -> tuple[InputContainer, Choice, bool]:
+    """What is at an address, which of its videos is read, and whether it is a recording. Raises Unreadable."""
+    try:
+        container = open_stream(target)
+    except UnknownFormat:
+        manifest = read_dash(target) if target.may_be_recording else None
+        if manifest is None:
+            raise
+        playlist = as_playlist(manifest, target.url, target.video, LONGEST_SIDE)
+        if playlist.file is not None:
+            return open_stream(structs.replace(target, url=playlist.file)), playlist.choice, True
+        return open_stream(target, playlist.text), playlist.choice, True
+    recording = target.may_be_recording and is_recording(container)
+    reopened = (lambda: open_stream(target)) if recording else None
+    return *choose_in(container, target.video, LONGEST_SIDE, reopened), recording
+
+
+def _decode_recording(
+    video: RecordedVideo, choice: Choice, order: Order, send: Send, has_grown: Callable[[], bool] = lambda: False
+) -> None:
     encoder = None
     last = None
     for sample in sampled(video.pictures(), order.fps):
         picture = sample.picture
         if encoder is None:
-            encoder = JpegEncoder(picture, order.size)
-            expected = None if video.duration is None else sample_count(video.duration, order.fps)
-            send(encode(Opened(encoder.width, encoder.height, expected)))
-        if sample.frame < order.first:
+            encoder = JpegEncoder(video.stream, picture)
+            duration = video.duration
+            expected = None if duration is None else max(1, sample_count(duration, order.fps) - sample.tick)
+            send(encode(Opened(encoder.width, encoder.height, sample.tick, expected, False, *choice[1:])))
+        if sample.tick < order.first:
             continue
         jpeg = None if picture is last else encoder.jpeg(picture)
-        send(encode(Sampled(sample.frame, sample.t, fresh=jpeg is not None)))
+        send(encode(Sampled(sample.tick, sample.t, jpeg is not None, sample.damaged)))
         if jpeg is not None:
             send(jpeg)
         last = picture
-    send(encode(Ended(video.shortfall())))
+    growing = "the file is still being written; ingest it again when it is complete"
+    send(encode(Ended(growing if has_grown() else video.shortfall())))
 
 
-def _decode_live(video: LiveVideo, order: Order, send: Send) -> None:
+def _decode_live(video: LiveVideo, choice: Choice, order: Order, send: Send) -> None:
     encoder = None
     for sample in paced(video.pictures(), order.fps):
         if encoder is None:
-            encoder = JpegEncoder(sample.picture, order.size)
-            send(encode(Opened(encoder.width, encoder.height, live=True)))
+            encoder = JpegEncoder(video.stream, sample.picture)
+            send(encode(Opened(encoder.width, encoder.height, 0, None, True, *choice[1:])))
         jpeg = encoder.jpeg(sample.picture)
-        send(encode(Sampled(sample.frame, sample.t, fresh=True)))
+        send(encode(Sampled(sample.tick, sample.t, True, sample.damaged)))
         send(jpeg)
         _send_marks(video, send)
     _send_marks(video, send)
@@ -122,37 +164,6 @@ def _decode_live(video: LiveVideo, order: Order, send: Send) -> None:
 def _send_marks(video: LiveVideo, send: Send) -> None:
     while video.marks:
         send(encode(KeyFrame(video.marks.popleft())))
-
-
-class JpegEncoder:
-    """Encodes the pictures of a video: upright, all of one size, no side longer than LONGEST_SIDE.
-
-    `width` and `height` are the size as displayed: that of the first picture, or the given `size`. If the video changes
-    its size, its pictures are scaled to it, so that boxes keep their meaning.
-    """
-
-    def __init__(self, first: av.VideoFrame, size: tuple[int, int] | None = None) -> None:
-        lying = _quarter_turns(first) % 2
-        self.width, self.height = size or ((first.height, first.width) if lying else (first.width, first.height))
-        shrink = min(1.0, LONGEST_SIDE / max(self.width, self.height))
-        self._encoded = max(1, round(self.width * shrink)), max(1, round(self.height * shrink))
-
-    def jpeg(self, picture: av.VideoFrame) -> bytes:
-        turns = _quarter_turns(picture)
-        width, height = reversed(self._encoded) if turns % 2 else self._encoded
-        shrinking = width < picture.width
-        pixels = picture.reformat(width, height, "bgr24", interpolation="AREA" if shrinking else None).to_ndarray()
-        upright = cv2.rotate(pixels, TURNS[turns]) if turns else pixels
-        _, encoded = cv2.imencode(".jpg", upright, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        return np.asarray(encoded).tobytes()
-
-
-TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
-
-
-def _quarter_turns(picture: av.VideoFrame) -> int:
-    """The number of counter-clockwise turns by 90 degrees, rounded, that make the picture upright."""
-    return round(picture.rotation / 90) % 4
 
 
 def _alive_sender(send: Send) -> Callable[[], None]:

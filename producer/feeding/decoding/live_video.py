@@ -12,7 +12,9 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from producer.feeding.decoding.container import Unreadable, discard_all_but, reason_of, video_in
+from producer.feeding.decoding.damage import Damage
 from producer.feeding.decoding.pacing import StreamClock
+from producer.feeding.decoding.sampling import TimedPicture
 
 
 class LiveVideo:
@@ -35,16 +37,19 @@ class LiveVideo:
         self._remembering = remembering
         self._known_key_frames = frozenset(known_key_frames)
         self.marks: deque[str] = deque()
-        self._stream = video_in(container)
-        discard_all_but(self._stream)
+        self._damage = Damage()
+        self.stream = video_in(container)
+        discard_all_but(self.stream)
         # Each picture comes as soon as it is decoded, not when the codec is sure that none belongs before it.
-        self._stream.codec_context.flags |= Flags.low_delay
+        self.stream.codec_context.flags |= Flags.low_delay
         self._repeating = bool(self._known_key_frames)
         self.broken_off: str | None = None
         """After the last picture: the error with which the stream broke off; None if it ended."""
 
-    def pictures(self) -> Iterator[tuple[float, av.VideoFrame]]:
+    def pictures(self) -> Iterator[TimedPicture[av.VideoFrame]]:
         """Every picture, with its time in seconds since the first. Pictures that cannot be decoded are skipped.
+
+        After an error, pictures are damaged until the next key frame.
 
         Raises Unreadable if the stream ends without a picture.
         """
@@ -52,12 +57,14 @@ class LiveVideo:
         none_yet = True
         for frame in self._decoded():
             none_yet = False
-            yield clock.at(frame.time, time.monotonic()), frame
+            t = clock.at(frame.time, time.monotonic())
+            _, damaged = self._damage.displayed(t, frame.key_frame, frame.is_corrupt, usual=0.0)
+            yield TimedPicture(t, 0.0, frame, damaged)
         if none_yet:
             raise Unreadable(self.broken_off or "the stream ended without a new picture")
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
-        packets = self._container.demux(self._stream)
+        packets = self._container.demux(self.stream)
         while True:
             self._alive()
             try:
@@ -71,11 +78,15 @@ class LiveVideo:
                 self._remember(packet)
             if self._repeating:
                 continue
+            if packet.is_corrupt:
+                self._damage.at(None)
             try:
-                frames = self._stream.decode(packet)
+                frames = self.stream.decode(packet)
             except av.FFmpegError:
-                continue  # a packet was lost on the way; pictures that depend on it cannot be decoded
-            yield from frames
+                self._damage.at(None)  # a packet was lost on the way; pictures that depend on it cannot be decoded
+                continue
+            # The spatial layers of a picture have the same time, and the largest comes last.
+            yield from {id(frame) if frame.pts is None else frame.pts: frame for frame in frames}.values()
 
     def _remember(self, packet: "Packet[VideoStream]") -> None:
         mark = f"{packet.pts}:{crc32(bytes(packet)):x}"

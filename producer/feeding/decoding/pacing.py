@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from producer.feeding.decoding.sampling import ROUNDING_S, Sample
+from producer.feeding.decoding.sampling import ROUNDING_S, Sample, TimedPicture
 
 # If the stream's clock steps back by more than this, it restarted. Smaller steps are jitter.
 CLOCK_BACK_S = 1.0
@@ -56,15 +56,15 @@ class StreamClock:
         return step < -CLOCK_BACK_S or step - (came - self._came) > CLOCK_FORWARD_S
 
 
-def paced(pictures: Iterable[tuple[float, P]], fps: float) -> Iterator[Sample[P]]:
-    """The first picture at or after every tick of a clock with `fps` ticks per second. `pictures` are (time, picture).
+def paced(pictures: Iterable[TimedPicture[P]], fps: float) -> Iterator[Sample[P]]:
+    """The first picture at or after every tick of a clock with `fps` ticks per second.
 
     Unlike `sampled` it does not wait for the following picture and does not repeat one; ticks without a picture are
     skipped. `t` is the picture's own time. Numbers have no gaps.
     """
-    due, frame = -math.inf, 0
-    for t, picture in pictures:
-        if t + ROUNDING_S >= due:
-            yield Sample(frame, t, picture)
-            frame += 1
-            due = (math.floor((t + ROUNDING_S) * fps) + 1) / fps
+    due, number = -math.inf, 0
+    for shown in pictures:
+        if shown.t + ROUNDING_S >= due:
+            yield Sample(number, shown.t, shown.picture, shown.damaged)
+            number += 1
+            due = (math.floor((shown.t + ROUNDING_S) * fps) + 1) / fps

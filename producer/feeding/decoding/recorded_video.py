@@ -1,6 +1,7 @@
 """The video of a recording: its pictures with their times, and whether all of it is there. Loads FFmpeg."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import av
 from av.container import InputContainer
@@ -9,9 +10,11 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from producer.feeding.decoding.container import Unreadable, video_in
+from producer.feeding.decoding.damage import Damage
 from producer.feeding.decoding.sampling import TimedPicture
 from producer.feeding.decoding.seeking import Stamp, first_needed
 from producer.feeding.decoding.thinning import followed, may_be_sampled
+from producer.feeding.decoding.timing import CLOCK_BACK_S, CLOCK_FORWARD_S, DecodingStamps, PictureClock, StampedPicture
 from producer.presentation.clock import clock
 from worker.contract.limits import MAX_RECORDING_S
 
@@ -23,30 +26,35 @@ TOLERANCE_SHARE = 0.02
 # Containers whose header declares the whole duration. For others FFmpeg guesses it, in MPEG-TS from the existing data.
 DECLARING = frozenset({"mov", "mp4", "matroska", "webm", "flv", "asf", "hls"})
 
-# A larger step back is not jitter: recordings were joined, or broadcast with a break, and the clock restarted.
-CLOCK_BACK_S = 1.0
-
-# In the containers WITH_BREAKS, FFmpeg takes a restarted clock for an overflow and reports a step forward by 26 hours.
-# In other containers a large step is a picture that is shown for long. The ffmpeg program uses the same 10 s
-# (-dts_delta_threshold).
-CLOCK_FORWARD_S = 10.0
+# Containers whose clock may restart forward, because recordings were joined or broadcast with a break.
 WITH_BREAKS = frozenset({"mpegts", "mpeg", "hls"})
 
-# Containers that do not store display times.
-WITHOUT_TIMES = frozenset({"avi"})
+# Containers that may store when a picture is decoded, and not when it is displayed.
+WITHOUT_TIMES = frozenset({"avi", "asf", "mxf"})
+
+# Containers in which another stream may take the place of the video later. PyAV 18.1 leaves its packets out. If none
+# does, the packets that are read reach at least READ_SHARE of the file.
+WITH_NEW_STREAMS = frozenset({"mpegts"})
+READ_SHARE = 0.9
+
+# Codecs whose decoders in FFmpeg do not wait for the first key frame, and show pictures smeared over grey before it.
+SMEARING = frozenset({"mpeg4", "h263", "flv", "msmpeg4", "msmpeg4v2", "wmv1", "wmv2"})
+
+# Sound has no pauses. So if there is neither sound nor a picture for longer than this, data is missing.
+GAP_S = 1.0
 
 
 def needed_from(container: InputContainer, t: float, alive: Callable[[], None]) -> int:
     """The number of the video's packet with which decoding may start, if only pictures from `t` on are wanted.
 
-    `t` is in seconds from the first picture. The result is 0 if the packets have no usable times. Reads the container
-    up to `t`.
+    `t` is in seconds from the start of the file. The result is 0 if the packets have no usable times. Reads the
+    container up to `t`.
     """
     stream = video_in(container)
-    if frozenset(container.format.name.split(",")) & (WITH_BREAKS | WITHOUT_TIMES):
+    if container.start_time is None or frozenset(container.format.name.split(",")) & (WITH_BREAKS | WITHOUT_TIMES):
         return 0
     try:
-        return first_needed(_stamps(container, stream, alive), t)
+        return first_needed(_stamps(container, stream, alive), t + container.start_time / av.time_base)
     except (av.FFmpegError, IndexError):  # damaged, or a stream appeared later: decoding will show it
         return 0
 
@@ -65,120 +73,151 @@ def _stamps(container: InputContainer, stream: VideoStream, alive: Callable[[], 
 
 
 class RecordedVideo:
-    """The best video stream of an open container, one pass.
+    """The video of an open container, one pass. All times are in seconds from the start of the file.
 
     `fps` is the sampling rate: some pictures that no sample shows are left out. `alive` is called for every packet.
-    `damage` is the explanation if reading fails later. After the first picture, packets before number `first_packet`
-    are not decoded. Raises Unreadable if there is no video.
+    `reason` explains why reading may fail later. After the first picture, packets before number `first_packet` are not
+    decoded. Raises Unreadable if there is no video.
     """
 
     def __init__(
-        self, container: InputContainer, fps: float, alive: Callable[[], None], damage: str, first_packet: int = 0
+        self, container: InputContainer, fps: float, alive: Callable[[], None], reason: str, first_packet: int = 0
     ) -> None:
         self._fps = fps
         self._alive = alive
-        self._damage = damage
+        self._reason = reason
         self._first_packet = first_packet
         self._resumed_with: Packet[Stream] | None = None
         self._container = container
-        self._stream = video_in(container)
+        self.stream = video_in(container)
         self._formats = frozenset(self._container.format.name.split(","))
         self._still = any(name.endswith("_pipe") for name in self._formats)
-        # All in seconds on the file's own clock; `_shift` continues it when it restarts.
-        self._first = 0.0
-        self._last = 0.0
-        self._pictures_end = 0.0
-        self._packets_end = 0.0
-        self._shift = 0.0
+        self._start = self._start_of_file()
+        self._clock = PictureClock(self._start, bool(self._formats & WITH_BREAKS), self._end_of_pictures())
+        self._decoding_stamps = DecodingStamps() if self._formats & WITHOUT_TIMES else None
+        self._damage = Damage()
         self._none_yet = True
-        self._undecodable: list[float] = []
+        self._ends: dict[int, float] = {}
+        """When each stream of sound or video ends that was read until now, without its latest packet."""
+        self._latest: dict[int, tuple[float, float]] = {}
+        """When the latest packet of each begins and ends. If the clock is back before it afterwards, it was wrong."""
+        self._wrong_end = 0.0
+        self._sound_ends: dict[int, float] = {}
+        """When each stream of sound ends, by the durations of its packets: their stamps may be wrong."""
+        self._gap: float | None = None
+        """When a gap in the file begins, if the last packet came after one."""
+        self._bytes_read = 0
         self._reading_failed = False
 
     @property
     def duration(self) -> float | None:
-        """Seconds of video, None if the file does not declare it; 0 for a still. Exact after the first picture."""
+        """Seconds to the end of the last picture; None if the file does not declare it. Exact after the first picture.
+
+        If the sound is longer, the last picture is displayed as long.
+        """
         if self._still:
             return 0.0
-        if self._stream.duration is not None and self._stream.time_base is not None:
-            return float(self._stream.duration * self._stream.time_base)
-        if self._container.duration is None:
+        end = self._end_of_pictures()
+        if end is None:
             return None
-        return max(0.0, (self._start_time() + self._container.duration) / av.time_base - self._first)
+        sound = max((_declared_end(stream) or 0.0 for stream in self._container.streams.audio), default=0.0)
+        return (sound if sound > end + TOLERANCE_S else end) + self._clock.shift
 
     def pictures(self) -> Iterator[TimedPicture[av.VideoFrame]]:
-        """The pictures in the order of display, `t` in seconds from the first.
+        """The pictures in the order of display. Of lost pictures, the one before them is repeated as a damaged one.
 
-        Pictures that cannot be decoded are skipped and counted for `shortfall`. Raises Unreadable if none can be.
+        The last picture is held until the sound ends. Raises Unreadable if no picture can be decoded.
         """
-        usual = 0.0 if self._still or not self._stream.average_rate else float(1 / self._stream.average_rate)
+        usual = self._usual_step()
         declared = self.duration if self._formats & DECLARING else None
         if declared is not None and declared > MAX_RECORDING_S:
             longest = clock(MAX_RECORDING_S)
             raise Unreadable(f"is {clock(declared)} long; the limit of a recording is {longest}; cut it into parts")
-        for frame in self._decoded():
-            tick = float(frame.time_base or self._stream.time_base or 0)
-            stamp = frame.dts if self._formats & WITHOUT_TIMES else frame.pts
-            t = self._pictures_end if stamp is None else stamp * tick + self._shift
-            if self._none_yet:
-                self._first = self._last = t
-                self._none_yet = False
-            elif self._clock_restarted(t):
-                self._shift += self._pictures_end - t
-                t = self._packets_end = self._pictures_end
-            self._last = max(self._last, t)
-            duration = 0.0 if self._still else frame.duration * tick or usual
-            self._pictures_end = self._last + duration
-            yield TimedPicture(self._last - self._first, duration, frame)
-        if self._none_yet:
+        shown: TimedPicture[av.VideoFrame] | None = None
+        for timed in self._clock.timed(self._decoded(usual)):
+            frame = timed.picture
+            instead_from, damaged = self._damage.displayed(timed.t, frame.key_frame, frame.is_corrupt, usual)
+            if shown is not None and instead_from is not None:
+                yield replace(shown, t=instead_from, damaged=True)
+            shown = replace(timed, damaged=damaged)
+            yield shown
+        if shown is None:
             raise Unreadable("contains no picture that can be decoded; check whether a player shows it")
+        end, sound_end = self._clock.end, self._clock.sound_end
+        if sound_end > end + TOLERANCE_S and not self._damage.lost_at_the_end:
+            declared = self.duration or 0.0
+            until = declared if abs(declared - sound_end) < TOLERANCE_S else sound_end
+            yield replace(shown, t=end, duration=until - end)
 
     def shortfall(self) -> str | None:
-        """After the last picture: what is missing of the recording, in one line, or None if all of it was there."""
-        reached = self._pictures_end - self._first
-        declared_end = self._declared_end()
-        if declared_end is not None and self._clearly_before(self._packets_end, declared_end):
-            whole = clock(declared_end - self._first)
-            return f"the file ends at {clock(reached)} of {whole}; the recording was cut off"
+        """After the last picture: what is missing at the end of the recording, in one line, or None."""
+        reached, packets_end = self._clock.end, max(self._ends.values(), default=0.0)
+        declared_end = self._end_by_header()
+        # A header may declare the largest stamp as the end, although it is wrong.
+        declared_wrong = declared_end is not None and declared_end < self._wrong_end + TOLERANCE_S
+        if declared_end and not declared_wrong and _clearly_before(max(packets_end, reached), declared_end):
+            return f"the file ends at {clock(reached)} of {clock(declared_end)}; the recording was cut off"
+        if self._formats & WITH_NEW_STREAMS and self._bytes_read < READ_SHARE * self._container.size:
+            return (
+                f"after {clock(reached)} the file continues with another stream, which is not read; convert it to mp4"
+            )
         if self._reading_failed:
-            return f"nothing can be read beyond {clock(reached)}; {self._damage}"
-        if self._undecodable and self._clearly_before(self._pictures_end, self._packets_end):
+            return f"nothing can be read beyond {clock(reached)}; {self._reason}"
+        if self._damage.lost_at_the_end and _clearly_before(reached, self._ends.get(self.stream.index, 0.0)):
             return f"nothing after {clock(reached)} can be decoded; the file is damaged"
-        # Only errors between the first and the last picture count: a recording may start or end between key frames.
-        inside = [t - self._first for t in self._undecodable if self._first < t < self._last]
-        if inside:
-            between = f"between {clock(inside[0])} and {clock(inside[-1])}"
-            return f"the file is damaged: {len(inside)} of its pictures {between} cannot be decoded"
         return None
 
-    def _decoded(self) -> Iterator[av.VideoFrame]:
-        for packet in self._own_packets():
+    def _usual_step(self) -> float:
+        """The usual distance of two pictures, 0 if it is unknown."""
+        rate = self.stream.average_rate
+        return float(1 / rate) if rate and not self._still else 0.0
+
+    def _decoded(self, usual: float) -> Iterator[StampedPicture[av.VideoFrame]]:
+        """The pictures as they come from the decoder."""
+        for packet in self._thinned():
             if packet is self._resumed_with:
-                self._stream.codec_context.flush_buffers()
+                self.stream.codec_context.flush_buffers()
+            stamp, t = _stamp_of(packet), self._time_of(packet)
+            if self._decoding_stamps is not None:
+                self._decoding_stamps.fed(stamp)
+            if packet.is_corrupt:
+                self._damage.at(t)
             try:
-                frames = self._stream.decode(packet)
+                frames = self.stream.decode(packet)
             except av.FFmpegError:
-                t = self._time_of(packet)
-                self._undecodable.append(self._packets_end if t is None else t)
+                self._damage.at(t)
+                if self._decoding_stamps is not None:
+                    self._decoding_stamps.failed(stamp)
                 continue
             for frame in frames:
-                if isinstance(frame, av.VideoFrame):
-                    yield frame
+                if self._none_yet and not frame.key_frame and self.stream.codec_context.name in SMEARING:
+                    continue
+                self._none_yet = False
+                tick = float(frame.time_base or self.stream.time_base or 0)
+                own = None if frame.pts is None else frame.pts * tick
+                if self._decoding_stamps is not None:
+                    own = self._decoding_stamps.displayed(own, frame.key_frame)
+                yield StampedPicture(own, 0.0 if self._still else frame.duration * tick or usual, frame)
 
-    def _own_packets(self) -> "Iterator[Packet[Stream]]":
+    def _thinned(self) -> "Iterator[Packet[Stream]]":
         """The packets of the video stream. For each, the codec is set to skip it if no sample may show it.
 
         With 720p25 H.264 with B frames and 2 samples per second this saves 40 % of the time.
         """
         # Not `packet.stream_index`, which is 0 for all packets that flush a decoder at the end.
-        own = self._needed(packet for packet in self._packets() if packet.stream.index == self._stream.index)
+        own = self._needed(packet for packet in self._packets() if packet.stream.index == self.stream.index)
         if self._formats & (WITH_BREAKS | WITHOUT_TIMES):
-            yield from own
+            for packet in own:
+                self._damage.fed(self._time_of(packet))
+                yield packet
             return
         for packet, t, following in followed(own, self._time_of):
-            skipped = not (self._none_yet or t is None or following is None) and not may_be_sampled(
-                t - self._first, following - self._first, self._fps
+            needless = not (self._none_yet or t is None or following is None) and not may_be_sampled(
+                t, following, self._fps
             )
-            self._stream.codec_context.skip_frame = "NONREF" if skipped else "DEFAULT"
+            self.stream.codec_context.skip_frame = "NONREF" if needless else "DEFAULT"
+            if not needless:
+                self._damage.fed(t)
             yield packet
 
     def _needed(self, packets: "Iterator[Packet[Stream]]") -> "Iterator[Packet[Stream]]":
@@ -205,34 +244,101 @@ class RecordedVideo:
                 return
             if packet is None:
                 return
-            t = self._time_of(packet)
-            if t is not None:
-                end = t + float((packet.duration or 0) * packet.time_base)
-                self._packets_end = max(self._packets_end, end)
+            self._bytes_read = max(self._bytes_read, (packet.pos or 0) + packet.size)
+            self._follow(packet)
             yield packet
 
+    def _follow(self, packet: "Packet[Stream]") -> None:
+        """Keep account of where sound and video end, and find gaps in the file."""
+        stream, stamp = packet.stream, packet.pts if packet.dts is None else packet.dts
+        if stream.type not in ("audio", "video") or stamp is None:
+            return
+        t = self._clock.shift + float(stamp * packet.time_base)
+        duration = float((packet.duration or 0) * packet.time_base)
+        if stream.type == "audio":
+            self._sound_ends[stream.index] = self._sound_ends.get(stream.index, t) + duration
+            self._clock.sound_end = max(self._sound_ends.values())
+        self._find_gap(t)
+        if stream.index in self._latest:
+            latest, end = self._latest[stream.index]
+            if latest <= t + CLOCK_BACK_S:
+                self._ends[stream.index] = max(self._ends.get(stream.index, 0.0), end)
+            else:
+                self._wrong_end = max(self._wrong_end, end)
+        self._latest[stream.index] = t, t + duration
+
+    def _find_gap(self, t: float) -> None:
+        """A packet comes at `t`. If the next one agrees, there is a gap between what came before and this one."""
+        if self._gap is not None:
+            if t > self._gap + GAP_S:
+                self._damage.at(self._gap)
+            self._gap = None
+            return
+        pictures_end = self._ends.get(self.stream.index)
+        sound_end = max((end for index, end in self._ends.items() if index in self._sound_ends), default=None)
+        if pictures_end is None or sound_end is None or abs(sound_end - pictures_end) > GAP_S:
+            return
+        end = max(self._ends.values())
+        restarted = self._formats & WITH_BREAKS and t > end + CLOCK_FORWARD_S
+        if t > end + GAP_S and not restarted:
+            self._gap = end
+
+    def _start_of_file(self) -> float | None:
+        """When the file starts on its own clock; None if that is not known, or not plausible."""
+        # An AVI has no clock. Its first stamp only says how long the decoder reorders pictures.
+        if self._container.start_time is None or "avi" in self._formats:
+            return None
+        start = self._container.start_time / av.time_base
+        if self.stream.start_time is not None and self.stream.time_base is not None and self._container.duration:
+            late = float(self.stream.start_time * self.stream.time_base) - start
+            if late > self._container.duration / av.time_base:  # the first stamp of the sound is wrong
+                return None
+        return start
+
     def _time_of(self, packet: "Packet[Stream]") -> float | None:
-        """The display time of a packet, or its decoding time, in seconds on the continued clock; None if unknown."""
-        stamp = packet.dts if packet.pts is None else packet.pts
-        return None if stamp is None or packet.time_base is None else float(stamp * packet.time_base) + self._shift
+        """When a packet's picture is displayed, or decoded if the file does not say it; None if it says neither."""
+        stamp = _stamp_of(packet)
+        return None if stamp is None else stamp + self._clock.shift
 
-    def _clock_restarted(self, t: float) -> bool:
-        if t < self._last - CLOCK_BACK_S:
-            return True
-        return t > self._pictures_end + CLOCK_FORWARD_S and bool(self._formats & WITH_BREAKS)
+    def _end_of_pictures(self) -> float | None:
+        """When the pictures end according to the header, by the file's own clock."""
+        end = _declared_end(self.stream)
+        return self._end_of_container() if end is None else end
 
-    def _declared_end(self) -> float | None:
+    def _end_of_container(self) -> float | None:
+        duration, start = self._container.duration, self._start or 0.0
+        if duration is None:
+            return None
+        # If the clock does not start at 0, some programs write its end in place of the duration.
+        length = duration / av.time_base
+        return length if length > start else start + length
+
+    def _end_by_header(self) -> float | None:
+        """When the file ends, if its header declares it for certain."""
         if "avi" in self._formats:
             # FFmpeg scales the duration of a truncated AVI to its size, but not the number of frames.
-            rate = self._stream.average_rate
-            return float(self._stream.frames / rate) if self._stream.frames and rate else None
-        if self._container.duration is None or not self._formats & DECLARING:
+            rate = self.stream.average_rate
+            return float(self.stream.frames / rate) if self.stream.frames and rate else None
+        if not self._formats & DECLARING or self._clock.restarted:
             return None
-        return (self._start_time() + self._container.duration) / av.time_base
+        # A single wrong stamp makes the duration of the container wrong, but not those of the streams.
+        ends = [_declared_end(stream) for stream in (*self._container.streams.audio, self.stream)]
+        known = [end for end in ends if end is not None]
+        end = max(known) if len(known) == len(ends) else self._end_of_container()
+        return None if end is None else end + self._clock.shift
 
-    def _clearly_before(self, end: float, later: float) -> bool:
-        return later - end > max(TOLERANCE_S, TOLERANCE_SHARE * (later - self._first))
 
-    def _start_time(self) -> int:
-        """The start of the file's own clock, in units of 1 / av.time_base seconds."""
-        return self._container.start_time or 0
+def _stamp_of(packet: "Packet[Stream]") -> float | None:
+    stamp = packet.dts if packet.pts is None else packet.pts
+    return None if stamp is None or packet.time_base is None else float(stamp * packet.time_base)
+
+
+def _declared_end(stream: Stream) -> float | None:
+    """When a stream ends according to the header, in seconds of the file's clock."""
+    if stream.duration is None or stream.time_base is None:
+        return None
+    return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+
+
+def _clearly_before(end: float, later: float) -> bool:
+    return later - end > max(TOLERANCE_S, TOLERANCE_SHARE * later)

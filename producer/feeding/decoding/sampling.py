@@ -16,20 +16,25 @@ P = TypeVar("P")
 
 @dataclass(frozen=True)
 class TimedPicture(Generic[P]):
-    """A picture, the media time in seconds at which it is displayed, and how long it stays if nothing follows."""
+    """A picture, the media time in seconds at which it is displayed, and how long it stays if nothing follows.
+
+    If it is `damaged`, it does not show what was recorded for this time.
+    """
 
     t: float
     duration: float
     picture: P
+    damaged: bool = False
 
 
 @dataclass(frozen=True)
 class Sample(Generic[P]):
-    """The picture on display at `t` = `frame` / fps seconds after the first one appeared."""
+    """The picture on display at `t` = `tick` / fps seconds (recordings), or at `t` as the `tick`-th (live streams)."""
 
-    frame: int
+    tick: int
     t: float
     picture: P
+    damaged: bool = False
 
 
 def checked_fps(fps: float) -> float:
@@ -40,24 +45,33 @@ def checked_fps(fps: float) -> float:
 
 
 def sampled(pictures: Iterable[TimedPicture[P]], fps: float) -> Iterator[Sample[P]]:
-    """Sample and hold: for k = 0, 1, 2, ... the last picture that appeared at or before k / fps (plus ROUNDING_S).
+    """Sample and hold: at every tick k the last picture that appeared at or before k / fps (plus ROUNDING_S).
 
-    `pictures` are in the order of display, at any rate; times count from the first. A picture that stays long is
-    repeated, the last one for its duration. Numbers have no gaps. A single picture gives one sample. Reads one picture
-    ahead.
+    `pictures` are in the order of display, at any rate, with times from the start of the file. The first tick is
+    `first_tick` of the first picture; there is no gap after it. A picture that stays long is repeated, the last one for
+    its duration. There is at least one sample. Reads one picture ahead.
     """
     ahead = iter(pictures)
     shown = next(ahead, None)
     if shown is None:
         return
-    start, frame = shown.t, 0
+    tick = first = first_tick(shown.t, fps)
     for following in ahead:
-        while frame / fps + ROUNDING_S < following.t - start:
-            yield Sample(frame, frame / fps, shown.picture)
-            frame += 1
+        while tick / fps + ROUNDING_S < following.t:
+            yield Sample(tick, tick / fps, shown.picture, shown.damaged)
+            tick += 1
         shown = following
-    for last in range(frame, max(frame, sample_count(shown.t - start + shown.duration, fps))):
-        yield Sample(last, last / fps, shown.picture)
+    for last in range(tick, max(first + 1, tick, sample_count(shown.t + shown.duration, fps))):
+        yield Sample(last, last / fps, shown.picture, shown.damaged)
+
+
+def first_tick(t: float, fps: float) -> int:
+    """The tick of the first sample, if the first picture appears at `t` seconds.
+
+    A video that starts less than a sampling step late starts at 0, because players show its first picture meanwhile.
+    """
+    late = (t - ROUNDING_S) * fps
+    return math.ceil(late) if late >= 1 else 0
 
 
 def sample_count(duration: float, fps: float) -> int:

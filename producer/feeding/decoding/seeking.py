@@ -20,17 +20,17 @@ class Stamp(NamedTuple):
 def first_needed(packets: Iterable[Stamp], t: float) -> int:
     """The number of the packet with which decoding may start, if pictures are wanted from `t` on.
 
-    `packets` are in the order of decoding, `t` is in seconds from the first picture. The picture on display at `t` is
-    then decoded too. 0 if the times do not show it: a packet has none, or the clock restarts on the way.
+    `packets` are in the order of decoding, `t` is in seconds of the same clock. The picture on display at `t` is then
+    decoded too. 0 if the times do not show it: a packet has none, or the clock restarts on the way.
     """
-    start, clock = float("inf"), float("-inf")
+    clock = float("-inf")
     keys: list[int] = []
     for number, packet in enumerate(packets):
         if packet.displayed is None or packet.decoded is None or packet.decoded < clock:
             return 0
-        start, clock = min(start, packet.displayed), packet.decoded
-        if clock > start + t:  # no picture is displayed before it is decoded
+        clock = packet.decoded
+        if clock > t:  # no picture is displayed before it is decoded
             break
-        if packet.key and packet.displayed <= start + t:
+        if packet.key and packet.displayed <= t:
             keys.append(number)
     return keys[-KEY_FRAMES_BEFORE] if len(keys) >= KEY_FRAMES_BEFORE else 0

@@ -6,22 +6,27 @@ from msgspec import Struct, json
 
 
 class FileTarget(Struct, frozen=True, tag="file"):
-    """A local file. The path is bytes, because a file name need not be text."""
+    """A local file. The path is bytes, because a file name need not be text.
+
+    `video` is the number, language or title of the video that is read, None for the one that a player shows.
+    """
 
     path: bytes
+    video: str | None = None
 
 
 class StreamTarget(Struct, frozen=True, tag="stream"):
     """What FFmpeg opens by an address: a URL or the device of a camera, with its options.
 
     The URL may contain a password, so it is sent in this message and not on the command line. If `may_be_recording`,
-    the server may answer with a finished recording.
+    the server may answer with a finished recording. `video` is as in FileTarget.
     """
 
     url: str
     options: dict[str, str]
     may_be_recording: bool = False
     format: str | None = None
+    video: str | None = None
 
 
 Target = FileTarget | StreamTarget
@@ -30,30 +35,33 @@ Target = FileTarget | StreamTarget
 class Order(Struct, frozen=True):
     """To the decoder, the one line on its standard input: what to decode, and the file descriptor for its answers.
 
-    `size` is the width and height of all pictures in pixels, by default those of the first picture. A live source has
-    sent the `known_key_frames` before (they are marks); pictures before the first new key frame are skipped. Of a
-    recording, only samples from number `first` on are sent.
+    A live source has sent the `known_key_frames` before (they are marks); pictures before the first new key frame are
+    skipped. Of a recording, only samples from tick `first` on are sent.
     """
 
     target: Target
     fps: float
     answers: int
-    size: tuple[int, int] | None = None
     known_key_frames: list[str] = []
     first: int = 0
 
 
 class Opened(Struct, frozen=True, tag="opened"):
-    """The first picture is decoded. The size is in pixels as displayed.
+    """The first picture is decoded. The size is its own, in pixels as displayed.
 
-    `expected` is the number of samples, if the file declares its length. If the source is `live`, pictures that are not
-    read in time are lost.
+    `first_tick` is that of the first sample, `expected` the number of samples, if the file declares its length. If the
+    source is `live`, pictures that are not read in time are lost. `video`, `usual` and `videos` are those of
+    `choosing.Choice`.
     """
 
     width: int
     height: int
+    first_tick: int = 0
     expected: int | None = None
     live: bool = False
+    video: int | None = None
+    usual: bool = True
+    videos: str | None = None
 
 
 class DecodingFailed(Struct, frozen=True, tag="failed"):
@@ -63,11 +71,15 @@ class DecodingFailed(Struct, frozen=True, tag="failed"):
 
 
 class Sampled(Struct, frozen=True, tag="sampled"):
-    """A sampled frame. If it is `fresh`, its JPEG is the next message; otherwise its picture is the previous one."""
+    """A sample at `t` seconds. If it is `fresh`, its JPEG is the next message; otherwise it has the previous picture.
 
-    frame: int
+    In a recording `t` is `tick` / fps. If it is `damaged`, the picture is not as it was recorded.
+    """
+
+    tick: int
     t: float
     fresh: bool
+    damaged: bool = False
 
 
 class KeyFrame(Struct, frozen=True, tag="key"):

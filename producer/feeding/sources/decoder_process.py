@@ -38,7 +38,6 @@ class DecoderProcess:
         self,
         target: Target,
         fps: float,
-        size: tuple[int, int] | None = None,
         known_key_frames: Iterable[str] = (),
         first: int = 0,
     ) -> None:
@@ -65,7 +64,7 @@ class DecoderProcess:
         assert self._process.stdin is not None
         # Its standard input stays open: the child ends when this end closes. If the child is gone already, `receive`
         # raises.
-        order = Order(target, fps, writing, size, list(known_key_frames), first)
+        order = Order(target, fps, writing, list(known_key_frames), first)
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(encode(order) + b"\n")
 

@@ -10,7 +10,8 @@ class SampledFrame:
 
     If a lecture has several recordings, this is one recording's picture of the frame, and all pictures of a frame
     follow each other. `participant` is then the person of that recording, `size` its width and height in pixels as
-    displayed. `taken` is the arrival time from the source, in seconds since 1970.
+    displayed. If it is `damaged`, the picture is not as it was recorded. `taken` is the arrival time from the source,
+    in seconds since 1970.
     """
 
     frame: int
@@ -18,4 +19,5 @@ class SampledFrame:
     jpeg: bytes
     participant: str | None = None
     size: tuple[int, int] | None = None
+    damaged: bool = False
     taken: float = field(default_factory=time.time, compare=False)

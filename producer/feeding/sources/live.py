@@ -38,7 +38,7 @@ T_DIGITS = 3
 class LiveSource(Source):
     """An opened stream or camera. It reconnects when it is cut off or stalls.
 
-    `width` and `height` are those at the beginning; later pictures are scaled to them. `shortfall` is None if the
+    `width` and `height` are those of the first picture. `shortfall` is None if the
     source was stopped or has ended. `trouble` says why there is no connection; it is None while there is one.
     `reconnects` counts the connections after the first. Any thread may read `trouble` and `reconnects`.
     """
@@ -99,7 +99,7 @@ class LiveSource(Source):
                     if start is None:
                         start = self._start()
                     self._t = round(start + message.t, T_DIGITS)
-                    yield SampledFrame(self._next_frame, self._t, jpeg)
+                    yield SampledFrame(self._next_frame, self._t, jpeg, damaged=message.damaged)
                     self._next_frame += 1
                 elif isinstance(message, KeyFrame):
                     self._known_key_frames.append(message.mark)
@@ -145,7 +145,7 @@ class LiveSource(Source):
         with self._closing:
             if self._closed:
                 return None
-            self._decoder = DecoderProcess(self._target, self._fps, (self.width, self.height), self._known_key_frames)
+            self._decoder = DecoderProcess(self._target, self._fps, self._known_key_frames)
         timeout_s = min(OPENING_S, self._until_given_up())
         try:
             answer = self._decoder.first_answer(timeout_s, stop)

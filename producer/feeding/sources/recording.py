@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from producer.feeding.decoding.wire import DecodingFailed, Ended, Opened, Sampled
 from producer.feeding.sources.address import SourceLabel
@@ -15,17 +16,32 @@ from worker.contract.limits import MAX_RECORDING_S
 SILENCE_S = 60.0
 
 
+class Shot(NamedTuple):
+    """The picture of a recording at a `tick`, the number of a sample counted from the start of the file."""
+
+    tick: int
+    t: float
+    jpeg: bytes
+    damaged: bool
+
+
 class Recording(Source):
-    """An opened recording. `expected` is None if the file does not declare its length."""
+    """An opened recording. `expected` is None if the file does not declare its length.
+
+    If its video starts later than the file, `first_tick` is not 0. It still has no frame before number `first`, if it
+    is resumed there.
+    """
 
     live = False
     shortfall: str | None = None
 
-    def __init__(self, label: SourceLabel, decoder: DecoderProcess, opened: Opened) -> None:
+    def __init__(self, label: SourceLabel, decoder: DecoderProcess, opened: Opened, first: int = 0) -> None:
         self.label = label
         self._decoder = decoder
+        self._first = first
         self.width = opened.width
         self.height = opened.height
+        self.first_tick = opened.first_tick
         self.expected = opened.expected
 
     @property
@@ -33,6 +49,13 @@ class Recording(Source):
         return self._decoder.pid
 
     def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
+        for shot in self.shots(stop):
+            frame = shot.tick - self.first_tick
+            if frame >= self._first:
+                yield SampledFrame(frame, shot.t, shot.jpeg, damaged=shot.damaged)
+
+    def shots(self, stop: threading.Event) -> Iterator[Shot]:
+        """All pictures, as `frames` has them, by ticks of the file. Call it in place of `frames`."""
         jpeg = b""
         reached = 0.0
         try:
@@ -47,7 +70,7 @@ class Recording(Source):
                     if message.fresh:
                         jpeg = self._decoder.receive_bytes()
                     reached = message.t
-                    yield SampledFrame(message.frame, message.t, jpeg)
+                    yield Shot(message.tick, message.t, jpeg, message.damaged)
                 if isinstance(message, DecodingFailed):
                     self.shortfall = f"at {clock(reached)} the file {message.reason}"
                     return

@@ -1,13 +1,13 @@
-"""Several recordings of one lecture, each of one named person, as one source. Their clocks start together."""
+"""Several recordings of one lecture, each of one named person, as one source. Their files start together."""
 
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from itertools import count
 
 from producer.feeding.sources.address import SourceLabel
 from producer.feeding.sources.frame import SampledFrame
-from producer.feeding.sources.recording import Recording
+from producer.feeding.sources.recording import Recording, Shot
 from producer.feeding.sources.source import Source
 
 
@@ -19,19 +19,26 @@ class Recordings(Source):
 
     live = False
 
-    def __init__(self, recordings: Mapping[str, Recording]) -> None:
-        """At least one recording, all opened with the same sampling rate."""
+    def __init__(self, recordings: Mapping[str, Recording], first: int = 0, skipped: int = 0) -> None:
+        """At least one recording, all opened with the same sampling rate.
+
+        The recordings begin with frame number `first`, and this source `skipped` frames later.
+        """
         self._recordings = dict(recordings)
+        self._first = first
+        self._skipped = skipped
         opened = list(self._recordings.values())
         self.label = SourceLabel(
             shown=f"{len(opened)} recordings",
             name=", ".join(map(_named, self._recordings, opened)),
             title="-".join(recording.label.title for recording in opened),
+            videos="; ".join(f"{each.label.shown} {each.label.videos}" for each in opened if each.label.videos) or None,
         )
         self.width = opened[0].width
         self.height = opened[0].height
-        expected = [recording.expected for recording in opened if recording.expected is not None]
-        self.expected = max(expected) if len(expected) == len(opened) else None
+        start = min(recording.first_tick for recording in opened)
+        ends = [None if each.expected is None else each.first_tick + each.expected - start for each in opened]
+        self.expected = None if None in ends else max(end for end in ends if end is not None)
 
     @property
     def shortfall(self) -> str | None:
@@ -45,23 +52,26 @@ class Recordings(Source):
     def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
         """The pictures frame by frame, within a frame in the order of the recordings, until all recordings are over.
 
-        A recording that ends earlier, or cannot be read any further, has no picture from then on. No recording is
+        A recording that starts later, ends earlier, or cannot be read any further, has no picture then. No recording is
         decoded further ahead of the others than its decoder's pipe holds.
         """
-        running = {participant: recording.frames(stop) for participant, recording in self._recordings.items()}
-        while True:
-            pictures = []
-            for participant, frames in list(running.items()):
-                picture = next(frames, None)
-                if picture is None:
-                    del running[participant]
-                    continue
-                recording = self._recordings[participant]
-                size = recording.width, recording.height
-                pictures.append(replace(picture, participant=participant, size=size))
-            if not pictures or stop.is_set():  # it may have been set in the middle of a frame
+        running = {participant: recording.shots(stop) for participant, recording in self._recordings.items()}
+        ahead: dict[str, Shot] = {}
+        for number in count(self._first):
+            for participant in running.keys() - ahead.keys():
+                if (shot := next(running[participant], None)) is not None:
+                    ahead[participant] = shot
+            running = {participant: shots for participant, shots in running.items() if participant in ahead}
+            if not ahead or stop.is_set():  # it may have been set in the middle of a frame
                 return
-            yield from pictures
+            tick = min(shot.tick for shot in ahead.values())
+            for participant in running:  # in the order of the recordings
+                if ahead[participant].tick == tick:
+                    shot = ahead.pop(participant)
+                    if number >= self._first + self._skipped:
+                        recording = self._recordings[participant]
+                        size = recording.width, recording.height
+                        yield SampledFrame(number, shot.t, shot.jpeg, participant, size, shot.damaged)
 
     def close(self) -> None:
         with ExitStack() as closing:

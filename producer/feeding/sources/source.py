@@ -15,8 +15,8 @@ This = TypeVar("This", bound="Source")
 class Source(ABC):
     """An opened source, and a context manager that closes it.
 
-    `width` and `height` are pixels as displayed (upright, not scaled), `expected` is the number of frames, None if it
-    is unknown. If it is `live`, frames that are not read in time are lost.
+    `width` and `height` are those of the first picture in pixels, as displayed and not scaled down. `expected` is the
+    number of frames, None if it is unknown. If it is `live`, frames that are not read in time are lost.
     """
 
     live: ClassVar[bool]

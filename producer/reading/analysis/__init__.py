@@ -1,1 +1,1 @@
-"""Analysis of a lecture's events: timeline, moments, summary and names. Pure: events in, values out."""
+"""Analysis of a lecture's events: timeline, moments, summary, losses and names. Pure: events in, values out."""

@@ -1,14 +1,16 @@
 """Small films whose pictures show their number, and a function that reads it from a JPEG."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import av
 import cv2
 import numpy as np
 import numpy.typing as npt
+from av.stream import Disposition
 
 BITS = 8
 MILLISECOND = Fraction(1, 1000)
@@ -71,6 +73,44 @@ def film(
     return path
 
 
+def resized(path: Path, codec: str, sizes: Sequence[tuple[int, int]], *, pictures: int = 25, fps: int = 25) -> Path:
+    """Write `pictures` numbered pictures of each size, one after the other in one video stream."""
+    with av.open(str(path), "w") as output:
+        stream: Any = None
+        for part, (width, height) in enumerate(sizes):
+            encoder: Any = output.add_stream(codec, rate=fps, options=_quick(codec)) if stream is None else None
+            if stream is None:
+                stream, context = encoder, encoder.codec_context
+            else:
+                context = cast(Any, av.CodecContext.create(codec, "w"))
+                context.options, context.framerate = _quick(codec), Fraction(fps)
+            context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+            context.time_base = Fraction(1, fps)
+            for number in range(part * pictures, (part + 1) * pictures):
+                frame = av.VideoFrame.from_ndarray(numbered(number, width, height), "bgr24")
+                frame.pts, frame.time_base = number, Fraction(1, fps)
+                _mux(output, stream, context.encode(frame))
+            _mux(output, stream, context.encode())
+    return path
+
+
+def _mux(output: Any, stream: Any, packets: Any) -> None:
+    for packet in packets:
+        packet.stream = stream
+        output.mux(packet)
+
+
+def copied(path: Path, target: Path, change: Callable[[Any], bool | None]) -> Path:
+    """The same packets in another file. `change` may change a packet, or return False to leave it out."""
+    with av.open(str(path)) as source, av.open(str(target), "w") as output:
+        streams = {stream.index: output.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.size and change(packet) is not False:
+                packet.stream = streams[packet.stream.index]
+                output.mux(packet)
+    return target
+
+
 def sound_only(path: Path, seconds: float = 1.0) -> Path:
     with av.open(str(path), "w") as output:
         sound: Any = output.add_stream("aac", rate=8000, layout="mono")
@@ -85,9 +125,13 @@ CLOCKWISE = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
 
 def turned(path: Path, degrees: int) -> Path:
     """Mark an mp4 as turned clockwise by `degrees`, as a phone does."""
+    return with_matrix(path, *CLOCKWISE[degrees])
+
+
+def with_matrix(path: Path, a: int, b: int, c: int, d: int) -> Path:
+    """Give an mp4 this display matrix."""
     data = path.read_bytes()
     matrix = data.index(b"tkhd") + 4 + 40
-    a, b, c, d = CLOCKWISE[degrees]
     entries = (a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
     turned_matrix = b"".join(entry.to_bytes(4, "big", signed=True) for entry in entries)
     path.write_bytes(data[:matrix] + turned_matrix + data[matrix + 36 :])
@@ -101,6 +145,15 @@ def cut(path: Path, share: float = 0.5) -> Path:
     return path
 
 
+def damage_bits(path: Path, share: float) -> Path:
+    """Destroy some bytes of the picture data at this share of the file."""
+    data = bytearray(path.read_bytes())
+    at = int(len(data) * share)
+    data[at : at + 40] = bytes(byte ^ 0xA5 for byte in data[at : at + 40])
+    path.write_bytes(data)
+    return path
+
+
 def as_matroska(video: Path, path: Path) -> Path:
     """The same pictures in a container that can be read when it is truncated."""
     with av.open(str(video)) as source, av.open(str(path), "w") as output:
@@ -109,6 +162,34 @@ def as_matroska(video: Path, path: Path) -> Path:
             if packet.dts is not None:
                 packet.stream = stream
                 output.mux(packet)
+    return path
+
+
+class Track(NamedTuple):
+    """A film as one of several videos in a file. `pictures` limits how many of its pictures it has."""
+
+    film: Path
+    title: str = ""
+    language: str = ""
+    disposition: Disposition = Disposition(0)
+    pictures: int = 1 << 30
+
+
+def several(path: Path, *tracks: Track, options: dict[str, str] | None = None) -> Path:
+    """A file with several videos; their packets are in the order of time."""
+    with ExitStack() as stack:
+        output = stack.enter_context(av.open(str(path), "w", options=options or {}))
+        packets = []
+        for track in tracks:
+            source = stack.enter_context(av.open(str(track.film)))
+            stream = output.add_stream_from_template(source.streams.video[0])
+            stream.disposition = track.disposition
+            stream.metadata.update({k: v for k, v in (("title", track.title), ("language", track.language)) if v})
+            own = [packet for packet in source.demux(video=0) if packet.dts is not None][: track.pictures]
+            packets += [(float(packet.dts * packet.time_base), stream, packet) for packet in own]
+        for _, stream, packet in sorted(packets, key=lambda each: each[0]):
+            packet.stream = stream
+            output.mux(packet)
     return path
 
 

@@ -274,7 +274,7 @@ def test_the_specifications_use_the_parameters_and_data_sets_of_the_charts() -> 
 
 def test_a_lecture_in_redis_becomes_one_complete_file(client: redis.Redis, tmp_path: Path) -> None:
     write_scripted(client, scripted_events(3, 40, half_happy))
-    assert report(client, "l", tmp_path / "r.html", Roster({"p02": "Zoë"}))
+    assert report(client, "l", tmp_path / "r.html", Roster({"p02": "Zoë"})).over
     made = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert made.startswith("<!doctype html>")
     assert made.rstrip().endswith("</html>")
@@ -295,7 +295,7 @@ def test_a_class_only_report_leaves_participants_out(client: redis.Redis, redis_
 def test_a_running_lecture_is_reported_up_to_now(client: redis.Redis, tmp_path: Path) -> None:
     write_scripted(client, scripted_events(2, 10, half_happy), ended=False)
     client.set(LectureKeys("l").feeder, "1", ex=60)
-    assert not report(client, "l", tmp_path / "r.html")
+    assert not report(client, "l", tmp_path / "r.html").over
     assert "This lecture is still running" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 

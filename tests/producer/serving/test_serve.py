@@ -201,6 +201,7 @@ def test_foreign_hashes_and_entries_do_no_harm(site: str, client: redis.Redis) -
     client.xadd(keys.class_, {"event": b"no json"})
     client.xadd(keys.class_, {"other": b"field"})
     commit(client, "l", frame_events("l", 0, ["p01"]))
+    client.hset(keys.participants, mapping={"no/id": "{}", "p07": "no span"})
     assert len(get(f"{site}/api/lectures/l/class/events").json()["events"]) == 1
     assert get(f"{site}/api/lectures/worse").status_code == 404
     assert get(f"{site}/api/lectures").status_code == 200

@@ -46,6 +46,25 @@ def test_a_page_follows_a_lecture_from_before_its_start_to_its_end(site: str, cl
         assert page.until(stream, phase="over").rest["standing"]["status"] == "done"
 
 
+def test_a_page_shows_what_redis_lost_of_a_lecture(site: str, client: redis.Redis) -> None:
+    keys = begin(client, "lost")
+    frames(client, "lost", range(6))
+    client.hset(keys.participants, "no/id", "no span of ours")
+    client.delete(keys.participant("p01"))
+    client.xtrim(keys.participant("p02"), 4, approximate=False)
+    client.xtrim(keys.class_, 5, approximate=False)
+    with listening(f"{site}/lectures/lost/stream") as stream:
+        page = Page().until(stream, read=5)
+        missing = {each["id"]: (each["frames"], each["missing"]) for each in page.rest["participants"]}
+        assert missing == {"p01": (0, "all 6 events lost"), "p02": (4, "2 of 6 events lost")}
+        assert page.rest["standing"]["missing"] == (
+            "events are missing, because streams in Redis were evicted, deleted or expired: the class (1 of 6 events "
+            "lost), p01 (all 6 events lost), p02 (2 of 6 events lost)"
+        )
+    address = f"{site}/api/lectures/lost/participants/p01/events"
+    assert httpx.get(address).json() == {"error": "the events of participant 'p01' of lecture 'lost' are lost"}
+
+
 def test_a_page_that_reconnects_gets_only_what_it_missed(site: str, client: redis.Redis) -> None:
     begin(client, "l")
     frames(client, "l", range(20))

@@ -1,14 +1,23 @@
 """The clock of a live stream, and the pictures that are sampled from it."""
 
 import math
+from collections.abc import Iterator
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.feeding.decoding.pacing import CLOCK_FORWARD_S, LATE_S, StreamClock, paced
+from producer.feeding.decoding.sampling import TimedPicture
+
+P = TypeVar("P")
 
 PICTURES = [n / 25 for n in range(100)]
+
+
+def timed(pictures: list[tuple[float, P]]) -> list[TimedPicture[P]]:
+    return [TimedPicture(t, 0.0, picture) for t, picture in pictures]
 
 
 def times(pictures: list[tuple[float | None, float]]) -> list[float]:
@@ -54,29 +63,29 @@ def test_a_plausible_stream_clock_is_used(steps: list[float], start: float) -> N
 
 
 def test_the_first_picture_at_or_after_every_tick_is_taken() -> None:
-    samples = list(paced([(t, round(t * 25)) for t in PICTURES], 2))
-    assert [(sample.frame, sample.picture) for sample in samples] == [
+    samples = list(paced(timed([(t, round(t * 25)) for t in PICTURES]), 2))
+    assert [(sample.tick, sample.picture) for sample in samples] == [
         (0, 0), (1, 13), (2, 25), (3, 38), (4, 50), (5, 63), (6, 75), (7, 88),
     ]  # fmt: skip
     assert [sample.t for sample in samples] == [PICTURES[sample.picture] for sample in samples]
 
 
 def test_a_tick_without_a_picture_is_skipped_and_numbers_have_no_gap() -> None:
-    samples = list(paced([(0.0, "a"), (0.5, "b"), (30.2, "c"), (30.4, "d"), (30.6, "e")], 2))
-    assert [(sample.frame, sample.t, sample.picture) for sample in samples] == [
+    samples = list(paced(timed([(0.0, "a"), (0.5, "b"), (30.2, "c"), (30.4, "d"), (30.6, "e")]), 2))
+    assert [(sample.tick, sample.t, sample.picture) for sample in samples] == [
         (0, 0.0, "a"), (1, 0.5, "b"), (2, 30.2, "c"), (3, 30.6, "e"),
     ]  # fmt: skip
 
 
 def test_a_picture_is_sampled_when_it_arrives_and_not_when_the_next_one_does() -> None:
-    def pictures() -> object:
-        yield 0.0, "now"
+    def pictures() -> Iterator[TimedPicture[str]]:
+        yield TimedPicture(0.0, 0.0, "now")
         raise AssertionError("read ahead")
 
-    assert next(paced(pictures(), 2)).picture == "now"  # type: ignore[arg-type]
+    assert next(paced(pictures(), 2)).picture == "now"
 
 
 @given(st.sampled_from([0.1, 1.0, 2.0, 5.0, 12.5, 25.0]), st.integers(1, 400))
 def test_a_steady_stream_gives_its_rate(fps: float, pictures: int) -> None:
-    samples = list(paced([(n / 25, n) for n in range(pictures)], fps))
+    samples = list(paced(timed([(n / 25, n) for n in range(pictures)]), fps))
     assert len(samples) == math.floor((pictures - 1) / 25 * fps + 1e-9) + 1

@@ -256,7 +256,7 @@ def test_a_page_without_video_and_a_missing_page_have_different_messages(tmp_pat
             open_source(f"{url}/none.m3u8", 2)
 
 
-def test_after_a_reconnect_time_continues_by_the_wall_clock_and_a_larger_picture_is_scaled(
+def test_after_a_reconnect_time_continues_by_the_wall_clock_and_a_larger_picture_keeps_its_size(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(live, "FIRST_PAUSE_S", 0.05)
@@ -279,7 +279,7 @@ def test_after_a_reconnect_time_continues_by_the_wall_clock_and_a_larger_picture
     assert gap <= silence + 1.0, "the first second of media came at once"
     assert number_of(read[-1].jpeg) < 25, "the publisher restarted"
     assert (found.width, found.height) == (320, 240)
-    assert pixels(read[-1].jpeg).shape == (240, 320, 3)
+    assert pixels(read[-1].jpeg).shape == (360, 640, 3)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGSTOP, signal.SIGSEGV])
