@@ -66,8 +66,8 @@ def ingest(
     """Feed `source` and show the events. Returns the exit code.
 
     0: the lecture is done. 1: frames failed, more than one of a hundred is damaged, a file is shorter than declared, or
-    a live source was lost. 128 plus the
-    number of a signal: stopped by Ctrl-C (130), by SIGTERM (143), or because nobody reads the output any more (141).
+    a live source was lost. 128 plus the number of a signal: stopped by Ctrl-C (130), by SIGTERM (143), or because
+    nobody reads the output any more (141).
     `workers` are this command's own; None if others do the work. Raises LectureExists, LectureNotResumable,
     LectureGone, LectureForgotten, WorkersEnded, redis.RedisError, and SystemExit at the second Ctrl-C.
     """
@@ -75,13 +75,13 @@ def ingest(
     names = Names(settings.roster) if settings.roster is not None else None
     SOURCE_CONNECTED.set_function(lambda: not isinstance(source, LiveSource) or source.trouble is None)
     label = source.label
-    videos = f"{label.shown}: {label.videos}" if label.videos else None
-    if videos:
-        say(videos)
+    notice = f"{label.shown}: {label.notice}" if label.notice else None
+    if notice:
+        say(notice)
     display: Output = JsonLines(names)
     if not settings.json:
         progress = _progress(lecture, source, feed)
-        display = Overview(lecture, settings.redis, progress, names, settings.class_only, videos)
+        display = Overview(lecture, settings.redis, progress, names, settings.class_only, notice)
     try:
         with stoppable() as stop, workers as own, BackgroundFeed(feed, source, stop.event) as background, display:
             ingestion = _Ingestion(client, lecture, source, background, stop, own)
