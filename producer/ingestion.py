@@ -76,13 +76,13 @@ def ingest(
     names = Names(settings.roster) if settings.roster is not None else None
     SOURCE_CONNECTED.set_function(lambda: not isinstance(source, LiveSource) or source.trouble is None)
     label = source.label
-    videos = f"{label.shown}: {label.videos}" if label.videos else None
-    if videos:
-        say(videos)
+    notice = f"{label.shown}: {label.notice}" if label.notice else None
+    if notice:
+        say(notice)
     display: Output = JsonLines(names)
     if not settings.json:
         progress = _progress(lecture, source, feed)
-        display = Overview(lecture, settings.redis, progress, names, settings.class_only, videos)
+        display = Overview(lecture, settings.redis, progress, names, settings.class_only, notice)
     try:
         with stoppable() as stop, workers as own, BackgroundFeed(feed, source, stop.event) as background, display:
             ingestion = _Ingestion(client, lecture, source, background, stop, own)

@@ -72,7 +72,7 @@ class PlainLines(Output):
 class Overview(Output):
     """Progress on standard error. At the end, on standard output, a table of the participants and what to do next.
 
-    If nobody was seen, it repeats `videos`: which of several videos was read, and how to choose another.
+    If nobody was seen, it repeats `notice`, which may say why: another of several videos was read.
     """
 
     def __init__(
@@ -82,11 +82,11 @@ class Overview(Output):
         progress: ProgressBar | StatusLine,
         names: Names | None = None,
         class_only: bool = False,
-        videos: str | None = None,
+        notice: str | None = None,
     ) -> None:
         self._lecture = lecture
         self._class_only = class_only
-        self._videos = videos
+        self._notice = notice
         self._redis_option = f" --redis {redis}" if redis else ""
         self._progress = progress
         self._summary = Summary()
@@ -117,8 +117,8 @@ class Overview(Output):
             Console().print(participants_table(self._summary, self._names, losses))
         else:
             typer.echo("nobody was seen")
-        if self._videos and not self._summary.anybody:
-            typer.echo(self._videos)
+        if self._notice and not self._summary.anybody:
+            typer.echo(self._notice)
         typer.echo(ledger_line(end.ledger))
         self._check_names(losses)
         program, redis = _program(), self._redis_option

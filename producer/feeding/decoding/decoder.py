@@ -135,7 +135,8 @@ def _decode_recording(
             encoder = JpegEncoder(video.stream, picture)
             duration = video.duration
             expected = None if duration is None else max(1, sample_count(duration, order.fps) - sample.tick)
-            send(encode(Opened(encoder.width, encoder.height, sample.tick, expected, False, *choice[1:])))
+            notice = choice.videos or video.assumed_rate
+            send(encode(Opened(encoder.width, encoder.height, sample.tick, expected, False, *choice[1:3], notice)))
         if sample.tick < order.first:
             continue
         jpeg = None if picture is last else encoder.jpeg(picture)

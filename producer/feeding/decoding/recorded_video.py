@@ -11,20 +11,13 @@ from av.video.stream import VideoStream
 
 from producer.feeding.decoding.container import Unreadable, video_in
 from producer.feeding.decoding.damage import Damage
+from producer.feeding.decoding.extent import TOLERANCE_S, DeclaredExtent, StoredExtent, clearly_before
 from producer.feeding.decoding.sampling import TimedPicture
 from producer.feeding.decoding.seeking import Stamp, first_needed
 from producer.feeding.decoding.thinning import followed, may_be_sampled
-from producer.feeding.decoding.timing import CLOCK_BACK_S, CLOCK_FORWARD_S, DecodingStamps, PictureClock, StampedPicture
+from producer.feeding.decoding.timing import DecodingStamps, PictureClock, StampedPicture
 from producer.presentation.clock import clock
 from worker.contract.limits import MAX_RECORDING_S
-
-# A recording was cut off if it ends earlier than its header declares, by more than TOLERANCE_S and by more than
-# TOLERANCE_SHARE of its duration. Rounded headers and longer sound tracks differ by less.
-TOLERANCE_S = 1.0
-TOLERANCE_SHARE = 0.02
-
-# Containers whose header declares the whole duration. For others FFmpeg guesses it, in MPEG-TS from the existing data.
-DECLARING = frozenset({"mov", "mp4", "matroska", "webm", "flv", "asf", "hls"})
 
 # Containers whose clock may restart forward, because recordings were joined or broadcast with a break.
 WITH_BREAKS = frozenset({"mpegts", "mpeg", "hls"})
@@ -40,8 +33,8 @@ READ_SHARE = 0.9
 # Codecs whose decoders in FFmpeg do not wait for the first key frame, and show pictures smeared over grey before it.
 SMEARING = frozenset({"mpeg4", "h263", "flv", "msmpeg4", "msmpeg4v2", "wmv1", "wmv2"})
 
-# Sound has no pauses. So if there is neither sound nor a picture for longer than this, data is missing.
-GAP_S = 1.0
+NO_TIMES = 0x80
+"""FFmpeg's AVFMT_NOTIMESTAMPS: a raw stream."""
 
 
 def needed_from(container: InputContainer, t: float, alive: Callable[[], None]) -> int:
@@ -92,20 +85,13 @@ class RecordedVideo:
         self.stream = video_in(container)
         self._formats = frozenset(self._container.format.name.split(","))
         self._still = any(name.endswith("_pipe") for name in self._formats)
-        self._start = self._start_of_file()
-        self._clock = PictureClock(self._start, bool(self._formats & WITH_BREAKS), self._end_of_pictures())
+        breaks = bool(self._formats & WITH_BREAKS)
+        self._declared = DeclaredExtent(container, self.stream, self._formats)
+        self._stored = StoredExtent(self.stream, breaks)
+        self._clock = PictureClock(self._declared.start, breaks, self._declared.end_of_pictures)
         self._decoding_stamps = DecodingStamps() if self._formats & WITHOUT_TIMES else None
         self._damage = Damage()
         self._none_yet = True
-        self._ends: dict[int, float] = {}
-        """When each stream of sound or video ends that was read until now, without its latest packet."""
-        self._latest: dict[int, tuple[float, float]] = {}
-        """When the latest packet of each begins and ends. If the clock is back before it afterwards, it was wrong."""
-        self._wrong_end = 0.0
-        self._sound_ends: dict[int, float] = {}
-        """When each stream of sound ends, by the durations of its packets: their stamps may be wrong."""
-        self._gap: float | None = None
-        """When a gap in the file begins, if the last packet came after one."""
         self._bytes_read = 0
         self._reading_failed = False
 
@@ -117,11 +103,16 @@ class RecordedVideo:
         """
         if self._still:
             return 0.0
-        end = self._end_of_pictures()
-        if end is None:
+        end = self._declared.end_of_display
+        return None if end is None else end + self._clock.shift
+
+    @property
+    def assumed_rate(self) -> str | None:
+        """A line for the user, if neither the file nor the codec says when pictures are displayed."""
+        if not self._container.format.flags & NO_TIMES or self.stream.codec_context.framerate:
             return None
-        sound = max((_declared_end(stream) or 0.0 for stream in self._container.streams.audio), default=0.0)
-        return (sound if sound > end + TOLERANCE_S else end) + self._clock.shift
+        rate = float(self.stream.average_rate or 25)
+        return f"stores no times; {rate:g} pictures per second are assumed; if that is wrong, convert it to mp4 first"
 
     def pictures(self) -> Iterator[TimedPicture[av.VideoFrame]]:
         """The pictures in the order of display. Of lost pictures, the one before them is repeated as a damaged one.
@@ -129,7 +120,7 @@ class RecordedVideo:
         The last picture is held until the sound ends. Raises Unreadable if no picture can be decoded.
         """
         usual = self._usual_step()
-        declared = self.duration if self._formats & DECLARING else None
+        declared = self.duration if self._declared.is_certain else None
         if declared is not None and declared > MAX_RECORDING_S:
             longest = clock(MAX_RECORDING_S)
             raise Unreadable(f"is {clock(declared)} long; the limit of a recording is {longest}; cut it into parts")
@@ -151,19 +142,17 @@ class RecordedVideo:
 
     def shortfall(self) -> str | None:
         """After the last picture: what is missing at the end of the recording, in one line, or None."""
-        reached, packets_end = self._clock.end, max(self._ends.values(), default=0.0)
-        declared_end = self._end_by_header()
-        # A header may declare the largest stamp as the end, although it is wrong.
-        declared_wrong = declared_end is not None and declared_end < self._wrong_end + TOLERANCE_S
-        if declared_end and not declared_wrong and _clearly_before(max(packets_end, reached), declared_end):
-            return f"the file ends at {clock(reached)} of {clock(declared_end)}; the recording was cut off"
+        reached, end = self._clock.end, self._declared.end
+        if end is not None and not self._clock.restarted and self._stored.ends_before(end + self._clock.shift, reached):
+            whole = clock(end + self._clock.shift)
+            return f"the file ends at {clock(reached)} of {whole}; the recording was cut off"
         if self._formats & WITH_NEW_STREAMS and self._bytes_read < READ_SHARE * self._container.size:
             return (
                 f"after {clock(reached)} the file continues with another stream, which is not read; convert it to mp4"
             )
         if self._reading_failed:
             return f"nothing can be read beyond {clock(reached)}; {self._reason}"
-        if self._damage.lost_at_the_end and _clearly_before(reached, self._ends.get(self.stream.index, 0.0)):
+        if self._damage.lost_at_the_end and clearly_before(reached, self._stored.video_end):
             return f"nothing after {clock(reached)} can be decoded; the file is damaged"
         return None
 
@@ -245,100 +234,18 @@ class RecordedVideo:
             if packet is None:
                 return
             self._bytes_read = max(self._bytes_read, (packet.pos or 0) + packet.size)
-            self._follow(packet)
+            gap = self._stored.follow(packet, self._clock.shift)
+            if gap is not None:
+                self._damage.at(gap)
+            self._clock.sound_end = self._stored.sound_end
             yield packet
-
-    def _follow(self, packet: "Packet[Stream]") -> None:
-        """Keep account of where sound and video end, and find gaps in the file."""
-        stream, stamp = packet.stream, packet.pts if packet.dts is None else packet.dts
-        if stream.type not in ("audio", "video") or stamp is None:
-            return
-        t = self._clock.shift + float(stamp * packet.time_base)
-        duration = float((packet.duration or 0) * packet.time_base)
-        if stream.type == "audio":
-            self._sound_ends[stream.index] = self._sound_ends.get(stream.index, t) + duration
-            self._clock.sound_end = max(self._sound_ends.values())
-        self._find_gap(t)
-        if stream.index in self._latest:
-            latest, end = self._latest[stream.index]
-            if latest <= t + CLOCK_BACK_S:
-                self._ends[stream.index] = max(self._ends.get(stream.index, 0.0), end)
-            else:
-                self._wrong_end = max(self._wrong_end, end)
-        self._latest[stream.index] = t, t + duration
-
-    def _find_gap(self, t: float) -> None:
-        """A packet comes at `t`. If the next one agrees, there is a gap between what came before and this one."""
-        if self._gap is not None:
-            if t > self._gap + GAP_S:
-                self._damage.at(self._gap)
-            self._gap = None
-            return
-        pictures_end = self._ends.get(self.stream.index)
-        sound_end = max((end for index, end in self._ends.items() if index in self._sound_ends), default=None)
-        if pictures_end is None or sound_end is None or abs(sound_end - pictures_end) > GAP_S:
-            return
-        end = max(self._ends.values())
-        restarted = self._formats & WITH_BREAKS and t > end + CLOCK_FORWARD_S
-        if t > end + GAP_S and not restarted:
-            self._gap = end
-
-    def _start_of_file(self) -> float | None:
-        """When the file starts on its own clock; None if that is not known, or not plausible."""
-        # An AVI has no clock. Its first stamp only says how long the decoder reorders pictures.
-        if self._container.start_time is None or "avi" in self._formats:
-            return None
-        start = self._container.start_time / av.time_base
-        if self.stream.start_time is not None and self.stream.time_base is not None and self._container.duration:
-            late = float(self.stream.start_time * self.stream.time_base) - start
-            if late > self._container.duration / av.time_base:  # the first stamp of the sound is wrong
-                return None
-        return start
 
     def _time_of(self, packet: "Packet[Stream]") -> float | None:
         """When a packet's picture is displayed, or decoded if the file does not say it; None if it says neither."""
         stamp = _stamp_of(packet)
         return None if stamp is None else stamp + self._clock.shift
 
-    def _end_of_pictures(self) -> float | None:
-        """When the pictures end according to the header, by the file's own clock."""
-        end = _declared_end(self.stream)
-        return self._end_of_container() if end is None else end
-
-    def _end_of_container(self) -> float | None:
-        duration, start = self._container.duration, self._start or 0.0
-        if duration is None:
-            return None
-        # If the clock does not start at 0, some programs write its end in place of the duration.
-        length = duration / av.time_base
-        return length if length > start else start + length
-
-    def _end_by_header(self) -> float | None:
-        """When the file ends, if its header declares it for certain."""
-        if "avi" in self._formats:
-            # FFmpeg scales the duration of a truncated AVI to its size, but not the number of frames.
-            rate = self.stream.average_rate
-            return float(self.stream.frames / rate) if self.stream.frames and rate else None
-        if not self._formats & DECLARING or self._clock.restarted:
-            return None
-        # A single wrong stamp makes the duration of the container wrong, but not those of the streams.
-        ends = [_declared_end(stream) for stream in (*self._container.streams.audio, self.stream)]
-        known = [end for end in ends if end is not None]
-        end = max(known) if len(known) == len(ends) else self._end_of_container()
-        return None if end is None else end + self._clock.shift
-
 
 def _stamp_of(packet: "Packet[Stream]") -> float | None:
     stamp = packet.dts if packet.pts is None else packet.pts
     return None if stamp is None or packet.time_base is None else float(stamp * packet.time_base)
-
-
-def _declared_end(stream: Stream) -> float | None:
-    """When a stream ends according to the header, in seconds of the file's clock."""
-    if stream.duration is None or stream.time_base is None:
-        return None
-    return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
-
-
-def _clearly_before(end: float, later: float) -> bool:
-    return later - end > max(TOLERANCE_S, TOLERANCE_SHARE * later)

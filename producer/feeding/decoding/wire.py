@@ -50,8 +50,8 @@ class Opened(Struct, frozen=True, tag="opened"):
     """The first picture is decoded. The size is its own, in pixels as displayed.
 
     `first_tick` is that of the first sample, `expected` the number of samples, if the file declares its length. If the
-    source is `live`, pictures that are not read in time are lost. `video`, `usual` and `videos` are those of
-    `choosing.Choice`.
+    source is `live`, pictures that are not read in time are lost. `video` and `usual` are those of `choosing.Choice`.
+    `notice` says in one line what the user should know about the source.
     """
 
     width: int
@@ -61,7 +61,7 @@ class Opened(Struct, frozen=True, tag="opened"):
     live: bool = False
     video: int | None = None
     usual: bool = True
-    videos: str | None = None
+    notice: str | None = None
 
 
 class DecodingFailed(Struct, frozen=True, tag="failed"):

@@ -86,14 +86,14 @@ class SourceError(Exception):
 class SourceLabel:
     """The names of a source: `shown` in messages, `name` in the lecture's hash, `title` as the base of a lecture id.
 
-    `shown` and `name` contain no password and no query, `name` no folder of the user. `videos` says in one line which
-    of several videos of an opened source is read, and how to choose another.
+    `shown` and `name` contain no password and no query, `name` no folder of the user. `notice` is a line
+    for the user about an opened source: which of several videos is read, or that its rate is assumed.
     """
 
     shown: str
     name: str
     title: str
-    videos: str | None = field(default=None, kw_only=True)
+    notice: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Address(SourceLabel):
         if opened.video is not None:
             target = structs.replace(target, video=str(opened.video))
         name = self.name if opened.usual else f"{self.name} (video {opened.video})"
-        return replace(self, name=name, videos=opened.videos, target=target)
+        return replace(self, name=name, notice=opened.notice, target=target)
 
 
 def address_of(source: str, video: str | None = None) -> Address:

@@ -32,7 +32,7 @@ class Recordings(Source):
             shown=f"{len(opened)} recordings",
             name=", ".join(map(_named, self._recordings, opened)),
             title="-".join(recording.label.title for recording in opened),
-            videos="; ".join(f"{each.label.shown} {each.label.videos}" for each in opened if each.label.videos) or None,
+            notice="; ".join(f"{each.label.shown} {each.label.notice}" for each in opened if each.label.notice) or None,
         )
         self.width = opened[0].width
         self.height = opened[0].height

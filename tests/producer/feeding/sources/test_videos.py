@@ -50,7 +50,7 @@ def read(source: str | Path, video: str | None = None) -> tuple[tuple[int, int],
         frames = list(opened.frames(NEVER))
         assert [number_of(frame.jpeg) for frame in frames] == [5 * k for k in range(len(frames))]
         assert opened.shortfall is None
-        return (opened.width, opened.height), len(frames), opened.label.videos
+        return (opened.width, opened.height), len(frames), opened.label.notice
 
 
 @pytest.mark.parametrize("container", ["mp4", "mkv", "mov", "ts", "nut"])
@@ -132,7 +132,7 @@ def test_a_live_stream_with_several_videos_is_read_like_a_file(tmp_path: Path, w
             with open_source(f"http://127.0.0.1:{port}/live", 5, video=video) as opened:
                 assert isinstance(opened, LiveSource)
                 assert size_of(opened) == size
-                assert (opened.label.videos is None) == (video is not None)
+                assert (opened.label.notice is None) == (video is not None)
 
 
 def test_a_recording_on_the_web_is_read_like_a_file(tmp_path: Path, wide: Path, square: Path, still: Path) -> None:
@@ -171,8 +171,8 @@ def test_a_choice_applies_to_each_of_several_recordings(tmp_path: Path, wide: Pa
     ada = SourceRequest(str(several(tmp_path / "a.mp4", Track(wide), Track(square))), "ada")
     bob = SourceRequest(str(several(tmp_path / "b.mkv", Track(square), Track(wide))), "bob")
     with open_sources([ada, bob], 5) as both:
-        assert both.label.videos is not None
-        assert both.label.videos.count("choose with --stream N") == 2
+        assert both.label.notice is not None
+        assert both.label.notice.count("choose with --stream N") == 2
     with open_sources([ada, bob], 5, video="2") as both:
         assert both.label.name == "ada=a.mp4 (video 2), bob=b.mkv (video 2)"
         assert {frame.size for frame in both.frames(NEVER)} == {SQUARE, WIDE}
@@ -220,7 +220,7 @@ def test_the_best_rendition_of_an_hls_list_is_read_and_no_other_is_fetched(tmp_p
     hls(tmp_path)
     with counted(tmp_path) as (url, asked):
         with open_source(f"{url}/master.m3u8", 1) as opened:
-            assert (size_of(opened), opened.label.videos) == ((1280, 720), None)
+            assert (size_of(opened), opened.label.notice) == ((1280, 720), None)
             assert len(list(opened.frames(NEVER))) == opened.expected == 4 * SEGMENT_S
         # FFmpeg looks at the first segment of every rendition.
         assert {path for path in asked if path.endswith(("-2.ts", "-3.ts"))} == {"3-2.ts", "3-3.ts"}
@@ -250,7 +250,7 @@ def test_the_best_rendition_of_a_dash_manifest_is_read_and_no_other_is_fetched(
     with counted(tmp_path) as (url, asked):
         with open_source(f"{url}/list.mpd", 1) as opened:
             assert isinstance(opened, Recording)
-            assert (size_of(opened), opened.label.videos) == ((1280, 720), None)
+            assert (size_of(opened), opened.label.notice) == ((1280, 720), None)
             assert [number_of(frame.jpeg) for frame in opened.frames(NEVER)] == [5 * k for k in range(8)]
             assert opened.shortfall is None
         assert {path for path in asked if "stream" in path and "stream3" not in path} == set()
