@@ -117,7 +117,7 @@ class StoredExtent:
     def video_end(self) -> float:
         return self._ends.get(self._video, 0.0)
 
-    def follow(self, packet: Packet[Stream], shift: float) -> float | None:
+    def follow(self, packet: "Packet[Stream]", shift: float) -> float | None:
         """The next packet; `shift` leads from its stamps to the clock. Returns when a gap began, if there is one."""
         stream, stamp = packet.stream, packet.pts if packet.dts is None else packet.dts
         if stream.type not in ("audio", "video") or stamp is None:
