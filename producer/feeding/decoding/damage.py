@@ -15,13 +15,26 @@ class Damage:
     def __init__(self) -> None:
         self._expected: list[float] = []
         self._lost: list[float] = []
+        self._holes: list[float] = []
         self._last: float | None = None
         self._depends_on_damage = False
 
-    def fed(self, t: float | None) -> None:
-        """A packet goes to the decoder; its picture is to be displayed at `t`."""
+    def hole(self, t: float) -> None:
+        """From `t` on, no packet has a picture, for longer than usual. It may be that the one before is displayed."""
+        self._holes.append(t)
+
+    def fed(self, t: float | None, key: bool = False) -> None:
+        """A packet goes to the decoder; its picture is to be displayed at `t`, and is a `key` frame or not."""
         if t is not None:
             heapq.heappush(self._expected, t)
+            if key:
+                self._holes = [hole for hole in self._holes if hole >= t]
+
+    def complaint(self, t: float | None) -> None:
+        """The decoder complains about the packet of `t`. Many files give it reasons. After a hole it is evidence."""
+        before = [hole for hole in self._holes if t is not None and hole <= t]
+        if before:
+            self.at(before[0])
 
     def at(self, t: float | None) -> None:
         """What should be displayed at `t` is damaged or lost."""

@@ -9,7 +9,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from producer.feeding.decoding.container import Unreadable, video_in
+from producer.feeding.decoding.container import Unreadable, errors_logged, video_in
 from producer.feeding.decoding.damage import Damage
 from producer.feeding.decoding.extent import TOLERANCE_S, DeclaredExtent, StoredExtent, clearly_before
 from producer.feeding.decoding.sampling import TimedPicture
@@ -171,6 +171,7 @@ class RecordedVideo:
                 self._decoding_stamps.fed(stamp)
             if packet.is_corrupt:
                 self._damage.at(t)
+            errors = errors_logged()
             try:
                 frames = self.stream.decode(packet)
             except av.FFmpegError:
@@ -178,6 +179,8 @@ class RecordedVideo:
                 if self._decoding_stamps is not None:
                     self._decoding_stamps.failed(stamp)
                 continue
+            if errors_logged() > errors:
+                self._damage.complaint(t)
             for frame in frames:
                 if self._none_yet and not frame.key_frame and self.stream.codec_context.name in SMEARING:
                     continue
@@ -195,18 +198,16 @@ class RecordedVideo:
         """
         # Not `packet.stream_index`, which is 0 for all packets that flush a decoder at the end.
         own = self._needed(packet for packet in self._packets() if packet.stream.index == self.stream.index)
-        if self._formats & (WITH_BREAKS | WITHOUT_TIMES):
-            for packet in own:
-                self._damage.fed(self._time_of(packet))
-                yield packet
-            return
+        thinning, usual = not self._formats & (WITH_BREAKS | WITHOUT_TIMES), self._usual_step()
         for packet, t, following in followed(own, self._time_of):
-            needless = not (self._none_yet or t is None or following is None) and not may_be_sampled(
-                t, following, self._fps
-            )
+            needless = False
+            if not self._none_yet and t is not None and following is not None:
+                needless = thinning and not may_be_sampled(t, following, self._fps)
+                if 0 < 1.5 * usual < following - t:
+                    self._damage.hole(t + usual)
             self.stream.codec_context.skip_frame = "NONREF" if needless else "DEFAULT"
             if not needless:
-                self._damage.fed(t)
+                self._damage.fed(t, packet.is_keyframe)
             yield packet
 
     def _needed(self, packets: "Iterator[Packet[Stream]]") -> "Iterator[Packet[Stream]]":

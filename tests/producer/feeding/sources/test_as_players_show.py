@@ -1,6 +1,7 @@
 """Recordings whose size, shape, times or data are odd are read as a player shows them."""
 
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,22 @@ def test_lost_packets_are_damage_until_the_next_key_frame(tmp_path: Path, codec:
     assert damaged[-1] in (7, 11), "50 pictures are one group, and four frames"
     assert len(damaged) <= 5
     assert opened.shortfall is None
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("l.mkv", "libx264"), ("l.mp4", "libx264"), ("l.ts", "libx264"), ("l.mp4", "libx265")]
+)
+def test_pictures_that_depend_on_left_out_packets_are_damaged(tmp_path: Path, name: str, codec: str) -> None:
+    options = {
+        "libx265": {"preset": "ultrafast", "x265-params": "keyint=50:min-keyint=50:scenecut=0:log-level=none"},
+        "libx264": {"preset": "veryfast", "g": "50", "sc_threshold": "0"},
+    }
+    whole = film(tmp_path / f"whole-{name}", codec, pictures=200, noise=30, codec_options=options[codec])
+    number = count()
+    copied(whole, tmp_path / name, lambda _: next(number) not in range(60, 85))
+    assert not any(frame.damaged for frame in feed_of(whole)[1])
+    damaged = [frame.frame for frame in feed_of(tmp_path / name)[1] if frame.damaged]
+    assert {6, 7} <= set(damaged) <= {5, 6, 7, 8}
 
 
 def test_a_gap_in_sound_and_pictures_is_damage(tmp_path: Path) -> None:
