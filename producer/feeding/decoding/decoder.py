@@ -135,8 +135,9 @@ def _decode_recording(
             encoder = JpegEncoder(video.stream, picture)
             duration = video.duration
             expected = None if duration is None else max(1, sample_count(duration, order.fps) - sample.tick)
-            notice = choice.videos or video.assumed_rate
-            send(encode(Opened(encoder.width, encoder.height, sample.tick, expected, False, *choice[1:3], notice)))
+            notice = choice.notice or video.assumed_rate
+            size, chosen = (encoder.width, encoder.height), (choice.number, choice.usual)
+            send(encode(Opened(*size, sample.tick, expected, False, *chosen, notice)))
         if sample.tick < order.first:
             continue
         jpeg = None if picture is last else encoder.jpeg(picture)
@@ -153,7 +154,8 @@ def _decode_live(video: LiveVideo, choice: Choice, order: Order, send: Send) -> 
     for sample in paced(video.pictures(), order.fps):
         if encoder is None:
             encoder = JpegEncoder(video.stream, sample.picture)
-            send(encode(Opened(encoder.width, encoder.height, 0, None, True, *choice[1:])))
+            size, chosen = (encoder.width, encoder.height), (choice.number, choice.usual)
+            send(encode(Opened(*size, 0, None, True, *chosen, choice.notice)))
         jpeg = encoder.jpeg(sample.picture)
         send(encode(Sampled(sample.tick, sample.t, True, sample.damaged)))
         send(jpeg)

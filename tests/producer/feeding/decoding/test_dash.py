@@ -80,7 +80,7 @@ def test_labels_and_roles_are_names() -> None:
     )
     content = manifest(f"<Period>{two}</Period>")
     found = as_playlist(content, URL, None, 1920)
-    assert found.choice.videos == (
+    assert found.choice.notice == (
         "has 2 videos: 1 (640x90, de, alternate), 2 (320x90, en, Lecturer); video 2 is read; choose with --stream N"
     )
     assert as_playlist(content, URL, "DE", 1920).file == "https://me:pw@host/a/640.mp4"
