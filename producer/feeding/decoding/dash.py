@@ -187,7 +187,7 @@ def _segments(rendition: Node, url: str, seconds: float) -> tuple[Segment | None
 
 
 def _times(template: ElementTree.Element, seconds: float, count: int | None = None) -> Iterator[tuple[int, int, float]]:
-    """Number, start in units of the timescale, and seconds of each segment."""
+    """Number, start in units of the timescale, and seconds of each segment. `count` is given if they are listed."""
     scale = int(template.get("timescale", "1"))
     number = int(template.get("startNumber", "1"))
     timeline = template.find("{*}SegmentTimeline")

@@ -98,7 +98,7 @@ def decode(order: Order, send: Send) -> None:
 
 
 def _chosen_in(file: BinaryIO, order: Order) -> tuple[InputContainer, Choice]:
-    """The recording in an open file, from its start, and which of its videos is read. Raises Unreadable."""
+    """The recording in an open file, from its start, and the choice of its video. Raises Unreadable."""
 
     def opened() -> InputContainer:
         file.seek(0)
@@ -108,7 +108,7 @@ def _chosen_in(file: BinaryIO, order: Order) -> tuple[InputContainer, Choice]:
 
 
 def chosen_at(target: StreamTarget) -> tuple[InputContainer, Choice, bool]:
-    """What is at an address, which of its videos is read, and whether it is a recording. Raises Unreadable."""
+    """The opened address, the choice of its video, and whether it is a recording. Raises Unreadable."""
     try:
         container = open_stream(target)
     except UnknownFormat:
