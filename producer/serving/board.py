@@ -5,7 +5,7 @@ skip states, the server keeps nothing for single pages, and nothing is counted t
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import msgspec
@@ -173,15 +173,20 @@ class Board:
         self._standing = Standing(phase="running", fps=fps)
 
     def set_standing(
-        self, lecture: Lecture, caught_up: bool, spans: Mapping[str, ParticipantSpan] | None = None
+        self,
+        lecture: Lecture,
+        caught_up: bool,
+        spans: Mapping[str, ParticipantSpan] | None = None,
+        unread: Collection[str] = (),
     ) -> None:
         """Set the standing from the lecture's hash. `caught_up` is whether all its events were added.
 
-        `lecture` and `spans`, those of its participants, were read before the events.
+        `lecture` and `spans`, those of its participants, were read before the events. The events of the participants
+        `unread` are not added.
         """
         info = lecture.info
         known = caught_up and spans is not None
-        losses = self._kept.losses(lecture.id, info, spans or {}) if known else []
+        losses = self._kept.losses(lecture.id, info, spans or {}, unread) if known else []
         self._missing = {each.participant: each.in_words() for each in losses}
         self._change(
             Standing(

@@ -18,7 +18,7 @@ from producer.feeding.decoding.sampling import TimedPicture
 
 
 class LiveVideo:
-    """The best video stream of a live source, for one connection. Raises Unreadable if there is none.
+    """The chosen video of a live source, for one connection. Raises Unreadable if there is none.
 
     `alive` is called for every packet. After a reconnection, a web server may send old video again, such as the last
     HLS segment. So if `remembering`, the marks of key frames are collected in `marks`, and all pictures before the
@@ -49,9 +49,8 @@ class LiveVideo:
     def pictures(self) -> Iterator[TimedPicture[av.VideoFrame]]:
         """Every picture, with its time in seconds since the first. Pictures that cannot be decoded are skipped.
 
-        After an error, pictures are damaged until the next key frame.
-
-        Raises Unreadable if the stream ends without a picture.
+        After an error, pictures are damaged until the next key frame. Raises Unreadable if the stream ends without a
+        picture.
         """
         clock = StreamClock()
         none_yet = True

@@ -25,8 +25,8 @@ WITH_BREAKS = frozenset({"mpegts", "mpeg", "hls"})
 # Containers that may store when a picture is decoded, and not when it is displayed.
 WITHOUT_TIMES = frozenset({"avi", "asf", "mxf"})
 
-# Containers in which another stream may take the place of the video later. PyAV 18.1 leaves its packets out. If none
-# does, the packets that are read reach at least READ_SHARE of the file.
+# Containers in which another stream may take the place of the video later. PyAV 18.1 leaves its packets out. If there
+# is no such stream, the packets that are read reach at least READ_SHARE of the file.
 WITH_NEW_STREAMS = frozenset({"mpegts"})
 READ_SHARE = 0.9
 
@@ -57,10 +57,10 @@ def _stamps(container: InputContainer, stream: VideoStream, alive: Callable[[], 
         alive()
         if packet.size == 0 and packet.dts is None:  # the end
             return
-        tick = float(packet.time_base or 0)
+        unit = float(packet.time_base or 0)
         yield Stamp(
-            None if packet.pts is None else packet.pts * tick,
-            None if packet.dts is None else packet.dts * tick,
+            None if packet.pts is None else packet.pts * unit,
+            None if packet.dts is None else packet.dts * unit,
             packet.is_keyframe,
         )
 
@@ -97,9 +97,9 @@ class RecordedVideo:
 
     @property
     def duration(self) -> float | None:
-        """Seconds to the end of the last picture; None if the file does not declare it. Exact after the first picture.
+        """Seconds until the last picture ends; None if the file does not declare it. Exact after the first picture.
 
-        If the sound is longer, the last picture is displayed as long.
+        If the sound is clearly longer, the last picture is held until it ends.
         """
         if self._still:
             return 0.0
@@ -108,7 +108,7 @@ class RecordedVideo:
 
     @property
     def assumed_rate(self) -> str | None:
-        """A line for the user, if neither the file nor the codec says when pictures are displayed."""
+        """A notice for the user, if neither the file nor the codec says when pictures are displayed."""
         if not self._container.format.flags & NO_TIMES or self.stream.codec_context.framerate:
             return None
         rate = float(self.stream.average_rate or 25)
@@ -127,9 +127,9 @@ class RecordedVideo:
         shown: TimedPicture[av.VideoFrame] | None = None
         for timed in self._clock.timed(self._decoded(usual)):
             frame = timed.picture
-            instead_from, damaged = self._damage.displayed(timed.t, frame.key_frame, frame.is_corrupt, usual)
-            if shown is not None and instead_from is not None:
-                yield replace(shown, t=instead_from, damaged=True)
+            stands_in_from, damaged = self._damage.displayed(timed.t, frame.key_frame, frame.is_corrupt, usual)
+            if shown is not None and stands_in_from is not None:
+                yield replace(shown, t=stands_in_from, damaged=True)
             shown = replace(timed, damaged=damaged)
             yield shown
         if shown is None:
@@ -185,11 +185,11 @@ class RecordedVideo:
                 if self._none_yet and not frame.key_frame and self.stream.codec_context.name in SMEARING:
                     continue
                 self._none_yet = False
-                tick = float(frame.time_base or self.stream.time_base or 0)
-                own = None if frame.pts is None else frame.pts * tick
+                unit = float(frame.time_base or self.stream.time_base or 0)
+                own = None if frame.pts is None else frame.pts * unit
                 if self._decoding_stamps is not None:
                     own = self._decoding_stamps.displayed(own, frame.key_frame)
-                yield StampedPicture(own, 0.0 if self._still else frame.duration * tick or usual, frame)
+                yield StampedPicture(own, 0.0 if self._still else frame.duration * unit or usual, frame)
 
     def _thinned(self) -> "Iterator[Packet[Stream]]":
         """The packets of the video stream. For each, the codec is set to skip it if no sample may show it.
