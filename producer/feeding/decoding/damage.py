@@ -30,6 +30,12 @@ class Damage:
         else:
             heapq.heappush(self._lost, t)
 
+    def came(self, stamp: float, t: float) -> None:
+        """The picture with this stamp, which may be wrong, is displayed at `t`. Nothing more is expected at `stamp`."""
+        if stamp > t + ROUNDING_S and stamp in self._expected:
+            self._expected.remove(stamp)
+            heapq.heapify(self._expected)
+
     def displayed(self, t: float, key: bool, corrupt: bool, usual: float) -> tuple[float | None, bool]:
         """The next picture: since when the one before it stands in for a lost one, and whether it is damaged itself.
 

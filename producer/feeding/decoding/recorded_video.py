@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from fractions import Fraction
 
 import av
 from av.container import InputContainer
@@ -127,6 +128,9 @@ class RecordedVideo:
         shown: TimedPicture[av.VideoFrame] | None = None
         for timed in self._clock.timed(self._decoded(usual)):
             frame = timed.picture
+            stamp = self._stamp_of_picture(frame)
+            if stamp is not None and self._decoding_stamps is None:
+                self._damage.came(stamp + self._clock.shift, timed.t)
             instead_from, damaged = self._damage.displayed(timed.t, frame.key_frame, frame.is_corrupt, usual)
             if shown is not None and instead_from is not None:
                 yield replace(shown, t=instead_from, damaged=True)
@@ -182,11 +186,12 @@ class RecordedVideo:
                 if self._none_yet and not frame.key_frame and self.stream.codec_context.name in SMEARING:
                     continue
                 self._none_yet = False
-                tick = float(frame.time_base or self.stream.time_base or 0)
-                own = None if frame.pts is None else frame.pts * tick
+                own = self._stamp_of_picture(frame)
                 if self._decoding_stamps is not None:
                     own = self._decoding_stamps.displayed(own, frame.key_frame)
-                yield StampedPicture(own, 0.0 if self._still else frame.duration * tick or usual, frame)
+                yield StampedPicture(
+                    own, 0.0 if self._still else float(frame.duration * self._tick_of(frame)) or usual, frame
+                )
 
     def _thinned(self) -> "Iterator[Packet[Stream]]":
         """The packets of the video stream. For each, the codec is set to skip it if no sample may show it.
@@ -239,6 +244,13 @@ class RecordedVideo:
                 self._damage.at(gap)
             self._clock.sound_end = self._stored.sound_end
             yield packet
+
+    def _tick_of(self, picture: av.VideoFrame) -> Fraction:
+        return picture.time_base or self.stream.time_base or Fraction(0)
+
+    def _stamp_of_picture(self, picture: av.VideoFrame) -> float | None:
+        """The stamp of the packet of a picture, rounded as by `_stamp_of`, so that the two are equal."""
+        return None if picture.pts is None else float(picture.pts * self._tick_of(picture))
 
     def _time_of(self, packet: "Packet[Stream]") -> float | None:
         """When a packet's picture is displayed, or decoded if the file does not say it; None if it says neither."""
