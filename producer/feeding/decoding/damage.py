@@ -30,6 +30,10 @@ class Damage:
         else:
             heapq.heappush(self._lost, t)
 
+    def after(self, t: float) -> None:
+        """Something is lost that should be displayed after `t` and after the last picture; it is not known when."""
+        heapq.heappush(self._lost, max(t, self._last or 0.0) + 2 * ROUNDING_S)
+
     def came(self, stamp: float, t: float) -> None:
         """The picture with this stamp, which may be wrong, is displayed at `t`. Nothing more is expected at `stamp`."""
         if stamp > t + ROUNDING_S and stamp in self._expected:

@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 from producer.feeding.decoding.container import Unreadable, video_in
 from producer.feeding.decoding.damage import Damage
 from producer.feeding.decoding.extent import TOLERANCE_S, DeclaredExtent, StoredExtent, clearly_before
+from producer.feeding.decoding.h264 import FrameNumbers
 from producer.feeding.decoding.sampling import TimedPicture
 from producer.feeding.decoding.seeking import Stamp, first_needed
 from producer.feeding.decoding.thinning import followed, may_be_sampled
@@ -92,6 +93,9 @@ class RecordedVideo:
         self._clock = PictureClock(self._declared.start, breaks, self._declared.end_of_pictures)
         self._decoding_stamps = DecodingStamps() if self._formats & WITHOUT_TIMES else None
         self._damage = Damage()
+        context = self.stream.codec_context
+        self._frame_numbers = FrameNumbers(context.extradata or b"") if context.name == "h264" else None
+        self._last_key_frame = 0.0
         self._none_yet = True
         self._bytes_read = 0
         self._reading_failed = False
@@ -175,6 +179,7 @@ class RecordedVideo:
                 self._decoding_stamps.fed(stamp)
             if packet.is_corrupt:
                 self._damage.at(t)
+            self._find_lost_before(packet, t)
             try:
                 frames = self.stream.decode(packet)
             except av.FFmpegError:
@@ -192,6 +197,17 @@ class RecordedVideo:
                 yield StampedPicture(
                     own, 0.0 if self._still else float(frame.duration * self._tick_of(frame)) or usual, frame
                 )
+
+    def _find_lost_before(self, packet: "Packet[Stream]", t: float | None) -> None:
+        if self._frame_numbers is None or packet.size == 0:
+            return
+        if packet is self._resumed_with:
+            self._frame_numbers.restart()
+        if self._frame_numbers.follow(bytes(packet), packet.is_keyframe):
+            # No picture before the last key frame depends on the lost one.
+            self._damage.after(self._last_key_frame)
+        if packet.is_keyframe and t is not None:
+            self._last_key_frame = t
 
     def _thinned(self) -> "Iterator[Packet[Stream]]":
         """The packets of the video stream. For each, the codec is set to skip it if no sample may show it.
