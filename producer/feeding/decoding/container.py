@@ -131,13 +131,6 @@ def discard_all_but(stream: VideoStream) -> None:
             other.discard = Discard.all
 
 
-def errors_logged() -> int:
-    """The number of errors that FFmpeg has logged until now in this process. They are not printed."""
-    if av.logging.get_level() is None:
-        av.logging.set_level(av.logging.FATAL)
-    return int(av.logging.get_last_error()[0])
-
-
 def reason_of(failure: Exception) -> str:
     """FFmpeg's error message without the address, which may contain a password."""
     if isinstance(failure, av.error.ExitError):

@@ -15,26 +15,13 @@ class Damage:
     def __init__(self) -> None:
         self._expected: list[float] = []
         self._lost: list[float] = []
-        self._holes: list[float] = []
         self._last: float | None = None
         self._depends_on_damage = False
 
-    def hole(self, t: float) -> None:
-        """From `t` on, no packet has a picture, for longer than usual. It may be that the one before is displayed."""
-        self._holes.append(t)
-
-    def fed(self, t: float | None, key: bool = False) -> None:
-        """A packet goes to the decoder; its picture is to be displayed at `t`, and is a `key` frame or not."""
+    def fed(self, t: float | None) -> None:
+        """A packet goes to the decoder; its picture is to be displayed at `t`."""
         if t is not None:
             heapq.heappush(self._expected, t)
-            if key:
-                self._holes = [hole for hole in self._holes if hole >= t]
-
-    def complaint(self, t: float | None) -> None:
-        """The decoder complains about the packet of `t`. Many files give it reasons. After a hole it is evidence."""
-        before = [hole for hole in self._holes if t is not None and hole <= t]
-        if before:
-            self.at(before[0])
 
     def at(self, t: float | None) -> None:
         """What should be displayed at `t` is damaged or lost."""
@@ -42,6 +29,16 @@ class Damage:
             self._depends_on_damage = True
         else:
             heapq.heappush(self._lost, t)
+
+    def after(self, t: float) -> None:
+        """Something is lost that should be displayed after `t` and after the last picture; it is not known when."""
+        heapq.heappush(self._lost, max(t, self._last or 0.0) + 2 * ROUNDING_S)
+
+    def came(self, stamp: float, t: float) -> None:
+        """The picture with this stamp, which may be wrong, is displayed at `t`. Nothing more is expected at `stamp`."""
+        if stamp > t + ROUNDING_S and stamp in self._expected:
+            self._expected.remove(stamp)
+            heapq.heapify(self._expected)
 
     def displayed(self, t: float, key: bool, corrupt: bool, usual: float) -> tuple[float | None, bool]:
         """The next picture: from when on the one before it stands in for a lost one, and whether it is damaged itself.

@@ -102,7 +102,8 @@ class StoredExtent:
         """When the latest packet of each stream begins and ends. If the next one is far before it, it was wrong."""
         self._sound_ends: dict[int, float] = {}
         """When each stream of sound ends by the durations of its packets, because their stamps may be wrong."""
-        self._wrong_end = 0.0
+        self._furthest = 0.0
+        """The end of the packet that is displayed last by its stamp, which may be wrong."""
         self._doubtful_gap: float | None = None
 
     @property
@@ -131,8 +132,8 @@ class StoredExtent:
             latest, end = self._latest[stream.index]
             if latest <= t + CLOCK_BACK_S:
                 self._ends[stream.index] = max(self._ends.get(stream.index, 0.0), end)
-            else:
-                self._wrong_end = max(self._wrong_end, end)
+        displayed = t if packet.pts is None else shift + float(packet.pts * packet.time_base)
+        self._furthest = max(self._furthest, displayed + duration)
         self._latest[stream.index] = t, t + duration
         return gap
 
@@ -141,7 +142,7 @@ class StoredExtent:
 
         The declared end is ignored if it is that of a packet with a wrong stamp.
         """
-        return declared > self._wrong_end + TOLERANCE_S and clearly_before(max(self.end, pictures_end), declared)
+        return clearly_before(max(self._furthest, pictures_end), declared)
 
     def _gap_before(self, t: float) -> float | None:
         """The beginning of a gap before the packet at `t`, which two packets must confirm."""

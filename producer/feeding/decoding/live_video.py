@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 
 from producer.feeding.decoding.container import Unreadable, discard_all_but, reason_of, video_in
 from producer.feeding.decoding.damage import Damage
+from producer.feeding.decoding.h264 import FrameNumbers
 from producer.feeding.decoding.pacing import StreamClock
 from producer.feeding.decoding.sampling import TimedPicture
 
@@ -39,9 +40,11 @@ class LiveVideo:
         self.marks: deque[str] = deque()
         self._damage = Damage()
         self.stream = video_in(container)
+        context = self.stream.codec_context
+        self._frame_numbers = FrameNumbers(context.extradata or b"") if context.name == "h264" else None
         discard_all_but(self.stream)
         # Each picture comes as soon as it is decoded, not when the codec is sure that none belongs before it.
-        self.stream.codec_context.flags |= Flags.low_delay
+        context.flags |= Flags.low_delay
         self._repeating = bool(self._known_key_frames)
         self.broken_off: str | None = None
         """After the last picture: the error with which the stream broke off; None if it ended."""
@@ -77,7 +80,8 @@ class LiveVideo:
                 self._remember(packet)
             if self._repeating:
                 continue
-            if packet.is_corrupt:
+            lost = self._frame_numbers is not None and self._frame_numbers.follow(bytes(packet), packet.is_keyframe)
+            if packet.is_corrupt or lost:
                 self._damage.at(None)
             try:
                 frames = self.stream.decode(packet)

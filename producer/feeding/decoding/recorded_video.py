@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from fractions import Fraction
 
 import av
 from av.container import InputContainer
@@ -9,9 +10,10 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from producer.feeding.decoding.container import Unreadable, errors_logged, video_in
+from producer.feeding.decoding.container import Unreadable, video_in
 from producer.feeding.decoding.damage import Damage
 from producer.feeding.decoding.extent import TOLERANCE_S, DeclaredExtent, StoredExtent, clearly_before
+from producer.feeding.decoding.h264 import FrameNumbers
 from producer.feeding.decoding.sampling import TimedPicture
 from producer.feeding.decoding.seeking import Stamp, first_needed
 from producer.feeding.decoding.thinning import followed, may_be_sampled
@@ -91,6 +93,9 @@ class RecordedVideo:
         self._clock = PictureClock(self._declared.start, breaks, self._declared.end_of_pictures)
         self._decoding_stamps = DecodingStamps() if self._formats & WITHOUT_TIMES else None
         self._damage = Damage()
+        context = self.stream.codec_context
+        self._frame_numbers = FrameNumbers(context.extradata or b"") if context.name == "h264" else None
+        self._last_key_frame = 0.0
         self._none_yet = True
         self._bytes_read = 0
         self._reading_failed = False
@@ -127,6 +132,9 @@ class RecordedVideo:
         shown: TimedPicture[av.VideoFrame] | None = None
         for timed in self._clock.timed(self._decoded(usual)):
             frame = timed.picture
+            stamp = self._stamp_of_picture(frame)
+            if stamp is not None and self._decoding_stamps is None:
+                self._damage.came(stamp + self._clock.shift, timed.t)
             stands_in_from, damaged = self._damage.displayed(timed.t, frame.key_frame, frame.is_corrupt, usual)
             if shown is not None and stands_in_from is not None:
                 yield replace(shown, t=stands_in_from, damaged=True)
@@ -171,7 +179,7 @@ class RecordedVideo:
                 self._decoding_stamps.fed(stamp)
             if packet.is_corrupt:
                 self._damage.at(t)
-            errors = errors_logged()
+            self._find_lost_before(packet, t)
             try:
                 frames = self.stream.decode(packet)
             except av.FFmpegError:
@@ -179,17 +187,27 @@ class RecordedVideo:
                 if self._decoding_stamps is not None:
                     self._decoding_stamps.failed(stamp)
                 continue
-            if errors_logged() > errors:
-                self._damage.complaint(t)
             for frame in frames:
                 if self._none_yet and not frame.key_frame and self.stream.codec_context.name in SMEARING:
                     continue
                 self._none_yet = False
-                unit = float(frame.time_base or self.stream.time_base or 0)
-                own = None if frame.pts is None else frame.pts * unit
+                own = self._stamp_of_picture(frame)
                 if self._decoding_stamps is not None:
                     own = self._decoding_stamps.displayed(own, frame.key_frame)
-                yield StampedPicture(own, 0.0 if self._still else frame.duration * unit or usual, frame)
+                yield StampedPicture(
+                    own, 0.0 if self._still else float(frame.duration * self._unit_of(frame)) or usual, frame
+                )
+
+    def _find_lost_before(self, packet: "Packet[Stream]", t: float | None) -> None:
+        if self._frame_numbers is None or packet.size == 0:
+            return
+        if packet is self._resumed_with:
+            self._frame_numbers.restart()
+        if self._frame_numbers.follow(bytes(packet), packet.is_keyframe):
+            # No picture before the last key frame depends on the lost one.
+            self._damage.after(self._last_key_frame)
+        if packet.is_keyframe and t is not None:
+            self._last_key_frame = t
 
     def _thinned(self) -> "Iterator[Packet[Stream]]":
         """The packets of the video stream. For each, the codec is set to skip it if no sample may show it.
@@ -198,16 +216,18 @@ class RecordedVideo:
         """
         # Not `packet.stream_index`, which is 0 for all packets that flush a decoder at the end.
         own = self._needed(packet for packet in self._packets() if packet.stream.index == self.stream.index)
-        thinning, usual = not self._formats & (WITH_BREAKS | WITHOUT_TIMES), self._usual_step()
+        if self._formats & (WITH_BREAKS | WITHOUT_TIMES):
+            for packet in own:
+                self._damage.fed(self._time_of(packet))
+                yield packet
+            return
         for packet, t, following in followed(own, self._time_of):
-            needless = False
-            if not self._none_yet and t is not None and following is not None:
-                needless = thinning and not may_be_sampled(t, following, self._fps)
-                if 0 < 1.5 * usual < following - t:
-                    self._damage.hole(t + usual)
+            needless = not (self._none_yet or t is None or following is None) and not may_be_sampled(
+                t, following, self._fps
+            )
             self.stream.codec_context.skip_frame = "NONREF" if needless else "DEFAULT"
             if not needless:
-                self._damage.fed(t, packet.is_keyframe)
+                self._damage.fed(t)
             yield packet
 
     def _needed(self, packets: "Iterator[Packet[Stream]]") -> "Iterator[Packet[Stream]]":
@@ -240,6 +260,13 @@ class RecordedVideo:
                 self._damage.at(gap)
             self._clock.sound_end = self._stored.sound_end
             yield packet
+
+    def _unit_of(self, picture: av.VideoFrame) -> Fraction:
+        return picture.time_base or self.stream.time_base or Fraction(0)
+
+    def _stamp_of_picture(self, picture: av.VideoFrame) -> float | None:
+        """The stamp of the packet of a picture, rounded as by `_stamp_of`, so that the two are equal."""
+        return None if picture.pts is None else float(picture.pts * self._unit_of(picture))
 
     def _time_of(self, packet: "Packet[Stream]") -> float | None:
         """When a packet's picture is displayed, or decoded if the file does not say it; None if it says neither."""

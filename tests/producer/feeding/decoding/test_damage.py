@@ -57,27 +57,6 @@ def test_a_packet_without_a_picture_is_normal_if_it_leaves_no_hole() -> None:
     assert marks("KP    PPPK", fed=False) == ("..    ....", []), "nothing was stored for this time"
 
 
-def test_a_complaint_of_the_decoder_counts_only_after_a_hole_in_the_same_group() -> None:
-    def found(complaint: int, holes: tuple[int, ...]) -> str:
-        damage = Damage()
-        marks = ""
-        for number in range(10):
-            if number in holes:
-                damage.hole(number * STEP)
-                continue
-            damage.fed(number * STEP, key=number in (0, 6))
-            if number == complaint:
-                damage.complaint(number * STEP)
-            marks += "#" if damage.displayed(number * STEP, number in (0, 6), corrupt=False, usual=STEP)[1] else "."
-        return marks
-
-    assert found(complaint=3, holes=()) == ".........."
-    assert found(complaint=3, holes=(2,)) == "..###...."
-    assert found(complaint=4, holes=(2,)) == "...##...."
-    assert found(complaint=1, holes=(2,)) == "........."
-    assert found(complaint=7, holes=(2,)) == "........."
-
-
 def test_damage_at_an_unknown_time_begins_at_once() -> None:
     damage = Damage()
     damage.at(None)
