@@ -254,7 +254,8 @@ def test_pictures_that_depend_on_left_out_packets_are_damaged(tmp_path: Path, na
     copied(whole, tmp_path / name, lambda _: next(number) not in range(60, 85))
     assert not any(frame.damaged for frame in feed_of(whole)[1])
     damaged = [frame.frame for frame in feed_of(tmp_path / name)[1] if frame.damaged]
-    assert {6, 7} <= set(damaged) <= {5, 6, 7, 8}
+    # In H.265 only packets that are there and give no picture are known to be lost. They begin at 3.4 s.
+    assert ({7} if codec == "libx265" else {6, 7}) <= set(damaged) <= {5, 6, 7, 8}
 
 
 def test_a_gap_in_sound_and_pictures_is_damage(tmp_path: Path) -> None:
