@@ -171,6 +171,19 @@ def test_events_are_served_page_by_page_as_published(site: str, client: redis.Re
         ("l/class/events?since=99999999999999999999", 400, "is not a position"),
         ("l/class/events?limit=0", 400, "limit '0' is not a number from 1 to 10000"),
         ("l/class/events?limit=1e9", 400, "limit '1e9'"),
+        *(
+            (
+                f"l/class/events?limit={wrong}",
+                400,
+                "is not a number from 1 to 10000, in digits, without a 0 before them",
+            )
+            for wrong in ("0000000019999999", "10001", "010", "", "-1", "+1", "1_0", "1.0", "٣", "%201", "9" * 5000)
+        ),
+        ("l/class/events?limit=5&limit=6", 400, "limit is given 2 times; give it once"),
+        ("l/class/events?since=00-0", 400, "'00-0' is not a position"),
+        ("l/class/events?since=", 400, "'' is not a position"),
+        ("l/class/events?since=0&since=1", 400, "since is given 2 times"),
+        ("../../lectures/l/stream?since=a&since=b", 400, "since is given 2 times"),
     ],
 )
 def test_a_wrong_address_is_answered_in_one_line(
