@@ -138,8 +138,8 @@ def coverage(content: Content) -> list[str]:
     away_after = away_after_s(content.lecture.info.fps)
     columns = (
         "“Seen” is the share of these frames in which the participant was found and tracked. “Away” counts how "
-        f"often the participant was not seen for more than {away_after:g} s between the "
-        "first and the last time. A face that is turned aside or covered counts as away too. Not being in the picture does not mean not "
+        f"often the participant was not seen for more than {away_after:g} s between the first and the last time. A "
+        "face that is turned aside or covered counts as away too. Not being in the picture does not mean not "
         "being in the lecture."
     )
     return [words, columns]

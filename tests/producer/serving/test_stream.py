@@ -15,6 +15,7 @@ import redis
 
 from producer.embedded.server import private_redis
 from producer.reading.lectures import forget
+from producer.serving.connections import SHARE
 from producer.serving.stream import MAX_STREAMS
 from tests.conftest import running_redis
 from tests.processes import eventually
@@ -185,11 +186,17 @@ def test_a_channel_is_streamed_event_by_event_and_resumed_exactly(site: str, cli
 def test_the_number_of_streams_is_limited_and_closed_ones_free_their_place(site: str, client: redis.Redis) -> None:
     begin(client, "l")
     with ExitStack() as all_of_them:
-        for _ in range(MAX_STREAMS):
+        for _ in range(int(SHARE * MAX_STREAMS)):
             all_of_them.enter_context(listening(f"{site}/lectures/l/stream"))
         refused = httpx.get(f"{site}/lectures/l/stream")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
         assert httpx.get(f"{site}/lectures/l").status_code == 200, "all else is served"
+        elsewhere = httpx.HTTPTransport(local_address="127.0.0.2")
+        with (
+            httpx.Client(transport=elsewhere, timeout=30) as other,
+            other.stream("GET", f"{site}/lectures/l/stream") as answer,
+        ):
+            assert answer.status_code == 200, "another address has its places"
 
     def served() -> bool:
         with httpx.stream("GET", f"{site}/lectures/l/stream") as answer:
