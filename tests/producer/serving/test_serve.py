@@ -27,13 +27,13 @@ def guarded(redis_server: str) -> Iterator[str]:
 
 
 def get(address: str, **headers: str) -> httpx.Response:
-    return httpx.get(address, headers={name.replace("_", "-"): value for name, value in headers.items()}, timeout=30)
+    return httpx.get(address, headers={name.replace("_", "-"): value for name, value in headers.items()}, timeout=60)
 
 
 def raw(address: str, request: str) -> bytes:
     """The answer to `request`, sent as it is."""
     parts = urlsplit(address)
-    with socket.create_connection((parts.hostname, parts.port or 80), timeout=10) as connection:
+    with socket.create_connection((parts.hostname, parts.port or 80), timeout=60) as connection:
         connection.sendall(request.encode())
         answer = b""
         while some := connection.recv(65536):
@@ -59,13 +59,13 @@ def test_every_answer_has_the_security_headers_and_no_inline_script_or_style(sit
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
 def test_every_method_but_get_and_head_is_refused(site: str, method: str) -> None:
-    answer = httpx.request(method, f"{site}/api/lectures")
+    answer = httpx.request(method, f"{site}/api/lectures", timeout=60)
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
 def test_head_requests_are_answered_without_a_body(site: str) -> None:
     for path in ("/", "/api/lectures", "/lectures/l/stream"):
-        answer = httpx.head(site + path, timeout=10)
+        answer = httpx.head(site + path, timeout=60)
         assert (answer.status_code, answer.content) == (200, b"")
 
 
@@ -111,7 +111,7 @@ def test_a_browser_sends_the_token_once_and_then_a_cookie_and_a_program_a_header
     base, _, query = guarded.partition("?")
     token = query.removeprefix("token=")
     assert len(token) >= 43, "256 bits"
-    with httpx.Client(timeout=10) as browser:
+    with httpx.Client(timeout=60) as browser:
         welcome = browser.get(f"{base}lectures/l?{query}&since=1")
         cookie = welcome.headers["set-cookie"]
         assert "httponly" in cookie.lower()
@@ -199,7 +199,7 @@ def test_a_server_of_one_lecture_shows_no_other(redis_url: str, client: redis.Re
     write(client, "mine", [["p01"]])
     write(client, "other", [["p01"]])
     with serving(redis_url, "mine") as address:
-        home = httpx.get(address, follow_redirects=False)
+        home = httpx.get(address, follow_redirects=False, timeout=60)
         assert home.headers["location"] == "/lectures/mine"
         assert [each["id"] for each in get(f"{address}api/lectures").json()["lectures"]] == ["mine"]
         other = ("lectures/other", "api/lectures/other", "api/lectures/other/class/events", "lectures/other/stream")
