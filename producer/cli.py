@@ -29,7 +29,7 @@ from producer.reading.analysis.names import RosterRefused
 from producer.reading.export import ExportRefused
 from producer.reading.follow import ParticipantUnknown
 from producer.reading.lectures import LectureFed, LectureForgotten, LectureUnknown
-from producer.saying import discard_output, say
+from producer.saying import say
 from producer.stopping import exit_code
 from worker.contract.command_line import Command, Version, run
 from worker.contract.connection import RedisUnusable
@@ -66,12 +66,7 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-            return result
-        except BrokenPipeError:  # the reader of the output has left
-            discard_output()
-            raise typer.Exit(exit_code(signal.SIGPIPE)) from None
+            return super().invoke(ctx)
         except WorkersEnded as failure:
             say(failure)
             raise typer.Exit(2 if failure.refused else 1) from None

@@ -20,16 +20,18 @@ from producer.listening import workers_listen
 from producer.metrics.counters import SOURCE_CONNECTED
 from producer.presentation.clock import clock
 from producer.reading.analysis.damage import DamagedFrames
+from producer.reading.analysis.losses import Kept, loss_line
 from producer.reading.analysis.names import Names, Roster
 from producer.reading.analysis.summary import ledger_line
 from producer.reading.follow import follow
-from producer.reading.lectures import forget
-from producer.saying import discard_output, say
+from producer.reading.lectures import forget, losses_at_end
+from producer.saying import say
 from producer.stopping import Stop, exit_code, stoppable
 from producer.terminal.outputs import JsonLines, Output, Overview
 from producer.terminal.progress import ProgressBar, StatusLine
 from worker.contract.lifetimes import RETENTION_S
 from worker.contract.messages import EndEvent, LectureChoices
+from worker.contract.standard_streams import OutputLost
 
 # Seconds without an event after which the producer checks whether any worker listens.
 CHECK_WORKERS_AFTER_S = 10.0
@@ -65,17 +67,22 @@ def ingest(
     """Feed `source` and show the events. Returns the exit code.
 
     0: the lecture is done. 1: frames failed, more than one of a hundred is damaged, a file is shorter than declared, or
-    a live source was lost. 128 plus the
-    number of a signal: stopped by Ctrl-C (130), by SIGTERM (143), or because nobody reads the output any more (141).
-    `workers` are this command's own; None if others do the work. Raises LectureExists, LectureNotResumable,
-    LectureGone, LectureForgotten, WorkersEnded, redis.RedisError, and SystemExit at the second Ctrl-C.
+    a live source was lost. 128 plus the number of a signal: stopped by Ctrl-C (130) or SIGTERM (143). `workers` are
+    this command's own; None if others do the work. Raises LectureExists, LectureNotResumable, LectureGone,
+    LectureForgotten, WorkersEnded, redis.RedisError, OutputLost after it has stopped because the output cannot be
+    written, and SystemExit at the second Ctrl-C.
     """
     lecture, feed = _started(settings, source, client)
     names = Names(settings.roster) if settings.roster is not None else None
     SOURCE_CONNECTED.set_function(lambda: not isinstance(source, LiveSource) or source.trouble is None)
+    label = source.label
+    notice = f"{label.shown}: {label.notice}" if label.notice else None
+    if notice:
+        say(notice)
     display: Output = JsonLines(names)
     if not settings.json:
-        display = Overview(lecture, settings.redis, _progress(lecture, source, feed), names, settings.class_only)
+        progress = _progress(lecture, source, feed)
+        display = Overview(lecture, settings.redis, progress, names, settings.class_only, notice)
     try:
         with stoppable() as stop, workers as own, BackgroundFeed(feed, source, stop.event) as background, display:
             ingestion = _Ingestion(client, lecture, source, background, stop, own)
@@ -87,11 +94,18 @@ def ingest(
     except SystemExit:
         say(f"exiting at once; lecture {lecture} is not finished, `producer forget {lecture}` erases it{_hint(source)}")
         raise
-    if not ingestion.unread:
-        display.conclude(end)
+    losses = losses_at_end(client, lecture, ingestion.kept)
+    if ingestion.output_lost is None:
+        display.conclude(end, losses)
+    if losses:
+        say(f"lecture {lecture}: {loss_line(losses)}")
     if ingestion.damaged.count:
-        say(f"{source.label.shown}: {ingestion.damaged.line()}; the file is damaged, or data was lost on the way")
-    return _concluded(source, feed, end, stop)
+        advice = "check its connection" if source.live else "copy or download it again, if you can"
+        say(f"{source.label.shown}: {ingestion.damaged.line()}; {advice}")
+    code = _concluded(source, feed, end, stop)
+    if ingestion.output_lost is not None and stop.signal is None:
+        raise ingestion.output_lost
+    return code
 
 
 def lecture_name(title: str) -> str:
@@ -156,22 +170,23 @@ class _Ingestion:
         self._said_nobody_listens = False
         self._said_no_connection = False
         self._last_event = time.monotonic()
+        self.kept = Kept()
         self.damaged = DamagedFrames()
-        self.unread = False
-        """Whether the reader of standard output has closed it."""
+        self.output_lost: OutputLost | None = None
+        """Why nothing can be written to standard output any more, if so."""
 
     def follow(self, display: Output) -> EndEvent:
-        """Show every event, and return the last one. If nobody reads the output any more, stop feeding."""
+        """Show every event, and return the last one. If the output cannot be written any more, stop feeding."""
         for event in follow(self._client, self._lecture, while_waiting=self._wait):
             self._last_event = time.monotonic()
-            self._check()
+            self.kept.add(event)
             self.damaged.add(event)
-            if not self.unread:
+            self._check()
+            if self.output_lost is None:
                 try:
                     display.show(event)
-                except BrokenPipeError:
-                    discard_output()
-                    self.unread = True
+                except OutputLost as lost:
+                    self.output_lost = lost
                     self._stop.event.set()
             if isinstance(event, EndEvent):
                 return event
@@ -211,7 +226,7 @@ def _concluded(source: Source, feed: Feed, end: EndEvent, stop: Stop) -> int:
         say(f"stopped at {at} after {frames} frames; they are committed to lecture {end.lecture}{_hint(source)}")
         return exit_code(stop.signal or SIGPIPE)
     if source.shortfall is not None:
-        say(f"{source.label.shown}: {source.shortfall}; the rest is in lecture {end.lecture}")
+        say(f"{source.label.shown}: {source.shortfall}; everything else is in lecture {end.lecture}")
     if end.status == "done" and end.reason:
         say(f"lecture {end.lecture}: {end.reason}")
     if end.ledger.failed or end.ledger.dropped:

@@ -191,8 +191,10 @@ def serving(server: socketserver.TCPServer) -> Iterator[int]:
     """The port of this server, which runs in a thread."""
     with server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        yield int(server.server_address[1])
-        server.shutdown()
+        try:
+            yield int(server.server_address[1])
+        finally:
+            server.shutdown()
 
 
 def _end_with_parent() -> None:

@@ -19,7 +19,7 @@ from worker.contract.command_line import Version, print_error
 from worker.contract.command_line import run as run_app
 from worker.contract.connection import RedisUnusable, RetryWhileAway, connect
 from worker.contract.credentials import without_credentials
-from worker.contract.environment import EMBEDDED, METRICS_FOLDER
+from worker.contract.environment import EMBEDDED, METRICS_FOLDER, METRICS_FOLDERS
 from worker.contract.lifetimes import OUTAGE_S
 from worker.perception.manifest import MODELS, ChosenModels, EnsembleMode, ManifestError, load_manifest
 
@@ -68,7 +68,7 @@ def run(
     stop = threading.Event()
     try:
         load_manifest(models, ensemble)
-        client = connect(redis, RetryWhileAway(OUTAGE_S, hurried=stop.is_set))
+        client = connect(redis, RetryWhileAway(OUTAGE_S, hurried=stop.is_set), writing=True)
         _check_rights(client, redis)
     except (ManifestError, RedisUnusable) as refusal:
         raise _failed(refusal, 2) from None
@@ -109,13 +109,19 @@ def _check_rights(client: Redis, url: str) -> None:
 
 
 def _metrics_folder() -> AbstractContextManager[object]:
-    """Inside, this process and its children count in a temporary folder. Embedded workers have no metrics."""
+    """Inside, this process and its children count in a temporary folder, in METRICS_FOLDER if the user has set that.
+
+    A folder of their own, because files of other programs would be counted too. Embedded workers have no metrics.
+    """
+    given = next(filter(None, [os.environ.pop(variable, None) for variable in METRICS_FOLDERS]), None)
     if os.environ.get(EMBEDDED):
         return nullcontext()
     try:
-        folder = tempfile.TemporaryDirectory(prefix="lecturepulse-metrics-")
+        folder = tempfile.TemporaryDirectory(prefix="lecturepulse-metrics-", dir=given)
     except OSError as failure:
-        raise _failed(f"no folder for metrics: {failure}; set TMPDIR to a folder that can be written to", 2) from None
+        where, variable = (f" in {given!r}", METRICS_FOLDER) if given else ("", "TMPDIR")
+        why = f"no folder for metrics{where}: {failure.strerror}; set {variable} to a folder that can be written to"
+        raise _failed(why, 2) from None
     os.environ[METRICS_FOLDER] = folder.name
     return folder
 

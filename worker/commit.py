@@ -16,13 +16,14 @@ from msgspec import structs
 from redis.client import Pipeline
 
 from worker.contract.keys import RUNNING, LectureKeys
-from worker.contract.lecture_hash import DAMAGED, OTHER_MODELS, ledger_from_hashes
+from worker.contract.lecture_hash import ledger_from_hashes
 from worker.contract.limits import MAX_PARTICIPANTS
 from worker.contract.messages import EndEvent, Ending, InFlight, Ledger, ParticipantSpan, encode
+from worker.contract.reasons import DAMAGED, OTHER_MODELS, failed
 from worker.contract.streams import ABANDONED, end_lecture, publish
 from worker.folding.fold import Folded, LectureState, accounts_for, fold
 from worker.metrics.counters import COMMIT_CONFLICTS, count_committed, timed
-from worker.outcome import FOREIGN, Outcome
+from worker.outcome import Outcome
 
 log = structlog.get_logger()
 
@@ -103,7 +104,7 @@ def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
             return False
         chunks, frames = numbers[: len(outcomes)], frames[: len(outcomes)]
         folded = fold(keys.lecture, state, outcomes, frames)
-        first = _first_models(pipe, keys, outcomes)
+        first, noted = _first_models(pipe, keys, outcomes)
         others = _read_by_other_models(outcomes, first)
         if folded.ending is not None:
             ledger = _final_ledger(
@@ -121,9 +122,9 @@ def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
         if folded.ending is not None:
             _end(pipe, keys, folded.ending, folded.state, ledger, now)
         pipe.execute()
-    if others:
+    if others and not noted:
         log.warning("frames read by other models than the lecture's first", models=sorted(others), first=first)
-    count_committed(folded.published, folded.failed, [outcome.taken for outcome in outcomes])
+    count_committed(folded.published, folded.damaged, folded.failed, [outcome.taken for outcome in outcomes])
     if folded.ending is not None:
         remove_from_running(client, keys.lecture)
     return folded.ending is None
@@ -156,8 +157,8 @@ def _outcome(stored: bytes, frames: int) -> Outcome:
     try:
         outcome = msgspec.json.decode(stored, type=Outcome)
     except ValueError:
-        return Outcome(failure=FOREIGN)
-    return outcome if accounts_for(outcome, frames) else Outcome(failure=FOREIGN)
+        return Outcome(failure="foreign")
+    return outcome if accounts_for(outcome, frames) else Outcome(failure="foreign")
 
 
 def _publish_all(pipe: Pipeline, keys: LectureKeys, folded: Folded, known: dict[str, ParticipantSpan]) -> None:
@@ -179,15 +180,18 @@ def _count(pipe: Pipeline, keys: LectureKeys, folded: Folded) -> None:
         pipe.hincrby(keys.info, DAMAGED, folded.damaged)
     for reason, frames in folded.failed.items():
         pipe.hincrby(keys.info, "failed", frames)
-        pipe.hincrby(keys.info, f"failed:{reason}", frames)
+        pipe.hincrby(keys.info, failed(reason), frames)
 
 
-def _first_models(pipe: Pipeline, keys: LectureKeys, outcomes: list[Outcome]) -> str:
-    """The version of the models that read the lecture's first frame; empty if no frame was read yet."""
-    stored = cast(bytes | None, pipe.hget(keys.info, "models"))
+def _first_models(pipe: Pipeline, keys: LectureKeys, outcomes: list[Outcome]) -> tuple[str, bool]:
+    """The version of the models that read the lecture's first frame, and whether others were noted before.
+
+    The version is empty if no frame was read yet.
+    """
+    stored, others = cast(list[bytes | None], pipe.hmget(keys.info, "models", OTHER_MODELS))
     if stored is not None:
-        return stored.decode(errors="replace")
-    return next((outcome.model_version for outcome in outcomes if outcome.model_version), "")
+        return stored.decode(errors="replace"), others is not None
+    return next((outcome.model_version for outcome in outcomes if outcome.model_version), ""), False
 
 
 def _read_by_other_models(outcomes: list[Outcome], first: str) -> Counter[str]:
@@ -210,7 +214,7 @@ def _note_models(pipe: Pipeline, keys: LectureKeys, first: str, others: int) -> 
 def _final_ledger(before: Ledger, folded: Folded, others: int) -> Ledger:
     """The ledger after this transaction. Feeding is over, so nothing else changes it."""
     reasons = Counter(before.reasons)
-    reasons.update({f"failed:{reason}": frames for reason, frames in folded.failed.items()})
+    reasons.update({failed(reason): frames for reason, frames in folded.failed.items()})
     if folded.damaged:
         reasons[DAMAGED] += folded.damaged
     if others:

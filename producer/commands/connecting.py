@@ -16,8 +16,8 @@ class RedisLost(Exception):
 
 
 @contextmanager
-def connected(url: str | None) -> Iterator[tuple[redis.Redis, str]]:
-    """A client of the Redis at `url`, or of the private one, and its URL.
+def connected(url: str | None, writing: bool = False) -> Iterator[tuple[redis.Redis, str]]:
+    """A client of the Redis at `url`, or of the private one, and its URL. `writing` as in `connect`.
 
     A Redis at `url` may be away for OUTAGE_S. The private one is on this machine and keeps everything in memory, so it
     does not come back. Raises RedisLost if Redis is lost inside this context, RedisUnusable if it cannot be used.
@@ -30,7 +30,7 @@ def connected(url: str | None) -> Iterator[tuple[redis.Redis, str]]:
                 raise RedisLost(f"lost the private Redis: {failure}; {last_message()}") from None
         return
     shown = without_credentials(url)
-    with connect(url, RetryWithMessages(shown)) as client:
+    with connect(url, RetryWithMessages(shown), writing) as client:
         try:
             yield client, url
         except redis.exceptions.NoPermissionError as failure:

@@ -7,7 +7,8 @@ import typer
 
 from producer.commands.arguments import LectureArgument, RedisOption, RosterOption
 from producer.commands.connecting import connected
-from producer.reading.export import check_path
+from producer.reading.analysis.losses import loss_line
+from producer.reading.export import ENDINGS, check_path
 from producer.reading.export import export as export_lecture
 from producer.saying import say
 
@@ -16,9 +17,7 @@ def export(
     lecture: LectureArgument,
     output: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", metavar="FILE", show_default=False, help="The file to write: .csv, .parquet or .jsonl."
-        ),
+        typer.Option("--output", "-o", metavar="FILE", show_default=False, help=f"The file to write: {ENDINGS}."),
     ],
     roster: RosterOption = None,
     redis: RedisOption = None,
@@ -26,5 +25,8 @@ def export(
     """Write a lecture to a file: one row per participant and frame, or (.jsonl) the events themselves."""
     check_path(output)
     with connected(redis) as (client, _):
-        if not export_lecture(client, lecture, output, roster):
-            say(f"lecture {lecture} is not over: {output} contains what there is until now")
+        over, losses = export_lecture(client, lecture, output, roster)
+    if not over:
+        say(f"lecture {lecture} is not over: {output} contains what there is until now")
+    if losses:
+        say(f"lecture {lecture}: {loss_line(losses)}")

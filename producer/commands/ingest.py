@@ -77,6 +77,14 @@ def ingest(
             parser=PARTICIPANT_ID, metavar="ID", show_default=False, help="The id of the only person in the recording."
         ),
     ] = None,
+    stream: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|NAME",
+            show_default=False,
+            help="Of several videos in a SOURCE, read number N, or the one with this language or title.",
+        ),
+    ] = None,
     max_bytes: Annotated[
         int, typer.Option(parser=COUNT, metavar="N", help="Bytes of frames that may be in flight.")
     ] = MAX_BYTES,
@@ -142,10 +150,10 @@ def ingest(
         # Nothing is started for a source that cannot be opened. But where to open a resumed one is stored in Redis.
         opened: Source | None = None
         if not resume:
-            opened = stack.enter_context(open_sources(requests, fps, give_up))
-        client, url = stack.enter_context(connected(redis))
+            opened = stack.enter_context(open_sources(requests, fps, give_up, video=stream))
+        client, url = stack.enter_context(connected(redis, writing=True))
         if opened is None:
-            settings, opened = _resumed(settings, requests, client)
+            settings, opened = _resumed(settings, requests, stream, client)
             stack.enter_context(opened)
         count = workers or len(os.sched_getaffinity(0))
         own = Workers(url, count, models) if redis is None else nullcontext()
@@ -154,12 +162,12 @@ def ingest(
 
 
 def _resumed(
-    settings: IngestSettings, requests: Sequence[SourceRequest], client: redis_py.Redis
+    settings: IngestSettings, requests: Sequence[SourceRequest], stream: str | None, client: redis_py.Redis
 ) -> tuple[IngestSettings, Source]:
     """The settings that resume a lecture, and its source, opened at the first frame that was not fed."""
     assert settings.lecture is not None
     interrupted = read_interrupted(client, settings.lecture)
-    source = open_sources(requests, settings.fps, first=interrupted.frames)
+    source = open_sources(requests, settings.fps, first=interrupted.frames, video=stream)
     if source.live:
         source.close()
         raise LectureNotResumable(f"{source.label.shown}: is live; only a recording can be resumed")

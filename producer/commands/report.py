@@ -7,6 +7,7 @@ import typer
 
 from producer.commands.arguments import LectureArgument, RedisOption, RosterOption
 from producer.commands.connecting import connected
+from producer.reading.analysis.losses import loss_line
 from producer.saying import say
 
 
@@ -28,5 +29,8 @@ def report(
 
     check_report_path(output)
     with connected(redis) as (client, _):
-        if not write_report(client, lecture, output, roster, class_only):
-            say(f"lecture {lecture} is not over: {output} shows what there is until now")
+        over, losses = write_report(client, lecture, output, roster, class_only)
+    if not over:
+        say(f"lecture {lecture} is not over: {output} shows what there is until now")
+    if losses:
+        say(f"lecture {lecture}: {loss_line(losses)}")

@@ -10,9 +10,10 @@ import typer
 from producer.commands.arguments import PARTICIPANT_ID, JsonOption, LectureArgument, RedisOption, RosterOption
 from producer.commands.connecting import connected
 from producer.listening import workers_listen
+from producer.reading.analysis.losses import Kept, loss_line
 from producer.reading.analysis.names import Names
 from producer.reading.follow import follow
-from producer.reading.lectures import read_lecture
+from producer.reading.lectures import losses_at_end, read_lecture
 from producer.reading.roster import names_in
 from producer.saying import say
 from producer.terminal.outputs import JsonLines, PlainLines
@@ -32,14 +33,19 @@ def watch(
     """Follow a lecture's events until it ends."""
     with connected(redis) as (client, _):
         names = names_in(client, lecture, roster) if roster is not None else None
+        kept = Kept()
         class_only = read_lecture(client, lecture).info.class_only  # raises before anything is drawn
         waiting = _Waiting(client, lecture)
         if not json and sys.stdout.isatty():
-            _watch_live(client, lecture, participant, from_start, names, waiting)
-            return
-        output = JsonLines(names) if json else PlainLines(names, class_only)
-        for event in follow(client, lecture, participant, from_start, while_waiting=waiting):
-            output.show(event)
+            _watch_live(client, lecture, participant, from_start, names, waiting, kept)
+        else:
+            output = JsonLines(names) if json else PlainLines(names, class_only)
+            for event in follow(client, lecture, participant, from_start, while_waiting=waiting):
+                kept.add(event)
+                output.show(event)
+        losses = losses_at_end(client, lecture, kept) if from_start else []
+    if losses := [each for each in losses if participant in (None, each.participant)]:
+        say(f"lecture {lecture}: {loss_line(losses)}")
 
 
 def _watch_live(
@@ -49,6 +55,7 @@ def _watch_live(
     from_start: bool,
     names: Names | None,
     waiting: Callable[[], None],
+    kept: Kept,
 ) -> None:
     """Follow a lecture as a table that moves."""
     from producer.terminal.live_table import LiveTable  # late: rich is slow to load
@@ -59,6 +66,7 @@ def _watch_live(
 
     with LiveTable(lecture, lambda: read_lecture(client, lecture), names, whole=participant is None) as table:
         for event in follow(client, lecture, participant, from_start, while_waiting=while_waiting):
+            kept.add(event)
             table.show(event)
 
 

@@ -20,7 +20,13 @@ LONGEST_SOCKET_PATH = 100
 
 def data_folder() -> Path:
     """The folder of results, locks and logs; it is made if it does not exist."""
-    folder = user_data_path("lecturepulse")
+    try:
+        folder = user_data_path("lecturepulse")
+    except RuntimeError:  # a user without HOME whom the system does not know, as in a container
+        raise EmbeddedError(
+            "you have no home folder to keep results in; set XDG_DATA_HOME to a folder you can write to, "
+            "or use your own Redis with --redis URL"
+        ) from None
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
@@ -33,18 +39,28 @@ def data_folder() -> Path:
 
 
 def socket_path(folder: Path) -> Path:
-    """The server's socket: in `folder` or, if that path is too long for a socket, in the system's temporary folder.
+    """The server's socket: in `folder` or, if that path cannot be used, in the system's temporary folder.
 
-    Raises EmbeddedError if both paths are too long, because Redis would listen at a shortened path.
+    A path cannot be used if it is too long, because Redis would listen at a shortened path, or if it is not text,
+    because it is part of a URL. Raises EmbeddedError if neither path can be used.
     """
     there = folder / "redis.sock"
-    if len(os.fsencode(there)) <= LONGEST_SOCKET_PATH:
+    if len(os.fsencode(there)) <= LONGEST_SOCKET_PATH and _is_text(there):
         return there
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     elsewhere = _private(Path(tempfile.gettempdir()) / f"lecturepulse-{os.getuid()}-{name}") / "redis.sock"
-    if len(os.fsencode(elsewhere)) > LONGEST_SOCKET_PATH:
-        raise EmbeddedError(f"the path {elsewhere} is too long for a socket; set TMPDIR to a shorter one, such as /tmp")
+    if len(os.fsencode(elsewhere)) > LONGEST_SOCKET_PATH or not _is_text(elsewhere):
+        raise EmbeddedError(
+            f"the path {elsewhere} is too long for a socket, or not text; set TMPDIR to another one, such as /tmp"
+        )
     return elsewhere
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        return bool(str(path).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def last_line(log: Path) -> str:

@@ -24,8 +24,8 @@ from redis.retry import Retry
 
 from producer.embedded.abandoned import stop_abandoned
 from producer.embedded.folder import EmbeddedError, data_folder, last_line, socket_path
-from worker.contract.connection import OLDEST_REDIS
 from worker.contract.keys import CHUNKS, SCAN_STEP
+from worker.contract.server_check import OLDEST_REDIS
 
 # Seconds to load or write results. A slow disk takes some seconds for hundreds of megabytes.
 TIMEOUT_S = 60.0

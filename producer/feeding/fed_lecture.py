@@ -21,9 +21,7 @@ from worker.contract.lecture_hash import LectureFields, as_hash
 from worker.contract.lifetimes import FEEDER_TTL_S, FRAMES_TTL_S
 from worker.contract.messages import Chunk, InFlight, encode
 from worker.contract.queue import enqueue_chunk, frame_queue
-
-DROPPED_OVERLOAD = "dropped:overload"
-"""The field of the lecture's hash that counts frames of a live source for which there was no room in time."""
+from worker.contract.reasons import dropped as dropped_for
 
 # Seconds between two polls of Redis. They grow from the first to the longest, so that many lectures that wait for the
 # same few workers do not keep Redis busy.
@@ -98,7 +96,7 @@ class FedLecture:
             self._must_be_held(pipe)
             pipe.multi()
             fields: LectureFields = {"sampled": sampled, "dropped": dropped}
-            pipe.hset(self.keys.info, mapping={**as_hash(fields), DROPPED_OVERLOAD: dropped})
+            pipe.hset(self.keys.info, mapping={**as_hash(fields), dropped_for("overload"): dropped})
 
         self._when_not_full(lambda: self._client.transaction(account, self.keys.info))
 

@@ -2,6 +2,8 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from worker.contract.reasons import DROPS
+
 PREFIX = "lecturepulse"
 
 FRAMES_SAMPLED = Counter("frames_sampled", "Frames sampled from the source.", namespace=PREFIX)
@@ -20,5 +22,6 @@ PUSH_SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 
-# It starts at zero: a series that appears with its first count never seems to have risen.
-FRAMES_DROPPED.labels("overload")
+# They start at zero: a series that appears with its first count never seems to have risen.
+for _reason in DROPS:
+    FRAMES_DROPPED.labels(_reason)

@@ -12,9 +12,9 @@ from typing import Any, Protocol, cast
 
 import redis
 
-from producer.reading.lectures import LectureForgotten, LectureUnknown
+from producer.reading.lectures import LectureForgotten, LectureUnknown, read_lecture
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import EmotionEvent, EndEvent, Event
+from worker.contract.messages import EmotionEvent, EndEvent, Event, FinalStatus
 from worker.contract.streams import entry_event
 
 # Entries of each stream that are read at once. At most two pages of each participant are in memory.
@@ -79,9 +79,11 @@ def follow(
 def replay(client: redis.Redis, lecture: str) -> Iterator[Event]:
     """The events that `lecture` has now, in the order of `follow`; the last is an EndEvent if the lecture is over."""
     keys = LectureKeys(lecture)
-    if _status(client, keys) is None:
+    status = _status(client, keys)
+    if status is None:
         raise LectureUnknown(lecture)
-    yield from _all_there(_MergedStreams(client, keys))
+    events = _MergedStreams(client, keys)
+    yield from _all_there(events) if status == b"running" else _remainder(client, keys, events)
 
 
 def _status(client: redis.Redis, keys: LectureKeys) -> bytes | None:
@@ -95,14 +97,22 @@ def _participants(client: redis.Redis, keys: LectureKeys) -> list[str]:
 
 def _check_participant(client: redis.Redis, keys: LectureKeys, participant: str) -> None:
     if not client.exists(keys.participant(participant)):
-        known = ", ".join(_participants(client, keys)) or "none"
-        raise ParticipantUnknown(f"lecture {keys.lecture!r} has no participant {participant!r}; it has {known}")
+        known = _participants(client, keys)
+        if participant in known:
+            raise ParticipantUnknown(
+                f"the events of participant {participant!r} of lecture {keys.lecture!r} are lost: their stream was "
+                "evicted, deleted or expired"
+            )
+        names = ", ".join(known) or "none"
+        raise ParticipantUnknown(f"lecture {keys.lecture!r} has no participant {participant!r}; it has {names}")
 
 
 class _Events(Protocol):
     def skip_to_end(self) -> object: ...
 
     def read(self, wait_ms: int | None) -> Iterator[Event]: ...
+
+    def rest(self) -> Iterator[Event]: ...
 
 
 def _remainder(client: redis.Redis, keys: LectureKeys, events: _Events) -> Iterator[Event]:
@@ -111,12 +121,20 @@ def _remainder(client: redis.Redis, keys: LectureKeys, events: _Events) -> Itera
         yield event
         if isinstance(event, EndEvent):
             return
-    # A participant who was never seen has no stream. The class always has one.
+    yield from events.rest()
+    yield _end(client, keys)
+
+
+def _end(client: redis.Redis, keys: LectureKeys) -> EndEvent:
+    """The end of a lecture that is over, from the stream of the class; if that is lost, from the lecture's hash."""
     for _, event in _last_entries(client, keys.class_, 1):
         if isinstance(event, EndEvent):
-            yield event
-            return
-    raise LectureForgotten(keys.lecture)
+            return event
+    try:
+        lecture = read_lecture(client, keys.lecture)
+    except LectureUnknown:
+        raise LectureForgotten(keys.lecture) from None
+    return EndEvent(keys.lecture, cast(FinalStatus, lecture.info.status), lecture.info.reason, lecture.ledger)
 
 
 def _all_there(events: _Events) -> Iterator[Event]:
@@ -150,6 +168,9 @@ class _OneStream:
             for self._position, event in entries:
                 yield event
 
+    def rest(self) -> Iterator[Event]:
+        return iter(())
+
 
 class _MergedStreams:
     """All streams of a lecture as one.
@@ -176,6 +197,11 @@ class _MergedStreams:
         for event in page:
             yield from self._participants.events(up_to=_frame(event))
             yield event
+
+    def rest(self) -> Iterator[Event]:
+        """The participants' events after the last class event. There are some only if class events are lost."""
+        self._participants.read(up_to=sys.maxsize)
+        yield from self._participants.events(up_to=sys.maxsize)
 
 
 def _frame(event: Event) -> int:

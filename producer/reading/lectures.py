@@ -5,6 +5,7 @@ from typing import Any, cast
 import msgspec
 import redis
 
+from producer.reading.analysis.losses import Kept, Loss
 from worker.contract.jobs import chunk_of_job_id
 from worker.contract.keys import LECTURES, NO_SUCH_KEY, RUNNING, SCAN_STEP, LectureKeys, lecture_of_info_key
 from worker.contract.lecture_hash import LectureInfo, ledger_from_hashes
@@ -88,6 +89,14 @@ def participants(client: redis.Redis, name: str) -> dict[str, ParticipantSpan]:
     if not spans and not client.exists(keys.info):
         raise LectureUnknown(name)
     return {key.decode(): msgspec.json.decode(spans[key], type=ParticipantSpan) for key in sorted(spans)}
+
+
+def losses_at_end(client: redis.Redis, name: str, kept: Kept) -> list[Loss]:
+    """What Redis lacks of the events of a lecture that was read up to its end; nothing if it was forgotten since."""
+    try:
+        return kept.losses(name, read_lecture(client, name).info, participants(client, name))
+    except LectureUnknown:
+        return []
 
 
 def forget(client: redis.Redis, name: str) -> None:

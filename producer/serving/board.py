@@ -5,6 +5,7 @@ skip states, the server keeps nothing for single pages, and nothing is counted t
 """
 
 import secrets
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import msgspec
@@ -13,11 +14,22 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from producer.presentation.palette import PLACE_IN_STACK, STACK, STACKED
+from producer.presentation.thresholds import AWAY_S, away_after_s
+from producer.reading.analysis.losses import Kept, loss_line
 from producer.reading.analysis.moments import in_words, moments
 from producer.reading.analysis.names import Names, Roster
 from producer.reading.analysis.timeline import Array, Timeline, TimelineBuilder
 from producer.reading.lectures import Lecture
-from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, EndEvent, Event, Ledger, Scores
+from worker.contract.messages import (
+    EMOTIONS,
+    ClassEvent,
+    EmotionEvent,
+    EndEvent,
+    Event,
+    Ledger,
+    ParticipantSpan,
+    Scores,
+)
 
 Phase = Literal["waiting", "running", "over", "forgotten"]
 
@@ -25,8 +37,9 @@ Phase = Literal["waiting", "running", "over", "forgotten"]
 class Standing(Struct, frozen=True):
     """The lecture as a whole. `connected` is whether Redis answers, `caught_up` whether all events were read.
 
-    `read` counts the frames that were read, `fed` is whether a producer feeds the lecture. `started` and `ended` are in
-    seconds since 1970.
+    `away_after` is the seconds without a sighting after which a participant is away. `read` counts the frames that
+    were read, `fed` is whether a producer feeds the lecture. `started` and `ended` are in seconds since 1970.
+    `missing` says which events Redis lacks.
     """
 
     phase: Phase = "waiting"
@@ -37,10 +50,12 @@ class Standing(Struct, frozen=True):
     reason: str | None = None
     source: str | None = None
     fps: float | None = None
+    away_after: float = AWAY_S
     started: float | None = None
     ended: float | None = None
     fed: bool = False
     ledger: Ledger = Ledger()
+    missing: str = ""
 
 
 class NewestFrame(Struct, frozen=True):
@@ -79,7 +94,10 @@ class ParticipantBin(Struct, frozen=True, array_like=True):
 
 
 class ParticipantPatch(Struct, frozen=True):
-    """A participant's last sighting, number of frames, and changed steps."""
+    """A participant's last sighting, number of frames, and changed steps.
+
+    `missing` says how many of their events Redis lacks. If `frames` is 0 it lacks all, and nothing else is known.
+    """
 
     id: str
     name: str | None
@@ -91,6 +109,7 @@ class ParticipantPatch(Struct, frozen=True):
     valence: float
     arousal: float
     bins: list[ParticipantBin]
+    missing: str
 
 
 class MomentLine(Struct, frozen=True):
@@ -139,6 +158,8 @@ class Board:
         self._read = 0
         self._now: NewestFrame | None = None
         self._latest: dict[str, _Latest] = {}
+        self._kept = Kept()
+        self._missing: dict[str | None, str] = {}
 
     @property
     def edition(self) -> str:
@@ -152,11 +173,24 @@ class Board:
     def begin(self, fps: float) -> None:
         """Start a lecture. Everything that was added before is dropped."""
         self._clear(fps)
-        self._standing = Standing(phase="running", fps=fps)
+        self._standing = Standing(phase="running", fps=fps, away_after=away_after_s(fps))
 
-    def set_standing(self, lecture: Lecture, caught_up: bool) -> None:
-        """Set the standing from the lecture's hash. `caught_up` is whether all its events were added."""
+    def set_standing(
+        self,
+        lecture: Lecture,
+        caught_up: bool,
+        spans: Mapping[str, ParticipantSpan] | None = None,
+        unread: Collection[str] = (),
+    ) -> None:
+        """Set the standing from the lecture's hash. `caught_up` is whether all its events were added.
+
+        `lecture` and `spans`, those of its participants, were read before the events. The events of the participants
+        `unread` are not added.
+        """
         info = lecture.info
+        known = caught_up and spans is not None
+        losses = self._kept.losses(lecture.id, info, spans or {}, unread) if known else []
+        self._missing = {each.participant: each.in_words() for each in losses}
         self._change(
             Standing(
                 phase="running" if info.status == "running" else "over",
@@ -166,10 +200,12 @@ class Board:
                 reason=info.reason,
                 source=info.source,
                 fps=info.fps,
+                away_after=away_after_s(info.fps),
                 started=info.started,
                 ended=info.ended,
                 fed=lecture.fed,
                 ledger=lecture.ledger,
+                missing=loss_line(losses),
             )
         )
 
@@ -179,6 +215,7 @@ class Board:
             return
         self._stale = True
         self._builder.add(event)
+        self._kept.add(event)
         if isinstance(event, ClassEvent):
             self._read += 1
             if self._now is None or event.frame >= self._now.frame:
@@ -227,7 +264,7 @@ class Board:
             length=self._timeline.bins,
             now=self._now,
             bins=self._class_bins(after),
-            participants=[self._participant(each.id, after) for each in self._timeline.participants],
+            participants=[*(self._participant(each.id, after) for each in self._timeline.participants), *self._lost()],
             moments=self._moments,
         )
 
@@ -264,7 +301,7 @@ class Board:
         ]
         return ParticipantPatch(
             id=participant,
-            name=self._names.of(participant) if self._names is not None else None,
+            name=self._name(participant),
             frames=latest.frames,
             first=latest.first,
             last=last.t,
@@ -273,7 +310,19 @@ class Board:
             valence=last.valence,
             arousal=last.arousal,
             bins=bins,
+            missing=self._missing.get(participant, ""),
         )
+
+    def _lost(self) -> list[ParticipantPatch]:
+        """The participants of whom no event is left."""
+        return [
+            ParticipantPatch(each, self._name(each), 0, 0.0, 0.0, "", 0.0, 0.0, 0.0, [], missing)
+            for each, missing in self._missing.items()
+            if each is not None and each not in self._latest
+        ]
+
+    def _name(self, participant: str) -> str | None:
+        return self._names.of(participant) if self._names is not None else None
 
 
 class _Rows(Struct, frozen=True):

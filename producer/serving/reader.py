@@ -8,7 +8,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -19,8 +19,9 @@ from producer.reading.analysis.names import Roster
 from producer.reading.lectures import Lecture, LectureUnknown, read_lecture
 from producer.serving.board import Board
 from producer.serving.entries import START, entries_behind
-from worker.contract.keys import LectureKeys
-from worker.contract.messages import ClassEvent, Event, encode
+from worker.contract.keys import LectureKeys, checked_id
+from worker.contract.limits import MAX_PARTICIPANTS
+from worker.contract.messages import ClassEvent, Event, ParticipantSpan, encode
 
 # Seconds between two polls: of a running lecture, of one that is over or not there yet, and while Redis does not
 # answer. Pages get changes at most every RUNNING_S, because people cannot read faster.
@@ -52,13 +53,16 @@ class _Update(msgspec.Struct):
     """The lecture at the time of a poll (None: there is none), and its new events.
 
     `restarted` means that this is another lecture, or its past has changed; the events are from its beginning. `more`
-    means that Redis has more new events.
+    means that Redis has more new events. `spans` are those of all participants, read before the events. `unread` are
+    the participants that are not shown.
     """
 
     lecture: Lecture | None
     restarted: bool = False
     events: list[Event] = []
     more: bool = False
+    spans: dict[str, ParticipantSpan] = {}
+    unread: list[str] = []
 
 
 class Reader:
@@ -132,7 +136,7 @@ class Reader:
         if now - self._refreshed >= RUNNING_S or not update.more:
             self._refreshed = now
             self.board.refresh()
-            self.board.set_standing(update.lecture, caught_up=not update.more)
+            self.board.set_standing(update.lecture, not update.more, update.spans, update.unread)
         if update.more:
             return 0
         return RUNNING_S if self.board.phase == "running" or update.events else RESTING_S
@@ -148,9 +152,14 @@ class Reader:
             return _Update(None)
         # If there are fewer frames than were read, Redis came back with an older state, and events may come again.
         restarted = lecture.info.started != self._started or lecture.ledger.published < self._read
-        positions = self._streams({} if restarted else self._positions)
+        spans = self._spans()
+        streams = {participant: self._keys.participant(participant) for participant in spans}
+        shown = list(streams.values())[:MAX_SHOWN_PARTICIPANTS]
+        positions = {self._keys.class_: START, **dict.fromkeys(shown, START)}
+        positions |= {} if restarted else self._positions
         count = max(MAX_ENTRIES // len(positions), 1)
-        update = _Update(lecture, restarted)
+        unread = [participant for participant, stream in streams.items() if stream not in positions]
+        update = _Update(lecture, restarted, spans=spans, unread=unread)
         for stream, entries in entries_behind(self._client, positions, count).items():
             update.more = update.more or len(entries) == count
             update.events += [entry.event for entry in entries if entry.event is not None]
@@ -159,13 +168,15 @@ class Reader:
         self._read = (0 if restarted else self._read) + sum(isinstance(event, ClassEvent) for event in update.events)
         return update
 
-    def _streams(self, known: dict[str, str]) -> dict[str, str]:
-        """Stream -> the position up to which it was read, for the class and every participant."""
-        positions = {self._keys.class_: START, **known}
-        participants: Any = self._client.hkeys(self._keys.participants)
-        for participant in sorted(participants)[:MAX_SHOWN_PARTICIPANTS]:
-            positions.setdefault(self._keys.participant(participant.decode()), START)
-        return positions
+    def _spans(self) -> dict[str, ParticipantSpan]:
+        """The participants by id, with their spans. A field that holds no span is a stranger's."""
+        stored: Any = self._client.hgetall(self._keys.participants)
+        spans = {}
+        for participant in sorted(stored)[:MAX_PARTICIPANTS]:
+            with suppress(ValueError):
+                name = checked_id(participant.decode(), "participant id")
+                spans[name] = msgspec.json.decode(stored[participant], type=ParticipantSpan)
+        return spans
 
 
 class Readers:

@@ -43,7 +43,7 @@ NOT_SEEN = "·"
 MIN_CLASS_SHARE = 0.05
 """Smaller shares of the class are not listed."""
 
-# The letter of each emotion, for terminals without colours.
+# The letter of each emotion, for terminals without colours or blocks.
 LETTERS = dict(zip(EMOTIONS, "ADFHSUN", strict=True))
 
 
@@ -55,6 +55,7 @@ class LiveTable:
     ) -> None:
         self._console = Console()
         colours = self._console.color_system is not None and not self._console.no_color
+        colours = colours and self._console.encoding.startswith("utf")  # the blocks are in no other encoding
         self._screen = Screen(lecture, names, colours)
         self._whole = whole
         self._read = read

@@ -2,11 +2,13 @@
 
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 
 from producer.presentation.clock import clock
+from producer.reading.analysis.losses import Loss
 from producer.reading.analysis.names import Names, RosterRefused, encode_named
 from producer.reading.analysis.summary import Summary, ledger_line
 from producer.saying import say
@@ -26,8 +28,8 @@ class Output:
     def show(self, event: Event) -> None:
         raise NotImplementedError
 
-    def conclude(self, end: EndEvent) -> None:
-        """Show the result, after the display has stopped."""
+    def conclude(self, end: EndEvent, losses: Sequence[Loss] = ()) -> None:
+        """Show the result, after the display has stopped. `losses` are the channels with missing events."""
 
 
 class JsonLines(Output):
@@ -68,7 +70,10 @@ class PlainLines(Output):
 
 
 class Overview(Output):
-    """Progress on standard error. At the end, on standard output, a table of the participants and what to do next."""
+    """Progress on standard error. At the end, on standard output, a table of the participants and what to do next.
+
+    If nobody was seen, it repeats `notice`, which may say why: another of several videos was read.
+    """
 
     def __init__(
         self,
@@ -77,9 +82,11 @@ class Overview(Output):
         progress: ProgressBar | StatusLine,
         names: Names | None = None,
         class_only: bool = False,
+        notice: str | None = None,
     ) -> None:
         self._lecture = lecture
         self._class_only = class_only
+        self._notice = notice
         self._redis_option = f" --redis {redis}" if redis else ""
         self._progress = progress
         self._summary = Summary()
@@ -99,29 +106,32 @@ class Overview(Output):
         if isinstance(event, ClassEvent):
             self._progress.advance(event)
 
-    def conclude(self, end: EndEvent) -> None:
+    def conclude(self, end: EndEvent, losses: Sequence[Loss] = ()) -> None:
         from rich.console import Console  # late: rich is slow to load
 
         from producer.terminal.tables import participants_table
 
         if self._class_only:
             typer.echo(self._summary.class_line())
-        elif self._summary.participants:
-            Console().print(participants_table(self._summary, self._names))
+        elif self._summary.participants or any(each.participant for each in losses):
+            Console().print(participants_table(self._summary, self._names, losses))
         else:
             typer.echo("nobody was seen")
+        if self._notice and not self._summary.anybody:
+            typer.echo(self._notice)
         typer.echo(ledger_line(end.ledger))
-        self._check_names()
+        self._check_names(losses)
         program, redis = _program(), self._redis_option
         typer.echo(f"next:  {program} report {self._lecture} -o {self._lecture}.html{redis}")
         typer.echo(f"       {program} watch {self._lecture} --from-start{redis}")
         typer.echo(f"       {program} export {self._lecture} -o {self._lecture}.csv{redis}")
 
-    def _check_names(self) -> None:
+    def _check_names(self, losses: Sequence[Loss]) -> None:
         """Say if the roster does not fit the lecture. The stored results are complete all the same."""
         if self._names is not None:
             try:
-                self._names.check(self._summary.participants)
+                lost = [each.participant for each in losses if each.participant is not None]
+                self._names.check({*self._summary.participants, *lost})
             except RosterRefused as misfit:
                 say(misfit)
 

@@ -1,5 +1,6 @@
 """Tables for a terminal: the lectures in a Redis, and the participants of a lecture."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from rich.table import Table
@@ -7,6 +8,7 @@ from rich.text import Text
 
 from producer.presentation.clock import clock
 from producer.presentation.thresholds import MIN_SHARE
+from producer.reading.analysis.losses import Loss
 from producer.reading.analysis.names import Names
 from producer.reading.analysis.summary import Summary, emotion_shares
 from producer.reading.lectures import Lecture
@@ -28,18 +30,27 @@ def lectures_table(lectures: list[Lecture]) -> Table:
     return table
 
 
-def participants_table(summary: Summary, names: Names | None = None) -> Table:
-    """One row for each participant: id, name (with `names`), first and last time, frames, shares of the emotions."""
+def participants_table(summary: Summary, names: Names | None = None, losses: Sequence[Loss] = ()) -> Table:
+    """One row for each participant: id, name (with `names`), first and last time, frames, shares of the emotions.
+
+    The row of a participant with missing events says so.
+    """
     table = Table("participant", box=None, pad_edge=False)
     if names is not None:
         table.add_column("name")
     for heading in ("seen from", "to", "frames"):
         table.add_column(heading, justify="right")
     table.add_column("displayed expression")
-    for participant, seen in sorted(summary.participants.items()):
+    missing = {each.participant: each.in_words() for each in losses if each.participant is not None}
+    for participant in sorted({*summary.participants, *missing}):
+        name = [] if names is None else [Text(names.of(participant) or "")]  # as text: a name is never markup
+        seen = summary.participants.get(participant)
+        if seen is None:
+            table.add_row(participant, *name, "", "", "", missing[participant])
+            continue
         shares = ", ".join(
             f"{emotion} {share:.0%}" for emotion, share in emotion_shares(seen.emotions) if share > MIN_SHARE
         )
-        name = [] if names is None else [Text(names.of(participant) or "")]  # as text: a name is never markup
+        shares += f" ({missing[participant]})" if participant in missing else ""
         table.add_row(participant, *name, clock(seen.first), clock(seen.last), str(seen.frames), shares)
     return table

@@ -14,7 +14,7 @@ from tests.producer.reading.writing import begin as begin_unfed
 from tests.producer.reading.writing import class_, commit, emotion, end, frame_events
 from tests.producer.serving.server import serving
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import EMOTIONS, ClassEvent
+from worker.contract.messages import EMOTIONS, ClassEvent, ParticipantSpan, encode
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,18 @@ def page(browser: Browser, server: str, client: redis.Redis, errors: list[str]) 
 def begin(client: redis.Redis, lecture: str) -> None:
     """A lecture that a producer feeds."""
     client.set(begin_unfed(client, lecture).feeder, b"1")
+
+
+def test_a_participant_is_away_after_five_seconds_or_two_frames(page: Page, client: redis.Redis) -> None:
+    last = page.locator('[data-participant="p01"] .last')
+    begin(client, "l")
+    client.hset(LectureKeys("l").info, "fps", 0.25)
+    commit(client, "l", frame_events("l", 0, ["p01"]))
+    for frame, said in ((16, "in view"), (24, "away for 0:00:12")):  # these frames are half a second apart
+        commit(client, "l", [class_("l", frame, 0)])
+        expect(page.locator("#status")).to_have_text("running")
+        expect(page.locator("#faces")).to_have_text("0")
+        expect(last).to_have_text(said)
 
 
 def shares(**given: float) -> dict[str, float]:
@@ -100,6 +112,18 @@ def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redi
     expect(page.locator("#now-heading")).to_have_text("The class at the end, 0:00:01")
     expect(page.locator("#moments-note")).to_have_text("None.")
     expect(page.locator("#ledger")).to_contain_text("published")
+    assert errors == []
+
+
+def test_participants_whose_events_are_lost_are_shown_as_lost(
+    page: Page, client: redis.Redis, errors: list[str]
+) -> None:
+    begin(client, "l")
+    client.hset(LectureKeys("l").participants, "p01", encode(ParticipantSpan(0.0, 1.0, 3)))  # its stream is gone
+    commit(client, "l", frame_events("l", 0, ["p02"]))
+    expect(page.locator("#missing")).to_contain_text("p01 (all 3 events lost)")
+    cells = page.locator("tr[data-participant=p01]").locator(".current, .seen")
+    expect(cells).to_have_text(["all 3 events lost", "\N{EN DASH}"])
     assert errors == []
 
 

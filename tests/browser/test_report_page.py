@@ -35,7 +35,7 @@ def file(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with connect(redis_server) as client:
         client.flushall()
         write_scripted(client, scripted_events(4, FRAMES, shows, share=0.86))
-        assert report(client, "l", path, Roster({"p01": NAME}))
+        assert report(client, "l", path, Roster({"p01": NAME})).over
     return path
 
 

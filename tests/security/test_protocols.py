@@ -11,7 +11,8 @@ from pathlib import Path
 import av
 import pytest
 
-from producer.feeding.decoding.container import Unreadable, open_file, open_stream, video_in
+from producer.feeding.decoding.container import Unreadable, open_file, video_in
+from producer.feeding.decoding.decoder import chosen_at
 from producer.feeding.decoding.wire import FileTarget
 from producer.feeding.sources.address import SourceError, address_of
 from tests.producer.feeding.films import film
@@ -68,7 +69,7 @@ def sizes_seen(source: str) -> set[tuple[int, int]]:
             with open(target.path, "rb") as file, open_file(file) as container:
                 seen |= {(frame.width, frame.height) for frame in container.decode(video_in(container))}
         else:
-            with open_stream(target) as container:
+            with chosen_at(target)[0] as container:
                 for frame in container.decode(video_in(container)):
                     seen.add((frame.width, frame.height))
     return seen
@@ -105,6 +106,20 @@ def test_a_served_list_leads_to_no_file_of_this_machine(folder: Path, secret: Pa
     assert all(SECRET not in sizes for sizes in seen.values()), there
 
 
+@pytest.mark.parametrize("way", range(18))
+def test_a_served_manifest_leads_to_no_file_of_this_machine(folder: Path, secret: Path, way: int) -> None:
+    there = ways_to(secret)[way]
+    parts = (
+        f"<BaseURL>{there}</BaseURL>",
+        f'<SegmentTemplate media="{there}" initialization="{there}" duration="2"/>',
+        f'<SegmentList duration="1"><SegmentURL media="good.ts"/><SegmentURL media="{there}"/></SegmentList>',
+    )
+    with served_folder(folder) as url:
+        for number, part in enumerate(parts):
+            (folder / f"{number}.mpd").write_text(DASH.replace("<BaseURL>{there}</BaseURL>", part))
+            assert SECRET not in sizes_seen(f"{url}/{number}.mpd"), part
+
+
 def test_a_list_with_a_forbidden_second_segment_ends_after_the_first(folder: Path, secret: Path) -> None:
     assert sizes_seen(str(secret)) == {SECRET}
     content = f"{HEAD}#EXTINF:2,\ngood.ts\n#EXT-X-DISCONTINUITY\n#EXTINF:2,\nfile://{secret}\n#EXT-X-ENDLIST\n"
@@ -116,8 +131,10 @@ def test_a_list_with_a_forbidden_second_segment_ends_after_the_first(folder: Pat
 def test_a_served_list_connects_to_no_port_of_another_protocol(folder: Path) -> None:
     with witness() as (port, received), served_folder(folder) as url:
         for scheme in ("tcp", "udp", "rtmp", "rtsp", "rtp", "srt", "tls", "ftp", "gopher", "redis", "mmsh", "icecast"):
-            (folder / "l.m3u8").write_text(f"{HEAD}#EXTINF:2,\n{scheme}://127.0.0.1:{port}/x.ts\n#EXT-X-ENDLIST\n")
-            assert sizes_seen(f"{url}/l.m3u8") == set()
+            there = f"{scheme}://127.0.0.1:{port}/x.ts"
+            (folder / "l.m3u8").write_text(f"{HEAD}#EXTINF:2,\n{there}\n#EXT-X-ENDLIST\n")
+            (folder / "l.mpd").write_text(DASH.replace("{there}", there))
+            assert sizes_seen(f"{url}/l.m3u8") == sizes_seen(f"{url}/l.mpd") == set()
     assert received == []
 
 
@@ -145,7 +162,7 @@ def test_lists_of_other_kinds_are_opened_neither_from_a_file_nor_from_the_web(
         assert sizes_seen(str(folder / name)) == set(), "as a file"
         with served_folder(folder) as url:
             seen = sizes_seen(f"{url}/{name}")
-            assert seen == ({GOOD} if name == "list.m3u8" and there == "good.ts" else set())
+            assert seen == ({GOOD} if name in ("list.m3u8", "list.mpd") and there == "good.ts" else set())
 
 
 @contextmanager

@@ -26,6 +26,10 @@ def test_the_help_shows_what_an_option_takes() -> None:
         (["run", "--redis", "redis://h", "--ensemble", "half"], "; see `worker run --help`"),
         (["run", "--redis", "redis://127.0.0.1:1"], "cannot reach Redis at redis://127.0.0.1:1"),
         (["run", "--redis", "redis://127.0.0.1:1", "--models", "/nowhere"], "/nowhere/manifest.json: No such file"),
+        (["run", "--redis", "redis://h/lectures"], "its path is not the number of a database; write /0"),
+        (["run", "--redis", "redis://h?decode_responses=true"], "its option decode_responses is not supported"),
+        (["run", "--redis", "redis://h?ssl_cert_reqs=none"], "its option ssl_cert_reqs is for TLS; write rediss://"),
+        (["run", "--redis", "redis://h?db=two"], "Invalid value for 'db'"),
         (["run", "--redis", "nonsense"], "must specify one of the following schemes"),
     ],
 )

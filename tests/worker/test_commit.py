@@ -7,6 +7,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.faults.proxy import proxied
 from tests.lectures import events_of, ledger_of
@@ -122,6 +123,28 @@ def test_after_a_failed_chunk_the_lecture_continues_and_the_ledger_counts_it(cli
     assert client.hget(keys.info, "status") == b"failed"
 
 
+@pytest.mark.parametrize(("damaged", "status"), [(1, "done"), (2, "failed")])
+def test_damaged_frames_are_marked_and_counted_and_more_than_one_of_a_hundred_fails_the_lecture(
+    client: redis.Redis, damaged: int, status: str
+) -> None:
+    lecture = outcomes(count=50)
+    for number in range(damaged):
+        frames = lecture[number].frames
+        marked = structs.replace(frames[0], stamp=structs.replace(frames[0].stamp, damaged=True))
+        lecture[number] = structs.replace(lecture[number], frames=[marked, *frames[1:]])
+    keys = begin(client, lecture)
+    for number, outcome in enumerate(lecture):
+        store(client, keys, number, outcome)
+    commit(client, "l")
+    *events, end = events_of(client, keys)["class"]
+    assert [e.frame for e in events if isinstance(e, ClassEvent) and e.damaged is True] == [0, 2][:damaged]
+    assert isinstance(end, EndEvent)
+    assert end.status == status
+    assert (end.ledger.published, end.ledger.reasons) == (100, {"published:damaged": damaged})
+    assert ledger_of(client, keys) == end.ledger
+    assert all(e.damaged is not False for e in events if isinstance(e, ClassEvent)), "left out if it is not true"
+
+
 def test_after_the_end_only_results_are_left(client: redis.Redis) -> None:
     lecture = outcomes(count=2)
     keys = begin(client, lecture)
@@ -139,11 +162,11 @@ def test_subscribers_receive_the_events_of_the_stream(client: redis.Redis) -> No
     keys = begin(client, lecture)
     with client.pubsub() as subscriber:
         subscriber.subscribe(keys.participant("p01"))
-        subscriber.get_message(timeout=5)
+        subscriber.get_message(timeout=60)
         for number, outcome in enumerate(lecture):
             store(client, keys, number, outcome)
         commit(client, "l")
-        received = [subscriber.get_message(timeout=5) for _ in range(5)]
+        received = [subscriber.get_message(timeout=60) for _ in range(5)]
     assert [decode_event(m["data"]) for m in received if m] == events_of(client, keys)["participant:p01"]
 
 

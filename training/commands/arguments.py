@@ -48,6 +48,8 @@ def errors_in_one_line(command: str) -> Iterator[None]:
         if missing.name not in ("jax", "keras", "tensorflow", "torch"):
             raise
         print_error(command, f"{missing.name} is not installed; run: pip install 'lecturepulse[training]'")
+    except UnicodeEncodeError as wrong:
+        print_error(command, f"{wrong.object[:100]!r} is not text in this locale; rename it, or set LC_ALL=C.UTF-8")
     else:
         return
     raise typer.Exit(2)

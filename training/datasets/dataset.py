@@ -33,8 +33,13 @@ class LabelledPicture:
     origin: str | None = None
 
     def pixels(self) -> Image | None:
-        """The picture as [height, width, 3] BGR, or None if the file does not decode."""
-        image = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
+        """The picture as [height, width, 3] BGR, or None if the file cannot be read or decoded."""
+        try:
+            # Not imread, which takes names as UTF-8: in another locale it finds no file, or crashes.
+            content = np.fromfile(self.path, np.uint8)
+        except OSError:
+            return None
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
         return None if image is None else np.asarray(image, np.uint8)
 
 

@@ -103,13 +103,13 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]  # Keras come
 
     def _read_history(self) -> list[Epoch]:
         try:
-            with self._history_file.open(newline="") as file:
+            with self._history_file.open(newline="", encoding="utf-8") as file:
                 return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
         except (OSError, ValueError, TypeError) as failure:
             raise RunError(f"{self._history_file}: {failure}; remove {self._run} and fit anew") from None
 
     def _write_history(self, path: Path) -> None:
-        with path.open("w", newline="") as file:
+        with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(self.history[0]))
             writer.writeheader()
             writer.writerows(self.history)

@@ -14,7 +14,7 @@ from training.preparing.cropping import Detector, DetectorName, make_detector
 from training.preparing.face import ExaminedFace, examine
 from training.preparing.layouts import read_source
 from training.preparing.prepared_set import PreparedSet, is_made, read_set, write_set
-from training.preparing.record import Record, Removal, Split
+from training.preparing.record import Record, Removal, Split, path_text
 from training.preparing.selection.duplicates import without_duplicates
 from training.preparing.selection.splits import Balance, capped, class_weights, with_splits
 from training.preparing.threads import THREADS, in_threads
@@ -49,7 +49,7 @@ def prepare(settings: Preparation, out: Path) -> PreparedSet:
     """
     _refuse_out_in_sources(settings, out)
     records, ruled_out = _list_pictures(settings)
-    wanted, fingerprint = msgspec.to_builtins(settings, enc_hook=str), _fingerprint(records, ruled_out)
+    wanted, fingerprint = msgspec.to_builtins(settings, enc_hook=path_text), _fingerprint(records, ruled_out)
     if is_made(out, wanted, fingerprint):
         return read_set(out)
     _refuse_shared_persons(records, settings)

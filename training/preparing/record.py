@@ -1,5 +1,6 @@
 """One labelled picture as its layout lists it, before it is examined, and the reason why a picture is left out."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -77,7 +78,13 @@ def named_folder(root: Path) -> Path:
 
 def origin(path: Path, root: Path) -> str:
     """The path of a picture under `root`, relative to the parent of the `named_folder`; it names no home folder."""
-    return (root.resolve() / path.relative_to(root)).relative_to(named_folder(root).parent).as_posix()
+    named = (root.resolve() / path.relative_to(root)).relative_to(named_folder(root).parent)
+    return path_text(named)
+
+
+def path_text(path: str | Path) -> str:
+    """The path as text, the same in every locale. A byte that is not UTF-8 is replaced."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 def published_split(folder: str) -> Split | None:

@@ -114,7 +114,7 @@ def _row(phase: Phase, model: ModelName, splits: dict[str, Dataset], folder: Pat
     for name in splits.keys() - {"train"}:
         faces = faces_of(read_recipe(tuned), splits[name])
         metrics[name] = measure(predict(tuned, faces), faces.labels)
-    histories = [(run / "history.csv").read_text().splitlines() for run in (folder / "first", tuned)]
+    histories = [(run / "history.csv").read_text(encoding="utf-8").splitlines() for run in (folder / "first", tuned)]
     epochs = sum(len(lines) - 1 for lines in histories)  # without the headings
     return Row(model, phase.reported.get(model), epochs, metrics["validation"], metrics.get("test"))
 

@@ -151,7 +151,7 @@ def _conversions(made: Path, run: Path, models: Path) -> list[list[str]]:
 def _convert(commands: list[list[str]], run: Path, report: Report) -> int:
     """Run each command in a process of its own: conversion needs TensorFlow, the fits may have used another backend."""
     networks = [file_sha256(network_file(run / recipe.model, recipe.model))[:12] for recipe in RECIPES]
-    done = (run / _DONE).read_text().splitlines() if (run / _DONE).is_file() else []
+    done = (run / _DONE).read_text(encoding="utf-8").splitlines() if (run / _DONE).is_file() else []
     for command in commands:
         report(f"training {shlex.join(command)}")
         line = f"{shlex.join(command)}  # {' '.join(networks)}"
@@ -165,5 +165,5 @@ def _convert(commands: list[list[str]], run: Path, report: Report) -> int:
             return status
         done.append(line)
         text = "\n".join(done) + "\n"
-        write_whole(run / _DONE, partial(Path.write_text, data=text))
+        write_whole(run / _DONE, partial(Path.write_text, data=text, encoding="utf-8"))
     return 0

@@ -1,5 +1,6 @@
 """What the command lines of producer, worker and training share: error lines, `--version`, and help."""
 
+import signal
 import sys
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -8,15 +9,27 @@ import typer
 from typer.core import TyperCommand
 
 from worker.contract.credentials import masked
+from worker.contract.standard_streams import OutputLost
 
 # The parent of all usage errors. typer brings its own click since 0.20, so it is not always click.UsageError.
 _UsageError: Any = typer.BadParameter.__base__
 
 
 def run(app: typer.Typer, program: str) -> int:
-    """Run the command line of `program`. Returns its exit code: 2 after a usage error, which is printed as one line."""
+    """Run the command line of `program`. Returns its exit code: 2 after a usage error, which is printed as one line.
+
+    1 if the output cannot be written, 141 (as after SIGPIPE) if its reader has left.
+    """
     try:
-        return app(standalone_mode=False, prog_name=program) or 0
+        try:
+            return app(standalone_mode=False, prog_name=program) or 0
+        finally:
+            sys.stdout.flush()
+    except OutputLost as lost:
+        if lost.reader_left:
+            return 128 + signal.SIGPIPE
+        print_error(program, lost)
+        return 1
     except _UsageError as wrong:
         command = wrong.ctx.command_path if wrong.ctx else program
         print_error(program, f"{wrong.format_message().rstrip('.')}; see `{command} --help`")

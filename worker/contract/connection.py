@@ -1,19 +1,19 @@
 """Connections to Redis: try one out, retry commands while Redis is away, and say how much memory is free."""
 
 import math
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from worker.contract.credentials import UNREADABLE_URL, without_credentials
-
-OLDEST_REDIS = (6, 2)
-"""The oldest server that works. RQ's safe dequeue needs LMOVE, which came with 6.2."""
+from worker.contract.server_check import unusable
 
 CONNECT_TIMEOUT_S = 5.0
 
@@ -29,6 +29,14 @@ LONGEST_PAUSE_S = 2.0
 # pixels. Without it workers could not finish a chunk, and no memory would become free again.
 WORKERS_SHARE = 0.25
 WORKERS_SHARE_MAX = 64 * 2**20
+
+# Options in the query of a Redis URL that are honoured, those of TLS for rediss:// only. redis-py would let all others
+# win over our own settings: answers as text instead of bytes, another protocol, timeouts shorter than our waits.
+URL_OPTIONS = ("db", "username", "password", "client_name", "health_check_interval")
+TLS_OPTIONS = (
+    *("ssl_cert_reqs", "ssl_check_hostname", "ssl_ca_certs", "ssl_ca_path", "ssl_ca_data", "ssl_certfile"),
+    *("ssl_keyfile", "ssl_password", "ssl_min_version", "ssl_ciphers"),
+)
 
 
 class RedisUnusable(Exception):
@@ -94,37 +102,50 @@ def takes_no_writes(failure: BaseException) -> bool:
     return isinstance(failure, redis.OutOfMemoryError | redis.ReadOnlyError) or str(failure).startswith("MISCONF")
 
 
-def connect(url: str, retry: Retry | None = None) -> redis.Redis:
+def connect(url: str, retry: Retry | None = None, writing: bool = False) -> redis.Redis:
     """A connection pool for `url`, after one successful connection.
 
     A command that gets no answer is retried by `retry`, by default for less than a second. Then it raises
     redis.ConnectionError or redis.TimeoutError; both mean that Redis is away.
 
-    Raises RedisUnusable if `url` is not a Redis URL, nothing answers within CONNECT_TIMEOUT_S, the password is wrong,
-    or the server is older than OLDEST_REDIS.
+    Raises RedisUnusable if `url` is not a Redis URL or has an option that is not supported, nothing answers within
+    CONNECT_TIMEOUT_S, the password is wrong, or the server is of a kind that cannot be used (`server_check`). With
+    `writing` it must be able to hold a new lecture.
     """
     shown = without_credentials(url)
     try:
+        _check_options(url)
         # The probe must not hang, so its timeout is short. Its few retries cover a reset connection and a restarted
         # Redis that still loads its files. The pool waits and retries for longer.
         with pool(url, _for_a_moment(redis.ConnectionError), CONNECT_TIMEOUT_S) as probe:
-            version = str(probe.info("server")["redis_version"])
+            info = _info(probe)
         client = pool(url, retry or _for_a_moment(redis.ConnectionError, redis.TimeoutError))
     except ValueError as wrong:
         why = UNREADABLE_URL if shown.endswith("...") else wrong  # the unreadable part may belong to a password
         raise RedisUnusable(f"--redis {shown}: {why}") from None
-    except TypeError:
-        raise RedisUnusable(f"--redis {shown}: its query has an option that redis-py does not know") from None
     except redis.AuthenticationError:
         raise RedisUnusable(f"Redis at {shown} refuses user or password; put the right ones before the host") from None
     except redis.exceptions.NoPermissionError:
         raise RedisUnusable(f"Redis at {shown} does not let this user call INFO; grant it") from None
     except (redis.RedisError, OSError) as failure:
         raise RedisUnusable(f"cannot reach Redis at {shown}: {failure}") from None
-    if tuple(map(int, version.split(".")[:2])) < OLDEST_REDIS:
-        oldest = ".".join(map(str, OLDEST_REDIS))
-        raise RedisUnusable(f"Redis at {shown} is {version}; LecturePulse needs {oldest} or newer")
+    if problem := unusable(info, writing):
+        raise RedisUnusable(f"Redis at {shown} {problem}")
     return client
+
+
+def _info(probe: redis.Redis) -> dict[str, Any]:
+    """The server's answer to INFO. All sections at once, because Redis 6.2 does not take a list of them."""
+    try:
+        return probe.info()
+    except redis.ResponseError as refusal:
+        # A cluster and a Sentinel refuse SELECT, which redis-py sends first if the URL names a database.
+        probe.connection_pool.connection_kwargs["db"] = 0
+        probe.connection_pool.reset()  # its connection has the old arguments
+        info = probe.info()
+        if unusable(info, writing=False):
+            return info
+        raise refusal
 
 
 def pool(
@@ -132,6 +153,18 @@ def pool(
 ) -> redis.Redis:
     """Like `connect`, for a `url` that already worked: nothing is sent to Redis yet. The timeouts are in seconds."""
     return redis.Redis.from_url(url, protocol=2, socket_connect_timeout=connect_s, socket_timeout=answer_s, retry=retry)
+
+
+def _check_options(url: str) -> None:
+    """Raise ValueError if the path or the query of a Redis URL says something that would not be honoured."""
+    parts = urlsplit(url)
+    if parts.scheme in ("redis", "rediss") and not re.fullmatch(r"/?[0-9]*", unquote(parts.path)):
+        raise ValueError("its path is not the number of a database; write /0, or leave it out")
+    for option in parse_qs(parts.query):
+        if option in TLS_OPTIONS and parts.scheme != "rediss":
+            raise ValueError(f"its option {option} is for TLS; write rediss://, or leave it out")
+        if option not in (*URL_OPTIONS, *TLS_OPTIONS):
+            raise ValueError(f"its option {option} is not supported; leave it out")
 
 
 def _for_a_moment(*failures: type[Exception]) -> Retry:

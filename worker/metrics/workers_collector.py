@@ -1,8 +1,8 @@
 """The counters of all processes of a supervisor, added up, including those of dead processes.
 
-In prometheus_client's multiprocess mode every process counts in its own files, named by its pid, in the folder
-METRICS_FOLDER. The counts of dead processes are merged into one set of files. So counters never go down, and the number
-of files does not grow with the number of dead processes.
+In prometheus_client's multiprocess mode every process counts in its own files, named by its pid (see `files`), in the
+folder METRICS_FOLDER. The counts of dead processes are merged into one set of files. So counters never go down, except
+when something removes the files, and the number of files does not grow with the number of dead processes.
 """
 
 import os
@@ -43,7 +43,7 @@ def merge_dead(pid: int) -> None:
     if METRICS_FOLDER not in os.environ:
         return
     with _files:
-        for path in Path(os.environ[METRICS_FOLDER]).glob(f"*_{pid}.db"):
+        for path in Path(os.environ[METRICS_FOLDER]).glob(f"*_{pid}.*.db"):
             kind = path.name.partition("_")[0]
             if kind == "gauge":  # the state of a process, and a dead one has none
                 path.unlink()

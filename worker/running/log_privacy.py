@@ -10,11 +10,15 @@ from typing import Any
 import structlog
 
 from worker.contract.jobs import chunk_of_job_id
+from worker.contract.standard_streams import log_stream
 
 
 def configure_logging() -> None:
     """Set up this process' log, also for RQ and other libraries (warnings and errors only)."""
-    structlog.configure(processors=[_event_without_ids, *structlog.get_config()["processors"]])
+    structlog.configure(
+        processors=[_event_without_ids, *structlog.get_config()["processors"]],
+        logger_factory=structlog.PrintLoggerFactory(log_stream()),
+    )
     handler = logging.StreamHandler()
     handler.setLevel(logging.WARNING)
     handler.addFilter(_remove_ids_from_record)

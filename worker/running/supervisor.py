@@ -77,6 +77,7 @@ class Supervisor:
             for _ in range(self._count):
                 self._start()
             while not stop.wait(timeout=0.2):
+                WORKER_PROCESSES.set(self.processes)  # again and again, in case the files of metrics were removed
                 if self._gone is not None:
                     raise RedisGone(str(self._gone))
                 for name, worker in list(self._running.items()):

@@ -2,6 +2,7 @@
 
 import errno
 import time
+from io import BytesIO
 from typing import BinaryIO
 
 import av
@@ -24,9 +25,21 @@ READ_S = 15.0
 # be at least this long.
 LEAST_RECORDING_S = 1.0
 
+# Only comments come before `<MPD` in a DASH manifest. One with an entry for each second of a day has 4 MiB.
+DASH_HEAD_BYTES = 16 * 2**10
+MAX_DASH_BYTES = 16 * 2**20
+
+# Segments of a DASH manifest may have any name. By default FFmpeg opens only segments with a usual extension, to
+# protect the files of this machine. Here the whitelist of protocols forbids files.
+_ANY_EXTENSION = {"extension_picky": "0", "allowed_extensions": "ALL", "allowed_segment_extensions": "ALL"}
+
 
 class Unreadable(Exception):
     """There is no readable video; the message says why and what to do, without the name of the source."""
+
+
+class UnknownFormat(Unreadable):
+    """The content is in no format that FFmpeg can read and may open."""
 
 
 def open_file(file: BinaryIO) -> InputContainer:
@@ -41,23 +54,42 @@ def open_file(file: BinaryIO) -> InputContainer:
         raise Unreadable(_why_no_file(file, failure)) from None
 
 
-def open_stream(target: StreamTarget) -> InputContainer:
-    """The stream or camera at an address, within OPEN_S and READ_S. Raises Unreadable.
+def open_stream(target: StreamTarget, playlist: bytes | None = None) -> InputContainer:
+    """The stream or camera at an address, or the HLS `playlist` that `dash` made of what is there.
 
-    Whatever the stream asks for, FFmpeg opens only the protocols and formats in the target's options.
+    FFmpeg waits at most OPEN_S to open it, and READ_S for each packet. It opens only the protocols and formats in the
+    target's options, whatever the stream asks for. Raises UnknownFormat, or Unreadable for another reason.
     """
     begun = time.monotonic()
     try:
         return av.open(
-            target.url,
+            target.url if playlist is None else _Nameless(BytesIO(playlist)),
             "r",
-            format=target.format,
-            options=target.options,
+            format=target.format if playlist is None else "hls",
+            options=target.options if playlist is None else {**target.options, **_ANY_EXTENSION},
             timeout=(OPEN_S, READ_S),
             metadata_errors="replace",
         )
     except (av.FFmpegError, OSError) as failure:
-        raise Unreadable(_why_no_stream(target.url, failure, time.monotonic() - begun)) from None
+        error = UnknownFormat if isinstance(failure, av.InvalidDataError) else Unreadable
+        raise error(_why_no_stream(target.url, failure, time.monotonic() - begun)) from None
+
+
+def read_dash(target: StreamTarget) -> bytes | None:
+    """The DASH manifest at an address; None if there is something else. Raises Unreadable."""
+    options = {**target.options, "format_whitelist": "data"}
+    content = b""
+    try:
+        with av.open(target.url, format="data", options=options, timeout=(OPEN_S, READ_S)) as container:
+            for packet in container.demux():
+                content += bytes(packet)
+                if len(content) > DASH_HEAD_BYTES and b"<MPD" not in content[:DASH_HEAD_BYTES]:
+                    return None
+                if len(content) > MAX_DASH_BYTES:
+                    raise Unreadable(f"is a DASH manifest of more than {MAX_DASH_BYTES} bytes; cut it into parts")
+    except (av.FFmpegError, OSError):
+        return None
+    return content if b"<MPD" in content[:DASH_HEAD_BYTES] else None
 
 
 def is_recording(container: InputContainer) -> bool:
@@ -74,8 +106,9 @@ def is_recording(container: InputContainer) -> bool:
 
 
 def video_in(container: InputContainer) -> VideoStream:
-    """The best video stream, ready to be decoded; nothing else is read from the container. Raises Unreadable."""
-    stream = container.streams.best("video")
+    """The video that `choosing` has selected, otherwise FFmpeg's choice, ready to be decoded. Raises Unreadable."""
+    selected = (video for video in container.streams.video if video.discard == Discard.none)
+    stream = next(selected, None) or container.streams.best("video")
     if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
         raise Unreadable("contains no video, only sound or text; give a recording with a picture")
     if stream.codec_context is None:
@@ -116,10 +149,10 @@ class _Nameless:
 
 def _why_no_file(file: BinaryIO, failure: av.FFmpegError) -> str:
     file.seek(0)
-    head = file.read(8)
-    if head[4:] == b"ftyp":
+    head = file.read(1000)
+    if head[4:8] == b"ftyp":
         return "is an unfinished or truncated mp4: its index (moov) is missing; copy or record it again"
-    if head.startswith(b"#EXTM3U"):
+    if head.startswith(b"#EXTM3U") or b"<MPD" in head:
         return "is a playlist, and nothing in it is opened; give the recording that it names, or its URL (https://...)"
     if isinstance(failure, av.InvalidDataError):
         return "is not a readable video; give an mp4, mkv, webm, mov or avi file"

@@ -11,11 +11,22 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import BinaryIO
 
-from msgspec import json
+from av.container import InputContainer
+from msgspec import json, structs
 
-from producer.feeding.decoding.container import Unreadable, is_recording, open_file, open_stream
-from producer.feeding.decoding.jpeg import JpegEncoder
+from producer.feeding.decoding.choosing import Choice, choose_in
+from producer.feeding.decoding.container import (
+    UnknownFormat,
+    Unreadable,
+    is_recording,
+    open_file,
+    open_stream,
+    read_dash,
+)
+from producer.feeding.decoding.dash import as_playlist
+from producer.feeding.decoding.jpeg import LONGEST_SIDE, JpegEncoder
 from producer.feeding.decoding.live_video import LiveVideo
 from producer.feeding.decoding.pacing import paced
 from producer.feeding.decoding.recorded_video import RecordedVideo, needed_from
@@ -29,6 +40,7 @@ from producer.feeding.decoding.wire import (
     Opened,
     Order,
     Sampled,
+    StreamTarget,
 )
 from worker.contract.messages import encode
 
@@ -42,7 +54,9 @@ Send = Callable[[bytes], None]
 
 def main() -> None:
     """Read the order from standard input, decode, answer. When standard input ends, the process ends at once."""
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
+    allowed = [limit for limit in resource.getrlimit(resource.RLIMIT_AS) if limit != resource.RLIM_INFINITY]
+    address_space = min([ADDRESS_SPACE_BYTES, *allowed])  # a limit that the user has set may be lower
+    resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would contain the address, with its password
     order = json.decode(sys.stdin.buffer.readline(), type=Order)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -51,6 +65,9 @@ def main() -> None:
         decode(order, answers.send_bytes)
     except BrokenPipeError:
         return
+    except MemoryError:
+        limit = f"{address_space / 2**30:.1f} GiB of memory, its limit"
+        answers.send_bytes(encode(DecodingFailed(f"decoding needs more than {limit}; convert it to a smaller picture")))
 
 
 def decode(order: Order, send: Send) -> None:
@@ -59,24 +76,57 @@ def decode(order: Order, send: Send) -> None:
     try:
         if isinstance(order.target, FileTarget):
             with Path(os.fsdecode(order.target.path)).open("rb") as file:
-                first_packet = needed_from(open_file(file), order.first / order.fps, alive) if order.first else 0
-                file.seek(0)
-                video = RecordedVideo(open_file(file), order.fps, alive, "the file is damaged", first_packet)
-                _decode_recording(video, order, send)
+                first_packet = 0
+                if order.first:
+                    first_packet = needed_from(_chosen_in(file, order)[0], order.first / order.fps, alive)
+                container, choice = _chosen_in(file, order)
+                video = RecordedVideo(container, order.fps, alive, "the file is damaged", first_packet)
+                size = os.fstat(file.fileno()).st_size
+                _decode_recording(video, choice, order, send, lambda: os.fstat(file.fileno()).st_size > size)
             return
-        container = open_stream(order.target)
-        may_be_recording = order.target.may_be_recording
-        if may_be_recording and is_recording(container):
-            _decode_recording(RecordedVideo(container, order.fps, alive, "the connection was lost"), order, send)
+        container, choice, recording = chosen_at(order.target)
+        if recording:
+            video = RecordedVideo(container, order.fps, alive, "the connection was lost")
+            _decode_recording(video, choice, order, send)
         else:
-            _decode_live(LiveVideo(container, alive, may_be_recording, order.known_key_frames), order, send)
+            live = LiveVideo(container, alive, order.target.may_be_recording, order.known_key_frames)
+            _decode_live(live, choice, order, send)
     except Unreadable as why:
         send(encode(DecodingFailed(str(why))))
     except OSError as failure:
         send(encode(DecodingFailed(f"cannot be read: {failure.strerror}")))
 
 
-def _decode_recording(video: RecordedVideo, order: Order, send: Send) -> None:
+def _chosen_in(file: BinaryIO, order: Order) -> tuple[InputContainer, Choice]:
+    """The recording in an open file, from its start, and the choice of its video. Raises Unreadable."""
+
+    def opened() -> InputContainer:
+        file.seek(0)
+        return open_file(file)
+
+    return choose_in(opened(), order.target.video, LONGEST_SIDE, opened)
+
+
+def chosen_at(target: StreamTarget) -> tuple[InputContainer, Choice, bool]:
+    """The opened address, the choice of its video, and whether it is a recording. Raises Unreadable."""
+    try:
+        container = open_stream(target)
+    except UnknownFormat:
+        manifest = read_dash(target) if target.may_be_recording else None
+        if manifest is None:
+            raise
+        playlist = as_playlist(manifest, target.url, target.video, LONGEST_SIDE)
+        if playlist.file is not None:
+            return open_stream(structs.replace(target, url=playlist.file)), playlist.choice, True
+        return open_stream(target, playlist.text), playlist.choice, True
+    recording = target.may_be_recording and is_recording(container)
+    reopened = (lambda: open_stream(target)) if recording else None
+    return *choose_in(container, target.video, LONGEST_SIDE, reopened), recording
+
+
+def _decode_recording(
+    video: RecordedVideo, choice: Choice, order: Order, send: Send, has_grown: Callable[[], bool] = lambda: False
+) -> None:
     encoder = None
     last = None
     for sample in sampled(video.pictures(), order.fps):
@@ -85,7 +135,9 @@ def _decode_recording(video: RecordedVideo, order: Order, send: Send) -> None:
             encoder = JpegEncoder(video.stream, picture)
             duration = video.duration
             expected = None if duration is None else max(1, sample_count(duration, order.fps) - sample.tick)
-            send(encode(Opened(encoder.width, encoder.height, sample.tick, expected)))
+            notice = choice.notice or video.assumed_rate
+            size, chosen = (encoder.width, encoder.height), (choice.number, choice.usual)
+            send(encode(Opened(*size, sample.tick, expected, False, *chosen, notice)))
         if sample.tick < order.first:
             continue
         jpeg = None if picture is last else encoder.jpeg(picture)
@@ -93,15 +145,17 @@ def _decode_recording(video: RecordedVideo, order: Order, send: Send) -> None:
         if jpeg is not None:
             send(jpeg)
         last = picture
-    send(encode(Ended(video.shortfall())))
+    growing = "the file is still being written; ingest it again when it is complete"
+    send(encode(Ended(growing if has_grown() else video.shortfall())))
 
 
-def _decode_live(video: LiveVideo, order: Order, send: Send) -> None:
+def _decode_live(video: LiveVideo, choice: Choice, order: Order, send: Send) -> None:
     encoder = None
     for sample in paced(video.pictures(), order.fps):
         if encoder is None:
             encoder = JpegEncoder(video.stream, sample.picture)
-            send(encode(Opened(encoder.width, encoder.height, live=True)))
+            size, chosen = (encoder.width, encoder.height), (choice.number, choice.usual)
+            send(encode(Opened(*size, 0, None, True, *chosen, choice.notice)))
         jpeg = encoder.jpeg(sample.picture)
         send(encode(Sampled(sample.tick, sample.t, True, sample.damaged)))
         send(jpeg)

@@ -1,4 +1,4 @@
-"""Decoded pictures become JPEGs, as a player displays them."""
+"""Encode decoded pictures as JPEGs, as a player displays them."""
 
 from fractions import Fraction
 from typing import Any, cast
@@ -29,14 +29,11 @@ class JpegEncoder:
         self.width, self.height = self._displayed(first)[1]
 
     def jpeg(self, picture: av.VideoFrame) -> bytes:
+        """The picture upright, with square pixels, at most LONGEST_SIDE pixels wide and high."""
         orientation, (width, height) = self._displayed(picture)
         shrink = min(1.0, LONGEST_SIDE / max(width, height))
         size = max(1, round(width * shrink)), max(1, round(height * shrink))
-        stored_width, stored_height = reversed(size) if orientation.transposed else size
-        shrinking = stored_width < picture.width and stored_height <= picture.height
-        method = "AREA" if shrinking else None
-        scaled = picture.reformat(stored_width, stored_height, "bgr24", interpolation=method)
-        pixels: cv2.typing.MatLike = scaled.to_ndarray()
+        pixels = _scaled(picture, size[1], size[0]) if orientation.transposed else _scaled(picture, *size)
         if orientation.transposed:
             pixels = cv2.transpose(pixels)
         if orientation.mirrored or orientation.flipped:
@@ -52,9 +49,23 @@ class JpegEncoder:
         return orientation, ((height, width) if orientation.transposed else (width, height))
 
     def _pixel_aspect(self) -> Fraction | None:
-        """The container's word counts before the codec's, until the codec changes its own."""
+        """The container's pixel aspect, until the codec changes its own; then the codec's."""
         codec = self._stream.codec_context.sample_aspect_ratio
         return self._stream.sample_aspect_ratio if codec == self._codec_aspect else codec
+
+
+def _scaled(picture: av.VideoFrame, width: int, height: int) -> cv2.typing.MatLike:
+    """The pixels [height, width, 3] of a picture, one field if it is interlaced, over black if it is transparent."""
+    shrinking = width < picture.width and height <= picture.height
+    if picture.interlaced_frame:
+        # Both fields together show a moving face twice, as a comb.
+        field = picture.reformat(format="bgr24").to_ndarray()[::2]
+        return cv2.resize(field, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+    method = "AREA" if shrinking else None
+    if len(picture.format.components) in (2, 4) or picture.format.has_palette:
+        pixels = picture.reformat(width, height, "bgra", interpolation=method).to_ndarray()
+        return cv2.multiply(pixels[..., :3], cv2.merge([pixels[..., 3]] * 3), scale=1 / 255)
+    return picture.reformat(width, height, "bgr24", interpolation=method).to_ndarray()
 
 
 def _display_matrix(picture: av.VideoFrame) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from fractions import Fraction
 
 import av
 from av.container import InputContainer
@@ -11,20 +12,14 @@ from av.video.stream import VideoStream
 
 from producer.feeding.decoding.container import Unreadable, video_in
 from producer.feeding.decoding.damage import Damage
+from producer.feeding.decoding.extent import TOLERANCE_S, DeclaredExtent, StoredExtent, clearly_before
+from producer.feeding.decoding.h264 import FrameNumbers
 from producer.feeding.decoding.sampling import TimedPicture
 from producer.feeding.decoding.seeking import Stamp, first_needed
 from producer.feeding.decoding.thinning import followed, may_be_sampled
-from producer.feeding.decoding.timing import CLOCK_BACK_S, CLOCK_FORWARD_S, DecodingStamps, PictureClock, StampedPicture
+from producer.feeding.decoding.timing import DecodingStamps, PictureClock, StampedPicture
 from producer.presentation.clock import clock
 from worker.contract.limits import MAX_RECORDING_S
-
-# A recording was cut off if it ends earlier than its header declares, by more than TOLERANCE_S and by more than
-# TOLERANCE_SHARE of its duration. Rounded headers and longer sound tracks differ by less.
-TOLERANCE_S = 1.0
-TOLERANCE_SHARE = 0.02
-
-# Containers whose header declares the whole duration. For others FFmpeg guesses it, in MPEG-TS from the existing data.
-DECLARING = frozenset({"mov", "mp4", "matroska", "webm", "flv", "asf", "hls"})
 
 # Containers whose clock may restart forward, because recordings were joined or broadcast with a break.
 WITH_BREAKS = frozenset({"mpegts", "mpeg", "hls"})
@@ -32,8 +27,16 @@ WITH_BREAKS = frozenset({"mpegts", "mpeg", "hls"})
 # Containers that may store when a picture is decoded, and not when it is displayed.
 WITHOUT_TIMES = frozenset({"avi", "asf", "mxf"})
 
-# Sound has no pauses. So if there is neither sound nor a picture for longer than this, data is missing.
-GAP_S = 1.0
+# Containers in which another stream may take the place of the video later. PyAV 18.1 leaves its packets out. If there
+# is no such stream, the packets that are read reach at least READ_SHARE of the file.
+WITH_NEW_STREAMS = frozenset({"mpegts"})
+READ_SHARE = 0.9
+
+# Codecs whose decoders in FFmpeg do not wait for the first key frame, and show pictures smeared over grey before it.
+SMEARING = frozenset({"mpeg4", "h263", "flv", "msmpeg4", "msmpeg4v2", "wmv1", "wmv2"})
+
+NO_TIMES = 0x80
+"""FFmpeg's AVFMT_NOTIMESTAMPS: a raw stream."""
 
 
 def needed_from(container: InputContainer, t: float, alive: Callable[[], None]) -> int:
@@ -56,10 +59,10 @@ def _stamps(container: InputContainer, stream: VideoStream, alive: Callable[[], 
         alive()
         if packet.size == 0 and packet.dts is None:  # the end
             return
-        tick = float(packet.time_base or 0)
+        unit = float(packet.time_base or 0)
         yield Stamp(
-            None if packet.pts is None else packet.pts * tick,
-            None if packet.dts is None else packet.dts * tick,
+            None if packet.pts is None else packet.pts * unit,
+            None if packet.dts is None else packet.dts * unit,
             packet.is_keyframe,
         )
 
@@ -84,37 +87,37 @@ class RecordedVideo:
         self.stream = video_in(container)
         self._formats = frozenset(self._container.format.name.split(","))
         self._still = any(name.endswith("_pipe") for name in self._formats)
-        # An AVI has no clock. Its first stamp only says how long the decoder reorders pictures.
-        start = None if "avi" in self._formats else container.start_time
-        self._start = None if start is None else start / av.time_base
-        self._clock = PictureClock(self._start, bool(self._formats & WITH_BREAKS), self._end_of_pictures())
+        breaks = bool(self._formats & WITH_BREAKS)
+        self._declared = DeclaredExtent(container, self.stream, self._formats)
+        self._stored = StoredExtent(self.stream, breaks)
+        self._clock = PictureClock(self._declared.start, breaks, self._declared.end_of_pictures)
         self._decoding_stamps = DecodingStamps() if self._formats & WITHOUT_TIMES else None
         self._damage = Damage()
+        context = self.stream.codec_context
+        self._frame_numbers = FrameNumbers(context.extradata or b"") if context.name == "h264" else None
+        self._last_key_frame = 0.0
         self._none_yet = True
-        self._ends: dict[str, float] = {}
-        """When the packets of sound and of video end that were read until now, except the latest of each."""
-        self._latest: dict[str, tuple[float, float]] = {}
-        """When the latest packet of each begins and ends. If the clock is back before it afterwards, it was wrong."""
-        self._wrong_end = 0.0
-        self._sound_ends: dict[int, float] = {}
-        """When each stream of sound ends, by the durations of its packets: their stamps may be wrong."""
-        self._gap: float | None = None
-        """When a gap in the file begins, if the last packet came after one."""
+        self._bytes_read = 0
         self._reading_failed = False
 
     @property
     def duration(self) -> float | None:
-        """Seconds to the end of the last picture; None if the file does not declare it. Exact after the first picture.
+        """Seconds until the last picture ends; None if the file does not declare it. Exact after the first picture.
 
-        If the sound is longer, the last picture is displayed as long.
+        If the sound is clearly longer, the last picture is held until it ends.
         """
         if self._still:
             return 0.0
-        end = self._end_of_pictures()
-        if end is None:
+        end = self._declared.end_of_display
+        return None if end is None else end + self._clock.shift
+
+    @property
+    def assumed_rate(self) -> str | None:
+        """A notice for the user, if neither the file nor the codec says when pictures are displayed."""
+        if not self._container.format.flags & NO_TIMES or self.stream.codec_context.framerate:
             return None
-        sound = max((_declared_end(stream) or 0.0 for stream in self._container.streams.audio), default=0.0)
-        return (sound if sound > end + TOLERANCE_S else end) + self._clock.shift
+        rate = float(self.stream.average_rate or 25)
+        return f"stores no times; {rate:g} pictures per second are assumed; if that is wrong, convert it to mp4 first"
 
     def pictures(self) -> Iterator[TimedPicture[av.VideoFrame]]:
         """The pictures in the order of display. Of lost pictures, the one before them is repeated as a damaged one.
@@ -122,21 +125,24 @@ class RecordedVideo:
         The last picture is held until the sound ends. Raises Unreadable if no picture can be decoded.
         """
         usual = self._usual_step()
-        declared = self.duration if self._formats & DECLARING else None
+        declared = self.duration if self._declared.is_certain else None
         if declared is not None and declared > MAX_RECORDING_S:
             longest = clock(MAX_RECORDING_S)
             raise Unreadable(f"is {clock(declared)} long; the limit of a recording is {longest}; cut it into parts")
         shown: TimedPicture[av.VideoFrame] | None = None
         for timed in self._clock.timed(self._decoded(usual)):
             frame = timed.picture
-            instead_from, damaged = self._damage.displayed(timed.t, frame.key_frame, frame.is_corrupt, usual)
-            if shown is not None and instead_from is not None:
-                yield replace(shown, t=instead_from, damaged=True)
+            stamp = self._stamp_of_picture(frame)
+            if stamp is not None and self._decoding_stamps is None:
+                self._damage.came(stamp + self._clock.shift, timed.t)
+            stands_in_from, damaged = self._damage.displayed(timed.t, frame.key_frame, frame.is_corrupt, usual)
+            if shown is not None and stands_in_from is not None:
+                yield replace(shown, t=stands_in_from, damaged=True)
             shown = replace(timed, damaged=damaged)
             yield shown
         if shown is None:
             raise Unreadable("contains no picture that can be decoded; check whether a player shows it")
-        end, sound_end = self._clock.end, max(self._sound_ends.values(), default=0.0)
+        end, sound_end = self._clock.end, self._clock.sound_end
         if sound_end > end + TOLERANCE_S and not self._damage.lost_at_the_end:
             declared = self.duration or 0.0
             until = declared if abs(declared - sound_end) < TOLERANCE_S else sound_end
@@ -144,15 +150,17 @@ class RecordedVideo:
 
     def shortfall(self) -> str | None:
         """After the last picture: what is missing at the end of the recording, in one line, or None."""
-        reached, packets_end = self._clock.end, max(self._ends.values(), default=0.0)
-        declared_end = self._end_by_header()
-        # A header may declare the largest stamp as the end, although it is wrong.
-        declared_wrong = declared_end is not None and declared_end < self._wrong_end + TOLERANCE_S
-        if declared_end and not declared_wrong and _clearly_before(max(packets_end, reached), declared_end):
-            return f"the file ends at {clock(reached)} of {clock(declared_end)}; the recording was cut off"
+        reached, end = self._clock.end, self._declared.end
+        if end is not None and not self._clock.restarted and self._stored.ends_before(end + self._clock.shift, reached):
+            whole = clock(end + self._clock.shift)
+            return f"the file ends at {clock(reached)} of {whole}; the recording was cut off"
+        if self._formats & WITH_NEW_STREAMS and self._bytes_read < READ_SHARE * self._container.size:
+            return (
+                f"after {clock(reached)} the file continues with another stream, which is not read; convert it to mp4"
+            )
         if self._reading_failed:
             return f"nothing can be read beyond {clock(reached)}; {self._reason}"
-        if self._damage.lost_at_the_end and _clearly_before(reached, self._ends.get("video", 0.0)):
+        if self._damage.lost_at_the_end and clearly_before(reached, self._stored.video_end):
             return f"nothing after {clock(reached)} can be decoded; the file is damaged"
         return None
 
@@ -171,6 +179,7 @@ class RecordedVideo:
                 self._decoding_stamps.fed(stamp)
             if packet.is_corrupt:
                 self._damage.at(t)
+            self._find_lost_before(packet, t)
             try:
                 frames = self.stream.decode(packet)
             except av.FFmpegError:
@@ -179,12 +188,26 @@ class RecordedVideo:
                     self._decoding_stamps.failed(stamp)
                 continue
             for frame in frames:
+                if self._none_yet and not frame.key_frame and self.stream.codec_context.name in SMEARING:
+                    continue
                 self._none_yet = False
-                tick = float(frame.time_base or self.stream.time_base or 0)
-                own = None if frame.pts is None else frame.pts * tick
+                own = self._stamp_of_picture(frame)
                 if self._decoding_stamps is not None:
                     own = self._decoding_stamps.displayed(own, frame.key_frame)
-                yield StampedPicture(own, 0.0 if self._still else frame.duration * tick or usual, frame)
+                yield StampedPicture(
+                    own, 0.0 if self._still else float(frame.duration * self._unit_of(frame)) or usual, frame
+                )
+
+    def _find_lost_before(self, packet: "Packet[Stream]", t: float | None) -> None:
+        if self._frame_numbers is None or packet.size == 0:
+            return
+        if packet is self._resumed_with:
+            self._frame_numbers.restart()
+        if self._frame_numbers.follow(bytes(packet), packet.is_keyframe):
+            # No picture before the last key frame depends on the lost one.
+            self._damage.after(self._last_key_frame)
+        if packet.is_keyframe and t is not None:
+            self._last_key_frame = t
 
     def _thinned(self) -> "Iterator[Packet[Stream]]":
         """The packets of the video stream. For each, the codec is set to skip it if no sample may show it.
@@ -231,81 +254,26 @@ class RecordedVideo:
                 return
             if packet is None:
                 return
-            self._follow(packet)
+            self._bytes_read = max(self._bytes_read, (packet.pos or 0) + packet.size)
+            gap = self._stored.follow(packet, self._clock.shift)
+            if gap is not None:
+                self._damage.at(gap)
+            self._clock.sound_end = self._stored.sound_end
             yield packet
 
-    def _follow(self, packet: "Packet[Stream]") -> None:
-        """Keep account of where sound and video end, and find gaps in the file."""
-        kind, stamp = packet.stream.type, packet.pts if packet.dts is None else packet.dts
-        if kind not in ("audio", "video") or stamp is None:
-            return
-        t, duration = (
-            self._clock.shift + float(stamp * packet.time_base),
-            float((packet.duration or 0) * packet.time_base),
-        )
-        if kind == "audio":
-            self._sound_ends[packet.stream.index] = self._sound_ends.get(packet.stream.index, t) + duration
-        if self._gap is not None:
-            if t > self._gap + GAP_S:  # a second packet agrees
-                self._damage.at(self._gap)
-            self._gap = None
-        elif len(self._ends) == 2:
-            first, last = sorted(self._ends.values())
-            restarted = self._formats & WITH_BREAKS and t > last + CLOCK_FORWARD_S
-            if t > last + GAP_S and first > last - GAP_S and not restarted:
-                self._gap = last
-        if kind in self._latest:
-            latest, end = self._latest[kind]
-            if latest <= t + CLOCK_BACK_S:
-                self._ends[kind] = max(self._ends.get(kind, 0.0), end)
-            else:
-                self._wrong_end = max(self._wrong_end, end)
-        self._latest[kind] = t, t + duration
+    def _unit_of(self, picture: av.VideoFrame) -> Fraction:
+        return picture.time_base or self.stream.time_base or Fraction(0)
+
+    def _stamp_of_picture(self, picture: av.VideoFrame) -> float | None:
+        """The stamp of the packet of a picture, rounded as by `_stamp_of`, so that the two are equal."""
+        return None if picture.pts is None else float(picture.pts * self._unit_of(picture))
 
     def _time_of(self, packet: "Packet[Stream]") -> float | None:
         """When a packet's picture is displayed, or decoded if the file does not say it; None if it says neither."""
         stamp = _stamp_of(packet)
         return None if stamp is None else stamp + self._clock.shift
 
-    def _end_of_pictures(self) -> float | None:
-        """When the pictures end according to the header, by the file's own clock."""
-        end = _declared_end(self.stream)
-        return self._end_of_container() if end is None else end
-
-    def _end_of_container(self) -> float | None:
-        duration, start = self._container.duration, self._start or 0.0
-        if duration is None:
-            return None
-        # If the clock does not start at 0, some programs write its end in place of the duration.
-        length = duration / av.time_base
-        return length if length > start else start + length
-
-    def _end_by_header(self) -> float | None:
-        """When the file ends, if its header declares it for certain."""
-        if "avi" in self._formats:
-            # FFmpeg scales the duration of a truncated AVI to its size, but not the number of frames.
-            rate = self.stream.average_rate
-            return float(self.stream.frames / rate) if self.stream.frames and rate else None
-        if not self._formats & DECLARING or self._clock.restarted:
-            return None
-        # A single wrong stamp makes the duration of the container wrong, but not those of the streams.
-        ends = [_declared_end(stream) for stream in (*self._container.streams.audio, self.stream)]
-        known = [end for end in ends if end is not None]
-        end = max(known) if len(known) == len(ends) else self._end_of_container()
-        return None if end is None else end + self._clock.shift
-
 
 def _stamp_of(packet: "Packet[Stream]") -> float | None:
     stamp = packet.dts if packet.pts is None else packet.pts
     return None if stamp is None or packet.time_base is None else float(stamp * packet.time_base)
-
-
-def _declared_end(stream: Stream) -> float | None:
-    """When a stream ends according to the header, in seconds of the file's clock."""
-    if stream.duration is None or stream.time_base is None:
-        return None
-    return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
-
-
-def _clearly_before(end: float, later: float) -> bool:
-    return later - end > max(TOLERANCE_S, TOLERANCE_SHARE * later)

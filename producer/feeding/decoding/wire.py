@@ -6,22 +6,27 @@ from msgspec import Struct, json
 
 
 class FileTarget(Struct, frozen=True, tag="file"):
-    """A local file. The path is bytes, because a file name need not be text."""
+    """A local file. The path is bytes, because a file name need not be text.
+
+    `video` is the number, language or title of the video that is read, None for the one that a player shows.
+    """
 
     path: bytes
+    video: str | None = None
 
 
 class StreamTarget(Struct, frozen=True, tag="stream"):
     """What FFmpeg opens by an address: a URL or the device of a camera, with its options.
 
     The URL may contain a password, so it is sent in this message and not on the command line. If `may_be_recording`,
-    the server may answer with a finished recording.
+    the server may answer with a finished recording. `video` is as in FileTarget.
     """
 
     url: str
     options: dict[str, str]
     may_be_recording: bool = False
     format: str | None = None
+    video: str | None = None
 
 
 Target = FileTarget | StreamTarget
@@ -45,7 +50,8 @@ class Opened(Struct, frozen=True, tag="opened"):
     """The first picture is decoded. The size is its own, in pixels as displayed.
 
     `first_tick` is that of the first sample, `expected` the number of samples, if the file declares its length. If the
-    source is `live`, pictures that are not read in time are lost.
+    source is `live`, pictures that are not read in time are lost. `video` is the number of the chosen video, None if
+    there is no other; it is `usual` if a player shows it. `notice` is a line for the user about the source.
     """
 
     width: int
@@ -53,6 +59,9 @@ class Opened(Struct, frozen=True, tag="opened"):
     first_tick: int = 0
     expected: int | None = None
     live: bool = False
+    video: int | None = None
+    usual: bool = True
+    notice: str | None = None
 
 
 class DecodingFailed(Struct, frozen=True, tag="failed"):

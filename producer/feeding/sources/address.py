@@ -5,11 +5,13 @@ import re
 import ssl
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from producer.feeding.decoding.wire import FileTarget, StreamTarget, Target
+from msgspec import structs
+
+from producer.feeding.decoding.wire import FileTarget, Opened, StreamTarget, Target
 from worker.contract.credentials import UNREADABLE_URL, without_credentials
 from worker.contract.limits import MAX_RECORDING_BYTES
 
@@ -84,12 +86,14 @@ class SourceError(Exception):
 class SourceLabel:
     """The names of a source: `shown` in messages, `name` in the lecture's hash, `title` as the base of a lecture id.
 
-    `shown` and `name` contain no password and no query, `name` no folder of the user.
+    `shown` and `name` contain no password and no query, `name` no folder of the user. `notice` is a line for the user
+    about an opened source: which of several videos is read, or that its rate is assumed.
     """
 
     shown: str
     name: str
     title: str
+    notice: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -98,20 +102,31 @@ class Address(SourceLabel):
 
     target: Target = field(repr=False)
 
+    def reading(self, opened: Opened) -> "Address":
+        """This address with the video that the decoder has chosen, so that a reconnection reads the same one.
 
-def address_of(source: str) -> Address:
-    """The address that `source` names.
+        If it is not the usual one, its number is in `name`, so that a lecture cannot be resumed with another one.
+        """
+        target = self.target
+        if opened.video is not None:
+            target = structs.replace(target, video=str(opened.video))
+        name = self.name if opened.usual else f"{self.name} (video {opened.video})"
+        return replace(self, name=name, notice=opened.notice, target=target)
+
+
+def address_of(source: str, video: str | None = None) -> Address:
+    """The address that `source` names, of which `video` is to be read (its number, language or title).
 
     Raises SourceError if there is no such file or camera, the protocol is not supported, or the URL is not well formed.
     It does not check whether a stream answers.
     """
     scheme = _SCHEME.match(source)
-    if scheme:
-        return _stream(source, scheme[1].lower())
     path = Path(source)
-    if _is_camera(path):
-        return _camera(path)
-    return _recording(source, path)
+    if scheme:
+        address = _stream(source, scheme[1].lower())
+    else:
+        address = _camera(path) if _is_camera(path) else _recording(source, path)
+    return replace(address, target=structs.replace(address.target, video=video))
 
 
 def _stream(url: str, scheme: str) -> Address:

@@ -21,28 +21,35 @@ FILE_OPENING_S = 10.0
 FILE_SEARCHING_S = 120.0
 
 
-def open_sources(requests: Sequence[SourceRequest], fps: float, give_up_s: float = GIVE_UP_S, first: int = 0) -> Source:
+def open_sources(
+    requests: Sequence[SourceRequest],
+    fps: float,
+    give_up_s: float = GIVE_UP_S,
+    first: int = 0,
+    video: str | None = None,
+) -> Source:
     """Open the requested sources, at least one; several recordings become one source. Arguments as of `open_source`.
 
     Raises SourceError if one of them cannot be opened, or one of several is live.
     """
     if len(requests) == 1:
-        return open_source(requests[0].source, fps, give_up_s, first)
-    opened = _all_opened(requests, fps, first)
+        return open_source(requests[0].source, fps, give_up_s, first, video)
+    opened = _all_opened(requests, fps, first, video)
     if first and any(recording.first_tick for recording in opened.values()):
         # There may be ticks at which no recording has a picture, so frames must be counted from the beginning.
         for recording in opened.values():
             recording.close()
-        return Recordings(_all_opened(requests, fps, 0), skipped=first)
+        return Recordings(_all_opened(requests, fps, 0, video), skipped=first)
     return Recordings(opened, first)
 
 
-def _all_opened(requests: Sequence[SourceRequest], fps: float, first: int) -> dict[str, Recording]:
+def _all_opened(requests: Sequence[SourceRequest], fps: float, first: int, video: str | None) -> dict[str, Recording]:
+    """Participant -> recording. If one cannot be opened, all are closed."""
     opened: dict[str, Recording] = {}
     try:
         for source, participant in requests:
             assert participant is not None, "each of several sources has a name"
-            opened[participant] = _open_recording(source, fps, first)
+            opened[participant] = _open_recording(source, fps, first, video)
     except BaseException:
         for recording in opened.values():
             recording.close()
@@ -50,29 +57,34 @@ def _all_opened(requests: Sequence[SourceRequest], fps: float, first: int) -> di
     return opened
 
 
-def open_source(source: str, fps: float, give_up_s: float = GIVE_UP_S, first: int = 0) -> Recording | LiveSource:
+def open_source(
+    source: str, fps: float, give_up_s: float = GIVE_UP_S, first: int = 0, video: str | None = None
+) -> Recording | LiveSource:
     """Open `source`, a file, URL or camera, and sample it `fps` times per second.
 
     An http:// or https:// URL is a recording if the server declares its length in seconds or bytes. Everything else is
     live, and given up after `give_up_s` seconds without a frame. The frames of a recording start with number `first`.
+    Of several videos, `video` is read (its number, language or title), by default the one that a player shows.
 
-    Raises SourceError if there is no picture within 10 s (a file) or 30 s, ValueError if `fps` is out of range.
+    Raises SourceError if there is no picture within 10 s (a file) or 30 s, or no such video, ValueError if `fps` is out
+    of range.
     """
     checked_fps(fps)
-    address = address_of(source)
+    address = address_of(source, video)
     decoder = DecoderProcess(address.target, fps, first=first)
     try:
         opened = _opened(address, decoder, FILE_SEARCHING_S if first else FILE_OPENING_S)
     except BaseException:
         decoder.close()
         raise
+    address = address.reading(opened)
     if opened.live:
         return LiveSource(address, fps, give_up_s, decoder, opened)
     return Recording(address, decoder, opened, first)
 
 
-def _open_recording(source: str, fps: float, first: int) -> Recording:
-    opened = open_source(source, fps, first=first)
+def _open_recording(source: str, fps: float, first: int, video: str | None) -> Recording:
+    opened = open_source(source, fps, first=first, video=video)
     if isinstance(opened, LiveSource):
         opened.close()
         raise SourceError(f"{opened.label.shown}: is live; only recordings can be ingested together")

@@ -2,8 +2,8 @@
 
 import threading
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from producer.feeding.decoding.sampling import Sample
 from producer.feeding.decoding.wire import DecodingFailed, Ended, Opened, Sampled
 from producer.feeding.sources.address import SourceLabel
 from producer.feeding.sources.decoder_process import DecoderGone, DecoderProcess, DecoderSilent
@@ -16,20 +16,11 @@ from worker.contract.limits import MAX_RECORDING_S
 SILENCE_S = 60.0
 
 
-class Shot(NamedTuple):
-    """The picture of a recording at a `tick`, the number of a sample counted from the start of the file."""
-
-    tick: int
-    t: float
-    jpeg: bytes
-    damaged: bool
-
-
 class Recording(Source):
     """An opened recording. `expected` is None if the file does not declare its length.
 
-    If its video starts later than the file, `first_tick` is not 0. It still has no frame before number `first`, if it
-    is resumed there.
+    If its video starts later than the file, `first_tick` is not 0. Frames count from there. If it is resumed, its
+    frames begin with number `first`.
     """
 
     live = False
@@ -49,13 +40,13 @@ class Recording(Source):
         return self._decoder.pid
 
     def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
-        for shot in self.shots(stop):
-            frame = shot.tick - self.first_tick
-            if frame >= self._first:
-                yield SampledFrame(frame, shot.t, shot.jpeg, damaged=shot.damaged)
+        for sample in self.samples(stop):
+            number = sample.tick - self.first_tick
+            if number >= self._first:
+                yield SampledFrame(number, sample.t, sample.picture, damaged=sample.damaged)
 
-    def shots(self, stop: threading.Event) -> Iterator[Shot]:
-        """All pictures, as `frames` has them, by ticks of the file. Call it in place of `frames`."""
+    def samples(self, stop: threading.Event) -> Iterator[Sample[bytes]]:
+        """The JPEGs by ticks, which count from the start of the file. Call either this or `frames`."""
         jpeg = b""
         reached = 0.0
         try:
@@ -70,7 +61,7 @@ class Recording(Source):
                     if message.fresh:
                         jpeg = self._decoder.receive_bytes()
                     reached = message.t
-                    yield Shot(message.tick, message.t, jpeg, message.damaged)
+                    yield Sample(message.tick, message.t, jpeg, message.damaged)
                 if isinstance(message, DecodingFailed):
                     self.shortfall = f"at {clock(reached)} the file {message.reason}"
                     return

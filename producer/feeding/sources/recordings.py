@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from itertools import count
 
+from producer.feeding.decoding.sampling import Sample
 from producer.feeding.sources.address import SourceLabel
 from producer.feeding.sources.frame import SampledFrame
-from producer.feeding.sources.recording import Recording, Shot
+from producer.feeding.sources.recording import Recording
 from producer.feeding.sources.source import Source
 
 
@@ -22,7 +23,7 @@ class Recordings(Source):
     def __init__(self, recordings: Mapping[str, Recording], first: int = 0, skipped: int = 0) -> None:
         """At least one recording, all opened with the same sampling rate.
 
-        The recordings begin with frame number `first`, and this source `skipped` frames later.
+        The recordings were opened at frame number `first`. This source leaves out `skipped` more frames.
         """
         self._recordings = dict(recordings)
         self._first = first
@@ -32,6 +33,7 @@ class Recordings(Source):
             shown=f"{len(opened)} recordings",
             name=", ".join(map(_named, self._recordings, opened)),
             title="-".join(recording.label.title for recording in opened),
+            notice="; ".join(f"{each.label.shown} {each.label.notice}" for each in opened if each.label.notice) or None,
         )
         self.width = opened[0].width
         self.height = opened[0].height
@@ -54,23 +56,23 @@ class Recordings(Source):
         A recording that starts later, ends earlier, or cannot be read any further, has no picture then. No recording is
         decoded further ahead of the others than its decoder's pipe holds.
         """
-        running = {participant: recording.shots(stop) for participant, recording in self._recordings.items()}
-        ahead: dict[str, Shot] = {}
+        running = {participant: recording.samples(stop) for participant, recording in self._recordings.items()}
+        ahead: dict[str, Sample[bytes]] = {}
         for number in count(self._first):
             for participant in running.keys() - ahead.keys():
-                if (shot := next(running[participant], None)) is not None:
-                    ahead[participant] = shot
-            running = {participant: shots for participant, shots in running.items() if participant in ahead}
+                if (sample := next(running[participant], None)) is not None:
+                    ahead[participant] = sample
+            running = {participant: samples for participant, samples in running.items() if participant in ahead}
             if not ahead or stop.is_set():  # it may have been set in the middle of a frame
                 return
-            tick = min(shot.tick for shot in ahead.values())
+            tick = min(sample.tick for sample in ahead.values())
             for participant in running:  # in the order of the recordings
                 if ahead[participant].tick == tick:
-                    shot = ahead.pop(participant)
+                    sample = ahead.pop(participant)
                     if number >= self._first + self._skipped:
                         recording = self._recordings[participant]
                         size = recording.width, recording.height
-                        yield SampledFrame(number, shot.t, shot.jpeg, participant, size, shot.damaged)
+                        yield SampledFrame(number, sample.t, sample.picture, participant, size, sample.damaged)
 
     def close(self) -> None:
         with ExitStack() as closing:

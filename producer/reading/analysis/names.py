@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from producer.reading.analysis.losses import Loss
 from worker.contract.messages import EmotionEvent, Event, encode
 
 Length = Annotated[float, Meta(gt=0)]
@@ -94,7 +95,7 @@ class Names:
         return sorted(participant for participant, tiles in self._main_tiles.items() if tile in tiles)
 
 
-def encode_named(event: Event, names: Names | None) -> bytes:
+def encode_named(event: Event | Loss, names: Names | None) -> bytes:
     """The event's JSON. With `names`, a participant's event has one more field, `name`, which may be null."""
     if names is None or not isinstance(event, EmotionEvent):
         return encode(event)

@@ -37,6 +37,11 @@ class Summary:
             seen.last = event.t
             seen.emotions[event.emotion] += 1
 
+    @property
+    def anybody(self) -> bool:
+        """Whether a face was seen."""
+        return self._class_frames > 0
+
     def class_line(self) -> str:
         """The class in one line: the mean share of each displayed emotion, the largest first."""
         if not self._class_frames:

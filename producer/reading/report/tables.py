@@ -1,6 +1,6 @@
 """The tables of a report: text for every cell."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -10,12 +10,13 @@ import numpy as np
 from producer.presentation.clock import clock
 from producer.presentation.palette import STACK
 from producer.presentation.thresholds import MIN_SHARE
+from producer.reading.analysis.losses import Loss
 from producer.reading.analysis.moments import Moment, in_words
 from producer.reading.analysis.summary import emotion_shares
 from producer.reading.analysis.timeline import ParticipantTimeline, Timeline, strongest
 from producer.reading.lectures import Lecture
 from producer.reading.report.model_tests import ModelTests
-from producer.reading.report.words import span
+from producer.reading.report.words import Content, span
 from worker.contract.messages import EMOTIONS
 
 MAX_PARTS = 12
@@ -33,7 +34,7 @@ def tiles(timeline: Timeline) -> list[dict[str, str]]:
     tiles = [{"label": "length", "value": clock(timeline.seconds), "more": ""}]
     if timeline.participants:
         tiles.append({"label": "participants seen", "value": str(len(timeline.participants)), "more": ""})
-    if timeline.bins:
+    if timeline.analysed:
         faces = f"{timeline.mean_faces:.1f}"
         tiles.append({"label": "faces in view, on average", "value": faces, "more": f"most {timeline.most_faces}"})
     if mean is not None:
@@ -89,22 +90,39 @@ def parts(timeline: Timeline) -> list[str]:
     return [clock(first * timeline.bin_s) for first, _ in _parts(timeline)]
 
 
-def participants(timeline: Timeline, names: Mapping[str, str]) -> list[dict[str, Any]]:
+def participants(timeline: Timeline, names: Mapping[str, str], losses: Sequence[Loss] = ()) -> list[dict[str, Any]]:
     """One row for each participant: when they were seen, and what they displayed in each part of the lecture."""
-    return [_participant(each, timeline, names) for each in timeline.participants]
+    missing = {each.participant: each.in_words() for each in losses}
+    return [_participant(each, timeline, names, missing.get(each.id, "")) for each in timeline.participants]
 
 
-def _participant(person: ParticipantTimeline, timeline: Timeline, names: Mapping[str, str]) -> dict[str, Any]:
-    seen = min(person.frames / timeline.analysed, 1.0) if timeline.analysed else 0.0
+def lost(content: Content) -> list[dict[str, str]]:
+    """One row for each participant of whom no event is left."""
+    return [
+        {"label": _label(each.participant, content.names), "words": each.in_words()}
+        for each in content.losses
+        if each.participant is not None and each.complete
+    ]
+
+
+def _label(participant: str, names: Mapping[str, str]) -> str:
+    return f"{names[participant]} ({participant})" if participant in names else participant
+
+
+def _participant(
+    person: ParticipantTimeline, timeline: Timeline, names: Mapping[str, str], missing: str
+) -> dict[str, Any]:
+    seen = min(person.frames / timeline.analysed, 1.0) if timeline.analysed else None
     shares = emotion_shares(person.emotions)[:MAX_SHARES]
     longest = NOTHING
     if person.longest_gap:
         start, seconds = person.longest_gap
         longest = f"{span(seconds)} from {clock(start)}"
     return {
-        "label": f"{names[person.id]} ({person.id})" if person.id in names else person.id,
-        "seen": f"{seen:.0%}",
-        "percent_seen": round(100 * seen, 1),
+        "label": _label(person.id, names),
+        "missing": missing,
+        "seen": NOTHING if seen is None else f"{seen:.0%}",
+        "percent_seen": round(100 * (seen or 0.0), 1),
         "first": clock(person.first),
         "last": clock(person.last),
         "gaps": person.gaps or NOTHING,

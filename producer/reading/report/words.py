@@ -1,24 +1,27 @@
 """The sentences of a report."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 
 from producer.presentation.clock import clock
-from producer.presentation.thresholds import AWAY_S
+from producer.presentation.thresholds import away_after_s
+from producer.reading.analysis.losses import Loss, loss_line
 from producer.reading.analysis.moments import WINDOWS_S, Moment
 from producer.reading.analysis.timeline import MIN_FOR_MARGIN, Timeline
 from producer.reading.lectures import Lecture
 from producer.reading.report.model_tests import ModelTests
-from worker.contract.messages import Ledger
 
 
 @dataclass(frozen=True)
 class Content:
-    """Everything that a report shows. `names` is participant id -> name; `made` is the time of the report."""
+    """Everything that a report shows. `names` is participant id -> name; `made` is the time of the report.
+
+    `losses` are the channels with missing events.
+    """
 
     lecture: Lecture
     timeline: Timeline
@@ -26,6 +29,15 @@ class Content:
     names: Mapping[str, str]
     tested: ModelTests | None
     made: datetime
+    losses: list[Loss] = field(default_factory=list)
+
+    @property
+    def class_lost(self) -> bool:
+        """Whether no event of the class is left, although there were some."""
+        return any(each.participant is None and each.complete for each in self.losses)
+
+
+CLASS_LOST = "The events of the class are lost"
 
 
 def facts(content: Content) -> dict[str, Any]:
@@ -39,12 +51,19 @@ def facts(content: Content) -> dict[str, Any]:
     return {
         "title": f"Lecture {lecture.id}",
         "subtitle": subtitle,
-        "warning": _warning(content),
+        "warnings": _warnings(content),
         "made": f"Made by LecturePulse on {content.made:%-d %B %Y at %H:%M}. This file needs no network.",
     }
 
 
-def _warning(content: Content) -> str | None:
+def _warnings(content: Content) -> list[str]:
+    warnings = [_unfinished(content)]
+    if content.losses:
+        warnings.append(f"The report is incomplete: {loss_line(content.losses)}.")
+    return list(filter(None, warnings))
+
+
+def _unfinished(content: Content) -> str:
     info = content.lecture.info
     if info.status == "running":
         state = "was abandoned by its producer" if content.lecture.abandoned else "is still running"
@@ -52,7 +71,7 @@ def _warning(content: Content) -> str | None:
     if info.status != "done":
         ended = {"failed": "ended with failures", "stopped": "was stopped before its end"}[info.status]
         return f"This lecture {ended}{f': {info.reason}' if info.reason else ''}."
-    return None
+    return ""
 
 
 def margins(timeline: Timeline) -> str:
@@ -69,6 +88,8 @@ def margins(timeline: Timeline) -> str:
 
 def moments(content: Content) -> str:
     """How moments are found, and what it means if there are none."""
+    if content.class_lost:
+        return f"{CLASS_LOST}, so moments are not known."
     if content.timeline.mean_scores is None:
         return "Nobody was seen, so nothing changed."
     shortest = min(WINDOWS_S)
@@ -88,8 +109,19 @@ def moments(content: Content) -> str:
     return how
 
 
-def coverage(timeline: Timeline, ledger: Ledger) -> list[str]:
+def nothing(content: Content) -> str:
+    """Why there are no charts of the class."""
+    if content.class_lost:
+        return f"{CLASS_LOST}, so there is nothing to show."
+    why = "No face was found in any frame" if content.timeline.analysed else "No frame was analysed"
+    return f"{why}, so there is nothing to show."
+
+
+def coverage(content: Content) -> list[str]:
     """How many frames and faces there were, and the meaning of the table's columns."""
+    timeline, ledger = content.timeline, content.lecture.ledger
+    if content.class_lost:
+        return [f"{CLASS_LOST}, so the number of faces and the share of frames with a participant are not known."]
     if not timeline.bins:
         return ["No frame was analysed."]
     words = f"{timeline.analysed} frames were analysed."
@@ -103,10 +135,11 @@ def coverage(timeline: Timeline, ledger: Ledger) -> list[str]:
     words += f" {lost} more frames were dropped or failed; nothing is known about them." if lost else ""
     if not timeline.participants:
         return [words]
+    away_after = away_after_s(content.lecture.info.fps)
     columns = (
         "“Seen” is the share of these frames in which the participant was found and tracked. “Away” counts how "
-        f"often the participant was not seen for more than {AWAY_S:g} s between the first and the last "
-        "time. A face that is turned aside or covered counts as away too. Not being in the picture does not mean not "
+        f"often the participant was not seen for more than {away_after:g} s between the first and the last time. A "
+        "face that is turned aside or covered counts as away too. Not being in the picture does not mean not "
         "being in the lecture."
     )
     return [words, columns]
@@ -117,7 +150,7 @@ def certainty(content: Content) -> list[str]:
     timeline = content.timeline
     known = timeline.certainty
     versions = ", ".join(f"{version or 'unknown'}" for version, _ in timeline.versions.most_common())
-    words = [] if timeline.bins else ["No frame was analysed, so the models predicted nothing."]
+    words = [] if timeline.bins or content.class_lost else ["No frame was analysed, so the models predicted nothing."]
     if known.sightings:
         words.append(
             f"In {known.sightings} sightings the strongest expression had a share of {known.confidence:.0%} on "
@@ -138,7 +171,7 @@ def certainty(content: Content) -> list[str]:
         words.append("Only one network was used, so there is no second prediction to compare with.")
     if not known.sightings and timeline.mean_scores is not None:
         words.append("The certainty about single faces is not stored for this lecture.")
-    if timeline.bins and content.tested is None:
+    if timeline.versions and content.tested is None:
         words.append(
             f"The models (version {versions}) do not come with this program, so their tests are not known here. Ask "
             "the person who made them."

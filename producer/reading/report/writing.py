@@ -6,12 +6,13 @@ from pathlib import Path
 
 import redis
 
+from producer.reading.analysis.losses import Kept
 from producer.reading.analysis.moments import moments
 from producer.reading.analysis.names import Names, Roster
 from producer.reading.analysis.timeline import TimelineBuilder
-from producer.reading.export import ExportRefused, complete_or_absent
+from producer.reading.export import ExportRefused, Written, complete_or_absent
 from producer.reading.follow import replay
-from producer.reading.lectures import read_lecture
+from producer.reading.lectures import participants, read_lecture
 from producer.reading.report.model_tests import shipped_model_tests
 from producer.reading.report.page import page
 from producer.reading.report.words import Content
@@ -21,8 +22,8 @@ SUFFIXES = (".html", ".htm")
 
 def report(
     client: redis.Redis, lecture: str, path: Path, roster: Roster | None = None, class_only: bool = False
-) -> bool:
-    """Write the report of the events of `lecture` to `path`; whether the lecture is over.
+) -> Written:
+    """Write the report of the events of `lecture` to `path`.
 
     With `class_only` the report has nothing about single participants. The file is written as a whole or not at all,
     and an existing file is never overwritten. Raises ExportRefused if `path` cannot be written, LectureUnknown, and
@@ -34,7 +35,7 @@ def report(
     with complete_or_absent(path) as file:
         content = _content(client, lecture, roster, class_only)
         file.write(page(content, specs(), library()).encode())
-    return content.lecture.info.status != "running"
+    return Written(content.lecture.info.status != "running", content.losses)
 
 
 def check_report_path(path: Path) -> None:
@@ -47,17 +48,21 @@ def check_report_path(path: Path) -> None:
 
 def _content(client: redis.Redis, lecture: str, roster: Roster | None, class_only: bool) -> Content:
     found = read_lecture(client, lecture)
-    builder, names = TimelineBuilder(found.info.fps), Names(roster or Roster())
+    spans = participants(client, lecture)
+    builder, names, kept = TimelineBuilder(found.info.fps), Names(roster or Roster()), Kept()
     for event in replay(client, lecture):
         builder.add(event)
         names.add(event)
+        kept.add(event)
     timeline = builder.timeline()
-    seen = [each.id for each in timeline.participants]
+    losses = kept.losses(lecture, found.info, spans)
+    seen = {*(each.id for each in timeline.participants), *spans}
     if found.info.status != "running":
         names.check(seen)
     known = {each: name for each in seen if (name := names.of(each)) is not None}
     largest = moments(timeline)
     if class_only:
         timeline = replace(timeline, participants=[])
+        losses = [each for each in losses if each.participant is None]
     version = next(iter(timeline.versions)) if len(timeline.versions) == 1 else ""
-    return Content(found, timeline, largest, known, shipped_model_tests(version), datetime.now())
+    return Content(found, timeline, largest, known, shipped_model_tests(version), datetime.now(), losses)

@@ -2,7 +2,7 @@
 
 import { binAt, drawAffect, drawClass, drawStrip, filled, percent } from "./drawing.js";
 
-const { awayAfter, clock, signed } = LecturePulse;
+const { clock, signed } = LecturePulse;
 const RECONNECT_MS = 5000;
 const STRIPS = "The colour shows the displayed expression, and so does the height of the line, in the order of the chart above. A paler colour means a smaller share. Empty: not seen.";
 // For users whose system asks for less motion, charts change at most this often.
@@ -154,6 +154,8 @@ function legendEntry(emotion) {
 }
 
 function showParticipants() {
+  write("missing", view.standing.missing);
+  byId("missing").hidden = !view.standing.missing;
   const participants = [...view.participants.values()];
   byId("participants").hidden = participants.length === 0;
   write("participants-count", participants.length ? `${participants.length}` : "");
@@ -192,19 +194,36 @@ function participantRow(id) {
 }
 
 function showParticipant({ line, strip, cells }, person) {
+  if (person.frames === 0) return showLost({ line, strip, cells }, person);
   const unseen = view.now === null ? 0 : view.now.t - person.last;
-  const away = unseen > awayAfter(view.standing.fps);
+  const away = unseen > view.standing.away_after;
   const gone = away && view.cursor === null;
   line.classList.toggle("away", gone);
-  text(cells.who, person.name ? `${person.name} (${person.id})` : person.id);
+  text(cells.who, label(person));
   const bin = view.cursor === null ? null : person.bins[view.cursor];
   const [emotion, score] = view.cursor === null ? [person.emotion, person.score] : bin ? [view.emotions[bin.emotion], bin.strength] : [null, 0];
   text(cells.current, emotion === null ? "not seen" : `${emotion} ${percent(score)}`);
   cells.current.classList.toggle("swatch", emotion !== null && !gone);
   if (emotion !== null) cells.current.style.setProperty("--colour", `var(--${emotion})`);
-  text(cells.seen, percent(Math.min(1, person.frames / Math.max(1, view.standing.read))));
+  const seen = view.standing.read ? percent(Math.min(1, person.frames / view.standing.read)) : "–";
+  text(cells.seen, person.missing ? `${seen} (${person.missing})` : seen);
   text(cells.last, away ? `away for ${clock(unseen)}` : "in view");
   strip.setAttribute("aria-label", `Displayed from ${clock(person.first)} to ${clock(person.last)}, ${cells.seen.textContent} of all frames`);
+}
+
+/** A participant of whom no event is left in Redis. */
+function showLost({ line, strip, cells }, person) {
+  line.classList.add("away");
+  text(cells.who, label(person));
+  text(cells.current, person.missing);
+  cells.current.classList.remove("swatch");
+  text(cells.seen, "–");
+  text(cells.last, "–");
+  strip.setAttribute("aria-label", person.missing);
+}
+
+function label(person) {
+  return person.name ? `${person.name} (${person.id})` : person.id;
 }
 
 function showMoments() {

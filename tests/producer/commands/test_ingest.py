@@ -15,10 +15,11 @@ from producer.feeding.feed import MAX_BYTES
 from producer.feeding.sources.opening import open_source
 from tests.processes import eventually, json_lines, ran, started
 from tests.producer.committing import committing, work_on
-from tests.producer.feeding.films import as_matroska, cut
+from tests.producer.feeding.films import as_matroska, cut, damage_bits, film
 from tests.producer.reading.writing import begin
 from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
+from worker.contract.messages import ParticipantSpan, encode
 
 
 def test_ingest_prints_every_event_as_json_and_nothing_else(redis_url: str, video: Path) -> None:
@@ -43,6 +44,34 @@ def test_ingest_ends_with_a_table_and_names_a_second_lecture_of_the_same_file(re
     assert "60 frames sampled: 60 published" in out
     assert f"producer watch Vorlesung-Uber-7-2 --from-start --redis {redis_url}" in out
     assert "60/60 frames" in err
+
+
+def test_damaged_pictures_are_reported_in_one_line_and_exit_code_1(redis_url: str, tmp_path: Path) -> None:
+    whole = film(tmp_path / "whole.mp4", pictures=200, noise=60, codec_options={"preset": "ultrafast", "g": "50"})
+    with committing(redis_url):
+        assert ran("ingest", whole, "--redis", redis_url, "--json")[::2] == (0, "")
+        code, out, err = ran("ingest", damage_bits(whole, 0.4), "--redis", redis_url, "--json")
+    printed = json_lines(out)
+    damaged = [each["t"] for each in printed if each["type"] == "class" and each.get("damaged")]
+    assert 1 <= len(damaged) <= 4
+    assert code == 1
+    assert f"the pictures of {len(damaged)} of 16 frames are damaged: " in err
+    assert printed[-1]["status"] == "failed"
+    assert printed[-1]["ledger"]["reasons"] == {"published:damaged": len(damaged)}
+
+
+def test_ingest_shows_a_participant_whose_events_redis_lost(client: redis.Redis, redis_url: str, video: Path) -> None:
+    keys = LectureKeys("l")
+    with started("ingest", video, "--redis", redis_url, "--lecture", "l") as ingest:
+        eventually(lambda: client.exists(keys.in_flight))
+        client.hset(keys.participants, "p07", encode(ParticipantSpan(0.0, 1.0, 9)))  # its stream is gone
+        with committing(redis_url):
+            out, err = ingest.communicate(timeout=100)
+    assert ingest.returncode == 0
+    (row,) = (line for line in out.splitlines() if line.startswith("p07"))
+    assert row.split() == ["p07", "all", "9", "events", "lost"]
+    assert err.splitlines()[-1].startswith("producer: lecture l: events are missing, because streams in Redis were")
+    assert err.splitlines()[-1].endswith("p07 (all 9 events lost)")
 
 
 def test_an_existing_lecture_is_an_error_if_its_id_was_given(redis_url: str, video: Path) -> None:

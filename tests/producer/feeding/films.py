@@ -1,14 +1,16 @@
 """Small films whose pictures show their number, and a function that reads it from a JPEG."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import av
 import cv2
 import numpy as np
 import numpy.typing as npt
+from av.stream import Disposition
 
 BITS = 8
 MILLISECOND = Fraction(1, 1000)
@@ -143,6 +145,15 @@ def cut(path: Path, share: float = 0.5) -> Path:
     return path
 
 
+def damage_bits(path: Path, share: float) -> Path:
+    """Destroy some bytes of the picture data at this share of the file."""
+    data = bytearray(path.read_bytes())
+    at = int(len(data) * share)
+    data[at : at + 40] = bytes(byte ^ 0xA5 for byte in data[at : at + 40])
+    path.write_bytes(data)
+    return path
+
+
 def as_matroska(video: Path, path: Path) -> Path:
     """The same pictures in a container that can be read when it is truncated."""
     with av.open(str(video)) as source, av.open(str(path), "w") as output:
@@ -151,6 +162,34 @@ def as_matroska(video: Path, path: Path) -> Path:
             if packet.dts is not None:
                 packet.stream = stream
                 output.mux(packet)
+    return path
+
+
+class Track(NamedTuple):
+    """A film as one of several videos in a file. `pictures` limits how many of its pictures it has."""
+
+    film: Path
+    title: str = ""
+    language: str = ""
+    disposition: Disposition = Disposition(0)
+    pictures: int = 1 << 30
+
+
+def several(path: Path, *tracks: Track, options: dict[str, str] | None = None) -> Path:
+    """A file with several videos; their packets are in the order of time."""
+    with ExitStack() as stack:
+        output = stack.enter_context(av.open(str(path), "w", options=options or {}))
+        packets = []
+        for track in tracks:
+            source = stack.enter_context(av.open(str(track.film)))
+            stream = output.add_stream_from_template(source.streams.video[0])
+            stream.disposition = track.disposition
+            stream.metadata.update({k: v for k, v in (("title", track.title), ("language", track.language)) if v})
+            own = [packet for packet in source.demux(video=0) if packet.dts is not None][: track.pictures]
+            packets += [(float(packet.dts * packet.time_base), stream, packet) for packet in own]
+        for _, stream, packet in sorted(packets, key=lambda each: each[0]):
+            packet.stream = stream
+            output.mux(packet)
     return path
 
 
@@ -165,6 +204,6 @@ def _mux_silence(output: Any, sound: Any, seconds: float) -> None:
 def _quick(codec: str) -> dict[str, str]:
     return {
         "libx264": {"preset": "ultrafast", "bf": "2"},
-        "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
+        "libx265": {"preset": "ultrafast", "x265-params": "log-level=none:pools=none:frame-threads=1"},
         "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
     }.get(codec, {})

@@ -1,23 +1,29 @@
 """Exports hold the events of the streams, or there is no file."""
 
 import csv
+import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import redis
+from msgspec import structs
 
-from producer.reading.export import COLUMNS, ExportRefused, export
+from producer.reading import export as module
+from producer.reading.analysis.names import Roster
+from producer.reading.export import COLUMNS, ExportRefused, export, plain_text
 from producer.reading.lectures import LectureUnknown
-from tests.producer.reading.writing import begin, commit, frame_events, write
+from tests.producer.reading.writing import begin, commit, emotion, frame_events, write
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import EmotionEvent, decode_event
+from worker.contract.messages import EmotionEvent, ParticipantSpan, decode_event, encode
 
+SPAN = encode(ParticipantSpan(0.0, 1.0, 1))
 PRESENCE = [{"p01"}, {"p01", "p02"}, set(), {"p02"}]
 
 
 def test_jsonl_holds_the_published_events(client: redis.Redis, tmp_path: Path) -> None:
     published = write(client, "l", PRESENCE)
-    assert export(client, "l", tmp_path / "e.jsonl")
+    assert export(client, "l", tmp_path / "e.jsonl").over
     assert [decode_event(line) for line in (tmp_path / "e.jsonl").read_bytes().splitlines()] == published
 
 
@@ -25,8 +31,8 @@ def test_csv_and_parquet_hold_one_row_for_each_sighting(client: redis.Redis, tmp
     from pyarrow import parquet
 
     sightings = [event for event in write(client, "l", PRESENCE) if isinstance(event, EmotionEvent)]
-    assert export(client, "l", tmp_path / "e.csv")
-    assert export(client, "l", tmp_path / "e.parquet")
+    assert export(client, "l", tmp_path / "e.csv").over
+    assert export(client, "l", tmp_path / "e.parquet").over
     with (tmp_path / "e.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     table = parquet.read_table(tmp_path / "e.parquet")
@@ -38,10 +44,98 @@ def test_csv_and_parquet_hold_one_row_for_each_sighting(client: redis.Redis, tmp
     assert {(row["happiness"], row["smoothed_anger"], row["height"]) for row in rows} == {("0.76", "0.04", "40")}
 
 
+def sheet(path: Path) -> list[list[str | float | None]]:
+    """The rows of an Excel file: texts and numbers as what they are. AssertionError if a cell has a formula."""
+    space = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+    with zipfile.ZipFile(path) as book:
+        assert not [name for name in book.namelist() if "sharedStrings" in name and book.getinfo(name).file_size > 500]
+        rows = list(ElementTree.fromstring(book.read("xl/worksheets/sheet1.xml")).iter(f"{space}row"))
+    assert not any(list(row.iter(f"{space}f")) for row in rows)
+
+    def value(cell: ElementTree.Element) -> str | float | None:
+        text = "".join(cell.itertext())
+        return text if cell.get("t") == "inlineStr" else float(text)
+
+    return [[value(cell) for cell in row] for row in rows]
+
+
+def test_an_excel_file_holds_text_and_numbers_and_no_formula(client: redis.Redis, tmp_path: Path) -> None:
+    write(client, "-x", PRESENCE)
+    client.hset("lecture:{-x}", "source", "=1+1")
+    name = '=HYPERLINK("http://127.0.0.1/?x="&A1,"Jürgen Ørsted 山田")'
+    assert export(client, "-x", tmp_path / "e.xlsx", Roster({"p01": name, "p02": "https://example.org"})) == (True, [])
+    export(client, "-x", tmp_path / "e.parquet", Roster({"p01": name, "p02": "https://example.org"}))
+    from pyarrow import parquet
+
+    expected = parquet.read_table(tmp_path / "e.parquet").to_pylist()
+    heading, *rows = sheet(tmp_path / "e.xlsx")
+    assert [dict(zip(heading, row, strict=True)) for row in rows] == expected
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["e.parquet", "e.xlsx"]
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_an_excel_file_for_more_rows_than_excel_has_is_refused_not_cut(
+    client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counted: bool
+) -> None:
+    write(client, "l", PRESENCE)
+    if not counted:  # more sightings come while it is written
+        client.delete(LectureKeys("l").participants)
+        client.hset(LectureKeys("l").participants, mapping=dict.fromkeys(("p01", "p02"), SPAN))
+    for rows, fits in ((5, True), (4, False)):  # PRESENCE has four sightings
+        monkeypatch.setattr(module, "EXCEL_ROWS", rows)
+        if fits:
+            export(client, "l", tmp_path / "e.xlsx")
+            continue
+        with pytest.raises(ExportRefused, match=r"Excel has at most 4 rows.* export to a \.csv or \.parquet"):
+            export(client, "l", tmp_path / "f.xlsx")
+    assert [path.name for path in tmp_path.iterdir()] == ["e.xlsx"]
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+49 30 1234", "'+49 30 1234"),
+        ("-x", "'-x"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t'=1"),
+        ("\r", "'\r"),
+        ("\uff1d1+1", "'\uff1d1+1"),
+        ("\uff20x", "'\uff20x"),
+        ("  =1", "'  =1"),
+        ("\u00a0\u200b=1", "'\u00a0\u200b=1"),
+        ("x;=1+1", "x;'=1+1"),  # German Excel begins a new cell at a semicolon
+        ('x";=1+1', "x\";'=1+1"),
+        ("a,\n@b", "a,'\n'@b"),
+        ("Anna-Lena Müller", "Anna-Lena Müller"),
+        ("a+b=c@d", "a+b=c@d"),
+        ("", ""),
+    ],
+)
+def test_text_that_a_spreadsheet_would_run_gets_an_apostrophe(given: str, written: str) -> None:
+    assert plain_text(given) == written
+
+
+def test_a_csv_has_no_formula_and_its_numbers_stay_numbers(client: redis.Redis, tmp_path: Path) -> None:
+    begin(client, "-x")
+    sighting = structs.replace(emotion("-x", "-p", 0), valence=-0.3, emotion="=cmd|' /C calc'!A0")
+    commit(client, "-x", [sighting, *frame_events("-x", 0, [])])
+    export(client, "-x", tmp_path / "e.csv", Roster({"-p": "=1+1"}))
+    with (tmp_path / "e.csv").open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert [row[name] for name in ("lecture", "participant", "emotion", "name")] == [
+        "'-x",
+        "'-p",
+        "'=cmd|' /C calc'!A0",
+        "'=1+1",
+    ]
+    assert row["valence"] == "-0.3"
+
+
 def test_a_running_lecture_is_exported_up_to_now(client: redis.Redis, tmp_path: Path) -> None:
     begin(client, "l")
     commit(client, "l", frame_events("l", 0, ["p01"]))
-    assert not export(client, "l", tmp_path / "e.jsonl")
+    assert not export(client, "l", tmp_path / "e.jsonl").over
     assert len((tmp_path / "e.jsonl").read_bytes().splitlines()) == 2
 
 
@@ -50,7 +144,7 @@ def test_a_path_that_cannot_be_written_is_refused_with_the_reason(client: redis.
     (tmp_path / "mine.csv").write_text("mine")
     for name, reason in (
         ("mine.csv", r"mine\.csv' exists already"),
-        ("e.xlsx", r"e\.xlsx'.*\.csv, \.parquet or \.jsonl"),
+        ("e.ods", r"e\.ods'.*\.csv, \.xlsx, \.parquet or \.jsonl"),
         ("no/e.csv", r"no/e\.csv': No such file or directory"),
     ):
         with pytest.raises(ExportRefused, match=reason):
@@ -58,7 +152,7 @@ def test_a_path_that_cannot_be_written_is_refused_with_the_reason(client: redis.
     assert (tmp_path / "mine.csv").read_text() == "mine"
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".jsonl"])
 def test_an_export_that_fails_leaves_no_file(client: redis.Redis, tmp_path: Path, suffix: str) -> None:
     write(client, "l", PRESENCE)
     client.xadd(LectureKeys("l").participant("p01"), {"event": b'{"type": "riddle"}'})

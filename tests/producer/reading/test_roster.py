@@ -165,7 +165,7 @@ def test_exports_have_a_column_or_field_for_the_name_and_redis_does_not_change(
     before = {key: client.dump(key) for key in client.scan_iter("*")}
     roster = Roster(tiles=[Tile("Ann, née Lee", (0, 0, 1280, 720))], participants={"p02": "Bob"})
     for suffix in ("csv", "parquet", "jsonl"):
-        assert export(client, "l", tmp_path / f"e.{suffix}", roster)
+        assert export(client, "l", tmp_path / f"e.{suffix}", roster).over
     expected = [("p01", "Ann, née Lee"), ("p02", "Bob"), ("p01", "Ann, née Lee")]
     with (tmp_path / "e.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

@@ -1,10 +1,12 @@
 """Writes lectures to Redis as a commit does: all events of some frames in one transaction."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import redis
 
+from producer.reading.lectures import participants
 from tests.lectures import begin_lecture
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import (
@@ -45,11 +47,13 @@ def frame_events(lecture: str, frame: int, present: Collection[str]) -> list[Eve
 def commit(client: redis.Redis, lecture: str, events: Sequence[Event]) -> None:
     """Write `events` in one transaction, the class first: the most difficult order for readers."""
     keys = LectureKeys(lecture)
+    seen = Counter({each: span.frames for each, span in participants(client, lecture).items()})
     with client.pipeline(transaction=True) as together:
         for event in sorted(events, key=lambda each: isinstance(each, EmotionEvent)):
             if isinstance(event, EmotionEvent):
                 together.xadd(keys.participant(event.participant), {EVENT_FIELD: encode(event)})
-                span = encode(ParticipantSpan(0.0, event.t, event.frame + 1))
+                seen[event.participant] += 1
+                span = encode(ParticipantSpan(0.0, event.t, seen[event.participant]))
                 together.hset(keys.participants, event.participant, span)
             else:
                 together.xadd(keys.class_, {EVENT_FIELD: encode(event)})

@@ -6,6 +6,7 @@ import pytest
 import redis
 from rich.console import Console
 
+from producer.reading.analysis.losses import Loss
 from producer.reading.analysis.summary import Summary, ledger_line
 from producer.reading.lectures import list_lectures
 from producer.terminal.tables import lectures_table, participants_table
@@ -29,6 +30,17 @@ def test_the_table_shows_times_frames_and_shares_of_each_participant() -> None:
         summary.add(emotion("l", "p01", frame, "fear" if frame == 7 else "anger"))
     shares = participants_table(summary).columns[4].cells
     assert next(iter(shares)) == "anger 100%", "a share that rounds to zero is left out"
+
+
+def test_the_table_shows_participants_with_lost_events_as_lost() -> None:
+    summary = Summary()
+    summary.add(emotion("l", "p02", 0, "neutral"))
+    losses = [Loss("l", None, 2, 1, False), Loss("l", "p01", 7, 7, False), Loss("l", "p02", 3, 2, False)]
+    columns = [list(column.cells) for column in participants_table(summary, losses=losses).columns]
+    assert list(zip(*columns, strict=True)) == [
+        ("p01", "", "", "", "all 7 events lost"),
+        ("p02", "0:00:00", "0:00:00", "1", "neutral 100% (2 of 3 events lost)"),
+    ]
 
 
 def test_the_table_shows_status_and_frames_of_each_lecture(client: redis.Redis) -> None:

@@ -1,6 +1,7 @@
 """The metrics of real workers: one port for all processes, whatever happens to them."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -243,3 +244,30 @@ def until_started(supervisor: subprocess.Popen[str]) -> str:
         assert line, output
         output += line
     return output
+
+
+def test_counting_goes_on_when_a_clean_up_removes_the_files(
+    client: redis.Redis, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = tmp_path / "named"
+    named.mkdir()
+    (named / "counter_1.db").write_bytes(b"of another program")
+    monkeypatch.setenv(METRICS_FOLDER, str(named))
+    port = free_port()
+    with workers(redis_url, 1, "--metrics-port", str(port)):
+        eventually(lambda: len(worker_pids(client)) == 1)
+        (folder,) = named.glob("lecturepulse-metrics-*")
+        shutil.rmtree(folder)
+        eventually(lambda: scrape(port).value("worker_processes") == 1)
+
+        keys = begin_lecture(client, "l")  # counted by the process whose files were removed
+        for number, chunk in enumerate(chunks_of(PAGES[:3], 3)):
+            feed(client, keys, number, chunk)
+        await_end(client, keys)
+        eventually(lambda: scrape(port).value("frames_published_total") == 3)
+
+        os.kill(worker_pids(client).pop(), signal.SIGKILL)
+        shutil.rmtree(folder)
+        eventually(lambda: scrape(port).value("worker_restarts_total") == 1)
+        eventually(lambda: scrape(port).value("worker_processes") == 1)
+    assert list(named.iterdir()) == [named / "counter_1.db"]

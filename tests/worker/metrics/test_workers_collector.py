@@ -55,7 +55,7 @@ def test_counts_of_several_processes_are_added_up_and_stay_in_two_files_when_the
     assert sorted(path.name for path in folder.iterdir()) == ["counter_dead.db", "histogram_dead.db"]
 
     for path in list(folder.glob("*_dead.db")):  # as a process with the pid of a dead one would write them
-        path.with_name(path.name.replace("dead", str(pids[0]))).write_bytes(path.read_bytes())
+        path.with_name(path.name.replace("dead", f"{pids[0]}.0")).write_bytes(path.read_bytes())
     merge_dead(pids[0])
     assert merged(folder).value("faces_total") == 12
 

@@ -53,6 +53,6 @@ def _first(peak: Path) -> dict[Path, str]:
 
 def _emotion(path: Path) -> str:
     try:
-        return _EMOTIONS[int(float(path.read_text()))]
+        return _EMOTIONS[int(float(path.read_text(encoding="utf-8")))]
     except (OSError, ValueError, IndexError):
         raise DatasetError(f"{path}: not a number from 0 to {len(_EMOTIONS) - 1}; unpack it anew") from None

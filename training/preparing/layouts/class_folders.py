@@ -8,7 +8,7 @@ from pathlib import Path
 
 from training.datasets.folder import picture_files
 from training.datasets.labels import folder_label
-from training.preparing.record import Record, Removal, named_folder, origin, published_split
+from training.preparing.record import Record, Removal, named_folder, origin, path_text, published_split
 
 
 def recognises(source: Path) -> bool:
@@ -18,7 +18,7 @@ def recognises(source: Path) -> bool:
 
 def read(source: Path) -> Iterator[Record | Removal]:
     """The pictures, which count as crops."""
-    name = named_folder(source).name
+    name = path_text(named_folder(source).name)
     for path in picture_files(source):
         where, folders = origin(path, source), path.relative_to(source).parent.parts
         label = folder_label(folders, path.stem)

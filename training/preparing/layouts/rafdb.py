@@ -45,6 +45,6 @@ def _root(source: Path) -> Path | None:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return [line for line in path.read_text().splitlines() if line.strip()]
+        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as failure:
         raise DatasetError(f"{path}: {failure}; unpack it anew") from None
