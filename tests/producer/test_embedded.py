@@ -14,8 +14,13 @@ import redis
 from producer.embedded.folder import EmbeddedError, data_folder, socket_path
 from producer.embedded.server import private_redis
 from producer.embedded.workers import Workers, WorkersEnded
+from tests.lectures import await_end, begin_lecture, events_of, feed_chunk
 from tests.processes import eventually, runs
+from tests.undisturbed import chunks
+from tests.worker.perception.linear_network import write_adaptive_models
 from worker.contract.connection import connect
+from worker.contract.messages import EmotionEvent, EndEvent
+from worker.perception.manifest import load_manifest
 
 
 @pytest.fixture(autouse=True)
@@ -188,6 +193,31 @@ def test_workers_that_cannot_start_are_an_error_with_their_message() -> None:
             return False
 
         with pytest.raises(WorkersEnded, match=r"ended by themselves: cannot reach Redis .*nowhere") as ended:
+            eventually(look)
+    assert ended.value.refused
+
+
+def test_workers_use_the_models_of_another_folder_and_refuse_one_without_models(
+    client: redis.Redis, redis_url: str, tmp_path: Path
+) -> None:
+    write_adaptive_models(tmp_path, "mobilenetv2", threshold=0.0, default=True)
+    keys = begin_lecture(client, "l")
+    with Workers(redis_url, 1, tmp_path):
+        for number, chunk in enumerate(chunks()):
+            feed_chunk(client, keys, number, chunk)
+        await_end(client, keys)
+    events = [event for stream in events_of(client, keys).values() for event in stream]
+    assert {tuple(event.models) for event in events if isinstance(event, EmotionEvent)} == {("mobilenetv2",)}
+    versions = {event.model_version for event in events if not isinstance(event, EndEvent)}
+    assert versions == {load_manifest(tmp_path).digest}
+
+    with Workers(redis_url, 1, tmp_path / "none") as workers:
+
+        def look() -> bool:
+            workers.check()
+            return False
+
+        with pytest.raises(WorkersEnded, match=r"none/manifest\.json: No such file.*`training quantize`") as ended:
             eventually(look)
     assert ended.value.refused
 

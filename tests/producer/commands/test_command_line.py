@@ -22,6 +22,10 @@ from tests.streams import serving
         (["ingest", "no.mp4", "--lecture", "a/b"], "lecture id 'a/b' is not 1 to 64 letters"),
         (["ingest", "no.mp4", "--workers", "0"], "'--workers': '0' is not a whole number"),
         (
+            ["ingest", "no.mp4", "--redis", "redis://h", "--models", "mine"],
+            "--models: mine is for workers beside the private Redis; give it to `worker run`, or leave out --redis",
+        ),
+        (
             ["ingest", "no.mp4", "--redis", "redis://h", "--workers", "2"],
             "2 workers can only be started beside the private Redis",
         ),
