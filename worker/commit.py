@@ -195,4 +195,5 @@ def _end(pipe: Pipeline, keys: LectureKeys, ending: Ending, state: LectureState,
         status, reason = "failed", f"the pictures of {damaged} of {ledger.sampled} frames are damaged"
     if reason is None and len(state.spans) >= MAX_PARTICIPANTS:
         reason = f"the limit of {MAX_PARTICIPANTS} participants was reached; further people have no events"
-    end_lecture(pipe, keys, EndEvent(keys.lecture, status, reason, ledger), state.spans, now, state.retention)
+    end = EndEvent(keys.lecture, status, reason, ledger)
+    end_lecture(pipe, keys, end, state.spans, now, state.retention, resumable=ending.status != "done")

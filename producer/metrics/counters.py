@@ -20,5 +20,6 @@ PUSH_SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 
-# It starts at zero: a series that appears with its first count never seems to have risen.
+# They start at zero: a series that appears with its first count never seems to have risen.
 FRAMES_DROPPED.labels("overload")
+FRAMES_DROPPED.labels("redis_lost")

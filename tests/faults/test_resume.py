@@ -136,7 +136,7 @@ def test_a_lecture_is_only_resumed_with_the_settings_of_its_start(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("status", "done"), "lecture l is done; only a stopped lecture can be resumed"),
+        (("status", "done"), "lecture l is done; only a stopped or failed lecture can be resumed"),
         (("dropped", "3"), "lecture l has a live source and cannot be resumed"),
     ],
 )

@@ -46,7 +46,7 @@ class LectureProgress(LectureChoices, frozen=True):
     """The progress of a lecture: the part of `LectureKeys.state` that the producer reads.
 
     All chunks below `next_chunk` are committed. If nothing is in flight, the next chunk to be fed must have this
-    number, also when a stopped lecture is resumed. (A chunk with an ending has a number like any other.)
+    number, also when a lecture is resumed. (A chunk with an ending has a number like any other.)
     """
 
     next_chunk: NonNegative = 0

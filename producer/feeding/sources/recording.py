@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from producer.feeding.decoding.wire import DecodingFailed, Ended, Opened, Sampled
 from producer.feeding.sources.address import SourceLabel
-from producer.feeding.sources.decoder_process import DecoderGone, DecoderProcess, DecoderSilent
 from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.sources.lasting_decoder import DecoderFailed, LastingDecoder
 from producer.feeding.sources.source import Source
 from producer.presentation.clock import clock
 from worker.contract.limits import MAX_RECORDING_S
@@ -35,10 +35,11 @@ class Recording(Source):
     live = False
     shortfall: str | None = None
 
-    def __init__(self, label: SourceLabel, decoder: DecoderProcess, opened: Opened, first: int = 0) -> None:
+    def __init__(self, label: SourceLabel, decoder: LastingDecoder, opened: Opened, first: int = 0) -> None:
         self.label = label
         self._decoder = decoder
         self._first = first
+        self._read = False
         self.width = opened.width
         self.height = opened.height
         self.first_tick = opened.first_tick
@@ -46,20 +47,25 @@ class Recording(Source):
 
     @property
     def decoder_pid(self) -> int:
-        return self._decoder.pid
+        return self._decoder.process.pid
 
-    def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
-        for shot in self.shots(stop):
+    def frames(self, stop: threading.Event, first: int | None = None) -> Iterator[SampledFrame]:
+        first = self._first if first is None else first
+        for shot in self.shots(stop, first):
             frame = shot.tick - self.first_tick
-            if frame >= self._first:
+            if frame >= first:
                 yield SampledFrame(frame, shot.t, shot.jpeg, damaged=shot.damaged)
 
-    def shots(self, stop: threading.Event) -> Iterator[Shot]:
-        """All pictures, as `frames` has them, by ticks of the file. Call it in place of `frames`."""
+    def shots(self, stop: threading.Event, first: int) -> Iterator[Shot]:
+        """The pictures as `frames` has them, from tick `first` of the file on. Call it in place of `frames`."""
+        if self._read or first != self._first:
+            self._decoder.restart(first)
+        self._read, self.shortfall = True, None
         jpeg = b""
         reached = 0.0
         try:
-            while (message := self._decoder.receive(SILENCE_S, stop)) is not None:
+            while (answer := self._decoder.receive(SILENCE_S, stop))[0] is not None:
+                message, fresh = answer
                 if isinstance(message, Ended):
                     self.shortfall = message.shortfall
                     return
@@ -67,17 +73,16 @@ class Recording(Source):
                     if message.t > MAX_RECORDING_S:
                         self.shortfall = f"is longer than {clock(MAX_RECORDING_S)}, the limit of a recording"
                         return
-                    if message.fresh:
-                        jpeg = self._decoder.receive_bytes()
+                    # The decoder that continues after a crash does not know the picture before it.
+                    if fresh and not (jpeg and self._decoder.in_gap):
+                        jpeg = fresh
                     reached = message.t
                     yield Shot(message.tick, message.t, jpeg, message.damaged)
                 if isinstance(message, DecodingFailed):
                     self.shortfall = f"at {clock(reached)} the file {message.reason}"
                     return
-        except DecoderGone as gone:
-            self.shortfall = f"the decoder crashed at {clock(reached)} ({gone}); the file is damaged"
-        except DecoderSilent:
-            self.shortfall = f"the decoder hangs at {clock(reached)}; the file is damaged"
+        except DecoderFailed as failed:
+            self.shortfall = f"the decoder {failed.what} at {clock(reached)}{failed.how}; {failed.why}"
 
     def close(self) -> None:
         self._decoder.close()
