@@ -225,7 +225,8 @@ def _concluded(source: Source, feed: Feed, end: EndEvent, stop: Stop) -> int:
         say(f"stopped at {at} after {frames} frames; they are committed to lecture {end.lecture}{_hint(source)}")
         return exit_code(stop.signal or SIGPIPE)
     if source.shortfall is not None:
-        say(f"{source.label.shown}: {source.shortfall}; the rest is in lecture {end.lecture}")
+        more = "" if source.live else "; --resume reads on"
+        say(f"{source.label.shown}: {source.shortfall}; what was read is in lecture {end.lecture}{more}")
     if end.status == "done" and end.reason:
         say(f"lecture {end.lecture}: {end.reason}")
     if end.ledger.failed or end.ledger.dropped:

@@ -37,7 +37,7 @@ def test_a_lost_live_lecture_is_published_up_to_the_loss_and_exit_code_1(client:
     assert (printed[-1]["status"], printed[-1]["ledger"]["published"]) == ("failed", len(frames))
     assert printed[-1]["reason"].startswith("given up after 1.5 s without a picture: no picture for ")
     assert err.splitlines()[-1] == (
-        f"producer: udp://127.0.0.1:{port}: {printed[-1]['reason']}; the rest is in lecture l"
+        f"producer: udp://127.0.0.1:{port}: {printed[-1]['reason']}; what was read is in lecture l"
     )
 
 
