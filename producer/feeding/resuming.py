@@ -10,7 +10,7 @@ from producer.feeding.starting import NewLecture
 from worker.contract.keys import NO_SUCH_KEY, LectureKeys
 from worker.contract.lecture_hash import LectureFields, LectureInfo, as_hash
 from worker.contract.lifetimes import FEEDER_TTL_S
-from worker.contract.messages import EndEvent, InFlight, LectureProgress
+from worker.contract.messages import EndEvent, InFlight, LectureProgress, Status
 from worker.contract.streams import entry_event
 
 
@@ -23,7 +23,8 @@ class Interrupted(Struct, frozen=True):
 
     It was started with `source`, `fps`, the size in pixels, `participant` and `retention` (seconds). `frames` frames
     were fed and are there, so the first missing frame has this number, and `next_chunk` is the number of the next
-    chunk. Chunks in flight from there on are `useless`: the pixels of one of them expired. `token` is that of the feed.
+    chunk. Chunks in flight from there on are `useless`: the pixels of one of them expired. `token` is that of the feed,
+    `status` that of the lecture.
     """
 
     source: str
@@ -36,6 +37,7 @@ class Interrupted(Struct, frozen=True):
     retention: int
     useless: tuple[int, ...] = ()
     token: bytes | None = None
+    status: Status = "stopped"
 
     def check(self, asked: NewLecture) -> None:
         """Raise LectureNotResumable unless `asked` is what the lecture was started with."""
@@ -108,6 +110,7 @@ def read_stored(client: redis.Redis, lecture: str, fields: dict[bytes, bytes]) -
         retention=progress.retention,
         useless=tuple(sorted(useless)),
         token=fields.get(b"feed"),
+        status=info.status,
     )
 
 

@@ -268,3 +268,19 @@ def test_a_lecture_of_several_recordings_is_resumed_too(client: redis.Redis, red
     with committing(redis_url), producing(*words, "--lecture", "l", "--resume") as ingest:
         assert finished(ingest)[0] == 0
     assert published(client, "l") == published(client, "whole")
+
+
+def test_of_several_recordings_the_others_were_fed_further_so_a_failed_lecture_is_not_resumed(
+    client: redis.Redis, redis_url: str, short: Path
+) -> None:
+    source = Slides(20)
+    source.shortfall = "ada=a.mp4: the file was cut off"
+    begin(client, "l").run(source, NEVER)
+    work_on(client, KEYS)
+    code, said = resumed(redis_url, f"ada={short}", f"bob={short}", "--lecture", "l")
+    assert code == 2
+    assert said == [
+        "producer: lecture l failed because of one of several recordings, and the others were fed to their end; run "
+        "`producer forget l` and ingest them again"
+    ]
+    assert client.hget(KEYS.info, "status") == b"failed"
