@@ -21,6 +21,7 @@ from tests.gallery import render_gallery
 from tests.lectures import ledger_of
 from tests.processes import called, eventually, workers
 from tests.producer.committing import committing, work_on
+from tests.producer.feeding.films import film
 from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import EndEvent, Event, LectureChoices
@@ -216,8 +217,7 @@ def test_a_chunk_in_flight_whose_pixels_have_expired_is_fed_again_when_the_lectu
 
 
 def test_a_cut_off_recording_that_is_complete_now_is_resumed_to_its_end(redis_url: str, tmp_path: Path) -> None:
-    video = tmp_path / "talk.mkv"
-    render_gallery(video, people=1, seconds=16, size=SIZE, fps=5)
+    video = film(tmp_path / "talk.mkv", pictures=400, noise=60, size=(160, 120))
     whole = video.read_bytes()
     words = ["ingest", video, "--redis", redis_url, "--lecture", "l", "--json"]
     video.write_bytes(whole[: len(whole) // 2])

@@ -125,4 +125,6 @@ class DecoderProcess:
 
     def _exit(self) -> str:
         code = self._process.wait()
-        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        if code >= 0:
+            return f"exit code {code}"
+        return signal.Signals(-code).name if -code in set(signal.Signals) else f"SIG{-code}"  # a real-time signal
