@@ -46,7 +46,7 @@ class LastingDecoder:
 
     def restart(self, first: int) -> None:
         """Start again with sample `first`."""
-        self._next, self._failures, self.in_gap = first, 0, False
+        self._next, self._crashed, self._failures, self.in_gap = first, None, 0, False
         self._restart()
 
     def first_answer(self, timeout_s: float, stop: threading.Event) -> Message | None:

@@ -153,6 +153,14 @@ def test_a_decoder_that_crashes_continues_with_the_next_key_frame_and_the_frames
     assert shortfall is None
 
 
+def test_frames_before_a_crash_may_be_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fails(monkeypatch, crashes(2.48))
+    with open_source(str(lecture(tmp_path)), FPS) as source:
+        frames = list(source.frames(NEVER))
+        assert damaged(frames)[-1] == 14
+        assert list(source.frames(NEVER, 3)) == frames[3:]
+
+
 @pytest.mark.parametrize("sign", [signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGXCPU])
 def test_a_decoder_may_crash_in_the_first_second_and_in_two_seconds_that_follow_each_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sign: signal.Signals
