@@ -96,15 +96,16 @@ def ingest(
         say(f"exiting at once; lecture {lecture} is not finished, `producer forget {lecture}` erases it{_hint(source)}")
         raise
     losses = losses_at_end(client, lecture, ingestion.kept)
-    if ingestion.lost is None:
+    if ingestion.output_lost is None:
         display.conclude(end, losses)
     if losses:
         say(f"lecture {lecture}: {loss_line(losses)}")
     if ingestion.damaged.count:
-        say(f"{source.label.shown}: {ingestion.damaged.line()}; the file is damaged, or data was lost on the way")
+        advice = "check its connection" if source.live else "copy or download it again, if you can"
+        say(f"{source.label.shown}: {ingestion.damaged.line()}; {advice}")
     code = _concluded(source, feed, end, stop)
-    if ingestion.lost is not None and stop.signal is None:
-        raise ingestion.lost
+    if ingestion.output_lost is not None and stop.signal is None:
+        raise ingestion.output_lost
     return code
 
 
@@ -172,7 +173,7 @@ class _Ingestion:
         self._last_event = time.monotonic()
         self.kept = Kept()
         self.damaged = DamagedFrames()
-        self.lost: OutputLost | None = None
+        self.output_lost: OutputLost | None = None
         """Why nothing can be written to standard output any more, if so."""
 
     def follow(self, display: Output) -> EndEvent:
@@ -180,13 +181,13 @@ class _Ingestion:
         for event in follow(self._client, self._lecture, while_waiting=self._wait):
             self._last_event = time.monotonic()
             self.kept.add(event)
-            self._check()
             self.damaged.add(event)
-            if self.lost is None:
+            self._check()
+            if self.output_lost is None:
                 try:
                     display.show(event)
                 except OutputLost as lost:
-                    self.lost = lost
+                    self.output_lost = lost
                     self._stop.event.set()
             if isinstance(event, EndEvent):
                 return event
@@ -227,7 +228,7 @@ def _concluded(source: Source, feed: Feed, end: EndEvent, stop: Stop) -> int:
         return exit_code(stop.signal or SIGPIPE)
     if source.shortfall is not None:
         more = "; --resume reads on" if isinstance(source, Recording) else ""
-        say(f"{source.label.shown}: {source.shortfall}; what was read is in lecture {end.lecture}{more}")
+        say(f"{source.label.shown}: {source.shortfall}; everything else is in lecture {end.lecture}{more}")
     if end.status == "done" and end.reason:
         say(f"lecture {end.lecture}: {end.reason}")
     if end.ledger.failed or end.ledger.dropped:

@@ -78,7 +78,7 @@ def test_output_that_cannot_be_written_is_one_line_and_exit_code_1(program: str)
     code, _, err = shell(f"$RUN {program} --help > /dev/full")
     assert code == 1
     assert err.decode() == (
-        f"{program}: cannot write to standard output: No space left on device; write it to another place\n"
+        f"{program}: cannot write to standard output: No space left on device; send the output to another place\n"
     )
 
 

@@ -108,8 +108,8 @@ def _metrics_folder() -> AbstractContextManager[object]:
     try:
         folder = tempfile.TemporaryDirectory(prefix="lecturepulse-metrics-", dir=given)
     except OSError as failure:
-        variable = METRICS_FOLDER if given else "TMPDIR"
-        why = f"no folder for metrics: {failure}; set {variable} to a folder that can be written to"
+        where, variable = (f" in {given!r}", METRICS_FOLDER) if given else ("", "TMPDIR")
+        why = f"no folder for metrics{where}: {failure.strerror}; set {variable} to a folder that can be written to"
         raise _failed(why, 2) from None
     os.environ[METRICS_FOLDER] = folder.name
     return folder

@@ -15,13 +15,14 @@ from msgspec import structs
 from redis.client import Pipeline
 
 from worker.contract.keys import RUNNING, LectureKeys
-from worker.contract.lecture_hash import DAMAGED, ledger_from_hashes
+from worker.contract.lecture_hash import ledger_from_hashes
 from worker.contract.limits import MAX_PARTICIPANTS
 from worker.contract.messages import EndEvent, Ending, InFlight, Ledger, ParticipantSpan, encode
+from worker.contract.reasons import DAMAGED, failed
 from worker.contract.streams import ABANDONED, end_lecture, publish
 from worker.folding.fold import Folded, LectureState, accounts_for, fold
 from worker.metrics.counters import COMMIT_CONFLICTS, count_committed, timed
-from worker.outcome import FOREIGN, Outcome
+from worker.outcome import Outcome
 
 # One transaction commits at most this many chunks. Otherwise many chunks behind a slow one would take much memory.
 CHUNKS_AT_ONCE = 8
@@ -113,7 +114,7 @@ def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
         if folded.ending is not None:
             _end(pipe, keys, folded.ending, folded.state, ledger, now)
         pipe.execute()
-    count_committed(folded.published, folded.failed, [outcome.taken for outcome in outcomes])
+    count_committed(folded.published, folded.damaged, folded.failed, [outcome.taken for outcome in outcomes])
     if folded.ending is not None:
         remove_from_running(client, keys.lecture)
     return folded.ending is None
@@ -146,8 +147,8 @@ def _outcome(stored: bytes, frames: int) -> Outcome:
     try:
         outcome = msgspec.json.decode(stored, type=Outcome)
     except ValueError:
-        return Outcome(failure=FOREIGN)
-    return outcome if accounts_for(outcome, frames) else Outcome(failure=FOREIGN)
+        return Outcome(failure="foreign")
+    return outcome if accounts_for(outcome, frames) else Outcome(failure="foreign")
 
 
 def _publish_all(pipe: Pipeline, keys: LectureKeys, folded: Folded, known: dict[str, ParticipantSpan]) -> None:
@@ -169,13 +170,13 @@ def _count(pipe: Pipeline, keys: LectureKeys, folded: Folded) -> None:
         pipe.hincrby(keys.info, DAMAGED, folded.damaged)
     for reason, frames in folded.failed.items():
         pipe.hincrby(keys.info, "failed", frames)
-        pipe.hincrby(keys.info, f"failed:{reason}", frames)
+        pipe.hincrby(keys.info, failed(reason), frames)
 
 
 def _final_ledger(before: Ledger, folded: Folded) -> Ledger:
     """The ledger after this transaction. Feeding is over, so nothing else changes it."""
     reasons = Counter(before.reasons)
-    reasons.update({f"failed:{reason}": frames for reason, frames in folded.failed.items()})
+    reasons.update({failed(reason): frames for reason, frames in folded.failed.items()})
     if folded.damaged:
         reasons[DAMAGED] += folded.damaged
     return structs.replace(

@@ -23,8 +23,9 @@ from worker.contract.jobs import JOB, JOB_TIMEOUT_S, job_id
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lifetimes import RETENTION_S
 from worker.contract.messages import Chunk, LectureProgress, encode
+from worker.contract.reasons import FailureReason
 from worker.metrics.counters import JOB_RETRIES, JOB_SECONDS, JOBS_REFUSED, count_observed, timed
-from worker.outcome import FailureReason, Outcome
+from worker.outcome import Outcome
 from worker.perception.manifest import MODELS, EnsembleMode
 from worker.perception.perception import Perception
 from worker.time_limit import time_limit
@@ -154,10 +155,10 @@ def _observed(chunk: Chunk, one_by_one: bool) -> Outcome:
     return Outcome(observations.frames, failed, model_version=version, taken=chunk.head.taken)
 
 
-def _without_raising(chunk: Chunk) -> tuple[Chunk, dict[int, str]]:
+def _without_raising(chunk: Chunk) -> tuple[Chunk, dict[int, FailureReason]]:
     """The chunk without the pictures that raise, and the failure reason of their frames."""
     harmless: list[int] = []
-    raising: dict[int, str] = {}
+    raising: dict[int, FailureReason] = {}
     for i, stamp in enumerate(chunk.head.frames):
         try:
             perception().observe(_part(chunk, [i]))

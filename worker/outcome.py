@@ -9,6 +9,7 @@ from msgspec import Meta, Struct, field
 
 from worker.contract.limits import MAX_CHUNK_PICTURES, MAX_FACES
 from worker.contract.messages import Ending, FrameStamp, NonNegative
+from worker.contract.reasons import FailureReason
 
 # Everything that a worker of ours writes is within these bounds. They limit what a stranger may write to Redis.
 Share = Annotated[float, Meta(ge=-0.001, le=1.001)]  # float32 may exceed 0 to 1 a little
@@ -19,13 +20,6 @@ Pixels = Annotated[float, Meta(ge=-(2**20), le=2**20)]
 Descriptor = Annotated[bytes, Meta(min_length=256, max_length=256)]
 """An appearance descriptor: 256 int8 values as bytes (`perception.appearance` makes them)."""
 Label = Annotated[str, Meta(max_length=64)]
-
-FailureReason = Literal["bad_picture", "error", "expired", "picture_too_large", "timeout", "worker_died"]
-"""Why a chunk, or one of its frames, fails: the ledger's words. The list is closed, because the text of an exception
-may contain anything."""
-
-FOREIGN = "foreign"
-"""The ledger's word for an outcome that no worker of ours wrote. (Metrics count it as `other`.)"""
 
 
 class FaceObservation(Struct, frozen=True, array_like=True):
@@ -59,8 +53,8 @@ class Outcome(Struct, frozen=True):
     """
 
     frames: Annotated[list[FrameObservation], Meta(max_length=MAX_CHUNK_PICTURES)] = field(default_factory=list)
-    failed: dict[NonNegative, Label] = field(default_factory=dict)
-    failure: Label | None = None
+    failed: dict[NonNegative, FailureReason] = field(default_factory=dict)
+    failure: FailureReason | None = None
     ending: Ending | None = None
     model_version: Label = ""
     taken: float | None = None

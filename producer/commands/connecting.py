@@ -17,7 +17,7 @@ class RedisLost(Exception):
 
 @contextmanager
 def connected(url: str | None, writing: bool = False) -> Iterator[tuple[redis.Redis, str]]:
-    """A client of the Redis at `url`, or of the private one, and its URL. With `writing` it can hold a new lecture.
+    """A client of the Redis at `url`, or of the private one, and its URL. `writing` as in `connect`.
 
     A Redis at `url` may be away for OUTAGE_S. The private one is on this machine and keeps everything in memory, so it
     does not come back. Raises RedisLost if Redis is lost inside this context, RedisUnusable if it cannot be used.

@@ -39,10 +39,10 @@ def data_folder() -> Path:
 
 
 def socket_path(folder: Path) -> Path:
-    """The server's socket: in `folder` or, if that path is too long for a socket or cannot be part of a URL because it
-    is not text, in the system's temporary folder.
+    """The server's socket: in `folder` or, if that path cannot be used, in the system's temporary folder.
 
-    Raises EmbeddedError if both paths are too long, because Redis would listen at a shortened path.
+    A path cannot be used if it is too long, because Redis would listen at a shortened path, or if it is not text,
+    because it is part of a URL. Raises EmbeddedError if neither path can be used.
     """
     there = folder / "redis.sock"
     if len(os.fsencode(there)) <= LONGEST_SOCKET_PATH and _is_text(there):

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, Literal, cast
+from typing import Any, cast
 from uuid import uuid4
 
 import redis
@@ -21,9 +21,8 @@ from worker.contract.lecture_hash import LectureFields, as_hash
 from worker.contract.lifetimes import FEEDER_TTL_S, FRAMES_TTL_S
 from worker.contract.messages import Chunk, InFlight, encode
 from worker.contract.queue import enqueue_chunk, frame_queue
-
-DropReason = Literal["overload", "redis_lost"]
-"""Why frames of a live source are dropped: there was no room for them in time, or they were fed and Redis lost them."""
+from worker.contract.reasons import DropReason
+from worker.contract.reasons import dropped as dropped_for
 
 # Seconds between two polls of Redis. They grow from the first to the longest, so that many lectures that wait for the
 # same few workers do not keep Redis busy.
@@ -64,7 +63,7 @@ class Fed(Struct, frozen=True):
         """The fields of the lecture's hash. Totals and not increments, because a write may be repeated."""
         fields: LectureFields = {"sampled": self.sampled, "chunks": self.chunks}
         if self.dropped:
-            reasons = {f"dropped:{reason}": frames for reason, frames in self.dropped.items()}
+            reasons = {dropped_for(reason): frames for reason, frames in self.dropped.items()}
             fields = cast(LectureFields, {**fields, "dropped": self.all_dropped, **reasons})
         return fields
 

@@ -2,6 +2,8 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from worker.contract.reasons import DROPS
+
 PREFIX = "lecturepulse"
 
 FRAMES_SAMPLED = Counter("frames_sampled", "Frames sampled from the source.", namespace=PREFIX)
@@ -21,5 +23,5 @@ PUSH_SECONDS = Histogram(
 )
 
 # They start at zero: a series that appears with its first count never seems to have risen.
-FRAMES_DROPPED.labels("overload")
-FRAMES_DROPPED.labels("redis_lost")
+for _reason in DROPS:
+    FRAMES_DROPPED.labels(_reason)

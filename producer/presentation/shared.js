@@ -1,4 +1,4 @@
-// Adds to LecturePulse, which has the thresholds of thresholds.py: awayS, and tones as [share, opacity].
+// Adds to LecturePulse, which has the thresholds of thresholds.py: tones as [share, opacity].
 "use strict";
 Object.assign(LecturePulse, {
   clock(seconds) {
@@ -14,10 +14,5 @@ Object.assign(LecturePulse, {
   // The place in `tones` of the tone for a share.
   toneOf(share) {
     return LecturePulse.tones.filter(([from]) => share >= from).length - 1;
-  },
-
-  // As away_after_s in thresholds.py.
-  awayAfter(fps) {
-    return fps ? Math.max(LecturePulse.awayS, 2 / fps) : LecturePulse.awayS;
   },
 });

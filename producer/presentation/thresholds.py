@@ -1,7 +1,11 @@
 """Thresholds of what is shown: when a participant is away, which shares are listed, and in which tones."""
 
 AWAY_S = 5.0
-"""A participant who was not seen for longer than this is away. Shorter gaps come from a face turned aside."""
+"""A participant who was not seen for longer than this is away, and for longer than two frames (`away_after_s`). Shorter
+gaps come from a face turned aside."""
+
+ROUNDING_S = 1e-6
+"""More than the rounding of times, and less than anything that counts."""
 
 MIN_SHARE = 0.005
 """Smaller shares are left out of lists, because they would be shown as 0 %."""
@@ -15,5 +19,9 @@ fewer steps than TONES, because a terminal has only these blocks."""
 
 
 def away_after_s(fps: float | None) -> float:
-    """Seconds without a sighting after which a participant is away; at least two frames, if `fps` is known."""
-    return max(AWAY_S, 2 / fps) if fps else AWAY_S
+    """Seconds without a sighting after which a participant is away; at least two frames, if `fps` is known.
+
+    Every view uses it. The live page gets its result with the lecture's standing.
+    """
+    # k / fps and (k + 2) / fps may be a little more than 2 / fps apart.
+    return max(AWAY_S, 2 / fps + ROUNDING_S) if fps else AWAY_S

@@ -4,7 +4,7 @@ import json
 from importlib.resources import files
 
 from producer.presentation.palette import COLOURS
-from producer.presentation.thresholds import AWAY_S, TONES
+from producer.presentation.thresholds import TONES
 
 
 def shared_style() -> str:
@@ -17,7 +17,7 @@ def shared_style() -> str:
 
 def shared_script() -> str:
     """Defines the global `LecturePulse`."""
-    return f"globalThis.LecturePulse = {json.dumps({'awayS': AWAY_S, 'tones': TONES})};\n{_text('shared.js')}"
+    return f"globalThis.LecturePulse = {json.dumps({'tones': TONES})};\n{_text('shared.js')}"
 
 
 def _text(name: str) -> str:

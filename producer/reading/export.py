@@ -52,7 +52,7 @@ class ExportRefused(Exception):
 
 
 class Written(NamedTuple):
-    """What a file of a lecture contains: whether the lecture is over, and the channels of which events are missing."""
+    """What was written: whether the lecture is over, and the channels with missing events."""
 
     over: bool
     losses: list[Loss]
@@ -75,26 +75,27 @@ def export(client: redis.Redis, lecture: str, path: Path, roster: Roster | None 
         )
     spans = participants(client, lecture)
     if path.suffix == ".xlsx" and sum(span.frames for span in spans.values()) >= EXCEL_ROWS:
-        raise too_long()
+        raise _too_long()
     names = names_in(client, lecture, roster) if roster is not None else None
-    over, kept, losses = False, Kept(), list[Loss]()
+    end: EndEvent | None = None
+    kept, losses = Kept(), list[Loss]()
 
     def events() -> Iterator[Event | Loss]:
-        nonlocal over
+        nonlocal end
         for event in replay(client, lecture):
             kept.add(event)
             if isinstance(event, EndEvent):
-                over = True
+                end = event
             else:
                 yield event
         losses.extend(kept.losses(lecture, found.info, spans))
         yield from losses
-        if over:
-            yield event
+        if end is not None:
+            yield end
 
     with complete_or_absent(path) as file:
         WRITERS[path.suffix](events(), names, file)
-    return Written(over, losses)
+    return Written(end is not None, losses)
 
 
 def check_path(path: Path) -> None:
@@ -105,7 +106,7 @@ def check_path(path: Path) -> None:
         raise ExportRefused(f"{str(path)!r} exists already; remove it or choose another name")
 
 
-def too_long() -> ExportRefused:
+def _too_long() -> ExportRefused:
     """The refusal of an Excel file for a lecture with too many rows."""
     return ExportRefused(
         f"cannot export to an .xlsx: Excel has at most {EXCEL_ROWS} rows, and the lecture needs more; export to a .csv "
@@ -161,7 +162,7 @@ def _write_xlsx(events: Iterable[Event | Loss], names: Names | None, file: IO[by
         sheet.write_row(0, 0, columns)
         for number, row in enumerate(_rows(events, names), 1):
             if number == EXCEL_ROWS:
-                raise too_long()
+                raise _too_long()
             sheet.write_row(number, 0, [row.get(name) for name in columns])
         book.close()
 

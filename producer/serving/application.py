@@ -32,7 +32,9 @@ MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript
 DEFAULT_EVENTS = 1000
 """Events in one answer if the request gives no limit."""
 
-_POSITION = re.compile(r"[0-9]{1,20}(-[0-9]{1,20})?")
+# A number without a sign or needless zeros, so that every number is written in one way.
+_NUMBER = "0|[1-9][0-9]{0,19}"
+_POSITION = re.compile(f"({_NUMBER})(-({_NUMBER}))?")
 
 
 class NotFound(Exception):
@@ -98,7 +100,7 @@ class Site:
         lecture = self._keys(request).lecture
         self._readers.check_room(lecture)
         # A page that was hidden reconnects without the header, but with the edition that it knows.
-        since = request.headers.get("last-event-id") or request.query_params.get("since")
+        since = request.headers.get("last-event-id") or _parameter(request, "since", "")
         return EventStream(self._streams, self._board(lecture, since))
 
     # JSON.
@@ -120,9 +122,11 @@ class Site:
         stream = keys.class_ if participant is None else self._participant(keys, participant)
         live = "text/event-stream" in request.headers.get("accept", "")
         last = request.headers.get("last-event-id") if live else None
-        since = _position(last or request.query_params.get("since", START))
+        # Both are checked, also where they are not used.
+        since = _position(_parameter(request, "since", START))
+        limit = _limit(_parameter(request, "limit", str(DEFAULT_EVENTS)))
+        since = _position(last) if last else since
         if not live:
-            limit = _limit(request.query_params.get("limit", str(DEFAULT_EVENTS)))
             return _json(read_page(self._client, stream, started, since, limit))
         if is_over(self._client, stream, since):
             return Response(status_code=204)  # a browser does not reconnect after this
@@ -213,9 +217,19 @@ def _position(text: str) -> str:
 
 
 def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_PAGE_EVENTS):
-        raise BadRequest(f"limit {text[:80]!r} is not a number from 1 to {MAX_PAGE_EVENTS}")
+    if not re.fullmatch(_NUMBER, text) or not 1 <= int(text) <= MAX_PAGE_EVENTS:
+        raise BadRequest(
+            f"limit {text[:80]!r} is not a number from 1 to {MAX_PAGE_EVENTS}, in digits, without a 0 before them"
+        )
     return int(text)
+
+
+def _parameter(request: Request, name: str, default: str) -> str:
+    """A parameter of the query; `default` if it is not there."""
+    given = request.query_params.getlist(name) or [default]
+    if len(given) > 1:
+        raise BadRequest(f"{name} is given {len(given)} times; give it once")
+    return given[0]
 
 
 def _lecture_item(lecture: Lecture) -> dict[str, Any]:

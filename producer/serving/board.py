@@ -5,7 +5,7 @@ skip states, the server keeps nothing for single pages, and nothing is counted t
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import msgspec
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from producer.presentation.palette import PLACE_IN_STACK, STACK, STACKED
+from producer.presentation.thresholds import AWAY_S, away_after_s
 from producer.reading.analysis.losses import Kept, loss_line
 from producer.reading.analysis.moments import in_words, moments
 from producer.reading.analysis.names import Names, Roster
@@ -36,8 +37,9 @@ Phase = Literal["waiting", "running", "over", "forgotten"]
 class Standing(Struct, frozen=True):
     """The lecture as a whole. `connected` is whether Redis answers, `caught_up` whether all events were read.
 
-    `read` counts the frames that were read, `fed` is whether a producer feeds the lecture. `started` and `ended` are in
-    seconds since 1970. `missing` says which events Redis lacks.
+    `away_after` is the seconds without a sighting after which a participant is away. `read` counts the frames that
+    were read, `fed` is whether a producer feeds the lecture. `started` and `ended` are in seconds since 1970.
+    `missing` says which events Redis lacks.
     """
 
     phase: Phase = "waiting"
@@ -48,6 +50,7 @@ class Standing(Struct, frozen=True):
     reason: str | None = None
     source: str | None = None
     fps: float | None = None
+    away_after: float = AWAY_S
     started: float | None = None
     ended: float | None = None
     fed: bool = False
@@ -170,18 +173,23 @@ class Board:
     def begin(self, fps: float) -> None:
         """Start a lecture. Everything that was added before is dropped."""
         self._clear(fps)
-        self._standing = Standing(phase="running", fps=fps)
+        self._standing = Standing(phase="running", fps=fps, away_after=away_after_s(fps))
 
     def set_standing(
-        self, lecture: Lecture, caught_up: bool, spans: Mapping[str, ParticipantSpan] | None = None
+        self,
+        lecture: Lecture,
+        caught_up: bool,
+        spans: Mapping[str, ParticipantSpan] | None = None,
+        unread: Collection[str] = (),
     ) -> None:
         """Set the standing from the lecture's hash. `caught_up` is whether all its events were added.
 
-        `lecture` and `spans`, those of its participants, were read before the events.
+        `lecture` and `spans`, those of its participants, were read before the events. The events of the participants
+        `unread` are not added.
         """
         info = lecture.info
         known = caught_up and spans is not None
-        losses = self._kept.losses(lecture.id, info, spans or {}) if known else []
+        losses = self._kept.losses(lecture.id, info, spans or {}, unread) if known else []
         self._missing = {each.participant: each.in_words() for each in losses}
         self._change(
             Standing(
@@ -192,6 +200,7 @@ class Board:
                 reason=info.reason,
                 source=info.source,
                 fps=info.fps,
+                away_after=away_after_s(info.fps),
                 started=info.started,
                 ended=info.ended,
                 fed=lecture.fed,

@@ -20,6 +20,7 @@ from producer.reading.lectures import Lecture, LectureUnknown, read_lecture
 from producer.serving.board import Board
 from producer.serving.entries import START, entries_behind
 from worker.contract.keys import LectureKeys, checked_id
+from worker.contract.limits import MAX_PARTICIPANTS
 from worker.contract.messages import ClassEvent, Event, ParticipantSpan, encode
 
 # Seconds between two polls: of a running lecture, of one that is over or not there yet, and while Redis does not
@@ -52,7 +53,8 @@ class _Update(msgspec.Struct):
     """The lecture at the time of a poll (None: there is none), and its new events.
 
     `restarted` means that this is another lecture, or its past has changed; the events are from its beginning. `more`
-    means that Redis has more new events. `spans` are those of the participants, read before the events.
+    means that Redis has more new events. `spans` are those of all participants, read before the events. `unread` are
+    the participants that are not shown.
     """
 
     lecture: Lecture | None
@@ -60,6 +62,7 @@ class _Update(msgspec.Struct):
     events: list[Event] = []
     more: bool = False
     spans: dict[str, ParticipantSpan] = {}
+    unread: list[str] = []
 
 
 class Reader:
@@ -133,7 +136,7 @@ class Reader:
         if now - self._refreshed >= RUNNING_S or not update.more:
             self._refreshed = now
             self.board.refresh()
-            self.board.set_standing(update.lecture, not update.more, update.spans)
+            self.board.set_standing(update.lecture, not update.more, update.spans, update.unread)
         if update.more:
             return 0
         return RUNNING_S if self.board.phase == "running" or update.events else RESTING_S
@@ -150,10 +153,13 @@ class Reader:
         # If there are fewer frames than were read, Redis came back with an older state, and events may come again.
         restarted = lecture.info.started != self._started or lecture.ledger.published < self._read
         spans = self._spans()
-        positions = {self._keys.class_: START, **dict.fromkeys(map(self._keys.participant, spans), START)}
+        streams = {participant: self._keys.participant(participant) for participant in spans}
+        shown = list(streams.values())[:MAX_SHOWN_PARTICIPANTS]
+        positions = {self._keys.class_: START, **dict.fromkeys(shown, START)}
         positions |= {} if restarted else self._positions
         count = max(MAX_ENTRIES // len(positions), 1)
-        update = _Update(lecture, restarted, spans=spans)
+        unread = [participant for participant, stream in streams.items() if stream not in positions]
+        update = _Update(lecture, restarted, spans=spans, unread=unread)
         for stream, entries in entries_behind(self._client, positions, count).items():
             update.more = update.more or len(entries) == count
             update.events += [entry.event for entry in entries if entry.event is not None]
@@ -163,10 +169,10 @@ class Reader:
         return update
 
     def _spans(self) -> dict[str, ParticipantSpan]:
-        """The participants that are shown, with their spans. A field that holds no span is a stranger's."""
+        """The participants by id, with their spans. A field that holds no span is a stranger's."""
         stored: Any = self._client.hgetall(self._keys.participants)
         spans = {}
-        for participant in sorted(stored)[:MAX_SHOWN_PARTICIPANTS]:
+        for participant in sorted(stored)[:MAX_PARTICIPANTS]:
             with suppress(ValueError):
                 name = checked_id(participant.decode(), "participant id")
                 spans[name] = msgspec.json.decode(stored[participant], type=ParticipantSpan)

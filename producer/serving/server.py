@@ -13,6 +13,7 @@ from redis.retry import Retry
 from producer.reading.analysis.names import Roster
 from producer.serving.access import Access, Guard
 from producer.serving.application import Site
+from producer.serving.connections import Connection
 from worker.contract.connection import pool
 
 # Seconds for Redis to connect and to answer. After that, pages say that Redis does not answer, and it is tried again.
@@ -21,9 +22,6 @@ REDIS_ANSWER_S = 3.0
 
 # Milliseconds after which Linux closes a connection whose client reads nothing, so that another client can connect.
 STALLED_MS = 60_000
-
-# Connections, streams included. More get the answer 503.
-MAX_CONNECTIONS = 256
 
 # Seconds that open answers get to end when the server stops. Streams need one turn of their loop.
 STOP_S = 2
@@ -49,7 +47,7 @@ def serve(
         site = Site(client, lecture, roster)
         config = uvicorn.Config(
             Guard(site.application(), access),
-            http="h11",
+            http=Connection,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -57,7 +55,6 @@ def serve(
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=MAX_CONNECTIONS,
             timeout_graceful_shutdown=STOP_S,
         )
         announce(_page(host, address, bound, access.token))

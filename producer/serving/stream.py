@@ -9,6 +9,8 @@ from contextlib import aclosing
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from producer.serving.connections import address_of, full
+
 # Proxies and browsers close connections that are silent for about a minute.
 HEARTBEAT_S = 15.0
 HEARTBEAT = b": still here\n\n"
@@ -26,15 +28,15 @@ def message(position: str, data: bytes) -> bytes:
 
 
 class Streams:
-    """The open streams: their number, and whether they must stop."""
+    """The open streams: the address of each one's client, and whether they must stop."""
 
     def __init__(self) -> None:
-        self.open = 0
+        self.open: list[str] = []
         self.stopping = False
 
 
 class EventStream(StreamingResponse):
-    """Sends what `events` yields; 503 if there are MAX_STREAMS already."""
+    """Sends what `events` yields; 503 if there are MAX_STREAMS already, or too many of one address."""
 
     media_type = "text/event-stream"
 
@@ -44,16 +46,17 @@ class EventStream(StreamingResponse):
         self._events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        address = address_of(scope)
         if scope["method"] == "HEAD":
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": b""})
-        elif self._streams.open >= MAX_STREAMS:
+        elif full(self._streams.open, address, MAX_STREAMS):
             busy = PlainTextResponse("too many pages are open; close one\n", 503, {"Retry-After": "10"})
             await busy(scope, receive, send)
         else:
-            self._streams.open += 1
+            self._streams.open.append(address)
             try:
                 async with aclosing(self._events):
                     await super().__call__(scope, receive, send)
             finally:
-                self._streams.open -= 1
+                self._streams.open.remove(address)

@@ -33,7 +33,7 @@ def lectures_table(lectures: list[Lecture]) -> Table:
 def participants_table(summary: Summary, names: Names | None = None, losses: Sequence[Loss] = ()) -> Table:
     """One row for each participant: id, name (with `names`), first and last time, frames, shares of the emotions.
 
-    Participants with missing events have that in words, too.
+    The row of a participant with missing events says so.
     """
     table = Table("participant", box=None, pad_edge=False)
     if names is not None:

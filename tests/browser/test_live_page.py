@@ -38,6 +38,18 @@ def begin(client: redis.Redis, lecture: str) -> None:
     client.set(begin_unfed(client, lecture).feeder, b"1")
 
 
+def test_a_participant_is_away_after_five_seconds_or_two_frames(page: Page, client: redis.Redis) -> None:
+    last = page.locator('[data-participant="p01"] .last')
+    begin(client, "l")
+    client.hset(LectureKeys("l").info, "fps", 0.25)
+    commit(client, "l", frame_events("l", 0, ["p01"]))
+    for frame, said in ((16, "in view"), (24, "away for 0:00:12")):  # these frames are half a second apart
+        commit(client, "l", [class_("l", frame, 0)])
+        expect(page.locator("#status")).to_have_text("running")
+        expect(page.locator("#faces")).to_have_text("0")
+        expect(last).to_have_text(said)
+
+
 def shares(**given: float) -> dict[str, float]:
     return {emotion: given.get(emotion, 0.0) for emotion in EMOTIONS}
 

@@ -84,7 +84,7 @@ def test_while_redis_is_away_a_second_ctrl_c_exits_at_once(lecture_video: Path) 
             ingest.send_signal(signal.SIGINT)
             return ingest.poll() is not None
 
-        eventually(ends_by_ctrl_c, patience=20)
+        eventually(ends_by_ctrl_c)
         code, _, said = finished(ingest)
     assert code == 130
     assert said[-1].startswith("producer: exiting at once; ")

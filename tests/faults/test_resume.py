@@ -1,7 +1,10 @@
 """A producer that is stopped or killed, and another one that resumes its lecture."""
 
+import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ from tests.faults.commands import finished, producing
 from tests.faults.slides import NEVER, SIZE, Slides, as_printed, begin, published, undisturbed
 from tests.gallery import render_gallery
 from tests.lectures import ledger_of
-from tests.processes import called, eventually, workers
+from tests.processes import called, eventually, worker_pids, workers
 from tests.producer.committing import committing, work_on
 from tests.producer.feeding.films import film
 from worker.contract.connection import connect
@@ -34,15 +37,20 @@ def test_a_lecture_resumed_twice_has_the_same_events(
 ) -> None:
     with running_redis() as (url, _), connect(url) as client, workers(url, 1):
         words = ["ingest", lecture_video, "--redis", url, "--lecture", "l", "--json"]
-        with producing(*words, "--max-bytes", 1) as ingest:
-            eventually(lambda: client.xlen(KEYS.class_))
+        # While the worker stands still, one of three chunks is fed. So the lecture never ends before the signal.
+        with worker_stopped(client), producing(*words, "--max-bytes", 1) as ingest:
+            eventually(lambda: client.hlen(KEYS.in_flight))
             ingest.kill()
+        eventually(lambda: client.xlen(KEYS.class_) >= 16)
         client.delete(KEYS.feeder)  # otherwise the heartbeat of the killed producer lasts for half a minute
         with producing(*words, "--max-bytes", 1, "--resume") as ingest:
-            assert ingest.stdout is not None
-            ingest.stdout.readline()  # from now on it handles signals
-            eventually(lambda: client.xlen(KEYS.class_) >= 32)
-            ingest.send_signal(signal.SIGINT)
+            with worker_stopped(client):
+                assert ingest.stdout is not None
+                ingest.stdout.readline()  # from now on it handles signals
+                eventually(lambda: client.hlen(KEYS.in_flight))
+                ingest.send_signal(signal.SIGINT)
+                assert ingest.stderr is not None
+                assert ingest.stderr.readline().startswith("producer: stopping; ")
             code, _, said = finished(ingest)
             assert code == 130
             assert said[-1].endswith("; --resume continues it")
@@ -52,6 +60,20 @@ def test_a_lecture_resumed_twice_has_the_same_events(
         assert published(client, "l") == published_undisturbed
         assert as_printed(events) == as_printed(chain(*published_undisturbed.values()))
         assert ledger_of(client, KEYS).balances
+
+
+@contextmanager
+def worker_stopped(client: redis.Redis) -> Iterator[None]:
+    """Within, the worker processes stand still."""
+    eventually(lambda: worker_pids(client))
+    pids = worker_pids(client)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("count", [1, 16, 17, 40])
@@ -225,7 +247,7 @@ def test_a_cut_off_recording_that_is_complete_now_is_resumed_to_its_end(redis_ur
         with producing(*words) as ingest:
             code, cut, said = finished(ingest)
         assert code == 1
-        assert said[0].endswith("; what was read is in lecture l; --resume reads on")
+        assert said[0].endswith("; everything else is in lecture l; --resume reads on")
         video.write_bytes(whole)
         with producing(*words, "--resume") as ingest:
             code, events, said = finished(ingest)

@@ -6,12 +6,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import redis
+from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
 from worker.commit import commit
 from worker.contract.connection import connect
+from worker.contract.jobs import QUEUE
 from worker.contract.keys import LectureKeys, lecture_of_info_key
 from worker.contract.messages import Chunk, encode
 from worker.outcome import FaceObservation, FrameObservation, Outcome
+
+REGISTERED = "rq:worker:committing"
 
 FACE = FaceObservation(
     (40.0, 30.0, 60.0, 60.0), 0.9, (0.0, 0.0, 0.0, 0.75, 0.0, 0.0, 0.25), {"m": "happiness"}, bytes(256)
@@ -20,7 +24,10 @@ FACE = FaceObservation(
 
 @contextmanager
 def committing(url: str, fail: bool = False, empty: bool = False) -> Iterator[None]:
-    """Commit all that is pushed to the Redis at `url`, with `fail` as failed chunks, if `empty` without faces."""
+    """Commit all that is pushed to the Redis at `url`, with `fail` as failed chunks, if `empty` without faces.
+
+    It registers as RQ's workers do. Otherwise a producer on a slow machine says that no worker takes frames.
+    """
     stop = threading.Event()
     worker = threading.Thread(target=_work, args=(url, fail, empty, stop))
     worker.start()
@@ -33,11 +40,15 @@ def committing(url: str, fail: bool = False, empty: bool = False) -> Iterator[No
 
 def _work(url: str, fail: bool, empty: bool, stop: threading.Event) -> None:
     with connect(url) as client:
+        client.hset(REGISTERED, "state", "idle")
+        client.sadd(WORKERS_BY_QUEUE_KEY % QUEUE, REGISTERED)
         while not stop.wait(0.01):
             for key in client.scan_iter("lecture:{*}"):
                 lecture = lecture_of_info_key(key.decode())
                 if lecture is not None:
                     work_on(client, LectureKeys(lecture), fail, empty)
+        client.srem(WORKERS_BY_QUEUE_KEY % QUEUE, REGISTERED)
+        client.delete(REGISTERED)
 
 
 def work_on(client: redis.Redis, keys: LectureKeys, fail: bool = False, empty: bool = False) -> None:

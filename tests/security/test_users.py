@@ -9,7 +9,7 @@ import redis
 from redis.exceptions import NoPermissionError
 
 from tests.gallery import render_gallery
-from tests.processes import called, json_lines, ran, workers
+from tests.processes import called, eventually, json_lines, ran, worker_pids, workers
 from tests.security.contents import contents
 from tests.security.servers import Guarded, guarded_redis, url
 from worker.contract.connection import RedisUnusable, connect
@@ -29,6 +29,7 @@ def ingested(server: Guarded, tmp_path_factory: pytest.TempPathFactory) -> list[
     video = tmp_path_factory.mktemp("video") / "g.mp4"
     render_gallery(video, people=2, seconds=3, size=(640, 360))
     with workers(server.urls["worker"], 1):
+        eventually(lambda: worker_pids(server.admin))  # or the producer says that no worker takes frames
         code, out, err = ran("ingest", video, "--lecture", "g", "--json", "--redis", server.urls["producer"])
     assert (code, err) == (0, "")
     return json_lines(out)
@@ -56,7 +57,7 @@ def test_a_subscriber_reads_the_lecture_with_the_commands_for_reading(
     assert (code, "done" in out) == (0, True)
     with connect(server.urls["subscriber"]) as client, client.pubsub() as listening:
         listening.subscribe("lecture:{g}:class", "lecture:{g}:participant:p01")
-        assert listening.get_message(timeout=5) is not None
+        assert listening.get_message(timeout=60) is not None
 
 
 CHUNK, OUTCOME, STATE, STREAM = (f"lecture:{{g}}:{rest}" for rest in ("chunk:9", "outcome:9", "state", "class"))

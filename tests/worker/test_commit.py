@@ -162,11 +162,11 @@ def test_subscribers_receive_the_events_of_the_stream(client: redis.Redis) -> No
     keys = begin(client, lecture)
     with client.pubsub() as subscriber:
         subscriber.subscribe(keys.participant("p01"))
-        subscriber.get_message(timeout=5)
+        subscriber.get_message(timeout=60)
         for number, outcome in enumerate(lecture):
             store(client, keys, number, outcome)
         commit(client, "l")
-        received = [subscriber.get_message(timeout=5) for _ in range(5)]
+        received = [subscriber.get_message(timeout=60) for _ in range(5)]
     assert [decode_event(m["data"]) for m in received if m] == events_of(client, keys)["participant:p01"]
 
 

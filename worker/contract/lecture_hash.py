@@ -7,12 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from worker.contract.messages import InFlight, Ledger, Status
-
-DAMAGED = "published:damaged"
-"""The field that counts published frames with a damaged picture."""
-
-REASON_PREFIXES = ("dropped:", "failed:", DAMAGED)
-"""Prefixes of the fields that count frames by reason."""
+from worker.contract.reasons import PREFIXES
 
 
 class LectureFields(TypedDict, total=False):
@@ -74,5 +69,5 @@ def ledger_from_hashes(info: dict[bytes, bytes], in_flight: dict[bytes, bytes]) 
     return Ledger(
         **{name: int(fields.get(name, 0)) for name in ("sampled", "published", "dropped", "failed")},
         in_flight=sum(msgspec.json.decode(value, type=InFlight).frames for value in in_flight.values()),
-        reasons={name: int(value) for name, value in fields.items() if name.startswith(REASON_PREFIXES)},
+        reasons={name: int(value) for name, value in fields.items() if name.startswith(PREFIXES)},
     )

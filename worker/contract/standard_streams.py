@@ -22,7 +22,7 @@ class OutputLost(Exception):
 
     def __init__(self, failure: OSError) -> None:
         self.reader_left = isinstance(failure, BrokenPipeError)
-        super().__init__(f"cannot write to standard output: {failure.strerror}; write it to another place")
+        super().__init__(f"cannot write to standard output: {failure.strerror}; send the output to another place")
 
 
 def protect_streams() -> None:

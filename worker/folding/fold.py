@@ -18,6 +18,7 @@ from worker.contract.messages import (
     ParticipantSpan,
     Scores,
 )
+from worker.contract.reasons import FailureReason
 from worker.folding.affect import valence_and_arousal
 from worker.folding.participants import IdentifiedSighting, TrackerState, advance
 from worker.outcome import Outcome, ScoreVector
@@ -45,7 +46,7 @@ class Folded:
     class_: list[ClassEvent] = field(default_factory=list)
     published: int = 0
     damaged: int = 0
-    failed: Counter[str] = field(default_factory=Counter)
+    failed: Counter[FailureReason] = field(default_factory=Counter)
     ending: Ending | None = None
 
 

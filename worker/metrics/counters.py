@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.context_managers import Timer
 
+from worker.contract.reasons import FAILURES, FailureReason
 from worker.metrics.files import count_in_files
-from worker.outcome import FailureReason
 
 count_in_files()
 
@@ -19,8 +19,6 @@ PREFIX = "lecturepulse"
 
 STEPS = ("fetch", "decode", "faces", "emotions", "appearance", "write", "commit")
 """The steps of a job, in order."""
-
-FAILURES: tuple[FailureReason, ...] = get_args(FailureReason)
 
 RefusalReason = Literal["unreadable", "function", "arguments", "unknown_lecture", "not_in_flight", "foreign_state"]
 """Why a job is discarded before it runs. Only `foreign_state` is counted after a job ran and had no effect.
@@ -30,10 +28,8 @@ A job that is `not_in_flight` may be one of ours that was in the queue twice.
 
 REFUSALS: tuple[RefusalReason, ...] = get_args(RefusalReason)
 
-OTHER = "other"
-"""Replaces any reason that is not in FAILURES, also the ledger's `foreign`: a stranger may write any text to Redis."""
-
 FRAMES_PUBLISHED = Counter("frames_published", "Frames whose result was committed.", namespace=PREFIX)
+FRAMES_DAMAGED = Counter("frames_damaged", "Committed frames with a damaged picture.", namespace=PREFIX)
 FRAMES_FAILED = Counter("frames_failed", "Frames committed as failed.", ["reason"], namespace=PREFIX)
 FACES = Counter("faces", "Faces detected, with predictions.", namespace=PREFIX)
 ESCALATIONS = Counter("escalations", "Faces for which the adaptive ensemble ran all models.", namespace=PREFIX)
@@ -89,14 +85,18 @@ def count_observed(faces: int, escalated: int, step_s: Mapping[Any, float], infe
         INFERENCE_SECONDS.labels(model).observe(seconds)
 
 
-def count_committed(published: int, failed: Mapping[str, int], taken: Iterable[float | None]) -> None:
-    """Count one commit: published frames, failed frames by reason, and the latency of each chunk.
+def count_committed(
+    published: int, damaged: int, failed: Mapping[FailureReason, int], taken: Iterable[float | None]
+) -> None:
+    """Count one commit: published frames, the damaged ones of them, failed frames by reason, and the latency of each
+    chunk.
 
     `taken` has the `ChunkHead.taken` of each chunk.
     """
     FRAMES_PUBLISHED.inc(published)
+    FRAMES_DAMAGED.inc(damaged)
     for reason, frames in failed.items():
-        FRAMES_FAILED.labels(reason if reason in FAILURES else OTHER).inc(frames)
+        FRAMES_FAILED.labels(reason).inc(frames)
     for taken_at in taken:
         if taken_at is not None:
             LATENCY_SECONDS.observe(max(0.0, time.time() - taken_at))
@@ -105,8 +105,8 @@ def count_committed(published: int, failed: Mapping[str, int], taken: Iterable[f
 # Every label value is created here, at zero. Prometheus cannot see the first count of a series that did not exist.
 for _step in STEPS:
     STEP_SECONDS.labels(_step)
-for _reason in (*FAILURES, OTHER):
+for _reason in FAILURES:
     FRAMES_FAILED.labels(_reason)
     JOB_RETRIES.labels(_reason)
-for _reason in REFUSALS:
-    JOBS_REFUSED.labels(_reason)
+for _refusal in REFUSALS:
+    JOBS_REFUSED.labels(_refusal)

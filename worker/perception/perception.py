@@ -14,7 +14,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from worker.contract.limits import MAX_FACES
 from worker.contract.messages import Chunk, FrameStamp
-from worker.outcome import FaceObservation, FailureReason, FrameObservation, ScoreVector
+from worker.contract.reasons import FailureReason
+from worker.outcome import FaceObservation, FrameObservation, ScoreVector
 from worker.perception.appearance import descriptor
 from worker.perception.emotions import Ensemble
 from worker.perception.faces import Detection, FaceDetector
@@ -49,7 +50,7 @@ class Observations:
     """
 
     frames: list[FrameObservation]
-    failed: dict[int, str]
+    failed: dict[int, FailureReason]
     faces: int
     escalated: int
     step_s: dict[Step, float]
@@ -122,10 +123,10 @@ def _observation(
     return FaceObservation(box, face.score, scores, labels, descriptor(picture, face.box))
 
 
-def _decoded(chunk: Chunk) -> tuple[list[FrameStamp], list[Image], dict[int, str]]:
+def _decoded(chunk: Chunk) -> tuple[list[FrameStamp], list[Image], dict[int, FailureReason]]:
     """The stamps and pixels of the pictures that can be decoded, and the failure reasons of the other frames."""
     stamps, pictures = [], []
-    failed: dict[int, str] = {}
+    failed: dict[int, FailureReason] = {}
     for stamp, jpeg in zip(chunk.head.frames, chunk.jpegs, strict=True):
         try:
             pictures.append(_picture(jpeg))

@@ -11,15 +11,15 @@ from av.video.stream import VideoStream
 
 from producer.feeding.decoding.container import Unreadable
 
-# A video that accompanies another is not what a player shows first: chapter pictures, sign language.
+# Chapter pictures, and videos that accompany another one, such as sign language. A player shows neither first.
 PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 BESIDE = Disposition.hearing_impaired | Disposition.visual_impaired | Disposition.dependent
 
 # Many containers do not declare how many pictures a video has. Then at most this many bytes of packets are read to
-# find the videos with a single picture: two minutes of most lectures, and some seconds on a slow line.
+# find the videos with a single picture. Most lectures have two minutes in them, and a slow line takes some seconds.
 PEEKED_BYTES = 16 * 2**20
 
-# A video with one picture that lasts at most this many seconds is a still. A longer one may be a slide.
+# A video whose only picture is displayed for at most this many seconds is a still. A longer one may be a slide.
 STILL_S = 1.0
 
 # Names that a device or program writes into every file say nothing about the picture.
@@ -51,14 +51,14 @@ class Choice(NamedTuple):
     """The chosen video: its place in the list.
 
     `number` is its number for the user, from 1 on; None if it is the only one or the best rendition. It is `usual` if
-    it would have been chosen anyway. `videos` names all videos in one line, if there are several and the user chose
-    none.
+    it is what a player shows. `notice` is a line for the user that names all videos, if there are several and the user
+    chose none.
     """
 
     place: int = 0
     number: int | None = None
     usual: bool = True
-    videos: str | None = None
+    notice: str | None = None
 
 
 def choose(videos: Sequence[Video], wanted: str | None, longest_side: int | None = None) -> Choice:
@@ -75,8 +75,8 @@ def choose(videos: Sequence[Video], wanted: str | None, longest_side: int | None
         several = len(alike) < len(videos)
     chosen = usual if wanted is None else _wanted(videos, wanted, longest_side)
     number = chosen + 1 if several or chosen != usual else None
-    hint = f"has {_listed(videos)}; video {number} is read; choose with --stream N"
-    return Choice(chosen, number, chosen == usual, hint if several and wanted is None else None)
+    notice = f"has {_listed(videos)}; video {number} is read; choose with --stream N"
+    return Choice(chosen, number, chosen == usual, notice if several and wanted is None else None)
 
 
 def choose_in(
@@ -85,10 +85,10 @@ def choose_in(
     longest_side: int,
     reopened: Callable[[], InputContainer] | None = None,
 ) -> tuple[InputContainer, Choice]:
-    """Choose the video of a container, as `choose` does, and mark it for `video_in`.
+    """Choose the video of a container, as `choose` does, and select it for `video_in`.
 
-    The container may offer renditions or not. If `reopened` can open it again, it may be read to find videos with a
-    single picture. Then the result is another container. Raises Unreadable.
+    The videos of an HLS list are renditions. If the container can be `reopened`, it may be read to find videos with a
+    single picture; then the result is the reopened one, and the given one is closed. Raises Unreadable.
     """
     streams = _playable(container)
     renditions = container.format.name == "hls"
@@ -103,7 +103,7 @@ def choose_in(
         return container, Choice()  # `video_in` says why
     videos = [_described(stream, stream.index in singles) for stream in streams]
     choice = choose(videos, wanted, longest_side if renditions else None)
-    _mark(container, streams[choice.place], renditions)
+    _select(container, streams[choice.place], renditions)
     return container, choice
 
 
@@ -118,7 +118,7 @@ def _playable(container: InputContainer) -> list[VideoStream]:
 
 
 def _single_pictures(container: InputContainer, videos: Sequence[VideoStream]) -> dict[int, bool]:
-    """The videos of which the first PEEKED_BYTES have at most one picture: index -> whether it has no more at all."""
+    """The videos with at most one picture in the first PEEKED_BYTES: index -> whether it is certainly a still."""
     pictures: Counter[int] = Counter()
     read = 0
     ended = True
@@ -185,11 +185,12 @@ def _wanted(videos: Sequence[Video], wanted: str, longest_side: int | None) -> i
     if named and longest_side is not None:
         return _best(videos, named, longest_side)
     problem = f"has {len(named)} videos with the name" if named else "has no video"
-    raise Unreadable(f"{problem} {_plain(wanted)!r}; it has {_listed(videos)}; choose one of them with --stream N")
+    advice = "choose one of them with --stream N" if len(videos) > 1 else "leave out --stream"
+    raise Unreadable(f"{problem} {_plain(wanted)!r}; it has {_listed(videos)}; {advice}")
 
 
 def _listed(videos: Sequence[Video]) -> str:
-    """The number of videos, and each with its number, size and names: `2 videos: 1 (640x360), 2 (480x480, eng)`."""
+    """How many videos there are, and the number, size and names of each: `2 videos: 1 (640x360), 2 (480x480, eng)`."""
     shown = [
         f"{number} ({', '.join([_size(video), *map(_plain, video.names)])})"
         for number, video in enumerate(videos[:LISTED], 1)
@@ -207,11 +208,11 @@ def _plain(name: str) -> str:
     return "".join(each if each.isprintable() else "?" for each in name[:NAME_CHARACTERS])
 
 
-def _mark(container: InputContainer, chosen: VideoStream, renditions: bool) -> None:
-    """Mark the chosen video for `video_in`, and fetch no other rendition.
+def _select(container: InputContainer, chosen: VideoStream, renditions: bool) -> None:
+    """Select the chosen video for `video_in`, and fetch no other rendition.
 
-    One sound is kept, because a recording lasts until its sound ends. The other videos of a file are kept for the same
-    reason, and cost nothing.
+    The sound of the rendition is fetched too, because a recording lasts until its sound ends. In a file all streams are
+    read for the same reason; that costs nothing.
     """
     chosen.discard = Discard.none
     if renditions:

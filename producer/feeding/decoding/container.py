@@ -25,12 +25,12 @@ READ_S = 15.0
 # be at least this long.
 LEAST_RECORDING_S = 1.0
 
-# A DASH manifest begins with comments and then `<MPD`. One with an entry for each second of a day has 4 MiB.
+# Only comments come before `<MPD` in a DASH manifest. One with an entry for each second of a day has 4 MiB.
 DASH_HEAD_BYTES = 16 * 2**10
 MAX_DASH_BYTES = 16 * 2**20
 
-# Segments of a DASH manifest may have any name. FFmpeg opens only those with a usual extension in HLS, because it would
-# otherwise read any file of this machine; but the whitelist of protocols forbids files.
+# Segments of a DASH manifest may have any name. By default FFmpeg opens only segments with a usual extension, to
+# protect the files of this machine. Here the whitelist of protocols forbids files.
 _ANY_EXTENSION = {"extension_picky": "0", "allowed_extensions": "ALL", "allowed_segment_extensions": "ALL"}
 
 
@@ -55,10 +55,10 @@ def open_file(file: BinaryIO) -> InputContainer:
 
 
 def open_stream(target: StreamTarget, playlist: bytes | None = None) -> InputContainer:
-    """The stream or camera at an address, or the HLS `playlist` that was made of it. Within OPEN_S and READ_S.
+    """The stream or camera at an address, or the HLS `playlist` that `dash` made of what is there.
 
-    Whatever the stream asks for, FFmpeg opens only the protocols and formats in the target's options. Raises
-    UnknownFormat, or Unreadable for another reason.
+    FFmpeg waits at most OPEN_S to open it, and READ_S for each packet. It opens only the protocols and formats in the
+    target's options, whatever the stream asks for. Raises UnknownFormat, or Unreadable for another reason.
     """
     begun = time.monotonic()
     try:
@@ -106,9 +106,9 @@ def is_recording(container: InputContainer) -> bool:
 
 
 def video_in(container: InputContainer) -> VideoStream:
-    """The video that `choosing` has marked, otherwise FFmpeg's choice, ready to be decoded. Raises Unreadable."""
-    marked = (video for video in container.streams.video if video.discard == Discard.none)
-    stream = next(marked, None) or container.streams.best("video")
+    """The video that `choosing` has selected, otherwise FFmpeg's choice, ready to be decoded. Raises Unreadable."""
+    selected = (video for video in container.streams.video if video.discard == Discard.none)
+    stream = next(selected, None) or container.streams.best("video")
     if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
         raise Unreadable("contains no video, only sound or text; give a recording with a picture")
     if stream.codec_context is None:

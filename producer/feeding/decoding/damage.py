@@ -30,8 +30,18 @@ class Damage:
         else:
             heapq.heappush(self._lost, t)
 
+    def after(self, t: float) -> None:
+        """Something is lost that should be displayed after `t` and after the last picture; it is not known when."""
+        heapq.heappush(self._lost, max(t, self._last or 0.0) + 2 * ROUNDING_S)
+
+    def came(self, stamp: float, t: float) -> None:
+        """The picture with this stamp, which may be wrong, is displayed at `t`. Nothing more is expected at `stamp`."""
+        if stamp > t + ROUNDING_S and stamp in self._expected:
+            self._expected.remove(stamp)
+            heapq.heapify(self._expected)
+
     def displayed(self, t: float, key: bool, corrupt: bool, usual: float) -> tuple[float | None, bool]:
-        """The next picture: since when the one before it stands in for a lost one, and whether it is damaged itself.
+        """The next picture: from when on the one before it stands in for a lost one, and whether it is damaged itself.
 
         `key` says that it depends on no other picture, `corrupt` that the decoder found errors in it. `usual` is the
         usual distance of two pictures in seconds, 0 if it is unknown.
@@ -42,16 +52,16 @@ class Damage:
             for each in missing:
                 heapq.heappush(self._lost, each)
         lost = _taken(self._lost, t - ROUNDING_S)
-        stands_in = None
+        stands_in_from = None
         if lost and self._last is not None:
             self._depends_on_damage = True
-            stands_in = max(lost[0], self._last + usual)
+            stands_in_from = max(lost[0], self._last + usual)
         damaged = bool(_taken(self._lost, t + ROUNDING_S)) or corrupt
         _taken(self._expected, t + ROUNDING_S)
         if damaged or key:
             self._depends_on_damage = damaged
         self._last = t
-        return (stands_in if stands_in is not None and stands_in < t else None), self._depends_on_damage
+        return stands_in_from if stands_in_from is not None and stands_in_from < t else None, self._depends_on_damage
 
     @property
     def lost_at_the_end(self) -> bool:

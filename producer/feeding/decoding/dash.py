@@ -52,7 +52,7 @@ class Node(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """A part of a file: its URL, the range of its bytes (`first-last`) if it is not the whole file, and its seconds."""
+    """A part of the video: its URL, the range of its bytes (`first-last`; empty: the whole file), and its seconds."""
 
     url: str
     bytes: str
@@ -60,7 +60,7 @@ class Segment(NamedTuple):
 
 
 class Playlist(NamedTuple):
-    """An HLS playlist, and which video of the manifest it has. `file` is the URL of the only file, if there is one."""
+    """An HLS playlist, and the choice of its video. `file` is the URL of all segments, if they are in one file."""
 
     text: bytes
     choice: Choice
@@ -68,12 +68,13 @@ class Playlist(NamedTuple):
 
 
 def as_playlist(manifest: bytes, url: str, wanted: str | None, longest_side: int) -> Playlist:
-    """The playlist of the rendition that is chosen as `choosing.choose` does. `url` is that of the manifest.
+    """The playlist of the rendition that `choosing.choose` chooses. `url` is the address of the manifest.
 
-    Raises Unreadable if the manifest is live, in several parts or not well formed, or all its videos are encrypted.
+    Raises Unreadable if the manifest is live, has several periods or is not well formed, or all its videos are
+    encrypted.
     """
     try:
-        if b"<!DOCTYPE" in manifest:  # all attacks by XML need one, and no manifest does
+        if b"<!DOCTYPE" in manifest:  # attacks by XML need one, manifests do not
             raise ValueError("it has a DOCTYPE")
         root = ElementTree.fromstring(manifest)  # nosec B314
         if root.get("type", "static") == "dynamic":
@@ -87,17 +88,17 @@ def as_playlist(manifest: bytes, url: str, wanted: str | None, longest_side: int
 
 def _playlist(root: Node, url: str, wanted: str | None, longest_side: int) -> Playlist:
     periods = [(period, seconds, _renditions(period)) for period, seconds in _periods(root)]
-    parts = [part for part in periods if part[2]]
-    if not parts:
+    with_video = [period for period in periods if period[2]]
+    if not with_video:
         protected = root.path[0].find(".//{*}ContentProtection") is not None
         raise Unreadable(
             "is a DASH manifest of encrypted videos; give a recording without copy protection"
             if protected
             else "is a DASH manifest without a video; check whether a player shows it"
         )
-    if len(parts) > 1:  # each has its own clock and its own parameters of the codec
-        raise Unreadable(f"is a DASH manifest of {len(parts)} parts (periods); give its HLS address, or one part alone")
-    [(_, seconds, renditions)] = parts
+    if len(with_video) > 1:  # each has its own clock and its own parameters of the codec
+        raise Unreadable(f"is a DASH manifest of {len(with_video)} periods; give its HLS address, or one period")
+    [(_, seconds, renditions)] = with_video
     choice = choose([_video(node) for node in renditions], wanted, longest_side)
     initialization, segments = _segments(renditions[choice.place], url, seconds)
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-TARGETDURATION:10", "#EXT-X-PLAYLIST-TYPE:VOD"]
@@ -186,7 +187,7 @@ def _segments(rendition: Node, url: str, seconds: float) -> tuple[Segment | None
 
 
 def _times(template: ElementTree.Element, seconds: float, count: int | None = None) -> Iterator[tuple[int, int, float]]:
-    """Number, start in units of the timescale, and seconds of each segment."""
+    """Number, start in units of the timescale, and seconds of each segment. `count` is given if they are listed."""
     scale = int(template.get("timescale", "1"))
     number = int(template.get("startNumber", "1"))
     timeline = template.find("{*}SegmentTimeline")

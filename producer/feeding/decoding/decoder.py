@@ -99,7 +99,7 @@ def decode(order: Order, send: Send) -> None:
 
 
 def _chosen_in(file: BinaryIO, order: Order) -> tuple[InputContainer, Choice]:
-    """The recording in an open file, from its start, and which of its videos is read. Raises Unreadable."""
+    """The recording in an open file, from its start, and the choice of its video. Raises Unreadable."""
 
     def opened() -> InputContainer:
         file.seek(0)
@@ -109,7 +109,7 @@ def _chosen_in(file: BinaryIO, order: Order) -> tuple[InputContainer, Choice]:
 
 
 def chosen_at(target: StreamTarget) -> tuple[InputContainer, Choice, bool]:
-    """What is at an address, which of its videos is read, and whether it is a recording. Raises Unreadable."""
+    """The opened address, the choice of its video, and whether it is a recording. Raises Unreadable."""
     try:
         container = open_stream(target)
     except UnknownFormat:
@@ -137,8 +137,9 @@ def _decode_recording(
             encoder = JpegEncoder(video.stream, picture)
             duration = video.duration
             expected = None if duration is None else max(1, sample_count(duration, order.fps) - sample.tick)
-            notice = choice.videos or video.assumed_rate
-            send(encode(Opened(encoder.width, encoder.height, sample.tick, expected, False, *choice[1:3], notice)))
+            notice = choice.notice or video.assumed_rate
+            size, chosen = (encoder.width, encoder.height), (choice.number, choice.usual)
+            send(encode(Opened(*size, sample.tick, expected, False, *chosen, notice)))
             before_crash = None if order.crashed is None else picture
         if sample.tick < order.first:
             continue
@@ -157,7 +158,8 @@ def _decode_live(video: LiveVideo, choice: Choice, order: Order, send: Send) -> 
     for sample in paced(video.pictures(), order.fps):
         if encoder is None:
             encoder = JpegEncoder(video.stream, sample.picture)
-            send(encode(Opened(encoder.width, encoder.height, 0, None, True, *choice[1:])))
+            size, chosen = (encoder.width, encoder.height), (choice.number, choice.usual)
+            send(encode(Opened(*size, 0, None, True, *chosen, choice.notice)))
         jpeg = encoder.jpeg(sample.picture)
         send(encode(Sampled(sample.tick, sample.t, True, sample.damaged)))
         send(jpeg)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from worker.contract.limits import MAX_FRAME_PIXELS
 
-# Pixels of real formats are at most 2.7 times as wide as high, or the reverse. Files that say more are wrong.
+# Pixels of real formats are at most 2.7 times as wide as high, or as high as wide. Files that declare more are wrong.
 MAX_PIXEL_ASPECT = 4
 
 # The largest side that the contract allows (PixelCount).
@@ -22,7 +22,7 @@ class Orientation(NamedTuple):
 
 
 def orientation_of(matrix: bytes) -> Orientation:
-    """The nearest of the eight orientations to a display matrix: nine int32 in native order, as FFmpeg has them.
+    """The orientation, of eight, that is nearest to a display matrix: nine int32 in native order, as FFmpeg has them.
 
     Of (a, b, u, c, d, v, x, y, w) only a to d matter: a point (x, y) is displayed at (ax + cy, bx + dy). A matrix that
     displays nothing, because it has no inverse, counts as none.

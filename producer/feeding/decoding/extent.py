@@ -1,4 +1,4 @@
-"""How far a recording goes: what its header declares, and what is stored in it."""
+"""How far a recording goes: as its header declares, and as its packets show."""
 
 import av
 from av.container import InputContainer
@@ -16,8 +16,8 @@ TOLERANCE_SHARE = 0.02
 # Containers whose header declares the whole duration. For others FFmpeg guesses it, in MPEG-TS from the existing data.
 DECLARING = frozenset({"mov", "mp4", "matroska", "webm", "flv", "asf", "hls"})
 
-# Containers in whose header the program writes the duration. If the clock does not start at 0, some programs write its
-# end in place of the duration.
+# Containers in which some programs declare the end of the clock as the duration, although the clock does not start at
+# 0.
 END_AS_DURATION = frozenset({"matroska", "webm", "flv"})
 
 # Sound has no pauses. So if there is neither sound nor a picture for longer than this, data is missing.
@@ -99,10 +99,11 @@ class StoredExtent:
         self._ends: dict[int, float] = {}
         """When each stream ends, without its latest packet."""
         self._latest: dict[int, tuple[float, float]] = {}
-        """When the latest packet of each begins and ends. If the clock is back before it afterwards, it was wrong."""
+        """When the latest packet of each stream begins and ends. If the next one is far before it, it was wrong."""
         self._sound_ends: dict[int, float] = {}
         """When each stream of sound ends by the durations of its packets, because their stamps may be wrong."""
-        self._wrong_end = 0.0
+        self._furthest = 0.0
+        """The end of the packet that is displayed last by its stamp, which may be wrong."""
         self._doubtful_gap: float | None = None
 
     @property
@@ -131,17 +132,17 @@ class StoredExtent:
             latest, end = self._latest[stream.index]
             if latest <= t + CLOCK_BACK_S:
                 self._ends[stream.index] = max(self._ends.get(stream.index, 0.0), end)
-            else:
-                self._wrong_end = max(self._wrong_end, end)
+        displayed = t if packet.pts is None else shift + float(packet.pts * packet.time_base)
+        self._furthest = max(self._furthest, displayed + duration)
         self._latest[stream.index] = t, t + duration
         return gap
 
     def ends_before(self, declared: float, pictures_end: float) -> bool:
         """Whether the file was cut off, if its header declares an end and its last picture ends at `pictures_end`.
 
-        A header may declare the largest stamp as the end although it is wrong.
+        The declared end is ignored if it is that of a packet with a wrong stamp.
         """
-        return declared > self._wrong_end + TOLERANCE_S and clearly_before(max(self.end, pictures_end), declared)
+        return clearly_before(max(self._furthest, pictures_end), declared)
 
     def _gap_before(self, t: float) -> float | None:
         """The beginning of a gap before the packet at `t`, which two packets must confirm."""

@@ -1,4 +1,4 @@
-"""Decoded pictures become JPEGs, as a player displays them."""
+"""Encode decoded pictures as JPEGs, as a player displays them."""
 
 from fractions import Fraction
 from typing import Any, cast
@@ -29,6 +29,7 @@ class JpegEncoder:
         self.width, self.height = self._displayed(first)[1]
 
     def jpeg(self, picture: av.VideoFrame) -> bytes:
+        """The picture upright, with square pixels, at most LONGEST_SIDE pixels wide and high."""
         orientation, (width, height) = self._displayed(picture)
         shrink = min(1.0, LONGEST_SIDE / max(width, height))
         size = max(1, round(width * shrink)), max(1, round(height * shrink))
@@ -48,7 +49,7 @@ class JpegEncoder:
         return orientation, ((height, width) if orientation.transposed else (width, height))
 
     def _pixel_aspect(self) -> Fraction | None:
-        """The container's word counts before the codec's, until the codec changes its own."""
+        """The container's pixel aspect, until the codec changes its own; then the codec's."""
         codec = self._stream.codec_context.sample_aspect_ratio
         return self._stream.sample_aspect_ratio if codec == self._codec_aspect else codec
 

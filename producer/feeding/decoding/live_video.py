@@ -13,12 +13,13 @@ from av.video.stream import VideoStream
 
 from producer.feeding.decoding.container import Unreadable, discard_all_but, reason_of, video_in
 from producer.feeding.decoding.damage import Damage
+from producer.feeding.decoding.h264 import FrameNumbers
 from producer.feeding.decoding.pacing import StreamClock
 from producer.feeding.decoding.sampling import TimedPicture
 
 
 class LiveVideo:
-    """The best video stream of a live source, for one connection. Raises Unreadable if there is none.
+    """The chosen video of a live source, for one connection. Raises Unreadable if there is none.
 
     `alive` is called for every packet. After a reconnection, a web server may send old video again, such as the last
     HLS segment. So if `remembering`, the marks of key frames are collected in `marks`, and all pictures before the
@@ -39,9 +40,11 @@ class LiveVideo:
         self.marks: deque[str] = deque()
         self._damage = Damage()
         self.stream = video_in(container)
+        context = self.stream.codec_context
+        self._frame_numbers = FrameNumbers(context.extradata or b"") if context.name == "h264" else None
         discard_all_but(self.stream)
         # Each picture comes as soon as it is decoded, not when the codec is sure that none belongs before it.
-        self.stream.codec_context.flags |= Flags.low_delay
+        context.flags |= Flags.low_delay
         self._repeating = bool(self._known_key_frames)
         self.broken_off: str | None = None
         """After the last picture: the error with which the stream broke off; None if it ended."""
@@ -49,9 +52,8 @@ class LiveVideo:
     def pictures(self) -> Iterator[TimedPicture[av.VideoFrame]]:
         """Every picture, with its time in seconds since the first. Pictures that cannot be decoded are skipped.
 
-        After an error, pictures are damaged until the next key frame.
-
-        Raises Unreadable if the stream ends without a picture.
+        After an error, pictures are damaged until the next key frame. Raises Unreadable if the stream ends without a
+        picture.
         """
         clock = StreamClock()
         none_yet = True
@@ -78,7 +80,8 @@ class LiveVideo:
                 self._remember(packet)
             if self._repeating:
                 continue
-            if packet.is_corrupt:
+            lost = self._frame_numbers is not None and self._frame_numbers.follow(bytes(packet), packet.is_keyframe)
+            if packet.is_corrupt or lost:
                 self._damage.at(None)
             try:
                 frames = self.stream.decode(packet)

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from fractions import Fraction
 
 import av
 from av.container import InputContainer
@@ -13,6 +14,7 @@ from av.video.stream import VideoStream
 from producer.feeding.decoding.container import Unreadable, video_in
 from producer.feeding.decoding.damage import Damage
 from producer.feeding.decoding.extent import TOLERANCE_S, DeclaredExtent, StoredExtent, clearly_before
+from producer.feeding.decoding.h264 import FrameNumbers
 from producer.feeding.decoding.sampling import TimedPicture
 from producer.feeding.decoding.seeking import Stamp, first_needed
 from producer.feeding.decoding.thinning import followed, may_be_sampled
@@ -26,8 +28,8 @@ WITH_BREAKS = frozenset({"mpegts", "mpeg", "hls"})
 # Containers that may store when a picture is decoded, and not when it is displayed.
 WITHOUT_TIMES = frozenset({"avi", "asf", "mxf"})
 
-# Containers in which another stream may take the place of the video later. PyAV 18.1 leaves its packets out. If none
-# does, the packets that are read reach at least READ_SHARE of the file.
+# Containers in which another stream may take the place of the video later. PyAV 18.1 leaves its packets out. If there
+# is no such stream, the packets that are read reach at least READ_SHARE of the file.
 WITH_NEW_STREAMS = frozenset({"mpegts"})
 READ_SHARE = 0.9
 
@@ -58,10 +60,10 @@ def _stamps(container: InputContainer, stream: VideoStream, alive: Callable[[], 
         alive()
         if packet.size == 0 and packet.dts is None:  # the end
             return
-        tick = float(packet.time_base or 0)
+        unit = float(packet.time_base or 0)
         yield Stamp(
-            None if packet.pts is None else packet.pts * tick,
-            None if packet.dts is None else packet.dts * tick,
+            None if packet.pts is None else packet.pts * unit,
+            None if packet.dts is None else packet.dts * unit,
             packet.is_keyframe,
         )
 
@@ -103,15 +105,18 @@ class RecordedVideo:
         self._clock = PictureClock(self._declared.start, breaks, self._declared.end_of_pictures)
         self._decoding_stamps = DecodingStamps() if self._formats & WITHOUT_TIMES else None
         self._damage = Damage()
+        context = self.stream.codec_context
+        self._frame_numbers = FrameNumbers(context.extradata or b"") if context.name == "h264" else None
+        self._last_key_frame = 0.0
         self._none_yet = True
         self._bytes_read = 0
         self._reading_failed = False
 
     @property
     def duration(self) -> float | None:
-        """Seconds to the end of the last picture; None if the file does not declare it. Exact after the first picture.
+        """Seconds until the last picture ends; None if the file does not declare it. Exact after the first picture.
 
-        If the sound is longer, the last picture is displayed as long.
+        If the sound is clearly longer, the last picture is held until it ends.
         """
         if self._still:
             return 0.0
@@ -120,7 +125,7 @@ class RecordedVideo:
 
     @property
     def assumed_rate(self) -> str | None:
-        """A line for the user, if neither the file nor the codec says when pictures are displayed."""
+        """A notice for the user, if neither the file nor the codec says when pictures are displayed."""
         if not self._container.format.flags & NO_TIMES or self.stream.codec_context.framerate:
             return None
         rate = float(self.stream.average_rate or 25)
@@ -139,9 +144,12 @@ class RecordedVideo:
         shown: TimedPicture[av.VideoFrame] | None = None
         for timed in self._clock.timed(self._decoded(usual)):
             frame = timed.picture
-            instead_from, damaged = self._damage.displayed(timed.t, frame.key_frame, frame.is_corrupt, usual)
-            if shown is not None and instead_from is not None:
-                yield replace(shown, t=instead_from, damaged=True)
+            stamp = self._stamp_of_picture(frame)
+            if stamp is not None and self._decoding_stamps is None:
+                self._damage.came(stamp + self._clock.shift, timed.t)
+            stands_in_from, damaged = self._damage.displayed(timed.t, frame.key_frame, frame.is_corrupt, usual)
+            if shown is not None and stands_in_from is not None:
+                yield replace(shown, t=stands_in_from, damaged=True)
             shown = replace(timed, damaged=damaged)
             yield shown
         if shown is None:
@@ -190,6 +198,7 @@ class RecordedVideo:
                 self._decoding_stamps.fed(stamp)
             if packet.is_corrupt:
                 self._damage.at(t)
+            self._find_lost_before(packet, t)
             try:
                 frames = self.stream.decode(packet)
             except av.FFmpegError:
@@ -203,11 +212,23 @@ class RecordedVideo:
                 if self._skipping and not self._none_yet:
                     continue
                 self._none_yet = False
-                tick = float(frame.time_base or self.stream.time_base or 0)
-                own = None if frame.pts is None else frame.pts * tick
+                own = self._stamp_of_picture(frame)
                 if self._decoding_stamps is not None:
                     own = self._decoding_stamps.displayed(own, frame.key_frame)
-                yield StampedPicture(own, 0.0 if self._still else frame.duration * tick or usual, frame)
+                yield StampedPicture(
+                    own, 0.0 if self._still else float(frame.duration * self._unit_of(frame)) or usual, frame
+                )
+
+    def _find_lost_before(self, packet: "Packet[Stream]", t: float | None) -> None:
+        if self._frame_numbers is None or packet.size == 0:
+            return
+        if packet is self._resumed_with:
+            self._frame_numbers.restart()
+        if self._frame_numbers.follow(bytes(packet), packet.is_keyframe):
+            # No picture before the last key frame depends on the lost one.
+            self._damage.after(self._last_key_frame)
+        if packet.is_keyframe and t is not None:
+            self._last_key_frame = t
 
     def _thinned(self) -> "Iterator[Packet[Stream]]":
         """The packets of the video stream. For each, the codec is set to skip it if no sample may show it.
@@ -269,6 +290,13 @@ class RecordedVideo:
                 self._damage.at(gap)
             self._clock.sound_end = self._stored.sound_end
             yield packet
+
+    def _unit_of(self, picture: av.VideoFrame) -> Fraction:
+        return picture.time_base or self.stream.time_base or Fraction(0)
+
+    def _stamp_of_picture(self, picture: av.VideoFrame) -> float | None:
+        """The stamp of the packet of a picture, rounded as by `_stamp_of`, so that the two are equal."""
+        return None if picture.pts is None else float(picture.pts * self._unit_of(picture))
 
     def _time_of(self, packet: "Packet[Stream]") -> float | None:
         """When a packet's picture is displayed, or decoded if the file does not say it; None if it says neither."""

@@ -29,7 +29,10 @@ class TimedPicture(Generic[P]):
 
 @dataclass(frozen=True)
 class Sample(Generic[P]):
-    """The picture on display at `t` = `tick` / fps seconds (recordings), or at `t` as the `tick`-th (live streams)."""
+    """The picture on display at `t` seconds.
+
+    In a recording `t` is `tick` / fps. In a live stream `tick` counts the samples, and `t` is the picture's own time.
+    """
 
     tick: int
     t: float

@@ -12,7 +12,7 @@ from producer.feeding.decoding.sampling import ROUNDING_S, TimedPicture
 # A picture that comes this much later than the end of the one before may have a wrong stamp.
 DOUBTFUL_S = 0.1
 
-# So many pictures after a doubtful one show whether its stamp is right.
+# The number of pictures after a doubtful one that are read to find out whether its stamp is right.
 WITNESSES = 8
 
 # A larger step back, if it is real, is not jitter: recordings were joined, or broadcast with a break, and the clock
@@ -45,14 +45,14 @@ class PictureClock:
     def __init__(self, start: float | None, breaks: bool = False, declared_end: float | None = None) -> None:
         self._starts_with_picture = start is None
         self.shift = -(start or 0.0)
-        """Seconds to be added to a stamp: less the start, and continued where the file's clock restarted."""
+        """Seconds to be added to a stamp. It grows where the file's clock restarts."""
         self._breaks = breaks
         self._declared_end = float("inf") if declared_end is None else declared_end + self.shift
         self._last: float | None = None
         self.end = 0.0
         """When the last picture ends."""
         self.sound_end = 0.0
-        """How far the sound goes, as far as it was read. A picture may be displayed as long."""
+        """When the sound that was read until now ends. The last picture may be displayed until then."""
         self.restarted = False
         """Whether the file's clock has restarted."""
 

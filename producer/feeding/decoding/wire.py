@@ -52,8 +52,8 @@ class Opened(Struct, frozen=True, tag="opened"):
     """The first picture is decoded. The size is its own, in pixels as displayed.
 
     `first_tick` is that of the first sample, `expected` the number of samples, if the file declares its length. If the
-    source is `live`, pictures that are not read in time are lost. `video` and `usual` are those of `choosing.Choice`.
-    `notice` says in one line what the user should know about the source.
+    source is `live`, pictures that are not read in time are lost. `video` is the number of the chosen video, None if
+    there is no other; it is `usual` if a player shows it. `notice` is a line for the user about the source.
     """
 
     width: int

@@ -86,8 +86,8 @@ class SourceError(Exception):
 class SourceLabel:
     """The names of a source: `shown` in messages, `name` in the lecture's hash, `title` as the base of a lecture id.
 
-    `shown` and `name` contain no password and no query, `name` no folder of the user. `notice` is a line
-    for the user about an opened source: which of several videos is read, or that its rate is assumed.
+    `shown` and `name` contain no password and no query, `name` no folder of the user. `notice` is a line for the user
+    about an opened source: which of several videos is read, or that its rate is assumed.
     """
 
     shown: str
@@ -103,9 +103,9 @@ class Address(SourceLabel):
     target: Target = field(repr=False)
 
     def reading(self, opened: Opened) -> "Address":
-        """This address with the video that the decoder has chosen, so that the same one is read after a reconnection.
+        """This address with the video that the decoder has chosen, so that a reconnection reads the same one.
 
-        `name` says if it is not the usual one, so that a resumed lecture reads the same one.
+        If it is not the usual one, its number is in `name`, so that a lecture cannot be resumed with another one.
         """
         target = self.target
         if opened.video is not None:

@@ -38,9 +38,9 @@ T_DIGITS = 3
 class LiveSource(Source):
     """An opened stream or camera. It reconnects when it is cut off or stalls.
 
-    `width` and `height` are those of the first picture. `shortfall` is None if the
-    source was stopped or has ended. `trouble` says why there is no connection; it is None while there is one.
-    `reconnects` counts the connections after the first. Any thread may read `trouble` and `reconnects`.
+    `width` and `height` are those of the first picture. `shortfall` is None if the source was stopped or has ended.
+    `trouble` says why there is no connection; it is None while there is one. `reconnects` counts the connections after
+    the first. Any thread may read `trouble` and `reconnects`.
     """
 
     live = True

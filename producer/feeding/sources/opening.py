@@ -39,6 +39,7 @@ def open_sources(
 
 
 def _all_opened(requests: Sequence[SourceRequest], fps: float, first: int, video: str | None) -> dict[str, Recording]:
+    """Participant -> recording. If one cannot be opened, all are closed."""
     opened: dict[str, Recording] = {}
     try:
         for source, participant in requests:

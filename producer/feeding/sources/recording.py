@@ -2,8 +2,8 @@
 
 import threading
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from producer.feeding.decoding.sampling import Sample
 from producer.feeding.decoding.wire import DecodingFailed, Ended, Opened, Sampled
 from producer.feeding.sources.address import SourceLabel
 from producer.feeding.sources.frame import SampledFrame
@@ -16,20 +16,11 @@ from worker.contract.limits import MAX_RECORDING_S
 SILENCE_S = 60.0
 
 
-class Shot(NamedTuple):
-    """The picture of a recording at a `tick`, the number of a sample counted from the start of the file."""
-
-    tick: int
-    t: float
-    jpeg: bytes
-    damaged: bool
-
-
 class Recording(Source):
     """An opened recording. `expected` is None if the file does not declare its length.
 
-    If its video starts later than the file, `first_tick` is not 0. It still has no frame before number `first`, if it
-    is resumed there.
+    If its video starts later than the file, `first_tick` is not 0. Frames count from there. If it is resumed, its
+    frames begin with number `first`.
     """
 
     live = False
@@ -51,13 +42,13 @@ class Recording(Source):
 
     def frames(self, stop: threading.Event, first: int | None = None) -> Iterator[SampledFrame]:
         first = self._first if first is None else first
-        for shot in self.shots(stop, first):
-            frame = shot.tick - self.first_tick
-            if frame >= first:
-                yield SampledFrame(frame, shot.t, shot.jpeg, damaged=shot.damaged)
+        for sample in self.samples(stop, first):
+            number = sample.tick - self.first_tick
+            if number >= first:
+                yield SampledFrame(number, sample.t, sample.picture, damaged=sample.damaged)
 
-    def shots(self, stop: threading.Event, first: int) -> Iterator[Shot]:
-        """The pictures as `frames` has them, from tick `first` of the file on. Call it in place of `frames`."""
+    def samples(self, stop: threading.Event, first: int) -> Iterator[Sample[bytes]]:
+        """The JPEGs from tick `first` on. Ticks count from the start of the file. Call either this or `frames`."""
         if self._read or first != self._first:
             self._decoder.restart(first)
         self._read, self.shortfall = True, None
@@ -77,7 +68,7 @@ class Recording(Source):
                     if fresh and not (jpeg and self._decoder.in_gap):
                         jpeg = fresh
                     reached = message.t
-                    yield Shot(message.tick, message.t, jpeg, message.damaged)
+                    yield Sample(message.tick, message.t, jpeg, message.damaged)
                 if isinstance(message, DecodingFailed):
                     self.shortfall = f"at {clock(reached)} the file {message.reason}"
                     return

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from itertools import count
 
+from producer.feeding.decoding.sampling import Sample
 from producer.feeding.sources.address import SourceLabel
 from producer.feeding.sources.frame import SampledFrame
-from producer.feeding.sources.recording import Recording, Shot
+from producer.feeding.sources.recording import Recording
 from producer.feeding.sources.source import Source
 
 
@@ -54,23 +55,23 @@ class Recordings(Source):
         first = self._first if first is None else first
         # If there may be ticks at which no recording has a picture, frames are counted from the beginning.
         start = 0 if any(recording.first_tick for recording in self._recordings.values()) else first
-        running = {participant: recording.shots(stop, start) for participant, recording in self._recordings.items()}
-        ahead: dict[str, Shot] = {}
+        running = {participant: recording.samples(stop, start) for participant, recording in self._recordings.items()}
+        ahead: dict[str, Sample[bytes]] = {}
         for number in count(start):
             for participant in running.keys() - ahead.keys():
-                if (shot := next(running[participant], None)) is not None:
-                    ahead[participant] = shot
-            running = {participant: shots for participant, shots in running.items() if participant in ahead}
+                if (sample := next(running[participant], None)) is not None:
+                    ahead[participant] = sample
+            running = {participant: samples for participant, samples in running.items() if participant in ahead}
             if not ahead or stop.is_set():  # it may have been set in the middle of a frame
                 return
-            tick = min(shot.tick for shot in ahead.values())
+            tick = min(sample.tick for sample in ahead.values())
             for participant in running:  # in the order of the recordings
                 if ahead[participant].tick == tick:
-                    shot = ahead.pop(participant)
+                    sample = ahead.pop(participant)
                     if number >= first:
                         recording = self._recordings[participant]
                         size = recording.width, recording.height
-                        yield SampledFrame(number, shot.t, shot.jpeg, participant, size, shot.damaged)
+                        yield SampledFrame(number, sample.t, sample.picture, participant, size, sample.damaged)
 
     def close(self) -> None:
         with ExitStack() as closing:

@@ -1,1 +1,1 @@
-"""Analysis of a lecture's events: timeline, moments, summary, losses and names. Pure: events in, values out."""
+"""From the events of a lecture: timeline, moments, summary, losses, damaged frames, names. Pure: values in and out."""

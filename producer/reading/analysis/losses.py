@@ -1,7 +1,7 @@
 """Events that Redis does not have any more, although the lecture's hashes count them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -13,15 +13,16 @@ from worker.contract.messages import ClassEvent, EmotionEvent, Event, Participan
 MAX_NAMED = 10
 """Channels that a line names; it counts the others."""
 
-
 UNKNOWN = "(unknown)"
-"""Stands for participants that the lecture does not know any more: their hash was evicted. It cannot be an id."""
+"""Stands for all participants of a lecture whose hash of participants is lost. It cannot be an id."""
+
+GONE = "streams in Redis were evicted, deleted or expired"
 
 
 class Loss(Struct, frozen=True, tag_field="type", tag="lost"):
     """A channel of which Redis lacks `missing` of its `published` events; `participant` is None for the class.
 
-    If `trimmed`, the stream was only cut to its newest events. Otherwise it was evicted, deleted or expired.
+    If `trimmed`, the stream has its newest events. Otherwise it was evicted, deleted or expired.
     """
 
     lecture: str
@@ -60,15 +61,18 @@ class Kept:
             self._events[None] += 1
             self._faces += event.faces
 
-    def losses(self, lecture: str, info: LectureInfo, spans: Mapping[str, ParticipantSpan]) -> list[Loss]:
+    def losses(
+        self, lecture: str, info: LectureInfo, spans: Mapping[str, ParticipantSpan], unread: Collection[str] = ()
+    ) -> list[Loss]:
         """The channels with missing events, the class first.
 
-        `info` (with its count of published frames, and so of class events) and `spans` must be read before the events,
-        or after the last event of a lecture that is over; otherwise newer events count as missing. If a class had more
-        faces than its participants have events, participants are missing from `spans`. This is known at the end only.
+        `info` counts the events of the class, `spans` those of the participants. Read both before the events, or after
+        the end of the lecture; otherwise newer events count as missing. If the class had more faces than `spans` has
+        events, participants are missing from `spans`. That is known only when the lecture is over. Nothing is known
+        about participants whose events were left `unread`.
         """
         expected: dict[str | None, int] = {None: info.published}
-        expected.update({each: span.frames for each, span in spans.items()})
+        expected.update({each: span.frames for each, span in spans.items() if each not in unread})
         unknown = self._faces - sum(max(span.frames, self._events[each]) for each, span in spans.items())
         if unknown > 0 and info.status != "running" and not info.class_only:
             expected[UNKNOWN] = unknown
@@ -87,9 +91,6 @@ def loss_line(losses: Sequence[Loss]) -> str:
         if lost:
             named = [f"{each.participant or 'the class'} ({each.in_words()})" for each in lost[:MAX_NAMED]]
             named += [f"{len(lost) - MAX_NAMED} more"] if len(lost) > MAX_NAMED else []
-            why = f"streams keep their last {MAX_STREAM_EVENTS} events" if lost[0].trimmed else _GONE
+            why = f"streams keep their last {MAX_STREAM_EVENTS} events" if lost[0].trimmed else GONE
             parts.append(f"events are missing, because {why}: {', '.join(named)}")
     return "; ".join(parts)
-
-
-_GONE = "streams in Redis were evicted, deleted or expired"

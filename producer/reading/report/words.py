@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from producer.presentation.clock import clock
-from producer.presentation.thresholds import AWAY_S
+from producer.presentation.thresholds import away_after_s
 from producer.reading.analysis.losses import Loss, loss_line
 from producer.reading.analysis.moments import WINDOWS_S, Moment
 from producer.reading.analysis.timeline import MIN_FOR_MARGIN, Timeline
@@ -135,10 +135,11 @@ def coverage(content: Content) -> list[str]:
     words += f" {lost} more frames were dropped or failed; nothing is known about them." if lost else ""
     if not timeline.participants:
         return [words]
+    away_after = away_after_s(content.lecture.info.fps)
     columns = (
         "“Seen” is the share of these frames in which the participant was found and tracked. “Away” counts how "
-        f"often the participant was not seen for more than {AWAY_S:g} s between the first and the last "
-        "time. A face that is turned aside or covered counts as away too. Not being in the picture does not mean not "
+        f"often the participant was not seen for more than {away_after:g} s between the first and the last time. A "
+        "face that is turned aside or covered counts as away too. Not being in the picture does not mean not "
         "being in the lecture."
     )
     return [words, columns]

@@ -2,7 +2,7 @@
 
 import { binAt, drawAffect, drawClass, drawStrip, filled, percent } from "./drawing.js";
 
-const { awayAfter, clock, signed } = LecturePulse;
+const { clock, signed } = LecturePulse;
 const RECONNECT_MS = 5000;
 const STRIPS = "The colour shows the displayed expression, and so does the height of the line, in the order of the chart above. A paler colour means a smaller share. Empty: not seen.";
 // For users whose system asks for less motion, charts change at most this often.
@@ -196,7 +196,7 @@ function participantRow(id) {
 function showParticipant({ line, strip, cells }, person) {
   if (person.frames === 0) return showLost({ line, strip, cells }, person);
   const unseen = view.now === null ? 0 : view.now.t - person.last;
-  const away = unseen > awayAfter(view.standing.fps);
+  const away = unseen > view.standing.away_after;
   const gone = away && view.cursor === null;
   line.classList.toggle("away", gone);
   text(cells.who, label(person));

@@ -35,6 +35,7 @@ def test_two_recordings_are_one_lecture_with_one_and_with_two_workers(
     recordings: dict[str, Path], redis_url: str, client: redis.Redis
 ) -> None:
     with workers(redis_url, 1):
+        eventually(lambda: worker_pids(client))  # or the producer says that no worker takes frames
         printed = ingested(recordings, "l7", redis_url)
         with workers(redis_url, 1):
             eventually(lambda: len(worker_pids(client)) == 2)

@@ -41,8 +41,8 @@ def test_a_truncated_recording_among_several_is_named_and_the_others_are_finishe
     assert frames["grace"] == list(range(60))
     assert 10 < len(frames["ada"]) < 50
     assert frames["ada"] == list(range(len(frames["ada"])))
-    end = printed[-1]
-    assert err == f"producer: 2 recordings: {end['reason']}; what was read is in lecture {end['lecture']}\n"
+    reason, lecture = printed[-1]["reason"], printed[-1]["lecture"]
+    assert err == f"producer: 2 recordings: {reason}; everything else is in lecture {lecture}\n"
 
 
 def test_if_one_of_several_recordings_cannot_be_opened_nothing_is_created(

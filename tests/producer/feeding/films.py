@@ -204,6 +204,6 @@ def _mux_silence(output: Any, sound: Any, seconds: float) -> None:
 def _quick(codec: str) -> dict[str, str]:
     return {
         "libx264": {"preset": "ultrafast", "bf": "2"},
-        "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
+        "libx265": {"preset": "ultrafast", "x265-params": "log-level=none:pools=none:frame-threads=1"},
         "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
     }.get(codec, {})

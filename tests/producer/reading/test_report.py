@@ -96,6 +96,25 @@ def half_happy(person: int, frame: int) -> str | None:
     return "happiness" if frame >= 40 else "neutral"
 
 
+def test_away_begins_after_five_seconds_or_two_frames_and_the_report_says_which() -> None:
+    for fps, missing, gaps, said in (
+        (2.0, 9, NOTHING, "more than 5 s "),
+        (2.0, 10, "1", "more than 5 s "),
+        (0.25, 1, NOTHING, "more than 8 s "),
+        (0.25, 2, "1", "more than 8 s "),
+    ):
+        hidden = range(4, 4 + missing)
+        seen = scripted_timeline(1, 40, lambda _, frame, hidden=hidden: None if frame in hidden else "fear", fps)  # type: ignore[misc]
+        given = content(seen)
+        found = read(replace(given, lecture=replace_fps(given.lecture, fps)))
+        assert found.tables["coverage-table"][1][4] == gaps
+        assert said in " ".join(found.text.split())
+
+
+def replace_fps(lecture: Lecture, fps: float) -> Lecture:
+    return structs.replace(lecture, info=structs.replace(lecture.info, fps=fps))
+
+
 def test_the_tables_show_what_was_displayed_and_when_participants_were_seen() -> None:
     seen = scripted_timeline(
         3, 80, lambda person, frame: None if person == 2 and 20 <= frame < 60 else half_happy(person, frame)

@@ -21,7 +21,7 @@ def serving(redis: str | None, *words: str) -> Iterator[str]:
             yield server.stdout.readline().strip()
         finally:
             server.terminate()
-            assert server.wait(timeout=30) == 143
+            assert server.wait(timeout=60) == 143
 
 
 class Page:
@@ -75,7 +75,7 @@ def messages(answer: httpx.Response) -> Iterator[Message]:
 @contextmanager
 def listening(address: str, headers: dict[str, str] | None = None) -> Iterator[Iterator[Message]]:
     """The server-sent events of `address`."""
-    with httpx.stream("GET", address, headers={"Accept": "text/event-stream", **(headers or {})}, timeout=30) as answer:
+    with httpx.stream("GET", address, headers={"Accept": "text/event-stream", **(headers or {})}, timeout=60) as answer:
         assert answer.status_code == 200, answer.read()
         assert answer.headers["content-type"].startswith("text/event-stream")
         yield messages(answer)

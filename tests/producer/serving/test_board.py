@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producer.presentation.palette import STACK
+from producer.presentation.thresholds import away_after_s
 from producer.reading.analysis.names import Roster, Tile
 from producer.reading.lectures import Lecture
 from producer.serving.board import Board
@@ -113,6 +114,14 @@ def test_a_lost_connection_is_shown_until_redis_is_back() -> None:
     assert not board.patch(None).standing.connected
     board.set_standing(lecture, caught_up=True)
     assert board.patch(None).standing.connected
+
+
+def test_the_page_is_sent_when_a_participant_is_away() -> None:
+    board = begun()
+    for fps in (2.0, 0.25):
+        info = msgspec.structs.replace(INFO, fps=fps)
+        board.set_standing(Lecture("l", info, Ledger(), 0, True, 0), caught_up=True)
+        assert board.patch(None).standing.away_after == away_after_s(fps)
 
 
 def test_names_come_from_the_roster() -> None:

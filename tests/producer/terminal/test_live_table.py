@@ -90,6 +90,16 @@ def test_away_participants_come_last_with_the_time_since_they_were_seen() -> Non
     assert people[1].endswith("away 0:00:15")
 
 
+def test_at_a_low_rate_a_participant_is_away_after_two_frames(client: redis.Redis) -> None:
+    keys = begin(client, "l")
+    client.hset(keys.info, "fps", 0.25)
+    for seconds, said in ((8, ""), (12, "away 0:00:12")):
+        screen = shown([["p01"]] + [[]] * (2 * seconds))  # the helper's frames are half a second apart
+        screen.standing = read_lecture(client, "l")
+        (line,) = [line for line in drawn(screen) if line.startswith("p01")]
+        assert line.partition("%")[2].strip() == said
+
+
 @pytest.mark.parametrize("height", [12, 24, 40])
 @pytest.mark.parametrize("width", [40, 80, 200])
 @pytest.mark.parametrize("people", [1, 9, 60])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.contract.credentials import without_credentials
+from worker.contract.credentials import masked, without_credentials
 from worker.contract.jobs import job_id
 from worker.contract.keys import LectureKeys, checked_id, lecture_of_info_key
 from worker.contract.lecture_hash import ledger_from_hashes
@@ -120,7 +120,65 @@ def test_no_two_chunks_share_a_job() -> None:
         ("redis://:secret@[bad", "redis://..."),
         ("rtsp://camera/user=me&password=secret&channel=1/live", "rtsp://camera/.../live"),
         ("https://host/hdnts=exp=1~hmac=secret/live.m3u8", "https://host/.../live.m3u8"),
+        ("rtmp://host/live/secret", "rtmp://host/live/..."),
+        ("RTMPS://host/live/instance/secret/", "rtmps://host/live/.../.../"),
+        ("rtmp://host/secret", "rtmp://host/..."),
+        ("rtmp://host/live/live", "rtmp://host/live/..."),
+        ("srt://host:9000/secret?streamid=secret", "srt://host:9000/..."),
+        ("https://host/token/secret/x.m3u8", "https://host/token/.../x.m3u8"),
     ],
 )
 def test_a_url_without_credentials_contains_no_secret(url: str, shown: str) -> None:
     assert without_credentials(url) == shown
+
+
+TOKENS = (
+    "d41d8cd98f00b204e9800998ecf8427e",
+    "d41d8cd98f00b204",
+    "123e4567-e89b-12d3-a456-426614174000",
+    "live_123456789_AbCdEfGhIjKlMnOpQrStUvWxYz",
+    "a1b2-c3d4-e5f6-g7h8-i9j0",
+    "k3yA9x2Q",
+    "dGhpcyBpcyBhIHNlY3JldA%3D%3D",
+    "qL9-x_2TzV8mYw3RkB0aPfGh",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+    "SECRETKEY1234567890",
+    "kVhWqTzRnbXcPmLd",
+)
+NAMES = (
+    "live/lecture.m3u8",
+    "hall/1/Streaming/Channels/101",
+    "lecture_2026-11-26_1015.mp4",
+    "GMT20261126-101500_Recording_1920x1080.mp4",
+    "2026-11-26T10-15-00Z/index.m3u8",
+    "Wirtschaftsinformatik/MachineLearningLecture.mp4",
+    "introduction-to-machine-learning-part-3.mp4",
+    "axis-media/media.amp",
+    "h264Preview_01_main",
+)
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_a_token_in_a_path_is_not_shown(token: str) -> None:
+    for suffix in ("", ".m3u8", "/x.m3u8"):
+        hidden = "..." + suffix.removeprefix(".m3u8")
+        for scheme in ("http", "https", "rtsp"):
+            assert without_credentials(f"{scheme}://host/live/{token}{suffix}") == f"{scheme}://host/live/{hidden}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_in_a_path_is_shown(name: str) -> None:
+    assert without_credentials(f"https://host/{name}") == f"https://host/{name}"
+
+
+def test_a_line_shows_no_secret_of_its_urls_and_the_rest_as_it_is() -> None:
+    for url, shown in (
+        ("rtmp://me:SECRET@host/live/SECRET", "rtmp://host/live/..."),
+        ("rtmp:/host/live/SECRET", "rtmp:/host/live/..."),
+        ("https://host/live/d41d8cd98f00b204/x.m3u8?t=SECRET", "https://host/live/.../x.m3u8"),
+        ("redis://host:1/0", "redis://host:1/0"),
+        ("unix:///tmp/d41d8cd98f00b204/redis.sock", "unix:///tmp/d41d8cd98f00b204/redis.sock"),
+    ):
+        line = "({0}) '{0}': no answer from {0}; write rtmp://HOST/PATH or tcp://HOST:PORT, not {0}."
+        assert masked(line.format(url)) == line.format(shown)
+        assert masked(masked(line.format(url))) == line.format(shown)

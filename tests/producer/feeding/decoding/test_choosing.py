@@ -36,7 +36,7 @@ def test_renditions_with_another_title_are_another_video() -> None:
     assert choose(offered, None, 1920) == Choice(
         1,
         2,
-        videos="has 4 videos: 1 (640x360), 2 (1280x720), 3 (1280x720, Board), 4 (320x180, Board); video 2 is read; "
+        notice="has 4 videos: 1 (640x360), 2 (1280x720), 3 (1280x720, Board), 4 (320x180, Board); video 2 is read; "
         "choose with --stream N",
     )
     assert choose(offered, "board", 1920) == Choice(2, 3, usual=False)
@@ -52,7 +52,7 @@ def test_a_file_with_several_videos_names_them_and_reads_the_first() -> None:
     assert choose([SLIDES, LECTURER], None) == Choice(
         0,
         1,
-        videos="has 2 videos: 1 (640x360, deu, Slides), 2 (480x480, eng, The Lecturer); video 1 is read; "
+        notice="has 2 videos: 1 (640x360, deu, Slides), 2 (480x480, eng, The Lecturer); video 1 is read; "
         "choose with --stream N",
     )
     assert choose([SLIDES._replace(rank=(True, False)), LECTURER], None).place == 1
@@ -84,8 +84,8 @@ def test_a_name_of_two_videos_is_refused() -> None:
 
 
 def test_names_are_short_and_without_control_characters_and_many_videos_are_not_all_listed() -> None:
-    hint = choose([SLIDES._replace(title="\x1b[31m" + "x" * 99)] * 30, None).videos
-    assert hint is not None
-    assert "\x1b" not in hint
-    assert "x" * 41 not in hint
-    assert hint.endswith(") and 22 more; video 1 is read; choose with --stream N")
+    notice = choose([SLIDES._replace(title="\x1b[31m" + "x" * 99)] * 30, None).notice
+    assert notice is not None
+    assert "\x1b" not in notice
+    assert "x" * 41 not in notice
+    assert notice.endswith(") and 22 more; video 1 is read; choose with --stream N")

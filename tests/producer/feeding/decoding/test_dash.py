@@ -80,7 +80,7 @@ def test_labels_and_roles_are_names() -> None:
     )
     content = manifest(f"<Period>{two}</Period>")
     found = as_playlist(content, URL, None, 1920)
-    assert found.choice.videos == (
+    assert found.choice.notice == (
         "has 2 videos: 1 (640x90, de, alternate), 2 (320x90, en, Lecturer); video 2 is read; choose with --stream N"
     )
     assert as_playlist(content, URL, "DE", 1920).file == "https://me:pw@host/a/640.mp4"
@@ -95,7 +95,7 @@ BOMB = b'<!DOCTYPE MPD [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;&a;">]><MPD><BaseU
         (manifest("", 'type="dynamic"'), r"is a live DASH stream, which cannot be read; give its HLS address"),
         (manifest(""), r"is a DASH manifest without a video"),
         (manifest(period("", more="<ContentProtection/>").replace('id="low"', 'mimeType="audio/mp4"')), r"encrypted"),
-        (manifest(2 * period(NUMBERED.format(more='duration="9"'))), r"is a DASH manifest of 2 parts \(periods\)"),
+        (manifest(2 * period(NUMBERED.format(more='duration="9"'))), r"is a DASH manifest of 2 periods;"),
         (b"<MPD", r"is a DASH manifest with an error"),
         (BOMB, r"is a DASH manifest with an error \(it has a DOCTYPE\)"),
         (manifest(period(NUMBERED.format(more='duration="1"')), ""), r"is a DASH manifest with an error"),

@@ -3,7 +3,6 @@
 Each test names the report.
 """
 
-import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -17,22 +16,14 @@ import pytest
 from producer.feeding.decoding.live_video import LiveVideo
 from producer.feeding.decoding.pacing import paced
 from producer.feeding.sources.frame import SampledFrame
-from producer.feeding.sources.live import LiveSource
 from producer.feeding.sources.opening import open_source
-from producer.feeding.sources.recording import Recording
 from tests.gallery import portraits
 from tests.producer.feeding.films import film, number_of, numbered, pixels
+from tests.producer.feeding.sources.test_recording import NEVER, feed_of
 from tests.streams import served_folder
 
-NEVER = threading.Event()
 FPS = 25
 SIZE = (320, 240)
-
-
-def feed_of(path: Path | str, fps: float = 2) -> tuple[Recording | LiveSource, list[SampledFrame]]:
-    """The closed source of a file or URL, and all its frames."""
-    with open_source(str(path), fps) as opened:
-        return opened, list(opened.frames(NEVER))
 
 
 def changes(frames: list[SampledFrame]) -> list[tuple[float, int]]:

@@ -91,9 +91,7 @@ def test_a_video_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path
     path = several(tmp_path / "one.mp4", Track(wide), Track(still))
     with pytest.raises(SourceError) as refused:
         read(path, "2")
-    assert str(refused.value) == (
-        f"{path}: has no video '2'; it has 1 video: 1 (320x240); choose one of them with --stream N"
-    )
+    assert str(refused.value) == (f"{path}: has no video '2'; it has 1 video: 1 (320x240); leave out --stream")
 
 
 def test_a_still_in_a_fragmented_mp4_is_found_too(tmp_path: Path, wide: Path, square: Path) -> None:
@@ -114,7 +112,7 @@ def test_a_video_that_had_one_picture_for_long_is_named_but_not_read(
     with container:
         assert video_in(container).width == SQUARE[0]
     assert choice.number == 2
-    assert choice.videos == "has 2 videos: 1 (320x240), 2 (240x240); video 2 is read; choose with --stream N"
+    assert choice.notice == "has 2 videos: 1 (320x240), 2 (240x240); video 2 is read; choose with --stream N"
 
 
 def test_a_live_stream_with_several_videos_is_read_like_a_file(tmp_path: Path, wide: Path, square: Path) -> None:
