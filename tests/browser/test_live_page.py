@@ -38,43 +38,8 @@ def begin(client: redis.Redis, lecture: str) -> None:
     client.set(begin_unfed(client, lecture).feeder, b"1")
 
 
-def test_a_participant_is_away_after_five_seconds_or_two_frames(page: Page, client: redis.Redis) -> None:
-    last = page.locator('[data-participant="p01"] .last')
-    begin(client, "l")
-    client.hset(LectureKeys("l").info, "fps", 0.25)
-    commit(client, "l", frame_events("l", 0, ["p01"]))
-    for frame, said in ((16, "in view"), (24, "away for 0:00:12")):  # these frames are half a second apart
-        commit(client, "l", [class_("l", frame, 0)])
-        expect(page.locator("#status")).to_have_text("running")
-        expect(page.locator("#faces")).to_have_text("0")
-        expect(last).to_have_text(said)
-
-
-def shares(**given: float) -> dict[str, float]:
-    return {emotion: given.get(emotion, 0.0) for emotion in EMOTIONS}
-
-
-def colour_at(page: Page, participant: str, part: float) -> tuple[int, ...]:
-    """The colour of a participant's strip at this part of its width; (0, 0, 0, 0) where it is empty."""
-    script = """([who, part]) => {
-        const canvas = document.querySelector(`[data-participant="${who}"] canvas`);
-        const x = Math.floor(part * canvas.width);
-        return [...canvas.getContext("2d").getImageData(x, Math.floor(canvas.height * 0.12), 1, 1).data];
-    }"""
-    return tuple(page.evaluate(script, [participant, part]))
-
-
-def charts_drawn(page: Page) -> None:
-    """Wait until the charts are drawn, after the words."""
-    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-
-def painted(emotion: str) -> tuple[int, ...]:
-    code = COLOURS[emotion]
-    return (*(int(code[at : at + 2], 16) for at in (1, 3, 5)), 255)
-
-
 def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redis.Redis, errors: list[str]) -> None:
+    # The first test of the module: the server does not know lecture `l` yet.
     status = page.locator("#status")
     expect(status).to_have_text("waiting: there is no such lecture yet")
 
@@ -113,6 +78,42 @@ def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redi
     expect(page.locator("#moments-note")).to_have_text("None.")
     expect(page.locator("#ledger")).to_contain_text("published")
     assert errors == []
+
+
+def test_a_participant_is_away_after_five_seconds_or_two_frames(page: Page, client: redis.Redis) -> None:
+    last = page.locator('[data-participant="p01"] .last')
+    begin(client, "l")
+    client.hset(LectureKeys("l").info, "fps", 0.25)
+    commit(client, "l", frame_events("l", 0, ["p01"]))
+    for frame, said in ((16, "in view"), (24, "away for 0:00:12")):  # these frames are half a second apart
+        commit(client, "l", [class_("l", frame, 0)])
+        expect(page.locator("#status")).to_have_text("running")
+        expect(page.locator("#faces")).to_have_text("0")
+        expect(last).to_have_text(said)
+
+
+def shares(**given: float) -> dict[str, float]:
+    return {emotion: given.get(emotion, 0.0) for emotion in EMOTIONS}
+
+
+def colour_at(page: Page, participant: str, part: float) -> tuple[int, ...]:
+    """The colour of a participant's strip at this part of its width; (0, 0, 0, 0) where it is empty."""
+    script = """([who, part]) => {
+        const canvas = document.querySelector(`[data-participant="${who}"] canvas`);
+        const x = Math.floor(part * canvas.width);
+        return [...canvas.getContext("2d").getImageData(x, Math.floor(canvas.height * 0.12), 1, 1).data];
+    }"""
+    return tuple(page.evaluate(script, [participant, part]))
+
+
+def charts_drawn(page: Page) -> None:
+    """Wait until the charts are drawn, after the words."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def painted(emotion: str) -> tuple[int, ...]:
+    code = COLOURS[emotion]
+    return (*(int(code[at : at + 2], 16) for at in (1, 3, 5)), 255)
 
 
 def test_participants_whose_events_are_lost_are_shown_as_lost(
