@@ -16,8 +16,8 @@ ScoreVector = tuple[Share, Share, Share, Share, Share, Share, Share]
 """Seven probabilities in the contract's order of emotions."""
 
 Pixels = Annotated[float, Meta(ge=-(2**20), le=2**20)]
-Descriptor = Annotated[bytes, Meta(min_length=256, max_length=256)]
-"""An appearance descriptor: 256 int8 values as bytes (`perception.appearance` makes them)."""
+Descriptor = Annotated[bytes, Meta(min_length=248, max_length=248)]
+"""An appearance descriptor: 248 int8 values as bytes (`perception.appearance` makes them)."""
 Label = Annotated[str, Meta(max_length=64)]
 
 FailureReason = Literal["bad_picture", "error", "expired", "picture_too_large", "timeout", "worker_died"]
