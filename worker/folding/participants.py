@@ -5,6 +5,9 @@ appearance follows a participant who changes tiles, place follows one who change
 docs/tracking.md explains each constant and has its measurements.
 """
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
@@ -26,14 +29,16 @@ PLACE_COST = 0.2
 # - LATER: after a while. A participant who comes back must look alike.
 # - MOVED: a moment ago at another place. People trade tiles, and are seldom replaced at the same moment.
 # - SAME_PLACE: a moment ago at the same place. Light or background may have changed, or a hand covers the face.
-MAX_DISTANCE_LATER, MAX_SHAPE_LATER = 2.4, 0.65
+MAX_DISTANCE_LATER, MAX_SHAPE_LATER = 2.25, 0.65
 MAX_DISTANCE_MOVED, MAX_SHAPE_MOVED = 2.9, 0.8
-MAX_DISTANCE_SAME_PLACE, MAX_SHAPE_SAME_PLACE = 3.4, 1.35
+MAX_DISTANCE_SAME_PLACE, MAX_SHAPE_SAME_PLACE = 3.9, 1.7
 RECENT_S = 3.0  # time constant of "a moment ago", from the first frame in which the track was not seen
 
 # If fewer than this share of the participants of the frame before are still at their places, the picture was cut or laid
 # out anew. Then places say nothing.
 STABLE_SHARE = 0.5
+MAX_DISTANCE_STILL = 1.8
+SAME_PLACE = 0.5
 
 # The appearance of some participants varies all the time, for example of a lecturer who walks. For them the limit
 # MAX_DISTANCE_LATER grows to RESTLESS times the mean distance of their own recent sightings, up to MAX_DISTANCE_MOVED.
@@ -45,16 +50,16 @@ RESTLESS_SHARE = 0.1
 MAX_DISTANCE_IN_DOUBT = 3.4
 
 # Extra cost of matching a track that has no id yet. It makes a known participant in changed light the cheaper match.
-NO_ID_COST = 1.0
+NO_ID_COST = 0.4
 
 # Time constant with which the last known place loses its weight.
 PLACE_FADES_S = 60.0
 
 # Descriptors kept per track, the one that was matched last at the end. A descriptor further than NEW_DESCRIPTOR from all
 # of them is added; a nearer one is blended into the nearest, with weight DESCRIPTOR_SHARE.
-MAX_DESCRIPTORS = 4
-NEW_DESCRIPTOR = 1.1
-DESCRIPTOR_SHARE = 0.1
+MAX_DESCRIPTORS = 6
+NEW_DESCRIPTOR = 0.9
+DESCRIPTOR_SHARE = 0.2
 
 # A face with at least this detection score gets an id at once. If it resembles a missing participant, or has a lower
 # score, it needs MIN_SIGHTINGS over at least MIN_WAIT_S, with at most MAX_GAP_S of frames without the face between them.
@@ -66,6 +71,7 @@ MAX_GAP_S = 5.0
 
 # A frame that comes later than this after the one before counts as if it came then.
 MAX_INTERVAL_S = 10.0
+SAME_TIME_S = 0.001  # times are rounded
 
 MAX_DISTANCE = 10.0  # more than any distance of two descriptors of faces
 
@@ -106,13 +112,15 @@ class Track(Struct, frozen=True):
 class TrackerState(Struct, frozen=True):
     """All tracks of one recording, and the number of ids given (stored as `named`).
 
-    `only` is the participant of a recording that shows one known person. `t` is the time of the last frame.
+    `only` is the participant of a recording that shows one known person. `t` is the time of the last frame, `cut` that
+    of the last one in which the picture was cut or laid out anew.
     """
 
     tracks: list[Track] = field(default_factory=list)
     ids: int = field(default=0, name="named")
     only: str | None = None
     t: float | None = None
+    cut: float = -math.inf
 
 
 class IdentifiedSighting(Struct, frozen=True):
@@ -135,10 +143,11 @@ def advance(state: TrackerState, frame: FrameObservation) -> tuple[TrackerState,
     tracks = [track for track in state.tracks if track.participant or now - track.t - interval <= MAX_GAP_S]
     ids = state.ids
     sightings: list[IdentifiedSighting] = []
-    matched, doubts = _matched(tracks, faces, now, interval)
+    match = _matched(tracks, faces, now, interval, state.cut)
+    matched = match.tracks
     if state.only is not None and tracks:
         matched = [0] * len(faces)
-    for face, index, doubtful in zip(faces, matched, doubts, strict=True):
+    for face, index, doubtful in zip(faces, matched, match.doubts, strict=True):
         track = _continued(tracks[index], face, frame) if index is not None else _begun(face, frame, doubtful)
         if not track.participant and (state.only or _deserves_id(track)):
             if ids < MAX_PARTICIPANTS:
@@ -156,7 +165,7 @@ def advance(state: TrackerState, frame: FrameObservation) -> tuple[TrackerState,
     sightings.sort(key=lambda one: (one.sighting.frame, one.participant))
     if len(tracks) > MAX_TRACKS:
         tracks = sorted(tracks, key=lambda track: track.t)[-MAX_TRACKS:]
-    return TrackerState(tracks, ids, state.only, now), sightings
+    return TrackerState(tracks, ids, state.only, now, match.cut), sightings
 
 
 def _deserves_id(track: Track) -> bool:
@@ -195,26 +204,36 @@ def _remembered(descriptors: list[bytes], newest: bytes) -> tuple[list[bytes], f
     return [*descriptors[:nearest], *descriptors[nearest + 1 :], update], distance
 
 
-def _matched(
-    tracks: list[Track], faces: list[FaceObservation], now: float, interval: float
-) -> tuple[list[int | None], list[bool]]:
+class _Match(NamedTuple):
     """For each face the index of its track (None for a new face), and whether it may be a missing participant.
 
-    `interval` is the time since the frame before, in seconds.
+    `cut` is the time of the last cut.
     """
+
+    tracks: list[int | None]
+    doubts: list[bool]
+    cut: float
+
+
+def _matched(tracks: list[Track], faces: list[FaceObservation], now: float, interval: float, cut: float) -> _Match:
+    """Match the faces of a frame to tracks. `interval` is the time since the frame before, in seconds."""
     chosen: list[int | None] = [None] * len(faces)
     if not tracks or not faces:
-        return chosen, [False] * len(faces)
+        return _Match(chosen, [False] * len(faces), cut)
     place = _places(tracks, faces)
     appearance, shape = _appearances(tracks, faces, place)
-    gap = np.maximum(now - np.asarray([track.t for track in tracks]) - interval, 0)
+    last = np.asarray([track.t for track in tracks])
+    gap = np.maximum(now - last - interval, 0)
     has_id = np.asarray([bool(track.participant) for track in tracks])
-    stable = _is_stable(place, appearance, has_id & (gap == 0))
-    fresh = stable * np.exp(-gap / PLACE_FADES_S)
+    again, stable = _continuity(place, appearance, gap < SAME_TIME_S)
+    cut = cut if stable else now
+    placed = last >= cut
+    fresh = placed * np.exp(-gap / PLACE_FADES_S)
     place_cost = PLACE_COST * (fresh * place + (1 - fresh) / 2)
     cost = place_cost + appearance / APPEARANCE_SCALE + np.where(has_id, 0, NO_ID_COST)
     recent = np.exp(-gap / RECENT_S)
-    same_place = stable * (1 - place) * recent
+    same_place = placed * (1 - place) * recent
+    recent = again * recent
     later = np.clip([RESTLESS * track.restless for track in tracks], MAX_DISTANCE_LATER, MAX_DISTANCE_MOVED)
     possible = (appearance < _limit(later, MAX_DISTANCE_MOVED, MAX_DISTANCE_SAME_PLACE, recent, same_place)) | (
         shape < _limit(MAX_SHAPE_LATER, MAX_SHAPE_MOVED, MAX_SHAPE_SAME_PLACE, recent, same_place)
@@ -227,7 +246,7 @@ def _matched(
             chosen[row] = int(column)
     missing = has_id & ~np.isin(np.arange(len(tracks)), [index for index in chosen if index is not None])
     doubts = (((appearance < MAX_DISTANCE_IN_DOUBT) | (same_place > 0.5)) & missing).any(axis=1)
-    return chosen, [bool(doubt) for doubt in doubts]
+    return _Match(chosen, [bool(doubt) for doubt in doubts], cut)
 
 
 def _limit(later: Values | float, moved: float, same_place: float, recent: Values, near: Values) -> Values:
@@ -235,10 +254,15 @@ def _limit(later: Values | float, moved: float, same_place: float, recent: Value
     return np.asarray(later + (moved - later) * recent + (same_place - moved) * near, float)
 
 
-def _is_stable(place: Values, appearance: Values, seen: npt.NDArray[np.bool_]) -> bool:
-    """Whether participants seen in the frame before are still at their places. True if nobody was seen."""
-    there = ((place < 0.5) & (appearance < MAX_DISTANCE_MOVED)).any(axis=0)
-    return not seen.any() or bool(there[seen].mean() >= STABLE_SHARE)
+def _continuity(place: Values, appearance: Values, seen: npt.NDArray[np.bool_]) -> tuple[float, bool]:
+    """The share of participants of the frame before that resemble a face of this one; and whether they are at their
+    places. A cut to other people has (0, False), a new layout (1, False). If nobody was seen before, it is (1, True).
+    """
+    if not seen.any():
+        return 1.0, True
+    alike = appearance[:, seen] < MAX_DISTANCE_STILL
+    there = alike & (place[:, seen] < SAME_PLACE)
+    return float(alike.any(axis=0).mean()), bool(there.any(axis=0).mean() >= STABLE_SHARE)
 
 
 def _places(tracks: list[Track], faces: list[FaceObservation]) -> Values:
