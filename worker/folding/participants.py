@@ -71,7 +71,6 @@ MAX_GAP_S = 5.0
 
 # A frame that comes later than this after the one before counts as if it came then.
 MAX_INTERVAL_S = 10.0
-SAME_TIME_S = 0.001  # times are rounded
 
 MAX_DISTANCE = 10.0  # more than any distance of two descriptors of faces
 
@@ -143,7 +142,7 @@ def advance(state: TrackerState, frame: FrameObservation) -> tuple[TrackerState,
     tracks = [track for track in state.tracks if track.participant or now - track.t - interval <= MAX_GAP_S]
     ids = state.ids
     sightings: list[IdentifiedSighting] = []
-    match = _matched(tracks, faces, now, interval, state.cut)
+    match = _matched(tracks, faces, now, state.cut)
     matched = match.tracks
     if state.only is not None and tracks:
         matched = [0] * len(faces)
@@ -215,18 +214,17 @@ class _Match(NamedTuple):
     cut: float
 
 
-def _matched(tracks: list[Track], faces: list[FaceObservation], now: float, interval: float, cut: float) -> _Match:
-    """Match the faces of a frame to tracks. `interval` is the time since the frame before, in seconds."""
+def _matched(tracks: list[Track], faces: list[FaceObservation], now: float, cut: float) -> _Match:
     chosen: list[int | None] = [None] * len(faces)
     if not tracks or not faces:
         return _Match(chosen, [False] * len(faces), cut)
     place = _places(tracks, faces)
     appearance, shape = _appearances(tracks, faces, place)
     last = np.asarray([track.t for track in tracks])
-    gap = np.maximum(now - last - interval, 0)
     has_id = np.asarray([bool(track.participant) for track in tracks])
-    again, stable = _continuity(place, appearance, gap < SAME_TIME_S)
-    cut = cut if stable else now
+    before, again, stable = _continuity(place, appearance, last)
+    gap = np.maximum(before - last, 0)
+    cut = min(cut, before) if stable else now
     placed = last >= cut
     fresh = placed * np.exp(-gap / PLACE_FADES_S)
     place_cost = PLACE_COST * (fresh * place + (1 - fresh) / 2)
@@ -254,15 +252,19 @@ def _limit(later: Values | float, moved: float, same_place: float, recent: Value
     return np.asarray(later + (moved - later) * recent + (same_place - moved) * near, float)
 
 
-def _continuity(place: Values, appearance: Values, seen: npt.NDArray[np.bool_]) -> tuple[float, bool]:
-    """The share of participants of the frame before that resemble a face of this one; and whether they are at their
-    places. A cut to other people has (0, False), a new layout (1, False). If nobody was seen before, it is (1, True).
+def _continuity(place: Values, appearance: Values, last: Values) -> tuple[float, float, bool]:
+    """What this frame has in common with an earlier one: the time when its people were last shown together; the share of
+    the tracks seen then that resemble a face of this frame; and whether they are at their places.
+
+    A cut to people that were never seen before has no share, and a new layout has other places.
     """
-    if not seen.any():
-        return 1.0, True
-    alike = appearance[:, seen] < MAX_DISTANCE_STILL
-    there = alike & (place[:, seen] < SAME_PLACE)
-    return float(alike.any(axis=0).mean()), bool(there.any(axis=0).mean() >= STABLE_SHARE)
+    alike = appearance < MAX_DISTANCE_STILL
+    known = alike.any(axis=0)
+    if not known.any():
+        return float(last.max()), 0.0, False
+    there = (alike & (place < SAME_PLACE)).any(axis=0)
+    before = float(np.median(last[known]))
+    return before, float(known[last >= before].mean()), bool(there.sum() >= STABLE_SHARE * known.sum())
 
 
 def _places(tracks: list[Track], faces: list[FaceObservation]) -> Values:
