@@ -29,10 +29,10 @@ PLACE_COST = 0.2
 # - LATER: after a while. A participant who comes back must look alike.
 # - MOVED: a moment ago at another place. People trade tiles, and are seldom replaced at the same moment.
 # - SAME_PLACE: a moment ago at the same place. Light or background may have changed, or a hand covers the face.
-MAX_DISTANCE_LATER, MAX_SHAPE_LATER = 2.25, 0.65
+MAX_DISTANCE_LATER, MAX_SHAPE_LATER = 2.25, 0.7
 MAX_DISTANCE_MOVED, MAX_SHAPE_MOVED = 2.9, 0.8
 MAX_DISTANCE_SAME_PLACE, MAX_SHAPE_SAME_PLACE = 3.9, 1.7
-RECENT_S = 3.0  # time constant of "a moment ago", from the first frame in which the track was not seen
+RECENT_S = 20.0  # time constant of "a moment ago", from the first frame in which the track was not seen
 
 # If fewer than this share of the participants of the frame before are still at their places, the picture was cut or laid
 # out anew. Then places say nothing.
@@ -230,7 +230,7 @@ def _matched(tracks: list[Track], faces: list[FaceObservation], now: float, cut:
     place_cost = PLACE_COST * (fresh * place + (1 - fresh) / 2)
     cost = place_cost + appearance / APPEARANCE_SCALE + np.where(has_id, 0, NO_ID_COST)
     recent = np.exp(-gap / RECENT_S)
-    same_place = placed * (1 - place) * recent
+    same_place = placed * np.minimum((1 - place) / (1 - SAME_PLACE), 1) * recent
     recent = again * recent
     later = np.clip([RESTLESS * track.restless for track in tracks], MAX_DISTANCE_LATER, MAX_DISTANCE_MOVED)
     possible = (appearance < _limit(later, MAX_DISTANCE_MOVED, MAX_DISTANCE_SAME_PLACE, recent, same_place)) | (
@@ -243,7 +243,7 @@ def _matched(tracks: list[Track], faces: list[FaceObservation], now: float, cut:
         if column < len(tracks) and possible[row, column]:
             chosen[row] = int(column)
     missing = has_id & ~np.isin(np.arange(len(tracks)), [index for index in chosen if index is not None])
-    doubts = (((appearance < MAX_DISTANCE_IN_DOUBT) | (same_place > 0.5)) & missing).any(axis=1)
+    doubts = (((appearance < MAX_DISTANCE_IN_DOUBT) | (same_place > 0.5) | (not stable)) & missing).any(axis=1)
     return _Match(chosen, [bool(doubt) for doubt in doubts], cut)
 
 
@@ -264,7 +264,8 @@ def _continuity(place: Values, appearance: Values, last: Values) -> tuple[float,
         return float(last.max()), 0.0, False
     there = (alike & (place < SAME_PLACE)).any(axis=0)
     before = float(np.median(last[known]))
-    return before, float(known[last >= before].mean()), bool(there.sum() >= STABLE_SHARE * known.sum())
+    again = float(known[last >= before].mean())
+    return before, again, again >= STABLE_SHARE or bool(there.sum() >= STABLE_SHARE * known.sum())
 
 
 def _places(tracks: list[Track], faces: list[FaceObservation]) -> Values:
