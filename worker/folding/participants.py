@@ -5,7 +5,6 @@ appearance follows a participant who changes tiles, place follows one who change
 docs/tracking.md explains each constant and has its measurements.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -25,26 +24,21 @@ APPEARANCE_SCALE = 2.8
 PLACE_COST = 0.2
 
 # The largest distance of a match, of appearance and of the shape of the face: one of the two must be below its limit.
-# The limits depend on where and when the track was last seen:
-# - LATER: after a while. A participant who comes back must look alike.
-# - MOVED: a moment ago at another place. People trade tiles, and are seldom replaced at the same moment.
-# - SAME_PLACE: a moment ago at the same place. Light or background may have changed, or a hand covers the face.
+# The limits depend on where the track was last seen, and on how long before the others:
+# - LATER: long before. A participant who comes back must look alike.
+# - MOVED: together with others who are still shown. People change tiles, and are seldom replaced at the same moment.
+# - SAME_PLACE: the same, in the same place. Light or background may have changed, or a hand covers the face.
 MAX_DISTANCE_LATER, MAX_SHAPE_LATER = 2.25, 0.7
 MAX_DISTANCE_MOVED, MAX_SHAPE_MOVED = 2.9, 0.8
 MAX_DISTANCE_SAME_PLACE, MAX_SHAPE_SAME_PLACE = 3.9, 1.7
-RECENT_S = 20.0  # time constant of "a moment ago", from the first frame in which the track was not seen
+RECENT_S = 20.0  # time constant of "long before"
 
-# If fewer than this share of the participants of the frame before are still at their places, the picture was cut or laid
-# out anew. Then places say nothing.
-STABLE_SHARE = 0.5
+# A track with a face within MAX_DISTANCE_STILL is still shown. If fewer than STABLE_SHARE of those that were shown
+# together are still shown, and fewer than STABLE_SHARE of these are within SAME_PLACE (face widths) of their places, the
+# picture was cut. Then places say nothing.
 MAX_DISTANCE_STILL = 1.8
+STABLE_SHARE = 0.5
 SAME_PLACE = 0.5
-
-# The appearance of some participants varies all the time, for example of a lecturer who walks. For them the limit
-# MAX_DISTANCE_LATER grows to RESTLESS times the mean distance of their own recent sightings, up to MAX_DISTANCE_MOVED.
-# RESTLESS_SHARE is the weight of the newest sighting in that mean.
-RESTLESS = 2.5
-RESTLESS_SHARE = 0.1
 
 # Up to this distance a new face may belong to a missing participant. It then needs several sightings to get an id.
 MAX_DISTANCE_IN_DOUBT = 3.4
@@ -92,8 +86,8 @@ class Sighting(Struct, frozen=True, array_like=True):
 class Track(Struct, frozen=True):
     """A face over time. `participant` is its id, empty if it has none yet; its sightings are then `waiting`.
 
-    `box`, `t` and `smoothed` are those of the last sighting. `doubtful` means that the first sighting resembled a
-    missing participant. `restless` is the mean appearance distance of recent sightings from the older descriptors.
+    `box`, `t` and `smoothed` are those of the last sighting. `doubtful` means that the first sighting may have been
+    a missing participant.
     """
 
     participant: str = field(name="name")  # stored names differ, because lectures may run across an upgrade
@@ -105,7 +99,6 @@ class Track(Struct, frozen=True):
     descriptors: list[bytes] = field(default_factory=list, name="views")
     waiting: list[Sighting] = field(default_factory=list, name="unpublished")
     doubtful: bool = False
-    restless: float = 0.0
 
 
 class TrackerState(Struct, frozen=True):
@@ -119,7 +112,7 @@ class TrackerState(Struct, frozen=True):
     ids: int = field(default=0, name="named")
     only: str | None = None
     t: float | None = None
-    cut: float = -math.inf
+    cut: float = 0.0
 
 
 class IdentifiedSighting(Struct, frozen=True):
@@ -182,25 +175,21 @@ def _continued(track: Track, face: FaceObservation, frame: FrameObservation) -> 
     """The track after this sighting, which is added to `waiting`."""
     t = frame.stamp.t
     smoothed = smoothed_scores(track.smoothed, face, t - track.t)
-    descriptors, distance = _remembered(track.descriptors, face.appearance)
-    restless = track.restless + RESTLESS_SHARE * (distance - track.restless)
+    descriptors = _remembered(track.descriptors, face.appearance)
     waiting = [*track.waiting, Sighting(frame.stamp.frame, t, face, smoothed)]
-    return replace(
-        track, box=face.box, t=t, smoothed=smoothed, descriptors=descriptors, waiting=waiting, restless=restless
-    )
+    return replace(track, box=face.box, t=t, smoothed=smoothed, descriptors=descriptors, waiting=waiting)
 
 
-def _remembered(descriptors: list[bytes], newest: bytes) -> tuple[list[bytes], float]:
-    """The descriptors to keep, and the distance of the newest one from the nearest of those kept before."""
+def _remembered(descriptors: list[bytes], newest: bytes) -> list[bytes]:
+    """The descriptors to keep, the one that is nearest to the newest at the end."""
     if not descriptors:
-        return [newest], 0.0
+        return [newest]
     from_kept = distances([newest], descriptors).both[0]
     nearest = int(from_kept.argmin())
-    distance = float(from_kept[nearest])
-    if distance > NEW_DESCRIPTOR:
-        return [*descriptors, newest][-MAX_DESCRIPTORS:], distance
+    if from_kept[nearest] > NEW_DESCRIPTOR:
+        return [*descriptors, newest][-MAX_DESCRIPTORS:]
     update = blended(descriptors[nearest], newest, DESCRIPTOR_SHARE)
-    return [*descriptors[:nearest], *descriptors[nearest + 1 :], update], distance
+    return [*descriptors[:nearest], *descriptors[nearest + 1 :], update]
 
 
 class _Match(NamedTuple):
@@ -229,13 +218,17 @@ def _matched(tracks: list[Track], faces: list[FaceObservation], now: float, cut:
     fresh = placed * np.exp(-gap / PLACE_FADES_S)
     place_cost = PLACE_COST * (fresh * place + (1 - fresh) / 2)
     cost = place_cost + appearance / APPEARANCE_SCALE + np.where(has_id, 0, NO_ID_COST)
-    recent = np.exp(-gap / RECENT_S)
+    recent = np.exp(-gap / RECENT_S - (now - before) / PLACE_FADES_S)
     same_place = placed * np.minimum((1 - place) / (1 - SAME_PLACE), 1) * recent
     recent = again * recent
-    later = np.clip([RESTLESS * track.restless for track in tracks], MAX_DISTANCE_LATER, MAX_DISTANCE_MOVED)
-    possible = (appearance < _limit(later, MAX_DISTANCE_MOVED, MAX_DISTANCE_SAME_PLACE, recent, same_place)) | (
-        shape < _limit(MAX_SHAPE_LATER, MAX_SHAPE_MOVED, MAX_SHAPE_SAME_PLACE, recent, same_place)
-    )
+    limits = [
+        later + (moved - later) * recent + (same - moved) * same_place
+        for later, moved, same in (
+            (MAX_DISTANCE_LATER, MAX_DISTANCE_MOVED, MAX_DISTANCE_SAME_PLACE),
+            (MAX_SHAPE_LATER, MAX_SHAPE_MOVED, MAX_SHAPE_SAME_PLACE),
+        )
+    ]
+    possible = (appearance < limits[0]) | (shape < limits[1])
     # A possible match is always cheaper than a new track, and a new track is cheaper than an impossible match.
     new = PLACE_COST + MAX_DISTANCE / APPEARANCE_SCALE + NO_ID_COST
     columns = np.hstack([np.where(possible, cost, 2 * new), np.full((len(faces), len(faces)), new)])
@@ -245,11 +238,6 @@ def _matched(tracks: list[Track], faces: list[FaceObservation], now: float, cut:
     missing = has_id & ~np.isin(np.arange(len(tracks)), [index for index in chosen if index is not None])
     doubts = (((appearance < MAX_DISTANCE_IN_DOUBT) | (same_place > 0.5) | (not stable)) & missing).any(axis=1)
     return _Match(chosen, [bool(doubt) for doubt in doubts], cut)
-
-
-def _limit(later: Values | float, moved: float, same_place: float, recent: Values, near: Values) -> Values:
-    """The limit of a distance [faces, tracks], between its values for the three cases."""
-    return np.asarray(later + (moved - later) * recent + (same_place - moved) * near, float)
 
 
 def _continuity(place: Values, appearance: Values, last: Values) -> tuple[float, float, bool]:

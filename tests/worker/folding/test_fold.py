@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from tests.worker.outcomes import SAD, outcomes
 from worker.contract.messages import FrameStamp
 from worker.folding.fold import LectureState, fold
-from worker.outcome import FaceObservation, FrameObservation, Outcome
+from worker.outcome import DESCRIPTOR_BYTES, FaceObservation, FrameObservation, Outcome
 
-FACE = FaceObservation((50.0, 50.0, 90.0, 90.0), 0.95, SAD, {"m": "sadness"}, bytes(256))
+FACE = FaceObservation((50.0, 50.0, 90.0, 90.0), 0.95, SAD, {"m": "sadness"}, bytes(DESCRIPTOR_BYTES))
 
 
 def pictures(number: int, *participants: str) -> list[FrameObservation]:
