@@ -1,5 +1,5 @@
-"""From pixels to participants: a gallery of real faces in which people leave, join and change tiles, and in which light,
-background and picture quality change.
+"""From pixels to participants: a gallery of real faces in which people leave, join and change tiles, and in which
+light, background and picture quality change.
 """
 
 from collections import defaultdict

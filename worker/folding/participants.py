@@ -33,9 +33,9 @@ MAX_DISTANCE_MOVED, MAX_SHAPE_MOVED = 2.9, 0.8
 MAX_DISTANCE_SAME_PLACE, MAX_SHAPE_SAME_PLACE = 3.9, 1.7
 RECENT_S = 20.0  # time constant of "long before"
 
-# A track with a face within MAX_DISTANCE_STILL is still shown. If fewer than STABLE_SHARE of those that were shown
-# together are still shown, and fewer than STABLE_SHARE of these are within SAME_PLACE (face widths) of their places, the
-# picture was cut. Then places say nothing.
+# A track with a face within MAX_DISTANCE_STILL is still shown. The picture was cut if fewer than STABLE_SHARE of those
+# that were shown together are still shown, and fewer than STABLE_SHARE of these are within SAME_PLACE (face widths) of
+# their places. Then places say nothing.
 MAX_DISTANCE_STILL = 1.8
 STABLE_SHARE = 0.5
 SAME_PLACE = 0.5
@@ -49,15 +49,15 @@ NO_ID_COST = 0.4
 # Time constant with which the last known place loses its weight.
 PLACE_FADES_S = 60.0
 
-# Descriptors kept per track, the one that was matched last at the end. A descriptor further than NEW_DESCRIPTOR from all
-# of them is added; a nearer one is blended into the nearest, with weight DESCRIPTOR_SHARE.
+# Descriptors kept per track, the one that was matched last at the end. A descriptor further than NEW_DESCRIPTOR from
+# all of them is added; a nearer one is blended into the nearest, with weight DESCRIPTOR_SHARE.
 MAX_DESCRIPTORS = 6
 NEW_DESCRIPTOR = 0.9
 DESCRIPTOR_SHARE = 0.2
 
-# A face with at least this detection score gets an id at once. If it resembles a missing participant, or has a lower
-# score, it needs MIN_SIGHTINGS over at least MIN_WAIT_S, with at most MAX_GAP_S of frames without the face between them.
-# They wait in the state until it has an id.
+# A face with at least this detection score gets an id at once. If it may be a missing participant, or has a lower score,
+# it needs MIN_SIGHTINGS over at least MIN_WAIT_S, with at most MAX_GAP_S of frames without the face between them. They
+# wait in the state until it has an id.
 CERTAIN_DETECTION = 0.85
 MIN_SIGHTINGS = 3
 MIN_WAIT_S = 1.0
@@ -94,8 +94,8 @@ class Track(Struct, frozen=True):
     box: tuple[float, float, float, float]
     t: float
     smoothed: ScoreVector
-    # An older version has descriptors of another kind under "looks", here and in "waiting". They are not read: its tracks
-    # are found again by their place.
+    # An older version has descriptors of another kind under "looks", here and in "waiting". They are not read: its
+    # tracks are found again by their places.
     descriptors: list[bytes] = field(default_factory=list, name="views")
     waiting: list[Sighting] = field(default_factory=list, name="unpublished")
     doubtful: bool = False
@@ -241,8 +241,8 @@ def _matched(tracks: list[Track], faces: list[FaceObservation], now: float, cut:
 
 
 def _continuity(place: Values, appearance: Values, last: Values) -> tuple[float, float, bool]:
-    """What this frame has in common with an earlier one: the time when its people were last shown together; the share of
-    the tracks seen then that resemble a face of this frame; and whether they are at their places.
+    """What this frame has in common with an earlier one: the time when its people were last shown together; the share
+    of the tracks seen then that resemble a face of this frame; and whether their places still count.
 
     A cut to people that were never seen before has no share, and a new layout has other places.
     """
