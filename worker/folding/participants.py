@@ -55,9 +55,9 @@ MAX_DESCRIPTORS = 6
 NEW_DESCRIPTOR = 0.9
 DESCRIPTOR_SHARE = 0.2
 
-# A face with at least this detection score gets an id at once. If it may be a missing participant, or has a lower score,
-# it needs MIN_SIGHTINGS over at least MIN_WAIT_S, with at most MAX_GAP_S of frames without the face between them. They
-# wait in the state until it has an id.
+# A face with at least this detection score gets an id at once. A face with a lower score, or one that may be a missing
+# participant, needs MIN_SIGHTINGS over at least MIN_WAIT_S, with at most MAX_GAP_S of frames without it between them.
+# They wait in the state until it has an id.
 CERTAIN_DETECTION = 0.85
 MIN_SIGHTINGS = 3
 MIN_WAIT_S = 1.0
