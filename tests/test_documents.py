@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.folding import participants, smoothing
+from worker.folding import appearance_distance, participants, smoothing
 from worker.perception import appearance, faces
 
 ROOT = Path(__file__).parents[1]
@@ -40,5 +40,5 @@ def _anchors(document: Path) -> set[str]:
 
 def test_tracking_names_constants_that_exist() -> None:
     named = set(re.findall(r"`(_?[A-Z][A-Z_]+)`", (ROOT / "docs/tracking.md").read_text()))
-    modules = (faces, appearance, participants, smoothing)
+    modules = (faces, appearance, appearance_distance, participants, smoothing)
     assert sorted(name for name in named if not any(hasattr(module, name) for module in modules)) == []

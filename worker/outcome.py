@@ -17,8 +17,9 @@ ScoreVector = tuple[Share, Share, Share, Share, Share, Share, Share]
 """Seven probabilities in the contract's order of emotions."""
 
 Pixels = Annotated[float, Meta(ge=-(2**20), le=2**20)]
-Descriptor = Annotated[bytes, Meta(min_length=256, max_length=256)]
-"""An appearance descriptor: 256 int8 values as bytes (`perception.appearance` makes them)."""
+DESCRIPTOR_BYTES = 248  # an older version had 256, so its outcomes do not fit
+Descriptor = Annotated[bytes, Meta(min_length=DESCRIPTOR_BYTES, max_length=DESCRIPTOR_BYTES)]
+"""An appearance descriptor: int8 values as bytes (`perception.appearance` makes them)."""
 Label = Annotated[str, Meta(max_length=64)]
 
 

@@ -36,7 +36,7 @@ from worker.contract.messages import Chunk, ChunkHead, Ending, FrameStamp, Ledge
 from worker.folding import participants
 from worker.folding.fold import LectureState, fold
 from worker.folding.participants import TrackerState, advance
-from worker.outcome import FaceObservation, FrameObservation, Outcome
+from worker.outcome import DESCRIPTOR_BYTES, FaceObservation, FrameObservation, Outcome
 from worker.perception import perception
 from worker.perception.faces import Detection
 
@@ -141,7 +141,9 @@ def test_of_a_crowd_the_faces_with_the_highest_scores_are_kept(monkeypatch: pyte
 
 def people_at(frame: int, xs: Iterable[float]) -> FrameObservation:
     """A frame of people side by side, with different descriptors and a high detection score."""
-    faces = [FaceObservation((x, 0.0, 10.0, 10.0), 0.99, SAD, {}, bytes([int(x / 50) % 128]) * 256) for x in xs]
+    faces = [
+        FaceObservation((x, 0.0, 10.0, 10.0), 0.99, SAD, {}, bytes([int(x / 50) % 128]) * DESCRIPTOR_BYTES) for x in xs
+    ]
     return FrameObservation(FrameStamp(frame, frame / 2), faces)
 
 

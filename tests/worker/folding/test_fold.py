@@ -1,5 +1,6 @@
 """Folding outcomes into events, the state and the ledger's counts."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,9 +9,9 @@ from hypothesis import strategies as st
 from tests.worker.outcomes import SAD, outcomes
 from worker.contract.messages import FrameStamp
 from worker.folding.fold import LectureState, fold
-from worker.outcome import FaceObservation, FrameObservation, Outcome
+from worker.outcome import DESCRIPTOR_BYTES, FaceObservation, FrameObservation, Outcome
 
-FACE = FaceObservation((50.0, 50.0, 90.0, 90.0), 0.95, SAD, {"m": "sadness"}, bytes(256))
+FACE = FaceObservation((50.0, 50.0, 90.0, 90.0), 0.95, SAD, {"m": "sadness"}, bytes(DESCRIPTOR_BYTES))
 
 
 def pictures(number: int, *participants: str) -> list[FrameObservation]:
@@ -65,3 +66,10 @@ def test_the_ledger_counts_every_frame_once(kinds: list[str], chunks: int) -> No
     folded = fold("l", LectureState(), folded_outcomes, [len(part) for part in parts])
     assert folded.published + folded.failed.total() == len(kinds)
     assert np.all([kinds[event.frame] == "whole" for event in folded.class_])
+
+
+def test_an_outcome_with_the_descriptors_of_an_older_version_does_not_fit() -> None:
+    old = msgspec.structs.replace(FACE, appearance=bytes(256))
+    stored = msgspec.json.encode(Outcome([FrameObservation(FrameStamp(0, 0.0), [old])]))
+    with pytest.raises(msgspec.ValidationError, match="length"):
+        msgspec.json.decode(stored, type=Outcome)
