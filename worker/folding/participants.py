@@ -62,29 +62,31 @@ MAX_TRACKS = 250
 
 
 class Sighting(Struct, frozen=True, array_like=True):
-    """A face in a frame, with its scores smoothed over time."""
+    """A face in a frame, with its scores smoothed over time (None until the track has a face that can be read)."""
 
     frame: int
     t: float
     face: FaceObservation
-    smoothed: ScoreVector
+    smoothed: ScoreVector | None
 
 
 class Track(Struct, frozen=True):
     """A face over time. `participant` is its id, empty if it has none yet; its sightings are then `waiting`.
 
-    `box`, `t` and `smoothed` are those of the last sighting. `doubtful` means that the first sighting resembled a
+    `box` and `t` are those of the last sighting, `smoothed` and `read` (its time) of the last that could be read; a
+    track of an older version has no `read`. `doubtful` means that the first sighting resembled a
     missing participant. `restless` is the mean appearance distance of recent sightings from the older descriptors.
     """
 
     participant: str = field(name="name")  # stored names differ, because lectures may run across an upgrade
     box: tuple[float, float, float, float]
     t: float
-    smoothed: ScoreVector
+    smoothed: ScoreVector | None
     descriptors: list[bytes] = field(name="looks")
     waiting: list[Sighting] = field(default_factory=list)
     doubtful: bool = False
     restless: float = 0.0
+    read: float | None = None
 
 
 class TrackerState(Struct, frozen=True):
@@ -147,18 +149,27 @@ def _deserves_id(track: Track) -> bool:
 
 def _begun(face: FaceObservation, frame: FrameObservation, doubtful: bool) -> Track:
     sighting = Sighting(frame.stamp.frame, frame.stamp.t, face, face.scores)
-    return Track("", face.box, frame.stamp.t, face.scores, [face.appearance], [sighting], doubtful)
+    read = None if face.scores is None else frame.stamp.t
+    return Track("", face.box, frame.stamp.t, face.scores, [face.appearance], [sighting], doubtful, read=read)
 
 
 def _continued(track: Track, face: FaceObservation, frame: FrameObservation) -> Track:
     """The track after this sighting, which is added to `waiting`."""
     t = frame.stamp.t
-    smoothed = smoothed_scores(track.smoothed, face, t - track.t)
+    smoothed = smoothed_scores(track.smoothed, face, t - (track.t if track.read is None else track.read))
+    read = track.read if face.scores is None else t
     descriptors, distance = _remembered(track.descriptors, face.appearance)
     restless = track.restless + RESTLESS_SHARE * (distance - track.restless)
     waiting = [*track.waiting, Sighting(frame.stamp.frame, t, face, smoothed)]
     return replace(
-        track, box=face.box, t=t, smoothed=smoothed, descriptors=descriptors, waiting=waiting, restless=restless
+        track,
+        box=face.box,
+        t=t,
+        smoothed=smoothed,
+        descriptors=descriptors,
+        waiting=waiting,
+        restless=restless,
+        read=read,
     )
 
 
