@@ -46,8 +46,9 @@ class Observations:
     """The observations of a chunk, with counts and durations for the caller to record.
 
     `frames` has one element per picture that could be decoded, in order; `failed` maps the other frames' numbers to the
-    reasons. `faces` is the number of faces, `unreadable` counts those that cannot be read, by reason. `escalated` is the
-    number of faces that the adaptive ensemble passed on to all models. `step_s` has the seconds of each step, `inference_s` the seconds of each model that predicted a face.
+    reasons. `faces` is the number of faces, `unreadable` counts those that cannot be read, by reason. `escalated` is
+    the number of faces that the adaptive ensemble passed on to all models. `step_s` has the seconds of each step,
+    `inference_s` the seconds of each model that predicted a face.
     """
 
     frames: list[FrameObservation]

@@ -31,8 +31,8 @@ def chart_data(timeline: Timeline, moments: list[Moment], names: Mapping[str, st
     """The data of all charts and strips, for JSON; `names` is participant id -> name.
 
     `class` has a row for every step with readable faces: `y0` to `y7` are the borders of the stacked shares, in percent
-    from bottom to top. `faces` has a row for every step with faces, `unread` for those in which no face could be read, and
-    `margins` for those with enough participants. One more row closes each run of steps.
+    from bottom to top. `faces` has a row for every step with faces, `unread` for those in which no face could be read,
+    and `margins` for those with enough participants. One more row closes each run of steps.
     `strips` have two numbers for every step: `shown` is the emotion displayed most (its index in `emotions`, -1 where
     the participant was not seen, -2 where the face could not be read), `strength` its share in percent.
     """

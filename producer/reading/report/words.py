@@ -142,11 +142,11 @@ def coverage(content: Content) -> list[str]:
     if not timeline.participants:
         return [words]
     columns = (
-        "“Seen” is the share of these frames in which the participant was found and tracked. “Not "
-        "readable” is the share of the participant’s own frames in which the face could not be read. “Away” counts how "
+        "“Seen” is the share of these frames in which the participant was found and tracked. “Not readable” is the "
+        "share of the latter in which the face could not be read. “Away” counts how "
         f"often the participant was not seen for more than {AWAY_S:g} s between the first and the last "
-        "time. A face that is turned aside or covered counts as away too. Not being in the picture does not mean not "
-        "being in the lecture."
+        "time. A face that is covered, or that the detector does not find, counts as away too. Not being in the "
+        "picture does not mean not being in the lecture."
     )
     return [words, columns]
 

@@ -92,7 +92,7 @@ def test_without_colours_letters_show_what_was_displayed() -> None:
     screen.add(emotion("l", "p01", 0))
     lines = drawn(screen)
     assert ["p01", "H", "H", "happiness", "76%"] in [line.split() for line in lines]
-    assert "H happiness  U surprise  N neutral  A anger  D disgust  S sadness  F fear" in lines
+    assert "H happiness  U surprise  N neutral  A anger  D disgust  S sadness  F fear  - not readable" in lines
 
 
 def test_away_participants_come_last_with_the_time_since_they_were_seen() -> None:
