@@ -271,7 +271,7 @@ function showCursor() {
   const where = view.cursor === null ? view.length - 1 : view.cursor;
   const bin = where < 0 ? undefined : filled(view.bins, view.length)[where];
   const span = `${clock(where * view.width)} to ${clock((where + 1) * view.width)}`;
-  const content = where < 0 ? "" : `${span}: ${bin && bin.scores ? words(bin) : bin && bin.faces ? `no face could be read; ${faces(bin)} faces` : "no face in view"}`;
+  const content = where < 0 ? "" : `${span}: ${bin && bin.scores ? words(bin) : bin && bin.faces ? `no face could be read, ${Math.round(10 * bin.faces) / 10} in view` : "no face in view"}`;
   write("readout", content);
   slider.setAttribute("aria-valuetext", content);
 }
