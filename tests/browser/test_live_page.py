@@ -95,7 +95,7 @@ def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redi
     commit(client, "l", [unreadable("l", "p01", 4, 2.0, "small"), third])
     expect(page.locator('[data-participant="p01"] .current')).to_have_text("not readable: small")
     expect(page.locator("#faces")).to_have_text("1 (1 not readable)")
-    expect(page.locator("#valence")).to_have_text("–")
+    expect(page.locator("#valence")).to_have_text("\N{EN DASH}")
     expect(page.locator("#readout")).to_contain_text("no face could be read, 1 in view")
     expect(page.locator("#class-chart path.unread")).to_have_count(1)
 

@@ -132,7 +132,7 @@ def test_faces_that_cannot_be_read_are_dotted_and_say_so(page: Page) -> None:
     time = page.get_by_role("slider", name="Time in the lecture")
     time.fill("46")
     expect(page.locator("[data-readout]")).to_have_text("4 faces, 4 not readable")
-    expect(page.locator("[data-share=happiness]")).to_have_text("–")
+    expect(page.locator("[data-share=happiness]")).to_have_text("\N{EN DASH}")
     expect(page.locator("[data-faces=faces]")).to_have_text("4.0")
     expect(page.locator("[data-faces=read]")).to_have_text("0.0")
     expect(page.get_by_role("slider", name="p04")).to_have_attribute("aria-valuetext", "0:00:46: not readable")

@@ -13,7 +13,7 @@ from worker.contract.messages import Unreadable
 from worker.perception.faces import Detection
 from worker.perception.preprocessing import Image, padded_square
 
-MIN_SIDE = 36.0  # pixels of the picture
+MIN_SIDE = 40.0  # pixels of the picture
 MAX_TURN = 1.0  # the nose is in front of an ear
 MIN_CONTRAST = 8.0  # grey levels of 256
 MIN_SHARPNESS = 0.06
@@ -60,6 +60,8 @@ def measured(picture: Image, face: Detection) -> Measures:
     x, y, w, h = face.box
     side = max(2, round(max(w, h)))
     square = padded_square(picture, round(x + w / 2 - side / 2), round(y + h / 2 - side / 2), side)
+    every = max(1, side // (2 * SHARPNESS_SIDE))  # of a large face some pixels are enough, and much faster
+    square = np.ascontiguousarray(square[::every, ::every])
     scaled = min(side, SHARPNESS_SIDE)
     grey = cv2.cvtColor(cv2.resize(square, (scaled, scaled), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
     (_, contrast), (_, edges) = cv2.meanStdDev(grey), cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_32F))

@@ -76,12 +76,12 @@ def _unfinished(content: Content) -> str:
 
 def margins(timeline: Timeline) -> str:
     """The band of uncertainty in the chart of valence and arousal."""
-    if not timeline.certainty.sightings:
+    if not timeline.participants:
         return "There is no band of uncertainty, because single participants are not known."
     if np.isnan(timeline.margins).all():
-        return f"A band of uncertainty needs at least {MIN_FOR_MARGIN} participants in view. There were fewer."
+        return f"A band of uncertainty needs at least {MIN_FOR_MARGIN} participants who can be read. There were fewer."
     return (
-        "The band is the 95% interval of the mean (Student's t), from the spread between the participants in view. "
+        "The band is the 95% interval of the mean (Student's t), from the spread between the participants who can be read. "
         f"Fewer than {MIN_FOR_MARGIN} participants have no band. The errors of the models are not part of it."
     )
 
