@@ -81,8 +81,8 @@ def margins(timeline: Timeline) -> str:
     if np.isnan(timeline.margins).all():
         return f"A band of uncertainty needs at least {MIN_FOR_MARGIN} participants who can be read. There were fewer."
     return (
-        "The band is the 95% interval of the mean (Student's t), from the spread between the participants who can be read. "
-        f"Fewer than {MIN_FOR_MARGIN} participants have no band. The errors of the models are not part of it."
+        "The band is the 95% interval of the mean (Student's t), from the spread between the participants who can be "
+        f"read. Fewer than {MIN_FOR_MARGIN} participants have no band. The errors of the models are not part of it."
     )
 
 
