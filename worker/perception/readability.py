@@ -1,7 +1,7 @@
 """Whether a face can be read: it must be large, turned to the camera, lit and sharp enough.
 
-The measures hardly depend on the expression. docs/readability.md has the curves behind the thresholds: beyond each of
-them, the shipped ensemble keeps less than 85 % of its accuracy on good pictures.
+The measures hardly depend on the expression. docs/readability.md has the curves behind the thresholds: beyond them,
+the shipped ensemble keeps less than about 85 % of its accuracy on good pictures.
 """
 
 from typing import NamedTuple
@@ -13,10 +13,10 @@ from worker.contract.messages import Unreadable
 from worker.perception.faces import Detection
 from worker.perception.preprocessing import Image, padded_square
 
-MIN_SIDE = 40.0  # pixels of the picture
-MAX_TURN = 1.0  # the nose is in front of an ear
-MIN_CONTRAST = 8.0  # grey levels of 256
-MIN_SHARPNESS = 0.06
+MIN_SIDE = 36.0  # pixels of the picture
+MAX_TURN = 1.5  # beyond a half profile
+MIN_CONTRAST = 7.0  # grey levels of 256
+MIN_SHARPNESS = 0.045
 
 # Sharpness is measured at this scale, because the networks see 64 to 96 pixels.
 SHARPNESS_SIDE = 64
