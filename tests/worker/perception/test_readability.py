@@ -38,13 +38,19 @@ def test_the_same_face_smaller_darker_or_blurred_cannot_be_read(detector: FaceDe
         face = only(detector, portrait)
         side = max(face.box[2:])
         blurred = np.asarray(cv2.GaussianBlur(portrait, (0, 0), 0.06 * side), np.uint8)
-        enlarged = np.asarray(cv2.resize(scaled(portrait, 14 / side), portrait.shape[1::-1]), np.uint8)
         small = scaled(portrait, 28 / side)
         assert unreadable_because(portrait, face) is None
         assert unreadable_because(np.asarray(portrait * 0.06, np.uint8), face) == "dark"
         assert unreadable_because(blurred, face) == "blurred"
-        assert unreadable_because(enlarged, face) == "blurred"
         assert unreadable_because(small, Detection(shrunk(face.box, 28 / side), 0.9, face.keypoints)) == "small"
+
+
+def test_a_poor_picture_that_is_shown_large_cannot_be_read(detector: FaceDetector) -> None:
+    portrait, _ = portraits()
+    face = only(detector, portrait)
+    few = scaled(portrait, 14 / max(face.box[2:]))
+    enlarged = np.asarray(cv2.resize(few, portrait.shape[1::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
+    assert unreadable_because(enlarged, face) == "blurred"
 
 
 def shrunk(box: Box, factor: float) -> Box:
