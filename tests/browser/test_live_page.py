@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from producer.presentation.palette import COLOURS
 from producer.reading.lectures import forget
 from tests.browser.conftest import record_errors
+from tests.producer.reading.scripted import unreadable
 from tests.producer.reading.writing import begin as begin_unfed
 from tests.producer.reading.writing import class_, commit, emotion, end, frame_events
 from tests.producer.serving.server import serving
@@ -67,6 +68,14 @@ def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redi
     assert colour_at(page, "p01", 0.75)[:3] != (0, 0, 0)
     assert colour_at(page, "p02", 0.75) == (0, 0, 0, 0), "a gap is a gap"
 
+    third = ClassEvent("l", 4, 2.0, 1, None, None, None, "m1", 1)
+    commit(client, "l", [unreadable("l", "p01", 4, 2.0, "small"), third])
+    expect(page.locator('[data-participant="p01"] .current')).to_have_text("not readable: small")
+    expect(page.locator("#faces")).to_have_text("1 (1 not readable)")
+    expect(page.locator("#valence")).to_have_text("\N{EN DASH}")
+    expect(page.locator("#readout")).to_contain_text("no face could be read, 1 in view")
+    expect(page.locator("#class-chart path.unread")).to_have_count(1)
+
     page.locator("#class-table summary").click()
     rows = page.locator("#class-table-body tr").all_inner_texts()
     assert " ".join(rows[0].split()) == "0:00:00 0.0 % 0.0 % 0.0 % 0.0 % 40.0 % 0.0 % 60.0 % +0.49 +0.31 2"
@@ -74,7 +83,7 @@ def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redi
 
     end(client, "l")
     expect(status).to_have_text("over: done")
-    expect(page.locator("#now-heading")).to_have_text("The class at the end, 0:00:01")
+    expect(page.locator("#now-heading")).to_have_text("The class at the end, 0:00:02")
     expect(page.locator("#moments-note")).to_have_text("None.")
     expect(page.locator("#ledger")).to_contain_text("published")
     assert errors == []

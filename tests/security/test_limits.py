@@ -135,7 +135,7 @@ def test_a_chunk_of_too_many_bytes_or_pixels_is_neither_fed_nor_read(client: red
 
 
 def test_of_a_crowd_the_faces_with_the_highest_scores_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    crowd = [Detection((n, 0, 1, 1), n / 300) for n in range(300)]
+    crowd = [Detection((n, 0, 1, 1), n / 300, ()) for n in range(300)]
     assert [face.box[0] for face in perception._in_reading_order(crowd)] == list(range(50, 300))
 
 

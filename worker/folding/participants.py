@@ -75,30 +75,32 @@ Values = npt.NDArray[np.float64]
 
 
 class Sighting(Struct, frozen=True, array_like=True):
-    """A face in a frame, with its scores smoothed over time."""
+    """A face in a frame, with its scores smoothed over time (None until the track has a face that can be read)."""
 
     frame: int
     t: float
     face: FaceObservation
-    smoothed: ScoreVector
+    smoothed: ScoreVector | None
 
 
 class Track(Struct, frozen=True):
     """A face over time. `participant` is its id, empty if it has none yet; its sightings are then `waiting`.
 
-    `box`, `t` and `smoothed` are those of the last sighting. `doubtful` means that the first sighting may have been
-    a missing participant.
+    `box` and `t` are those of the last sighting, `smoothed` and `read` (its time) of the last that could be read; a
+    track of an older version has no `read`. `doubtful` means that the first sighting may have been a missing
+    participant.
     """
 
     participant: str = field(name="name")  # stored names differ, because lectures may run across an upgrade
     box: tuple[float, float, float, float]
     t: float
-    smoothed: ScoreVector
+    smoothed: ScoreVector | None
     # An older version has descriptors of another kind under "looks", here and in "waiting". They are not read: its
     # tracks are found again by their places.
     descriptors: list[bytes] = field(default_factory=list, name="views")
     waiting: list[Sighting] = field(default_factory=list, name="unpublished")
     doubtful: bool = False
+    read: float | None = None
 
 
 class TrackerState(Struct, frozen=True):
@@ -168,16 +170,18 @@ def _deserves_id(track: Track) -> bool:
 
 def _begun(face: FaceObservation, frame: FrameObservation, doubtful: bool) -> Track:
     sighting = Sighting(frame.stamp.frame, frame.stamp.t, face, face.scores)
-    return Track("", face.box, frame.stamp.t, face.scores, [face.appearance], [sighting], doubtful)
+    read = None if face.scores is None else frame.stamp.t
+    return Track("", face.box, frame.stamp.t, face.scores, [face.appearance], [sighting], doubtful, read=read)
 
 
 def _continued(track: Track, face: FaceObservation, frame: FrameObservation) -> Track:
     """The track after this sighting, which is added to `waiting`."""
     t = frame.stamp.t
-    smoothed = smoothed_scores(track.smoothed, face, t - track.t)
+    smoothed = smoothed_scores(track.smoothed, face, t - (track.t if track.read is None else track.read))
+    read = track.read if face.scores is None else t
     descriptors = _remembered(track.descriptors, face.appearance)
     waiting = [*track.waiting, Sighting(frame.stamp.frame, t, face, smoothed)]
-    return replace(track, box=face.box, t=t, smoothed=smoothed, descriptors=descriptors, waiting=waiting)
+    return replace(track, box=face.box, t=t, smoothed=smoothed, descriptors=descriptors, waiting=waiting, read=read)
 
 
 def _remembered(descriptors: list[bytes], newest: bytes) -> list[bytes]:
