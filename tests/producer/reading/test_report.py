@@ -107,7 +107,7 @@ def test_away_begins_after_five_seconds_or_two_frames_and_the_report_says_which(
         seen = scripted_timeline(1, 40, lambda _, frame, hidden=hidden: None if frame in hidden else "fear", fps)  # type: ignore[misc]
         given = content(seen)
         found = read(replace(given, lecture=replace_fps(given.lecture, fps)))
-        assert found.tables["coverage-table"][1][4] == gaps
+        assert found.tables["coverage-table"][1][5] == gaps
         assert said in " ".join(found.text.split())
 
 

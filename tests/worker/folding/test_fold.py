@@ -38,7 +38,7 @@ def test_scores_are_published_in_the_contracts_order_with_valence_and_arousal() 
 
 
 def test_a_face_that_cannot_be_read_is_a_sighting_without_an_expression_and_not_in_the_means() -> None:
-    unreadable = FaceObservation((500.0, 50.0, 20.0, 20.0), 0.95, None, {}, bytes([9]) * 256, "small")
+    unreadable = FaceObservation((500.0, 50.0, 20.0, 20.0), 0.95, None, {}, bytes([9]) * DESCRIPTOR_BYTES, "small")
     frames = [FrameObservation(FrameStamp(n, n / 2), [FACE, unreadable]) for n in range(2)]
     frames.append(FrameObservation(FrameStamp(2, 1.0), [unreadable]))
     folded = fold("l", LectureState(), [Outcome(frames)], [3])
