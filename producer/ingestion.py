@@ -14,6 +14,7 @@ from producer.feeding.background import BackgroundFeed
 from producer.feeding.feed import Feed
 from producer.feeding.resuming import Interrupted
 from producer.feeding.sources.live import LiveSource
+from producer.feeding.sources.recording import Recording
 from producer.feeding.sources.source import Source
 from producer.feeding.starting import LectureExists, NewLecture
 from producer.listening import workers_listen
@@ -226,7 +227,8 @@ def _concluded(source: Source, feed: Feed, end: EndEvent, stop: Stop) -> int:
         say(f"stopped at {at} after {frames} frames; they are committed to lecture {end.lecture}{_hint(source)}")
         return exit_code(stop.signal or SIGPIPE)
     if source.shortfall is not None:
-        say(f"{source.label.shown}: {source.shortfall}; everything else is in lecture {end.lecture}")
+        more = "; --resume reads on" if isinstance(source, Recording) else ""
+        say(f"{source.label.shown}: {source.shortfall}; everything else is in lecture {end.lecture}{more}")
     if end.status == "done" and end.reason:
         say(f"lecture {end.lecture}: {end.reason}")
     if end.ledger.failed or end.ledger.dropped:

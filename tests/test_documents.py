@@ -3,11 +3,12 @@
 import re
 import subprocess
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from worker.folding import participants, smoothing
-from worker.perception import appearance, faces
+from worker.folding import appearance_distance, participants, smoothing
+from worker.perception import appearance, faces, readability
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -38,7 +39,14 @@ def _anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_tracking_names_constants_that_exist() -> None:
-    named = set(re.findall(r"`(_?[A-Z][A-Z_]+)`", (ROOT / "docs/tracking.md").read_text()))
-    modules = (faces, appearance, participants, smoothing)
+@pytest.mark.parametrize(
+    ("document", "modules"),
+    [
+        ("tracking.md", (faces, appearance, appearance_distance, participants, smoothing)),
+        ("readability.md", (readability,)),
+    ],
+)
+def test_documents_name_constants_that_exist(document: str, modules: tuple[ModuleType, ...]) -> None:
+    named = set(re.findall(r"`(_?[A-Z][A-Z_]+)`", (ROOT / "docs" / document).read_text()))
+    assert named
     assert sorted(name for name in named if not any(hasattr(module, name) for module in modules)) == []

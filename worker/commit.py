@@ -239,4 +239,5 @@ def _end(pipe: Pipeline, keys: LectureKeys, ending: Ending, state: LectureState,
         reason = f"{mixed} of {ledger.sampled} frames were read by other models than the first ones"
     if reason is None and len(state.spans) >= MAX_PARTICIPANTS:
         reason = f"the limit of {MAX_PARTICIPANTS} participants was reached; further people have no events"
-    end_lecture(pipe, keys, EndEvent(keys.lecture, status, reason, ledger), state.spans, now, state.retention)
+    end = EndEvent(keys.lecture, status, reason, ledger)
+    end_lecture(pipe, keys, end, state.spans, now, state.retention, resumable=ending.status != "done")

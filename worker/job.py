@@ -150,7 +150,8 @@ def _observed(chunk: Chunk, one_by_one: bool) -> Outcome:
         return Outcome(ending=chunk.head.ending)
     chunk, raising = _without_raising(chunk) if one_by_one else (chunk, {})
     observations = perception().observe(chunk)
-    count_observed(observations.faces, observations.escalated, observations.step_s, observations.inference_s)
+    seen = observations
+    count_observed(seen.faces, seen.unreadable, seen.escalated, seen.step_s, seen.inference_s)
     failed, version = observations.failed | raising, perception().model_version
     return Outcome(observations.frames, failed, model_version=version, taken=chunk.head.taken)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from worker.contract.limits import MAX_CHUNK_PICTURES, MAX_FACES
-from worker.contract.messages import Ending, FrameStamp, NonNegative
+from worker.contract.messages import Ending, FrameStamp, NonNegative, Unreadable
 from worker.contract.reasons import FailureReason
 
 # Everything that a worker of ours writes is within these bounds. They limit what a stranger may write to Redis.
@@ -17,8 +17,9 @@ ScoreVector = tuple[Share, Share, Share, Share, Share, Share, Share]
 """Seven probabilities in the contract's order of emotions."""
 
 Pixels = Annotated[float, Meta(ge=-(2**20), le=2**20)]
-Descriptor = Annotated[bytes, Meta(min_length=256, max_length=256)]
-"""An appearance descriptor: 256 int8 values as bytes (`perception.appearance` makes them)."""
+DESCRIPTOR_BYTES = 248  # an older version had 256, so its outcomes do not fit
+Descriptor = Annotated[bytes, Meta(min_length=DESCRIPTOR_BYTES, max_length=DESCRIPTOR_BYTES)]
+"""An appearance descriptor: int8 values as bytes (`perception.appearance` makes them)."""
 Label = Annotated[str, Meta(max_length=64)]
 
 
@@ -27,14 +28,15 @@ class FaceObservation(Struct, frozen=True, array_like=True):
 
     `box` is x, y, width, height in pixels of the source frame, `detection` the detection score. `models` has the most
     likely emotion according to each model that predicted this face. `appearance` distinguishes participants; it is
-    never published.
+    never published. A face that cannot be read has no `scores` and no `models`; `unreadable` is the reason.
     """
 
     box: tuple[Pixels, Pixels, Pixels, Pixels]
     detection: Share
-    scores: ScoreVector
+    scores: ScoreVector | None
     models: Annotated[dict[Label, Label], Meta(max_length=16)]
     appearance: Descriptor
+    unreadable: Unreadable | None = None
 
 
 class FrameObservation(Struct, frozen=True, array_like=True):

@@ -30,7 +30,7 @@ def board() -> Dashboard:
     into = panels.board("LecturePulse: Lecture", "lecturepulse-lecture", __doc__ or "").with_variable(lecture_choice())
     shares = chart(
         "Displayed expression of the class",
-        "Mean probabilities over the faces of the last seconds.",
+        "Mean probabilities over the readable faces of the last seconds.",
         Line(f"max by (emotion) ({_of('emotion_share')})", "{{emotion}}"),
         unit="percentunit",
         span=24,
@@ -63,8 +63,8 @@ def board() -> Dashboard:
         shares,
         chart(
             "Valence and arousal",
-            "Expected pleasure and arousal of the displayed expression, -1 to 1 (Russell and Mehrabian, 1977). Mean "
-            "over the faces of the last seconds.",
+            "A fixed linear map of the scores, -1 to 1: the expected pleasure and arousal of the displayed expression "
+            "(Russell and Mehrabian, 1977). Mean over the faces of the last seconds.",
             Line(f"max({_of('valence')})", "valence"),
             Line(f"max({_of('arousal')})", "arousal"),
             span=HALF,
@@ -73,8 +73,10 @@ def board() -> Dashboard:
         ),
         chart(
             "Faces and participants",
-            "Faces in the newest frame, and all participants until now.",
+            "Faces in the newest frame, those of them that cannot be read (too small, turned away, dark or blurred), "
+            "and all participants until now.",
             Line(f"max({_of('faces')})", "faces"),
+            Line(f"max({_of('faces_unreadable')})", "not readable"),
             Line(f"max({_of('participants')})", "participants"),
             span=HALF,
         ),

@@ -113,9 +113,21 @@ def _keeping_up(into: dashboard.Dashboard) -> None:
         ),
         chart(
             "Faces per second",
-            "Faces found and read, by worker host.",
+            "Faces found, by worker host.",
             Line(f"sum by (instance) ({_rate('lecturepulse_faces_total')})", "{{instance}}"),
             stacked=True,
+        ),
+        chart(
+            "Faces that cannot be read",
+            "Share of the faces found that get no expression, by reason.",
+            Line(
+                f"sum by (reason) ({_rate('lecturepulse_faces_unreadable_total')}) / "
+                f"scalar(sum({_rate('lecturepulse_faces_total')}))",
+                "{{reason}}",
+            ),
+            unit="percentunit",
+            stacked=True,
+            highest=1,
         ),
         chart(
             "Bytes in flight",

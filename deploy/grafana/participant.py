@@ -25,6 +25,8 @@ REDIS = DataSourceRef("redis-datasource", "lecturepulse-redis")
 # The most events in one panel. A lecture of two hours at 2 frames per second has 14,400.
 MAX_EVENTS = 20_000
 
+AFFECT = "A fixed linear map of the scores, -1 to 1."
+
 EVENTS = "lecture:{${lecture}}:participant:${participant}"
 """The key of the stream; Grafana replaces the variables by their values."""
 
@@ -78,12 +80,12 @@ def _now() -> list[stat.Panel]:
     return [
         _newest(
             "Expression now",
-            "The most likely one in the newest event.",
+            "The most likely one in the newest event; empty if the face cannot be read.",
             {"emotion": "emotion"},
             "/^emotion$/",
         ),
-        _newest("Valence", "Of the newest event, -1 to 1.", {"valence": "valence"}, "/^valence$/"),
-        _newest("Arousal", "Of the newest event, -1 to 1.", {"arousal": "arousal"}, "/^arousal$/"),
+        _newest("Valence", f"{AFFECT} Of the newest event.", {"valence": "valence"}, "/^valence$/"),
+        _newest("Arousal", f"{AFFECT} Of the newest event.", {"arousal": "arousal"}, "/^arousal$/"),
         _newest(
             "Time",
             "Media time of the newest event; for a live lecture, seconds since it began.",
@@ -104,7 +106,7 @@ def _newest(title: str, description: str, paths: dict[str, str], field: str, uni
         .span(QUARTER)
         .height(4)
         .graph_mode(shared.BigValueGraphMode.NONE)
-        .reduce_options(common.ReduceDataOptions().calcs(["firstNotNull"]).fields(field))
+        .reduce_options(common.ReduceDataOptions().calcs(["first"]).fields(field))
         .with_target(StreamQuery("xrevrange", 2))  # the newest one may be the end event
         .transformations([_extracted({"type": "type", **paths}), _only_sightings()])
     )
@@ -115,7 +117,10 @@ def _scores() -> trend.Panel:
     panel = (
         trend.Panel()
         .title("Displayed expression")
-        .description("Smoothed probabilities over media time. A gap means that the participant was not in view.")
+        .description(
+            "Smoothed probabilities over media time. A gap means that the participant was not in view, or that the "
+            "face could not be read."
+        )
         .datasource(REDIS)
         .span(24)
         .height(10)
@@ -139,7 +144,9 @@ def _affect() -> timeseries.Panel:
     return (
         timeseries.Panel()
         .title("Valence and arousal")
-        .description("Over the time at which events were committed. For a live lecture that is the wall-clock time.")
+        .description(
+            f"{AFFECT} Over the time at which events were committed. For a live lecture that is the wall-clock time."
+        )
         .datasource(REDIS)
         .span(HALF)
         .height(9)
@@ -163,7 +170,10 @@ def _sightings() -> table.Panel:
     return (
         table.Panel()
         .title("Newest events")
-        .description("The predictions of the ensemble and of each network, and the detection score of the face.")
+        .description(
+            "The predictions of the ensemble and of each network, and the detection score of the face. A face that "
+            "cannot be read has a reason instead of predictions."
+        )
         .datasource(REDIS)
         .span(HALF)
         .height(9)
@@ -176,6 +186,7 @@ def _sightings() -> table.Panel:
                         "t": "t",
                         "frame": "frame",
                         "emotion": "emotion",
+                        "reason": "not readable",
                         "models.mobilenetv2": "mobilenetv2",
                         "models.resnet50v2": "resnet50v2",
                         "models.inceptionv3": "inceptionv3",

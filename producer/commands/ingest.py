@@ -167,6 +167,11 @@ def _resumed(
     """The settings that resume a lecture, and its source, opened at the first frame that was not fed."""
     assert settings.lecture is not None
     interrupted = read_interrupted(client, settings.lecture)
+    if interrupted.status == "failed" and len(requests) > 1:
+        raise LectureNotResumable(
+            f"lecture {settings.lecture} failed because of one of several recordings, and the others were fed to their "
+            f"end; run `producer forget {settings.lecture}` and ingest them again"
+        )
     source = open_sources(requests, settings.fps, first=interrupted.frames, video=stream)
     if source.live:
         source.close()

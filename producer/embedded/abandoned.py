@@ -46,6 +46,6 @@ def _end(keys: LectureKeys, pipe: Pipeline) -> None:
     fields: LectureFields = {"sampled": ledger.sampled}
     retention = int(info.get(b"retention", RETENTION_S))
     end = EndEvent(keys.lecture, "stopped", ABANDONED, ledger)
-    end_lecture(pipe, keys, end, [each.decode() for each in participants], time.time(), retention)
+    end_lecture(pipe, keys, end, [each.decode() for each in participants], time.time(), retention, resumable=True)
     pipe.hset(keys.info, mapping=as_hash(fields))
     pipe.delete(keys.feeder)

@@ -3,6 +3,7 @@
 import threading
 from types import TracebackType
 
+from producer.feeding.fed_lecture import FramesLost
 from producer.feeding.feed import Feed, FrameSource
 
 # Seconds to wait for a feed that stops. It needs one poll of Redis, or more if Redis does not answer.
@@ -19,11 +20,10 @@ class BackgroundFeed:
         self._feed = feed
         self._source = source
         self._stop = stop
-        self._thread = threading.Thread(target=self._run, name="feeding", daemon=True)
         self._failure: Exception | None = None
 
     def __enter__(self) -> "BackgroundFeed":
-        self._thread.start()
+        self._start()
         return self
 
     def __exit__(
@@ -33,12 +33,23 @@ class BackgroundFeed:
         self._thread.join(HURRIED_STOP_S if kind is SystemExit else STOP_S)
 
     def check(self) -> None:
-        """Raise the feed's failure if it failed; renew its heartbeat if it is done. Call this often."""
+        """Raise the feed's failure if it failed; renew its heartbeat if it is done. Call this often.
+
+        If Redis has lost frames of a recording after they were all fed, the feed starts again.
+        """
         if self._thread.is_alive():
             return
         if self._failure is not None:
             raise self._failure
-        self._feed.renew()
+        try:
+            self._feed.renew()
+        except FramesLost:
+            self._feed.go_back()
+            self._start()
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="feeding", daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
         try:

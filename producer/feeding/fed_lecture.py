@@ -8,10 +8,10 @@ from typing import Any, cast
 from uuid import uuid4
 
 import redis
-from msgspec import json
+from msgspec import Struct, json, structs
 from redis.client import Pipeline
 
-from producer.feeding.resuming import Interrupted, take_over
+from producer.feeding.resuming import Interrupted, LectureNotResumable, continue_from, read_stored, take_over
 from producer.feeding.starting import NewLecture, create
 from producer.metrics.counters import IN_FLIGHT_BYTES
 from producer.saying import say
@@ -21,6 +21,7 @@ from worker.contract.lecture_hash import LectureFields, as_hash
 from worker.contract.lifetimes import FEEDER_TTL_S, FRAMES_TTL_S
 from worker.contract.messages import Chunk, InFlight, encode
 from worker.contract.queue import enqueue_chunk, frame_queue
+from worker.contract.reasons import DropReason
 from worker.contract.reasons import dropped as dropped_for
 
 # Seconds between two polls of Redis. They grow from the first to the longest, so that many lectures that wait for the
@@ -34,6 +35,37 @@ RENEW_EVERY_S = 10.0
 
 class LectureGone(Exception):
     """The lecture was taken from its feed: forgotten, ended, or resumed by another; the message says which."""
+
+
+class FramesLost(Exception):
+    """Redis has lost what this feed wrote, because it crashed; `FedLecture.recover` continues from what it has."""
+
+
+class Fed(Struct, frozen=True):
+    """What a feed has written: the number of chunks and of their frames, and the frames dropped for each reason."""
+
+    chunks: int = 0
+    frames: int = 0
+    dropped: Mapping[DropReason, int] = {}
+
+    @property
+    def all_dropped(self) -> int:
+        return sum(self.dropped.values())
+
+    @property
+    def sampled(self) -> int:
+        return self.frames + self.all_dropped
+
+    def and_dropped(self, reason: DropReason, frames: int) -> "Fed":
+        return structs.replace(self, dropped={**self.dropped, reason: self.dropped.get(reason, 0) + frames})
+
+    def counts(self) -> LectureFields:
+        """The fields of the lecture's hash. Totals and not increments, because a write may be repeated."""
+        fields: LectureFields = {"sampled": self.sampled, "chunks": self.chunks}
+        if self.dropped:
+            reasons = {dropped_for(reason): frames for reason, frames in self.dropped.items()}
+            fields = cast(LectureFields, {**fields, "dropped": self.all_dropped, **reasons})
+        return fields
 
 
 def pauses() -> Iterator[float]:
@@ -50,6 +82,8 @@ class FedLecture:
     The lease is a token in the lecture's hash, which every transaction checks. If the answer to a transaction was lost,
     the hash shows whether Redis carried it out. So every write may be repeated, and the ledger still balances. The
     token also stops a feed that was suspended while another feed took over its lecture.
+    If Redis crashed and has lost the latest writes, the counts in the hash show it: every method that reads or changes
+    them raises FramesLost until `recover` was called.
     Errors of Redis come through as redis.RedisError, after the client's own retries.
     """
 
@@ -60,6 +94,8 @@ class FedLecture:
         self.keys = LectureKeys(lecture)
         self._retention = retention
         self._token = uuid4().hex.encode()
+        self._replaced_token: bytes | None = None
+        self.fed = Fed()
         self._renew_at = math.inf  # until the lecture is held
         self._released = False
         self._said_full = False
@@ -77,36 +113,64 @@ class FedLecture:
     def resume(cls, client: redis.Redis, lecture: str, interrupted: Interrupted) -> "FedLecture":
         """Take over a lecture that was interrupted. Raises LectureNotResumable if it has changed since it was read."""
         fed = cls(client, lecture, interrupted.retention)
+        fed._replaced_token = interrupted.token
+        fed.fed = Fed(interrupted.next_chunk, interrupted.frames)
         keys = fed.keys
         fed._hold(lambda pipe: take_over(pipe, lecture, interrupted, fed._token), keys.info, keys.state, keys.feeder)
         return fed
 
-    def push(self, number: int, chunk: Chunk, sampled: int) -> None:
-        """Store a chunk and enqueue its job. `sampled` is the number of frames sampled until now, this chunk included.
+    def push(self, chunk: Chunk) -> None:
+        """Store the next chunk and enqueue its job. Waits while Redis is full. Raises LectureGone and FramesLost."""
+        fed = structs.replace(self.fed, chunks=self.fed.chunks + 1, frames=self.fed.frames + chunk.head.frame_count)
+        self._when_not_full(lambda: self._store(chunk, fed))
+        number, self.fed = self.fed.chunks, fed
+        with suppress(FramesLost):  # the next call notices it too; then this chunk is lost, or workers add its job
+            self._when_not_full(lambda: enqueue_chunk(self._queue, self._lecture, number))
 
-        Waits while Redis is full. Raises LectureGone.
-        """
-        self._when_not_full(lambda: self._store(number, chunk, sampled))
-        self._when_not_full(lambda: enqueue_chunk(self._queue, self._lecture, number))
-
-    def count_dropped(self, sampled: int, dropped: int) -> None:
-        """Set the ledger's counts of sampled and dropped frames. Waits while Redis is full. Raises LectureGone."""
+    def drop(self, reason: DropReason, frames: int) -> None:
+        """Count frames as sampled and dropped. Waits while Redis is full. Raises LectureGone and FramesLost."""
+        fed = self.fed.and_dropped(reason, frames)
 
         def account(pipe: Pipeline) -> None:
             self._must_be_held(pipe)
+            if int(pipe.hget(self.keys.info, "chunks") or 0) != fed.chunks:
+                raise FramesLost
             pipe.multi()
-            fields: LectureFields = {"sampled": sampled, "dropped": dropped}
-            pipe.hset(self.keys.info, mapping={**as_hash(fields), dropped_for("overload"): dropped})
+            pipe.hset(self.keys.info, mapping=as_hash(fed.counts()))
 
         self._when_not_full(lambda: self._client.transaction(account, self.keys.info))
+        self.fed = fed
+
+    def recover(self, live: bool) -> int:
+        """After FramesLost: read up to where Redis has the lecture, and continue from there. Returns the lost frames.
+
+        They must be fed again. If the source is `live`, they count as dropped instead. Raises LectureGone.
+        """
+        before, self._renew_at = self.fed, math.inf
+        self._hold(
+            lambda pipe: self._take_back(pipe, before, live), self.keys.info, self.keys.state, self.keys.in_flight
+        )
+        self._released = False
+        lost = before.frames - self.fed.frames
+        if lost:
+            now = "they count as dropped" if live else "feeding them again"
+            say(
+                f"Redis has lost {lost} frames that were fed to lecture {self._lecture}; {now} (is its append-only "
+                "file on, and always synced?)"
+            )
+        return lost
 
     def in_flight(self) -> dict[int, InFlight]:
-        """The chunks in flight by number. Raises LectureGone."""
+        """The chunks in flight by number. Raises LectureGone and FramesLost."""
         with self._client.pipeline(transaction=False) as pipe:
-            pipe.exists(self.keys.info)
+            pipe.hmget(self.keys.info, "feed", "chunks", "sampled")
             pipe.hgetall(self.keys.in_flight)
-            exists, stored = pipe.execute()
-        self._must_exist(exists)
+            (token, chunks, sampled), stored = pipe.execute()
+        self._must_exist(token is not None)
+        if token == self._replaced_token or (
+            token == self._token and (int(chunks), int(sampled)) != (self.fed.chunks, self.fed.sampled)
+        ):
+            raise FramesLost
         chunks = {int(number): json.decode(value, type=InFlight) for number, value in stored.items()}
         IN_FLIGHT_BYTES.set(sum(chunk.size for chunk in chunks.values()))
         return chunks
@@ -121,7 +185,7 @@ class FedLecture:
     def renew(self) -> None:
         """Renew the heartbeat and the pixels in flight, if it is time to. Call it often, also after `release`.
 
-        Raises LectureGone.
+        Raises LectureGone and FramesLost.
         """
         if time.monotonic() < self._renew_at:
             return
@@ -150,40 +214,65 @@ class FedLecture:
         self._renew_at = time.monotonic() + RENEW_EVERY_S
         self._list_as_running()
 
-    def _store(self, number: int, chunk: Chunk, sampled: int) -> None:
-        key = self.keys.chunk(number)
+    def _store(self, chunk: Chunk, fed: Fed) -> None:
+        number, accounted = fed.chunks - 1, False
+
+        def account(pipe: Pipeline) -> None:
+            nonlocal accounted
+            accounted = self._account(pipe, chunk, fed)
+
+        try:
+            while not accounted:  # a Redis that crashes between the two steps may have lost the first
+                self._store_pixels(number, chunk)
+                self._client.transaction(account, self.keys.info)
+        except (LectureGone, FramesLost, redis.OutOfMemoryError):
+            self._client.delete(self.keys.chunk(number))
+            raise
+
+    def _store_pixels(self, number: int, chunk: Chunk) -> None:
         # The pixels are stored first and without WATCH, so that an unrelated change of the lecture does not send them
         # again. If the next transaction fails, they expire. A killed feed may have left keys with this number.
+        key = self.keys.chunk(number)
         with self._client.pipeline() as pipe:
             pipe.delete(key, self.keys.outcome(number))
             pipe.hset(key, mapping=cast(Mapping[Any, Any], chunk.to_hash()))
             # An ending has no pixels, and must arrive.
             pipe.expire(key, FRAMES_TTL_S if chunk.jpegs else self._retention)
             pipe.execute()
-        try:
-            self._client.transaction(lambda pipe: self._account(pipe, number, chunk, sampled), self.keys.info)
-        except (LectureGone, redis.OutOfMemoryError):
-            self._client.delete(key)
-            raise
 
-    def _account(self, pipe: Pipeline, number: int, chunk: Chunk, sampled: int) -> None:
+    def _account(self, pipe: Pipeline, chunk: Chunk, fed: Fed) -> bool:
+        """Count a chunk as fed. False if its pixels are not there."""
+        number = fed.chunks - 1
         token, chunks = cast(list[bytes | None], pipe.hmget(self.keys.info, "feed", "chunks"))
-        if token == self._token and int(chunks or 0) == number + 1:
-            return  # Redis has done it already, and only the answer was lost
+        if token == self._token and int(chunks or 0) == fed.chunks:
+            return True  # Redis has done it already, and only the answer was lost
         self._must_be_held(pipe)
         if int(chunks or 0) != number:
-            raise LectureGone(
-                f"Redis has lost what was last fed to lecture {self._lecture} (is its append-only file on, and always "
-                "synced?); --resume continues with what is left, once workers have ended it"
-            )
-        in_flight = InFlight(chunk.head.frame_count, chunk.size)
-        # A total and not an increment: a repeated transaction would count an increment twice.
-        fields: LectureFields = {"sampled": sampled, "chunks": number + 1}
+            raise FramesLost
+        if not pipe.exists(self.keys.chunk(number)):
+            return False
         pipe.multi()
-        pipe.hset(self.keys.in_flight, str(number), encode(in_flight))
+        pipe.hset(self.keys.in_flight, str(number), encode(InFlight(chunk.head.frame_count, chunk.size)))
         pipe.expire(self.keys.in_flight, self._retention)
-        pipe.hset(self.keys.info, mapping=as_hash(fields))
+        pipe.hset(self.keys.info, mapping=as_hash(fed.counts()))
         pipe.set(self.keys.feeder, 1, ex=FEEDER_TTL_S)
+        return True
+
+    def _take_back(self, pipe: Pipeline, before: Fed, live: bool) -> None:
+        """Hold what Redis has of the lecture, `before` the loss being what was fed."""
+        fields = cast(dict[bytes, bytes], pipe.hgetall(self.keys.info))
+        self._must_exist(len(fields))
+        if fields.get(b"feed") != self._replaced_token:
+            self._must_be_held(pipe)
+        try:
+            stored = read_stored(pipe, self._lecture, fields)
+        except LectureNotResumable as why:
+            raise LectureGone(str(why)) from None
+        fed = structs.replace(before, chunks=stored.next_chunk, frames=stored.frames)
+        if live and before.frames > fed.frames:
+            fed = fed.and_dropped("redis_lost", before.frames - fed.frames)
+        continue_from(pipe, self._lecture, stored, {**fed.counts(), "feed": self._token})
+        self.fed = fed
 
     def _when_not_full(self, write: Callable[[], object]) -> None:
         """Write to Redis. While it is full, wait for the workers to make room, and try again."""
@@ -206,9 +295,14 @@ class FedLecture:
             self._client.sadd(RUNNING, self._lecture)
 
     def _must_be_held(self, client: redis.Redis) -> None:
-        """Raise LectureGone unless the lecture exists, runs, and has this feed's token."""
+        """Raise LectureGone unless the lecture exists, runs, and has this feed's token.
+
+        Raises FramesLost if Redis has lost that this feed took the lecture over.
+        """
         status, token = cast(list[bytes | None], client.hmget(self.keys.info, "status", "feed"))
         self._must_exist(status is not None)
+        if token is not None and token == self._replaced_token:
+            raise FramesLost
         if token != self._token:
             raise LectureGone(f"lecture {self._lecture} is fed by another producer, which has resumed it")
         if status != b"running" and not self._released:
@@ -218,4 +312,4 @@ class FedLecture:
 
     def _must_exist(self, exists: int) -> None:
         if not exists:
-            raise LectureGone(f"lecture {self._lecture} was forgotten while it was being fed")
+            raise LectureGone(f"lecture {self._lecture} was forgotten while it was being fed, or Redis has lost it")

@@ -2,13 +2,13 @@
 
 import math
 import threading
-from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol, TypeVar
 
 import redis
 
 from producer.feeding.backlog import Backlog
-from producer.feeding.fed_lecture import POLL_S, FedLecture, pauses
+from producer.feeding.fed_lecture import POLL_S, FedLecture, FramesLost, pauses
 from producer.feeding.packing import packed
 from producer.feeding.resuming import Interrupted
 from producer.feeding.sources.frame import SampledFrame
@@ -31,6 +31,8 @@ MAX_BYTES = 64 * 2**20
 # most this late. It is longer than the 20 s after which the chunk of a dead worker is processed again.
 LIVE_IN_FLIGHT_S = 30.0
 
+T = TypeVar("T")
+
 
 class FeedProgress(NamedTuple):
     """The progress of a feed: frames fed, media time of the last one in seconds, frames dropped."""
@@ -41,7 +43,10 @@ class FeedProgress(NamedTuple):
 
 
 class FrameSource(Protocol):
-    """The part of `producer.feeding.sources.source.Source` that a feed reads."""
+    """The part of `producer.feeding.sources.source.Source` that a feed reads.
+
+    A recording gives its frames from number `first` on, and again if it is asked again.
+    """
 
     @property
     def live(self) -> bool: ...
@@ -49,7 +54,7 @@ class FrameSource(Protocol):
     @property
     def shortfall(self) -> str | None: ...
 
-    def frames(self, stop: threading.Event) -> Iterator[SampledFrame]: ...
+    def frames(self, stop: threading.Event, first: int | None = None) -> Iterator[SampledFrame]: ...
 
 
 class Feed:
@@ -64,7 +69,8 @@ class Feed:
         self._width = width
         self._height = height
         self._max_bytes = max_bytes
-        self._next_chunk = 0
+        self._live = False
+        self._ending: Ending | None = None
         self.progress = FeedProgress()
 
     @classmethod
@@ -82,10 +88,9 @@ class Feed:
         Chunks that are still in flight are committed first. Raises LectureNotResumable if the lecture has changed since
         `interrupted` was read.
         """
-        fed, fps = FedLecture.resume(client, lecture, interrupted), interrupted.fps
-        feed = cls(fed, fps, interrupted.width, interrupted.height, max_bytes)
-        feed._next_chunk = interrupted.next_chunk
-        feed.progress = FeedProgress(interrupted.frames, max(0, interrupted.frames - 1) / fps)
+        fed = FedLecture.resume(client, lecture, interrupted)
+        feed = cls(fed, interrupted.fps, interrupted.width, interrupted.height, max_bytes)
+        feed._set_progress()
         return feed
 
     def run(self, source: FrameSource, stop: threading.Event) -> None:
@@ -94,17 +99,24 @@ class Feed:
         A recording waits for room. A live source does not: if there is no room, its oldest chunks are dropped and
         counted. When `stop` is set, a recording starts no further chunk, so that a feed that resumes it forms the same
         chunks. The backlog of a live source is still fed if there is room for it. Raises LectureGone.
+
+        If Redis crashed and has lost frames of a recording, they are read and fed again. Those of a live source are
+        dropped and counted.
         """
-        if source.live:
-            self._feed_live(source, stop)
-        else:
-            self._feed_recording(source, stop)
-        if stop.is_set():
-            self.finish("stopped", f"stopped at {clock(self.progress.t)}")
-        elif source.shortfall is not None:
-            self.finish("failed", source.shortfall)
-        else:
-            self.finish("done")
+        self._live = source.live
+        while True:
+            try:
+                self._feed(source, stop)
+                return
+            except FramesLost:  # only of a recording
+                self.go_back()
+
+    def go_back(self) -> None:
+        """After FramesLost: make the progress that of what Redis still has. Raises LectureGone."""
+        lost = self._lecture.recover(self._live)
+        if self._live:
+            FRAMES_DROPPED.labels("redis_lost").inc(lost)
+        self._set_progress()
 
     def wait_for_room(self, size: int, stop: threading.Event) -> bool:
         """Wait until `size` more bytes in flight are within the budget; False if `stop` is set before.
@@ -117,39 +129,55 @@ class Feed:
             WAITING_SECONDS.inc(pause)
             if stop.wait(pause):
                 return False
-            self._lecture.renew()
+            self.renew()
         return True
 
     @PUSH_SECONDS.time()
     def push(self, chunk: Chunk) -> None:
         """Push the next chunk; while Redis is full, wait.
 
-        Raises LectureGone, and LimitExceeded for a chunk that is larger than any worker accepts.
+        Raises LectureGone, FramesLost if the source is a recording, and LimitExceeded for a chunk that is larger than
+        any worker accepts.
         """
         chunk.check()
-        frames = self.progress.frames + chunk.head.frame_count
-        self._lecture.push(self._next_chunk, chunk, sampled=frames + self.progress.dropped)
-        self._next_chunk += 1
+        self._through_losses(lambda: self._lecture.push(chunk))
         if chunk.head.frames:
             FRAMES_SAMPLED.inc(chunk.head.frame_count)
             BYTES_FED.inc(chunk.size)
             IN_FLIGHT_BYTES.inc(chunk.size)
-            self.progress = self.progress._replace(frames=frames, t=chunk.head.frames[-1].t)
+            self.progress = self.progress._replace(frames=self._lecture.fed.frames, t=chunk.head.frames[-1].t)
 
     def finish(self, status: FinalStatus, reason: str | None = None) -> None:
         """Push the ending. Workers end the lecture with it, after everything before it is committed."""
-        self.push(Chunk(ChunkHead([], self._width, self._height, Ending(status, reason)), []))
+        self._ending = None
+        ending = Ending(status, reason)
+        self.push(Chunk(ChunkHead([], self._width, self._height, ending), []))
+        self._ending = ending
         self._lecture.release()
 
     def renew(self) -> None:
         """Renew the heartbeat and the pixels in flight, if it is time to. Raises LectureGone.
 
-        The feed does so while it runs. Call it after `finish`, often, while you wait for the lecture's end.
+        The feed does so while it runs. Call it after `finish`, often, while you wait for the lecture's end. If it
+        raises FramesLost then, Redis has lost frames of a recording: call `go_back` and `run` again.
         """
-        self._lecture.renew()
+        self._through_losses(self._lecture.renew)
+
+    def _feed(self, source: FrameSource, stop: threading.Event) -> None:
+        if source.live:
+            self._feed_live(source, stop)
+        else:
+            self._feed_recording(source, stop)
+        if stop.is_set():
+            self.finish("stopped", f"stopped at {clock(self.progress.t)}")
+        elif source.shortfall is not None:
+            self.finish("failed", source.shortfall)
+        else:
+            self.finish("done")
 
     def _feed_recording(self, source: FrameSource, stop: threading.Event) -> None:
-        for chunk in packed(self._renewing(source.frames(stop)), self._width, self._height):
+        frames = source.frames(stop, self.progress.frames)
+        for chunk in packed(self._renewing(frames), self._width, self._height):
             if stop.is_set() or not self.wait_for_room(chunk.size, stop):
                 break
             self.push(chunk)
@@ -167,7 +195,7 @@ class Feed:
         reader.start()
         try:
             while not backlog.exhausted:
-                self._lecture.renew()
+                self.renew()
                 if backlog.wait(POLL_S):
                     self._push_if_room(backlog, stop)
                 self._count_dropped(backlog.dropped)
@@ -188,20 +216,37 @@ class Feed:
             stop.wait(POLL_S)
 
     def _count_dropped(self, dropped: int) -> None:
-        """Write the number of all `dropped` frames of the source to the ledger, if it has changed."""
-        new = dropped - self.progress.dropped
+        """Write the number of all frames that the backlog has `dropped` to the ledger, if it has changed."""
+        new = dropped - self._lecture.fed.dropped.get("overload", 0)
         if new:
-            self._lecture.count_dropped(self.progress.frames + dropped, dropped)
+            self._through_losses(lambda: self._lecture.drop("overload", new))
             FRAMES_SAMPLED.inc(new)
             FRAMES_DROPPED.labels("overload").inc(new)
-            self.progress = self.progress._replace(dropped=dropped)
+            self.progress = self.progress._replace(dropped=self._lecture.fed.all_dropped)
+
+    def _through_losses(self, call: Callable[[], T]) -> T:
+        """The result of `call`. If it raises FramesLost, a live source drops the frames, and `call` is repeated."""
+        while True:
+            try:
+                return call()
+            except FramesLost:
+                if not self._live:
+                    raise
+                self.go_back()
+                if self._ending is not None:
+                    self.finish(self._ending.status, self._ending.reason)
+
+    def _set_progress(self) -> None:
+        fed = self._lecture.fed
+        t = self.progress.t if self._live else max(0, fed.frames - 1) / self._fps
+        self.progress = FeedProgress(fed.frames, t, fed.all_dropped)
 
     def _room(self, size: float = 0, max_frames: float = math.inf) -> float:
         """Bytes that may be pushed now: the rest of the budget, but not more than Redis has memory for.
 
         A chunk of any size may be pushed if nothing is in flight, and none if `max_frames` frames are in flight.
         """
-        in_flight = self._lecture.in_flight().values()
+        in_flight = self._through_losses(self._lecture.in_flight).values()
         memory = self._lecture.free_memory(size)
         if sum(chunk.frames for chunk in in_flight) >= max_frames:
             return 0.0

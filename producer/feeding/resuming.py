@@ -10,7 +10,7 @@ from producer.feeding.starting import NewLecture
 from worker.contract.keys import NO_SUCH_KEY, LectureKeys
 from worker.contract.lecture_hash import LectureFields, LectureInfo, as_hash
 from worker.contract.lifetimes import FEEDER_TTL_S
-from worker.contract.messages import EndEvent, InFlight, LectureProgress
+from worker.contract.messages import EndEvent, InFlight, LectureProgress, Status
 from worker.contract.streams import entry_event
 
 
@@ -19,10 +19,12 @@ class LectureNotResumable(Exception):
 
 
 class Interrupted(Struct, frozen=True):
-    """A lecture that has no feed any more and has not ended.
+    """What Redis has of a lecture whose feed was interrupted.
 
     It was started with `source`, `fps`, the size in pixels, `participant` and `retention` (seconds). `frames` frames
-    were fed, so the first missing frame has this number. `next_chunk` is the number of the next chunk.
+    were fed and are there, so the first missing frame has this number, and `next_chunk` is the number of the next
+    chunk. Chunks in flight from there on are `useless`: the pixels of one of them expired. `token` is that of the feed,
+    `status` that of the lecture.
     """
 
     source: str
@@ -33,6 +35,9 @@ class Interrupted(Struct, frozen=True):
     frames: int
     next_chunk: int
     retention: int
+    useless: tuple[int, ...] = ()
+    token: bytes | None = None
+    status: Status = "stopped"
 
     def check(self, asked: NewLecture) -> None:
         """Raise LectureNotResumable unless `asked` is what the lecture was started with."""
@@ -54,8 +59,8 @@ def read_interrupted(client: redis.Redis, lecture: str) -> Interrupted:
     if not fields:
         raise LectureNotResumable(f"there is no lecture {lecture!r}; leave out --resume to start it")
     info = LectureInfo.from_hash(fields)
-    if info.status not in ("running", "stopped"):
-        raise LectureNotResumable(f"lecture {lecture} is {info.status}; only a stopped lecture can be resumed")
+    if info.status == "done":
+        raise LectureNotResumable(f"lecture {lecture} is done; only a stopped or failed lecture can be resumed")
     seconds = client.ttl(keys.feeder)
     if seconds != NO_SUCH_KEY:
         raise LectureNotResumable(
@@ -64,27 +69,48 @@ def read_interrupted(client: redis.Redis, lecture: str) -> Interrupted:
         )
     if info.dropped:
         raise LectureNotResumable(f"lecture {lecture} has a live source and cannot be resumed")
+    if any(chunk.frames == 0 for chunk in _in_flight(client, keys).values()):
+        raise LectureNotResumable(
+            f"lecture {lecture} ends as soon as workers have processed its last chunks; wait for it"
+        )
+    return read_stored(client, lecture, fields)
+
+
+def read_stored(client: redis.Redis, lecture: str, fields: dict[bytes, bytes]) -> Interrupted:
+    """Read up to where Redis has the lecture, whose hash has these `fields`. Raises LectureNotResumable.
+
+    An ending in flight counts as missing.
+    """
+    keys, info = LectureKeys(lecture), LectureInfo.from_hash(fields)
     stored = cast(bytes | None, client.get(keys.state))
+    if stored is None and info.status == "failed":  # workers delete the state if everything was fed
+        raise LectureNotResumable(
+            f"lecture {lecture} failed ({info.reason}) and nothing of it is left to resume: all of it was fed, or it "
+            f"ended more than a day ago; run `producer forget {lecture}` to ingest it again"
+        )
     if stored is None:
         raise LectureNotResumable(
             f"the state of lecture {lecture} is gone, it is kept for a day; run `producer forget {lecture}` and ingest "
             "the recording from the start"
         )
     progress = json.decode(stored, type=LectureProgress)
-    in_flight = cast(dict[bytes, bytes], client.hgetall(keys.in_flight))
-    if any(json.decode(chunk, type=InFlight).frames == 0 for chunk in in_flight.values()):
-        raise LectureNotResumable(
-            f"lecture {lecture} ends as soon as workers have processed its last chunks; wait for it"
-        )
+    in_flight = _in_flight(client, keys)
+    following = progress.next_chunk
+    while following in in_flight and in_flight[following].frames and _is_there(client, keys, following):
+        following += 1
+    useless = [number for number in in_flight if number >= following]
     return Interrupted(
         source=info.source,
         fps=info.fps,
         width=info.width,
         height=info.height,
         participant=progress.participant,
-        frames=info.sampled,
-        next_chunk=max([progress.next_chunk, *(int(number) + 1 for number in in_flight)]),
+        frames=info.published + info.failed + sum(in_flight[n].frames for n in range(progress.next_chunk, following)),
+        next_chunk=following,
         retention=progress.retention,
+        useless=tuple(sorted(useless)),
+        token=fields.get(b"feed"),
+        status=info.status,
     )
 
 
@@ -94,21 +120,41 @@ def take_over(pipe: Pipeline, lecture: str, interrupted: Interrupted, token: byt
     `token` is that of its new feed. Does nothing if Redis has done them already and only the answer was lost. Raises
     LectureNotResumable if the lecture has changed since `interrupted` was read.
     """
-    keys = LectureKeys(lecture)
-    if pipe.hget(keys.info, "feed") == token:
+    if pipe.hget(LectureKeys(lecture).info, "feed") == token:
         return
     if read_interrupted(pipe, lecture) != interrupted:
         raise LectureNotResumable(f"lecture {lecture} has just changed; try again")
+    continue_from(pipe, lecture, interrupted, {"feed": token, "sampled": interrupted.frames})
+
+
+def continue_from(pipe: Pipeline, lecture: str, stored: Interrupted, fields: LectureFields) -> None:
+    """Queue the writes after which a feed continues the lecture from what Redis has `stored`.
+
+    `fields` are written to its hash. `pipe` watches its hash, its state and what is in flight.
+    """
+    keys = LectureKeys(lecture)
     ends = _ends_of(pipe, keys)
-    fields: LectureFields = {"status": "running", "feed": token, "chunks": interrupted.next_chunk}
     pipe.multi()
-    pipe.hset(keys.info, mapping=as_hash(fields))
+    pipe.hset(keys.info, mapping=as_hash({**fields, "status": "running", "chunks": stored.next_chunk}))
     pipe.hdel(keys.info, "ended", "reason")
     for stream, position in ends:
         pipe.xdel(stream, position)
+    for number in stored.useless:
+        pipe.hdel(keys.in_flight, str(number))
+        pipe.delete(keys.chunk(number), keys.outcome(number))
     for key in (keys.info, keys.state):
-        pipe.expire(key, interrupted.retention)
+        pipe.expire(key, stored.retention)
     pipe.set(keys.feeder, 1, ex=FEEDER_TTL_S)
+
+
+def _in_flight(client: redis.Redis, keys: LectureKeys) -> dict[int, InFlight]:
+    stored = cast(dict[bytes, bytes], client.hgetall(keys.in_flight))
+    return {int(number): json.decode(chunk, type=InFlight) for number, chunk in stored.items()}
+
+
+def _is_there(client: redis.Redis, keys: LectureKeys, number: int) -> bool:
+    """Whether Redis has the pixels of a chunk, or already its outcome."""
+    return bool(client.exists(keys.chunk(number), keys.outcome(number)))
 
 
 def _ends_of(client: redis.Redis, keys: LectureKeys) -> list[tuple[str, bytes]]:

@@ -27,8 +27,9 @@ COLUMNS = {
     **dict.fromkeys(EMOTIONS, "float64"),
     **{f"smoothed_{emotion}": "float64" for emotion in EMOTIONS},
     **{"valence": "float64", "arousal": "float64", "model_version": "string"},
+    **{"readable": "bool_", "reason": "string"},
 }
-"""Column -> its type in Parquet."""
+"""Column -> its type in Parquet. Valence and arousal are a fixed linear map of the scores."""
 
 NAME = "name"
 """The last column, if there is a roster."""
@@ -195,12 +196,13 @@ def _rows(events: Iterable[Event | Loss], names: Names | None) -> Iterator[dict[
 
 
 def _row(event: EmotionEvent) -> dict[str, Any]:
-    """Column -> value. Columns with the name of a field hold that field; scores that are missing stay empty."""
+    """Column -> value. Columns with the name of a field hold that field; what is missing stays empty."""
     return {
         **{name: getattr(event, name) for name in COLUMNS if hasattr(event, name)},
+        "reason": event.reason or None,
         **dict(zip(("x", "y", "width", "height"), event.box, strict=True)),
-        **{emotion: event.scores.get(emotion) for emotion in EMOTIONS},
-        **{f"smoothed_{emotion}": event.smoothed.get(emotion) for emotion in EMOTIONS},
+        **{emotion: (event.scores or {}).get(emotion) for emotion in EMOTIONS},
+        **{f"smoothed_{emotion}": (event.smoothed or {}).get(emotion) for emotion in EMOTIONS},
     }
 
 

@@ -43,7 +43,8 @@ def follow(
     The events of a frame come together: its participants by id, then the class. If the first sightings of a new
     participant are published late, they come after the class event of their frame. If `from_start` is false, only new
     events come; a lecture that is over then has only its EndEvent. `while_waiting` is called about once a second while
-    no event comes. An exception that it raises ends the iteration.
+    no event comes. An exception that it raises ends the iteration. No event comes twice, even if Redis crashed and lost
+    it, and it is published again.
 
     Raises LectureUnknown, ParticipantUnknown if the lecture is over, LectureForgotten if that happens meanwhile,
     ValueError for an entry that holds no event, and redis.RedisError.
@@ -153,6 +154,7 @@ class _OneStream:
         self._client = client
         self._key = key
         self._position = START
+        self._frame = -1
 
     def skip_to_end(self) -> int:
         """Skip to behind the last event that is not the EndEvent; its frame, or -1 if there is none."""
@@ -166,7 +168,9 @@ class _OneStream:
         """The next page. It is empty if nothing comes within `wait_ms`; None does not wait."""
         for entries in _next_entries(self._client, {self._key: self._position}, wait_ms).values():
             for self._position, event in entries:
-                yield event
+                if _frame(event) > self._frame:  # otherwise Redis crashed, lost the event, and it is published again
+                    self._frame = _frame(event)
+                    yield event
 
     def rest(self) -> Iterator[Event]:
         return iter(())
@@ -221,6 +225,7 @@ class _ParticipantStreams:
         self._next: list[tuple[int, str]] = []
         self.seen_frame = -1
         """Events up to this frame are left out."""
+        self._last_frames: dict[str, int] = {}
 
     def skip_to_end(self) -> None:
         for participant in _participants(self._client, self._keys):
@@ -265,7 +270,9 @@ class _ParticipantStreams:
                 self._exhausted.add(participant)
             for position, event in entries:
                 self._positions[participant] = position
-                if isinstance(event, EmotionEvent) and event.frame > self.seen_frame:
+                last = max(self.seen_frame, self._last_frames.get(participant, -1))
+                if isinstance(event, EmotionEvent) and event.frame > last:
+                    self._last_frames[participant] = event.frame
                     self._held[participant].append(event)
 
 

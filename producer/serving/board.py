@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from producer.presentation.palette import PLACE_IN_STACK, STACK, STACKED
+from producer.presentation.palette import STACK, STACKED
 from producer.presentation.thresholds import AWAY_S, away_after_s
 from producer.reading.analysis.losses import Kept, loss_line
 from producer.reading.analysis.moments import in_words, moments
 from producer.reading.analysis.names import Names, Roster
-from producer.reading.analysis.timeline import Array, Timeline, TimelineBuilder
+from producer.reading.analysis.timeline import Array, Timeline, TimelineBuilder, places_in_stack
 from producer.reading.lectures import Lecture
 from worker.contract.messages import (
     EMOTIONS,
@@ -59,23 +59,26 @@ class Standing(Struct, frozen=True):
 
 
 class NewestFrame(Struct, frozen=True):
-    """The class in the newest frame."""
+    """The class in the newest frame. `faces` counts all faces, `read` those that could be read."""
 
     frame: int
     t: float
     faces: int
+    read: int
     scores: Scores | None
     valence: float | None
     arousal: float | None
 
 
 class ClassBin(Struct, frozen=True, array_like=True):
-    """A step of the class: analysed frames, their mean number of faces, means over all faces (null if there is no face;
-    scores in the order of STACK), and the margins of valence and arousal (null if participants are too few)."""
+    """A step of the class: analysed frames, their mean number of faces and of those that could be read, means over the
+    latter (null if there are none; scores in the order of STACK), and the margins of valence and arousal (null if
+    participants are too few)."""
 
     bin: int
     frames: int
     faces: float
+    read: float
     scores: list[float] | None
     valence: float | None
     arousal: float | None
@@ -84,30 +87,34 @@ class ClassBin(Struct, frozen=True, array_like=True):
 
 
 class ParticipantBin(Struct, frozen=True, array_like=True):
-    """A step of a participant: the frames in which they were seen, the emotion displayed most, as its index in STACK,
-    and its mean score."""
+    """A step of a participant: the frames in which they were seen, the emotion displayed most, as its index in STACK
+    (null if no face could be read), and its mean score."""
 
     bin: int
     frames: int
-    emotion: int
+    emotion: int | None
     strength: float
 
 
 class ParticipantPatch(Struct, frozen=True):
     """A participant's last sighting, number of frames, and changed steps.
 
+    `unread` counts the frames in which the face could not be read. In the last one the emotion is then null, and
+    `reason` says why.
     `missing` says how many of their events Redis lacks. If `frames` is 0 it lacks all, and nothing else is known.
     """
 
     id: str
     name: str | None
     frames: int
+    unread: int
     first: float
     last: float
-    emotion: str
+    emotion: str | None
+    reason: str
     score: float
-    valence: float
-    arousal: float
+    valence: float | None
+    arousal: float | None
     bins: list[ParticipantBin]
     missing: str
 
@@ -219,7 +226,9 @@ class Board:
         if isinstance(event, ClassEvent):
             self._read += 1
             if self._now is None or event.frame >= self._now.frame:
-                self._now = NewestFrame(event.frame, event.t, event.faces, event.scores, event.valence, event.arousal)
+                read = event.faces - event.unreadable
+                means = (event.scores, event.valence, event.arousal)
+                self._now = NewestFrame(event.frame, event.t, event.faces, read, *means)
         else:
             if self._names is not None:
                 self._names.add(event)
@@ -284,29 +293,31 @@ class Board:
         if None not in self._rows:
             return []
         bins = []
-        for bin, (frames, faces, *numbers) in self._rows[None].newer(after):
+        for bin, (frames, faces, read, *numbers) in self._rows[None].newer(after):
             *scores, valence, arousal, valence_margin, arousal_margin = map(_number, numbers)
             present = [score for score in scores if score is not None]
             known = present if len(present) == len(EMOTIONS) else None
             means = (known, valence, arousal, valence_margin, arousal_margin)
-            bins.append(ClassBin(bin, int(frames), _number(faces) or 0.0, *means))
+            bins.append(ClassBin(bin, int(frames), _number(faces) or 0.0, _number(read) or 0.0, *means))
         return bins
 
     def _participant(self, participant: str, after: int) -> ParticipantPatch:
         latest = self._latest[participant]
         last = latest.event
         bins = [
-            ParticipantBin(bin, int(frames), int(shown), round(strength, 4))
+            ParticipantBin(bin, int(frames), None if shown < 0 else int(shown), round(strength, 4))
             for bin, (frames, shown, strength) in self._rows[participant].newer(after)
         ]
         return ParticipantPatch(
             id=participant,
             name=self._name(participant),
             frames=latest.frames,
+            unread=latest.unread,
             first=latest.first,
             last=last.t,
             emotion=last.emotion,
-            score=last.scores.get(last.emotion, 0.0),
+            reason=last.reason or "",
+            score=(last.scores or {}).get(last.emotion or "", 0.0),
             valence=last.valence,
             arousal=last.arousal,
             bins=bins,
@@ -316,7 +327,7 @@ class Board:
     def _lost(self) -> list[ParticipantPatch]:
         """The participants of whom no event is left."""
         return [
-            ParticipantPatch(each, self._name(each), 0, 0.0, 0.0, "", 0.0, 0.0, 0.0, [], missing)
+            ParticipantPatch(each, self._name(each), 0, 0, 0.0, 0.0, None, "", 0.0, None, None, [], missing)
             for each, missing in self._missing.items()
             if each is not None and each not in self._latest
         ]
@@ -348,27 +359,29 @@ class _Rows(Struct, frozen=True):
 
 
 class _Latest(Struct, frozen=True):
-    """A participant's newest event, their number of frames, and the time of their first."""
+    """A participant's newest event, their number of frames and of unreadable ones, and the time of their first."""
 
     event: EmotionEvent
     frames: int
+    unread: int
     first: float
 
 
 def _later(before: _Latest | None, event: EmotionEvent) -> _Latest:
+    unread = int(event.emotion is None)
     if before is None:
-        return _Latest(event, 1, event.t)
+        return _Latest(event, 1, unread, event.t)
     newest = event if event.frame >= before.event.frame else before.event
-    return _Latest(newest, before.frames + 1, min(before.first, event.t))
+    return _Latest(newest, before.frames + 1, before.unread + unread, min(before.first, event.t))
 
 
 def _rows(timeline: Timeline) -> dict[str | None, Array]:
-    """The values of every step: of the class (None) [bins, 13], of each participant [bins, 3]."""
-    scores, affect = timeline.scores[:, STACKED], [timeline.valence, timeline.arousal, timeline.margins]
-    rows: dict[str | None, Array] = {None: np.column_stack([timeline.frames, timeline.faces, scores, *affect])}
-    place = np.array(PLACE_IN_STACK)
+    """The values of every step: of the class (None) [bins, 14], of each participant [bins, 3]."""
+    counts, affect = [timeline.frames, timeline.faces, timeline.read], [timeline.valence, timeline.arousal]
+    scores = timeline.scores[:, STACKED]
+    rows: dict[str | None, Array] = {None: np.column_stack([*counts, scores, *affect, timeline.margins])}
     for each in timeline.participants:
-        rows[each.id] = np.column_stack([each.sightings, place[each.shown], each.strength])
+        rows[each.id] = np.column_stack([each.sightings, places_in_stack(each.shown), each.strength])
     return rows
 
 

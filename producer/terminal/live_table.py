@@ -15,7 +15,7 @@ from producer.presentation.clock import clock
 from producer.presentation.palette import COLOURS, STACK
 from producer.presentation.thresholds import SHADES, away_after_s
 from producer.reading.analysis.names import Names, natural_order
-from producer.reading.analysis.summary import ledger_line
+from producer.reading.analysis.summary import displayed, ledger_line
 from producer.reading.lectures import Lecture, LectureUnknown
 from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, EndEvent, Event, Scores
 
@@ -39,6 +39,7 @@ OTHER_ROWS = 10
 MIN_PARTICIPANTS = 3
 
 NOT_SEEN = "·"
+NOT_READ = "-"  # seen, but no face could be read
 
 MIN_CLASS_SHARE = 0.05
 """Smaller shares of the class are not listed."""
@@ -149,8 +150,9 @@ class Screen:
             return []
         affect = ""
         if event.valence is not None and event.arousal is not None:
-            affect = f", valence {event.valence:+.2f}, arousal {event.arousal:+.2f}"
-        faces = _line(Text(f"class  {event.faces} face{'' if event.faces == 1 else 's'} in view{affect}"))
+            affect = f", valence {event.valence:+.2f}, arousal {event.arousal:+.2f} (a fixed linear map of the scores)"
+        unread = f" ({event.unreadable} not readable)" if event.unreadable else ""
+        faces = _line(Text(f"class  {event.faces} face{'' if event.faces == 1 else 's'} in view{unread}{affect}"))
         if event.scores is None:
             return [faces]
         ranked = sorted(event.scores.items(), key=lambda item: -item[1])
@@ -178,10 +180,9 @@ class Screen:
             table.add_column(no_wrap=True)
         for label, (_, history) in zip(labels, shown, strict=True):
             away = self._away(history)
-            event = history.last
-            displayed = Text(f"{event.emotion} {event.scores.get(event.emotion, 0.0):.0%}")
-            displayed = Text("  ").append(displayed) if away else self._swatch(event.emotion).append(displayed)
-            cells = [Text(label), self._blocks(history, blocks), displayed]
+            emotion = history.last.emotion
+            swatch = Text("  ") if away or emotion is None else self._swatch(emotion)
+            cells = [Text(label), self._blocks(history, blocks), swatch.append(" ".join(displayed(history.last)))]
             table.add_row(*cells, *([Text(f"away {clock(away)}" if away else "", "dim")] if last else []))
         more = len(ranked) - len(shown)
         return [table, *([Text(f"and {more} more", "dim")] if more else [])]
@@ -208,6 +209,8 @@ class Screen:
         emotion, share = history.displayed(block)
         if emotion is not None:
             return self._shade(emotion, share)
+        if history.seen(block):
+            return NOT_READ, ""
         return (NOT_SEEN, "dim") if block >= self._first / BLOCK_S else (" ", "")
 
     def _foot(self) -> Iterable[Text]:
@@ -233,7 +236,7 @@ class Screen:
         legend = Text(no_wrap=True, overflow="ellipsis")
         for emotion in reversed(STACK):
             legend.append_text(self._swatch(emotion)).append(f"{emotion}  ")
-        return legend
+        return legend.append(f"{NOT_READ} not readable")
 
     def _swatch(self, emotion: str) -> Text:
         """A coloured block to put before a word. The word itself would not be readable in some colours."""
@@ -258,15 +261,20 @@ class _History:
             self.last = event
         block = int(event.t / BLOCK_S)
         count, sums = self._blocks.get(block, (0, {}))
-        self._blocks[block] = count + 1, {each: sums.get(each, 0.0) + score for each, score in event.scores.items()}
+        if event.scores is not None:
+            count, sums = count + 1, {each: sums.get(each, 0.0) + score for each, score in event.scores.items()}
+        self._blocks[block] = count, sums
         if len(self._blocks) > MAX_BLOCKS:
             del self._blocks[min(self._blocks)]
 
+    def seen(self, block: int) -> bool:
+        return block in self._blocks
+
     def displayed(self, block: int) -> tuple[str | None, float]:
-        """The emotion displayed most in a block of time (None if not seen), and its mean score."""
-        if block not in self._blocks:
+        """The emotion displayed most in a block of time (None if not seen or not readable), and its mean score."""
+        count, sums = self._blocks.get(block, (0, {}))
+        if not count:
             return None, 0.0
-        count, sums = self._blocks[block]
         emotion = max(sums, key=lambda each: sums[each])
         return emotion, sums[emotion] / count
 

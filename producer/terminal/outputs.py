@@ -10,7 +10,7 @@ import typer
 from producer.presentation.clock import clock
 from producer.reading.analysis.losses import Loss
 from producer.reading.analysis.names import Names, RosterRefused, encode_named
-from producer.reading.analysis.summary import Summary, ledger_line
+from producer.reading.analysis.summary import Summary, displayed, ledger_line
 from producer.saying import say
 from producer.terminal.progress import ProgressBar, StatusLine
 from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Event
@@ -58,8 +58,7 @@ class PlainLines(Output):
             if self._names is not None:
                 self._names.add(event)
                 participant += filter(None, [self._names.of(event.participant)])
-            share = event.scores.get(event.emotion, 0.0)
-            typer.echo("  ".join([clock(event.t), *participant, event.emotion, f"{share:.0%}"]))
+            typer.echo("  ".join([clock(event.t), *participant, *displayed(event)]))
         elif isinstance(event, ClassEvent) and self._class_only:
             scores = sorted((event.scores or {}).items(), key=lambda score: -score[1])[:3]
             shares = ", ".join(f"{emotion} {share:.0%}" for emotion, share in scores)

@@ -10,7 +10,7 @@ from producer.presentation.clock import clock
 from producer.presentation.thresholds import MIN_SHARE
 from producer.reading.analysis.losses import Loss
 from producer.reading.analysis.names import Names
-from producer.reading.analysis.summary import Summary, emotion_shares
+from producer.reading.analysis.summary import Summary, emotion_shares, unreadable_words
 from producer.reading.lectures import Lecture
 
 
@@ -51,6 +51,9 @@ def participants_table(summary: Summary, names: Names | None = None, losses: Seq
         shares = ", ".join(
             f"{emotion} {share:.0%}" for emotion, share in emotion_shares(seen.emotions) if share > MIN_SHARE
         )
+        if seen.unreadable:
+            unread = f"not readable {unreadable_words(seen.unreadable, seen.frames)}"
+            shares = ", ".join(filter(None, [shares, unread]))
         shares += f" ({missing[participant]})" if participant in missing else ""
         table.add_row(participant, *name, clock(seen.first), clock(seen.last), str(seen.frames), shares)
     return table

@@ -56,10 +56,10 @@ def measure(video: Path) -> dict[str, Any]:
             frameid=number,
         )
         for row, held in zip(shown, inside, strict=True):
-            for event in (event for event, is_held in zip(seen, held, strict=True) if is_held):
+            for event in (event for event, is_held in zip(seen, held, strict=True) if is_held and event["scores"]):
                 for kind in ("scores", "smoothed"):
                     right[kind].append(_strongest(event[kind]) == row["emotion"])
-        for event in seen:
+        for event in (event for event in seen if event["scores"]):
             # Between two rows of one tile, while a face changes, it still belongs to the person of the tile.
             around = [row for row in truth if row["t0"] - 2 * FADE_S <= t < row["t1"] + 2 * FADE_S]
             for person in {row["person"] for row in around if Tile(*row["tile"]).holds(event["box"])}:

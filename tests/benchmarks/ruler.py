@@ -217,7 +217,7 @@ def work(client: redis.Redis, chunks: Sequence[Chunk]) -> Worked:
     return Worked(
         seconds,
         sum(event.faces for event in events if isinstance(event, ClassEvent)),
-        [(event.t, event.box, event.emotion) for event in events if isinstance(event, EmotionEvent)],
+        [(event.t, event.box, event.emotion or "") for event in events if isinstance(event, EmotionEvent)],
     )
 
 

@@ -114,7 +114,7 @@ class Small:
     def __init__(self, given: list[SampledFrame]) -> None:
         self._given = given
 
-    def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
+    def frames(self, stop: threading.Event, first: int | None = None) -> Iterator[SampledFrame]:
         return iter(self._given)
 
 

@@ -124,7 +124,7 @@ class Loop:
         self._slides = slides
         self._count = count
 
-    def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
+    def frames(self, stop: threading.Event, first: int | None = None) -> Iterator[SampledFrame]:
         for number, slide in enumerate(itertools.cycle(self._slides)):
             if stop.is_set() or number == self._count:
                 return

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from producer.presentation.palette import COLOURS
 from producer.reading.lectures import forget
 from tests.browser.conftest import record_errors
+from tests.producer.reading.scripted import unreadable
 from tests.producer.reading.writing import begin as begin_unfed
 from tests.producer.reading.writing import class_, commit, emotion, end, frame_events
 from tests.producer.serving.server import serving
@@ -36,6 +37,56 @@ def page(browser: Browser, server: str, client: redis.Redis, errors: list[str]) 
 def begin(client: redis.Redis, lecture: str) -> None:
     """A lecture that a producer feeds."""
     client.set(begin_unfed(client, lecture).feeder, b"1")
+
+
+def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redis.Redis, errors: list[str]) -> None:
+    # The first test of the module: the server does not know lecture `l` yet.
+    status = page.locator("#status")
+    expect(status).to_have_text("waiting: there is no such lecture yet")
+
+    begin(client, "l")
+    first = ClassEvent("l", 0, 0.0, 2, shares(happiness=0.6, neutral=0.4), 0.49, 0.31, "m1")
+    commit(client, "l", [emotion("l", "p01", 0), emotion("l", "p02", 0, shown="surprise"), first])
+    expect(status).to_have_text("running")
+    expect(page.locator('#shares [data-emotion="happiness"] .share')).to_have_text("60.0 %")
+    expect(page.locator('#shares [data-emotion="neutral"] .share')).to_have_text("40.0 %")
+    expect(page.locator("#faces")).to_have_text("2")
+    expect(page.locator("#valence")).to_have_text("+0.49")
+    expect(page.locator('[data-participant="p01"] .current')).to_have_text("happiness 76 %")
+    expect(page.locator("#readout")).to_contain_text(
+        "happiness 60 %, neutral 40 %; valence +0.49, arousal +0.31; 2 faces"
+    )
+    expect(page.locator("#moments-note")).to_have_text("None until now.")
+    areas = page.locator("#class-chart path").first.get_attribute("d")
+
+    second = ClassEvent("l", 2, 1.0, 1, shares(sadness=1.0), -0.63, -0.27, "m1")
+    commit(client, "l", [emotion("l", "p01", 2), second])
+    expect(page.locator('#shares [data-emotion="sadness"] .share')).to_have_text("100.0 %")
+    expect(page.locator("#valence")).to_have_text("\N{MINUS SIGN}0.63")
+    assert page.locator("#class-chart path").first.get_attribute("d") != areas, "the chart has changed"
+    charts_drawn(page)
+    assert colour_at(page, "p01", 0.75)[:3] != (0, 0, 0)
+    assert colour_at(page, "p02", 0.75) == (0, 0, 0, 0), "a gap is a gap"
+
+    third = ClassEvent("l", 4, 2.0, 1, None, None, None, "m1", 1)
+    commit(client, "l", [unreadable("l", "p01", 4, 2.0, "small"), third])
+    expect(page.locator('[data-participant="p01"] .current')).to_have_text("not readable: small")
+    expect(page.locator("#faces")).to_have_text("1 (1 not readable)")
+    expect(page.locator("#valence")).to_have_text("\N{EN DASH}")
+    expect(page.locator("#readout")).to_contain_text("no face could be read, 1 in view")
+    expect(page.locator("#class-chart path.unread")).to_have_count(1)
+
+    page.locator("#class-table summary").click()
+    rows = page.locator("#class-table-body tr").all_inner_texts()
+    assert " ".join(rows[0].split()) == "0:00:00 0.0 % 0.0 % 0.0 % 0.0 % 40.0 % 0.0 % 60.0 % +0.49 +0.31 2"
+    assert " ".join(rows[1].split()).startswith("0:00:01 0.0 % 100.0 %")
+
+    end(client, "l")
+    expect(status).to_have_text("over: done")
+    expect(page.locator("#now-heading")).to_have_text("The class at the end, 0:00:02")
+    expect(page.locator("#moments-note")).to_have_text("None.")
+    expect(page.locator("#ledger")).to_contain_text("published")
+    assert errors == []
 
 
 def test_a_participant_is_away_after_five_seconds_or_two_frames(page: Page, client: redis.Redis) -> None:
@@ -72,47 +123,6 @@ def charts_drawn(page: Page) -> None:
 def painted(emotion: str) -> tuple[int, ...]:
     code = COLOURS[emotion]
     return (*(int(code[at : at + 2], 16) for at in (1, 3, 5)), 255)
-
-
-def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redis.Redis, errors: list[str]) -> None:
-    status = page.locator("#status")
-    expect(status).to_have_text("waiting: there is no such lecture yet")
-
-    begin(client, "l")
-    first = ClassEvent("l", 0, 0.0, 2, shares(happiness=0.6, neutral=0.4), 0.49, 0.31, "m1")
-    commit(client, "l", [emotion("l", "p01", 0), emotion("l", "p02", 0, shown="surprise"), first])
-    expect(status).to_have_text("running")
-    expect(page.locator('#shares [data-emotion="happiness"] .share')).to_have_text("60.0 %")
-    expect(page.locator('#shares [data-emotion="neutral"] .share')).to_have_text("40.0 %")
-    expect(page.locator("#faces")).to_have_text("2")
-    expect(page.locator("#valence")).to_have_text("+0.49")
-    expect(page.locator('[data-participant="p01"] .current')).to_have_text("happiness 76 %")
-    expect(page.locator("#readout")).to_contain_text(
-        "happiness 60 %, neutral 40 %; valence +0.49, arousal +0.31; 2 faces"
-    )
-    expect(page.locator("#moments-note")).to_have_text("None until now.")
-    areas = page.locator("#class-chart path").first.get_attribute("d")
-
-    second = ClassEvent("l", 2, 1.0, 1, shares(sadness=1.0), -0.63, -0.27, "m1")
-    commit(client, "l", [emotion("l", "p01", 2), second])
-    expect(page.locator('#shares [data-emotion="sadness"] .share')).to_have_text("100.0 %")
-    expect(page.locator("#valence")).to_have_text("\N{MINUS SIGN}0.63")
-    assert page.locator("#class-chart path").first.get_attribute("d") != areas, "the chart has changed"
-    charts_drawn(page)
-    assert colour_at(page, "p01", 0.75)[:3] != (0, 0, 0)
-    assert colour_at(page, "p02", 0.75) == (0, 0, 0, 0), "a gap is a gap"
-
-    page.locator("#class-table summary").click()
-    rows = page.locator("#class-table-body tr").all_inner_texts()
-    assert " ".join(rows[0].split()) == "0:00:00 0.0 % 0.0 % 0.0 % 0.0 % 40.0 % 0.0 % 60.0 % +0.49 +0.31 2"
-    assert " ".join(rows[1].split()).startswith("0:00:01 0.0 % 100.0 %")
-
-    end(client, "l")
-    expect(status).to_have_text("over: done")
-    expect(page.locator("#now-heading")).to_have_text("The class at the end, 0:00:01")
-    expect(page.locator("#moments-note")).to_have_text("None.")
-    expect(page.locator("#ledger")).to_contain_text("published")
-    assert errors == []
 
 
 def test_participants_whose_events_are_lost_are_shown_as_lost(

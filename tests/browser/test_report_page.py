@@ -16,12 +16,15 @@ from tests.producer.reading.scripted import scripted_events, write_scripted
 from worker.contract.connection import connect
 
 FRAMES = 120
-"""A minute. All are neutral, and happy from the middle on, but p03 is away for a while and p04 always angry."""
+"""A minute. All are neutral, and happy from the middle on, but p03 is away for a while and p04 always angry. For three
+seconds nobody's face can be read, and p02's for longer."""
 
 NAME = '<img src=x onerror="document.title=1">'
 
 
 def shows(person: int, frame: int) -> str | None:
+    if 90 <= frame < 96 or (person == 1 and 96 <= frame < 98):
+        return "blurred"
     if person == 3:
         return "anger"
     if person == 2 and 10 <= frame < 40:
@@ -121,6 +124,21 @@ def test_a_strip_can_be_read_with_keyboard_and_screen_reader(page: Page) -> None
     expect(page.locator("[data-readout]")).to_contain_text("happiness 65%, anger 23% · 4 faces · valence +")
     page.keyboard.press("Escape")
     expect(page.locator("[data-clock]")).to_have_text("Whole lecture")
+
+
+def test_faces_that_cannot_be_read_are_dotted_and_say_so(page: Page) -> None:
+    expect(page.locator('.track[data-participant="p02"] path.unread')).to_have_attribute("d", "M45 3.5H49")
+    expect(page.locator('.track[data-participant="p04"] path.unread')).to_have_attribute("d", "M45 3.5H48")
+    time = page.get_by_role("slider", name="Time in the lecture")
+    time.fill("46")
+    expect(page.locator("[data-readout]")).to_have_text("4 faces, 4 not readable")
+    expect(page.locator("[data-share=happiness]")).to_have_text("\N{EN DASH}")
+    expect(page.locator("[data-faces=faces]")).to_have_text("4.0")
+    expect(page.locator("[data-faces=read]")).to_have_text("0.0")
+    expect(page.get_by_role("slider", name="p04")).to_have_attribute("aria-valuetext", "0:00:46: not readable")
+    time.fill("48")
+    expect(page.locator("[data-readout]")).to_contain_text("4 faces, 1 not readable · valence")
+    expect(page.get_by_role("slider", name="p02")).to_have_attribute("aria-valuetext", "0:00:48: not readable")
 
 
 def test_the_legend_has_the_shares_of_the_lecture_or_of_the_chosen_time(page: Page) -> None:

@@ -1,5 +1,6 @@
-"""A Redis with its append-only file on, which can be killed and started again without loss."""
+"""A Redis with its append-only file on, which can be killed and started again, without loss or with one."""
 
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ class DurableRedis:
     def __init__(self, folder: Path, *options: str) -> None:
         self._socket = folder / "redis.sock"
         self.url = f"unix://{self._socket}"
+        self._file, self._copy = folder / "appendonly.aof", folder / "copy.aof"
         settings = {
             "port": "0",
             "unixsocket": str(self._socket),
@@ -40,6 +42,19 @@ class DurableRedis:
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
+
+    def remember(self) -> None:
+        """Keep a copy of the append-only file, as it is now."""
+        shutil.copy(self._file, self._copy)
+
+    def lose_since(self) -> None:
+        """Kill the server, and start it again without the writes since `remember`.
+
+        So it happens to a Redis that is killed while its writes wait for the disk.
+        """
+        self.kill()
+        shutil.copy(self._copy, self._file)
+        self.start()
 
     def stop(self) -> None:
         self._process.terminate()

@@ -31,8 +31,8 @@ class Slides:
         self._numbers = range(first, count)
         self._at = at
 
-    def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
-        for number in self._numbers:
+    def frames(self, stop: threading.Event, first: int | None = None) -> Iterator[SampledFrame]:
+        for number in self._numbers[first - self._numbers.start if first else 0 :]:
             if stop.is_set():
                 return
             self._at(number)
@@ -48,7 +48,7 @@ class Camera:
     def __init__(self) -> None:
         self.taken = 0
 
-    def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
+    def frames(self, stop: threading.Event, first: int | None = None) -> Iterator[SampledFrame]:
         for number in itertools.count():
             if stop.wait(0.002):
                 return

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import pytest
-
 from tests.faults.commands import check_ingest_and_watch, finished, producing
 from tests.faults.durable import durable_redis
 from tests.faults.slides import NEVER, Slides, begin, feed_camera_through, published, undisturbed
@@ -47,20 +45,6 @@ def test_a_feed_continues_after_a_restart_at_any_frame() -> None:
         work_on(client, KEYS)
         assert published(client, "l") == expected
         assert ledger_of(client, KEYS).balances
-
-
-def test_writes_that_redis_lost_in_a_crash_end_the_feed_with_a_message() -> None:
-    with durable_redis() as server, connect(server.url, RetryWhileAway(30)) as client:
-        feed = begin(client, "l")
-        before = client.dump(KEYS.info)
-        assert before is not None
-
-        def forget(number: int) -> None:
-            if number == 33:  # two chunks are fed
-                client.restore(KEYS.info, 0, before, replace=True)
-
-        with pytest.raises(Exception, match="Redis has lost what was last fed to lecture l"):
-            feed.run(Slides(40, at=forget), NEVER)
 
 
 def test_frames_of_a_live_source_during_an_outage_are_dropped_and_counted_and_the_lecture_continues() -> None:

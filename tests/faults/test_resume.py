@@ -24,6 +24,7 @@ from tests.gallery import render_gallery
 from tests.lectures import ledger_of
 from tests.processes import called, eventually, worker_pids, workers
 from tests.producer.committing import committing, work_on
+from tests.producer.feeding.films import film
 from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import EndEvent, Event, LectureChoices
@@ -158,7 +159,7 @@ def test_a_lecture_is_only_resumed_with_the_settings_of_its_start(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("status", "done"), "lecture l is done; only a stopped lecture can be resumed"),
+        (("status", "done"), "lecture l is done; only a stopped or failed lecture can be resumed"),
         (("dropped", "3"), "lecture l has a live source and cannot be resumed"),
     ],
 )
@@ -169,6 +170,91 @@ def test_a_lecture_that_was_not_interrupted_is_not_resumed(
     client.hset(KEYS.info, *change)
     with pytest.raises(LectureNotResumable, match=f"^{said}$"):
         read_interrupted(client, "l")
+
+
+@pytest.mark.parametrize("reason", ["the decoder was killed 10 times at 0:00:10 (SIGKILL)", "the file was cut off"])
+def test_a_lecture_that_failed_is_resumed_where_its_source_fell_short(client: redis.Redis, reason: str) -> None:
+    expected = undisturbed(client, 40)
+    source = Slides(20)
+    source.shortfall = reason
+    begin(client, "l").run(source, NEVER)
+    work_on(client, KEYS)
+    assert client.hmget(KEYS.info, "status", "reason") == [b"failed", reason.encode()]
+    interrupted = read_interrupted(client, "l")
+    assert interrupted.frames == 20
+    Feed.resume(client, "l", interrupted).run(Slides(40, first=20), NEVER)
+    work_on(client, KEYS)
+    assert client.hmget(KEYS.info, "status", "reason", "sampled") == [b"done", None, b"40"]
+    assert frames_of(published(client, "l")) == frames_of(expected)
+    assert ledger_of(client, KEYS).balances
+
+
+def frames_of(streams: dict[str, list[Event]]) -> dict[str, list[int]]:
+    """The numbers of the frames of all events by stream."""
+    return {
+        name: [event.frame for event in events if not isinstance(event, EndEvent)] for name, events in streams.items()
+    }
+
+
+def test_a_lecture_with_failed_frames_whose_source_fell_short_is_resumed_and_stays_failed(client: redis.Redis) -> None:
+    source = Slides(20)
+    source.shortfall = "the file was cut off"
+    begin(client, "l").run(source, NEVER)
+    work_on(client, KEYS, fail=True)
+    interrupted = read_interrupted(client, "l")
+    assert interrupted.frames == 20
+    Feed.resume(client, "l", interrupted).run(Slides(40, first=20), NEVER)
+    work_on(client, KEYS)
+    assert client.hmget(KEYS.info, "status", "reason") == [b"failed", b"20 of 40 frames failed"]
+    assert ledger_of(client, KEYS).balances
+
+
+def test_a_lecture_that_failed_but_was_fed_to_its_end_has_nothing_left_to_resume(
+    client: redis.Redis, redis_url: str, short: Path
+) -> None:
+    begin(client, "l").run(Slides(40), NEVER)
+    work_on(client, KEYS, fail=True)
+    assert client.hget(KEYS.info, "status") == b"failed"
+    assert not client.exists(KEYS.state), "its descriptors are deleted"
+    code, said = resumed(redis_url, short, "--lecture", "l")
+    assert (code, len(said)) == (2, 1)
+    assert said[0].startswith(
+        "producer: lecture l failed (40 of 40 frames failed) and nothing of it is left to resume: "
+    )
+
+
+def test_a_chunk_in_flight_whose_pixels_have_expired_is_fed_again_when_the_lecture_is_resumed(
+    client: redis.Redis,
+) -> None:
+    expected = undisturbed(client, 40)
+    with pytest.raises(ZeroDivisionError):
+        begin(client, "l").run(Slides(40, at=lambda number: 1 // (number != 36)), NEVER)  # two chunks are fed
+    client.delete(KEYS.feeder, KEYS.chunk(0))
+    interrupted = read_interrupted(client, "l")
+    assert (interrupted.frames, interrupted.next_chunk, interrupted.useless) == (0, 0, (0, 1))
+    Feed.resume(client, "l", interrupted).run(Slides(40), NEVER)
+    work_on(client, KEYS)
+    assert published(client, "l") == expected
+    assert ledger_of(client, KEYS).balances
+
+
+def test_a_cut_off_recording_that_is_complete_now_is_resumed_to_its_end(redis_url: str, tmp_path: Path) -> None:
+    video = film(tmp_path / "talk.mkv", pictures=400, noise=60, size=(160, 120))
+    whole = video.read_bytes()
+    words = ["ingest", video, "--redis", redis_url, "--lecture", "l", "--json"]
+    video.write_bytes(whole[: len(whole) // 2])
+    with committing(redis_url):
+        with producing(*words) as ingest:
+            code, cut, said = finished(ingest)
+        assert code == 1
+        assert said[0].endswith("; everything else is in lecture l; --resume reads on")
+        video.write_bytes(whole)
+        with producing(*words, "--resume") as ingest:
+            code, events, said = finished(ingest)
+    assert (code, said) == (0, [])
+    assert isinstance(cut[-1], EndEvent)
+    assert isinstance(events[-1], EndEvent)
+    assert cut[-1].ledger.sampled < events[-1].ledger.sampled == events[-1].ledger.published == 32
 
 
 def test_while_its_end_is_in_flight_a_lecture_is_not_resumed(client: redis.Redis) -> None:
@@ -204,3 +290,19 @@ def test_a_lecture_of_several_recordings_is_resumed_too(client: redis.Redis, red
     with committing(redis_url), producing(*words, "--lecture", "l", "--resume") as ingest:
         assert finished(ingest)[0] == 0
     assert published(client, "l") == published(client, "whole")
+
+
+def test_of_several_recordings_the_others_were_fed_further_so_a_failed_lecture_is_not_resumed(
+    client: redis.Redis, redis_url: str, short: Path
+) -> None:
+    source = Slides(20)
+    source.shortfall = "ada=a.mp4: the file was cut off"
+    begin(client, "l").run(source, NEVER)
+    work_on(client, KEYS)
+    code, said = resumed(redis_url, f"ada={short}", f"bob={short}", "--lecture", "l")
+    assert code == 2
+    assert said == [
+        "producer: lecture l failed because of one of several recordings, and the others were fed to their end; run "
+        "`producer forget l` and ingest them again"
+    ]
+    assert client.hget(KEYS.info, "status") == b"failed"

@@ -13,12 +13,12 @@ from worker.contract.connection import connect
 from worker.contract.jobs import QUEUE
 from worker.contract.keys import LectureKeys, lecture_of_info_key
 from worker.contract.messages import Chunk, encode
-from worker.outcome import FaceObservation, FrameObservation, Outcome
+from worker.outcome import DESCRIPTOR_BYTES, FaceObservation, FrameObservation, Outcome
 
 REGISTERED = "rq:worker:committing"
 
 FACE = FaceObservation(
-    (40.0, 30.0, 60.0, 60.0), 0.9, (0.0, 0.0, 0.0, 0.75, 0.0, 0.0, 0.25), {"m": "happiness"}, bytes(256)
+    (40.0, 30.0, 60.0, 60.0), 0.9, (0.0, 0.0, 0.0, 0.75, 0.0, 0.0, 0.25), {"m": "happiness"}, bytes(DESCRIPTOR_BYTES)
 )
 
 

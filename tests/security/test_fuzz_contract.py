@@ -20,10 +20,10 @@ from worker.contract.messages import (
     ParticipantSpan,
     encode,
 )
-from worker.outcome import FaceObservation, FrameObservation, Outcome
+from worker.outcome import DESCRIPTOR_BYTES, FaceObservation, FrameObservation, Outcome
 
 SCORES = dict.fromkeys(("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"), 1 / 7)
-FACE = FaceObservation((1.0, 2.0, 3.0, 4.0), 0.5, (1 / 7,) * 7, {"mobilenetv2": "neutral"}, bytes(256))
+FACE = FaceObservation((1.0, 2.0, 3.0, 4.0), 0.5, (1 / 7,) * 7, {"mobilenetv2": "neutral"}, bytes(DESCRIPTOR_BYTES))
 STAMP = FrameStamp(3, 1.5, "alice", (640, 360))
 MESSAGES = [
     EmotionEvent("l", "p01", 3, 1.5, (1, 2, 3, 4), 0.5, "neutral", SCORES, SCORES, 0.1, 0.2, {"m": "neutral"}, "v"),

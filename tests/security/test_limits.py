@@ -36,7 +36,7 @@ from worker.contract.messages import Chunk, ChunkHead, Ending, FrameStamp, Ledge
 from worker.folding import participants
 from worker.folding.fold import LectureState, fold
 from worker.folding.participants import TrackerState, advance
-from worker.outcome import FaceObservation, FrameObservation, Outcome
+from worker.outcome import DESCRIPTOR_BYTES, FaceObservation, FrameObservation, Outcome
 from worker.perception import perception
 from worker.perception.faces import Detection
 
@@ -135,13 +135,15 @@ def test_a_chunk_of_too_many_bytes_or_pixels_is_neither_fed_nor_read(client: red
 
 
 def test_of_a_crowd_the_faces_with_the_highest_scores_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    crowd = [Detection((n, 0, 1, 1), n / 300) for n in range(300)]
+    crowd = [Detection((n, 0, 1, 1), n / 300, ()) for n in range(300)]
     assert [face.box[0] for face in perception._in_reading_order(crowd)] == list(range(50, 300))
 
 
 def people_at(frame: int, xs: Iterable[float]) -> FrameObservation:
     """A frame of people side by side, with different descriptors and a high detection score."""
-    faces = [FaceObservation((x, 0.0, 10.0, 10.0), 0.99, SAD, {}, bytes([int(x / 50) % 128]) * 256) for x in xs]
+    faces = [
+        FaceObservation((x, 0.0, 10.0, 10.0), 0.99, SAD, {}, bytes([int(x / 50) % 128]) * DESCRIPTOR_BYTES) for x in xs
+    ]
     return FrameObservation(FrameStamp(frame, frame / 2), faces)
 
 

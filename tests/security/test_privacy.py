@@ -30,7 +30,7 @@ from worker.contract.lifetimes import FRAMES_TTL_S
 from worker.contract.messages import FrameStamp, LectureChoices
 from worker.contract.queue import frame_queue
 from worker.folding.participants import TrackerState, advance
-from worker.outcome import FaceObservation, FrameObservation
+from worker.outcome import DESCRIPTOR_BYTES, FaceObservation, FrameObservation
 
 NAME = "Geheimnis-7"
 
@@ -179,7 +179,7 @@ def frame_of(descriptors: list[bytes]) -> FrameObservation:
     return FrameObservation(FrameStamp(0, 0.0), faces)
 
 
-@given(st.lists(st.binary(min_size=256, max_size=256), min_size=1, max_size=5))
+@given(st.lists(st.binary(min_size=DESCRIPTOR_BYTES, max_size=DESCRIPTOR_BYTES), min_size=1, max_size=5))
 def test_a_pseudonym_depends_on_the_order_of_sighting_and_not_on_the_appearance(descriptors: list[bytes]) -> None:
     _, sightings = advance(TrackerState(), frame_of(descriptors))
     assert [one.participant for one in sightings] == [f"p{n + 1:02d}" for n in range(len(descriptors))]
@@ -189,6 +189,6 @@ def test_no_event_and_no_span_contains_an_appearance_descriptor(client: redis.Re
     feed = Feed.start(client, NewLecture("l", "a.mp4", 2, 640, 360))
     feed.push(chunks_of(list(gallery_pages(1, 1)), 1)[0])
     work_on(client, LectureKeys("l"))
-    assert FACE.appearance == bytes(256)
+    assert FACE.appearance == bytes(DESCRIPTOR_BYTES)
     published = [value for key, value in contents(client).items() if not key.endswith((b":state", b":0"))]
     assert not any(b"AAAAAAAA" in value for value in published), "zeros in base64"

@@ -5,7 +5,7 @@ import redis
 from tests.lectures import begin_lecture
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import Ending, FrameStamp, InFlight, encode
-from worker.outcome import FaceObservation, FrameObservation, Outcome, ScoreVector
+from worker.outcome import DESCRIPTOR_BYTES, FaceObservation, FrameObservation, Outcome, ScoreVector
 
 SAD: ScoreVector = (0.0, 0.0, 0.0, 0.0, 0.75, 0.0, 0.25)
 FRAMES_PER_CHUNK = 2
@@ -14,7 +14,7 @@ FRAMES_PER_CHUNK = 2
 def outcomes(count: int, people: int = 2) -> list[Outcome]:
     """A lecture of `count` chunks and its ending."""
     faces = [
-        FaceObservation((300.0 * i, 100.0, 90.0, 90.0), 0.95, SAD, {"m": "sadness"}, bytes([i]) * 256)
+        FaceObservation((300.0 * i, 100.0, 90.0, 90.0), 0.95, SAD, {"m": "sadness"}, bytes([i]) * DESCRIPTOR_BYTES)
         for i in range(people)
     ]
     frames = [FrameObservation(FrameStamp(n, n / 2), faces) for n in range(count * FRAMES_PER_CHUNK)]

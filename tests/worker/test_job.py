@@ -1,10 +1,11 @@
 """Pictures and chunks that cannot be processed: their frames fail with a reason, all others are published."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 import redis
 from hypothesis import given, settings
@@ -19,7 +20,9 @@ from tests.worker.perception.linear_network import write_adaptive_models
 from worker.contract.jobs import MAX_JOB_RETRIES
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import Chunk, ChunkHead, ClassEvent, EmotionEvent, EndEvent, Event, FrameStamp
+from worker.perception.emotions import Ensemble, Predictions
 from worker.perception.perception import MAX_PIXELS, Perception
+from worker.perception.preprocessing import Image
 from worker.running.process import chunk_worker
 
 PAGES = list(gallery_pages(4, 8, fps=2, size=(640, 360)))
@@ -135,6 +138,29 @@ def test_a_job_counts_its_faces_and_those_that_were_escalated(
         assert (counted("faces"), counted("escalations")) == (faces + 8, escalations + escalated)
         emotions = [event for stream in streams for event in stream if isinstance(event, EmotionEvent)]
         assert [len(event.models) for event in emotions] == [2 if escalated else 1] * 8
+
+
+def test_faces_that_cannot_be_read_are_followed_and_counted_but_no_network_reads_them(
+    client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = [np.asarray(cv2.resize(page, (160, 90), interpolation=cv2.INTER_AREA), np.uint8) for page in PAGES[:4]]
+    read: list[int] = []
+    predict = Ensemble.predict
+
+    def recorded(self: Ensemble, crops: Sequence[Image]) -> Predictions:
+        read.append(len(crops))
+        return predict(self, crops)
+
+    monkeypatch.setattr(Ensemble, "predict", recorded)
+    faces, unreadable = counted("faces"), counted("faces_unreadable", reason="small")
+    streams = events_after_work(client, chunks_of(small, 2))
+    assert set(read) == {0}
+    assert (counted("faces"), counted("faces_unreadable", reason="small")) == (faces + 16, unreadable + 16)
+    sightings = [event for stream in streams.values() for event in stream if isinstance(event, EmotionEvent)]
+    assert [(event.readable, event.reason, event.emotion) for event in sightings] == [(False, "small", None)] * 16
+    classes = [event for event in streams["class"] if isinstance(event, ClassEvent)]
+    assert [(event.faces, event.unreadable, event.scores) for event in classes[-2:]] == [(4, 4, None)] * 2
+    assert len(streams) == 1 + 4
 
 
 def test_a_chunk_that_raises_is_retried_before_any_of_its_frames_fails(

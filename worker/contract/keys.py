@@ -67,7 +67,8 @@ class LectureKeys:
     def state(self) -> str:
         """String: all that the ordered commit carries from chunk to chunk; `LectureProgress` and more.
 
-        It is deleted when the lecture ends. If the lecture was stopped and can be resumed, it is kept for RESUME_S.
+        It is deleted when the lecture ends. If the source was not fed to its end, the lecture can be resumed, and the
+        state is kept for RESUME_S.
         """
         return f"{self.info}:state"
 

@@ -18,4 +18,4 @@ committed. It is longer than OUTAGE_S, so that a producer that loses Redis and c
 running."""
 
 RESUME_S = 24 * 3600
-"""Seconds during which a stopped lecture can be resumed. `LectureKeys.state` is kept for this long."""
+"""Seconds during which a lecture that was stopped or failed can be resumed: `LectureKeys.state` is kept."""

@@ -3,7 +3,7 @@
 A reader ignores fields that it does not know, and refuses values of a wrong type.
 """
 
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, cast, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -14,6 +14,11 @@ from worker.contract.limits import MAX_CHUNK_BYTES, MAX_CHUNK_PICTURES, MAX_FRAM
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 """The seven labels, in the order of every list of scores."""
+
+Unreadable = Literal["small", "turned", "dark", "blurred"]
+"""Why a face cannot be read: the words of `EmotionEvent.reason`, in the order in which they are checked."""
+
+UNREADABLE: tuple[Unreadable, ...] = get_args(Unreadable)
 
 Scores = dict[str, float]
 """Emotion -> probability, in the order of EMOTIONS. The sum is one, except for rounding."""
@@ -46,7 +51,7 @@ class LectureProgress(LectureChoices, frozen=True):
     """The progress of a lecture: the part of `LectureKeys.state` that the producer reads.
 
     All chunks below `next_chunk` are committed. If nothing is in flight, the next chunk to be fed must have this
-    number, also when a stopped lecture is resumed. (A chunk with an ending has a number like any other.)
+    number, also when a lecture is resumed. (A chunk with an ending has a number like any other.)
     """
 
     next_chunk: NonNegative = 0
@@ -166,7 +171,11 @@ class Ledger(Struct, frozen=True):
 
 
 class EmotionEvent(Struct, frozen=True, tag_field="type", tag="emotion"):
-    """One participant in one frame."""
+    """One participant in one frame.
+
+    If the face cannot be read, `readable` is false, `reason` is one of UNREADABLE, `models` is empty, and all that is
+    read from a face is None. Events of lectures before this field have readable faces only.
+    """
 
     lecture: str
     participant: str
@@ -174,19 +183,22 @@ class EmotionEvent(Struct, frozen=True, tag_field="type", tag="emotion"):
     t: float
     box: PixelBox
     detection: Probability
-    emotion: str
-    scores: Scores
-    smoothed: Scores
-    valence: float
-    arousal: float
+    emotion: str | None
+    scores: Scores | None
+    smoothed: Scores | None
+    valence: float | None
+    arousal: float | None
     models: dict[str, str]
     model_version: str
+    readable: bool = True
+    reason: str | UnsetType = UNSET
     v: Literal[1] = 1
 
 
 class ClassEvent(Struct, frozen=True, tag_field="type", tag="class"):
-    """The class in one frame. Scores, valence and arousal are means over the faces, None if there are none.
+    """The class in one frame. Scores, valence and arousal are means over the readable faces, None if there are none.
 
+    `faces` counts all faces, `unreadable` those that cannot be read.
     `damaged` is there, and true, if a picture of the frame is not as it was recorded.
     """
 
@@ -198,6 +210,7 @@ class ClassEvent(Struct, frozen=True, tag_field="type", tag="class"):
     valence: float | None
     arousal: float | None
     model_version: str
+    unreadable: NonNegative = 0
     damaged: bool | UnsetType = UNSET
     v: Literal[1] = 1
 

@@ -42,12 +42,18 @@ def entry_event(fields: Mapping[bytes, bytes]) -> Event:
 
 
 def end_lecture(
-    pipe: Pipeline, keys: LectureKeys, end: EndEvent, participants: Iterable[str], ended: float, retention: int
+    pipe: Pipeline,
+    keys: LectureKeys,
+    end: EndEvent,
+    participants: Iterable[str],
+    ended: float,
+    retention: int,
+    resumable: bool,
 ) -> None:
     """Queue all writes that end a lecture: the end event on every channel, the final status, and the lifetimes.
 
-    `ended` is in seconds since 1970, `retention` the seconds for which results are kept. The state of a stopped lecture
-    is kept for RESUME_S, that of any other is deleted.
+    `ended` is in seconds since 1970, `retention` the seconds for which results are kept. If it is
+    `resumable`, because its source was not fed to the end, its state is kept for RESUME_S. Otherwise it is deleted.
     """
     for channel in [keys.class_, *map(keys.participant, participants)]:
         publish(pipe, channel, end)
@@ -59,4 +65,4 @@ def end_lecture(
     pipe.expire(keys.info, retention)
     pipe.expire(keys.participants, retention)
     pipe.delete(keys.in_flight)
-    pipe.expire(keys.state, min(RESUME_S, retention) if end.status == "stopped" else 0)
+    pipe.expire(keys.state, min(RESUME_S, retention) if resumable else 0)

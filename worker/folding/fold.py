@@ -6,7 +6,7 @@ from itertools import groupby
 
 import msgspec
 import numpy as np
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from worker.contract.messages import (
     EMOTIONS,
@@ -100,7 +100,7 @@ def _emotion_event(lecture: str, identified: IdentifiedSighting, model_version: 
     sighting = identified.sighting
     face = sighting.face
     x, y, w, h = map(round, face.box)
-    valence, arousal = valence_and_arousal(face.scores)
+    valence, arousal = _affect(face.scores)
     return EmotionEvent(
         lecture=lecture,
         participant=identified.participant,
@@ -108,37 +108,49 @@ def _emotion_event(lecture: str, identified: IdentifiedSighting, model_version: 
         t=sighting.t,
         box=(x, y, w, h),
         detection=round(face.detection, SCORE_DIGITS),
-        emotion=EMOTIONS[int(np.argmax(face.scores))],
+        emotion=None if face.scores is None else EMOTIONS[int(np.argmax(face.scores))],
         scores=_scores(face.scores),
-        smoothed=_scores(sighting.smoothed),
-        valence=round(valence, SCORE_DIGITS),
-        arousal=round(arousal, SCORE_DIGITS),
+        smoothed=None if face.scores is None else _scores(sighting.smoothed),
+        valence=valence,
+        arousal=arousal,
         models=face.models,
         model_version=model_version,
+        readable=face.scores is not None,
+        reason=face.unreadable or UNSET,
     )
 
 
 def _class_event(
     lecture: str, stamp: FrameStamp, sightings: list[IdentifiedSighting], model_version: str
 ) -> ClassEvent:
-    """The mean over the participants sighted in this frame. Late sightings of earlier frames do not count."""
+    """The mean over the participants read in this frame. Late sightings of earlier frames do not count."""
     present = [one.sighting.face.scores for one in sightings if one.sighting.frame == stamp.frame]
-    mean: ScoreVector | None = tuple(np.mean(present, axis=0).tolist()) if present else None
-    valence, arousal = valence_and_arousal(mean) if mean else (None, None)
+    read = [scores for scores in present if scores is not None]
+    mean: ScoreVector | None = tuple(np.mean(read, axis=0).tolist()) if read else None
+    valence, arousal = _affect(mean)
     return ClassEvent(
         lecture=lecture,
         frame=stamp.frame,
         t=stamp.t,
         faces=len(present),
-        scores=_scores(mean) if mean else None,
-        valence=None if valence is None else round(valence, SCORE_DIGITS),
-        arousal=None if arousal is None else round(arousal, SCORE_DIGITS),
+        scores=_scores(mean),
+        valence=valence,
+        arousal=arousal,
         model_version=model_version,
+        unreadable=len(present) - len(read),
     )
 
 
-def _scores(values: ScoreVector) -> Scores:
-    return {emotion: round(value, SCORE_DIGITS) for emotion, value in zip(EMOTIONS, values, strict=True)}
+def _affect(scores: ScoreVector | None) -> tuple[float, float] | tuple[None, None]:
+    """Valence and arousal as published; None of a face that cannot be read."""
+    if scores is None:
+        return None, None
+    valence, arousal = valence_and_arousal(scores)
+    return round(valence, SCORE_DIGITS), round(arousal, SCORE_DIGITS)
+
+
+def _scores(values: ScoreVector | None) -> Scores | None:
+    return values and {emotion: round(value, SCORE_DIGITS) for emotion, value in zip(EMOTIONS, values, strict=True)}
 
 
 def _extended(span: ParticipantSpan | None, t: float) -> ParticipantSpan:

@@ -22,11 +22,15 @@ WELL_SEEN_WIDTH = 48.0
 WELL_SEEN_DETECTION = 0.85
 
 
-def smoothed_scores(before: ScoreVector, face: FaceObservation, gap_s: float) -> ScoreVector:
-    """The smoothed scores after `face`, observed `gap_s` seconds after the smoothed scores `before`.
+def smoothed_scores(before: ScoreVector | None, face: FaceObservation, gap_s: float) -> ScoreVector | None:
+    """The smoothed scores after `face`, observed `gap_s` seconds after the last face that could be read.
 
-    After many seconds nothing of `before` is left, so old scores do not persist.
+    `before` are the smoothed scores until now; None if no face could be read, and the first one begins the average. A
+    face that cannot be read changes nothing. After many seconds nothing of `before` is left, so old scores do not
+    persist.
     """
+    if before is None or face.scores is None:
+        return face.scores or before
     visibility = min(1.0, face.detection / WELL_SEEN_DETECTION) * min(1.0, face.box[2] / WELL_SEEN_WIDTH)
     moved = sum(abs(old - new) for old, new in zip(before, face.scores, strict=True)) / 2
     contradicted = visibility * min(1.0, (moved / CONTRADICTION) ** CONTRADICTION_POWER)

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.context_managers import Timer
 
+from worker.contract.messages import UNREADABLE
 from worker.contract.reasons import FAILURES, FailureReason
 from worker.metrics.files import count_in_files
 
@@ -17,7 +18,7 @@ count_in_files()
 
 PREFIX = "lecturepulse"
 
-STEPS = ("fetch", "decode", "faces", "emotions", "appearance", "write", "commit")
+STEPS = ("fetch", "decode", "faces", "readability", "emotions", "appearance", "write", "commit")
 """The steps of a job, in order."""
 
 RefusalReason = Literal["unreadable", "function", "arguments", "unknown_lecture", "not_in_flight", "foreign_state"]
@@ -31,7 +32,10 @@ REFUSALS: tuple[RefusalReason, ...] = get_args(RefusalReason)
 FRAMES_PUBLISHED = Counter("frames_published", "Frames whose result was committed.", namespace=PREFIX)
 FRAMES_DAMAGED = Counter("frames_damaged", "Committed frames with a damaged picture.", namespace=PREFIX)
 FRAMES_FAILED = Counter("frames_failed", "Frames committed as failed.", ["reason"], namespace=PREFIX)
-FACES = Counter("faces", "Faces detected, with predictions.", namespace=PREFIX)
+FACES = Counter("faces", "Faces detected.", namespace=PREFIX)
+FACES_UNREADABLE = Counter(
+    "faces_unreadable", "Faces without predictions, because they cannot be read.", ["reason"], namespace=PREFIX
+)
 ESCALATIONS = Counter(
     "escalations", "Faces about which the adaptive ensemble asked more than its first model.", namespace=PREFIX
 )
@@ -77,9 +81,17 @@ def timed(step: str) -> Timer:
     return STEP_SECONDS.labels(step).time()
 
 
-def count_observed(faces: int, escalated: int, step_s: Mapping[Any, float], inference_s: Mapping[str, float]) -> None:
-    """Count what perception returned for one chunk; times are in seconds, by step and by model."""
+def count_observed(
+    faces: int,
+    unreadable: Mapping[Any, int],
+    escalated: int,
+    step_s: Mapping[Any, float],
+    inference_s: Mapping[str, float],
+) -> None:
+    """Count what perception returned for one chunk. `unreadable` counts faces by reason; times are in seconds."""
     FACES.inc(faces)
+    for reason, count in unreadable.items():
+        FACES_UNREADABLE.labels(reason).inc(count)
     ESCALATIONS.inc(escalated)
     for step, seconds in step_s.items():
         STEP_SECONDS.labels(step).observe(seconds)
@@ -112,3 +124,5 @@ for _reason in FAILURES:
     JOB_RETRIES.labels(_reason)
 for _refusal in REFUSALS:
     JOBS_REFUSED.labels(_refusal)
+for _unreadable in UNREADABLE:
+    FACES_UNREADABLE.labels(_unreadable)

@@ -157,6 +157,7 @@ def _values(
         return
     newest = max(recent, key=lambda event: event.frame)
     yield "faces", {}, newest.faces
+    yield "faces_unreadable", {}, newest.unreadable
     if spans:
         yield "coverage", {}, _mean(span.last >= newest.t - RECENT_S for span in spans)
     shown = [event for event in recent if event.scores and newest.t - event.t <= RECENT_S]
@@ -238,10 +239,11 @@ def _lecture_families() -> Iterator[Metric]:
         ("source_age_seconds", "Seconds since the lecture's newest event, or since its start."),
         ("participants", "Participants seen since the lecture's start."),
         ("faces", "Faces in the lecture's newest frame."),
+        ("faces_unreadable", "Faces in the lecture's newest frame that cannot be read."),
         ("coverage", "Share of the lecture's participants that were seen in its last 10 s."),
         ("emotion_share", "Mean score of an emotion over the class, in the lecture's last 10 s."),
-        ("valence", "Mean valence of the class, in the lecture's last 10 s."),
-        ("arousal", "Mean arousal of the class, in the lecture's last 10 s."),
+        ("valence", "Mean valence of the class, a fixed linear map of the scores, in the lecture's last 10 s."),
+        ("arousal", "Mean arousal of the class, a fixed linear map of the scores, in the lecture's last 10 s."),
     ):
         yield GaugeMetricFamily(f"{PREFIX}_lecture_{name}", help_text, labels=["lecture"])
 

@@ -25,7 +25,10 @@ from worker.perception.preprocessing import Box, Image, padded_square
 Floats = npt.NDArray[np.float32]
 
 Candidates = npt.NDArray[np.float32]
-"""What BlazeFace found in some windows, [n, 5]: the boxes in pixels of the picture, and their scores."""
+"""What BlazeFace found in some windows, [n, 17]: boxes, scores, and keypoints (x, y of each), in pixels."""
+
+KEYPOINTS = ("right eye", "left eye", "nose", "mouth", "right ear", "left ear")
+"""BlazeFace's keypoints. Right and left are those of the person."""
 
 MODEL = "modules/face_detection/face_detection_short_range.tflite"
 INPUT_SIDE = 128  # pixels of BlazeFace's input, both ways
@@ -65,10 +68,14 @@ BODY_BELOW = 3.0
 
 @dataclass(frozen=True)
 class Detection:
-    """A face: its box in pixels of the picture (it may reach beyond the edge), and the detection score, 0 to 1."""
+    """A face: its box (it may reach beyond the edge), its detection score, 0 to 1, and the places of its KEYPOINTS.
+
+    `keypoints` is x, y of each. All places are in pixels of the picture.
+    """
 
     box: Box
     score: float
+    keypoints: tuple[float, ...]
 
 
 class Window(NamedTuple):
@@ -130,7 +137,7 @@ class FaceDetector:
 
     def _search(self, image: Image, chosen: list[Window]) -> Candidates:
         """The candidates of all chosen windows, not merged yet."""
-        return np.concatenate([np.empty((0, 5), np.float32), *(self._search_window(image, each) for each in chosen)])
+        return np.concatenate([np.empty((0, 17), np.float32), *(self._search_window(image, each) for each in chosen)])
 
     def _search_window(self, image: Image, window: Window) -> Candidates:
         x, y, side = window
@@ -141,16 +148,19 @@ class FaceDetector:
         # The threshold is applied to the logits, because few of the 896 anchors then need an exponential.
         likely = logits[0, :, 0] >= math.log(MIN_CANDIDATE_SCORE / (1 - MIN_CANDIDATE_SCORE))
         scores = 1 / (1 + np.exp(-logits[0, likely, 0]))
-        centres = self._anchors[likely] + raw_boxes[0, likely, :2] / INPUT_SIDE
-        sizes = raw_boxes[0, likely, 2:4] / INPUT_SIDE
-        boxes = np.concatenate([centres - sizes / 2, sizes], axis=1) * side + np.array([x, y, 0, 0])
-        return np.column_stack([boxes, scores]).astype(np.float32)
+        # All places are relative to the anchor, except width and height of the box.
+        places = raw_boxes[0, likely] / INPUT_SIDE
+        sizes = places[:, 2:4].copy()
+        places += np.tile(self._anchors[likely], places.shape[1] // 2)
+        places = places * side + np.tile([x, y], places.shape[1] // 2)
+        sizes *= side
+        return np.column_stack([places[:, :2] - sizes / 2, sizes, scores, places[:, 4:]]).astype(np.float32)
 
     def _detections(self, image: Image, candidates: Candidates) -> list[Detection]:
         """Merge the candidates of all windows, and check those that are not certain."""
         faces: list[Detection] = []
-        for box, score in _merged(candidates):
-            face = Detection(box, score) if score >= CERTAIN_SCORE else self._checked(image, box)
+        for candidate in _merged(candidates):
+            face = candidate if candidate.score >= CERTAIN_SCORE else self._checked(image, candidate.box)
             if face is not None and not _overlaps_any(face, faces):
                 faces.append(face)
         return faces
@@ -165,8 +175,7 @@ class FaceDetector:
         scores = np.where(_overlap(np.asarray(box, np.float32), boxes)[0] >= SAME_FACE_IOU, scores, 0)
         if not len(scores) or scores.max() < MIN_CHECKED_SCORE:
             return None
-        best = int(scores.argmax())
-        return Detection(_as_box(boxes[best]), float(scores[best]))
+        return _detection(found[int(scores.argmax())])
 
 
 def windows(width: int, height: int, shares: Sequence[float] = COARSE_SHARES) -> list[Window]:
@@ -215,8 +224,8 @@ def _starts(length: int, side: int) -> list[int]:
     return [round(i * (length - side) / steps) for i in range(steps + 1)] if steps else [0]
 
 
-def _merged(candidates: Candidates) -> Iterator[tuple[Box, float]]:
-    """Non-maximum suppression. The box of a face is the mean of the boxes that overlap, weighted by score."""
+def _merged(candidates: Candidates) -> Iterator[Detection]:
+    """Non-maximum suppression. Box and keypoints of a face are means of those that overlap, weighted by score."""
     ordered = candidates[np.argsort(-candidates[:, 4], kind="stable")]
     boxes, scores = ordered[:, :4], ordered[:, 4]
     left = np.ones(len(scores), bool)
@@ -226,8 +235,9 @@ def _merged(candidates: Candidates) -> Iterator[tuple[Box, float]]:
         iou, inside = _overlap(boxes[i], boxes)
         same = left & (iou >= SAME_FACE_IOU)
         left &= ~(same | (inside >= PART_OF_FACE))
-        weights = scores[same]
-        yield _as_box(weights @ boxes[same] / weights.sum()), float(scores[i])
+        mean = scores[same] @ ordered[same] / scores[same].sum()
+        mean[4] = scores[i]
+        yield _detection(mean)
 
 
 def _overlap(some: Floats, others: Floats) -> tuple[Floats, Floats]:
@@ -280,9 +290,9 @@ def _has_changed(before: Thumbnail, now: Thumbnail) -> bool:
     return cv2.norm(before.pixels, now.pixels, cv2.NORM_L1, now.unknown) > CHANGED_LEVELS * now.pixels.size
 
 
-def _as_box(values: Floats) -> Box:
-    x, y, w, h = (float(value) for value in values)
-    return x, y, w, h
+def _detection(candidate: Floats) -> Detection:
+    x, y, w, h, score, *keypoints = (float(value) for value in candidate)
+    return Detection((x, y, w, h), score, tuple(keypoints))
 
 
 def _anchors() -> Floats:

@@ -1,6 +1,7 @@
 """From the JPEGs of a chunk to observations: decode, detect faces, predict the emotions they display, describe them."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 from PIL.JpegImagePlugin import JpegImageFile
 
 from worker.contract.limits import MAX_FACES
-from worker.contract.messages import Chunk, FrameStamp
+from worker.contract.messages import Chunk, FrameStamp, Unreadable
 from worker.contract.reasons import FailureReason
 from worker.outcome import FaceObservation, FrameObservation, ScoreVector
 from worker.perception.appearance import descriptor
@@ -21,8 +22,9 @@ from worker.perception.emotions import Ensemble
 from worker.perception.faces import Detection, FaceDetector
 from worker.perception.manifest import EnsembleMode
 from worker.perception.preprocessing import Image, face_crop
+from worker.perception.readability import unreadable_because
 
-Step = Literal["decode", "faces", "emotions", "appearance"]
+Step = Literal["decode", "faces", "readability", "emotions", "appearance"]
 
 # Sixteen million: twice a 4K frame, eight times the Full HD that the producer sends. A JPEG of a few kilobytes can
 # claim 4 billion pixels, which would take 12 GB after decoding.
@@ -45,13 +47,15 @@ class Observations:
     """The observations of a chunk, with counts and durations for the caller to record.
 
     `frames` has one element per picture that could be decoded, in order; `failed` maps the other frames' numbers to the
-    reasons. `faces` is the number of faces, `escalated` the number of those that the adaptive ensemble passed on to all
-    models. `step_s` has the seconds of each step, `inference_s` the seconds of each model that predicted a face.
+    reasons. `faces` is the number of faces, `unreadable` counts those that cannot be read, by reason. `escalated` is
+    the number of faces that the adaptive ensemble passed on to all models. `step_s` has the seconds of each step,
+    `inference_s` the seconds of each model that predicted a face.
     """
 
     frames: list[FrameObservation]
     failed: dict[int, FailureReason]
     faces: int
+    unreadable: Counter[Unreadable]
     escalated: int
     step_s: dict[Step, float]
     inference_s: dict[str, float]
@@ -82,20 +86,28 @@ class Perception:
             stamps, pictures, failed = _decoded(chunk)
         with _timed(step_s, "faces"):
             detected = self._detect(stamps, pictures)
+        pairs = [(picture, face) for picture, faces in zip(pictures, detected, strict=True) for face in faces]
+        with _timed(step_s, "readability"):
+            reasons = [unreadable_because(picture, face) for picture, face in pairs]
         with _timed(step_s, "emotions"):
-            pairs = zip(pictures, detected, strict=True)
-            crops = [face_crop(picture, face.box) for picture, faces in pairs for face in faces]
+            crops = [
+                face_crop(picture, face.box)
+                for (picture, face), reason in zip(pairs, reasons, strict=True)
+                if reason is None
+            ]
             # All crops of the chunk are predicted together, because the models are faster in full batches.
             predictions = self._ensemble.predict(crops)
-        scores_and_labels = zip(map(tuple, predictions.scores.tolist()), predictions.labels(), strict=True)
+        read = zip(map(tuple, predictions.scores.tolist()), predictions.labels(), strict=True)
+        readings = iter([(None, {}, reason) if reason else (*next(read), None) for reason in reasons])
         with _timed(step_s, "appearance"):
             frames = []
             for stamp, picture, faces in zip(stamps, pictures, detected, strict=True):
                 size = stamp.size or source_size
-                observed = [_observation(picture, size, face, *next(scores_and_labels)) for face in faces]
+                observed = [_observation(picture, size, face, *next(readings)) for face in faces]
                 frames.append(FrameObservation(stamp, observed))
         escalated = int(predictions.escalated.sum())
-        return Observations(frames, failed, len(crops), escalated, step_s, predictions.inference_s)
+        unreadable = Counter(reason for reason in reasons if reason is not None)
+        return Observations(frames, failed, len(pairs), unreadable, escalated, step_s, predictions.inference_s)
 
     def _detect(self, stamps: list[FrameStamp], pictures: list[Image]) -> list[list[Detection]]:
         """The faces of each picture in reading order.
@@ -117,13 +129,18 @@ def _timed(step_s: dict[Step, float], step: Step) -> Iterator[None]:
 
 
 def _observation(
-    picture: Image, size: tuple[int, int], face: Detection, scores: ScoreVector, labels: dict[str, str]
+    picture: Image,
+    size: tuple[int, int],
+    face: Detection,
+    scores: ScoreVector | None,
+    labels: dict[str, str],
+    unreadable: Unreadable | None,
 ) -> FaceObservation:
     """One face of a picture. `size` is the width and height of the source in pixels; the picture may be smaller."""
     across, down = size[0] / picture.shape[1], size[1] / picture.shape[0]
     x, y, w, h = face.box
     box = x * across, y * down, w * across, h * down
-    return FaceObservation(box, face.score, scores, labels, descriptor(picture, face.box))
+    return FaceObservation(box, face.score, scores, labels, descriptor(picture, face.box), unreadable)
 
 
 def _decoded(chunk: Chunk) -> tuple[list[FrameStamp], list[Image], dict[int, FailureReason]]:

@@ -33,6 +33,7 @@ from producer.feeding.decoding.recorded_video import RecordedVideo, needed_from
 from producer.feeding.decoding.sampling import sample_count, sampled
 from producer.feeding.decoding.wire import (
     Alive,
+    Decoding,
     DecodingFailed,
     Ended,
     FileTarget,
@@ -80,13 +81,13 @@ def decode(order: Order, send: Send) -> None:
                 if order.first:
                     first_packet = needed_from(_chosen_in(file, order)[0], order.first / order.fps, alive)
                 container, choice = _chosen_in(file, order)
-                video = RecordedVideo(container, order.fps, alive, "the file is damaged", first_packet)
+                video = RecordedVideo(container, order.fps, alive, "the file is damaged", first_packet, order.crashed)
                 size = os.fstat(file.fileno()).st_size
                 _decode_recording(video, choice, order, send, lambda: os.fstat(file.fileno()).st_size > size)
             return
         container, choice, recording = chosen_at(order.target)
         if recording:
-            video = RecordedVideo(container, order.fps, alive, "the connection was lost")
+            video = RecordedVideo(container, order.fps, alive, "the connection was lost", after_crash=order.crashed)
             _decode_recording(video, choice, order, send)
         else:
             live = LiveVideo(container, alive, order.target.may_be_recording, order.known_key_frames)
@@ -128,7 +129,8 @@ def _decode_recording(
     video: RecordedVideo, choice: Choice, order: Order, send: Send, has_grown: Callable[[], bool] = lambda: False
 ) -> None:
     encoder = None
-    last = None
+    last = before_crash = None
+    video.decoding = lambda packet: send(encode(Decoding(packet)))
     for sample in sampled(video.pictures(), order.fps):
         picture = sample.picture
         if encoder is None:
@@ -138,15 +140,17 @@ def _decode_recording(
             notice = choice.notice or video.assumed_rate
             size, chosen = (encoder.width, encoder.height), (choice.number, choice.usual)
             send(encode(Opened(*size, sample.tick, expected, False, *chosen, notice)))
+            before_crash = None if order.crashed is None else picture
         if sample.tick < order.first:
             continue
         jpeg = None if picture is last else encoder.jpeg(picture)
-        send(encode(Sampled(sample.tick, sample.t, jpeg is not None, sample.damaged)))
+        damaged = sample.damaged or picture is before_crash
+        send(encode(Sampled(sample.tick, sample.t, jpeg is not None, damaged)))
         if jpeg is not None:
             send(jpeg)
         last = picture
     growing = "the file is still being written; ingest it again when it is complete"
-    send(encode(Ended(growing if has_grown() else video.shortfall())))
+    send(encode(Ended(growing if has_grown() else video.shortfall(order.first / order.fps))))
 
 
 def _decode_live(video: LiveVideo, choice: Choice, order: Order, send: Send) -> None:

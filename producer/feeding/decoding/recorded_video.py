@@ -1,5 +1,6 @@
 """The video of a recording: its pictures with their times, and whether all of it is there. Loads FFmpeg."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -72,17 +73,28 @@ class RecordedVideo:
 
     `fps` is the sampling rate: some pictures that no sample shows are left out. `alive` is called for every packet.
     `reason` explains why reading may fail later. After the first picture, packets before number `first_packet` are not
-    decoded. Raises Unreadable if there is no video.
+    decoded, and none up to the next key frame after number `after_crash`. Raises Unreadable if there is no video.
     """
 
     def __init__(
-        self, container: InputContainer, fps: float, alive: Callable[[], None], reason: str, first_packet: int = 0
+        self,
+        container: InputContainer,
+        fps: float,
+        alive: Callable[[], None],
+        reason: str,
+        first_packet: int = 0,
+        after_crash: int | None = None,
     ) -> None:
         self._fps = fps
         self._alive = alive
         self._reason = reason
-        self._first_packet = first_packet
+        self._first_packet = first_packet if after_crash is None else max(first_packet, after_crash + 1)
+        self._after_crash = after_crash is not None
+        self._skipping = self._after_crash
         self._resumed_with: Packet[Stream] | None = None
+        self._key_packets: deque[tuple[Packet[Stream], int]] = deque()
+        self.decoding: Callable[[int], None] = lambda packet: None
+        """Called before a key frame is decoded, with the number of its packet."""
         self._container = container
         self.stream = video_in(container)
         self._formats = frozenset(self._container.format.name.split(","))
@@ -143,14 +155,19 @@ class RecordedVideo:
         if shown is None:
             raise Unreadable("contains no picture that can be decoded; check whether a player shows it")
         end, sound_end = self._clock.end, self._clock.sound_end
-        if sound_end > end + TOLERANCE_S and not self._damage.lost_at_the_end:
+        if not self._skipping and sound_end > end + TOLERANCE_S and not self._damage.lost_at_the_end:
             declared = self.duration or 0.0
             until = declared if abs(declared - sound_end) < TOLERANCE_S else sound_end
             yield replace(shown, t=end, duration=until - end)
 
-    def shortfall(self) -> str | None:
-        """After the last picture: what is missing at the end of the recording, in one line, or None."""
+    def shortfall(self, wanted: float = 0.0) -> str | None:
+        """After the last picture: what is missing at the end of the recording, in one line, or None.
+
+        After a crash, pictures are `wanted` from this time on.
+        """
         reached, end = self._clock.end, self._declared.end
+        if self._skipping and wanted < self._stored.video_end:
+            return f"nothing after {clock(wanted)} can be decoded; the file is damaged"
         if end is not None and not self._clock.restarted and self._stored.ends_before(end + self._clock.shift, reached):
             whole = clock(end + self._clock.shift)
             return f"the file ends at {clock(reached)} of {whole}; the recording was cut off"
@@ -174,6 +191,8 @@ class RecordedVideo:
         for packet in self._thinned():
             if packet is self._resumed_with:
                 self.stream.codec_context.flush_buffers()
+            if self._key_packets and packet is self._key_packets[0][0]:
+                self.decoding(self._key_packets.popleft()[1])
             stamp, t = _stamp_of(packet), self._time_of(packet)
             if self._decoding_stamps is not None:
                 self._decoding_stamps.fed(stamp)
@@ -189,6 +208,8 @@ class RecordedVideo:
                 continue
             for frame in frames:
                 if self._none_yet and not frame.key_frame and self.stream.codec_context.name in SMEARING:
+                    continue
+                if self._skipping and not self._none_yet:
                     continue
                 self._none_yet = False
                 own = self._stamp_of_picture(frame)
@@ -216,8 +237,8 @@ class RecordedVideo:
         """
         # Not `packet.stream_index`, which is 0 for all packets that flush a decoder at the end.
         own = self._needed(packet for packet in self._packets() if packet.stream.index == self.stream.index)
-        if self._formats & (WITH_BREAKS | WITHOUT_TIMES):
-            for packet in own:
+        if self._formats & (WITH_BREAKS | WITHOUT_TIMES) or self._after_crash:
+            for packet in own:  # without reading ahead
                 self._damage.fed(self._time_of(packet))
                 yield packet
             return
@@ -233,11 +254,20 @@ class RecordedVideo:
     def _needed(self, packets: "Iterator[Packet[Stream]]") -> "Iterator[Packet[Stream]]":
         any_dropped = False
         for number, packet in enumerate(packets):
+            if self._skipping and not self._none_yet:
+                if not packet.is_keyframe or number < self._first_packet:
+                    continue
+                self._skipping = False
+                self._resumed_with = packet
+                self._damage.at(None)
+                self._clock.end = max(self._clock.end, self._stored.end)  # the clock has not restarted in the gap
             if number < self._first_packet and not self._none_yet:
                 any_dropped = True
                 continue
             if number == self._first_packet and any_dropped:
                 self._resumed_with = packet
+            if packet.is_keyframe:
+                self._key_packets.append((packet, number))
             yield packet
 
     def _packets(self) -> "Iterator[Packet[Stream]]":

@@ -36,7 +36,8 @@ class Order(Struct, frozen=True):
     """To the decoder, the one line on its standard input: what to decode, and the file descriptor for its answers.
 
     A live source has sent the `known_key_frames` before (they are marks); pictures before the first new key frame are
-    skipped. Of a recording, only samples from tick `first` on are sent.
+    skipped. Of a recording, only samples from tick `first` on are sent. If decoding crashed after the key frame in its
+    packet `crashed`, it continues with the next key frame; samples before it are damaged and have any picture.
     """
 
     target: Target
@@ -44,6 +45,7 @@ class Order(Struct, frozen=True):
     answers: int
     known_key_frames: list[str] = []
     first: int = 0
+    crashed: int | None = None
 
 
 class Opened(Struct, frozen=True, tag="opened"):
@@ -88,6 +90,12 @@ class KeyFrame(Struct, frozen=True, tag="key"):
     mark: str
 
 
+class Decoding(Struct, frozen=True, tag="decoding"):
+    """A key frame of a recording is decoded now; its packet has this number among those of the video."""
+
+    packet: int
+
+
 class Alive(Struct, frozen=True, tag="alive"):
     """Decoding continues, but no sample is due."""
 
@@ -98,7 +106,7 @@ class Ended(Struct, frozen=True, tag="ended"):
     shortfall: str | None
 
 
-Message = Opened | DecodingFailed | Sampled | KeyFrame | Alive | Ended
+Message = Opened | DecodingFailed | Sampled | KeyFrame | Decoding | Alive | Ended
 
 
 def decode_message(data: bytes) -> Message:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from multiprocessing.connection import Connection
 
-from producer.feeding.decoding.wire import Alive, Message, Order, Target, decode_message
+from producer.feeding.decoding.wire import Alive, Decoding, Message, Order, Target, decode_message
 from worker.contract.messages import encode
 
 # Python ignores the environment's and the working folder's modules (-I); the parent passes its own sys.path.
@@ -18,13 +18,23 @@ CHILD = "import sys; sys.path[:] = sys.argv[1:]; from producer.feeding.decoding.
 
 POLL_S = 0.1
 
+# Signals that a process gets for an error of its own.
+CRASHES = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS", "SIGTRAP", "SIGXCPU", "SIGXFSZ"})
+
 
 class DecoderSilent(Exception):
     """The decoder sent nothing for too long."""
 
 
 class DecoderGone(Exception):
-    """The decoder's process ended; the message says with which signal or exit code."""
+    """The decoder's process ended; the message says with which signal or exit code.
+
+    It was `killed` from outside if the signal is none of those of a crash.
+    """
+
+    def __init__(self, signal_or_code: str) -> None:
+        super().__init__(signal_or_code)
+        self.killed = signal_or_code.startswith("SIG") and signal_or_code not in CRASHES
 
 
 class DecoderProcess:
@@ -40,6 +50,7 @@ class DecoderProcess:
         fps: float,
         known_key_frames: Iterable[str] = (),
         first: int = 0,
+        crashed: int | None = None,
     ) -> None:
         reading, writing = os.pipe()
         self._answers = Connection(reading, writable=False)
@@ -64,7 +75,7 @@ class DecoderProcess:
         assert self._process.stdin is not None
         # Its standard input stays open: the child ends when this end closes. If the child is gone already, `receive`
         # raises.
-        order = Order(target, fps, writing, list(known_key_frames), first)
+        order = Order(target, fps, writing, list(known_key_frames), first, crashed)
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(encode(order) + b"\n")
 
@@ -73,9 +84,9 @@ class DecoderProcess:
         return self._process.pid
 
     def first_answer(self, timeout_s: float, stop: threading.Event) -> Message | None:
-        """The first message that is not `Alive`; otherwise as `receive`."""
+        """The first message that is not `Alive` or `Decoding`; otherwise as `receive`."""
         deadline = time.monotonic() + timeout_s
-        while isinstance(answer := self.receive(deadline - time.monotonic(), stop), Alive):
+        while isinstance(answer := self.receive(deadline - time.monotonic(), stop), Alive | Decoding):
             pass
         return answer
 
@@ -114,4 +125,6 @@ class DecoderProcess:
 
     def _exit(self) -> str:
         code = self._process.wait()
-        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        if code >= 0:
+            return f"exit code {code}"
+        return signal.Signals(-code).name if -code in set(signal.Signals) else f"SIG{-code}"  # a real-time signal

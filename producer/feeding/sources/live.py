@@ -70,7 +70,7 @@ class LiveSource(Source):
     def decoder_pid(self) -> int:
         return self._decoder.pid
 
-    def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
+    def frames(self, stop: threading.Event, first: int | None = None) -> Iterator[SampledFrame]:
         """The frames, until `stop` is set, the source is given up, or it turns out to be over. Call it once.
 
         `t` is in seconds since the first frame and never decreases: by the stream's clock within a connection, by the

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from producer.feeding.decoding.sampling import checked_fps
 from producer.feeding.decoding.wire import DecodingFailed, FileTarget, Opened
 from producer.feeding.sources.address import Address, SourceError, address_of
-from producer.feeding.sources.decoder_process import DecoderGone, DecoderProcess, DecoderSilent
+from producer.feeding.sources.decoder_process import DecoderSilent
+from producer.feeding.sources.lasting_decoder import DecoderFailed, LastingDecoder
 from producer.feeding.sources.live import GIVE_UP_S, LiveSource
 from producer.feeding.sources.live import OPENING_S as STREAM_OPENING_S
 from producer.feeding.sources.recording import Recording
@@ -34,13 +35,7 @@ def open_sources(
     """
     if len(requests) == 1:
         return open_source(requests[0].source, fps, give_up_s, first, video)
-    opened = _all_opened(requests, fps, first, video)
-    if first and any(recording.first_tick for recording in opened.values()):
-        # There may be ticks at which no recording has a picture, so frames must be counted from the beginning.
-        for recording in opened.values():
-            recording.close()
-        return Recordings(_all_opened(requests, fps, 0, video), skipped=first)
-    return Recordings(opened, first)
+    return Recordings(_all_opened(requests, fps, first, video), first)
 
 
 def _all_opened(requests: Sequence[SourceRequest], fps: float, first: int, video: str | None) -> dict[str, Recording]:
@@ -71,7 +66,7 @@ def open_source(
     """
     checked_fps(fps)
     address = address_of(source, video)
-    decoder = DecoderProcess(address.target, fps, first=first)
+    decoder = LastingDecoder(address.target, fps, first)
     try:
         opened = _opened(address, decoder, FILE_SEARCHING_S if first else FILE_OPENING_S)
     except BaseException:
@@ -79,7 +74,7 @@ def open_source(
         raise
     address = address.reading(opened)
     if opened.live:
-        return LiveSource(address, fps, give_up_s, decoder, opened)
+        return LiveSource(address, fps, give_up_s, decoder.process, opened)
     return Recording(address, decoder, opened, first)
 
 
@@ -91,7 +86,7 @@ def _open_recording(source: str, fps: float, first: int, video: str | None) -> R
     return opened
 
 
-def _opened(address: Address, decoder: DecoderProcess, file_timeout_s: float) -> Opened:
+def _opened(address: Address, decoder: LastingDecoder, file_timeout_s: float) -> Opened:
     if isinstance(address.target, FileTarget):
         timeout_s, slow, damaged = file_timeout_s, "is it on a slow disk or damaged?", "the file is damaged, convert it"
     else:
@@ -100,8 +95,10 @@ def _opened(address: Address, decoder: DecoderProcess, file_timeout_s: float) ->
         answer = decoder.first_answer(timeout_s, threading.Event())
     except DecoderSilent:
         raise SourceError(f"{address.shown}: no picture within {timeout_s:g} s; {slow}") from None
-    except DecoderGone as gone:
-        raise SourceError(f"{address.shown}: the decoder crashed on it ({gone}); {damaged}") from None
+    except DecoderFailed as failed:
+        if "killed" in failed.what:
+            raise SourceError(f"{address.shown}: {failed}") from None
+        raise SourceError(f"{address.shown}: the decoder crashed on it{failed.how}; {damaged}") from None
     if isinstance(answer, Opened):
         return answer
     reason = answer.reason if isinstance(answer, DecodingFailed) else "no picture came"

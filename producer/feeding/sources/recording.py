@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from producer.feeding.decoding.sampling import Sample
 from producer.feeding.decoding.wire import DecodingFailed, Ended, Opened, Sampled
 from producer.feeding.sources.address import SourceLabel
-from producer.feeding.sources.decoder_process import DecoderGone, DecoderProcess, DecoderSilent
 from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.sources.lasting_decoder import DecoderFailed, LastingDecoder
 from producer.feeding.sources.source import Source
 from producer.presentation.clock import clock
 from worker.contract.limits import MAX_RECORDING_S
@@ -26,10 +26,11 @@ class Recording(Source):
     live = False
     shortfall: str | None = None
 
-    def __init__(self, label: SourceLabel, decoder: DecoderProcess, opened: Opened, first: int = 0) -> None:
+    def __init__(self, label: SourceLabel, decoder: LastingDecoder, opened: Opened, first: int = 0) -> None:
         self.label = label
         self._decoder = decoder
         self._first = first
+        self._read = False
         self.width = opened.width
         self.height = opened.height
         self.first_tick = opened.first_tick
@@ -37,20 +38,25 @@ class Recording(Source):
 
     @property
     def decoder_pid(self) -> int:
-        return self._decoder.pid
+        return self._decoder.process.pid
 
-    def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
-        for sample in self.samples(stop):
+    def frames(self, stop: threading.Event, first: int | None = None) -> Iterator[SampledFrame]:
+        first = self._first if first is None else first
+        for sample in self.samples(stop, first):
             number = sample.tick - self.first_tick
-            if number >= self._first:
+            if number >= first:
                 yield SampledFrame(number, sample.t, sample.picture, damaged=sample.damaged)
 
-    def samples(self, stop: threading.Event) -> Iterator[Sample[bytes]]:
-        """The JPEGs by ticks, which count from the start of the file. Call either this or `frames`."""
+    def samples(self, stop: threading.Event, first: int) -> Iterator[Sample[bytes]]:
+        """The JPEGs from tick `first` on. Ticks count from the start of the file. Call either this or `frames`."""
+        if self._read or first != self._first:
+            self._decoder.restart(first)
+        self._read, self.shortfall = True, None
         jpeg = b""
         reached = 0.0
         try:
-            while (message := self._decoder.receive(SILENCE_S, stop)) is not None:
+            while (answer := self._decoder.receive(SILENCE_S, stop))[0] is not None:
+                message, fresh = answer
                 if isinstance(message, Ended):
                     self.shortfall = message.shortfall
                     return
@@ -58,17 +64,16 @@ class Recording(Source):
                     if message.t > MAX_RECORDING_S:
                         self.shortfall = f"is longer than {clock(MAX_RECORDING_S)}, the limit of a recording"
                         return
-                    if message.fresh:
-                        jpeg = self._decoder.receive_bytes()
+                    # The decoder that continues after a crash does not know the picture before it.
+                    if fresh and not (jpeg and self._decoder.in_gap):
+                        jpeg = fresh
                     reached = message.t
                     yield Sample(message.tick, message.t, jpeg, message.damaged)
                 if isinstance(message, DecodingFailed):
                     self.shortfall = f"at {clock(reached)} the file {message.reason}"
                     return
-        except DecoderGone as gone:
-            self.shortfall = f"the decoder crashed at {clock(reached)} ({gone}); the file is damaged"
-        except DecoderSilent:
-            self.shortfall = f"the decoder hangs at {clock(reached)}; the file is damaged"
+        except DecoderFailed as failed:
+            self.shortfall = f"the decoder {failed.what} at {clock(reached)}{failed.how}; {failed.why}"
 
     def close(self) -> None:
         self._decoder.close()

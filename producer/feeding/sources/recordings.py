@@ -20,14 +20,10 @@ class Recordings(Source):
 
     live = False
 
-    def __init__(self, recordings: Mapping[str, Recording], first: int = 0, skipped: int = 0) -> None:
-        """At least one recording, all opened with the same sampling rate.
-
-        The recordings were opened at frame number `first`. This source leaves out `skipped` more frames.
-        """
+    def __init__(self, recordings: Mapping[str, Recording], first: int = 0) -> None:
+        """At least one recording, all opened with the same sampling rate, at frame number `first`."""
         self._recordings = dict(recordings)
         self._first = first
-        self._skipped = skipped
         opened = list(self._recordings.values())
         self.label = SourceLabel(
             shown=f"{len(opened)} recordings",
@@ -50,15 +46,18 @@ class Recordings(Source):
         ]
         return "; ".join(shortfalls) or None
 
-    def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
+    def frames(self, stop: threading.Event, first: int | None = None) -> Iterator[SampledFrame]:
         """The pictures frame by frame, within a frame in the order of the recordings, until all recordings are over.
 
         A recording that starts later, ends earlier, or cannot be read any further, has no picture then. No recording is
         decoded further ahead of the others than its decoder's pipe holds.
         """
-        running = {participant: recording.samples(stop) for participant, recording in self._recordings.items()}
+        first = self._first if first is None else first
+        # If there may be ticks at which no recording has a picture, frames are counted from the beginning.
+        start = 0 if any(recording.first_tick for recording in self._recordings.values()) else first
+        running = {participant: recording.samples(stop, start) for participant, recording in self._recordings.items()}
         ahead: dict[str, Sample[bytes]] = {}
-        for number in count(self._first):
+        for number in count(start):
             for participant in running.keys() - ahead.keys():
                 if (sample := next(running[participant], None)) is not None:
                     ahead[participant] = sample
@@ -69,7 +68,7 @@ class Recordings(Source):
             for participant in running:  # in the order of the recordings
                 if ahead[participant].tick == tick:
                     sample = ahead.pop(participant)
-                    if number >= self._first + self._skipped:
+                    if number >= first:
                         recording = self._recordings[participant]
                         size = recording.width, recording.height
                         yield SampledFrame(number, sample.t, sample.picture, participant, size, sample.damaged)

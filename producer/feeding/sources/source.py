@@ -31,10 +31,11 @@ class Source(ABC):
         """After `frames`: one line that says what is missing of the source; None if nothing is missing."""
 
     @abstractmethod
-    def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
-        """The frames, until the source ends or `stop` is set. Call it once.
+    def frames(self, stop: threading.Event, first: int | None = None) -> Iterator[SampledFrame]:
+        """The frames, until the source ends or `stop` is set.
 
-        They also end if the decoder crashes or hangs. `shortfall` then says so.
+        A recording may be asked again, once the frames before are not read any more, for those from number `first` on.
+        By default they begin where it was opened. Frames also end if the decoder fails for good; `shortfall` says so.
         """
 
     @abstractmethod

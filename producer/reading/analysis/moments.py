@@ -1,7 +1,8 @@
 """Moments worth watching: the times where the expressions that a class displayed changed most.
 
 At every step of the timeline, each participant's mean scores before and after it are compared, for those who were seen
-in both windows. So a participant who comes or goes does not count as a change of expression. A moment must be large
+in both windows. So a participant who comes or goes does not count as a change of expression. Faces that cannot be
+read do not count at all. A moment must be large
 enough to be worth watching, and stand out from the usual changes of the class and the flicker of the models. No moment
 is within the window of another. If a class changes all the time and nothing stands out, the few largest changes are
 given and marked so.
@@ -34,7 +35,7 @@ MIN_CHANGE_OF_RESTLESS = 0.2
 MIN_CHANGE_OF_RESTLESS_FEW = 0.4
 MAX_MOMENTS_OF_RESTLESS = 3
 
-# A participant is compared if they were seen in at least this share of both windows.
+# A participant is compared if their face could be read in at least this share of both windows.
 MIN_SEEN = 0.5
 
 # A change counts for the class if at least this share of the usual number of participants was compared.
@@ -124,8 +125,8 @@ def _candidates(timeline: Timeline, window_s: float, standing_out: bool) -> list
 
 
 def _people(timeline: Timeline) -> tuple[Array, Array, float]:
-    """Sightings [participants, bins], scores [7, participants, bins], and the mean number of participants of a step."""
-    counts = np.stack([each.sightings for each in timeline.participants])
+    """Readable sightings [participants, bins], scores [7, participants, bins], and the mean number of participants."""
+    counts = np.stack([each.read for each in timeline.participants])
     scores = np.stack([each.scores.T for each in timeline.participants], axis=1)
     present = (counts > 0).sum(axis=0)[timeline.frames > 0]
     return counts, scores, float(present.mean()) if present.size else 0.0
@@ -133,7 +134,7 @@ def _people(timeline: Timeline) -> tuple[Array, Array, float]:
 
 def _class_alone(timeline: Timeline) -> tuple[Array, Array, float]:
     """The same if participants are not known: the class as one."""
-    counts = np.nan_to_num(timeline.faces) * timeline.frames
+    counts = np.nan_to_num(timeline.read) * timeline.frames
     return counts[np.newaxis], timeline.scores.T[:, np.newaxis], 1.0
 
 

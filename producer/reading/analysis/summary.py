@@ -9,15 +9,19 @@ from worker.contract.messages import ClassEvent, EmotionEvent, Event, Ledger
 
 @dataclass
 class ParticipantSummary:
-    """A participant: first and last time in seconds of media time, and frames by displayed emotion."""
+    """A participant: first and last time in seconds of media time, and frames by displayed emotion.
+
+    `unreadable` counts the frames in which the face could not be read, by reason.
+    """
 
     first: float
     last: float
     emotions: Counter[str] = field(default_factory=Counter)
+    unreadable: Counter[str] = field(default_factory=Counter)
 
     @property
     def frames(self) -> int:
-        return self.emotions.total()
+        return self.emotions.total() + self.unreadable.total()
 
 
 class Summary:
@@ -27,31 +31,56 @@ class Summary:
         self.participants: dict[str, ParticipantSummary] = {}
         self._class: Counter[str] = Counter()
         self._class_frames = 0
+        self._faces = 0
 
     def add(self, event: Event) -> None:
-        if isinstance(event, ClassEvent) and event.scores is not None:
-            self._class.update(event.scores)
-            self._class_frames += 1
+        if isinstance(event, ClassEvent):
+            self._faces += event.faces
+            if event.scores is not None:
+                self._class.update(event.scores)
+                self._class_frames += 1
         if isinstance(event, EmotionEvent):
             seen = self.participants.setdefault(event.participant, ParticipantSummary(event.t, event.t))
             seen.last = event.t
-            seen.emotions[event.emotion] += 1
+            count_displayed(event, seen.emotions, seen.unreadable)
 
     @property
     def anybody(self) -> bool:
         """Whether a face was seen."""
-        return self._class_frames > 0
+        return self._faces > 0
 
     def class_line(self) -> str:
         """The class in one line: the mean share of each displayed emotion, the largest first."""
         if not self._class_frames:
-            return "nobody was seen"
+            return "no face could be read" if self._faces else "nobody was seen"
         means = [(emotion, total / self._class_frames) for emotion, total in self._class.most_common()]
         return "class: " + ", ".join(f"{emotion} {mean:.0%}" for emotion, mean in means if mean > MIN_SHARE)
 
 
+def count_displayed(event: EmotionEvent, emotions: Counter[str], unreadable: Counter[str]) -> None:
+    """Count a sighting by the emotion displayed, or by the reason why it cannot be read."""
+    if event.emotion is not None:
+        emotions[event.emotion] += 1
+    else:
+        unreadable[event.reason or "unknown"] += 1
+
+
+def displayed(event: EmotionEvent) -> list[str]:
+    """The emotion and its share, or why there is none: `["happiness", "93%"]`, `["not readable", "small"]`."""
+    if event.emotion is None:
+        return ["not readable", event.reason or ""]
+    return [event.emotion, f"{(event.scores or {}).get(event.emotion, 0.0):.0%}"]
+
+
+def unreadable_words(reasons: Counter[str], frames: int) -> str:
+    """Like `40% (small, dark)`: the share of all `frames`, and the reasons, the commonest first; empty without any."""
+    if not reasons:
+        return ""
+    return f"{reasons.total() / frames:.0%} ({', '.join(reason for reason, _ in reasons.most_common())})"
+
+
 def emotion_shares(emotions: Counter[str]) -> list[tuple[str, float]]:
-    """(emotion, share of the frames), the largest share first, equal shares by name."""
+    """(emotion, share of the readable frames), the largest share first, equal shares by name."""
     by_count = sorted(emotions.items(), key=lambda item: (-item[1], item[0]))
     return [(emotion, count / emotions.total()) for emotion, count in by_count]
 

@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
+from producer.presentation.palette import PLACE_IN_STACK
 from producer.presentation.thresholds import away_after_s
 from producer.reading.analysis.names import natural_order
+from producer.reading.analysis.summary import count_displayed
 from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, EndEvent, Event
 
 Array = npt.NDArray[np.float64]
@@ -30,21 +32,27 @@ MIN_FOR_MARGIN = 3
 
 CONFIDENCE_LEVEL = 0.95
 
+NOT_SEEN, NOT_READ = -1, -2
+"""In the place of an emotion's index: the participant was not seen; or was, but no face of the step could be read."""
+
 # Events that are collected before NumPy adds them up, so that its calls cost little per event.
 BATCH = 4096
 
-# Columns of the sums: frames (of the class) or sightings (of a participant), faces, and sums over those faces.
-_COUNT, _FACES, _SCORES, _VALENCE, _AROUSAL = 0, 1, slice(2, 9), 9, 10
-_COLUMNS = 11
+# Columns of the sums: frames (of the class) or sightings (of a participant), faces, those that could be read, and sums
+# over the latter.
+_COUNT, _FACES, _READ, _SCORES, _VALENCE, _AROUSAL = 0, 1, 2, slice(3, 10), 10, 11
+_COLUMNS = 12
 
 
 @dataclass(frozen=True)
 class ParticipantTimeline:
     """One participant through the lecture.
 
-    `sightings` [bins] counts the frames of each step in which the participant was seen. `scores` [bins, 7] are their
-    mean scores, NaN where there are none. `gaps` counts the times when the participant was away (`away_after_s`)
-    between first and last sighting; `longest_gap` is (start, seconds) of the longest. Times are seconds of media time.
+    `sightings` [bins] counts the frames of each step in which the participant was seen, `read` [bins] those in which
+    the face could be read. `scores` [bins, 7] are the mean scores of the latter, NaN where there are none. `emotions`
+    counts all frames by the emotion displayed, `unreadable` those in which the face could not be read, by reason.
+    `gaps` counts the times when the participant was away (`away_after_s`) between first and last sighting;
+    `longest_gap` is (start, seconds) of the longest. Times are seconds of media time.
     """
 
     id: str
@@ -54,23 +62,25 @@ class ParticipantTimeline:
     gaps: int
     longest_gap: tuple[float, float] | None
     emotions: Counter[str]
+    unreadable: Counter[str]
     sightings: Array
+    read: Array
     scores: Array
 
     @property
     def shown(self) -> npt.NDArray[np.int64]:
-        """Index in EMOTIONS of the emotion displayed most in each step, [bins]; -1 where not seen."""
-        return strongest(self.scores)
+        """Index in EMOTIONS of the emotion displayed most in each step, [bins]; NOT_SEEN or NOT_READ without one."""
+        return np.where((self.sightings > 0) & (self.read == 0), NOT_READ, strongest(self.scores))
 
     @property
     def strength(self) -> Array:
-        """The mean score of that emotion, [bins], 0 to 1; 0 where not seen."""
-        return np.where(self.sightings > 0, np.nan_to_num(self.scores).max(axis=1), 0.0)
+        """The mean score of that emotion, [bins], 0 to 1; 0 where there is none."""
+        return np.where(self.read > 0, np.nan_to_num(self.scores).max(axis=1), 0.0)
 
 
 @dataclass(frozen=True)
 class Certainty:
-    """How certain the models were: sightings, the mean of their largest scores, and how often the networks agreed.
+    """How certain the models were: readable sightings, the mean of their largest scores, how often networks agreed.
 
     `predicted` counts the sightings that each network read, `agreed` those where its prediction was the ensemble's.
     `compared` counts the sightings that more than one network read, `unanimous` those where all predicted the same.
@@ -89,16 +99,17 @@ class Timeline:
     """A lecture in steps of `bin_s` seconds; step i begins at i * bin_s.
 
     `seconds` is the length of the lecture. `frames` [bins] counts the analysed frames, `faces` [bins] are their mean
-    numbers of faces. `scores` [bins, 7], `valence` and `arousal` [bins] are means over all faces, NaN where there are
-    none. `empty` counts the frames without a face. `margins` [bins, 2] are half the widths of the 95 % interval of
-    valence and arousal, from the spread between the participants of that step; NaN where they are fewer than
-    MIN_FOR_MARGIN. `versions` counts frames by the version of the models.
+    numbers of faces, `read` [bins] those of the faces that could be read. `scores` [bins, 7], `valence` and `arousal`
+    [bins] are means over the latter, NaN where there are none. `empty` counts the frames without a face. `margins`
+    [bins, 2] are half the widths of the 95 % interval of valence and arousal, from the spread between the participants
+    of that step; NaN where they are fewer than MIN_FOR_MARGIN. `versions` counts frames by the version of the models.
     """
 
     bin_s: float
     seconds: float
     frames: Array
     faces: Array
+    read: Array
     most_faces: int
     empty: int
     scores: Array
@@ -123,16 +134,27 @@ class Timeline:
         return float(np.nansum(self.faces * self.frames) / self.analysed) if self.analysed else math.nan
 
     @property
+    def unreadable(self) -> float:
+        """The share of all faces that could not be read, 0 to 1; 0 if there are no faces."""
+        faces, read = (float(np.nansum(each * self.frames)) for each in (self.faces, self.read))
+        return 1 - read / faces if faces else 0.0
+
+    @property
     def mean_scores(self) -> Array | None:
-        """Mean scores over all faces of the lecture, [7]; None if there are none."""
-        weights = np.nan_to_num(self.faces) * self.frames
+        """Mean scores over all readable faces of the lecture, [7]; None if there are none."""
+        weights = np.nan_to_num(self.read) * self.frames
         return np.nan_to_num(self.scores).T @ weights / weights.sum() if weights.any() else None
 
 
 def strongest(scores: Array) -> npt.NDArray[np.int64]:
-    """Index of the largest of each row of `scores` [n, 7]; -1 for a row of NaN."""
+    """Index of the largest of each row of `scores` [n, 7]; NOT_SEEN for a row of NaN."""
     known = ~np.isnan(scores[:, 0])
-    return np.where(known, np.nan_to_num(scores, nan=-1.0).argmax(axis=1), -1).astype(np.int64)
+    return np.where(known, np.nan_to_num(scores, nan=-1.0).argmax(axis=1), NOT_SEEN).astype(np.int64)
+
+
+def places_in_stack(shown: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Indices in STACK instead of EMOTIONS. NOT_SEEN and NOT_READ stay."""
+    return np.where(shown < 0, shown, np.array(PLACE_IN_STACK)[shown])
 
 
 class TimelineBuilder:
@@ -177,6 +199,7 @@ class TimelineBuilder:
             seconds=self._last_t + self._frame_s if bins else 0.0,
             frames=class_[:, _COUNT],
             faces=_divided(class_[:, _FACES], class_[:, _COUNT]),
+            read=_divided(class_[:, _READ], class_[:, _COUNT]),
             most_faces=self._most_faces,
             empty=self._empty,
             scores=means[:, _SCORES],
@@ -192,10 +215,10 @@ class TimelineBuilder:
         self._most_faces = max(self._most_faces, event.faces)
         self._empty += event.faces == 0
         self._versions[event.model_version] += 1
-        faces = float(event.faces) if event.scores else 0.0
+        read = float(max(event.faces - event.unreadable, 0)) if event.scores else 0.0
         scores = event.scores or {}
-        row = (event.t, 0, 1, event.faces, *(faces * scores.get(emotion, 0.0) for emotion in EMOTIONS))
-        self._class_rows.append((*row, faces * (event.valence or 0.0), faces * (event.arousal or 0.0)))
+        row = (event.t, 0, 1, event.faces, read, *(read * scores.get(emotion, 0.0) for emotion in EMOTIONS))
+        self._class_rows.append((*row, read * (event.valence or 0.0), read * (event.arousal or 0.0)))
         if len(self._class_rows) >= BATCH:
             self._sum_up()
 
@@ -204,11 +227,13 @@ class TimelineBuilder:
         if seen is None:
             seen = self._seen[event.participant] = _Presence(len(self._seen), event.t, event.t)
         seen.add(event, self._away_after_s)
-        scores = event.scores
-        self._confidence += max(scores.values(), default=0.0)
-        self._predictions[event.emotion, tuple(event.models.items())] += 1
-        row = (event.t, seen.index, 1, 1, *[scores.get(emotion, 0.0) for emotion in EMOTIONS])
-        self._people_rows.append((*row, event.valence, event.arousal))
+        scores = event.scores or {}
+        if event.emotion is not None:
+            self._confidence += max(scores.values(), default=0.0)
+            self._predictions[event.emotion, tuple(event.models.items())] += 1
+        read = float(event.emotion is not None)
+        row = (event.t, seen.index, 1, 1, read, *[scores.get(emotion, 0.0) for emotion in EMOTIONS])
+        self._people_rows.append((*row, event.valence or 0.0, event.arousal or 0.0))
         if len(self._people_rows) >= BATCH:
             self._sum_up()
 
@@ -239,13 +264,15 @@ class TimelineBuilder:
         sums = self._people[seen.index, :bins]
         return ParticipantTimeline(
             id=name,
-            frames=seen.emotions.total(),
+            frames=seen.emotions.total() + seen.unreadable.total(),
             first=seen.first,
             last=seen.last,
             gaps=seen.gaps,
             longest_gap=seen.longest_gap,
             emotions=Counter(seen.emotions),
+            unreadable=Counter(seen.unreadable),
             sightings=sums[:, _COUNT].copy(),
+            read=sums[:, _READ].copy(),
             scores=_means(sums)[:, _SCORES],
         )
 
@@ -273,6 +300,7 @@ class _Presence:
     first: float
     last: float
     emotions: Counter[str] = field(default_factory=Counter)
+    unreadable: Counter[str] = field(default_factory=Counter)
     gaps: int = 0
     longest_gap: tuple[float, float] | None = None
 
@@ -283,7 +311,7 @@ class _Presence:
             if self.longest_gap is None or away > self.longest_gap[1]:
                 self.longest_gap = (self.last, away)
         self.last = max(self.last, event.t)
-        self.emotions[event.emotion] += 1
+        count_displayed(event, self.emotions, self.unreadable)
 
 
 def _longer(bin_s: float) -> float:
@@ -299,8 +327,8 @@ def _joined(sums: Array, steps: int) -> Array:
 
 
 def _means(sums: Array) -> Array:
-    """[..., columns] means over the faces of each step; NaN where there are none."""
-    return _divided(sums, sums[..., _FACES, np.newaxis])
+    """[..., columns] means over the readable faces of each step; NaN where there are none."""
+    return _divided(sums, sums[..., _READ, np.newaxis])
 
 
 def _divided(sums: Array, counts: Array) -> Array:

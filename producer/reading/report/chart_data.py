@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from producer.presentation.clock import clock
-from producer.presentation.palette import PLACE_IN_STACK, STACK, STACKED
+from producer.presentation.palette import STACK, STACKED
 from producer.reading.analysis.moments import Moment, in_words
-from producer.reading.analysis.timeline import Array, Timeline
+from producer.reading.analysis.timeline import Array, Timeline, places_in_stack
 
 # Seconds between two marks of a time axis. The smallest that gives at most MAX_TICKS marks is used.
 TICK_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
@@ -30,12 +30,12 @@ NEAR = 0.08
 def chart_data(timeline: Timeline, moments: list[Moment], names: Mapping[str, str]) -> dict[str, Any]:
     """The data of all charts and strips, for JSON; `names` is participant id -> name.
 
-    `class` has a row for every step with faces: `y0` to `y7` are the borders of the stacked shares, in percent from
-    bottom to top. `margins` has a row for every step with enough participants. One more row closes each run of steps.
+    `class` has a row for every step with readable faces: `y0` to `y7` are the borders of the stacked shares, in percent
+    from bottom to top. `faces` has a row for every step with faces, `unread` for those in which no face could be read,
+    and `margins` for those with enough participants. One more row closes each run of steps.
     `strips` have two numbers for every step: `shown` is the emotion displayed most (its index in `emotions`, -1 where
-    the participant was not seen), `strength` its share in percent.
+    the participant was not seen, -2 where the face could not be read), `strength` its share in percent.
     """
-    place = np.array(PLACE_IN_STACK)
     return {
         "emotions": STACK,
         "step": timeline.bin_s,
@@ -45,6 +45,8 @@ def chart_data(timeline: Timeline, moments: list[Moment], names: Mapping[str, st
         "ticks": [{"t": t, "label": clock(t)} for t in ticks(timeline.seconds)],
         "parameters": _parameters(timeline),
         "class": list(_class_rows(timeline)),
+        "faces": list(_face_rows(timeline)),
+        "unread": [place for _, place in _runs((timeline.read == 0) & (timeline.faces > 0), timeline)],
         "margins": list(_margin_rows(timeline)),
         "analysed": (timeline.frames > 0).astype(int).tolist(),
         "moments": list(_moment_rows(moments, timeline.seconds)),
@@ -52,7 +54,7 @@ def chart_data(timeline: Timeline, moments: list[Moment], names: Mapping[str, st
             {
                 "id": each.id,
                 "name": names.get(each.id),
-                "shown": np.where(each.shown < 0, -1, place[each.shown]).tolist(),
+                "shown": places_in_stack(each.shown).tolist(),
                 "strength": np.round(100 * each.strength).astype(int).tolist(),
             }
             for each in timeline.participants
@@ -101,7 +103,17 @@ def _class_rows(timeline: Timeline) -> Iterator[dict[str, Any]]:
             **{f"y{n}": round(float(border), 2) for n, border in enumerate(borders[step])},
             "valence": round(float(timeline.valence[step]), 3),
             "arousal": round(float(timeline.arousal[step]), 3),
-            "faces": round(float(timeline.faces[step]), 2),
+            "read": round(float(timeline.read[step]), 2),
+            "frames": int(timeline.frames[step]),
+        }
+
+
+def _face_rows(timeline: Timeline) -> Iterator[dict[str, Any]]:
+    for step, place in _runs(timeline.faces > 0, timeline):
+        counts = {"faces": timeline.faces, "read": timeline.read}
+        yield {
+            **place,
+            **{name: round(float(values[step]), 2) for name, values in counts.items()},
             "frames": int(timeline.frames[step]),
         }
 

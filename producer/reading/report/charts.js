@@ -10,13 +10,15 @@ Object.assign(LecturePulse, (() => {
   const { clock, signed, toneOf } = LecturePulse;
   const SVG = "http://www.w3.org/2000/svg";
   const LANES = 7;
+  const NOT_READ = -2; // in the place of an emotion: seen, but the face could not be read
   const PAPER_PX = 620; // width of a chart between the margins of A4, without its labels
   const AXIS_GAP_PX = 8; // smallest gap between two times above the strips
   const LETTER_REM = 0.75, NAME_REM = 0.6; // an upper bound of a bold letter's width, and the space beside a name
   const views = {};
   const strips = new Map(); // participant -> the elements of the strip
-  let shown = { emotions: [], class: [], margins: [], moments: [], strips: [], analysed: [], ticks: [], step: 1, steps: 0, seconds: 0 };
+  let shown = { emotions: [], class: [], faces: [], unread: [], margins: [], moments: [], strips: [], analysed: [], ticks: [], step: 1, steps: 0, seconds: 0 };
   let rows = new Map(); // step -> row of the class
+  let faces = new Map(); // step -> row of faces
   let margins = new Map();
   let at = null; // the chosen step; null: the whole lecture
 
@@ -55,10 +57,11 @@ Object.assign(LecturePulse, (() => {
   function show(data) {
     shown = data;
     rows = new Map(shown.class.filter((row) => "step" in row).map((row) => [row.step, row]));
+    faces = new Map(shown.faces.filter((row) => "step" in row).map((row) => [row.step, row]));
     margins = new Map(shown.margins.filter((row) => "step" in row).map((row) => [row.step, row]));
     for (const view of Object.values(views)) {
       for (const [name, value] of Object.entries(shown.parameters)) view.signal(name, value);
-      for (const name of ["class", "margins", "moments"]) if (holds(view, name)) view.data(name, shown[name]);
+      for (const name of ["class", "faces", "unread", "margins", "moments"]) if (holds(view, name)) view.data(name, shown[name]);
       view.runAsync();
     }
     const slider = one("[data-time]");
@@ -94,8 +97,13 @@ Object.assign(LecturePulse, (() => {
     }
     for (const cell of all("[data-affect]")) {
       const name = cell.dataset.affect;
-      const value = at === null ? overall(name, name === "faces") : row ? row[name] : NaN;
-      cell.textContent = Number.isNaN(value) ? "–" : name === "faces" ? value.toFixed(1) : signed(value);
+      const value = at === null ? overall(name) : row ? row[name] : NaN;
+      cell.textContent = Number.isNaN(value) ? "–" : signed(value);
+    }
+    for (const cell of all("[data-faces]")) {
+      const name = cell.dataset.faces, here = faces.get(at);
+      const value = at === null ? meanFaces(name) : here ? here[name] : NaN;
+      cell.textContent = Number.isNaN(value) ? "–" : value.toFixed(1);
     }
     for (const place of all("[data-when]")) place.textContent = at === null ? "whole lecture" : `at ${clock(time)}`;
     const words = at === null ? "" : wordsAt(at);
@@ -117,23 +125,32 @@ Object.assign(LecturePulse, (() => {
 
   function wordsAt(step) {
     const row = rows.get(step);
-    if (!row) return shown.analysed[step] ? "nobody in view" : "no frame was analysed";
+    const here = faces.get(step);
+    if (!here) return shown.analysed[step] ? "nobody in view" : "no frame was analysed";
+    const rounded = (number) => Number(number.toFixed(1));
+    const unread = here.faces > here.read ? `, ${rounded(here.faces - here.read)} not readable` : "";
+    const count = `${rounded(here.faces)} ${here.faces === 1 ? "face" : "faces"}${unread}`;
+    if (!row) return count;
     const shares = shown.emotions.map((emotion, n) => [emotion, row[`y${n + 1}`] - row[`y${n}`]]);
     const strongest = shares.sort((a, b) => b[1] - a[1]).slice(0, 2).map(([emotion, share]) => `${emotion} ${Math.round(share)}%`);
     const margin = margins.get(step);
     const interval = margin ? ` (${signed(margin.valence_low)} to ${signed(margin.valence_high)})` : "";
-    const faces = `${Number(row.faces.toFixed(1))} ${row.faces === 1 ? "face" : "faces"}`;
-    return `${strongest.join(", ")} · ${faces} · valence ${signed(row.valence)}${interval}`;
+    return `${strongest.join(", ")} · ${count} · valence ${signed(row.valence)}${interval}`;
   }
 
-  // The mean of a column over the lecture, weighted by faces; with `plain`, the mean number of faces in a frame.
-  function overall(column, plain = false) {
+  // The mean of a column over the lecture, weighted by readable faces.
+  function overall(column) {
     let sum = 0, weight = 0;
     for (const row of rows.values()) {
-      sum += plain ? row.faces * row.frames : row[column] * row.faces * row.frames;
-      weight += plain ? 0 : row.faces * row.frames;
+      sum += row[column] * row.read * row.frames;
+      weight += row.read * row.frames;
     }
-    return sum / (plain ? shown.frames : weight);
+    return sum / weight;
+  }
+
+  // The mean number of faces in a frame; `column` is "faces" or "read".
+  function meanFaces(column) {
+    return [...faces.values()].reduce((sum, row) => sum + row[column] * row.frames, 0) / shown.frames;
   }
 
   // A sheet of paper is narrower than most windows. Charts drawn for its width keep readable labels. They show the
@@ -235,10 +252,10 @@ Object.assign(LecturePulse, (() => {
     return made;
   }
 
-  // One path for each tone and one for the line, for any number of steps.
+  // One path for each tone, one for the line and one for faces that cannot be read, for any number of steps.
   function draw(svg, strip) {
     const tones = new Map();
-    let line = "";
+    let line = "", unread = "";
     for (let step = 0; step < strip.shown.length; ) {
       const emotion = strip.shown[step];
       const level = levelOf(strip, step);
@@ -249,10 +266,11 @@ Object.assign(LecturePulse, (() => {
         tones.set(tone, `${tones.get(tone) ?? ""}M${step} 0H${end}V${LANES}H${step}z`);
         line += `M${step} ${LANES - 0.5 - emotion}H${end}`;
       }
+      if (emotion === NOT_READ) unread += `M${step} ${LANES / 2}H${end}`;
       step = end;
     }
     svg.setAttribute("viewBox", `0 0 ${Math.max(1, strip.shown.length)} ${LANES}`);
-    svg.replaceChildren(...[...tones, ["lane", line]].map(([tone, d]) => {
+    svg.replaceChildren(...[...tones, ["lane", line], ["unread", unread]].map(([tone, d]) => {
       const path = document.createElementNS(SVG, "path");
       path.setAttribute("class", tone);
       path.setAttribute("d", d);
@@ -269,7 +287,7 @@ Object.assign(LecturePulse, (() => {
     let text = "";
     if (at !== null) {
       const emotion = strip.shown[at];
-      text = emotion < 0 ? (shown.analysed[at] ? "not seen" : "no frame analysed") : `${shown.emotions[emotion]} ${strip.strength[at]}%`;
+      text = emotion === NOT_READ ? "not readable" : emotion < 0 ? (shown.analysed[at] ? "not seen" : "no frame analysed") : `${shown.emotions[emotion]} ${strip.strength[at]}%`;
     }
     value.textContent = text;
     track.setAttribute("aria-valuenow", at ?? 0);

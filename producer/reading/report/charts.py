@@ -59,8 +59,10 @@ def _shares() -> tuple[Any, ...]:
         )
         for n, emotion in enumerate(STACK)
     ]
+    unread = _of("unread").mark_line(stroke="var(--quiet)", strokeWidth=2, strokeDash=[2, 4], clip=True)
+    dots = unread.encode(x=_time(), y=alt.datum(50, type="quantitative"), detail="run:N")
     rules = _of("moments").mark_rule(stroke="var(--ink)", strokeWidth=1.5, strokeDash=[3, 3]).encode(x=_time())
-    return 26, 260, *areas, rules, *_numbers(0), *_numbers(1)
+    return 26, 260, *areas, dots, rules, *_numbers(0), *_numbers(1)
 
 
 def _numbers(lift: int) -> tuple[Any, ...]:
@@ -96,10 +98,21 @@ def _affect() -> tuple[Any, ...]:
 
 
 def _faces() -> tuple[Any, ...]:
-    area = _of("class").mark_area(interpolate="step-after", fill="var(--soft)", fillOpacity=0.45, clip=True)
+    # All faces, and on top of them those that could be read.
+    areas = [
+        _of("faces").mark_area(interpolate="step-after", fill="var(--soft)", fillOpacity=opacity, clip=True)
+        for opacity in (0.2, 0.4)
+    ]
     scale = alt.Scale(domain=[0, alt.ExprRef("faces")], nice=False)
     axis = alt.Axis(tickCount=3, format="d", labelExpr="datum.value == floor(datum.value) ? datum.label : ''")
-    return 6, 90, area.encode(x=_time(), y=alt.Y("faces:Q", scale=scale, axis=axis, stack=None), detail="run:N")
+    return (
+        6,
+        90,
+        *(
+            area.encode(x=_time(), y=alt.Y(f"{column}:Q", scale=scale, axis=axis, stack=None), detail="run:N")
+            for area, column in zip(areas, ("faces", "read"), strict=True)
+        ),
+    )
 
 
 def _of(data: str) -> Any:  # altair's marks and encodings have no types

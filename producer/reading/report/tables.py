@@ -12,7 +12,7 @@ from producer.presentation.palette import STACK
 from producer.presentation.thresholds import MIN_SHARE
 from producer.reading.analysis.losses import Loss
 from producer.reading.analysis.moments import Moment, in_words
-from producer.reading.analysis.summary import emotion_shares
+from producer.reading.analysis.summary import emotion_shares, unreadable_words
 from producer.reading.analysis.timeline import ParticipantTimeline, Timeline, strongest
 from producer.reading.lectures import Lecture
 from producer.reading.report.model_tests import ModelTests
@@ -36,7 +36,9 @@ def tiles(timeline: Timeline) -> list[dict[str, str]]:
         tiles.append({"label": "participants seen", "value": str(len(timeline.participants)), "more": ""})
     if timeline.analysed:
         faces = f"{timeline.mean_faces:.1f}"
-        tiles.append({"label": "faces in view, on average", "value": faces, "more": f"most {timeline.most_faces}"})
+        more = f"most {timeline.most_faces}"
+        more += f"; {timeline.unreadable:.0%} not readable" if timeline.unreadable else ""
+        tiles.append({"label": "faces in view, on average", "value": faces, "more": more})
     if mean is not None:
         ranked = sorted(zip(mean, EMOTIONS, strict=True), reverse=True)
         (share, emotion), (next_share, next_emotion) = ranked[:2]
@@ -46,9 +48,13 @@ def tiles(timeline: Timeline) -> list[dict[str, str]]:
 
 
 def shares(timeline: Timeline) -> dict[str, str]:
-    """Emotion -> its mean share over the lecture; empty if nobody was seen."""
+    """Emotion -> its mean share over the lecture, a dash if no face could be read."""
     mean = timeline.mean_scores
-    return {} if mean is None else {emotion: f"{mean[EMOTIONS.index(emotion)]:.0%}" for emotion in STACK}
+    return (
+        dict.fromkeys(STACK, NOTHING)
+        if mean is None
+        else {emotion: f"{mean[EMOTIONS.index(emotion)]:.0%}" for emotion in STACK}
+    )
 
 
 def class_rows(timeline: Timeline) -> list[dict[str, Any]]:
@@ -63,8 +69,11 @@ def class_rows(timeline: Timeline) -> list[dict[str, Any]]:
         shares = [f"{scores[EMOTIONS.index(each)]:.0%}" if seen else NOTHING for each in reversed(STACK)]
         means = (timeline.valence[step], timeline.arousal[step])
         affect = [_with_margin(*each) for each in zip(means, timeline.margins[step], strict=True)]
-        rows.append({"at": at, "cells": [f"{timeline.faces[step]:.1f}", *shares, *affect]})
-    return rows if timeline.mean_scores is not None else []
+        faces = f"{timeline.faces[step]:.1f}"
+        unread = timeline.faces[step] - timeline.read[step]
+        faces += f" ({unread:.1f} not readable)" if unread > 0.05 else ""
+        rows.append({"at": at, "cells": [faces, *shares, *affect]})
+    return rows if timeline.most_faces else []
 
 
 def _with_margin(value: float, margin: float) -> str:
@@ -122,6 +131,7 @@ def _participant(
         "label": _label(person.id, names),
         "missing": missing,
         "seen": NOTHING if seen is None else f"{seen:.0%}",
+        "unreadable": unreadable_words(person.unreadable, person.frames) or NOTHING,
         "percent_seen": round(100 * (seen or 0.0), 1),
         "first": clock(person.first),
         "last": clock(person.last),
@@ -140,9 +150,9 @@ def _parts(timeline: Timeline) -> list[tuple[int, int]]:
 
 
 def _part(person: ParticipantTimeline, first: int, end: int) -> str:
-    weights = person.sightings[first:end]
+    weights = person.read[first:end]
     if not weights.any():
-        return NOTHING
+        return "not readable" if person.sightings[first:end].any() else NOTHING
     mean = weights @ np.nan_to_num(person.scores[first:end]) / weights.sum()
     most = int(strongest(mean[np.newaxis])[0])
     return f"{EMOTIONS[most]} {mean[most]:.0%}"

@@ -76,13 +76,13 @@ def _unfinished(content: Content) -> str:
 
 def margins(timeline: Timeline) -> str:
     """The band of uncertainty in the chart of valence and arousal."""
-    if not timeline.certainty.sightings:
+    if not timeline.participants:
         return "There is no band of uncertainty, because single participants are not known."
     if np.isnan(timeline.margins).all():
-        return f"A band of uncertainty needs at least {MIN_FOR_MARGIN} participants in view. There were fewer."
+        return f"A band of uncertainty needs at least {MIN_FOR_MARGIN} participants who can be read. There were fewer."
     return (
-        "The band is the 95% interval of the mean (Student's t), from the spread between the participants in view. "
-        f"Fewer than {MIN_FOR_MARGIN} participants have no band. The errors of the models are not part of it."
+        "The band is the 95% interval of the mean (Student's t), from the spread between the participants who can be "
+        f"read. Fewer than {MIN_FOR_MARGIN} participants have no band. The errors of the models are not part of it."
     )
 
 
@@ -91,7 +91,8 @@ def moments(content: Content) -> str:
     if content.class_lost:
         return f"{CLASS_LOST}, so moments are not known."
     if content.timeline.mean_scores is None:
-        return "Nobody was seen, so nothing changed."
+        why = "No face could be read" if content.timeline.most_faces else "Nobody was seen"
+        return f"{why}, so nothing changed."
     shortest = min(WINDOWS_S)
     if content.timeline.seconds < 2 * shortest:
         length = span(shortest)
@@ -129,6 +130,11 @@ def coverage(content: Content) -> list[str]:
         words += f" On average {timeline.mean_faces:.1f} faces were in view, at most {timeline.most_faces}."
         if timeline.empty:
             words += f" In {timeline.empty / timeline.analysed:.0%} of the frames nobody was in view."
+        if timeline.unreadable:
+            words += (
+                f" {timeline.unreadable:.0%} of the faces were too small, turned away, too dark or too blurred to be "
+                "read. They count as seen and have no expression."
+            )
     else:
         words += " No face was found in any of them."
     lost = ledger.dropped + ledger.failed
@@ -137,10 +143,11 @@ def coverage(content: Content) -> list[str]:
         return [words]
     away_after = away_after_s(content.lecture.info.fps)
     columns = (
-        "“Seen” is the share of these frames in which the participant was found and tracked. “Away” counts how "
-        f"often the participant was not seen for more than {away_after:g} s between the first and the last time. A "
-        "face that is turned aside or covered counts as away too. Not being in the picture does not mean not "
-        "being in the lecture."
+        "“Seen” is the share of these frames in which the participant was found and tracked. “Not readable” is the "
+        "share of the latter in which the face could not be read. “Away” counts how "
+        f"often the participant was not seen for more than {away_after:g} s between the first and the last "
+        "time. A face that is covered, or that the detector does not find, counts as away too. Not being in the "
+        "picture does not mean not being in the lecture."
     )
     return [words, columns]
 

@@ -31,13 +31,16 @@ export function filled(bins, length) {
 export function drawClass(box, view) {
   const plot = new Plot(box, view, [0, 0.25, 0.5, 0.75, 1], 0, 1, (share) => percent(share));
   const bins = filled(view.bins, view.length);
-  for (const [first, last] of runs(bins, (bin) => bin.faces > 0)) {
+  for (const [first, last] of runs(bins, (bin) => bin.scores !== null)) {
     const base = new Array(last - first).fill(0);
     view.emotions.forEach((emotion, n) => {
       const under = base.slice();
       for (let i = first; i < last; i++) base[i - first] += bins[i].scores[n];
       plot.add("path", { d: plot.band(first, under, base), fill: `var(--${emotion})` });
     });
+  }
+  for (const [first, last] of runs(bins, (bin) => bin.faces > 0 && bin.scores === null)) {
+    plot.add("path", { d: plot.line(first, new Array(last - first).fill(0.5)), class: "unread" });
   }
   plot.finish();
 }
@@ -48,8 +51,8 @@ export function drawAffect(box, view) {
   const bins = filled(view.bins, view.length);
   for (const [name, dashes] of [["valence", ""], ["arousal", "5 3"]]) {
     const value = (bin) => bin[name], half = (bin) => bin[`${name}Margin`];
-    for (const [first, last] of runs(bins, (bin) => bin.faces > 0)) {
-      for (const [from, to] of runs(bins.slice(0, last), (bin) => bin.faces > 0 && half(bin) !== null, first)) {
+    for (const [first, last] of runs(bins, (bin) => bin.scores !== null)) {
+      for (const [from, to] of runs(bins.slice(0, last), (bin) => half(bin) !== null, first)) {
         const run = bins.slice(from, to);
         const clamped = (sign) => run.map((bin) => Math.min(1, Math.max(-1, value(bin) + sign * half(bin))));
         plot.add("path", { d: plot.band(from, clamped(-1), clamped(1)), fill: `var(--${name})`, "fill-opacity": 0.18 });
@@ -63,7 +66,10 @@ export function drawAffect(box, view) {
   plot.finish();
 }
 
-/** A participant: the colour is the displayed expression, its tone the share; the height of a line repeats the colour. */
+/**
+ * A participant: the colour is the displayed expression, its tone the share; the height of a line repeats the colour.
+ * Dots: the face could not be read.
+ */
 export function drawStrip(canvas, participant, view, colours) {
   const scale = window.devicePixelRatio || 1;
   const width = Math.round(canvas.clientWidth * scale), height = Math.round(canvas.clientHeight * scale);
@@ -79,6 +85,13 @@ export function drawStrip(canvas, participant, view, colours) {
     if (held < 0 || (held !== i && (frames || i - held > BRIDGED))) continue;
     const { emotion, strength } = participant.bins[held], left = Math.floor(i * step);
     const wide = Math.ceil((i + 1) * step) - left;
+    if (emotion === null) {
+      pen.fillStyle = colours.quiet;
+      for (let x = 3 * thick * Math.ceil(left / (3 * thick)); x < left + wide; x += 3 * thick) {
+        pen.fillRect(x, Math.round((height - thick) / 2), thick, thick);
+      }
+      continue;
+    }
     pen.globalAlpha = tones[toneOf(strength)][1];
     pen.fillStyle = colours[view.emotions[emotion]];
     pen.clearRect(left, 0, wide, height);

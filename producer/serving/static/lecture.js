@@ -4,7 +4,7 @@ import { binAt, drawAffect, drawClass, drawStrip, filled, percent } from "./draw
 
 const { clock, signed } = LecturePulse;
 const RECONNECT_MS = 5000;
-const STRIPS = "The colour shows the displayed expression, and so does the height of the line, in the order of the chart above. A paler colour means a smaller share. Empty: not seen.";
+const STRIPS = "The colour shows the displayed expression, and so does the height of the line, in the order of the chart above. A paler colour means a smaller share. Dotted: seen, but the face could not be read (too small, turned away, dark or blurred). Empty: not seen.";
 // For users whose system asks for less motion, charts change at most this often.
 const CALM_MS = 5000;
 
@@ -50,8 +50,8 @@ function take(patch) {
   }
   const { standing, emotions, width, length, now, moments } = patch;
   Object.assign(view, { standing, emotions, width, length, now, moments });
-  for (const [bin, frames, faces, scores, valence, arousal, valenceMargin, arousalMargin] of patch.bins) {
-    view.bins[bin] = { frames, faces, scores, valence, arousal, valenceMargin, arousalMargin };
+  for (const [bin, frames, faces, read, scores, valence, arousal, valenceMargin, arousalMargin] of patch.bins) {
+    view.bins[bin] = { frames, faces, read, scores, valence, arousal, valenceMargin, arousalMargin };
   }
   for (const { bins, ...known } of patch.participants) {
     const person = view.participants.get(known.id) || { bins: [] };
@@ -133,8 +133,15 @@ function showClass() {
     row.querySelector(".share").textContent = scores ? percent(scores[n], 1) : "–";
   });
   const shown = view.cursor === null ? now : bin;
-  write("faces", shown ? String(Math.round(10 * shown.faces) / 10) : "–");
+  write("faces", shown ? faces(shown) : "–");
   for (const name of ["valence", "arousal"]) write(name, shown && shown[name] !== null ? signed(shown[name]) : "–");
+}
+
+/** The number of faces, and of those that could not be read. */
+function faces(shown) {
+  const rounded = (number) => Math.round(10 * number) / 10;
+  const unread = rounded(shown.faces - shown.read);
+  return unread > 0 ? `${rounded(shown.faces)} (${unread} not readable)` : String(rounded(shown.faces));
 }
 
 function shareRow(emotion) {
@@ -159,8 +166,8 @@ function showParticipants() {
   const participants = [...view.participants.values()];
   byId("participants").hidden = participants.length === 0;
   write("participants-count", participants.length ? `${participants.length}` : "");
-  const faces = view.now !== null && view.bins.some((bin) => bin && bin.faces > 0);
-  write("participants-note", participants.length ? STRIPS : faces ? "Nothing is published per person in this lecture." : "Nobody has been seen yet.");
+  const anybody = view.now !== null && view.bins.some((bin) => bin && bin.faces > 0);
+  write("participants-note", participants.length ? STRIPS : anybody ? "Nothing is published per person in this lecture." : "Nobody has been seen yet.");
   write("participants-at", view.cursor === null ? "displayed" : `at ${clock(view.cursor * view.width)}`);
   for (const [id, row] of rows) {
     if (!view.participants.has(id)) {
@@ -201,14 +208,17 @@ function showParticipant({ line, strip, cells }, person) {
   line.classList.toggle("away", gone);
   text(cells.who, label(person));
   const bin = view.cursor === null ? null : person.bins[view.cursor];
-  const [emotion, score] = view.cursor === null ? [person.emotion, person.score] : bin ? [view.emotions[bin.emotion], bin.strength] : [null, 0];
-  text(cells.current, emotion === null ? "not seen" : `${emotion} ${percent(score)}`);
+  const [emotion, score] = view.cursor === null ? [person.emotion, person.score] : bin && bin.emotion !== null ? [view.emotions[bin.emotion], bin.strength] : [null, 0];
+  const without = view.cursor === null ? `not readable: ${person.reason}` : bin ? "not readable" : "not seen";
+  text(cells.current, emotion === null ? without : `${emotion} ${percent(score)}`);
   cells.current.classList.toggle("swatch", emotion !== null && !gone);
   if (emotion !== null) cells.current.style.setProperty("--colour", `var(--${emotion})`);
   const seen = view.standing.read ? percent(Math.min(1, person.frames / view.standing.read)) : "–";
   text(cells.seen, person.missing ? `${seen} (${person.missing})` : seen);
   text(cells.last, away ? `away for ${clock(unseen)}` : "in view");
-  strip.setAttribute("aria-label", `Displayed from ${clock(person.first)} to ${clock(person.last)}, ${cells.seen.textContent} of all frames`);
+  const unread = person.unread ? `, the face not readable in ${percent(person.unread / person.frames)} of these` : "";
+  strip.setAttribute("aria-label", `Displayed from ${clock(person.first)} to ${clock(person.last)}, ${cells.seen.textContent} of all frames${unread}`);
+  cells.seen.title = unread.slice(2);
 }
 
 /** A participant of whom no event is left in Redis. */
@@ -261,7 +271,7 @@ function showCursor() {
   const where = view.cursor === null ? view.length - 1 : view.cursor;
   const bin = where < 0 ? undefined : filled(view.bins, view.length)[where];
   const span = `${clock(where * view.width)} to ${clock((where + 1) * view.width)}`;
-  const content = where < 0 ? "" : `${span}: ${bin && bin.scores ? words(bin) : "no face in view"}`;
+  const content = where < 0 ? "" : `${span}: ${bin && bin.scores ? words(bin) : bin && bin.faces ? `no face could be read, ${Math.round(10 * bin.faces) / 10} in view` : "no face in view"}`;
   write("readout", content);
   slider.setAttribute("aria-valuetext", content);
 }
@@ -269,7 +279,7 @@ function showCursor() {
 function words(bin) {
   const strongest = view.emotions.map((emotion, n) => [emotion, bin.scores[n]]).sort((a, b) => b[1] - a[1]);
   const named = strongest.filter(([, share]) => share >= 0.05).map(([emotion, share]) => `${emotion} ${percent(share)}`);
-  return `${named.join(", ")}; valence ${signed(bin.valence)}, arousal ${signed(bin.arousal)}; ${Math.round(10 * bin.faces) / 10} faces`;
+  return `${named.join(", ")}; valence ${signed(bin.valence)}, arousal ${signed(bin.arousal)}; ${faces(bin)} faces`;
 }
 
 function showTable() {
@@ -280,7 +290,7 @@ function showTable() {
     ...view.emotions.map((_, n) => (bin.scores ? percent(bin.scores[n], 1) : "")),
     bin.valence === null ? "" : signed(bin.valence),
     bin.arousal === null ? "" : signed(bin.arousal),
-    String(bin.faces),
+    faces(bin),
   ], "td")]));
 }
 
@@ -314,7 +324,7 @@ function watchPointer(box, binOf) {
 function paints() {
   const style = getComputedStyle(document.documentElement);
   const paint = (name) => [name, style.getPropertyValue(`--${name}`).trim()];
-  return Object.fromEntries([...view.emotions, "ink"].map(paint));
+  return Object.fromEntries([...view.emotions, "ink", "quiet"].map(paint));
 }
 
 function element(kind, content = "", name = "") {

@@ -42,7 +42,7 @@ class Frames:
     def __init__(self, count: int, size: int = 1000, at: dict[int, threading.Event] | None = None) -> None:
         self.count, self.size, self.at = count, size, at or {}
 
-    def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
+    def frames(self, stop: threading.Event, first: int | None = None) -> Iterator[SampledFrame]:
         for number in range(self.count):
             if number in self.at:
                 self.at[number].set()
@@ -254,7 +254,7 @@ def ending_of(client: redis.Redis, chunks: int) -> Ending | None:
 
 def test_a_live_source_that_fails_ends_the_feed_with_its_error(client: redis.Redis) -> None:
     class Failing(LiveFrames):
-        def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
+        def frames(self, stop: threading.Event, first: int | None = None) -> Iterator[SampledFrame]:
             yield SampledFrame(0, 0.0, b"jpeg")
             raise OSError("no processes left")
 
@@ -264,7 +264,7 @@ def test_a_live_source_that_fails_ends_the_feed_with_its_error(client: redis.Red
 
 def test_a_live_lecture_that_is_forgotten_ends_its_feed_and_its_reader(client: redis.Redis) -> None:
     class Endless(LiveFrames):
-        def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
+        def frames(self, stop: threading.Event, first: int | None = None) -> Iterator[SampledFrame]:
             for number in itertools.count():
                 if stop.wait(0.001):
                     return
@@ -299,7 +299,7 @@ def iter_chunks(frames: int) -> Iterator[Chunk]:
 class JointFrames(Frames):
     """Two recordings of one lecture; the second one ends halfway."""
 
-    def frames(self, stop: threading.Event) -> Iterator[SampledFrame]:
+    def frames(self, stop: threading.Event, first: int | None = None) -> Iterator[SampledFrame]:
         for frame in super().frames(stop):
             yield replace(frame, participant="alice", size=(640, 360))
             if frame.frame < self.count / 2:

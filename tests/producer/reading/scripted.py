@@ -6,10 +6,10 @@ import redis
 
 from producer.reading.analysis.timeline import Timeline, TimelineBuilder
 from tests.producer.reading.writing import begin, commit, end
-from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, Event, Scores
+from worker.contract.messages import EMOTIONS, UNREADABLE, ClassEvent, EmotionEvent, Event, Scores
 
 Shows = Callable[[int, int], str | None]
-"""(participant, frame) -> the displayed emotion; None if the participant is not seen."""
+"""(participant, frame) -> the displayed emotion, or a reason why the face cannot be read; None if it is not seen."""
 
 VALENCE = dict(zip(EMOTIONS, (-0.51, -0.60, -0.64, 0.81, -0.63, 0.40, 0.0), strict=True))
 
@@ -74,6 +74,8 @@ def write_scripted(client: redis.Redis, frames: Iterator[list[Event]], lecture: 
 def _emotion(
     lecture: str, participant: str, frame: int, t: float, shown: str, share: float, version: str
 ) -> EmotionEvent:
+    if shown in UNREADABLE:
+        return unreadable(lecture, participant, frame, t, shown, version)
     scores = scores_of(shown, share)
     models = {"mobilenetv2": shown, "inceptionv3": shown, "resnet50v2": "neutral"}
     valence = mean_valence(scores)
@@ -82,8 +84,17 @@ def _emotion(
     )
 
 
+def unreadable(lecture: str, participant: str, frame: int, t: float, reason: str, version: str = "m1") -> EmotionEvent:
+    """The sighting of a face that cannot be read."""
+    nothing = (None, None, None, None, None)
+    box = (1, 2, 30, 40)
+    return EmotionEvent(lecture, participant, frame, t, box, 0.9, *nothing, {}, version, False, reason)
+
+
 def _class(lecture: str, frame: int, t: float, sightings: list[EmotionEvent], version: str) -> ClassEvent:
-    if not sightings:
-        return ClassEvent(lecture, frame, t, 0, None, None, None, version)
-    mean = {each: sum(event.scores[each] for event in sightings) / len(sightings) for each in EMOTIONS}
-    return ClassEvent(lecture, frame, t, len(sightings), mean, mean_valence(mean), 0.25, version)
+    read = [event.scores for event in sightings if event.scores is not None]
+    unread = len(sightings) - len(read)
+    if not read:
+        return ClassEvent(lecture, frame, t, len(sightings), None, None, None, version, unread)
+    mean = {each: sum(scores[each] for scores in read) / len(read) for each in EMOTIONS}
+    return ClassEvent(lecture, frame, t, len(sightings), mean, mean_valence(mean), 0.25, version, unread)

@@ -13,9 +13,10 @@ from producer.reading import export as module
 from producer.reading.analysis.names import Roster
 from producer.reading.export import COLUMNS, ExportRefused, export, plain_text
 from producer.reading.lectures import LectureUnknown
+from tests.producer.reading.scripted import scripted_events, write_scripted
 from tests.producer.reading.writing import begin, commit, emotion, frame_events, write
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import EmotionEvent, ParticipantSpan, decode_event, encode
+from worker.contract.messages import EMOTIONS, EmotionEvent, ParticipantSpan, decode_event, encode
 
 SPAN = encode(ParticipantSpan(0.0, 1.0, 1))
 PRESENCE = [{"p01"}, {"p01", "p02"}, set(), {"p02"}]
@@ -37,15 +38,40 @@ def test_csv_and_parquet_hold_one_row_for_each_sighting(client: redis.Redis, tmp
         rows = list(csv.DictReader(file))
     table = parquet.read_table(tmp_path / "e.parquet")
     assert list(rows[0]) == table.column_names == list(COLUMNS)
-    assert [{name: str(value) for name, value in row.items()} for row in table.to_pylist()] == rows
+    as_text = [{name: "" if value is None else str(value) for name, value in row.items()} for row in table.to_pylist()]
+    assert as_text == rows
     assert [(row["participant"], int(row["frame"]), float(row["t"])) for row in rows] == [
         (event.participant, event.frame, event.t) for event in sightings
     ]
     assert {(row["happiness"], row["smoothed_anger"], row["height"]) for row in rows} == {("0.76", "0.04", "40")}
 
 
+def test_a_face_that_cannot_be_read_is_a_row_without_an_emotion(client: redis.Redis, tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    write_scripted(client, scripted_events(2, 1, lambda who, _: "small" if who else "anger"))
+    for name in ("e.csv", "e.parquet", "e.xlsx", "e.jsonl"):
+        export(client, "l", tmp_path / name)
+    first, second = parquet.read_table(tmp_path / "e.parquet").to_pylist()
+    assert (first["emotion"], first["readable"], first["reason"]) == ("anger", True, None)
+    assert (second["emotion"], second["readable"], second["reason"]) == (None, False, "small")
+    assert second["width"] == 30
+    empty = [*EMOTIONS, *(f"smoothed_{emotion}" for emotion in EMOTIONS), "valence", "arousal"]
+    assert {second[name] for name in empty} == {None}
+    with (tmp_path / "e.csv").open(newline="") as file:
+        _, row = csv.DictReader(file)
+    assert (row["emotion"], row["anger"], row["readable"], row["reason"]) == ("", "", "False", "small")
+    heading, _, cells = sheet(tmp_path / "e.xlsx")
+    assert cells[heading.index("readable") :] == [0.0, "small"]
+    (line,) = [line for line in (tmp_path / "e.jsonl").read_text().splitlines() if '"reason":"small"' in line]
+    assert '"emotion":null' in line
+
+
 def sheet(path: Path) -> list[list[str | float | None]]:
-    """The rows of an Excel file: texts and numbers as what they are. AssertionError if a cell has a formula."""
+    """The rows of an Excel file: texts and numbers as what they are, None for what is empty, all as long as the first.
+
+    AssertionError if a cell has a formula.
+    """
     space = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
     with zipfile.ZipFile(path) as book:
         assert not [name for name in book.namelist() if "sharedStrings" in name and book.getinfo(name).file_size > 500]
@@ -56,7 +82,9 @@ def sheet(path: Path) -> list[list[str | float | None]]:
         text = "".join(cell.itertext())
         return text if cell.get("t") == "inlineStr" else float(text)
 
-    return [[value(cell) for cell in row] for row in rows]
+    columns = [cell.get("r", "").rstrip("0123456789") for cell in rows[0]]
+    by_column = [{cell.get("r", "").rstrip("0123456789"): value(cell) for cell in row} for row in rows]
+    return [[row.get(column) for column in columns] for row in by_column]
 
 
 def test_an_excel_file_holds_text_and_numbers_and_no_formula(client: redis.Redis, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_report_shows_lost_participants_as_lost(client: redis.Redis, tmp_path:
     assert report(client, "l", tmp_path / "r.html", BOB).losses == LOST
     made = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert f"The report is incomplete: events are missing, {GONE}: p02 (all 3 events lost)" in made
-    assert '<th scope="row">Bob (p02)</th><td class="text" colspan="6">all 3 events lost</td>' in made
+    assert '<th scope="row">Bob (p02)</th><td class="text" colspan="7">all 3 events lost</td>' in made
     assert "(1 of 2 events lost)</td>" in made
     report(client, "l", tmp_path / "c.html", class_only=True)
     assert "events lost" not in (tmp_path / "c.html").read_text(encoding="utf-8")

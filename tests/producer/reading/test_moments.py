@@ -68,6 +68,13 @@ def test_flicker_few_faces_and_a_short_lecture_give_no_moment(people: int, secon
     assert found(people, seconds, shows) == []
 
 
+def test_faces_that_can_no_longer_be_read_give_no_moment() -> None:
+    def shows(person: int, frame: int) -> str:
+        return "dark" if person >= 4 and frame >= 300 else "happiness" if person >= 4 else "neutral"
+
+    assert found(8, 300, shows) == []
+
+
 def test_participants_who_come_or_go_give_no_moment() -> None:
     def shows(person: int, frame: int) -> str | None:
         if person >= 4:  # the cheerful leave

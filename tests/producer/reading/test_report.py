@@ -107,7 +107,7 @@ def test_away_begins_after_five_seconds_or_two_frames_and_the_report_says_which(
         seen = scripted_timeline(1, 40, lambda _, frame, hidden=hidden: None if frame in hidden else "fear", fps)  # type: ignore[misc]
         given = content(seen)
         found = read(replace(given, lecture=replace_fps(given.lecture, fps)))
-        assert found.tables["coverage-table"][1][4] == gaps
+        assert found.tables["coverage-table"][1][5] == gaps
         assert said in " ".join(found.text.split())
 
 
@@ -127,13 +127,43 @@ def test_the_tables_show_what_was_displayed_and_when_participants_were_seen() ->
     assert rows[15][:2] == ["0:00:15", "2.0"]
     assert dict(zip(heading, rows[0], strict=True))["neutral"] == "88%"
     coverage = {row[0]: row[1:] for row in tables["coverage-table"][1:]}
-    assert coverage["Ann (p02)"] == ["100%", "0:00:00", "0:00:39", NOTHING, NOTHING, "happiness 50%, neutral 50%"]
-    assert coverage["p03"][:5] == ["50%", "0:00:00", "0:00:39", "1", "20.5 s from 0:00:09"]
+    assert coverage["Ann (p02)"] == [
+        *("100%", NOTHING, "0:00:00", "0:00:39", NOTHING, NOTHING),
+        "happiness 50%, neutral 50%",
+    ]
+    assert coverage["p03"][:6] == ["50%", NOTHING, "0:00:00", "0:00:39", "1", "20.5 s from 0:00:09"]
     parts = {row[0]: row[1:] for row in tables["participants-table"][1:]}
     assert len(parts["p01"]) == 12
     assert (parts["p01"][0], parts["p01"][-1]) == ("neutral 88%", "happiness 88%")
     assert parts["p03"][5] == NOTHING
     assert len(json.loads(_data(html(content(seen)), "chart-data"))["strips"]) == 3
+
+
+def test_faces_that_cannot_be_read_are_a_gap_of_their_own_kind() -> None:
+    seen = scripted_timeline(2, 40, lambda person, frame: "turned" if person == 0 or frame >= 20 else "anger")
+    given = content(seen)
+    tables = read(given).tables
+    heading, *rows = tables["class-table"]
+    assert rows[0][:2] == ["0:00:00", "2.0 (1.0 not readable)"]
+    assert dict(zip(heading, rows[0], strict=True))["anger"] == "88%"
+    assert rows[-1][1:] == ["2.0 (2.0 not readable)", *[NOTHING] * 9]
+    coverage = {row[0]: row[1:] for row in tables["coverage-table"][1:]}
+    assert coverage["p01"] == ["100%", "100% (turned)", "0:00:00", "0:00:19", NOTHING, NOTHING, ""]
+    assert coverage["p02"][:2] == ["100%", "50% (turned)"]
+    assert coverage["p02"][-1] == "anger 100%"
+    parts = {row[0]: row[1:] for row in tables["participants-table"][1:]}
+    assert (parts["p02"][0], parts["p02"][-1]) == ("anger 88%", "not readable")
+    data = json.loads(_data(html(given), "chart-data"))
+    assert data["strips"][0]["shown"] == [-2] * 20
+    assert [(row["faces"], row["read"]) for row in data["faces"]][9:11] == [(2, 1), (2, 0)]
+    assert [row["t"] for row in data["unread"]] == [*range(10, 20), 20]
+    assert "75% of the faces were too small, turned away, too dark or too blurred" in read(given).text
+
+
+def test_if_no_face_can_be_read_the_report_says_so() -> None:
+    text = read(content(scripted_timeline(2, 60, lambda *_: "small"))).text
+    assert "No face could be read, so nothing changed." in text
+    assert "No face was found" not in text
 
 
 def test_moments_and_summary_are_written_in_words() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from scipy import stats
 
-from producer.reading.analysis.timeline import MAX_BINS, TimelineBuilder
+from producer.reading.analysis.timeline import MAX_BINS, NOT_READ, TimelineBuilder
 from tests.producer.reading.scripted import mean_valence, scores_of, scripted_timeline
 from tests.producer.reading.writing import class_, emotion
 from worker.contract.messages import EMOTIONS, EndEvent, Ledger
@@ -43,6 +43,27 @@ def test_a_strip_has_the_emotion_displayed_most_and_gaps_where_not_seen() -> Non
     (person,) = seen.participants
     assert person.shown.tolist() == [EMOTIONS.index("anger"), -1, EMOTIONS.index("fear"), -1]
     assert person.strength.tolist() == pytest.approx([0.88, 0, 0.88, 0])
+
+
+def test_faces_that_cannot_be_read_count_as_seen_but_have_no_part_in_the_means() -> None:
+    def shows(person: int, frame: int) -> str:
+        return "small" if person == 2 or frame >= 4 else "happiness"
+
+    seen = scripted_timeline(3, 6, shows)
+    assert seen.faces.tolist() == [3, 3, 3]
+    assert seen.read.tolist() == [2, 2, 0]
+    assert seen.scores[:2, HAPPINESS] == pytest.approx([0.88, 0.88])
+    assert np.isnan(seen.scores[2]).all()
+    assert seen.empty == 0
+    assert seen.unreadable == pytest.approx(10 / 18)
+    first, _, third = seen.participants
+    assert first.shown.tolist() == [EMOTIONS.index("happiness")] * 2 + [NOT_READ]
+    assert (first.frames, first.emotions, first.unreadable) == (6, {"happiness": 4}, {"small": 2})
+    assert third.shown.tolist() == [NOT_READ] * 3
+    assert (third.frames, third.gaps, third.strength.tolist()) == (6, 0, [0, 0, 0])
+    assert seen.mean_scores is not None
+    assert seen.mean_scores[HAPPINESS] == pytest.approx(0.88)
+    assert seen.certainty.sightings == 8
 
 
 def test_an_absence_of_more_than_five_seconds_is_a_gap() -> None:

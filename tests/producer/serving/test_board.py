@@ -12,6 +12,7 @@ from producer.presentation.thresholds import away_after_s
 from producer.reading.analysis.names import Roster, Tile
 from producer.reading.lectures import Lecture
 from producer.serving.board import Board
+from tests.producer.reading.scripted import scripted_events
 from tests.producer.reading.writing import class_, emotion, frame_events
 from tests.producer.serving.server import Page
 from worker.contract.lecture_hash import LectureInfo
@@ -43,6 +44,11 @@ def shown(board: Board) -> Any:
     page = Page()
     read(page, board)
     return page.state
+
+
+def scripted_faces(*shown: str) -> list[Event]:
+    """The events of one frame in which these are shown."""
+    return [event for frame in scripted_events(len(shown), 1, lambda who, _: shown[who]) for event in frame]
 
 
 events = st.lists(
@@ -88,7 +94,20 @@ def test_a_patch_has_the_published_values() -> None:
     assert dict(zip(STACK, row.scores, strict=True))["happiness"] == 0.76
     one = patch.participants[0]
     assert (one.id, one.frames, one.emotion, one.score, one.valence) == ("p01", 1, "happiness", 0.76, 0.5)
-    assert [(STACK[each.emotion], each.strength) for each in one.bins] == [("happiness", 0.76)]
+    assert [(each.emotion, each.strength) for each in one.bins] == [(STACK.index("happiness"), 0.76)]
+
+
+def test_a_face_that_cannot_be_read_is_a_step_without_an_emotion() -> None:
+    events = [event for frame in scripted_events(2, 4, lambda who, _: "blurred" if who else "anger") for event in frame]
+    patch = begun(*events).patch(None)
+    assert patch.now is not None
+    assert (patch.now.faces, patch.now.read) == (2, 1)
+    assert [(row.faces, row.read) for row in patch.bins] == [(2, 1), (2, 1)]
+    one, two = patch.participants
+    assert (one.unread, one.emotion, one.reason) == (0, "anger", "")
+    assert (two.frames, two.unread, two.emotion, two.reason, two.valence) == (4, 4, None, "blurred", None)
+    assert [(row.frames, row.emotion) for row in two.bins] == [(2, None), (2, None)]
+    assert [row.scores for row in begun(*scripted_faces("dark")).patch(None).bins] == [None]
 
 
 def test_an_unknown_edition_is_answered_with_everything() -> None:

@@ -15,8 +15,9 @@ from rich.console import Console
 from producer.reading.analysis.names import Names, Roster
 from producer.reading.lectures import read_lecture
 from producer.terminal import live_table
-from producer.terminal.live_table import NOT_SEEN, LiveTable, Screen
+from producer.terminal.live_table import NOT_READ, NOT_SEEN, LiveTable, Screen
 from tests.processes import eventually
+from tests.producer.reading.scripted import unreadable
 from tests.producer.reading.writing import begin, class_, commit, emotion, end, frame_events
 from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Ledger
 
@@ -46,7 +47,7 @@ def test_the_class_is_on_top_then_participants_then_the_ledger() -> None:
     screen.add(EndEvent("l", "done", None, Ledger(sampled=9, published=9)))
     lines = drawn(screen)
     assert lines[0] == "l  0:00:04  done"
-    assert lines[1] == "class  1 face in view, valence +0.50, arousal -0.25"
+    assert lines[1] == "class  1 face in view, valence +0.50, arousal -0.25 (a fixed linear map of the scores)"
     assert lines[3].split() == ["█", "happiness", "75%", "█", "neutral", "21%"]
     assert lines[5].split() == ["p01", "····█", "█", "happiness", "76%"]
     assert lines[-1] == "done: 9 frames sampled: 9 published"
@@ -74,12 +75,24 @@ def test_a_history_has_one_block_a_second_and_points_where_not_seen() -> None:
     assert "███  █ happiness" in "\n".join(drawn(late)), "late sightings go to the block of their time"
 
 
+def test_a_face_that_cannot_be_read_has_dashes_and_its_reason() -> None:
+    screen = Screen("l")
+    for frame in range(4):
+        screen.add(unreadable("l", "p01", frame, frame / 2, "dark"))
+    screen.add(ClassEvent("l", 3, 1.5, 2, None, None, None, "m1", 1))
+    lines = drawn(screen)
+    assert lines[1] == "class  2 faces in view (1 not readable)"
+    (line,) = [line for line in lines if line.startswith("p01")]
+    assert line.split() == ["p01", f"{NOT_READ}{NOT_READ}", "not", "readable", "dark"]
+    assert lines[-1].endswith(f"{NOT_READ} not readable")
+
+
 def test_without_colours_letters_show_what_was_displayed() -> None:
     screen = Screen("l", colours=False)
     screen.add(emotion("l", "p01", 0))
     lines = drawn(screen)
     assert ["p01", "H", "H", "happiness", "76%"] in [line.split() for line in lines]
-    assert "H happiness  U surprise  N neutral  A anger  D disgust  S sadness  F fear" in lines
+    assert "H happiness  U surprise  N neutral  A anger  D disgust  S sadness  F fear  - not readable" in lines
 
 
 def test_away_participants_come_last_with_the_time_since_they_were_seen() -> None:

@@ -13,6 +13,8 @@ from worker.contract.lecture_hash import ledger_from_hashes
 from worker.contract.messages import (
     Chunk,
     ChunkHead,
+    ClassEvent,
+    EmotionEvent,
     EndEvent,
     Ending,
     FrameStamp,
@@ -23,6 +25,24 @@ from worker.contract.messages import (
 )
 
 IDS = st.text(ascii_letters + digits + "_-", min_size=1, max_size=64)
+
+
+OLDER_EVENT = (
+    '{"type":"emotion","lecture":"l","participant":"p01","frame":1,"t":0.5,"box":[1,2,3,4],"detection":0.9,'
+    '"emotion":"anger","scores":{"anger":1.0},"smoothed":{"anger":1.0},"valence":-0.5,"arousal":0.6,"models":{},'
+    '"model_version":"m","v":1}'
+)
+
+
+def test_events_from_before_faces_could_be_unreadable_are_readable() -> None:
+    event = decode_event(OLDER_EVENT)
+    assert isinstance(event, EmotionEvent)
+    assert (event.readable, event.emotion, event.reason or None) == (True, "anger", None)
+    assert decode_event(encode(event)) == event
+    older_class = '{"type":"class","lecture":"l","frame":1,"t":0.5,"faces":2,"scores":{"anger":1.0},"valence":-0.5,'
+    older = decode_event(older_class + '"arousal":0.6,"model_version":"m","v":1}')
+    assert isinstance(older, ClassEvent)
+    assert older.unreadable == 0
 
 
 @given(IDS, IDS)

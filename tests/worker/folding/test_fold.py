@@ -1,16 +1,18 @@
 """Folding outcomes into events, the state and the ledger's counts."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.worker.outcomes import SAD, outcomes
-from worker.contract.messages import FrameStamp
+from worker.contract.messages import FrameStamp, encode
 from worker.folding.fold import LectureState, fold
-from worker.outcome import FaceObservation, FrameObservation, Outcome
+from worker.outcome import DESCRIPTOR_BYTES, FaceObservation, FrameObservation, Outcome
 
-FACE = FaceObservation((50.0, 50.0, 90.0, 90.0), 0.95, SAD, {"m": "sadness"}, bytes(256))
+FACE = FaceObservation((50.0, 50.0, 90.0, 90.0), 0.95, SAD, {"m": "sadness"}, bytes(DESCRIPTOR_BYTES))
 
 
 def pictures(number: int, *participants: str) -> list[FrameObservation]:
@@ -27,11 +29,44 @@ def test_with_class_only_nothing_is_published_about_a_person() -> None:
 
 def test_scores_are_published_in_the_contracts_order_with_valence_and_arousal() -> None:
     (event, *_) = fold("l", LectureState(), outcomes(count=1), [2, 0]).emotions
+    assert event.scores is not None
     assert list(event.scores) == ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
     assert event.emotion == "sadness"
     assert event.valence == pytest.approx(0.75 * -0.63, abs=1e-4)
     assert event.arousal == pytest.approx(0.75 * -0.27, abs=1e-4)
     assert event.box == (0, 100, 90, 90)
+
+
+def test_a_face_that_cannot_be_read_is_a_sighting_without_an_expression_and_not_in_the_means() -> None:
+    unreadable = FaceObservation((500.0, 50.0, 20.0, 20.0), 0.95, None, {}, bytes([9]) * DESCRIPTOR_BYTES, "small")
+    frames = [FrameObservation(FrameStamp(n, n / 2), [FACE, unreadable]) for n in range(2)]
+    frames.append(FrameObservation(FrameStamp(2, 1.0), [unreadable]))
+    folded = fold("l", LectureState(), [Outcome(frames)], [3])
+    read, *_ = (event for event in folded.emotions if event.readable)
+    unread = [event for event in folded.emotions if not event.readable]
+    assert [(event.frame, event.reason, event.models) for event in unread] == [(n, "small", {}) for n in range(3)]
+    for event in unread:
+        assert (event.emotion, event.scores, event.smoothed, event.valence, event.arousal) == (None,) * 5
+    assert b'"readable":false,"reason":"small"' in encode(unread[0])
+    assert b'"readable":true' in encode(read)
+    assert b"reason" not in encode(read)
+    assert [(event.faces, event.unreadable) for event in folded.class_] == [(2, 1), (2, 1), (1, 1)]
+    assert folded.class_[0].scores == read.scores
+    assert (folded.class_[2].scores, folded.class_[2].valence) == (None, None)
+    assert folded.state.spans[unread[0].participant].frames == 3, "it counts as seen"
+
+
+def test_after_a_face_could_not_be_read_the_average_goes_on_from_the_last_that_could() -> None:
+    unreadable = structs.replace(FACE, scores=None, models={}, unreadable="turned")
+    calm = structs.replace(FACE, scores=(0.0, 0.0, 0.0, 0.0, 0.6, 0.0, 0.4))
+    faces = [FACE, *[unreadable] * 40, calm]
+    frames = [FrameObservation(FrameStamp(n, n / 2), [face]) for n, face in enumerate(faces)]
+    state = LectureState()
+    for frame in frames:  # the state goes through JSON, as between chunks
+        folded = fold("l", msgspec.json.decode(msgspec.json.encode(state), type=LectureState), [Outcome([frame])], [1])
+        state = folded.state
+    (event,) = folded.emotions
+    assert event.smoothed == event.scores, "nothing is left of the first one after 20 s"
 
 
 def test_several_recordings_of_one_lecture_are_one_class_and_each_has_its_participant() -> None:
@@ -65,3 +100,10 @@ def test_the_ledger_counts_every_frame_once(kinds: list[str], chunks: int) -> No
     folded = fold("l", LectureState(), folded_outcomes, [len(part) for part in parts])
     assert folded.published + folded.failed.total() == len(kinds)
     assert np.all([kinds[event.frame] == "whole" for event in folded.class_])
+
+
+def test_an_outcome_with_the_descriptors_of_an_older_version_does_not_fit() -> None:
+    old = msgspec.structs.replace(FACE, appearance=bytes(256))
+    stored = msgspec.json.encode(Outcome([FrameObservation(FrameStamp(0, 0.0), [old])]))
+    with pytest.raises(msgspec.ValidationError, match="length"):
+        msgspec.json.decode(stored, type=Outcome)

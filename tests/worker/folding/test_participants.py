@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.contract.messages import FrameStamp
+from worker.folding.appearance_distance import COLOURS
 from worker.folding.participants import (
     MAX_DESCRIPTORS,
     MAX_GAP_S,
@@ -19,8 +20,7 @@ from worker.folding.participants import (
     TrackerState,
     advance,
 )
-from worker.outcome import FaceObservation, FrameObservation, ScoreVector
-from worker.perception.appearance import GRID
+from worker.outcome import DESCRIPTOR_BYTES, FaceObservation, FrameObservation, ScoreVector
 
 CALM: ScoreVector = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
@@ -30,8 +30,8 @@ TILES = [(300 * column + 50, 200 * row + 50) for row in range(3) for column in r
 @cache
 def descriptor(person: int, sighting: int = 0, change: float = 2.0) -> bytes:
     """The appearance descriptor of a person, a little different at every sighting."""
-    values = np.random.default_rng(person).normal(0, 25, 4 * GRID * GRID)
-    values += np.random.default_rng([person, sighting]).normal(0, change, 4 * GRID * GRID)
+    values = np.random.default_rng(person).normal(0, 25, DESCRIPTOR_BYTES)
+    values += np.random.default_rng([person, sighting]).normal(0, change, DESCRIPTOR_BYTES)
     return bytes(np.clip(np.rint(values), -127, 127).astype(np.int8))
 
 
@@ -166,14 +166,76 @@ def test_a_new_person_in_the_tile_of_one_that_left_gets_a_new_id_and_one_that_co
     assert ids(found, placements) == {1: {"p01"}, 2: {"p02"}, 3: {"p03"}}
 
 
+def other_colours(appearance: bytes, seed: int = 0) -> bytes:
+    """The same face in another light and before another wall: the colours change, the shape stays."""
+    colours = np.random.default_rng([99, seed]).normal(0, 30, COLOURS)
+    return bytes(np.clip(np.rint(colours), -127, 127).astype(np.int8)) + appearance[COLOURS:]
+
+
 def test_a_person_that_walks_before_a_changing_wall_keeps_the_id() -> None:
     there, later = range(20), range(40, 60)  # away for ten seconds, back at another place
-    walk = [frame(n, face(100 + 15 * n, 100, appearance=descriptor(1, n, change=4.0))) for n in [*there, *later]]
+    walk = [frame(n, face(100 + 15 * n, 100, appearance=other_colours(descriptor(1, n), n))) for n in [*there, *later]]
     _, found = watch(walk)
     assert {one.participant for one in found} == {"p01"}
-    still = [frame(n, face(100, 100, appearance=descriptor(1, n, change=0.5))) for n in there]
-    _, found = watch([*still, *(frame(n, face(700, 100, appearance=descriptor(1, n, change=4.0))) for n in later)])
-    assert {one.participant for one in found} > {"p01"}, "less tolerance if the appearance never varied"
+
+
+@pytest.mark.parametrize("fps", [0.2, 0.5, 1, 2, 5, 10])
+def test_a_tile_in_another_light_keeps_the_id_while_others_come_and_go(fps: float) -> None:
+    def at(n: int) -> FrameObservation:
+        people = {tile: tile for tile in range(6 if 10 <= n < 20 else 5)}
+        appearances = {who: descriptor(who, n) for who in people}
+        if 14 <= n < 18 or n >= 24:
+            appearances[2] = other_colours(appearances[2], n // 10)
+        return frame(n, *(face(*TILES[tile], appearance=appearances[tile]) for tile in people), fps=fps)
+
+    _, found = watch([at(n) for n in range(30)])
+    assert {one.participant for one in found if one.sighting.face.box[:2] == TILES[2]} == {"p03"}
+    assert {one.participant for one in found} == {f"p{n:02d}" for n in range(1, 7)}
+
+
+def test_after_a_cut_to_others_in_the_same_places_nobody_has_an_old_id() -> None:
+    def shape_between(one: int, other: int) -> bytes:  # too unlike for a face elsewhere, not for one at its place
+        a, b = (np.frombuffer(descriptor(who), np.int8).astype(float) for who in (one, other))
+        return bytes(np.rint(0.6 * a + 0.4 * b).astype(np.int8))
+
+    before = [gallery(n, {0: 1, 1: 2, 2: 3}) for n in range(10)]
+    after = [
+        frame(n, *(face(*TILES[tile], appearance=shape_between(tile + 1, tile + 11)) for tile in range(3)))
+        for n in range(10, 20)
+    ]
+    _, found = watch(before + after)
+    old, new = ({one.participant for one in found if (one.sighting.frame >= 10) == late} for late in (False, True))
+    assert (len(old), len(new)) == (3, 3)
+    assert not old & new
+
+
+def test_a_gallery_that_comes_back_after_another_view_has_its_places_again() -> None:
+    speaker = [frame(n, face(400, 200, 300, appearance=descriptor(1, n))) for n in range(10, 20)]
+    galleries = [gallery(n, {0: 1, 1: 2, 2: 3, 3: 4}) for n in range(10)]
+    changed = [
+        frame(
+            n,
+            *(face(*TILES[tile], appearance=descriptor(tile + 1, n)) for tile in range(3)),
+            face(*TILES[3], appearance=descriptor(4, n, change=12.0)),
+        )
+        for n in range(20, 30)
+    ]
+    _, found = watch(galleries + speaker + changed)
+    assert {one.participant for one in found} == {"p01", "p02", "p03", "p04"}
+    assert {one.participant for one in found if one.sighting.face.box[:2] == TILES[3]} == {"p04"}
+
+
+def test_the_tracks_of_an_older_version_are_found_again_by_their_places() -> None:
+    state, _ = watch([gallery(n, {0: 1, 1: 2, 2: 3}) for n in range(5)])
+    stored = msgspec.json.decode(msgspec.json.encode(state))
+    del stored["t"], stored["cut"]
+    for track in stored["tracks"]:
+        del track["views"], track["unpublished"]
+        track |= {"looks": ["A" * 344], "waiting": [], "restless": 0.5}
+    old = msgspec.json.decode(msgspec.json.encode(stored), type=TrackerState)
+    placements = {n: {0: 1, 1: 2, 2: 3} if n < 10 else {0: 2, 1: 3, 2: 1} for n in range(5, 15)}
+    _, found = watch([gallery(n, people) for n, people in placements.items()], old)
+    assert ids(found, placements) == {1: {"p01"}, 2: {"p02"}, 3: {"p03"}}
 
 
 def test_speakers_shown_in_turn_in_the_same_place_have_their_own_ids() -> None:
@@ -185,7 +247,7 @@ def test_speakers_shown_in_turn_in_the_same_place_have_their_own_ids() -> None:
 
 
 def test_a_new_person_that_resembles_one_that_left_gets_a_new_id() -> None:
-    there, new = descriptor(1), descriptor(1, 1, change=7.0)
+    there, new = descriptor(1), descriptor(1, 1, change=11.0)
     frames = [frame(n, face(100, 100, appearance=there)) for n in range(10)]
     frames += [frame(n, face(700, 500, appearance=new)) for n in range(20, 30)]
     _, found = watch(frames)
@@ -198,7 +260,7 @@ def test_the_state_stays_bounded_when_faces_never_stay() -> None:
     ]
     state, found = watch(uncertain)
     assert found == []
-    assert len(state.tracks) <= 2 * MAX_GAP_S + 1
+    assert len(state.tracks) <= 2 * MAX_GAP_S + 2
     crowd = [
         frame(n, *(face(i * 150, 0, appearance=descriptor(9 * (n // MIN_SIGHTINGS) + i)) for i in range(9)))
         for n in range(60 * MIN_SIGHTINGS)
@@ -211,7 +273,7 @@ def test_the_state_stays_bounded_when_faces_never_stay() -> None:
 def test_a_participant_takes_little_room_in_the_state_of_a_long_lecture() -> None:
     state, _ = watch([frame(n, face(100, 100, appearance=descriptor(1, n, change=5.0))) for n in range(200)])
     assert len(state.tracks[0].descriptors) == MAX_DESCRIPTORS
-    assert len(msgspec.json.encode(state)) < 2000
+    assert len(msgspec.json.encode(state)) < 2500
 
 
 def test_the_state_is_unchanged_after_its_way_through_redis() -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.folding.smoothing import smoothed_scores
+from worker.folding import smoothing
 from worker.outcome import FaceObservation, ScoreVector
 
 CALM: ScoreVector = (0.05, 0.0, 0.0, 0.05, 0.0, 0.0, 0.9)
@@ -13,6 +13,12 @@ NEARLY_CALM: ScoreVector = (0.1, 0.0, 0.0, 0.05, 0.0, 0.0, 0.85)
 
 def face(scores: ScoreVector, width: float = 90.0, detection: float = 0.95) -> FaceObservation:
     return FaceObservation((0.0, 0.0, width, width), detection, scores, {}, b"")
+
+
+def smoothed_scores(before: ScoreVector | None, face: FaceObservation, gap_s: float) -> ScoreVector:
+    after = smoothing.smoothed_scores(before, face, gap_s)
+    assert after is not None
+    return after
 
 
 def test_a_clear_change_is_followed_at_once_a_small_one_is_averaged_and_old_scores_do_not_persist() -> None:
@@ -25,6 +31,13 @@ def test_a_small_or_uncertain_face_changes_the_scores_little() -> None:
     near, far = smoothed_scores(CALM, face(HAPPY), 0.5), smoothed_scores(CALM, face(HAPPY, width=9.0), 0.5)
     uncertain = smoothed_scores(CALM, face(HAPPY, detection=0.3), 0.5)
     assert far[3] < uncertain[3] < near[3]
+
+
+def test_a_face_that_cannot_be_read_changes_nothing_and_the_first_that_can_begins_the_average() -> None:
+    unreadable = FaceObservation((0.0, 0.0, 20.0, 20.0), 0.95, None, {}, b"", "small")
+    assert smoothed_scores(CALM, unreadable, 100.0) == CALM
+    assert smoothing.smoothed_scores(None, unreadable, 1.0) is None
+    assert smoothed_scores(None, face(HAPPY), 1.0) == HAPPY
 
 
 weights = st.lists(st.floats(0.001, 1), min_size=7, max_size=7)

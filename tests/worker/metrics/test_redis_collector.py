@@ -51,7 +51,7 @@ def lecture(client: redis.Redis, name: str) -> LectureKeys:
 
 def publish(client: redis.Redis, keys: LectureKeys, frame: int, faces: int, scores: dict[str, float] | None) -> None:
     valence, arousal = (0.4, 0.2) if scores else (None, None)
-    event = ClassEvent(keys.lecture, frame, frame / 2, faces, scores, valence, arousal, "v")
+    event = ClassEvent(keys.lecture, frame, frame / 2, faces, scores, valence, arousal, "v", 0 if scores else faces)
     client.xadd(keys.class_, {"event": encode(event)})
 
 
@@ -92,7 +92,7 @@ def test_a_running_lecture_shows_the_present_class(client: redis.Redis, redis_ur
     publish(client, keys, 0, 2, SAD)  # more than ten seconds before the newest
     for frame in (98, 99):
         publish(client, keys, frame, 2, HALF_HAPPY)
-    publish(client, keys, 100, 0, None)
+    publish(client, keys, 100, 3, None)
     spans = {"p01": (0.0, 50.0), "p02": (0.0, 49.5), "p03": (0.0, 20.0), "p04": (5.0, 6.0)}
     client.hset(keys.participants, mapping={p: encode(ParticipantSpan(*span, 9)) for p, span in spans.items()})
     found = scraped(redis_url)
@@ -101,7 +101,8 @@ def test_a_running_lecture_shows_the_present_class(client: redis.Redis, redis_ur
         "valence": pytest.approx(0.4),
         "arousal": pytest.approx(0.2),
     }
-    assert found.value("lecture_faces", lecture="l") == 0
+    assert found.value("lecture_faces", lecture="l") == 3
+    assert found.value("lecture_faces_unreadable", lecture="l") == 3
     assert found.value("lecture_participants", lecture="l") == 4
     assert found.value("lecture_coverage", lecture="l") == 0.5
     assert found.value("lecture_frames_published_total", lecture="l") == 90

@@ -100,7 +100,7 @@ squares = st.tuples(st.floats(-50, 1900), st.floats(-50, 1000), st.floats(8, 400
 
 @given(st.lists(squares, max_size=30))
 def test_every_face_is_followed_in_a_window_in_which_it_is_large_enough_and_has_a_margin(boxes: list[Box]) -> None:
-    around = windows_around([Detection(box, 0.9) for box in boxes])
+    around = windows_around([Detection(box, 0.9, ()) for box in boxes])
     assert len(around) <= len(boxes)
     for x, y, w, h in boxes:
         room = FOLLOW_MARGIN * w - 1  # windows are whole pixels

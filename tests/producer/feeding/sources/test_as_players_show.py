@@ -11,7 +11,7 @@ from producer.feeding.sources.frame import SampledFrame
 from producer.feeding.sources.opening import open_source, open_sources
 from producer.feeding.sources.recording import Recording
 from producer.feeding.sources.request import SourceRequest
-from tests.producer.feeding.films import copied, damage_bits, film, number_of, pixels, resized, with_matrix
+from tests.producer.feeding.films import copied, damage_bits, elsewhere, film, number_of, pixels, resized, with_matrix
 from tests.producer.feeding.sources.test_recording import NEVER, feed_of, numbers
 
 AT_TWO_PER_SECOND = [0, 12, 25, 37, 50, 62, 75, 87]
@@ -26,7 +26,7 @@ AT_TWO_PER_SECOND = [0, 12, 25, 37, 50, 62, 75, 87]
 )
 def test_every_picture_is_sent_in_its_own_size(tmp_path: Path, name: str, codec: str) -> None:
     sizes = [(160, 90), (640, 360), (240, 360), (2560, 1440)]
-    opened, frames = feed_of(resized(tmp_path / name, codec, sizes, pictures=13, fps=26))
+    opened, frames = feed_of(elsewhere(resized, tmp_path / name, codec, sizes, pictures=13, fps=26))
     assert (opened.width, opened.height, opened.shortfall) == (160, 90, None)
     sent = [pixels(frame.jpeg).shape[1::-1] for frame in frames]
     assert sent == [(160, 90), (640, 360), (240, 360), (1920, 1080)]

@@ -16,7 +16,7 @@ import pytest
 
 from producer.feeding.decoding import decoder
 from producer.feeding.decoding.wire import FileTarget, Order
-from producer.feeding.sources import decoder_process, opening, recording
+from producer.feeding.sources import decoder_process, opening
 from producer.feeding.sources.address import SourceError
 from producer.feeding.sources.frame import SampledFrame
 from producer.feeding.sources.live import LiveSource
@@ -297,33 +297,6 @@ def test_a_file_damaged_in_the_middle_continues_after_damaged_frames(tmp_path: P
 def long_film(tmp_path: Path) -> Path:
     """The pipe holds only one of its large pictures, so the decoder waits for its reader."""
     return film(tmp_path / "long.mp4", "mpeg4", pictures=20, fps=2, size=(640, 480), noise=200)
-
-
-def test_a_decoder_that_dies_ends_the_frames_with_a_shortfall(long_film: Path) -> None:
-    with open_source(str(long_film), 2) as opened:
-        frames = opened.frames(NEVER)
-        first = [next(frames), next(frames)]
-        os.kill(opened.decoder_pid, signal.SIGKILL)
-        rest = list(frames)
-    assert [frame.frame for frame in first] == [0, 1]
-    assert len(rest) < 18
-    assert opened.shortfall is not None
-    assert opened.shortfall.startswith("the decoder crashed at 0:0")
-    assert "(SIGKILL)" in opened.shortfall
-
-
-def test_a_decoder_that_hangs_ends_the_frames_with_a_shortfall(
-    long_film: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stuck = (
-        "from producer.feeding.decoding import decoder; "
-        "decoder.JpegEncoder.jpeg = lambda *_: __import__('time').sleep(600); "
-    )
-    monkeypatch.setattr(decoder_process, "CHILD", decoder_process.CHILD.replace("from", stuck + "from", 1))
-    monkeypatch.setattr(recording, "SILENCE_S", 0.2)
-    with open_source(str(long_film), 2) as opened:
-        assert list(opened.frames(NEVER)) == []
-    assert opened.shortfall == "the decoder hangs at 0:00:00; the file is damaged"
 
 
 def test_stop_ends_the_frames_without_a_shortfall(long_film: Path) -> None:

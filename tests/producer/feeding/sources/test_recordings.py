@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from producer.feeding.sources import lasting_decoder
 from producer.feeding.sources.address import SourceError
 from producer.feeding.sources.frame import SampledFrame
 from producer.feeding.sources.opening import open_source, open_sources
@@ -61,7 +62,10 @@ def test_a_truncated_recording_is_named_and_the_others_continue(tmp_path: Path) 
     assert shortfall.startswith("alice=cut.mkv: the file ends at 0:00:0")
 
 
-def test_a_decoder_that_dies_does_not_affect_the_others(tmp_path: Path) -> None:
+def test_a_decoder_that_is_killed_again_and_again_does_not_affect_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lasting_decoder, "MAX_FAILURES", 0)
     # The pipe holds only one of these large pictures, so each decoder waits for its reader.
     large = film(tmp_path / "large.mp4", "mpeg4", pictures=20, fps=2, size=(640, 480), noise=200)
     with open_source(str(large), 2) as alice, open_source(str(large), 2) as bob:
@@ -77,7 +81,7 @@ def test_a_decoder_that_dies_does_not_affect_the_others(tmp_path: Path) -> None:
     assert [picture.participant for picture in rest[-1]] == ["alice"]
     assert rest[-1][0].frame == 19
     assert shortfall is not None
-    assert shortfall.startswith("bob=large.mp4: the decoder crashed at 0:00:0")
+    assert shortfall.startswith("bob=large.mp4: the decoder was killed 1 times at 0:00:0")
 
 
 def test_stop_completes_the_frame(tmp_path: Path) -> None:

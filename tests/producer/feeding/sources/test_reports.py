@@ -18,7 +18,7 @@ from producer.feeding.decoding.pacing import paced
 from producer.feeding.sources.frame import SampledFrame
 from producer.feeding.sources.opening import open_source
 from tests.gallery import portraits
-from tests.producer.feeding.films import film, number_of, numbered, pixels
+from tests.producer.feeding.films import elsewhere, film, number_of, numbered, pixels
 from tests.producer.feeding.sources.test_recording import NEVER, feed_of
 from tests.streams import served_folder
 
@@ -91,7 +91,7 @@ def test_a_slide_that_is_held_for_long_keeps_its_time_over_http(tmp_path: Path) 
 
 
 def raw(path: Path, codec: str, fps: int, seconds: int = 4) -> Path:
-    return film(path, codec, fps=fps, pictures=fps * seconds, codec_options={}, pixel_format=PIXELS[codec])
+    return elsewhere(film, path, codec, fps=fps, pictures=fps * seconds, codec_options={}, pixel_format=PIXELS[codec])
 
 
 PIXELS = {"mjpeg": "yuvj420p", "libsvtav1": "yuv420p"}
