@@ -110,12 +110,12 @@ def _group(
     names = [persons[i] for i in rows]
     known = all(name is not None for name in names)
     units = np.unique(names, return_inverse=True)[1] if known else np.arange(len(rows))
-    random = np.random.default_rng(SEED)
+    generator = np.random.default_rng(SEED)
     members = [np.flatnonzero(units == unit) for unit in range(units.max() + 1)]
     right = scores.argmax(axis=1) == labels
     resampled = []
     for _ in range(RESAMPLES):
-        drawn = np.concatenate([members[unit] for unit in random.integers(len(members), size=len(members))])
+        drawn = np.concatenate([members[unit] for unit in generator.integers(len(members), size=len(members))])
         resampled.append((right[drawn].mean(), expected_calibration_error(scores[drawn], labels[drawn])))
     low, high = np.quantile(resampled, (0.025, 0.975), axis=0)
     return Group(
@@ -127,16 +127,16 @@ def _group(
         accuracy_interval=(float(low[0]), float(high[0])),
         ece=expected_calibration_error(scores, labels),
         ece_interval=(float(low[1]), float(high[1])),
-        ece_by_chance=_ece_by_chance(scores, random),
+        ece_by_chance=_ece_by_chance(scores, generator),
     )
 
 
-def _ece_by_chance(scores: Probabilities, random: np.random.Generator, draws: int = 100) -> float:
+def _ece_by_chance(scores: Probabilities, generator: np.random.Generator, draws: int = 100) -> float:
     """The mean ECE if labels were drawn from the scores themselves."""
     limits = scores.cumsum(axis=1)
     errors = []
     for _ in range(draws):
-        drawn = (random.random((len(scores), 1)) > limits).sum(axis=1)
+        drawn = (generator.random((len(scores), 1)) > limits).sum(axis=1)
         errors.append(expected_calibration_error(scores, np.minimum(drawn, len(EMOTIONS) - 1)))
     return float(np.mean(errors))
 
