@@ -83,7 +83,7 @@ def margins(timeline: Timeline) -> str:
         return f"A band of uncertainty needs at least {MIN_FOR_MARGIN} {few}"
     return (
         "The band is the 95% interval of the mean (Student's t), from the spread between the participants whose face "
-        f"can be read. Fewer than {MIN_FOR_MARGIN} participants have no band. The errors of the models are not part of it."
+        f"can be read. Fewer than {MIN_FOR_MARGIN} have no band. The errors of the models are not part of it."
     )
 
 
