@@ -54,7 +54,7 @@ def run(
     ensemble: Annotated[
         EnsembleMode | None,
         typer.Option(
-            help="full: ask all models about every face. adaptive: only the first one where it is sure.",
+            help="full: ask all models about every face. adaptive: ask others only if the first is not certain.",
             show_default="what the manifest says",
         ),
     ] = None,

@@ -107,9 +107,8 @@ def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
         first, noted = _first_models(pipe, keys, outcomes)
         others = _read_by_other_models(outcomes, first)
         if folded.ending is not None:
-            ledger = _final_ledger(
-                ledger_from_hashes(_hash(pipe, keys.info), {}), folded, others.total()
-            )  # it was the last chunk
+            before = ledger_from_hashes(_hash(pipe, keys.info), {})
+            ledger = _final_ledger(before, folded, others.total())  # it was the last chunk
             now = _now(pipe)
 
         pipe.multi()

@@ -1,4 +1,4 @@
-"""A lecture in Redis while it is fed: its lease, its chunks, and the producer's part of its ledger."""
+"""A lecture in Redis while it is fed: its token and heartbeat, its chunks, and the producer's part of its ledger."""
 
 import math
 import time
@@ -38,7 +38,7 @@ class LectureGone(Exception):
 
 
 class FramesLost(Exception):
-    """Redis has lost what this feed wrote, because it crashed; `FedLecture.recover` continues from what it has."""
+    """Redis crashed and has lost writes of this feed. `FedLecture.recover` continues from what Redis has."""
 
 
 class Fed(Struct, frozen=True):
@@ -79,11 +79,11 @@ def pauses() -> Iterator[float]:
 class FedLecture:
     """One lecture in Redis, held by one feed from `start` or `resume` to `release`.
 
-    The lease is a token in the lecture's hash, which every transaction checks. If the answer to a transaction was lost,
-    the hash shows whether Redis carried it out. So every write may be repeated, and the ledger still balances. The
-    token also stops a feed that was suspended while another feed took over its lecture.
-    If Redis crashed and has lost the latest writes, the counts in the hash show it: every method that reads or changes
-    them raises FramesLost until `recover` was called.
+    The feed has a token in the lecture's hash, and every transaction checks it. If the answer to a transaction was
+    lost, the hash shows whether Redis carried it out. So every write may be repeated, and the ledger still balances.
+    The token also stops a feed that was suspended while another feed took over its lecture.
+    If Redis crashed and has lost the latest writes, the counts in the hash show it. Every method that reads or changes
+    them then raises FramesLost until `recover` is called.
     Errors of Redis come through as redis.RedisError, after the client's own retries.
     """
 
@@ -142,7 +142,7 @@ class FedLecture:
         self.fed = fed
 
     def recover(self, live: bool) -> int:
-        """After FramesLost: read up to where Redis has the lecture, and continue from there. Returns the lost frames.
+        """After FramesLost: continue from what Redis has of the lecture. Returns the number of lost frames.
 
         They must be fed again. If the source is `live`, they count as dropped instead. Raises LectureGone.
         """
@@ -259,7 +259,7 @@ class FedLecture:
         return True
 
     def _take_back(self, pipe: Pipeline, before: Fed, live: bool) -> None:
-        """Hold what Redis has of the lecture, `before` the loss being what was fed."""
+        """Continue from what Redis has of the lecture. `before` is what was fed before the loss."""
         fields = cast(dict[bytes, bytes], pipe.hgetall(self.keys.info))
         self._must_exist(len(fields))
         if fields.get(b"feed") != self._replaced_token:

@@ -112,7 +112,7 @@ class Feed:
                 self.go_back()
 
     def go_back(self) -> None:
-        """After FramesLost: make the progress that of what Redis still has. Raises LectureGone."""
+        """After FramesLost: set the progress to what Redis still has. Raises LectureGone."""
         lost = self._lecture.recover(self._live)
         if self._live:
             FRAMES_DROPPED.labels("redis_lost").inc(lost)

@@ -6,8 +6,8 @@ CAUTION = (
     "word.",
     "The models that come with LecturePulse are wrong about one time in three on everyday pictures. They are wrong "
     "more often about fear and disgust, and where faces are small, dark, turned away or covered. Faces that are too "
-    "small, too dark, too blurred or turned too far away are not read at all. Nobody has measured for which people "
-    "they work worse. So one face at one moment means little. Many faces over minutes mean a little more.",
+    "small, too dark, too blurred or turned too far away are not read at all. It is hardly known for which people they "
+    "work worse. So one face at one moment means little. Many faces over minutes mean a little more.",
     "A change in the charts does not show its cause. The cause may be what was said, a joke in the chat, somebody at "
     "the door, or the light. Go to the moment in the recording, watch it, and ask.",
     "Do not grade, rank, punish, select or watch anybody by these results. In the European Union it is prohibited to "

@@ -46,8 +46,8 @@ def teach(
 ) -> None:
     """Write soft targets for `fit --targets`: what a network predicts for the pictures of a prepared set.
 
-    Each is the mean over two crops of the picture and their mirror images. FILE replaces part of the label of every
-    picture in it, so leave out a set whose own labels are wanted.
+    Each is the mean over two crops of the picture and their mirror images. In a fit, they replace a part of each label.
+    So leave out sets that are to be learned from their own labels.
     """
     with errors_in_one_line("training teach"):
         means = None if mean is None else _numbers(mean)

@@ -1,4 +1,4 @@
-"""Soft targets by picture: what a network of any kind says of labelled pictures, for `training fit --targets`.
+"""Soft targets: what a network of any kind predicts for labelled pictures, for `training fit --targets`.
 
 The mean over a few views of a picture is a better target than the prediction for the picture itself, and a network that
 learns it learns the same for all views (Beyer et al., Knowledge Distillation: A Good Teacher is Patient and Consistent,
@@ -76,7 +76,7 @@ def load_teacher(
 ) -> Teacher:
     """The network of a run, or of a file that Keras can load.
 
-    What is not given follows from the run, or from the input of the network (three channels are RGB). Raises RunError
+    Values that are None follow from the run, or from the input of the network (three channels are RGB). Raises RunError
     if there is no such network, or if it cannot take such pictures or has other outputs.
     """
     known = TeacherInput(0, "rgb")

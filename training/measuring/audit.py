@@ -42,7 +42,7 @@ class Group:
     """`n` pictures of `persons` known persons for which `kind` is `value`, and the metrics of the ensemble on them.
 
     `ece_by_chance` is the mean expected calibration error that the same scores would have on as many pictures if they
-    were perfectly calibrated: no measurement on n pictures can show less.
+    were perfectly calibrated. An error near it is no sign of bad calibration.
     """
 
     kind: str

@@ -266,9 +266,8 @@ def _adaptive(manifest: Manifest, models: Path, pooled: _Pooled, faces: Sequence
     if max(_lost(manifest, adaptive, pooled)) > MAX_LOSS:
         adaptive = msgspec.structs.replace(adaptive, second=None)
     answered = np.arange(len(pooled.labels))
-    for _ in range(
-        ROUNDS
-    ):  # the threshold depends on the temperature, which depends on the pictures above the threshold
+    # The threshold depends on the temperature, and the temperature on the pictures above the threshold.
+    for _ in range(ROUNDS):
         temperature = _temperature(manifest, pooled, [FIRST], answered)
         adaptive = msgspec.structs.replace(adaptive, temperature=temperature, threshold=1.0)
         alone, _ = first_model_scores(pooled.by_model[FIRST], manifest, adaptive, sides)

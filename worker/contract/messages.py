@@ -173,8 +173,9 @@ class Ledger(Struct, frozen=True):
 class EmotionEvent(Struct, frozen=True, tag_field="type", tag="emotion"):
     """One participant in one frame.
 
-    If the face cannot be read, `readable` is false, `reason` is one of UNREADABLE, `models` is empty, and all that is
-    read from a face is None. Events of lectures before this field have readable faces only.
+    `models` has the most likely emotion according to each model that was asked about the face. If the face cannot be
+    read, `readable` is false, `reason` is one of UNREADABLE, `models` is empty, and emotion, scores, smoothed, valence
+    and arousal are None. Events of lectures from before this field are all readable.
     """
 
     lecture: str

@@ -1,7 +1,7 @@
 """The distance of two appearance descriptors, and their average.
 
 A descriptor (`perception.appearance` makes it) has COLOURS values of colours around the face, and then values of the
-face's shape. Light and background change the colours; the shape stays. docs/tracking.md has the measurements.
+face's shape. Light and background change the colours, but hardly the shape. docs/tracking.md has the measurements.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ COLOURS = 120
 COLOUR_UNIT = 6.6
 SHAPE_UNIT = 11.4
 
-# Colours count up to MAX_COLOUR_DISTANCE, so that a face in another light or before another wall is not a stranger yet.
-# The shape counts SHAPE_WEIGHT times.
+# Colours count up to MAX_COLOUR_DISTANCE, so that a participant in another light or in front of another wall can still
+# be matched. The shape counts SHAPE_WEIGHT times.
 MAX_COLOUR_DISTANCE = 2.0
 SHAPE_WEIGHT = 2.0
 

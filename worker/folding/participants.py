@@ -35,7 +35,7 @@ RECENT_S = 20.0  # time constant of "long before"
 
 # A track with a face within MAX_DISTANCE_STILL is still shown. The picture was cut if fewer than STABLE_SHARE of those
 # that were shown together are still shown, and fewer than STABLE_SHARE of these are within SAME_PLACE (face widths) of
-# their places. Then places say nothing.
+# their places. Then places do not count.
 MAX_DISTANCE_STILL = 1.8
 STABLE_SHARE = 0.5
 SAME_PLACE = 0.5
@@ -56,14 +56,14 @@ NEW_DESCRIPTOR = 0.9
 DESCRIPTOR_SHARE = 0.2
 
 # A face with at least this detection score gets an id at once. A face with a lower score, or one that may be a missing
-# participant, needs MIN_SIGHTINGS over at least MIN_WAIT_S, with at most MAX_GAP_S of frames without it between them.
-# They wait in the state until it has an id.
+# participant, needs MIN_SIGHTINGS over at least MIN_WAIT_S. Between two of them, the last frame without it is at most
+# MAX_GAP_S after the first. They wait in the state until it has an id.
 CERTAIN_DETECTION = 0.85
 MIN_SIGHTINGS = 3
 MIN_WAIT_S = 1.0
 MAX_GAP_S = 5.0
 
-# A frame that comes later than this after the one before counts as if it came then.
+# If two frames are further apart than this, the rest counts as time without the face.
 MAX_INTERVAL_S = 10.0
 
 MAX_DISTANCE = 10.0  # more than any distance of two descriptors of faces
@@ -87,7 +87,7 @@ class Track(Struct, frozen=True):
     """A face over time. `participant` is its id, empty if it has none yet; its sightings are then `waiting`.
 
     `box` and `t` are those of the last sighting, `smoothed` and `read` (its time) of the last that could be read; a
-    track of an older version has no `read`. `doubtful` means that the first sighting may have been a missing
+    track of an older version has no `read`. `doubtful` means that the first sighting may be one of a missing
     participant.
     """
 
@@ -245,10 +245,11 @@ def _matched(tracks: list[Track], faces: list[FaceObservation], now: float, cut:
 
 
 def _continuity(place: Values, appearance: Values, last: Values) -> tuple[float, float, bool]:
-    """What this frame has in common with an earlier one: the time when its people were last shown together; the share
-    of the tracks seen then that resemble a face of this frame; and whether their places still count.
+    """What this frame has in common with an earlier one.
 
-    A cut to people that were never seen before has no share, and a new layout has other places.
+    Returns the time when its people were last shown together, the share of the tracks seen then that resemble a face of
+    this frame (0 if there are none), and whether places count: not if few of them are shown again, and these at other
+    places.
     """
     alike = appearance < MAX_DISTANCE_STILL
     known = alike.any(axis=0)

@@ -1,10 +1,10 @@
 """Appearance descriptors: the appearance of a face and its surroundings, in 248 bytes.
 
-Descriptors of different participants of a gallery differ, and hardly change with the expression. A descriptor consists
+The descriptors of two participants differ. Those of one hardly change with the expression. A descriptor consists
 of a grid of mean colours over the face and the room beside it, and of the shape of the face: histograms of the
-directions of its edges (Dalal and Triggs, Histograms of oriented gradients, 2005). Colours tell participants apart in
-the same light. The shape does not depend on brightness, contrast, colour of the light, and background. It is too coarse
-to recognise a person among many. docs/tracking.md has the measurements.
+directions of its edges (Dalal and Triggs, Histograms of oriented gradients, 2005). Colours distinguish participants
+in the same light. The shape hardly depends on brightness, contrast, colour of the light and background. It is too
+coarse to recognise a person among many. docs/tracking.md has the measurements.
 """
 
 import cv2

@@ -18,7 +18,7 @@ MANIFEST = "manifest.json"
 VERSION = 1
 
 EnsembleMode = Literal["full", "adaptive"]
-"""full: all models predict every face. adaptive: the cascade of `Adaptive`, which asks the others only if it must."""
+"""full: all models predict every face. adaptive: the cascade of `Adaptive`, which asks others only if it must."""
 
 Form = Literal["float32", "float16", "dynamic", "int8"]
 """The number format inside the file. Input and output are always float32."""
@@ -77,7 +77,7 @@ class Adaptive(Struct, frozen=True, omit_defaults=True):
     predict the same emotion, their average is the answer, else all models are asked. Without `second`, all are asked at
     once. `rest_temperature` calibrates the average of all models, which are asked about difficult faces only; without
     it, the manifest's does. `default` is true if the adaptive ensemble lost so little on every validation set that
-    workers use it without being told to. Serving does not read `figures`: the loss of accuracy and the time saved.
+    it is the default of workers. Serving does not read `figures`: the loss of accuracy and the time saved.
     """
 
     first: str
@@ -90,7 +90,7 @@ class Adaptive(Struct, frozen=True, omit_defaults=True):
 
 
 class SmallFaces(Struct, frozen=True):
-    """How much less certain the scores of small faces are.
+    """The higher temperature of small faces, whose scores are less certain.
 
     A crop with a side of fewer than `side` pixels has (`side` / its own side) ** `exponent` times the temperature.
     """

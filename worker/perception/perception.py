@@ -48,8 +48,8 @@ class Observations:
 
     `frames` has one element per picture that could be decoded, in order; `failed` maps the other frames' numbers to the
     reasons. `faces` is the number of faces, `unreadable` counts those that cannot be read, by reason. `escalated` is
-    the number of faces that the adaptive ensemble passed on to all models. `step_s` has the seconds of each step,
-    `inference_s` the seconds of each model that predicted a face.
+    the number of faces about which the adaptive ensemble asked more than its first model. `step_s` has the seconds of
+    each step, `inference_s` the seconds of each model that predicted a face.
     """
 
     frames: list[FrameObservation]

@@ -99,7 +99,7 @@ class LastingDecoder:
                 raise DecoderFailed(f"was killed {self._failures} times", how, "is there enough memory?")
             stop.wait(min(FIRST_PAUSE_S * 2 ** (self._failures - 1), LONGEST_PAUSE_S))
         else:
-            # If it has not come further than after the last crash, it does not crash because of a picture.
+            # If it did not reach a later key frame than before the last crash, a picture is not the cause.
             further = self._key is not None and (self._crashed is None or self._key > self._crashed)
             if not further or self._failures > MAX_FAILURES:
                 raise DecoderFailed("crashed" if how else "hangs", how, "the file is damaged")

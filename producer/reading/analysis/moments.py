@@ -2,10 +2,9 @@
 
 At every step of the timeline, each participant's mean scores before and after it are compared, for those who were seen
 in both windows. So a participant who comes or goes does not count as a change of expression. Faces that cannot be
-read do not count at all. A moment must be large
-enough to be worth watching, and stand out from the usual changes of the class and the flicker of the models. No moment
-is within the window of another. If a class changes all the time and nothing stands out, the few largest changes are
-given and marked so.
+read do not count at all. A moment must be large enough to be worth watching, and stand out from the usual changes of
+the class and the flicker of the models. No moment is within the window of another. If a class changes all the time and
+nothing stands out, the few largest changes are given and marked so.
 """
 
 from dataclasses import dataclass

@@ -79,10 +79,11 @@ def margins(timeline: Timeline) -> str:
     if not timeline.participants:
         return "There is no band of uncertainty, because single participants are not known."
     if np.isnan(timeline.margins).all():
-        return f"A band of uncertainty needs at least {MIN_FOR_MARGIN} participants who can be read. There were fewer."
+        few = "participants whose face can be read. There were fewer."
+        return f"A band of uncertainty needs at least {MIN_FOR_MARGIN} {few}"
     return (
-        "The band is the 95% interval of the mean (Student's t), from the spread between the participants who can be "
-        f"read. Fewer than {MIN_FOR_MARGIN} participants have no band. The errors of the models are not part of it."
+        "The band is the 95% interval of the mean (Student's t), from the spread between the participants whose face "
+        f"can be read. Fewer than {MIN_FOR_MARGIN} have no band. The errors of the models are not part of it."
     )
 
 
