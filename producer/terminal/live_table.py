@@ -171,18 +171,20 @@ class Screen:
         ranked = sorted(self._participants.items(), key=lambda item: (self._away(item[1]), natural_order(item[0])))
         shown = ranked if len(ranked) <= rows else ranked[: rows - 1]
         labels = [self._label(participant) for participant, _ in shown]
+        said = [" ".join(displayed(history.last)) for _, history in shown]
         longest = min(max(map(len, labels)), MAX_LABEL)
+        widest = max(len("# happiness 100%"), *(len(f"# {each}") for each in said))
         last = 0 if width < NARROW else len("away 0:00:00") + 2
-        blocks = max(min(width - longest - len("# happiness 100%") - 4 - last, MAX_BLOCKS), MIN_BLOCKS)
+        blocks = max(min(width - longest - widest - 4 - last, MAX_BLOCKS), MIN_BLOCKS)
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(no_wrap=True, max_width=MAX_LABEL, overflow="ellipsis")
         for _ in range(3 if last else 2):
             table.add_column(no_wrap=True)
-        for label, (_, history) in zip(labels, shown, strict=True):
+        for label, words, (_, history) in zip(labels, said, shown, strict=True):
             away = self._away(history)
             emotion = history.last.emotion
             swatch = Text("  ") if away or emotion is None else self._swatch(emotion)
-            cells = [Text(label), self._blocks(history, blocks), swatch.append(" ".join(displayed(history.last)))]
+            cells = [Text(label), self._blocks(history, blocks), swatch.append(words)]
             table.add_row(*cells, *([Text(f"away {clock(away)}" if away else "", "dim")] if last else []))
         more = len(ranked) - len(shown)
         return [table, *([Text(f"and {more} more", "dim")] if more else [])]

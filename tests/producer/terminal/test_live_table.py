@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from io import StringIO
+from typing import get_args
 
 import pytest
 import redis
@@ -15,11 +16,11 @@ from rich.console import Console
 from producer.reading.analysis.names import Names, Roster
 from producer.reading.lectures import read_lecture
 from producer.terminal import live_table
-from producer.terminal.live_table import NOT_READ, NOT_SEEN, LiveTable, Screen
+from producer.terminal.live_table import NARROW, NOT_READ, NOT_SEEN, LiveTable, Screen
 from tests.processes import eventually
 from tests.producer.reading.scripted import unreadable
 from tests.producer.reading.writing import begin, class_, commit, emotion, end, frame_events
-from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Ledger
+from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Ledger, Unreadable
 
 
 def drawn(screen: Screen, width: int = 100, height: int = 40) -> list[str]:
@@ -85,6 +86,19 @@ def test_a_face_that_cannot_be_read_has_dashes_and_its_reason() -> None:
     (line,) = [line for line in lines if line.startswith("p01")]
     assert line.split() == ["p01", f"{NOT_READ}{NOT_READ}", "not", "readable", "dark"]
     assert lines[-1].endswith(f"{NOT_READ} not readable")
+
+
+@pytest.mark.parametrize("width", [40, 64, 80, 200])
+@pytest.mark.parametrize("reason", get_args(Unreadable))
+def test_the_reason_leaves_room_for_the_participant_and_the_time_away(reason: str, width: int) -> None:
+    screen = shown([["p01", "p02"]] + [["p02"]] * 59)
+    screen.add(unreadable("l", "p01", 0, 0.0, reason))
+    screen.add(unreadable("l", "p02", 60, 30.0, reason))
+    present, away = (line for line in drawn(screen, width) if line.startswith("p0"))
+    assert present.startswith("p02 ")
+    assert present.endswith(f" not readable {reason}")
+    assert away.startswith("p01 ")
+    assert away.endswith(f" not readable {reason}" if width < NARROW else "  away 0:00:30")
 
 
 def test_without_colours_letters_show_what_was_displayed() -> None:
