@@ -18,6 +18,7 @@ from tests.deploy.queries import board, filled_in, promql, streams
 from tests.gallery import render_gallery
 from tests.processes import eventually, workers
 from tests.streams import free_port
+from worker.perception.manifest import MODELS, load_manifest
 
 LECTURE = "monday-9"
 
@@ -96,6 +97,7 @@ def test_redis_has_what_the_participant_dashboard_reads(running_lecture: Prometh
         eventually(lambda: client.execute_command(*choice))
         people = sorted(name.decode() for name in client.execute_command(*choice))
         assert people[0] == "p01"
+        networks = {model.name for model in load_manifest(MODELS).models}
         queries = list(streams(LECTURE, people[0]))
         assert len(queries) >= 7
         for panel, query in queries:
@@ -108,8 +110,14 @@ def test_redis_has_what_the_participant_dashboard_reads(running_lecture: Prometh
             assert events
             apart = next(each for each in panel["transformations"] if each["id"] == "extractFields")["options"]
             for path in (each["path"] for each in apart["jsonPaths"]):
-                # An event has either an expression, or the reason why there is none.
-                expected = [event for event in events if event["readable"] == (path != "reason")]
+                # An event has an expression or the reason why there is none; `models` has those that were asked.
+                model = path.removeprefix("models.")
+                expected = [
+                    event
+                    for event in events
+                    if event["readable"] == (path != "reason") and (model == path or model in event["models"])
+                ]
+                assert model == path or model in networks
                 assert all(_at(event, path) is not None for event in expected), f"{panel['title']}: no {path}"
 
 
