@@ -6,7 +6,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from producer.feeding.decoding.timing import CLOCK_BACK_S, CLOCK_FORWARD_S
+from producer.feeding.decoding.timing import CLOCK_BACK_S, CLOCK_FORWARD_S, seconds
 
 # A recording was cut off if it ends earlier than its header declares, by more than TOLERANCE_S and by more than
 # TOLERANCE_SHARE of its duration. Rounded headers and longer sound tracks differ by less.
@@ -123,8 +123,8 @@ class StoredExtent:
         stream, stamp = packet.stream, packet.pts if packet.dts is None else packet.dts
         if stream.type not in ("audio", "video") or stamp is None:
             return None
-        t = shift + float(stamp * packet.time_base)
-        duration = float((packet.duration or 0) * packet.time_base)
+        t = shift + seconds(stamp, packet.time_base)
+        duration = seconds(packet.duration or 0, packet.time_base)
         if stream.type == "audio":
             self._sound_ends[stream.index] = self._sound_ends.get(stream.index, t) + duration
         gap = self._gap_before(t)
@@ -132,7 +132,7 @@ class StoredExtent:
             latest, end = self._latest[stream.index]
             if latest <= t + CLOCK_BACK_S:
                 self._ends[stream.index] = max(self._ends.get(stream.index, 0.0), end)
-        displayed = t if packet.pts is None else shift + float(packet.pts * packet.time_base)
+        displayed = t if packet.pts is None else shift + seconds(packet.pts, packet.time_base)
         self._furthest = max(self._furthest, displayed + duration)
         self._latest[stream.index] = t, t + duration
         return gap

@@ -18,7 +18,7 @@ from producer.feeding.decoding.h264 import FrameNumbers
 from producer.feeding.decoding.sampling import TimedPicture
 from producer.feeding.decoding.seeking import Stamp, first_needed
 from producer.feeding.decoding.thinning import followed, may_be_sampled
-from producer.feeding.decoding.timing import DecodingStamps, PictureClock, StampedPicture
+from producer.feeding.decoding.timing import DecodingStamps, PictureClock, StampedPicture, seconds
 from producer.presentation.clock import clock
 from worker.contract.limits import MAX_RECORDING_S
 
@@ -216,7 +216,7 @@ class RecordedVideo:
                 if self._decoding_stamps is not None:
                     own = self._decoding_stamps.displayed(own, frame.key_frame)
                 yield StampedPicture(
-                    own, 0.0 if self._still else float(frame.duration * self._unit_of(frame)) or usual, frame
+                    own, 0.0 if self._still else seconds(frame.duration, self._unit_of(frame)) or usual, frame
                 )
 
     def _find_lost_before(self, packet: "Packet[Stream]", t: float | None) -> None:
@@ -296,7 +296,7 @@ class RecordedVideo:
 
     def _stamp_of_picture(self, picture: av.VideoFrame) -> float | None:
         """The stamp of the packet of a picture, rounded as by `_stamp_of`, so that the two are equal."""
-        return None if picture.pts is None else float(picture.pts * self._unit_of(picture))
+        return None if picture.pts is None else seconds(picture.pts, self._unit_of(picture))
 
     def _time_of(self, packet: "Packet[Stream]") -> float | None:
         """When a packet's picture is displayed, or decoded if the file does not say it; None if it says neither."""
@@ -306,4 +306,4 @@ class RecordedVideo:
 
 def _stamp_of(packet: "Packet[Stream]") -> float | None:
     stamp = packet.dts if packet.pts is None else packet.pts
-    return None if stamp is None or packet.time_base is None else float(stamp * packet.time_base)
+    return None if stamp is None or packet.time_base is None else seconds(stamp, packet.time_base)

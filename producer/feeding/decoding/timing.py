@@ -4,6 +4,7 @@ import heapq
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -24,6 +25,11 @@ CLOCK_BACK_S = 1.0
 CLOCK_FORWARD_S = 10.0
 
 P = TypeVar("P")
+
+
+def seconds(count: int, unit: Fraction) -> float:
+    """A stamp or duration of `count` units, in seconds. As exact as Fraction's product, and several times faster."""
+    return count * unit.numerator / unit.denominator
 
 
 @dataclass(frozen=True)
