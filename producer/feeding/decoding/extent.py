@@ -73,7 +73,7 @@ class DeclaredExtent:
             return None
         start = self._container.start_time / av.time_base
         if self._video.start_time is not None and self._video.time_base is not None and self._container.duration:
-            late = float(self._video.start_time * self._video.time_base) - start
+            late = seconds(self._video.start_time, self._video.time_base) - start
             if late > self._container.duration / av.time_base:  # the first stamp of the sound is wrong
                 return None
         return start
@@ -165,4 +165,4 @@ def clearly_before(end: float, later: float) -> bool:
 def _declared_end(stream: Stream) -> float | None:
     if stream.duration is None or stream.time_base is None:
         return None
-    return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+    return seconds((stream.start_time or 0) + stream.duration, stream.time_base)

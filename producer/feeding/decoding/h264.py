@@ -6,6 +6,8 @@ FFmpeg replaces a lost reference picture by another one and reports no error.
 import re
 from collections.abc import Iterator
 
+from av.video.codeccontext import VideoCodecContext
+
 _SLICE, _KEY_SLICE, _PARAMETERS = 1, 5, 7
 
 # Profiles whose parameters describe the chroma (7.3.2.1.1).
@@ -71,6 +73,11 @@ class FrameNumbers:
             begin = at + self._length_size
             yield packet[begin : begin + _HEAD]
             at = begin + int.from_bytes(packet[at:begin], "big")
+
+
+def frame_numbers_of(context: VideoCodecContext) -> FrameNumbers | None:
+    """For the packets of this decoder; None if they are not H.264."""
+    return FrameNumbers(context.extradata or b"") if context.name == "h264" else None
 
 
 def _number_bits(parameters: bytes) -> int | None:

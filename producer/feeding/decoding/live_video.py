@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 
 from producer.feeding.decoding.container import Unreadable, discard_all_but, reason_of, video_in
 from producer.feeding.decoding.damage import Damage
-from producer.feeding.decoding.h264 import FrameNumbers
+from producer.feeding.decoding.h264 import frame_numbers_of
 from producer.feeding.decoding.pacing import StreamClock
 from producer.feeding.decoding.sampling import TimedPicture
 
@@ -41,7 +41,7 @@ class LiveVideo:
         self._damage = Damage()
         self.stream = video_in(container)
         context = self.stream.codec_context
-        self._frame_numbers = FrameNumbers(context.extradata or b"") if context.name == "h264" else None
+        self._frame_numbers = frame_numbers_of(context)
         discard_all_but(self.stream)
         # Each picture comes as soon as it is decoded, not when the codec is sure that none belongs before it.
         context.flags |= Flags.low_delay

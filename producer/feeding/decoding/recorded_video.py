@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from producer.feeding.decoding.container import Unreadable, video_in
 from producer.feeding.decoding.damage import Damage
 from producer.feeding.decoding.extent import TOLERANCE_S, DeclaredExtent, StoredExtent, clearly_before
-from producer.feeding.decoding.h264 import FrameNumbers
+from producer.feeding.decoding.h264 import frame_numbers_of
 from producer.feeding.decoding.sampling import TimedPicture
 from producer.feeding.decoding.seeking import Stamp, first_needed
 from producer.feeding.decoding.thinning import followed, may_be_sampled
@@ -105,8 +105,7 @@ class RecordedVideo:
         self._clock = PictureClock(self._declared.start, breaks, self._declared.end_of_pictures)
         self._decoding_stamps = DecodingStamps() if self._formats & WITHOUT_TIMES else None
         self._damage = Damage()
-        context = self.stream.codec_context
-        self._frame_numbers = FrameNumbers(context.extradata or b"") if context.name == "h264" else None
+        self._frame_numbers = frame_numbers_of(self.stream.codec_context)
         self._last_key_frame = 0.0
         self._none_yet = True
         self._bytes_read = 0

@@ -6,7 +6,8 @@ import time
 from producer.feeding.decoding.wire import Alive, Decoding, Message, Sampled, Target
 from producer.feeding.sources.decoder_process import DecoderGone, DecoderProcess, DecoderSilent
 
-# A decoder is started again after this many failures in a row without a frame, as a job is after so many dead workers.
+# A decoder is started again after at most this many failures in a row without a frame. A job has the same limit for
+# dead workers.
 MAX_FAILURES = 9
 
 # The pause after a killed decoder doubles from the first to the longest. A machine without memory needs time.
