@@ -17,10 +17,12 @@ from worker.contract.messages import (
     LectureProgress,
     ParticipantSpan,
     Scores,
+    SlideEvent,
 )
 from worker.contract.reasons import FailureReason
 from worker.folding.affect import valence_and_arousal
 from worker.folding.participants import IdentifiedSighting, TrackerState, advance
+from worker.folding.slides import NewSlide, SlideState, advance_slides
 from worker.outcome import Outcome, ScoreVector
 
 SCORE_DIGITS = 4
@@ -35,6 +37,7 @@ class LectureState(LectureProgress, frozen=True):
     # The stored name differs, because lectures may run across an upgrade.
     trackers: dict[str, TrackerState] = msgspec.field(default_factory=dict, name="rosters")
     spans: dict[str, ParticipantSpan] = msgspec.field(default_factory=dict)
+    slides: SlideState | None = None
 
 
 @dataclass
@@ -43,7 +46,7 @@ class Folded:
 
     state: LectureState
     emotions: list[EmotionEvent] = field(default_factory=list)
-    class_: list[ClassEvent] = field(default_factory=list)
+    class_: list[ClassEvent | SlideEvent] = field(default_factory=list)
     published: int = 0
     damaged: int = 0
     failed: Counter[FailureReason] = field(default_factory=Counter)
@@ -57,13 +60,14 @@ def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: lis
     event, because part of the class was not seen. Participants seen in its other pictures still get their events.
     """
     folded = Folded(state)
-    trackers, spans = dict(state.trackers), dict(state.spans)
+    trackers, spans, slides = dict(state.trackers), dict(state.spans), state.slides
     for outcome, count in zip(outcomes, frames, strict=True):
         if outcome.failure is not None:
             folded.failed[outcome.failure] += count
         folded.failed.update(outcome.failed.values())
         for number, pictures in groupby(outcome.frames, key=lambda picture: picture.stamp.frame):
             sightings: list[IdentifiedSighting] = []
+            made_known: list[NewSlide] = []
             damaged = False
             for picture in pictures:
                 damaged |= picture.stamp.damaged
@@ -71,18 +75,22 @@ def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: lis
                 tracker, more = advance(trackers.get(only or "", TrackerState(only=only)), picture)
                 trackers[only or ""] = tracker
                 sightings += more
+                if picture.slide is not None and not picture.stamp.damaged:
+                    slides, new = advance_slides(slides, picture.slide, number, picture.stamp.t)
+                    made_known += new
             if number not in outcome.failed:
                 event = _class_event(lecture, picture.stamp, sightings, outcome.model_version)
                 folded.class_.append(structs.replace(event, damaged=True) if damaged else event)
                 folded.published += 1
                 folded.damaged += damaged
+            folded.class_ += [SlideEvent(lecture, each.frame, each.t, each.number) for each in made_known]
             if not state.class_only:
                 folded.emotions += [_emotion_event(lecture, one, outcome.model_version) for one in sightings]
                 for one in sightings:
                     spans[one.participant] = _extended(spans.get(one.participant), one.sighting.t)
         folded.ending = outcome.ending or folded.ending
     next_chunk = state.next_chunk + len(outcomes)
-    folded.state = structs.replace(state, next_chunk=next_chunk, trackers=trackers, spans=spans)
+    folded.state = structs.replace(state, next_chunk=next_chunk, trackers=trackers, spans=spans, slides=slides)
     return folded
 
 
