@@ -137,7 +137,9 @@ def ingest(
             param_hint="--class-only",
         )
     if resume and chapters is not None:
-        raise typer.BadParameter("a resumed lecture keeps its chapters; give the file to `report`", param_hint="--chapters")
+        raise typer.BadParameter(
+            "a resumed lecture keeps its chapters; give the file to `report`", param_hint="--chapters"
+        )
     if chapters is not None and chapters.notice:
         say(chapters.notice)
     settings = IngestSettings(

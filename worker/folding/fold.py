@@ -46,11 +46,16 @@ class Folded:
 
     state: LectureState
     emotions: list[EmotionEvent] = field(default_factory=list)
-    class_: list[ClassEvent | SlideEvent] = field(default_factory=list)
+    class_channel: list[ClassEvent | SlideEvent] = field(default_factory=list)
     published: int = 0
     damaged: int = 0
     failed: Counter[FailureReason] = field(default_factory=Counter)
     ending: Ending | None = None
+
+    @property
+    def class_(self) -> list[ClassEvent]:
+        """The events of the class, without the slides."""
+        return [event for event in self.class_channel if isinstance(event, ClassEvent)]
 
 
 def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: list[int]) -> Folded:
@@ -80,10 +85,10 @@ def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: lis
                     made_known += new
             if number not in outcome.failed:
                 event = _class_event(lecture, picture.stamp, sightings, outcome.model_version)
-                folded.class_.append(structs.replace(event, damaged=True) if damaged else event)
+                folded.class_channel.append(structs.replace(event, damaged=True) if damaged else event)
                 folded.published += 1
                 folded.damaged += damaged
-            folded.class_ += [SlideEvent(lecture, each.frame, each.t, each.number) for each in made_known]
+            folded.class_channel += [SlideEvent(lecture, each.frame, each.t, each.number) for each in made_known]
             if not state.class_only:
                 folded.emotions += [_emotion_event(lecture, one, outcome.model_version) for one in sightings]
                 for one in sightings:

@@ -19,6 +19,7 @@ from producer.reading.report.words import Content, span
 
 HEADINGS = {
     "class": "The class over time",
+    "chapters": "Chapters and slides",
     "moments": "Moments worth watching",
     "participants": "Participants",
     "coverage": "How long participants were in view",
@@ -36,7 +37,9 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str) -> st
     scripts = [_checked(each) for each in (library, shared_script() + _text("charts.js"), _text("report.js"))]
     style = shared_style() + _text("report.css")
     timeline = content.timeline
-    sections = [(id, heading) for id, heading in HEADINGS.items() if id != "participants" or timeline.participants]
+    named = {kind: tables.named_parts(getattr(content.parts, kind), timeline) for kind in ("chapters", "slides")}
+    empty = {"participants": not timeline.participants, "chapters": not any(named.values())}
+    sections = [(id, heading) for id, heading in HEADINGS.items() if not empty.get(id)]
     return environment.get_template("report.html.jinja").render(
         facts=words.facts(content),
         tiles=tables.tiles(timeline),
@@ -49,7 +52,9 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str) -> st
         step_words=span(timeline.bin_s),
         margin_words=words.margins(timeline),
         rows=tables.class_rows(timeline),
-        moments=tables.moments(content.moments),
+        named_parts={kind: rows for kind, rows in named.items() if rows},
+        seconds=timeline.seconds,
+        moments=tables.moments(content.moments, content.parts),
         moment_words=words.moments(content),
         parts=tables.parts(timeline),
         participants=tables.participants(timeline, content.names, content.losses),

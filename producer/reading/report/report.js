@@ -4,3 +4,20 @@ LecturePulse.start(read("specs")).then(() => {
   LecturePulse.show(read("chart-data"));
   document.querySelector("[data-until-drawn]").remove();
 });
+
+// The row of chapters or slides has the time axis of the chart above.
+for (const row of document.querySelectorAll("[data-parts]")) {
+  for (const part of row.children) {
+    const link = part.firstElementChild;
+    const seconds = Number(row.dataset.parts), t = Number(link.dataset.t);
+    part.style.left = `${(100 * t) / seconds}%`;
+    part.style.width = `${(100 * (Number(part.dataset.end) - t)) / seconds}%`;
+  }
+  row.classList.add("placed");
+}
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[data-t]");
+  if (!link) return;
+  event.preventDefault();
+  LecturePulse.go(Math.floor(Number(link.dataset.t) / read("chart-data").step + 1e-6));
+});

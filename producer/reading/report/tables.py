@@ -10,6 +10,7 @@ import numpy as np
 from producer.presentation.clock import clock
 from producer.presentation.palette import STACK
 from producer.presentation.thresholds import MIN_SHARE
+from producer.reading.analysis.chapters import Part, Parts, displayed
 from producer.reading.analysis.losses import Loss
 from producer.reading.analysis.moments import Moment, in_words
 from producer.reading.analysis.summary import emotion_shares, unreadable_words
@@ -82,9 +83,18 @@ def _with_margin(value: float, margin: float) -> str:
     return f"{value:+.2f}" + ("" if np.isnan(margin) else f" ± {margin:.2f}")
 
 
-def moments(moments: list[Moment]) -> list[dict[str, Any]]:
-    """One row for each moment: its time, the change in words, and what was compared."""
-    return [{"t": each.t, "at": clock(each.t), "words": in_words(each), "basis": _basis(each)} for each in moments]
+def moments(moments: list[Moment], parts: Parts) -> list[dict[str, Any]]:
+    """One row for each moment: its time, its slide or chapter, the change in words, and what was compared."""
+    return [
+        {
+            "t": each.t,
+            "at": clock(each.t),
+            "place": parts.place(each.t),
+            "words": in_words(each),
+            "basis": _basis(each),
+        }
+        for each in moments
+    ]
 
 
 def _basis(moment: Moment) -> str:
@@ -92,6 +102,22 @@ def _basis(moment: Moment) -> str:
     if moment.compared is not None:
         basis += f", {moment.compared} participant{'s' if moment.compared != 1 else ''} compared with themselves"
     return basis
+
+
+def named_parts(parts: Sequence[Part], timeline: Timeline) -> list[dict[str, Any]]:
+    """One row for each chapter or slide: when it began, its length, and what was displayed in how many people."""
+    rows = []
+    for part in parts:
+        found = displayed(part, timeline)
+        words, people = NOTHING, NOTHING
+        if found is not None:
+            changes = [f"{each} {'up' if up > 0 else 'down'} {100 * abs(up):.0f}" for each, up in found.change.items()]
+            words = ", ".join(changes) or "as usual"
+            people = f"{found.people} of {found.of}" if found.people is not None else NOTHING
+        length = span(max(1, round(part.end - part.begin)))
+        times = {"t": round(part.begin, 3), "end": round(part.end, 3), "at": clock(part.begin), "length": length}
+        rows.append({"title": part.title, **times, "words": words, "people": people})
+    return rows
 
 
 def parts(timeline: Timeline) -> list[str]:

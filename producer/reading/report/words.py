@@ -9,6 +9,7 @@ import numpy as np
 
 from producer.presentation.clock import clock
 from producer.presentation.thresholds import away_after_s
+from producer.reading.analysis.chapters import Parts
 from producer.reading.analysis.losses import Loss, loss_line
 from producer.reading.analysis.moments import WINDOWS_S, Moment
 from producer.reading.analysis.timeline import MIN_FOR_MARGIN, Timeline
@@ -30,6 +31,7 @@ class Content:
     tested: ModelTests | None
     made: datetime
     losses: list[Loss] = field(default_factory=list)
+    parts: Parts = field(default_factory=Parts)
 
     @property
     def class_lost(self) -> bool:
