@@ -126,7 +126,8 @@ def advance_slides(
         return structs.replace(state, begun=None, appeared=None, onset=None), []
     still = ~_widened(_bits(_cells(state.moved)) >= MOVING)
     counts = place & still & (_cells(state.outlasted) < TEMPLATE) & (_cells(state.restless) < RESTLESS)
-    if state.begun is None:
+    begun = state.begun
+    if begun is None:
         return _appearing(state, values, counts, quiet, frame, t)
     if not _replaced(shown, values, counts):
         if state.onset is None and quiet is not None:
@@ -137,7 +138,7 @@ def advance_slides(
     if quiet is None:
         return state, []
     if _replaced(shown, np.where(still & quiet, values, shown), counts):
-        return _changed(state, values, onset, state.begun, t)
+        return _changed(state, values, onset, begun, t)
     if t - onset.t > PATIENCE_S:
         state = structs.replace(state, shown=values.tobytes(), onset=None)
     return state, []

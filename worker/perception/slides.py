@@ -7,6 +7,7 @@ Light and contrast hardly change it. docs/slides.md has the measurements.
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -44,7 +45,7 @@ def _covered(first: float, end: float) -> slice:
     return slice(max(0, math.floor(first)), max(0, math.ceil(end)))
 
 
-def _levels(steps: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _levels(steps: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """[SLIDE_ROWS, SLIDE_COLUMNS] levels of the mean of `steps` in each cell."""
     mean = cv2.resize(steps.astype(np.float32), (SLIDE_COLUMNS, SLIDE_ROWS), interpolation=cv2.INTER_AREA)
     levels = np.rint(LEVELS_PER_DOUBLING * np.log2(np.maximum(mean, FLOOR) / FLOOR))

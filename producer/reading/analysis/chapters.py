@@ -42,10 +42,11 @@ class Parts:
 
 @dataclass(frozen=True)
 class Displayed:
-    """What the class displayed in a part, compared with its usual: the median over the steps of the lecture.
+    """What was displayed in a part, compared with the usual: the median over the steps of the lecture.
 
-    `change` is emotion -> change of its share, the largest first, without those below MIN_CHANGE. `people` of `of`
-    participants differ in the same direction from their own usual in the first of them; None if nothing is named, or
+    `change` is emotion -> change of its share, the largest first, without those below MIN_CHANGE. Each participant is
+    compared with their own usual, so coming and going do not count; if participants are not known, the class is.
+    `people` of `of` participants changed in the same direction as the first of them; None if nothing is named, or
     participants are not known.
     """
 
@@ -73,17 +74,20 @@ class SlideTimes:
 def displayed(part: Part, timeline: Timeline) -> Displayed | None:
     """What was displayed in `part`; None if no face could be read in it."""
     steps = _steps(part, timeline)
-    change = _change(timeline.scores, np.nan_to_num(timeline.read) * timeline.frames, steps)
-    if change is None:
+    if timeline.participants:
+        changes = [_change(each.scores, each.read, steps) for each in timeline.participants]
+    else:
+        changes = [_change(timeline.scores, np.nan_to_num(timeline.read) * timeline.frames, steps)]
+    seen = [each for each in changes if each is not None]
+    if not seen:
         return None
+    change = np.mean(seen, axis=0)
     order = sorted(range(len(EMOTIONS)), key=lambda n: -abs(change[n]))[:MAX_NAMED]
     named = {EMOTIONS[n]: float(change[n]) for n in order if abs(change[n]) >= MIN_CHANGE}
     if not named or not timeline.participants:
         return Displayed(named)
-    first = order[0]
-    own = [_change(each.scores, each.read, steps) for each in timeline.participants]
-    seen = [each[first] * np.sign(change[first]) for each in own if each is not None]
-    return Displayed(named, sum(bool(each >= MIN_CHANGE) for each in seen), len(seen))
+    alike = sum(bool(each[order[0]] * np.sign(change[order[0]]) >= MIN_CHANGE) for each in seen)
+    return Displayed(named, alike, len(seen))
 
 
 def _change(scores: Array, weights: Array, steps: slice) -> Array | None:
