@@ -15,9 +15,3 @@ for (const row of document.querySelectorAll("[data-parts]")) {
   }
   row.classList.add("placed");
 }
-document.addEventListener("click", (event) => {
-  const link = event.target.closest?.("a[data-t]");
-  if (!link) return;
-  event.preventDefault();
-  LecturePulse.go(Math.floor(Number(link.dataset.t) / read("chart-data").step + 1e-6));
-});

@@ -11,6 +11,7 @@ from producer.reading.analysis.chapters import SlideTimes
 from producer.reading.analysis.losses import Kept
 from producer.reading.analysis.moments import moments
 from producer.reading.analysis.names import Names, Roster
+from producer.reading.analysis.sentences import placed, sentences
 from producer.reading.analysis.timeline import TimelineBuilder
 from producer.reading.export import ExportRefused, Written, complete_or_absent
 from producer.reading.follow import replay
@@ -76,10 +77,12 @@ def _content(
     if found.info.status != "running":
         names.check(seen)
     known = {each: name for each in seen if (name := names.of(each)) is not None}
-    largest = moments(timeline)
+    worth = moments(timeline)
     parts = slides.parts(found.info.chapters if chapters is None else chapters, timeline.seconds)
+    words = [placed(each, parts.place) for each in sentences(timeline, worth, found.info.status == "running")]
     if class_only:
         timeline = replace(timeline, participants=[])
         losses = [each for each in losses if each.participant is None]
     version = next(iter(timeline.versions)) if len(timeline.versions) == 1 else ""
-    return Content(found, timeline, largest, known, shipped_model_tests(version), datetime.now(), losses, parts)
+    tested = shipped_model_tests(version)
+    return Content(found, timeline, worth, words, known, tested, datetime.now(), losses, parts)
