@@ -106,7 +106,7 @@ def _steps(part: Part, timeline: Timeline) -> slice:
 
 def _parts(begun: list[tuple[float, str]], seconds: float) -> list[Part]:
     inside = [(t, title) for t, title in begun if t < seconds]
-    ends = [t for t, _ in inside[1:]] + [seconds]
+    ends = [t for t, _ in [*inside[1:], (seconds, "")]][: len(inside)]
     return [Part(t, end, title) for (t, title), end in zip(inside, ends, strict=True)]
 
 

@@ -66,7 +66,7 @@ def _with_margin(value: float, margin: float) -> str:
 
 
 def moments(moments: list[Moment], parts: Parts) -> list[dict[str, Any]]:
-    """One row for each moment: its times, its slide or chapter, its kind, the change in words, how many people, and p."""
+    """One row for each moment: times, slide or chapter, kind, the change in words, how many people, and p."""
     return [
         {
             "t": each.begin,
