@@ -16,6 +16,7 @@ from producer.commands.ingest import ingest
 from producer.commands.list import list_lectures
 from producer.commands.report import report
 from producer.commands.serve import serve
+from producer.commands.summary import summary
 from producer.commands.watch import watch
 from producer.embedded.folder import EmbeddedError
 from producer.embedded.server import ResultsUnsaved
@@ -26,6 +27,7 @@ from producer.feeding.sources.address import SourceError
 from producer.feeding.starting import LectureExists, TooManyLectures
 from producer.metrics.exposition import MetricsRefused
 from producer.reading.analysis.names import RosterRefused
+from producer.reading.chapters import ChaptersRefused
 from producer.reading.export import ExportRefused
 from producer.reading.follow import ParticipantUnknown
 from producer.reading.lectures import LectureFed, LectureForgotten, LectureUnknown
@@ -45,6 +47,7 @@ NOTHING_DONE = (
     ParticipantUnknown,
     ExportRefused,
     RosterRefused,
+    ChaptersRefused,
     MetricsRefused,
     EmbeddedError,
     RedisUnusable,
@@ -79,7 +82,7 @@ class Commands(TyperGroup):
 
 
 app = typer.Typer(cls=Commands, rich_markup_mode=None, pretty_exceptions_enable=False)
-for command in (ingest, watch, serve, export, report):
+for command in (ingest, watch, serve, summary, report, export):
     app.command(cls=Command)(command)
 app.command("list", cls=Command)(list_lectures)
 app.command(cls=Command)(forget)

@@ -21,7 +21,7 @@ from worker.contract.limits import MAX_PARTICIPANTS
 from worker.contract.messages import EndEvent, Ending, InFlight, Ledger, ParticipantSpan, encode
 from worker.contract.reasons import DAMAGED, OTHER_MODELS, failed
 from worker.contract.streams import ABANDONED, end_lecture, publish
-from worker.folding.fold import Folded, LectureState, accounts_for, fold
+from worker.folding.fold import Folded, LectureState, accounts_for, fold, usuals
 from worker.metrics.counters import COMMIT_CONFLICTS, count_committed, timed
 from worker.outcome import Outcome
 
@@ -163,7 +163,7 @@ def _outcome(stored: bytes, frames: int) -> Outcome:
 def _publish_all(pipe: Pipeline, keys: LectureKeys, folded: Folded, known: dict[str, ParticipantSpan]) -> None:
     for emotion in folded.emotions:
         publish(pipe, keys.participant(emotion.participant), emotion)
-    for event in folded.class_:
+    for event in folded.class_channel:
         publish(pipe, keys.class_, event)
     changed = {p: span for p, span in folded.state.spans.items() if known.get(p) != span}
     if changed:
@@ -239,4 +239,5 @@ def _end(pipe: Pipeline, keys: LectureKeys, ending: Ending, state: LectureState,
     if reason is None and len(state.spans) >= MAX_PARTICIPANTS:
         reason = f"the limit of {MAX_PARTICIPANTS} participants was reached; further people have no events"
     end = EndEvent(keys.lecture, status, reason, ledger)
-    end_lecture(pipe, keys, end, state.spans, now, state.retention, resumable=ending.status != "done")
+    resumable = ending.status != "done"
+    end_lecture(pipe, keys, end, state.spans, now, state.retention, resumable, usuals(state))

@@ -2,9 +2,10 @@
 
 import time
 
-from msgspec import Struct
+from msgspec import Struct, json
 from redis.client import Pipeline
 
+from worker.contract.chapters import Chapter
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lecture_hash import LectureFields, as_hash
 from worker.contract.lifetimes import FEEDER_TTL_S
@@ -29,6 +30,7 @@ class NewLecture(Struct, frozen=True):
     width: int
     height: int
     choices: LectureChoices = LectureChoices()
+    chapters: list[Chapter] = []
 
 
 def create(pipe: Pipeline, new: NewLecture, token: bytes) -> None:
@@ -64,6 +66,8 @@ def create(pipe: Pipeline, new: NewLecture, token: bytes) -> None:
         "dropped": 0,
         "failed": 0,
     }
+    if new.chapters:
+        fields["chapters"] = json.encode(new.chapters)
     pipe.multi()
     pipe.hset(keys.info, mapping=as_hash(fields))
     pipe.expire(keys.info, choices.retention)

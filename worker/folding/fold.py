@@ -1,6 +1,6 @@
 """Folding: the outcomes of consecutive chunks become events and the lecture's next state."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -17,10 +17,13 @@ from worker.contract.messages import (
     LectureProgress,
     ParticipantSpan,
     Scores,
+    SlideEvent,
 )
 from worker.contract.reasons import FailureReason
+from worker.contract.usual import counted, mean_of, usual
 from worker.folding.affect import valence_and_arousal
 from worker.folding.participants import IdentifiedSighting, TrackerState, advance
+from worker.folding.slides import NewSlide, SlideState, advance_slides
 from worker.outcome import Outcome, ScoreVector
 
 SCORE_DIGITS = 4
@@ -30,11 +33,14 @@ class LectureState(LectureProgress, frozen=True):
     """All that a lecture carries from chunk to chunk. The producer writes the first: its choices alone.
 
     `trackers` maps each named person to the tracker of their recording. A source without names has the one under "".
+    `scores` counts each participant's scores, for their usual (`worker.contract.usual`).
     """
 
     # The stored name differs, because lectures may run across an upgrade.
     trackers: dict[str, TrackerState] = msgspec.field(default_factory=dict, name="rosters")
     spans: dict[str, ParticipantSpan] = msgspec.field(default_factory=dict)
+    slides: SlideState | None = None
+    scores: dict[str, bytes] = msgspec.field(default_factory=dict)
 
 
 @dataclass
@@ -43,11 +49,16 @@ class Folded:
 
     state: LectureState
     emotions: list[EmotionEvent] = field(default_factory=list)
-    class_: list[ClassEvent] = field(default_factory=list)
+    class_channel: list[ClassEvent | SlideEvent] = field(default_factory=list)
     published: int = 0
     damaged: int = 0
     failed: Counter[FailureReason] = field(default_factory=Counter)
     ending: Ending | None = None
+
+    @property
+    def class_(self) -> list[ClassEvent]:
+        """The events of the class, without the slides."""
+        return [event for event in self.class_channel if isinstance(event, ClassEvent)]
 
 
 def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: list[int]) -> Folded:
@@ -57,13 +68,15 @@ def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: lis
     event, because part of the class was not seen. Participants seen in its other pictures still get their events.
     """
     folded = Folded(state)
-    trackers, spans = dict(state.trackers), dict(state.spans)
+    trackers, spans, slides = dict(state.trackers), dict(state.spans), state.slides
+    read: defaultdict[str, list[ScoreVector]] = defaultdict(list)
     for outcome, count in zip(outcomes, frames, strict=True):
         if outcome.failure is not None:
             folded.failed[outcome.failure] += count
         folded.failed.update(outcome.failed.values())
         for number, pictures in groupby(outcome.frames, key=lambda picture: picture.stamp.frame):
             sightings: list[IdentifiedSighting] = []
+            made_known: list[NewSlide] = []
             damaged = False
             for picture in pictures:
                 damaged |= picture.stamp.damaged
@@ -71,19 +84,40 @@ def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: lis
                 tracker, more = advance(trackers.get(only or "", TrackerState(only=only)), picture)
                 trackers[only or ""] = tracker
                 sightings += more
+                if picture.slide is not None and not picture.stamp.damaged:
+                    slides, new = advance_slides(slides, picture.slide, number, picture.stamp.t)
+                    made_known += new
             if number not in outcome.failed:
                 event = _class_event(lecture, picture.stamp, sightings, outcome.model_version)
-                folded.class_.append(structs.replace(event, damaged=True) if damaged else event)
+                folded.class_channel.append(structs.replace(event, damaged=True) if damaged else event)
                 folded.published += 1
                 folded.damaged += damaged
+            folded.class_channel += [SlideEvent(lecture, each.frame, each.t, each.number) for each in made_known]
+            for one in sightings:
+                if one.sighting.face.scores is not None:
+                    read[one.participant].append(one.sighting.face.scores)
             if not state.class_only:
                 folded.emotions += [_emotion_event(lecture, one, outcome.model_version) for one in sightings]
                 for one in sightings:
                     spans[one.participant] = _extended(spans.get(one.participant), one.sighting.t)
         folded.ending = outcome.ending or folded.ending
     next_chunk = state.next_chunk + len(outcomes)
-    folded.state = structs.replace(state, next_chunk=next_chunk, trackers=trackers, spans=spans)
+    scores = {**state.scores, **{who: counted(state.scores.get(who, b""), more) for who, more in read.items()}}
+    folded.state = structs.replace(
+        state, next_chunk=next_chunk, trackers=trackers, spans=spans, scores=scores, slides=slides
+    )
     return folded
+
+
+def usuals(state: LectureState) -> dict[str | None, Scores]:
+    """Participant -> the usual of those whose face could be read; under None that of the class, the mean of them."""
+    own: dict[str | None, Scores] = {}
+    for who, counts in state.scores.items():
+        found = usual(counts)
+        if found is not None:
+            own[who] = found
+    of_class = mean_of(list(own.values()))
+    return own if of_class is None else {**own, None: of_class}
 
 
 def accounts_for(outcome: Outcome, frames: int) -> bool:

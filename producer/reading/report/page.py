@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from producer.presentation.caution import CAUTION
+from producer.presentation.clock import clock
 from producer.presentation.palette import STACK
 from producer.presentation.thresholds import TONES
 from producer.presentation.web import shared_script, shared_style
@@ -18,12 +19,15 @@ from producer.reading.report.chart_data import chart_data
 from producer.reading.report.words import Content, span
 
 HEADINGS = {
+    "first": "How the class went",
     "class": "The class over time",
+    "chapters": "Chapters and slides",
     "moments": "Moments worth watching",
     "participants": "Participants",
-    "coverage": "How long participants were in view",
-    "certainty": "How certain the models are",
     "limits": "What these results do not say",
+    "coverage": "How long participants were in view",
+    "usual": "What each participant usually displays",
+    "certainty": "How certain the models are",
     "ledger": "Where every frame went",
 }
 
@@ -36,10 +40,20 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str) -> st
     scripts = [_checked(each) for each in (library, shared_script() + _text("charts.js"), _text("report.js"))]
     style = shared_style() + _text("report.css")
     timeline = content.timeline
-    sections = [(id, heading) for id, heading in HEADINGS.items() if id != "participants" or timeline.participants]
+    usuals = tables.usuals(timeline, content.names)
+    named = {kind: tables.named_parts(getattr(content.parts, kind), timeline) for kind in ("chapters", "slides")}
+    missing = {
+        "first": True,
+        "participants": not timeline.participants,
+        "usual": not usuals,
+        "chapters": not any(named.values()),
+    }
+    sections = [(id, heading) for id, heading in HEADINGS.items() if not missing.get(id, False)]
     return environment.get_template("report.html.jinja").render(
         facts=words.facts(content),
-        tiles=tables.tiles(timeline),
+        sentences=words.first(content),
+        clock=clock,
+        usuals=usuals,
         nothing=words.nothing(content),
         headings=HEADINGS,
         sections=sections,
@@ -49,7 +63,9 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str) -> st
         step_words=span(timeline.bin_s),
         margin_words=words.margins(timeline),
         rows=tables.class_rows(timeline),
-        moments=tables.moments(content.moments),
+        named_parts={kind: rows for kind, rows in named.items() if rows},
+        seconds=timeline.seconds,
+        moments=tables.moments(content.moments, content.parts),
         moment_words=words.moments(content),
         parts=tables.parts(timeline),
         participants=tables.participants(timeline, content.names, content.losses),
