@@ -26,9 +26,9 @@ from producer.feeding.sources.address import SourceError
 from producer.feeding.starting import LectureExists, TooManyLectures
 from producer.metrics.exposition import MetricsRefused
 from producer.reading.analysis.names import RosterRefused
-from producer.reading.export import ExportRefused
 from producer.reading.follow import ParticipantUnknown
 from producer.reading.lectures import LectureFed, LectureForgotten, LectureUnknown
+from producer.reading.output_file import ExportRefused
 from producer.saying import say
 from producer.stopping import exit_code
 from worker.contract.command_line import Command, Version, run

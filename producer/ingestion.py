@@ -47,7 +47,8 @@ class IngestSettings(Struct, frozen=True):
     If `lecture` is None, the id is made from the source's name. `participant` is the one person in the recording.
     `redis` is the URL given on the command line, without credentials; the commands suggested at the end contain it.
     `roster` has names for what is printed. With `class_only` nothing is published per person. Results are kept for
-    `retention` seconds. `resumed` is the lecture to resume.
+    `retention` seconds. `resumed` is the lecture to resume, `course` the id of the
+    course that the lecture belongs to.
     """
 
     lecture: str | None
@@ -60,6 +61,7 @@ class IngestSettings(Struct, frozen=True):
     class_only: bool = False
     retention: int = RETENTION_S
     resumed: Interrupted | None = None
+    course: str | None = None
 
 
 def ingest(
@@ -119,7 +121,7 @@ def _started(settings: IngestSettings, source: Source, client: redis.Redis) -> t
     """The lecture's id and its feed. An id made from the source's name gets a number if it is taken."""
     choices = LectureChoices(settings.participant, settings.class_only, settings.retention)
     name = settings.lecture or lecture_name(source.label.title)
-    new = NewLecture(name, source.label.name, settings.fps, source.width, source.height, choices)
+    new = NewLecture(name, source.label.name, settings.fps, source.width, source.height, choices, settings.course)
     if settings.resumed is not None:
         settings.resumed.check(new)
         return name, Feed.resume(client, name, settings.resumed, settings.max_bytes)

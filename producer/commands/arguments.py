@@ -69,6 +69,7 @@ def _number(text: str) -> float:
 
 
 LECTURE_ID = _parsed(lambda text: checked_id(text, "lecture id"))
+COURSE_ID = _parsed(lambda text: checked_id(text, "course id"))
 PARTICIPANT_ID = _parsed(lambda text: checked_id(text, "participant id"))
 FPS = _parsed(fps)
 SECONDS = _parsed(seconds)

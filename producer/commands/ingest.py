@@ -12,6 +12,7 @@ from msgspec import structs
 
 from producer.commands.arguments import (
     COUNT,
+    COURSE_ID,
     DAY_S,
     DAYS,
     FPS,
@@ -53,6 +54,15 @@ def ingest(
             metavar="ID",
             show_default=False,
             help="The lecture's id; by default it is made from the source's name.",
+        ),
+    ] = None,
+    course: Annotated[
+        str | None,
+        typer.Option(
+            parser=COURSE_ID,
+            metavar="ID",
+            show_default=False,
+            help="The course that the lecture belongs to, for `producer compare`.",
         ),
     ] = None,
     fps: Annotated[float, typer.Option(parser=FPS, metavar="FPS", help="Frames per second to analyze.")] = 2.0,
@@ -143,6 +153,7 @@ def ingest(
         roster,
         class_only,
         retention=round(retention * DAY_S),
+        course=course,
     )
     with ExitStack() as stack:
         if metrics_port is not None:

@@ -21,7 +21,10 @@ class TooManyLectures(Exception):
 
 
 class NewLecture(Struct, frozen=True):
-    """The values that a lecture is started with. `fps` is in frames per second, the size in pixels."""
+    """The values that a lecture is started with. `fps` is in frames per second, the size in pixels.
+
+    `course` is the id of the course that the lecture belongs to, if the user named one.
+    """
 
     lecture: str
     source: str
@@ -29,6 +32,7 @@ class NewLecture(Struct, frozen=True):
     width: int
     height: int
     choices: LectureChoices = LectureChoices()
+    course: str | None = None
 
 
 def create(pipe: Pipeline, new: NewLecture, token: bytes) -> None:
@@ -64,6 +68,8 @@ def create(pipe: Pipeline, new: NewLecture, token: bytes) -> None:
         "dropped": 0,
         "failed": 0,
     }
+    if new.course is not None:
+        fields["course"] = new.course
     pipe.multi()
     pipe.hset(keys.info, mapping=as_hash(fields))
     pipe.expire(keys.info, choices.retention)
