@@ -8,7 +8,9 @@ from importlib.util import find_spec
 import pytest
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
-PURE_CONTRACT = ("keys", "messages", "lecture_hash", "streams", "jobs", "lifetimes", "limits", "environment")
+PURE_CONTRACT = (
+    *("keys", "messages", "lecture_hash", "streams", "jobs", "lifetimes", "limits", "environment", "usual"),
+)
 TRAINING_ONLY = ("mediapipe", "tensorflow", "keras", "jax", "torch")
 HEAVY = (*TRAINING_ONLY, "ai_edge_litert", "tflite_runtime")
 NOT_AT_THE_COMMAND_LINE = (*HEAVY, "cv2", "av", "pyarrow", "numpy")

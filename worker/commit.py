@@ -21,7 +21,7 @@ from worker.contract.limits import MAX_PARTICIPANTS
 from worker.contract.messages import EndEvent, Ending, InFlight, Ledger, ParticipantSpan, encode
 from worker.contract.reasons import DAMAGED, OTHER_MODELS, failed
 from worker.contract.streams import ABANDONED, end_lecture, publish
-from worker.folding.fold import Folded, LectureState, accounts_for, fold
+from worker.folding.fold import Folded, LectureState, accounts_for, fold, usuals
 from worker.metrics.counters import COMMIT_CONFLICTS, count_committed, timed
 from worker.outcome import Outcome
 
@@ -239,4 +239,5 @@ def _end(pipe: Pipeline, keys: LectureKeys, ending: Ending, state: LectureState,
     if reason is None and len(state.spans) >= MAX_PARTICIPANTS:
         reason = f"the limit of {MAX_PARTICIPANTS} participants was reached; further people have no events"
     end = EndEvent(keys.lecture, status, reason, ledger)
-    end_lecture(pipe, keys, end, state.spans, now, state.retention, resumable=ending.status != "done")
+    resumable = ending.status != "done"
+    end_lecture(pipe, keys, end, state.spans, now, state.retention, resumable, usuals(state))

@@ -217,12 +217,17 @@ class ClassEvent(Struct, frozen=True, tag_field="type", tag="class"):
 
 
 class EndEvent(Struct, frozen=True, tag_field="type", tag="end"):
-    """The last event of every channel of a lecture."""
+    """The last event of every channel of a lecture.
+
+    `usual` is the participant's own usual: the median of their scores over the lecture (`worker.contract.usual`). On
+    the channel of the class it is the mean of everybody's usual. It is not there if no face could be read.
+    """
 
     lecture: str
     status: FinalStatus
     reason: str | None
     ledger: Ledger
+    usual: Scores | UnsetType = UNSET
     v: Literal[1] = 1
 
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+from msgspec.structs import replace
+
 from worker.contract.keys import LectureKeys
 from worker.contract.lecture_hash import LectureFields, as_hash
 from worker.contract.lifetimes import RESUME_S
 from worker.contract.limits import MAX_STREAM_EVENTS
-from worker.contract.messages import EndEvent, Event, decode_event, encode
+from worker.contract.messages import EndEvent, Event, Scores, decode_event, encode
 
 if TYPE_CHECKING:
     from redis.client import Pipeline
@@ -49,14 +52,17 @@ def end_lecture(
     ended: float,
     retention: int,
     resumable: bool,
+    usual: Mapping[str | None, Scores] | None = None,
 ) -> None:
     """Queue all writes that end a lecture: the end event on every channel, the final status, and the lifetimes.
 
-    `ended` is in seconds since 1970, `retention` the seconds for which results are kept. If it is
-    `resumable`, because its source was not fed to the end, its state is kept for RESUME_S. Otherwise it is deleted.
+    `ended` is in seconds since 1970, `retention` the seconds for which results are kept. `usual` is what the end event
+    of each participant has as its `usual`, and under None that of the class. If the lecture is `resumable`, because its
+    source was not fed to the end, its state is kept for RESUME_S. Otherwise it is deleted.
     """
-    for channel in [keys.class_, *map(keys.participant, participants)]:
-        publish(pipe, channel, end)
+    for participant in [None, *participants]:
+        channel = keys.class_ if participant is None else keys.participant(participant)
+        publish(pipe, channel, replace(end, usual=(usual or {}).get(participant, UNSET)))
         pipe.expire(channel, retention)
     fields: LectureFields = {"status": end.status, "ended": ended}
     if end.reason:

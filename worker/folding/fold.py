@@ -1,6 +1,6 @@
 """Folding: the outcomes of consecutive chunks become events and the lecture's next state."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -19,6 +19,7 @@ from worker.contract.messages import (
     Scores,
 )
 from worker.contract.reasons import FailureReason
+from worker.contract.usual import counted, mean_of, usual
 from worker.folding.affect import valence_and_arousal
 from worker.folding.participants import IdentifiedSighting, TrackerState, advance
 from worker.outcome import Outcome, ScoreVector
@@ -30,11 +31,13 @@ class LectureState(LectureProgress, frozen=True):
     """All that a lecture carries from chunk to chunk. The producer writes the first: its choices alone.
 
     `trackers` maps each named person to the tracker of their recording. A source without names has the one under "".
+    `scores` counts each participant's scores, for their usual (`worker.contract.usual`).
     """
 
     # The stored name differs, because lectures may run across an upgrade.
     trackers: dict[str, TrackerState] = msgspec.field(default_factory=dict, name="rosters")
     spans: dict[str, ParticipantSpan] = msgspec.field(default_factory=dict)
+    scores: dict[str, bytes] = msgspec.field(default_factory=dict)
 
 
 @dataclass
@@ -58,6 +61,7 @@ def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: lis
     """
     folded = Folded(state)
     trackers, spans = dict(state.trackers), dict(state.spans)
+    read: defaultdict[str, list[ScoreVector]] = defaultdict(list)
     for outcome, count in zip(outcomes, frames, strict=True):
         if outcome.failure is not None:
             folded.failed[outcome.failure] += count
@@ -76,14 +80,25 @@ def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: lis
                 folded.class_.append(structs.replace(event, damaged=True) if damaged else event)
                 folded.published += 1
                 folded.damaged += damaged
+            for one in sightings:
+                if one.sighting.face.scores is not None:
+                    read[one.participant].append(one.sighting.face.scores)
             if not state.class_only:
                 folded.emotions += [_emotion_event(lecture, one, outcome.model_version) for one in sightings]
                 for one in sightings:
                     spans[one.participant] = _extended(spans.get(one.participant), one.sighting.t)
         folded.ending = outcome.ending or folded.ending
     next_chunk = state.next_chunk + len(outcomes)
-    folded.state = structs.replace(state, next_chunk=next_chunk, trackers=trackers, spans=spans)
+    scores = {**state.scores, **{who: counted(state.scores.get(who, b""), more) for who, more in read.items()}}
+    folded.state = structs.replace(state, next_chunk=next_chunk, trackers=trackers, spans=spans, scores=scores)
     return folded
+
+
+def usuals(state: LectureState) -> dict[str | None, Scores]:
+    """Participant -> the usual of those whose face could be read; under None that of the class, the mean of them."""
+    own = {who: usual(counts) for who, counts in state.scores.items()}
+    everybody = {None: mean_of([each for each in own.values() if each is not None]), **own}
+    return {who: each for who, each in everybody.items() if each is not None}
 
 
 def accounts_for(outcome: Outcome, frames: int) -> bool:

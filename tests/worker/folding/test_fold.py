@@ -9,7 +9,7 @@ from msgspec import structs
 
 from tests.worker.outcomes import SAD, outcomes
 from worker.contract.messages import FrameStamp, encode
-from worker.folding.fold import LectureState, fold
+from worker.folding.fold import LectureState, fold, usuals
 from worker.outcome import DESCRIPTOR_BYTES, FaceObservation, FrameObservation, Outcome
 
 FACE = FaceObservation((50.0, 50.0, 90.0, 90.0), 0.95, SAD, {"m": "sadness"}, bytes(DESCRIPTOR_BYTES))
@@ -107,3 +107,11 @@ def test_an_outcome_with_the_descriptors_of_an_older_version_does_not_fit() -> N
     stored = msgspec.json.encode(Outcome([FrameObservation(FrameStamp(0, 0.0), [old])]))
     with pytest.raises(msgspec.ValidationError, match="length"):
         msgspec.json.decode(stored, type=Outcome)
+
+
+def test_everybodys_usual_is_known_at_the_end_and_that_of_the_class_is_the_mean() -> None:
+    folded = fold("l", LectureState(), outcomes(count=2), [2, 2, 0])
+    own = usuals(msgspec.json.decode(encode(folded.state), type=LectureState))
+    assert own.keys() == {None, *folded.state.spans}
+    assert own[None]["sadness"] == pytest.approx(SAD[4], abs=0.04)
+    assert usuals(LectureState()) == {}
