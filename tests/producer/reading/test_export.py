@@ -9,10 +9,14 @@ import pytest
 import redis
 from msgspec import structs
 
-from producer.reading import export as module
+from producer.reading import export as exporting
 from producer.reading.analysis.names import Roster
-from producer.reading.export import COLUMNS, ExportRefused, export, plain_text
+from producer.reading.export import export
+from producer.reading.formats import tables
+from producer.reading.formats.rows import COLUMNS
+from producer.reading.formats.tables import plain_text
 from producer.reading.lectures import LectureUnknown
+from producer.reading.output_file import ExportRefused
 from tests.producer.reading.scripted import scripted_events, write_scripted
 from tests.producer.reading.writing import begin, commit, emotion, frame_events, write
 from worker.contract.keys import LectureKeys
@@ -37,7 +41,7 @@ def test_csv_and_parquet_hold_one_row_for_each_sighting(client: redis.Redis, tmp
     with (tmp_path / "e.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     table = parquet.read_table(tmp_path / "e.parquet")
-    assert list(rows[0]) == table.column_names == list(COLUMNS)
+    assert list(rows[0]) == table.column_names == list(COLUMNS["people"])
     as_text = [{name: "" if value is None else str(value) for name, value in row.items()} for row in table.to_pylist()]
     assert as_text == rows
     assert [(row["participant"], int(row["frame"]), float(row["t"])) for row in rows] == [
@@ -56,13 +60,14 @@ def test_a_face_that_cannot_be_read_is_a_row_without_an_emotion(client: redis.Re
     assert (first["emotion"], first["readable"], first["reason"]) == ("anger", True, None)
     assert (second["emotion"], second["readable"], second["reason"]) == (None, False, "small")
     assert second["width"] == 30
-    empty = [*EMOTIONS, *(f"smoothed_{emotion}" for emotion in EMOTIONS), "valence", "arousal"]
+    of_emotion = ("{}", "smoothed_{}", "{}_minus_own_usual")
+    empty = [*(each.format(emotion) for each in of_emotion for emotion in EMOTIONS), "valence", "arousal"]
     assert {second[name] for name in empty} == {None}
     with (tmp_path / "e.csv").open(newline="") as file:
         _, row = csv.DictReader(file)
     assert (row["emotion"], row["anger"], row["readable"], row["reason"]) == ("", "", "False", "small")
     heading, _, cells = sheet(tmp_path / "e.xlsx")
-    assert cells[heading.index("readable") :] == [0.0, "small"]
+    assert cells[heading.index("readable") :][:2] == [0.0, "small"]
     (line,) = [line for line in (tmp_path / "e.jsonl").read_text().splitlines() if '"reason":"small"' in line]
     assert '"emotion":null' in line
 
@@ -110,7 +115,8 @@ def test_an_excel_file_for_more_rows_than_excel_has_is_refused_not_cut(
         client.delete(LectureKeys("l").participants)
         client.hset(LectureKeys("l").participants, mapping=dict.fromkeys(("p01", "p02"), SPAN))
     for rows, fits in ((5, True), (4, False)):  # PRESENCE has four sightings
-        monkeypatch.setattr(module, "EXCEL_ROWS", rows)
+        monkeypatch.setattr(exporting, "EXCEL_ROWS", rows)
+        monkeypatch.setattr(tables, "EXCEL_ROWS", rows)
         if fits:
             export(client, "l", tmp_path / "e.xlsx")
             continue
@@ -172,7 +178,7 @@ def test_a_path_that_cannot_be_written_is_refused_with_the_reason(client: redis.
     (tmp_path / "mine.csv").write_text("mine")
     for name, reason in (
         ("mine.csv", r"mine\.csv' exists already"),
-        ("e.ods", r"e\.ods'.*\.csv, \.xlsx, \.parquet or \.jsonl"),
+        ("e.ods", r"e\.ods'.*\.csv, \.xlsx, .*or \.eaf"),
         ("no/e.csv", r"no/e\.csv': No such file or directory"),
     ):
         with pytest.raises(ExportRefused, match=reason):
