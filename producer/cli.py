@@ -26,6 +26,7 @@ from producer.feeding.sources.address import SourceError
 from producer.feeding.starting import LectureExists, TooManyLectures
 from producer.metrics.exposition import MetricsRefused
 from producer.reading.analysis.names import RosterRefused
+from producer.reading.chapters import ChaptersRefused
 from producer.reading.follow import ParticipantUnknown
 from producer.reading.lectures import LectureFed, LectureForgotten, LectureUnknown
 from producer.reading.output_file import ExportRefused
@@ -45,6 +46,7 @@ NOTHING_DONE = (
     ParticipantUnknown,
     ExportRefused,
     RosterRefused,
+    ChaptersRefused,
     MetricsRefused,
     EmbeddedError,
     RedisUnusable,

@@ -3,6 +3,7 @@
 import re
 import time
 import unicodedata
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from signal import SIGPIPE
 
@@ -30,6 +31,7 @@ from producer.saying import say
 from producer.stopping import Stop, exit_code, stoppable
 from producer.terminal.outputs import JsonLines, Output, Overview
 from producer.terminal.progress import ProgressBar, StatusLine
+from worker.contract.chapters import Chapter
 from worker.contract.lifetimes import RETENTION_S
 from worker.contract.messages import EndEvent, LectureChoices
 from worker.contract.standard_streams import OutputLost
@@ -47,8 +49,8 @@ class IngestSettings(Struct, frozen=True):
     If `lecture` is None, the id is made from the source's name. `participant` is the one person in the recording.
     `redis` is the URL given on the command line, without credentials; the commands suggested at the end contain it.
     `roster` has names for what is printed. With `class_only` nothing is published per person. Results are kept for
-    `retention` seconds. `resumed` is the lecture to resume, `course` the id of the
-    course that the lecture belongs to.
+    `retention` seconds. `resumed` is the lecture to resume. Without `chapters`, those in the file are used. `course` is
+    the id of the course that the lecture belongs to.
     """
 
     lecture: str | None
@@ -61,6 +63,7 @@ class IngestSettings(Struct, frozen=True):
     class_only: bool = False
     retention: int = RETENTION_S
     resumed: Interrupted | None = None
+    chapters: Sequence[Chapter] = ()
     course: str | None = None
 
 
@@ -120,8 +123,11 @@ def lecture_name(title: str) -> str:
 def _started(settings: IngestSettings, source: Source, client: redis.Redis) -> tuple[str, Feed]:
     """The lecture's id and its feed. An id made from the source's name gets a number if it is taken."""
     choices = LectureChoices(settings.participant, settings.class_only, settings.retention)
+    chapters = list(settings.chapters or source.chapters)
     name = settings.lecture or lecture_name(source.label.title)
-    new = NewLecture(name, source.label.name, settings.fps, source.width, source.height, choices, settings.course)
+    new = NewLecture(
+        name, source.label.name, settings.fps, source.width, source.height, choices, chapters, settings.course
+    )
     if settings.resumed is not None:
         settings.resumed.check(new)
         return name, Feed.resume(client, name, settings.resumed, settings.max_bytes)

@@ -22,6 +22,15 @@ Descriptor = Annotated[bytes, Meta(min_length=DESCRIPTOR_BYTES, max_length=DESCR
 """An appearance descriptor: int8 values as bytes (`perception.appearance` makes them)."""
 Label = Annotated[str, Meta(max_length=64)]
 
+SLIDE_COLUMNS, SLIDE_ROWS = 64, 36
+SLIDE_LEVELS = 15
+COVERED = 255
+SlideDescriptor = Annotated[
+    bytes, Meta(min_length=SLIDE_COLUMNS * SLIDE_ROWS, max_length=SLIDE_COLUMNS * SLIDE_ROWS)
+]
+"""The structure of a picture's cells (`perception.slides` makes it): two levels of four bits, below SLIDE_LEVELS, or
+COVERED where a person is shown."""
+
 
 class FaceObservation(Struct, frozen=True, array_like=True):
     """One face in one frame.
@@ -40,10 +49,11 @@ class FaceObservation(Struct, frozen=True, array_like=True):
 
 
 class FrameObservation(Struct, frozen=True, array_like=True):
-    """All faces of one frame."""
+    """All faces of one frame, and what is shown beside them. A recording of one of several people has no `slide`."""
 
     stamp: FrameStamp
     faces: Annotated[list[FaceObservation], Meta(max_length=MAX_FACES)]
+    slide: SlideDescriptor | None = None
 
 
 class Outcome(Struct, frozen=True):

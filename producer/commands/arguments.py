@@ -9,6 +9,7 @@ import typer
 
 from producer.feeding.decoding.sampling import checked_fps
 from producer.reading.analysis.names import Roster
+from producer.reading.chapters import ChapterFile, read_chapters
 from producer.reading.roster import read_roster
 from worker.contract.keys import checked_id
 from worker.contract.limits import MAX_RETENTION_S
@@ -99,6 +100,16 @@ RosterOption = Annotated[
         metavar="FILE",
         show_default=False,
         help="YAML with the names of participants, by id or by tile; only for display.",
+    ),
+]
+ChaptersOption = Annotated[
+    ChapterFile | None,
+    typer.Option(
+        "--chapters",
+        parser=lambda path: read_chapters(Path(path)),
+        metavar="FILE",
+        show_default=False,
+        help="Chapters: WebVTT, SRT or lines like `0:00 Title`; without it, those in the recording.",
     ),
 ]
 JsonOption = Annotated[

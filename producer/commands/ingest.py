@@ -20,6 +20,7 @@ from producer.commands.arguments import (
     PARTICIPANT_ID,
     SECONDS,
     USED_PORT,
+    ChaptersOption,
     JsonOption,
     RedisOption,
     RosterOption,
@@ -36,6 +37,7 @@ from producer.feeding.sources.source import Source
 from producer.ingestion import IngestSettings
 from producer.ingestion import ingest as ingest_lecture
 from producer.metrics.exposition import metrics_served
+from producer.saying import say
 from worker.contract.credentials import without_credentials
 from worker.contract.lifetimes import RETENTION_S
 
@@ -110,6 +112,7 @@ def ingest(
     ] = None,
     metrics_host: Annotated[str, typer.Option(metavar="HOST", help="Serve /metrics at this address.")] = "127.0.0.1",
     roster: RosterOption = None,
+    chapters: ChaptersOption = None,
     class_only: Annotated[
         bool, typer.Option("--class-only", help="Publish what the class displays, and nothing per person.")
     ] = False,
@@ -143,6 +146,12 @@ def ingest(
             "nothing is published per person, so nobody can be named; leave out NAME= and --participant",
             param_hint="--class-only",
         )
+    if resume and chapters is not None:
+        raise typer.BadParameter(
+            "a resumed lecture keeps its chapters; give the file to `report`", param_hint="--chapters"
+        )
+    if chapters is not None and chapters.notice:
+        say(chapters.notice)
     settings = IngestSettings(
         lecture,
         fps,
@@ -154,6 +163,7 @@ def ingest(
         class_only,
         retention=round(retention * DAY_S),
         course=course,
+        chapters=chapters.chapters if chapters is not None else (),
     )
     with ExitStack() as stack:
         if metrics_port is not None:

@@ -2,9 +2,10 @@
 
 import time
 
-from msgspec import Struct
+from msgspec import Struct, json
 from redis.client import Pipeline
 
+from worker.contract.chapters import Chapter
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lecture_hash import LectureFields, as_hash
 from worker.contract.lifetimes import FEEDER_TTL_S
@@ -32,6 +33,7 @@ class NewLecture(Struct, frozen=True):
     width: int
     height: int
     choices: LectureChoices = LectureChoices()
+    chapters: list[Chapter] = []
     course: str | None = None
 
 
@@ -68,6 +70,8 @@ def create(pipe: Pipeline, new: NewLecture, token: bytes) -> None:
         "dropped": 0,
         "failed": 0,
     }
+    if new.chapters:
+        fields["chapters"] = json.encode(new.chapters)
     if new.course is not None:
         fields["course"] = new.course
     pipe.multi()

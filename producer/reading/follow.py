@@ -14,7 +14,7 @@ import redis
 
 from producer.reading.lectures import LectureForgotten, LectureUnknown, read_lecture
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import EmotionEvent, EndEvent, Event, FinalStatus
+from worker.contract.messages import EmotionEvent, EndEvent, Event, FinalStatus, SlideEvent
 from worker.contract.streams import entry_event
 
 # Entries of each stream that are read at once. At most two pages of each participant are in memory.
@@ -22,6 +22,9 @@ PAGE = 32
 
 # How long a read waits. Ctrl-C, a forgotten lecture and the caller's own checks are noticed after this time.
 WAKE_MS = 1000
+
+# New slides that may follow one class event: the first slide becomes known with the second.
+SLIDES_AT_ONCE = 2
 
 START = b"0-0"
 """The position before a stream's first entry."""
@@ -41,7 +44,7 @@ def follow(
     """All events of `lecture`, or those of one participant, until its EndEvent, which comes last and once.
 
     The events of a frame come together: its participants by id, then the class. If the first sightings of a new
-    participant are published late, they come after the class event of their frame. If `from_start` is false, only new
+    participant are published late, they come after the class event of their frame; so does a new slide. If `from_start` is false, only new
     events come; a lecture that is over then has only its EndEvent. `while_waiting` is called about once a second while
     no event comes. An exception that it raises ends the iteration. No event comes twice, even if Redis crashed and lost
     it, and it is published again.
@@ -155,22 +158,34 @@ class _OneStream:
         self._key = key
         self._position = START
         self._frame = -1
+        self._slide = 0
 
     def skip_to_end(self) -> int:
-        """Skip to behind the last event that is not the EndEvent; its frame, or -1 if there is none."""
-        for position, event in _last_entries(self._client, self._key, 2):
+        """Skip to behind the last event that is not the EndEvent; the last frame, or -1 if there is none."""
+        newest: bytes | None = None
+        for position, event in _last_entries(self._client, self._key, 2 + SLIDES_AT_ONCE):
             if not isinstance(event, EndEvent):
-                self._position = position
-                return event.frame
+                newest = newest or position
+                if not isinstance(event, SlideEvent):
+                    self._position = newest
+                    return event.frame
         return -1
 
     def read(self, wait_ms: int | None) -> Iterator[Event]:
         """The next page. It is empty if nothing comes within `wait_ms`; None does not wait."""
         for entries in _next_entries(self._client, {self._key: self._position}, wait_ms).values():
             for self._position, event in entries:
-                if _frame(event) > self._frame:  # otherwise Redis crashed, lost the event, and it is published again
-                    self._frame = _frame(event)
+                if self._is_new(event):  # otherwise Redis crashed, lost the event, and it is published again
                     yield event
+
+    def _is_new(self, event: Event) -> bool:
+        if isinstance(event, SlideEvent):
+            new = event.slide > self._slide
+            self._slide = max(self._slide, event.slide)
+        else:
+            new = _frame(event) > self._frame
+            self._frame = max(self._frame, _frame(event))
+        return new
 
     def rest(self) -> Iterator[Event]:
         return iter(())
@@ -197,7 +212,7 @@ class _MergedStreams:
         page = list(self._class.read(wait_ms))
         if not page:
             return
-        self._participants.read(up_to=_frame(page[-1]))
+        self._participants.read(up_to=max(map(_frame, page)))
         for event in page:
             yield from self._participants.events(up_to=_frame(event))
             yield event

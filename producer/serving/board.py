@@ -29,6 +29,7 @@ from worker.contract.messages import (
     Ledger,
     ParticipantSpan,
     Scores,
+    SlideEvent,
 )
 
 Phase = Literal["waiting", "running", "over", "forgotten"]
@@ -217,8 +218,8 @@ class Board:
         )
 
     def add(self, event: Event) -> None:
-        """Add an event, in any order. Patches show it after the next `refresh`. The EndEvent is ignored."""
-        if isinstance(event, EndEvent):
+        """Add an event, in any order. Patches show it after the next `refresh`. Slides and the EndEvent are ignored."""
+        if isinstance(event, EndEvent | SlideEvent):
             return
         self._stale = True
         self._builder.add(event)

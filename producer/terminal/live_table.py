@@ -17,7 +17,7 @@ from producer.presentation.thresholds import SHADES, away_after_s
 from producer.reading.analysis.names import Names, natural_order
 from producer.reading.analysis.summary import displayed, ledger_line
 from producer.reading.lectures import Lecture, LectureUnknown
-from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, EndEvent, Event, Scores
+from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, EndEvent, Event, Scores, SlideEvent
 
 # Seconds between two draws. A terminal over a slow line must keep up.
 REFRESH_S = 0.25
@@ -119,6 +119,8 @@ class Screen:
     def add(self, event: Event) -> None:
         if isinstance(event, EndEvent):
             self._end = event
+            return
+        if isinstance(event, SlideEvent):
             return
         self._first, self._t = min(self._first, event.t), max(self._t, event.t)
         if isinstance(event, ClassEvent):

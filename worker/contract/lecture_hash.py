@@ -6,6 +6,7 @@ from typing import Any, TypedDict, cast
 import msgspec
 from msgspec import Struct
 
+from worker.contract.chapters import Chapters
 from worker.contract.messages import InFlight, Ledger, Status
 from worker.contract.reasons import PREFIXES
 
@@ -15,7 +16,8 @@ class LectureFields(TypedDict, total=False):
     `course` is there if the user named one.
 
     `models` is the version of the models that read the first frame. `feed` is the token of the feed that may write to
-    the lecture, `chunks` the number of chunks that were fed.
+    the lecture, `chunks` the number of chunks that were fed, `chapters` the JSON of its
+    chapters (`contract.chapters`), missing if there are none.
     """
 
     source: str
@@ -36,6 +38,7 @@ class LectureFields(TypedDict, total=False):
     published: int
     dropped: int
     failed: int
+    chapters: bytes
 
 
 def as_hash(fields: LectureFields) -> Mapping[Any, Any]:
@@ -61,11 +64,15 @@ class LectureInfo(Struct, frozen=True):
     published: int = 0
     dropped: int = 0
     failed: int = 0
+    chapters: Chapters = []
 
     @classmethod
     def from_hash(cls, fields: dict[bytes, bytes]) -> "LectureInfo":
         """The lecture from its Redis hash; ValueError if the fields are not those of a lecture."""
-        return msgspec.convert({k.decode(): v.decode() for k, v in fields.items()}, cls, strict=False)
+        values: dict[str, Any] = {k.decode(): v.decode() for k, v in fields.items()}
+        if "chapters" in values:
+            values["chapters"] = msgspec.json.decode(values["chapters"])
+        return msgspec.convert(values, cls, strict=False)
 
 
 def ledger_from_hashes(info: dict[bytes, bytes], in_flight: dict[bytes, bytes]) -> Ledger:

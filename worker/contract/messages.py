@@ -216,6 +216,20 @@ class ClassEvent(Struct, frozen=True, tag_field="type", tag="class"):
     v: Literal[1] = 1
 
 
+class SlideEvent(Struct, frozen=True, tag_field="type", tag="slide"):
+    """Another slide is displayed from `frame` on, at `t` seconds; `slide` is its number, counted from 1.
+
+    It is on the channel of the class. Some frames after the change are needed to see that it is one, so the event comes
+    after the class events of later frames. The first slide's event comes when the second slide does.
+    """
+
+    lecture: str
+    frame: NonNegative
+    t: float
+    slide: Annotated[int, Meta(ge=1, le=2**53)]
+    v: Literal[1] = 1
+
+
 class EndEvent(Struct, frozen=True, tag_field="type", tag="end"):
     """The last event of every channel of a lecture.
 
@@ -231,7 +245,7 @@ class EndEvent(Struct, frozen=True, tag_field="type", tag="end"):
     v: Literal[1] = 1
 
 
-Event = EmotionEvent | ClassEvent | EndEvent
+Event = EmotionEvent | ClassEvent | SlideEvent | EndEvent
 
 
 def encode(message: Struct) -> bytes:

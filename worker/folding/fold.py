@@ -17,11 +17,13 @@ from worker.contract.messages import (
     LectureProgress,
     ParticipantSpan,
     Scores,
+    SlideEvent,
 )
 from worker.contract.reasons import FailureReason
 from worker.contract.usual import counted, mean_of, usual
 from worker.folding.affect import valence_and_arousal
 from worker.folding.participants import IdentifiedSighting, TrackerState, advance
+from worker.folding.slides import NewSlide, SlideState, advance_slides
 from worker.outcome import Outcome, ScoreVector
 
 SCORE_DIGITS = 4
@@ -38,6 +40,7 @@ class LectureState(LectureProgress, frozen=True):
     trackers: dict[str, TrackerState] = msgspec.field(default_factory=dict, name="rosters")
     spans: dict[str, ParticipantSpan] = msgspec.field(default_factory=dict)
     scores: dict[str, bytes] = msgspec.field(default_factory=dict)
+    slides: SlideState | None = None
 
 
 @dataclass
@@ -46,7 +49,7 @@ class Folded:
 
     state: LectureState
     emotions: list[EmotionEvent] = field(default_factory=list)
-    class_: list[ClassEvent] = field(default_factory=list)
+    class_: list[ClassEvent | SlideEvent] = field(default_factory=list)
     published: int = 0
     damaged: int = 0
     failed: Counter[FailureReason] = field(default_factory=Counter)
@@ -60,7 +63,7 @@ def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: lis
     event, because part of the class was not seen. Participants seen in its other pictures still get their events.
     """
     folded = Folded(state)
-    trackers, spans = dict(state.trackers), dict(state.spans)
+    trackers, spans, slides = dict(state.trackers), dict(state.spans), state.slides
     read: defaultdict[str, list[ScoreVector]] = defaultdict(list)
     for outcome, count in zip(outcomes, frames, strict=True):
         if outcome.failure is not None:
@@ -68,6 +71,7 @@ def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: lis
         folded.failed.update(outcome.failed.values())
         for number, pictures in groupby(outcome.frames, key=lambda picture: picture.stamp.frame):
             sightings: list[IdentifiedSighting] = []
+            made_known: list[NewSlide] = []
             damaged = False
             for picture in pictures:
                 damaged |= picture.stamp.damaged
@@ -75,6 +79,9 @@ def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: lis
                 tracker, more = advance(trackers.get(only or "", TrackerState(only=only)), picture)
                 trackers[only or ""] = tracker
                 sightings += more
+                if picture.slide is not None and not picture.stamp.damaged:
+                    slides, new = advance_slides(slides, picture.slide, number, picture.stamp.t)
+                    made_known += new
             if number not in outcome.failed:
                 event = _class_event(lecture, picture.stamp, sightings, outcome.model_version)
                 folded.class_.append(structs.replace(event, damaged=True) if damaged else event)
@@ -83,6 +90,7 @@ def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: lis
             for one in sightings:
                 if one.sighting.face.scores is not None:
                     read[one.participant].append(one.sighting.face.scores)
+            folded.class_ += [SlideEvent(lecture, each.frame, each.t, each.number) for each in made_known]
             if not state.class_only:
                 folded.emotions += [_emotion_event(lecture, one, outcome.model_version) for one in sightings]
                 for one in sightings:
@@ -90,7 +98,9 @@ def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: lis
         folded.ending = outcome.ending or folded.ending
     next_chunk = state.next_chunk + len(outcomes)
     scores = {**state.scores, **{who: counted(state.scores.get(who, b""), more) for who, more in read.items()}}
-    folded.state = structs.replace(state, next_chunk=next_chunk, trackers=trackers, spans=spans, scores=scores)
+    folded.state = structs.replace(
+        state, next_chunk=next_chunk, trackers=trackers, spans=spans, scores=scores, slides=slides
+    )
     return folded
 
 

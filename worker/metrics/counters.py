@@ -18,7 +18,7 @@ count_in_files()
 
 PREFIX = "lecturepulse"
 
-STEPS = ("fetch", "decode", "faces", "readability", "emotions", "appearance", "write", "commit")
+STEPS = ("fetch", "decode", "faces", "readability", "emotions", "appearance", "slides", "write", "commit")
 """The steps of a job, in order."""
 
 RefusalReason = Literal["unreadable", "function", "arguments", "unknown_lecture", "not_in_flight", "foreign_state"]

@@ -11,6 +11,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
+from msgspec import structs
 from PIL.JpegImagePlugin import JpegImageFile
 
 from worker.contract.limits import MAX_FACES
@@ -23,8 +24,9 @@ from worker.perception.faces import Detection, FaceDetector
 from worker.perception.manifest import EnsembleMode
 from worker.perception.preprocessing import Image, face_crop
 from worker.perception.readability import unreadable_because
+from worker.perception.slides import slide_descriptor
 
-Step = Literal["decode", "faces", "readability", "emotions", "appearance"]
+Step = Literal["decode", "faces", "readability", "emotions", "appearance", "slides"]
 
 # Sixteen million: twice a 4K frame, eight times the Full HD that the producer sends. A JPEG of a few kilobytes can
 # claim 4 billion pixels, which would take 12 GB after decoding.
@@ -105,6 +107,11 @@ class Perception:
                 size = stamp.size or source_size
                 observed = [_observation(picture, size, face, *next(readings)) for face in faces]
                 frames.append(FrameObservation(stamp, observed))
+        with _timed(step_s, "slides"):
+            for i, (picture, faces) in enumerate(zip(pictures, detected, strict=True)):
+                if frames[i].stamp.participant is None:  # a recording of one of several people shows no slides
+                    slide = slide_descriptor(picture, [face.box for face in faces])
+                    frames[i] = structs.replace(frames[i], slide=slide)
         escalated = int(predictions.escalated.sum())
         unreadable = Counter(reason for reason in reasons if reason is not None)
         return Observations(frames, failed, len(pairs), unreadable, escalated, step_s, predictions.inference_s)

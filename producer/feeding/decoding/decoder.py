@@ -139,7 +139,7 @@ def _decode_recording(
             expected = None if duration is None else max(1, sample_count(duration, order.fps) - sample.tick)
             notice = choice.notice or video.assumed_rate
             size, chosen = (encoder.width, encoder.height), (choice.number, choice.usual)
-            send(encode(Opened(*size, sample.tick, expected, False, *chosen, notice)))
+            send(encode(Opened(*size, sample.tick, expected, False, *chosen, notice, video.chapters)))
             before_crash = None if order.crashed is None else picture
         if sample.tick < order.first:
             continue

@@ -11,6 +11,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from producer.feeding.decoding.chapters import chapters_in
 from producer.feeding.decoding.container import Unreadable, video_in
 from producer.feeding.decoding.damage import Damage
 from producer.feeding.decoding.extent import TOLERANCE_S, DeclaredExtent, StoredExtent, clearly_before
@@ -20,6 +21,7 @@ from producer.feeding.decoding.seeking import Stamp, first_needed
 from producer.feeding.decoding.thinning import followed, may_be_sampled
 from producer.feeding.decoding.timing import DecodingStamps, PictureClock, StampedPicture, seconds
 from producer.presentation.clock import clock
+from worker.contract.chapters import Chapter
 from worker.contract.limits import MAX_RECORDING_S
 
 # Containers whose clock may restart forward, because recordings were joined or broadcast with a break.
@@ -129,6 +131,11 @@ class RecordedVideo:
             return None
         rate = float(self.stream.average_rate or 25)
         return f"stores no times; {rate:g} pictures per second are assumed; if that is wrong, convert it to mp4 first"
+
+    @property
+    def chapters(self) -> list[Chapter]:
+        """The chapters in the container; none if it has too many to be chapters."""
+        return chapters_in(self._container, self._declared.start or 0.0)
 
     def pictures(self) -> Iterator[TimedPicture[av.VideoFrame]]:
         """The pictures in the order of display. Of lost pictures, the one before them is repeated as a damaged one.

@@ -4,6 +4,8 @@ from typing import cast
 
 from msgspec import Struct, json
 
+from worker.contract.chapters import Chapter
+
 
 class FileTarget(Struct, frozen=True, tag="file"):
     """A local file. The path is bytes, because a file name need not be text.
@@ -54,6 +56,7 @@ class Opened(Struct, frozen=True, tag="opened"):
     `first_tick` is that of the first sample, `expected` the number of samples, if the file declares its length. If the
     source is `live`, pictures that are not read in time are lost. `video` is the number of the chosen video, None if
     there is no other; it is `usual` if a player shows it. `notice` is a line for the user about the source.
+    `chapters` are those of a recording.
     """
 
     width: int
@@ -64,6 +67,7 @@ class Opened(Struct, frozen=True, tag="opened"):
     video: int | None = None
     usual: bool = True
     notice: str | None = None
+    chapters: list[Chapter] = []
 
 
 class DecodingFailed(Struct, frozen=True, tag="failed"):

@@ -35,6 +35,7 @@ class Recording(Source):
         self.height = opened.height
         self.first_tick = opened.first_tick
         self.expected = opened.expected
+        self.chapters = opened.chapters
 
     @property
     def decoder_pid(self) -> int:

@@ -2,12 +2,13 @@
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import ClassVar, TypeVar
 
 from producer.feeding.sources.address import SourceLabel
 from producer.feeding.sources.frame import SampledFrame
+from worker.contract.chapters import Chapter
 
 This = TypeVar("This", bound="Source")
 
@@ -17,6 +18,7 @@ class Source(ABC):
 
     `width` and `height` are those of the first picture in pixels, as displayed and not scaled down. `expected` is the
     number of frames, None if it is unknown. If it is `live`, frames that are not read in time are lost.
+    `chapters` are those that the file of a recording has.
     """
 
     live: ClassVar[bool]
@@ -24,6 +26,7 @@ class Source(ABC):
     width: int
     height: int
     expected: int | None
+    chapters: Sequence[Chapter] = ()
 
     @property
     @abstractmethod

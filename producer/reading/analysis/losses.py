@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from worker.contract.lecture_hash import LectureInfo
 from worker.contract.limits import MAX_STREAM_EVENTS
-from worker.contract.messages import ClassEvent, EmotionEvent, Event, ParticipantSpan
+from worker.contract.messages import ClassEvent, EmotionEvent, Event, ParticipantSpan, SlideEvent
 
 MAX_NAMED = 10
 """Channels that a line names; it counts the others."""
@@ -53,6 +53,7 @@ class Kept:
     def __init__(self) -> None:
         self._events: Counter[str | None] = Counter()
         self._faces = 0
+        self._slides = 0
 
     def add(self, event: Event) -> None:
         if isinstance(event, EmotionEvent):
@@ -60,6 +61,8 @@ class Kept:
         elif isinstance(event, ClassEvent):
             self._events[None] += 1
             self._faces += event.faces
+        elif isinstance(event, SlideEvent):
+            self._slides += 1
 
     def losses(
         self, lecture: str, info: LectureInfo, spans: Mapping[str, ParticipantSpan], unread: Collection[str] = ()
@@ -76,9 +79,10 @@ class Kept:
         unknown = self._faces - sum(max(span.frames, self._events[each]) for each, span in spans.items())
         if unknown > 0 and info.status != "running" and not info.class_only:
             expected[UNKNOWN] = unknown
+        others = {channel: 1 if channel is not None else 1 + self._slides for channel in expected}
         return [
-            # The end takes one entry of a full stream.
-            Loss(lecture, channel, count, count - kept, trimmed=kept >= MAX_STREAM_EVENTS - 1)
+            # The end takes one entry of a full stream, and so does each new slide, if it is the stream of the class.
+            Loss(lecture, channel, count, count - kept, trimmed=kept + others[channel] >= MAX_STREAM_EVENTS)
             for channel, count in expected.items()
             if (kept := self._events[channel]) < count
         ]

@@ -16,7 +16,7 @@ from producer.presentation.palette import PLACE_IN_STACK
 from producer.presentation.thresholds import away_after_s
 from producer.reading.analysis.names import natural_order
 from producer.reading.analysis.summary import count_displayed
-from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, EndEvent, Event
+from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, EndEvent, Event, SlideEvent
 
 Array = npt.NDArray[np.float64]
 
@@ -179,7 +179,7 @@ class TimelineBuilder:
         self._predictions: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
 
     def add(self, event: Event) -> None:
-        if isinstance(event, EndEvent):
+        if isinstance(event, EndEvent | SlideEvent):
             return
         self._last_t = max(self._last_t, event.t)
         if isinstance(event, ClassEvent):

@@ -1,0 +1,45 @@
+"""Slide descriptors: how much structure each part of a picture has, without the parts that show people.
+
+The picture is divided into cells. A cell holds two numbers of four bits: the mean step of brightness across and down,
+on a logarithmic scale. That says where text and drawings are, and changes with them, but no picture can be made of it.
+Light and contrast hardly change it. docs/slides.md has the measurements.
+"""
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+
+from worker.outcome import COVERED, SLIDE_COLUMNS, SLIDE_LEVELS, SLIDE_ROWS
+from worker.perception.preprocessing import Box, Image
+
+# Pixels of a cell's side after scaling: text is still text, and larger pictures cost little.
+CELL_PX = 10
+
+# Steps of brightness (of 255) with level 0, and levels per doubling. Compression noise stays below the first.
+FLOOR = 4.0
+LEVELS_PER_DOUBLING = 3.0
+
+# Around a face these parts of its size belong to the person: to the left and right, above, and below.
+BESIDE, ABOVE, BELOW = 1.0, 0.8, 1.5
+
+
+def slide_descriptor(picture: Image, faces: Iterable[Box]) -> bytes:
+    """The cells of a picture [height, width, 3], row by row; those with a face or beside it are COVERED."""
+    size = SLIDE_COLUMNS * CELL_PX, SLIDE_ROWS * CELL_PX
+    grey = cv2.cvtColor(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+    across, down = _levels(cv2.absdiff(grey[:, 1:], grey[:, :-1])), _levels(cv2.absdiff(grey[1:], grey[:-1]))
+    cells = (across << 4) | down
+    height, width = picture.shape[:2]
+    for x, y, w, h in faces:
+        left, right = (x - BESIDE * w) / width * SLIDE_COLUMNS, (x + (1 + BESIDE) * w) / width * SLIDE_COLUMNS
+        top, bottom = (y - ABOVE * h) / height * SLIDE_ROWS, (y + (1 + BELOW) * h) / height * SLIDE_ROWS
+        cells[max(0, int(top)) : max(0, int(np.ceil(bottom))), max(0, int(left)) : max(0, int(np.ceil(right)))] = COVERED
+    return cells.tobytes()
+
+
+def _levels(steps: np.ndarray) -> np.ndarray:
+    """[SLIDE_ROWS, SLIDE_COLUMNS] levels of the mean of `steps` in each cell."""
+    mean = cv2.resize(steps.astype(np.float32), (SLIDE_COLUMNS, SLIDE_ROWS), interpolation=cv2.INTER_AREA)
+    levels = np.rint(LEVELS_PER_DOUBLING * np.log2(np.maximum(mean, FLOOR) / FLOOR))
+    return np.minimum(levels, SLIDE_LEVELS - 1).astype(np.uint8)
