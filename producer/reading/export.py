@@ -10,8 +10,11 @@ from producer.reading.analysis.losses import Kept, Loss
 from producer.reading.analysis.names import Roster
 from producer.reading.analysis.own_usual import OwnUsual
 from producer.reading.follow import replay
+from producer.reading.formats.annotations import Annotations
+from producer.reading.formats.elan import write_eaf
 from producer.reading.formats.json_lines import write_jsonl
 from producer.reading.formats.rows import KINDS, Kind, Rows
+from producer.reading.formats.subtitles import write_vtt
 from producer.reading.formats.tables import EXCEL_ROWS, too_long, write_csv, write_parquet, write_xlsx
 from producer.reading.lectures import Lecture, participants, read_lecture
 from producer.reading.output_file import (
@@ -35,6 +38,8 @@ ONE_KIND: tuple[Format, ...] = ("csv", "parquet")
 """The formats that hold one kind of rows. `.xlsx` and `.jsonl` hold both."""
 
 WITHOUT_ROWS: tuple[Format, ...] = ("vtt", "eaf")
+
+TABLES = {"csv": write_csv, "xlsx": write_xlsx, "parquet": write_parquet}
 
 
 def export(
@@ -61,10 +66,6 @@ def export(
     if form == "xlsx" and "people" in kinds and sum(span.frames for span in spans.values()) >= EXCEL_ROWS:
         raise too_long()
     names = names_in(client, lecture, roster) if roster is not None else None
-    own = OwnUsual()
-    if form in ("csv", "xlsx", "parquet"):
-        for event in replay(client, lecture):
-            own.add(event)
     over, losses = False, list[Loss]()
 
     def events() -> Iterator[Event | Loss]:
@@ -82,17 +83,18 @@ def export(
             yield end
 
     with complete_or_absent(path) as file:
-        match form:
-            case "csv":
-                write_csv(events(), Rows(kinds, names, own), file)
-            case "xlsx":
-                write_xlsx(events(), Rows(kinds, names, own), file)
-            case "parquet":
-                write_parquet(events(), Rows(kinds, names, own), file)
-            case "jsonl":
-                write_jsonl(events(), kinds, names, file)
-            case "vtt" | "eaf":
-                pass
+        if form in TABLES:
+            TABLES[form](events(), Rows(kinds, names, _own_usual(client, lecture)), file)
+        elif form == "jsonl":
+            write_jsonl(events(), kinds, names, file)
+        else:
+            notes = Annotations(found.info)
+            for event in events():
+                notes.add(event)
+            if form == "vtt":
+                write_vtt(notes.cues(), file)
+            else:
+                write_eaf(notes.tiers(names), file)
     return Written(over, losses)
 
 
@@ -120,3 +122,10 @@ def _kinds(found: Lecture, form: Format, rows: Kind | None) -> tuple[Kind, ...]:
     if found.info.class_only and form != "jsonl":
         return ("class",)
     return ("people",) if form in ONE_KIND else KINDS
+
+
+def _own_usual(client: redis.Redis, lecture: str) -> OwnUsual:
+    own = OwnUsual()
+    for event in replay(client, lecture):
+        own.add(event)
+    return own

@@ -1,11 +1,11 @@
 """Annotations for ELAN (EAF 2.8): a tier for each participant, for the class, for moments and for chapters."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import IO
 from xml.etree import ElementTree
 
-from producer.reading.formats.span import Span
+from producer.reading.formats.annotations import Span, Tier
 
 # Characters that XML 1.0 does not allow.
 NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -14,8 +14,8 @@ SHORTEST_MS = 1
 """ELAN refuses an annotation without a length."""
 
 
-def write_eaf(tiers: Mapping[str, Iterable[Span]], participants: Mapping[str, str], file: IO[bytes]) -> None:
-    """Write one tier for each item of `tiers`, in their order; `participants` is tier -> the person it is about.
+def write_eaf(tiers: Iterable[Tier], file: IO[bytes]) -> None:
+    """Write the tiers, which must have different names, in their order.
 
     The annotations of one tier of ELAN never overlap. So the spans that do go to further tiers, numbered from 2.
     """
@@ -24,12 +24,12 @@ def write_eaf(tiers: Mapping[str, Iterable[Span]], participants: Mapping[str, st
     document = Eaf(author="LecturePulse")
     document.remove_tier("default")
     document.header = {"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"}
-    for name, spans in tiers.items():
-        for number, apart in enumerate(_without_overlaps(spans) or [[]], 1):
-            tier = f"{name} {number}" if number > 1 else name
-            document.add_tier(tier, part=participants.get(name))
+    for tier in tiers:
+        for number, apart in enumerate(_without_overlaps(tier.spans) or [[]], 1):
+            name = f"{tier.name} {number}" if number > 1 else tier.name
+            document.add_tier(name, part=tier.participant)
             for start, end, text in apart:
-                document.add_annotation(tier, start, end, NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text))
+                document.add_annotation(name, start, end, NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text))
     root = to_adocument(document)
     order = root.find("TIME_ORDER")
     order[:] = sorted(order, key=lambda slot: int(slot.get("TIME_VALUE")))  # pympi sorts them by their ids

@@ -6,7 +6,7 @@ from typing import IO
 from producer.reading.analysis.losses import Loss
 from producer.reading.analysis.names import Names, encode_named
 from producer.reading.formats.rows import Kind
-from worker.contract.messages import ClassEvent, EmotionEvent, Event
+from worker.contract.messages import ClassEvent, EmotionEvent, Event, SlideEvent
 
 
 def write_jsonl(events: Iterable[Event | Loss], kinds: tuple[Kind, ...], names: Names | None, file: IO[bytes]) -> None:
@@ -18,6 +18,6 @@ def write_jsonl(events: Iterable[Event | Loss], kinds: tuple[Kind, ...], names: 
 
 def _kind(event: Event | Loss) -> Kind | None:
     """The kind of rows that the event belongs to; None for both."""
-    if isinstance(event, ClassEvent) or (isinstance(event, Loss) and event.participant is None):
+    if isinstance(event, ClassEvent | SlideEvent) or (isinstance(event, Loss) and event.participant is None):
         return "class"
     return "people" if isinstance(event, EmotionEvent | Loss) else None
