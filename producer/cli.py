@@ -9,6 +9,7 @@ import redis
 import typer
 from typer.core import TyperGroup
 
+from producer.commands.compare import compare
 from producer.commands.connecting import RedisLost
 from producer.commands.export import export
 from producer.commands.forget import forget
@@ -27,6 +28,7 @@ from producer.feeding.starting import LectureExists, TooManyLectures
 from producer.metrics.exposition import MetricsRefused
 from producer.reading.analysis.names import RosterRefused
 from producer.reading.chapters import ChaptersRefused
+from producer.reading.comparison.refused import CompareRefused
 from producer.reading.follow import ParticipantUnknown
 from producer.reading.lectures import LectureFed, LectureForgotten, LectureUnknown
 from producer.reading.output_file import ExportRefused
@@ -45,6 +47,7 @@ NOTHING_DONE = (
     LectureFed,
     ParticipantUnknown,
     ExportRefused,
+    CompareRefused,
     RosterRefused,
     ChaptersRefused,
     MetricsRefused,
@@ -81,7 +84,7 @@ class Commands(TyperGroup):
 
 
 app = typer.Typer(cls=Commands, rich_markup_mode=None, pretty_exceptions_enable=False)
-for command in (ingest, watch, serve, export, report):
+for command in (ingest, watch, serve, export, report, compare):
     app.command(cls=Command)(command)
 app.command("list", cls=Command)(list_lectures)
 app.command(cls=Command)(forget)

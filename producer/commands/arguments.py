@@ -62,6 +62,14 @@ def days(text: str) -> float:
     return value
 
 
+def lecture_roster(text: str) -> tuple[str, Roster]:
+    """A lecture's id and its roster, from LECTURE=FILE."""
+    lecture, equals, file = str(text).partition("=")
+    if not equals:
+        raise ValueError(f"{text!r} does not say whose roster it is; write LECTURE=FILE")
+    return checked_id(lecture, "lecture id"), read_roster(Path(file))
+
+
 def _number(text: str) -> float:
     try:
         return float(text)
@@ -69,6 +77,7 @@ def _number(text: str) -> float:
         raise ValueError(f"{text!r} is not a number") from None
 
 
+LECTURE_ROSTER = _parsed(lecture_roster)
 LECTURE_ID = _parsed(lambda text: checked_id(text, "lecture id"))
 COURSE_ID = _parsed(lambda text: checked_id(text, "course id"))
 PARTICIPANT_ID = _parsed(lambda text: checked_id(text, "participant id"))

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy.special import expit, logit, ndtr, stdtrit
 
 from producer.reading.analysis.timeline import CONFIDENCE_LEVEL, Array, Timeline
+from worker.contract.messages import EMOTIONS
 
 MIN_PEOPLE = 5
 """People that an interval needs. With fewer, one person decides."""
@@ -26,6 +27,9 @@ MIN_READ = 0.1
 SMALLEST = 1e-6
 """Shares nearer to 0 or 1 have no log odds."""
 
+CLEAR = 0.0005
+"""An interval that ends nearer to zero would be shown with 0.0 as its end."""
+
 DRAWS = 4000
 SEED = 17
 """The same lectures always give the same intervals."""
@@ -35,9 +39,9 @@ SEED = 17
 class Shares:
     """What was displayed in a lecture, or in a part of it.
 
-    `mean` [7] are the mean shares over all faces that could be read, None if there are none. `people` are keys, equal
-    in two lectures for the same person; `scores` [people, 7] and `read` [people] are their sums of scores and their
-    numbers of frames. There are no people if single participants are not known.
+    `mean` [7] are the mean shares over the faces of these `people` that could be read (of all faces, if nobody was read
+    long enough or single participants are not known); None if there are none. `people` are keys, equal in two lectures
+    for the same person; `scores` [people, 7] and `read` [people] are their sums of scores and their numbers of frames.
     """
 
     mean: Array | None
@@ -61,25 +65,27 @@ class Difference:
 
     @property
     def certain(self) -> npt.NDArray[np.bool_]:
-        """The emotions whose interval does not include zero, [7]."""
-        return (self.low > 0) | (self.high < 0)
+        """The emotions whose interval is on one side of zero, at least CLEAR away from it, [7]."""
+        return (self.low > CLEAR) | (self.high < -CLEAR)
 
 
 def shares(timeline: Timeline, keys: dict[str, str], within: npt.NDArray[np.bool_] | None = None) -> Shares:
     """The shares of a lecture, or of its steps `within` [bins]; `keys` is participant id -> key of the person."""
     steps = np.ones(timeline.bins, bool) if within is None else within
-    weights = np.nan_to_num(timeline.read[steps]) * timeline.frames[steps]
-    mean = weights @ np.nan_to_num(timeline.scores[steps]) / weights.sum() if weights.any() else None
     least = max(MIN_READ * timeline.frames[steps].sum(), 1)
     found: dict[str, Array] = {}
     for each in timeline.participants:
         read = each.read[steps]
         sums = np.append(read @ np.nan_to_num(each.scores[steps]), read.sum())
-        key = keys[each.id]
-        found[key] = found.get(key, 0.0) + sums
+        found[keys[each.id]] = found.get(keys[each.id], 0.0) + sums
     kept = {key: sums for key, sums in found.items() if sums[-1] >= least}
-    table = np.array(list(kept.values())).reshape(len(kept), -1)
-    return Shares(mean, tuple(kept), table[:, :-1], table[:, -1] if kept else np.zeros(0))
+    if kept:
+        table = np.array(list(kept.values()))
+        scores, read = table[:, :-1], table[:, -1]
+        return Shares(scores.sum(axis=0) / read.sum(), tuple(kept), scores, read)
+    weights = np.nan_to_num(timeline.read[steps]) * timeline.frames[steps]
+    mean = weights @ np.nan_to_num(timeline.scores[steps]) / weights.sum() if weights.any() else None
+    return Shares(mean, (), np.zeros((0, len(EMOTIONS))), np.zeros(0))
 
 
 def interval(each: Shares) -> tuple[Array, Array] | None:
@@ -90,7 +96,7 @@ def interval(each: Shares) -> tuple[Array, Array] | None:
     if not each.enough or each.mean is None:
         return None
     (spread,) = _spreads([each])
-    middle = np.clip(each.scores.sum(axis=0) / each.read.sum(), SMALLEST, 1 - SMALLEST)
+    middle = np.clip(each.mean, SMALLEST, 1 - SMALLEST)
     half = stdtrit(_effective(each) - 1, (1 + CONFIDENCE_LEVEL) / 2) * spread.std(axis=0) / (middle * (1 - middle))
     return expit(logit(middle) - half), expit(logit(middle) + half)
 
@@ -114,7 +120,9 @@ def differences(pairs: Sequence[tuple[Shares, Shares]]) -> list[Difference]:
     halves = stdtrit(np.array(freedom), 1 - beyond) * errors
     made = []
     for (one, other), half in zip(pairs, halves, strict=True):
-        middle = other.scores.sum(axis=0) / other.read.sum() - one.scores.sum(axis=0) / one.read.sum()
+        assert one.mean is not None
+        assert other.mean is not None
+        middle = other.mean - one.mean
         made.append(Difference(middle, middle - half, middle + half))
     return made
 
