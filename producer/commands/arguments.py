@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -62,12 +62,19 @@ def days(text: str) -> float:
     return value
 
 
-def lecture_roster(text: str) -> tuple[str, Roster]:
-    """A lecture's id and its roster, from LECTURE=FILE."""
+class LectureRoster(NamedTuple):
+    """The roster of one of several lectures."""
+
+    lecture: str
+    roster: Roster
+
+
+def lecture_roster(text: str) -> LectureRoster:
+    """The value of LECTURE=FILE."""
     lecture, equals, file = str(text).partition("=")
     if not equals:
         raise ValueError(f"{text!r} does not say whose roster it is; write LECTURE=FILE")
-    return checked_id(lecture, "lecture id"), read_roster(Path(file))
+    return LectureRoster(checked_id(lecture, "lecture id"), read_roster(Path(file)))
 
 
 def _number(text: str) -> float:

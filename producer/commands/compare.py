@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from producer.commands.arguments import COURSE_ID, LECTURE_ID, LECTURE_ROSTER, RedisOption
+from producer.commands.arguments import COURSE_ID, LECTURE_ID, LECTURE_ROSTER, LectureRoster, RedisOption
 from producer.commands.connecting import connected
-from producer.reading.analysis.names import Roster
 
 
 def compare(
@@ -35,7 +34,7 @@ def compare(
         typer.Option(parser=COURSE_ID, metavar="ID", show_default=False, help="All lectures of this course, by date."),
     ] = None,
     roster: Annotated[
-        list[tuple[str, Roster]] | None,
+        list[LectureRoster] | None,
         typer.Option(
             parser=LECTURE_ROSTER,
             metavar="LECTURE=FILE",

@@ -30,6 +30,9 @@ SMALLEST = 1e-6
 CLEAR = 0.0005
 """An interval that ends nearer to zero would be shown with 0.0 as its end."""
 
+EXACT = 1e-9
+"""A smaller error is one of rounding: everybody differs by the same."""
+
 DRAWS = 4000
 SEED = 17
 """The same lectures always give the same intervals."""
@@ -114,8 +117,8 @@ def differences(pairs: Sequence[tuple[Shares, Shares]]) -> list[Difference]:
         results.append(after - before)
         freedom.append(_freedom(one, other, before.var(axis=0), after.var(axis=0)))
     errors = np.array([each.std(axis=0) for each in results])  # [pairs, 7]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        farthest = np.nanmax(np.abs(results) / errors[:, np.newaxis], axis=(0, 2), initial=0.0)
+    scaled = np.abs(results) / np.maximum(errors, EXACT)[:, np.newaxis]
+    farthest = np.where(errors[:, np.newaxis] > EXACT, scaled, 0.0).max(axis=(0, 2))
     beyond = 1 - ndtr(np.quantile(farthest, CONFIDENCE_LEVEL))  # as if there were very many people
     halves = stdtrit(np.array(freedom), 1 - beyond) * errors
     made = []

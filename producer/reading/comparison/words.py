@@ -12,7 +12,7 @@ from worker.contract.messages import EMOTIONS
 METHOD = (
     "A share is the mean over all faces of these people that could be read. A difference is in percentage points of a "
     "share. Its interval says how much it might differ if other people had been there: people get random weights, "
-    "4,000 times, always with all of their frames. Frames alone are not drawn again, because the frames of one person are "
+    "4,000 times, always with all of their frames. Frames alone are not drawn again, because those of one person are "
     "alike. The 95% intervals of all seven expressions and all lectures hold together. In the chart each interval "
     "stands for itself.",
     "Every lecture is compared with the first one. People are different people in different lectures, unless rosters "

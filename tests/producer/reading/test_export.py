@@ -12,6 +12,7 @@ from msgspec import structs
 from producer.reading import export as exporting
 from producer.reading.analysis.names import Roster
 from producer.reading.export import export
+from producer.reading.follow import replay
 from producer.reading.formats import tables
 from producer.reading.formats.rows import COLUMNS
 from producer.reading.formats.tables import plain_text
@@ -20,7 +21,7 @@ from producer.reading.output_file import ExportRefused
 from tests.producer.reading.scripted import scripted_events, write_scripted
 from tests.producer.reading.writing import begin, commit, emotion, frame_events, write
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import EMOTIONS, EmotionEvent, ParticipantSpan, decode_event, encode
+from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, ParticipantSpan, decode_event, encode
 
 SPAN = encode(ParticipantSpan(0.0, 1.0, 1))
 PRESENCE = [{"p01"}, {"p01", "p02"}, set(), {"p02"}]
@@ -72,15 +73,15 @@ def test_a_face_that_cannot_be_read_is_a_row_without_an_emotion(client: redis.Re
     assert '"emotion":null' in line
 
 
-def sheet(path: Path) -> list[list[str | float | None]]:
-    """The rows of an Excel file: texts and numbers as what they are, None for what is empty, all as long as the first.
+def sheet(path: Path, number: int = 1) -> list[list[str | float | None]]:
+    """The rows of a sheet of an Excel file: texts, numbers, and None for what is empty, all as long as the first.
 
     AssertionError if a cell has a formula.
     """
     space = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
     with zipfile.ZipFile(path) as book:
         assert not [name for name in book.namelist() if "sharedStrings" in name and book.getinfo(name).file_size > 500]
-        rows = list(ElementTree.fromstring(book.read("xl/worksheets/sheet1.xml")).iter(f"{space}row"))
+        rows = list(ElementTree.fromstring(book.read(f"xl/worksheets/sheet{number}.xml")).iter(f"{space}row"))
     assert not any(list(row.iter(f"{space}f")) for row in rows)
 
     def value(cell: ElementTree.Element) -> str | float | None:
@@ -195,3 +196,63 @@ def test_an_export_that_fails_leaves_no_file(client: redis.Redis, tmp_path: Path
     with pytest.raises(LectureUnknown):
         export(client, "k", tmp_path / f"e{suffix}")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_of_the_class_are_those_of_its_events(client: redis.Redis, tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    write_scripted(client, scripted_events(3, 20, lambda who, frame: "small" if who == 2 else "anger"))
+    classes = [event for event in replay(client, "l") if isinstance(event, ClassEvent)]
+    for name in ("c.csv", "c.parquet", "c.jsonl"):
+        export(client, "l", tmp_path / name, rows="class")
+    export(client, "l", tmp_path / "both.xlsx")
+    with (tmp_path / "c.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    table = parquet.read_table(tmp_path / "c.parquet").to_pylist()
+    assert list(rows[0]) == list(table[0]) == list(COLUMNS["class"])
+    assert [(row["frame"], row["faces"], row["unreadable"], row["anger"], row["damaged"]) for row in table] == [
+        (event.frame, 3, 1, event.scores and event.scores["anger"], False) for event in classes
+    ]
+    assert [row["t"] for row in rows] == [str(event.t) for event in classes]
+    lines = [decode_event(line) for line in (tmp_path / "c.jsonl").read_bytes().splitlines()]
+    assert lines[:-1] == classes
+    heading, *cells = sheet(tmp_path / "both.xlsx", 2)
+    assert heading == list(COLUMNS["class"])
+    assert [row[heading.index("faces")] for row in cells] == [3.0] * 20
+    assert len(sheet(tmp_path / "both.xlsx")) == 61
+
+
+def test_a_person_is_also_compared_with_their_own_usual(client: redis.Redis, tmp_path: Path) -> None:
+    """p01 looks sad at rest. What counts is when p01 looks happy, and for the class the mean of such changes."""
+    from pyarrow import parquet
+
+    def shows(person: int, frame: int) -> str:
+        return "happiness" if person == 0 and frame >= 40 else ("sadness", "neutral")[person]
+
+    write_scripted(client, scripted_events(2, 50, shows))
+    export(client, "l", tmp_path / "p.parquet")
+    export(client, "l", tmp_path / "c.parquet", rows="class")
+    people = parquet.read_table(tmp_path / "p.parquet").to_pylist()
+    first = [row for row in people if row["participant"] == "p01"]
+    assert [row["sadness_minus_own_usual"] for row in (first[0], first[-1])] == pytest.approx([0.0, -0.86], abs=0.03)
+    assert first[-1]["happiness_minus_own_usual"] == pytest.approx(0.86, abs=0.03)
+    of_class = parquet.read_table(tmp_path / "c.parquet").to_pylist()
+    changes = [row["happiness_minus_own_usual"] for row in (of_class[0], of_class[-1])]
+    assert changes == pytest.approx([0.0, 0.43], abs=0.03)  # own usuals are medians of binned scores
+
+
+def test_a_lecture_without_people_has_rows_of_the_class_and_says_so_if_others_are_wanted(
+    client: redis.Redis, tmp_path: Path
+) -> None:
+    for events in (frame_events("l", 0, []), frame_events("l", 1, [])):
+        begin(client, "l")
+        commit(client, "l", events)
+    client.hset(LectureKeys("l").info, "class_only", 1)
+    for name in ("e.csv", "e.xlsx", "e.jsonl", "e.eaf", "e.vtt"):
+        export(client, "l", tmp_path / name)
+    assert (tmp_path / "e.csv").read_text().startswith("lecture,frame,t,faces,")
+    assert sheet(tmp_path / "e.xlsx")[0][:2] == ["lecture", "frame"]
+    with pytest.raises(ExportRefused, match=r"no rows of people: lecture l was ingested with --class-only"):
+        export(client, "l", tmp_path / "p.csv", rows="people")
+    with pytest.raises(ExportRefused, match=r"--rows class is for tables and events, and a \.vtt has none"):
+        export(client, "l", tmp_path / "p.vtt", rows="class")
