@@ -8,9 +8,7 @@ import typer
 from producer.commands.arguments import LectureArgument, RedisOption, RosterOption
 from producer.commands.connecting import connected
 from producer.reading.analysis.losses import loss_line
-from producer.reading.export import ENDINGS, Format, check_export
-from producer.reading.export import export as export_lecture
-from producer.reading.formats.rows import Kind
+from producer.reading.formats.choice import ENDINGS, Format, Kind, check_export
 from producer.reading.output_file import shown_path
 from producer.saying import say
 
@@ -42,6 +40,8 @@ def export(
     redis: RedisOption = None,
 ) -> None:
     """Write a lecture to a file: a table with a row for each frame, events, subtitles, or annotations for ELAN."""
+    from producer.reading.export import export as export_lecture  # late: slow to load
+
     check_export(output, form, rows)
     with connected(redis) as (client, _):
         over, losses = export_lecture(client, lecture, output, roster, form, rows)

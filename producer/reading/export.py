@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, get_args
 
 import redis
 
@@ -11,33 +10,16 @@ from producer.reading.analysis.names import Roster
 from producer.reading.analysis.own_usual import OwnUsual
 from producer.reading.follow import replay
 from producer.reading.formats.annotations import Annotations
+from producer.reading.formats.choice import KINDS, ONE_KIND, Format, Kind, check_export
 from producer.reading.formats.elan import write_eaf
 from producer.reading.formats.json_lines import write_jsonl
-from producer.reading.formats.rows import KINDS, Kind, Rows
+from producer.reading.formats.rows import Rows
 from producer.reading.formats.subtitles import write_vtt
 from producer.reading.formats.tables import EXCEL_ROWS, too_long, write_csv, write_parquet, write_xlsx
 from producer.reading.lectures import Lecture, participants, read_lecture
-from producer.reading.output_file import (
-    STANDARD_OUTPUT,
-    ExportRefused,
-    Written,
-    check_absent,
-    complete_or_absent,
-)
+from producer.reading.output_file import ExportRefused, Written, complete_or_absent
 from producer.reading.roster import names_in
 from worker.contract.messages import EndEvent, Event
-
-Format = Literal["csv", "xlsx", "parquet", "jsonl", "vtt", "eaf"]
-"""The formats, by the endings of their files."""
-
-FORMATS: tuple[Format, ...] = get_args(Format)
-
-ENDINGS = f"{', '.join(f'.{each}' for each in FORMATS[:-1])} or .{FORMATS[-1]}"
-
-ONE_KIND: tuple[Format, ...] = ("csv", "parquet")
-"""The formats that hold one kind of rows. `.xlsx` and `.jsonl` hold both."""
-
-WITHOUT_ROWS: tuple[Format, ...] = ("vtt", "eaf")
 
 TABLES = {"csv": write_csv, "xlsx": write_xlsx, "parquet": write_parquet}
 
@@ -96,19 +78,6 @@ def export(
             else:
                 write_eaf(notes.tiers(names), file)
     return Written(over, losses)
-
-
-def check_export(path: Path, form: Format | None, rows: Kind | None) -> Format:
-    """The format of an export to `path`. ExportRefused if it is not possible."""
-    form = form or next((each for each in FORMATS if path.suffix == f".{each}"), None)
-    if form is None and path == STANDARD_OUTPUT:
-        raise ExportRefused("standard output has no ending that says the format; add --format, such as --format csv")
-    if form is None:
-        raise ExportRefused(f"cannot export to {str(path)!r}: the name must end in {ENDINGS}")
-    if rows is not None and form in WITHOUT_ROWS:
-        raise ExportRefused(f"--rows {rows} is for tables and events, and a .{form} has none; leave it out")
-    check_absent(path)
-    return form
 
 
 def _kinds(found: Lecture, form: Format, rows: Kind | None) -> tuple[Kind, ...]:

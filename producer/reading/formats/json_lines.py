@@ -5,7 +5,7 @@ from typing import IO
 
 from producer.reading.analysis.losses import Loss
 from producer.reading.analysis.names import Names, encode_named
-from producer.reading.formats.rows import Kind
+from producer.reading.formats.choice import Kind
 from worker.contract.messages import ClassEvent, EmotionEvent, Event, SlideEvent
 
 

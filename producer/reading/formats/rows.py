@@ -1,19 +1,15 @@
 """The rows of a table: one for each sighting of a participant, or one for each frame of the class."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, get_args
+from typing import Any
 
 from msgspec import UNSET
 
 from producer.reading.analysis.losses import Loss
 from producer.reading.analysis.names import Names
 from producer.reading.analysis.own_usual import OwnUsual
+from producer.reading.formats.choice import Kind
 from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, Event
-
-Kind = Literal["people", "class"]
-"""What the rows of a table are about."""
-
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _SCORES = dict.fromkeys(EMOTIONS, "float64")
 _AFFECT = {"valence": "float64", "arousal": "float64", "model_version": "string"}
