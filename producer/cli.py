@@ -17,6 +17,7 @@ from producer.commands.ingest import ingest
 from producer.commands.list import list_lectures
 from producer.commands.report import report
 from producer.commands.serve import serve
+from producer.commands.summary import summary
 from producer.commands.watch import watch
 from producer.embedded.folder import EmbeddedError
 from producer.embedded.server import ResultsUnsaved
@@ -84,7 +85,7 @@ class Commands(TyperGroup):
 
 
 app = typer.Typer(cls=Commands, rich_markup_mode=None, pretty_exceptions_enable=False)
-for command in (ingest, watch, serve, export, report, compare):
+for command in (ingest, watch, serve, summary, report, compare, export):
     app.command(cls=Command)(command)
 app.command("list", cls=Command)(list_lectures)
 app.command(cls=Command)(forget)

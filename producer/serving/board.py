@@ -4,6 +4,7 @@ Every state has a name, its edition. A patch holds values that replace older val
 skip states, the server keeps nothing for single pages, and nothing is counted twice.
 """
 
+import math
 import secrets
 from collections.abc import Collection, Mapping
 from typing import Literal
@@ -16,8 +17,9 @@ from msgspec import Struct
 from producer.presentation.palette import STACK, STACKED
 from producer.presentation.thresholds import AWAY_S, away_after_s
 from producer.reading.analysis.losses import Kept, loss_line
-from producer.reading.analysis.moments import in_words, moments
+from producer.reading.analysis.moments import moments
 from producer.reading.analysis.names import Names, Roster
+from producer.reading.analysis.sentences import Sentence, sentences
 from producer.reading.analysis.timeline import Array, Timeline, TimelineBuilder, places_in_stack
 from producer.reading.lectures import Lecture
 from worker.contract.messages import (
@@ -120,17 +122,24 @@ class ParticipantPatch(Struct, frozen=True):
     missing: str
 
 
+MOMENTS_AFTER_S, MOMENTS_AFTER = 10.0, 1 / 60
+"""Moments are searched again after so many more seconds of media time, or this part of the lecture if that is longer. A
+search takes much longer than a refresh."""
+
+
 class MomentLine(Struct, frozen=True):
-    """A moment, and its change in words."""
+    """A moment from `t` to `end`, and its change in words."""
 
     t: float
+    end: float
+    kind: str
     words: str
 
 
 class Patch(Struct, frozen=True):
     """The changes since an edition. A `whole` patch holds everything; the page drops all that it had before.
 
-    `width` is the seconds of a bin, `length` the number of bins.
+    `width` is the seconds of a bin, `length` the number of bins. `sentences` are text, and times in seconds between it.
     """
 
     lecture: str
@@ -142,6 +151,7 @@ class Patch(Struct, frozen=True):
     bins: list[ClassBin]
     participants: list[ParticipantPatch]
     moments: list[MomentLine]
+    sentences: list[tuple[str | float, ...]]
     emotions: tuple[str, ...] = STACK
 
 
@@ -162,6 +172,9 @@ class Board:
         self._timeline = self._builder.timeline()
         self._rows: dict[str | None, _Rows] = {}
         self._moments: list[MomentLine] = []
+        self._sentences: list[Sentence] = []
+        self._searched_s = -math.inf
+        self._over = False
         self._names = Names(self._roster) if self._roster is not None else None
         self._read = 0
         self._now: NewestFrame | None = None
@@ -199,6 +212,10 @@ class Board:
         known = caught_up and spans is not None
         losses = self._kept.losses(lecture.id, info, spans or {}, unread) if known else []
         self._missing = {each.participant: each.in_words() for each in losses}
+        over = caught_up and info.status != "running"
+        if over and not self._over:
+            self._search(over=True)
+        self._over = over
         self._change(
             Standing(
                 phase="running" if info.status == "running" else "over",
@@ -248,7 +265,17 @@ class Board:
         for participant, rows in _rows(timeline).items():
             self._rows[participant] = _Rows.after(self._rows.get(participant), rows, self._revision)
         self._timeline = timeline
-        self._moments = [MomentLine(each.t, in_words(each)) for each in moments(timeline)]
+        self._search()
+
+    def _search(self, over: bool = False) -> None:
+        """Search for moments if the lecture is over, or much longer than at the last time."""
+        timeline, before = self._timeline, self._searched_s
+        if not over and timeline.seconds - before < max(MOMENTS_AFTER_S, MOMENTS_AFTER * before):
+            return
+        self._searched_s = timeline.seconds
+        found = moments(timeline)
+        self._moments = [MomentLine(each.begin, each.end, each.kind, each.in_words) for each in found]
+        self._sentences = sentences(timeline, found, running=not over)
 
     def lose_connection(self) -> None:
         """Redis does not answer. All that is known stays."""
@@ -276,6 +303,7 @@ class Board:
             bins=self._class_bins(after),
             participants=[*(self._participant(each.id, after) for each in self._timeline.participants), *self._lost()],
             moments=self._moments,
+            sentences=[each.parts for each in self._sentences],
         )
 
     def _change(self, standing: Standing) -> None:

@@ -106,9 +106,13 @@ def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: lis
 
 def usuals(state: LectureState) -> dict[str | None, Scores]:
     """Participant -> the usual of those whose face could be read; under None that of the class, the mean of them."""
-    own = {who: usual(counts) for who, counts in state.scores.items()}
-    everybody = {None: mean_of([each for each in own.values() if each is not None]), **own}
-    return {who: each for who, each in everybody.items() if each is not None}
+    own: dict[str | None, Scores] = {}
+    for who, counts in state.scores.items():
+        found = usual(counts)
+        if found is not None:
+            own[who] = found
+    of_class = mean_of(list(own.values()))
+    return own if of_class is None else {**own, None: of_class}
 
 
 def accounts_for(outcome: Outcome, frames: int) -> bool:

@@ -15,8 +15,10 @@ from scipy.special import stdtrit
 from producer.presentation.palette import PLACE_IN_STACK
 from producer.presentation.thresholds import away_after_s
 from producer.reading.analysis.names import natural_order
+from producer.reading.analysis.own_usual import OwnUsual
+from producer.reading.analysis.series import Series, SeriesSums
 from producer.reading.analysis.summary import count_displayed
-from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, EndEvent, Event, SlideEvent
+from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, EndEvent, Event, Scores, SlideEvent
 
 Array = npt.NDArray[np.float64]
 
@@ -51,6 +53,7 @@ class ParticipantTimeline:
     `sightings` [bins] counts the frames of each step in which the participant was seen, `read` [bins] those in which
     the face could be read. `scores` [bins, 7] are the mean scores of the latter, NaN where there are none. `emotions`
     counts all frames by the emotion displayed, `unreadable` those in which the face could not be read, by reason.
+    `usual` is the median of all scores of the participant; None if the face could never be read.
     `gaps` counts the times when the participant was away (`away_after_s`) between first and last sighting;
     `longest_gap` is (start, seconds) of the longest. Times are seconds of media time.
     """
@@ -66,6 +69,7 @@ class ParticipantTimeline:
     sightings: Array
     read: Array
     scores: Array
+    usual: Scores | None
 
     @property
     def shown(self) -> npt.NDArray[np.int64]:
@@ -103,6 +107,7 @@ class Timeline:
     [bins] are means over the latter, NaN where there are none. `empty` counts the frames without a face. `margins`
     [bins, 2] are half the widths of the 95 % interval of valence and arousal, from the spread between the participants
     of that step; NaN where they are fewer than MIN_FOR_MARGIN. `versions` counts frames by the version of the models.
+    `series` is the same in finer steps.
     """
 
     bin_s: float
@@ -119,6 +124,7 @@ class Timeline:
     participants: list[ParticipantTimeline]
     certainty: Certainty
     versions: Counter[str]
+    series: Series
 
     @property
     def bins(self) -> int:
@@ -175,6 +181,8 @@ class TimelineBuilder:
         self._people_rows: list[tuple[float, ...]] = []
         self._seen: dict[str, _Presence] = {}
         self._versions: Counter[str] = Counter()
+        self._series = SeriesSums(self._frame_s)
+        self._own = OwnUsual()
         self._confidence = 0.0
         self._predictions: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
 
@@ -209,6 +217,7 @@ class TimelineBuilder:
             participants=[self._participant(name, seen, bins) for name, seen in people],
             certainty=self._certainty(),
             versions=Counter(self._versions),
+            series=self._series.series(self._last_t + self._frame_s if bins else 0.0, len(people)),
         )
 
     def _add_class(self, event: ClassEvent) -> None:
@@ -228,6 +237,7 @@ class TimelineBuilder:
             seen = self._seen[event.participant] = _Presence(len(self._seen), event.t, event.t)
         seen.add(event, self._away_after_s)
         scores = event.scores or {}
+        self._own.add(event)
         if event.emotion is not None:
             self._confidence += max(scores.values(), default=0.0)
             self._predictions[event.emotion, tuple(event.models.items())] += 1
@@ -246,9 +256,10 @@ class TimelineBuilder:
         if len(self._seen) > len(self._people):
             more = np.zeros((max(8, len(self._seen)), MAX_BINS, _COLUMNS))
             self._people = np.concatenate([self._people, more])
-        for sums, rows in ((self._class, self._class_rows), (self._people, self._people_rows)):
+        for first, sums, rows in ((0, self._class, self._class_rows), (1, self._people, self._people_rows)):
             if rows:
                 table = np.array(rows)
+                self._series.add(table, first)
                 np.add.at(sums, (table[:, 1].astype(int), self._bin_of(table[:, 0])), table[:, 2:])
                 rows.clear()
 
@@ -274,6 +285,7 @@ class TimelineBuilder:
             sightings=sums[:, _COUNT].copy(),
             read=sums[:, _READ].copy(),
             scores=_means(sums)[:, _SCORES],
+            usual=self._own.of(name),
         )
 
     def _certainty(self) -> Certainty:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from producer.reading.analysis.losses import Loss
-from producer.reading.analysis.moments import in_words, moments
+from producer.reading.analysis.moments import moments
 from producer.reading.analysis.names import Names, natural_order
+from producer.reading.analysis.sentences import sentence
 from producer.reading.analysis.timeline import TimelineBuilder
 from worker.contract.lecture_hash import LectureInfo
 from worker.contract.messages import ClassEvent, EmotionEvent, Event, SlideEvent
@@ -89,7 +90,10 @@ class Annotations:
         self._frames[channel] = event.frame
 
     def _moment_spans(self) -> list[Span]:
-        return [Span(each.t, each.t + SHORTEST_S, in_words(each)) for each in moments(self._timeline.timeline())]
+        return [
+            Span(each.begin, max(each.end, each.begin + SHORTEST_S), sentence(each).text)
+            for each in moments(self._timeline.timeline())
+        ]
 
     def _chapter_spans(self) -> list[Span]:
         return list(self._until_next([(each.t, each.title) for each in self._chapters]))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from producer.presentation.clock import clock
 from producer.presentation.palette import STACK, STACKED
-from producer.reading.analysis.moments import Moment, in_words
+from producer.reading.analysis.moment import Moment
 from producer.reading.analysis.timeline import Array, Timeline, places_in_stack
 
 # Seconds between two marks of a time axis. The smallest that gives at most MAX_TICKS marks is used.
@@ -66,9 +66,9 @@ def _moment_rows(moments: list[Moment], seconds: float) -> Iterator[dict[str, An
     """`lift` is 1 where a moment's number would cover the one before."""
     before, lift = -math.inf, 0
     for n, each in enumerate(moments, 1):
-        lift = 1 - lift if each.t - before < NEAR * seconds else 0
-        before = each.t
-        yield {"t": each.t, "n": n, "lift": lift, "words": in_words(each)}
+        lift = 1 - lift if each.begin - before < NEAR * seconds else 0
+        before = each.begin
+        yield {"t": each.begin, "end": each.end, "n": n, "lift": lift, "words": each.in_words}
 
 
 def _parameters(timeline: Timeline) -> dict[str, Any]:

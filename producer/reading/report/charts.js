@@ -20,6 +20,7 @@ Object.assign(LecturePulse, (() => {
   let rows = new Map(); // step -> row of the class
   let faces = new Map(); // step -> row of faces
   let margins = new Map();
+  const folded = []; // what is opened for paper alone
   let at = null; // the chosen step; null: the whole lecture
 
   const one = (selector, within = document) => within.querySelector(selector);
@@ -46,12 +47,13 @@ Object.assign(LecturePulse, (() => {
     addEventListener("afterprint", drawForScreen);
     const axis = one("[data-axis]");
     if (axis) new ResizeObserver(thinAxis).observe(axis);
-    for (const button of all("[data-go]")) {
-      button.addEventListener("click", () => {
-        go(Math.floor(Number(button.dataset.go) / shown.step + 1e-6));
-        one("[data-chart]")?.scrollIntoView({ block: "center" });
-      });
-    }
+    document.addEventListener("click", (event) => {
+      const time = event.target.closest("[data-t]");
+      if (!time) return;
+      event.preventDefault();
+      go(Math.floor(Number(time.dataset.t) / shown.step + 1e-6));
+      one("[data-chart]")?.scrollIntoView({ block: "center" });
+    });
   }
 
   function show(data) {
@@ -156,6 +158,7 @@ Object.assign(LecturePulse, (() => {
   // A sheet of paper is narrower than most windows. Charts drawn for its width keep readable labels. They show the
   // whole lecture, whatever time is chosen.
   function drawForPaper() {
+    for (const fold of all("details.fold:not([open])")) { fold.open = true; folded.push(fold); }
     const before = at;
     clear();
     at = before;
@@ -163,6 +166,7 @@ Object.assign(LecturePulse, (() => {
   }
 
   function drawForScreen() {
+    for (const fold of folded.splice(0)) fold.open = false;
     dispatchEvent(new Event("resize")); // then Vega-Lite measures the places of the charts again
     update();
   }

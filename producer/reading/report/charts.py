@@ -62,7 +62,8 @@ def _shares() -> tuple[Any, ...]:
     unread = _of("unread").mark_line(stroke="var(--quiet)", strokeWidth=2, strokeDash=[2, 4], clip=True)
     dots = unread.encode(x=_time(), y=alt.datum(50, type="quantitative"), detail="run:N")
     rules = _of("moments").mark_rule(stroke="var(--ink)", strokeWidth=1.5, strokeDash=[3, 3]).encode(x=_time())
-    return 26, 260, *areas, dots, rules, *_numbers(0), *_numbers(1)
+    spans = _of("moments").mark_rect(fill="var(--ink)", fillOpacity=0.12, clip=True).encode(x=_time(), x2="end:Q")
+    return 26, 260, *areas, dots, spans, rules, *_numbers(0), *_numbers(1)
 
 
 def _numbers(lift: int) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from producer.presentation.caution import CAUTION
+from producer.presentation.clock import clock
 from producer.presentation.palette import STACK
 from producer.presentation.thresholds import TONES
 from producer.presentation.web import shared_script, shared_style
@@ -18,12 +19,14 @@ from producer.reading.report.chart_data import chart_data
 from producer.reading.report.words import Content, span
 
 HEADINGS = {
+    "first": "How the class went",
     "class": "The class over time",
     "moments": "Moments worth watching",
     "participants": "Participants",
-    "coverage": "How long participants were in view",
-    "certainty": "How certain the models are",
     "limits": "What these results do not say",
+    "coverage": "How long participants were in view",
+    "usual": "What each participant usually displays",
+    "certainty": "How certain the models are",
     "ledger": "Where every frame went",
 }
 
@@ -36,10 +39,14 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str) -> st
     scripts = [_checked(each) for each in (library, shared_script() + _text("charts.js"), _text("report.js"))]
     style = shared_style() + _text("report.css")
     timeline = content.timeline
-    sections = [(id, heading) for id, heading in HEADINGS.items() if id != "participants" or timeline.participants]
+    usuals = tables.usuals(timeline, content.names)
+    missing = {"first": True, "participants": not timeline.participants, "usual": not usuals}
+    sections = [(id, heading) for id, heading in HEADINGS.items() if not missing.get(id, False)]
     return environment.get_template("report.html.jinja").render(
         facts=words.facts(content),
-        tiles=tables.tiles(timeline),
+        sentences=words.first(content),
+        clock=clock,
+        usuals=usuals,
         nothing=words.nothing(content),
         headings=HEADINGS,
         sections=sections,

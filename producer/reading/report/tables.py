@@ -11,13 +11,14 @@ from producer.presentation.clock import clock
 from producer.presentation.palette import STACK
 from producer.presentation.thresholds import MIN_SHARE
 from producer.reading.analysis.losses import Loss
-from producer.reading.analysis.moments import Moment, in_words
+from producer.reading.analysis.moment import Moment
 from producer.reading.analysis.summary import emotion_shares, unreadable_words
 from producer.reading.analysis.timeline import ParticipantTimeline, Timeline, strongest
 from producer.reading.lectures import Lecture
 from producer.reading.report.model_tests import ModelTests
 from producer.reading.report.words import Content, span
 from worker.contract.messages import EMOTIONS
+from worker.contract.usual import mean_of
 
 MAX_PARTS = 12
 """Columns of the table of what each participant displayed, as many as fit on a page."""
@@ -26,25 +27,6 @@ MAX_SHARES = 3
 """Shares that are listed for a participant."""
 
 NOTHING = "\N{EN DASH}"
-
-
-def tiles(timeline: Timeline) -> list[dict[str, str]]:
-    """The numbers at the top: label, value and a remark."""
-    mean = timeline.mean_scores
-    tiles = [{"label": "length", "value": clock(timeline.seconds), "more": ""}]
-    if timeline.participants:
-        tiles.append({"label": "participants seen", "value": str(len(timeline.participants)), "more": ""})
-    if timeline.analysed:
-        faces = f"{timeline.mean_faces:.1f}"
-        more = f"most {timeline.most_faces}"
-        more += f"; {timeline.unreadable:.0%} not readable" if timeline.unreadable else ""
-        tiles.append({"label": "faces in view, on average", "value": faces, "more": more})
-    if mean is not None:
-        ranked = sorted(zip(mean, EMOTIONS, strict=True), reverse=True)
-        (share, emotion), (next_share, next_emotion) = ranked[:2]
-        more = f"then {next_emotion} {next_share:.0%}"
-        tiles.append({"label": "displayed most", "value": f"{emotion} {share:.0%}", "more": more})
-    return tiles
 
 
 def shares(timeline: Timeline) -> dict[str, str]:
@@ -83,15 +65,28 @@ def _with_margin(value: float, margin: float) -> str:
 
 
 def moments(moments: list[Moment]) -> list[dict[str, Any]]:
-    """One row for each moment: its time, the change in words, and what was compared."""
-    return [{"t": each.t, "at": clock(each.t), "words": in_words(each), "basis": _basis(each)} for each in moments]
+    """One row for each moment: its times, its kind, the change in words, how many people, and p."""
+    return [
+        {
+            "t": each.begin,
+            "at": clock(each.begin),
+            "to": clock(each.end) if each.end > each.begin else "",
+            "end": each.end,
+            "kind": each.kind,
+            "words": each.in_words,
+            "people": NOTHING if each.people is None else f"{each.people} of {each.of}",
+            "p": f"{each.p:.3f}",
+        }
+        for each in moments
+    ]
 
 
-def _basis(moment: Moment) -> str:
-    basis = f"{span(moment.window_s)} before and after"
-    if moment.compared is not None:
-        basis += f", {moment.compared} participant{'s' if moment.compared != 1 else ''} compared with themselves"
-    return basis
+def usuals(timeline: Timeline, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """One row for each participant whose face could be read, and one for the class: the usual share of each emotion."""
+    rows = [(_label(each.id, names), each.usual) for each in timeline.participants if each.usual is not None]
+    of_class = mean_of([usual for _, usual in rows])
+    rows = [*rows, ("the class, on average", of_class)] if of_class is not None and len(rows) > 1 else rows
+    return [{"label": who, "cells": [f"{usual[each]:.0%}" for each in reversed(STACK)]} for who, usual in rows]
 
 
 def parts(timeline: Timeline) -> list[str]:

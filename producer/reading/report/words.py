@@ -9,8 +9,11 @@ import numpy as np
 
 from producer.presentation.clock import clock
 from producer.presentation.thresholds import away_after_s
+from producer.reading.analysis.chance import MOST_P
 from producer.reading.analysis.losses import Loss, loss_line
-from producer.reading.analysis.moments import WINDOWS_S, Moment
+from producer.reading.analysis.moment import Moment
+from producer.reading.analysis.sentences import Sentence
+from producer.reading.analysis.stretches import MIN_S as STRETCH_S
 from producer.reading.analysis.timeline import MIN_FOR_MARGIN, Timeline
 from producer.reading.lectures import Lecture
 from producer.reading.report.model_tests import ModelTests
@@ -26,6 +29,7 @@ class Content:
     lecture: Lecture
     timeline: Timeline
     moments: list[Moment]
+    sentences: list[Sentence]
     names: Mapping[str, str]
     tested: ModelTests | None
     made: datetime
@@ -87,28 +91,29 @@ def margins(timeline: Timeline) -> str:
     )
 
 
-def moments(content: Content) -> str:
-    """How moments are found, and what it means if there are none."""
-    if content.class_lost:
-        return f"{CLASS_LOST}, so moments are not known."
-    if content.timeline.mean_scores is None:
-        why = "No face could be read" if content.timeline.most_faces else "Nobody was seen"
-        return f"{why}, so nothing changed."
-    shortest = min(WINDOWS_S)
-    if content.timeline.seconds < 2 * shortest:
-        length = span(shortest)
-        return f"The lecture is too short. The {length} before a moment are compared with the {length} after it."
+def first(content: Content) -> list[Sentence]:
+    """The sentences that the report begins with."""
+    if content.class_lost and not content.moments:
+        return [Sentence((f"{CLASS_LOST}, so it is not known how the class went.",))]
+    return content.sentences
+
+
+def moments(content: Content) -> list[str]:
+    """How moments are found, and how certain they are."""
     compared = (
-        "Each participant in view before and after is compared with themselves, so coming and going do not count."
+        "Everybody is compared with their own usual, the median of their scores over the lecture. So resting faces, "
+        "and people who come and go, do not count as a change."
         if content.timeline.certainty.sightings
         else "Single participants are not known, so a change may also mean that other people were in view."
     )
-    how = f"The times where the class changed most. {compared} Points are percentage points of a share."
-    if not content.moments:
-        return f"{how} No change stood out from the usual changes of the participants and the models."
-    if not content.moments[0].stands_out:
-        return f"{how} None stands out, because this class changed all the time. These are the largest."
-    return how
+    return [
+        f"{compared} A stretch lasts at least {STRETCH_S:g} s and begins and ends with a step. A burst lasts a few "
+        "seconds. People arrive at their first sighting and leave at their last one. Points are percentage points of a "
+        "share.",
+        "p is the share of lectures made by chance in which the largest change anywhere is larger: the same people, "
+        f"but each at another time, so that they do not change together. Moments with p above {MOST_P:g} are left out. "
+        "The errors of the models are not part of it.",
+    ]
 
 
 def nothing(content: Content) -> str:

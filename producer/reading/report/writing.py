@@ -9,6 +9,7 @@ import redis
 from producer.reading.analysis.losses import Kept
 from producer.reading.analysis.moments import moments
 from producer.reading.analysis.names import Names, Roster
+from producer.reading.analysis.sentences import sentences
 from producer.reading.analysis.timeline import TimelineBuilder
 from producer.reading.follow import replay
 from producer.reading.lectures import participants, read_lecture
@@ -59,9 +60,10 @@ def _content(client: redis.Redis, lecture: str, roster: Roster | None, class_onl
     if found.info.status != "running":
         names.check(seen)
     known = {each: name for each in seen if (name := names.of(each)) is not None}
-    largest = moments(timeline)
+    worth = moments(timeline)
+    words = sentences(timeline, worth, found.info.status == "running")
     if class_only:
         timeline = replace(timeline, participants=[])
         losses = [each for each in losses if each.participant is None]
     version = next(iter(timeline.versions)) if len(timeline.versions) == 1 else ""
-    return Content(found, timeline, largest, known, shipped_model_tests(version), datetime.now(), losses)
+    return Content(found, timeline, worth, words, known, shipped_model_tests(version), datetime.now(), losses)

@@ -13,7 +13,7 @@ const lecture = decodeURIComponent(location.pathname.split("/").pop());
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** The lecture as the server described it. `cursor` is the chosen bin, null for the newest. */
-const view = { edition: null, standing: null, emotions: [], width: 1, length: 0, now: null, moments: [], bins: [], participants: new Map(), cursor: null };
+const view = { edition: null, standing: null, emotions: [], width: 1, length: 0, now: null, moments: [], sentences: [], bins: [], participants: new Map(), cursor: null };
 const rows = new Map();
 let source = null, paused = false, reachable = true, drawn = 0, waiting = 0;
 
@@ -48,8 +48,8 @@ function take(patch) {
     view.participants.clear();
     view.cursor = null;
   }
-  const { standing, emotions, width, length, now, moments } = patch;
-  Object.assign(view, { standing, emotions, width, length, now, moments });
+  const { standing, emotions, width, length, now, moments, sentences } = patch;
+  Object.assign(view, { standing, emotions, width, length, now, moments, sentences });
   for (const [bin, frames, faces, read, scores, valence, arousal, valenceMargin, arousalMargin] of patch.bins) {
     view.bins[bin] = { frames, faces, read, scores, valence, arousal, valenceMargin, arousalMargin };
   }
@@ -78,6 +78,7 @@ function draw() {
   if (view.standing === null) return;
   showClass();
   showParticipants();
+  showSentences();
   showMoments();
   showLedger();
   showCursor();
@@ -236,17 +237,34 @@ function label(person) {
   return person.name ? `${person.name} (${person.id})` : person.id;
 }
 
+function showSentences() {
+  const said = JSON.stringify(view.sentences);
+  if (said === showSentences.said) return; // replacing a link would take the focus from it
+  showSentences.said = said;
+  byId("sentences").replaceChildren(...view.sentences.map((parts) => {
+    const sentence = element("p");
+    sentence.append(...parts.map((part) => (typeof part === "string" ? part : link(part))));
+    return sentence;
+  }));
+}
+
+/** A time of the lecture; a click on it chooses it. */
+function link(t) {
+  const there = element("a", clock(t));
+  there.href = `#t=${t}`;
+  there.dataset.t = t;
+  return there;
+}
+
 function showMoments() {
-  const lines = view.moments.map(({ t, words }) => `${clock(t)} ${words}`);
   const yet = view.standing.phase === "over" ? "" : " until now";
-  write("moments-note", lines.length ? `The largest changes in what the class displayed${yet}.` : `None${yet}.`);
-  if (lines.join() === showMoments.shown) return; // replacing a button would take the focus from it
-  showMoments.shown = lines.join();
-  byId("moments").replaceChildren(...view.moments.map(({ t, words }) => {
-    const entry = element("li"), there = element("button", clock(t));
-    there.type = "button";
-    there.addEventListener("click", () => select(Math.floor(t / view.width)));
-    entry.append(there, ` ${words}`);
+  write("moments-note", view.moments.length ? `What the class displayed differently than usual, and who came and went${yet}.` : `None${yet}.`);
+  const listed = JSON.stringify(view.moments);
+  if (listed === showMoments.listed) return;
+  showMoments.listed = listed;
+  byId("moments").replaceChildren(...view.moments.map(({ t, end, kind, words }) => {
+    const entry = element("li");
+    entry.append(link(t), ...(end > t ? [" to ", link(end)] : []), ` ${kind}: ${words}`);
     return entry;
   }));
 }
@@ -346,6 +364,12 @@ function text(where, content) {
 byId("name").textContent = lecture;
 byId("cursor").addEventListener("input", (event) => select(Number(event.target.value)));
 byId("live").addEventListener("click", () => select(null));
+document.addEventListener("click", (event) => {
+  const time = event.target.closest("[data-t]");
+  if (!time) return;
+  event.preventDefault();
+  select(Math.floor(Number(time.dataset.t) / view.width));
+});
 byId("class-table").addEventListener("toggle", draw);
 byId("pause").addEventListener("click", () => {
   paused = !paused;

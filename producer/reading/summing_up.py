@@ -1,0 +1,36 @@
+"""Sums up a lecture in Redis: its moments, and the sentences about it."""
+
+from dataclasses import dataclass
+
+import redis
+
+from producer.reading.analysis.losses import Kept, Loss
+from producer.reading.analysis.moment import Moment
+from producer.reading.analysis.moments import moments
+from producer.reading.analysis.sentences import Sentence, sentences
+from producer.reading.analysis.timeline import TimelineBuilder
+from producer.reading.follow import replay
+from producer.reading.lectures import participants, read_lecture
+
+
+@dataclass(frozen=True)
+class SummedUp:
+    """`running` is whether the lecture goes on; `losses` are the channels with missing events."""
+
+    sentences: list[Sentence]
+    moments: list[Moment]
+    running: bool
+    losses: list[Loss]
+
+
+def summed_up(client: redis.Redis, lecture: str) -> SummedUp:
+    """The moments of `lecture` and the sentences about it. Raises LectureUnknown."""
+    found = read_lecture(client, lecture)
+    spans = participants(client, lecture)
+    builder, kept = TimelineBuilder(found.info.fps), Kept()
+    for event in replay(client, lecture):
+        builder.add(event)
+        kept.add(event)
+    timeline, running = builder.timeline(), found.info.status == "running"
+    worth = moments(timeline)
+    return SummedUp(sentences(timeline, worth, running), worth, running, kept.losses(lecture, found.info, spans))
