@@ -19,21 +19,22 @@ from producer.reading.formats.subtitles import write_vtt
 from tests.producer.reading.scripted import scripted_events, write_scripted
 from worker.contract.keys import LectureKeys
 
+OTHERS = ("class", "moments", "chapters", "slides")
 TITLES = ("=1+1 --> <b>&amp;</b>", "Bayes")
 
 
 @pytest.fixture
 def lecture(client: redis.Redis) -> redis.Redis:
-    """Two minutes of four people. The class is happy from 0:50 to 1:20; p03 is away, p02 not readable at the end."""
+    """Six minutes of eight people. Happy from 2:00 to 2:40. p03 is away for a while, p02 at last not readable."""
 
     def shows(person: int, frame: int) -> str | None:
         if person == 2 and 40 <= frame < 80:
             return None
-        if person == 1 and frame >= 200:
+        if person == 1 and frame >= 600:
             return "small"
-        return "happiness" if 100 <= frame < 160 else "neutral"
+        return "happiness" if 240 <= frame < 320 else "neutral"
 
-    write_scripted(client, scripted_events(4, 240, shows))
+    write_scripted(client, scripted_events(8, 720, shows))
     chapters = [{"t": 0, "title": TITLES[0]}, {"t": 60.5, "title": TITLES[1]}]
     client.hset(LectureKeys("l").info, "chapters", json.dumps(chapters))
     return client
@@ -46,11 +47,11 @@ def test_subtitles_hold_chapters_and_moments_and_no_markup(lecture: redis.Redis,
     chapters = [cue for cue in cues if str(cue.identifier).startswith("chapter")]
     assert [(cue.start, cue.end) for cue in chapters] == [
         ("00:00:00.000", "00:01:00.500"),
-        ("00:01:00.500", "00:02:00.000"),
+        ("00:01:00.500", "00:06:00.000"),
     ]
     moments = [cue for cue in cues if str(cue.identifier).startswith("moment")]
-    assert "happiness" in moments[0].text
-    assert 45 <= moments[0].start_in_seconds <= 55
+    assert "8 of 8 people displayed more happiness than usual" in moments[0].text
+    assert (moments[0].start_in_seconds, moments[0].end_in_seconds) == pytest.approx((120, 160), abs=5)
 
 
 @given(st.text())
@@ -66,12 +67,12 @@ def test_elan_gets_a_tier_for_each_participant_and_the_class_moments_and_chapter
 ) -> None:
     assert export(lecture, "l", tmp_path / "e.eaf", Roster({"p01": "Ann <x>"})).over
     tiers = annotations(tmp_path / "e.eaf")
-    assert list(tiers) == ["Ann <x> (p01)", "p02", "p03", "p04", "class", "moments", "chapters", "slides"]
-    both = [(0, 50_000, "neutral"), (50_000, 80_000, "happiness"), (80_000, 120_000, "neutral")]
+    assert list(tiers) == ["Ann <x> (p01)", *(f"p{n:02d}" for n in range(2, 9)), *OTHERS]
+    both = [(0, 120_000, "neutral"), (120_000, 160_000, "happiness"), (160_000, 360_000, "neutral")]
     assert tiers["Ann <x> (p01)"] == tiers["p04"] == tiers["class"] == both
-    assert tiers["p02"][2:] == [(80_000, 100_000, "neutral"), (100_000, 120_000, "not readable")]
-    assert tiers["p03"][:2] == [(0, 20_000, "neutral"), (40_000, 50_000, "neutral")]
-    assert tiers["chapters"] == [(0, 60_500, TITLES[0]), (60_500, 120_000, TITLES[1])]
+    assert tiers["p02"][2:] == [(160_000, 300_000, "neutral"), (300_000, 360_000, "not readable")]
+    assert tiers["p03"][:2] == [(0, 20_000, "neutral"), (40_000, 120_000, "neutral")]
+    assert tiers["chapters"] == [(0, 60_500, TITLES[0]), (60_500, 360_000, TITLES[1])]
     assert tiers["moments"]
 
 
