@@ -15,6 +15,8 @@ _SCORES = dict.fromkeys(EMOTIONS, "float64")
 _AFFECT = {"valence": "float64", "arousal": "float64", "model_version": "string"}
 _CHANGES = {emotion: f"{emotion}_minus_own_usual" for emotion in EMOTIONS}
 
+_KIND_OF: dict[type[EmotionEvent | ClassEvent], Kind] = {EmotionEvent: "people", ClassEvent: "class"}
+
 COLUMNS: dict[Kind, dict[str, str]] = {
     "people": {
         **{"lecture": "string", "participant": "string", "frame": "int64", "t": "float64"},
@@ -39,6 +41,11 @@ COLUMNS: dict[Kind, dict[str, str]] = {
 Valence and arousal are a fixed linear map of the scores. `EMOTION_minus_own_usual` is the score minus the person's
 own usual, and for the class the mean of these changes over the faces that could be read.
 """
+
+_FIELDS = {
+    struct: [name for name in COLUMNS[kind] if name in struct.__struct_fields__] for struct, kind in _KIND_OF.items()
+}
+"""Event -> the columns that hold its field of the same name."""
 
 NAME = "name"
 """The last column of people's rows, if there is a roster."""
@@ -69,23 +76,23 @@ class Rows:
     def _row(self, event: Event | Loss) -> Row | None:
         """Column -> value. What is missing is absent or None."""
         if isinstance(event, EmotionEvent):
-            row = self._observed(event, COLUMNS["people"])
+            row = self._observed(event)
             row |= zip(("x", "y", "width", "height"), event.box, strict=True)
             row |= {f"smoothed_{emotion}": (event.smoothed or {}).get(emotion) for emotion in EMOTIONS}
             row["reason"] = event.reason or None
         elif isinstance(event, ClassEvent):
-            return {**self._observed(event, COLUMNS["class"]), "damaged": event.damaged is not UNSET}
+            return {**self._observed(event), "damaged": event.damaged is not UNSET}
         elif isinstance(event, Loss) and event.participant is not None:
             row = {"lecture": event.lecture, "participant": event.participant, "emotion": event.word}
         else:
             return None
         return row if self._names is None else {**row, NAME: self._names.of(row["participant"])}
 
-    def _observed(self, event: EmotionEvent | ClassEvent, columns: Iterable[str]) -> Row:
+    def _observed(self, event: EmotionEvent | ClassEvent) -> Row:
         """The columns that both kinds have, and those that hold the field of the same name."""
         scores, changes = event.scores or {}, self._own.change(event) or {}
         return {
-            **{name: getattr(event, name) for name in columns if hasattr(event, name)},
+            **{name: getattr(event, name) for name in _FIELDS[type(event)]},
             **{emotion: scores.get(emotion) for emotion in EMOTIONS},
             **{name: changes.get(emotion) for emotion, name in _CHANGES.items()},
         }
