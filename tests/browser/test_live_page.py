@@ -57,6 +57,7 @@ def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redi
         "happiness 60 %, neutral 40 %; valence +0.49, arousal +0.31; 2 faces"
     )
     expect(page.locator("#moments-note")).to_have_text("None until now.")
+    expect(page.locator("#sentences p").first).to_contain_text("Too little can be read to say how the class went")
     areas = page.locator("#class-chart path").first.get_attribute("d")
 
     second = ClassEvent("l", 2, 1.0, 1, shares(sadness=1.0), -0.63, -0.27, "m1")

@@ -75,13 +75,12 @@ def test_it_opens_without_a_network_and_errors_and_without_scripts_it_has_tables
 def test_headings_landmarks_and_charts_have_names_and_the_first_tab_stop_skips_to_the_report(page: Page) -> None:
     assert page.get_by_role("heading", level=1).all_inner_texts() == ["Lecture l"]
     assert page.get_by_role("heading", level=2).all_inner_texts() == [
+        "How the class went",
         "The class over time",
         "Moments worth watching",
         "Participants",
-        "How long participants were in view",
-        "How certain the models are",
         "What these results do not say",
-        "Where every frame went",
+        "Statistics",
     ]
     for role in ("banner", "navigation", "main", "contentinfo"):
         expect(page.get_by_role(role)).to_have_count(1)
@@ -143,7 +142,7 @@ def test_faces_that_cannot_be_read_are_dotted_and_say_so(page: Page) -> None:
 
 def test_the_legend_has_the_shares_of_the_lecture_or_of_the_chosen_time(page: Page) -> None:
     happiness = page.locator("[data-share=happiness]")
-    expect(happiness).to_have_text(page.locator(".tiles dd").last.inner_text().split()[1])
+    expect(page.locator("#first")).to_contain_text(f"happiness {happiness.inner_text()}")
     page.get_by_role("slider", name="Time in the lecture").fill("50")
     expect(happiness).to_have_text("65%")
     expect(page.locator("[data-when]")).to_have_text("at 0:00:50")
@@ -153,12 +152,23 @@ def test_the_legend_has_the_shares_of_the_lecture_or_of_the_chosen_time(page: Pa
     expect(page.locator("[data-when]")).to_have_text("whole lecture")
 
 
-def test_a_moment_can_be_shown_in_the_charts(page: Page) -> None:
-    moment = page.locator(".moments li")
-    expect(moment).to_have_count(1)
-    expect(moment).to_contain_text("happiness up 63 points, neutral down 63")
-    moment.get_by_role("button", name="Show 0:00:30 in the charts").click()
+def test_times_in_sentences_and_moments_go_to_the_charts(page: Page) -> None:
+    expect(page.locator("#first p")).to_have_count(4)
+    page.locator("#first").get_by_role("link", name="0:00:30").first.click()
     expect(page.locator("[data-clock]")).to_have_text("0:00:30")
+    page.locator(".moments").get_by_role("link", name="0:00:00").click()
+    expect(page.locator("[data-clock]")).to_have_text("0:00:00")
+
+
+def test_statistics_are_behind_a_fold_which_paper_opens(page: Page) -> None:
+    table = page.locator("#coverage-table")
+    expect(table).to_be_hidden()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    expect(table).to_be_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    expect(table).to_be_hidden()
+    page.get_by_role("navigation").get_by_role("link", name="How long participants were in view").click()
+    expect(table).to_be_visible()
 
 
 @pytest.mark.parametrize("width", [360, 800, 1400])
@@ -195,7 +205,7 @@ def test_page_and_charts_are_dark_if_the_system_is(page: Page) -> None:
 
 def test_paper_has_no_buttons_and_few_pages(page: Page) -> None:
     page.emulate_media(media="print", color_scheme="dark")
-    for gone in ("nav", ".time-bar", ".moments button", "summary"):
+    for gone in ("nav", ".time-bar", "#class summary"):
         expect(page.locator(gone).first).to_be_hidden()
     section = page.locator("section").first
     assert section.evaluate("element => getComputedStyle(element).backgroundColor") == "rgb(255, 255, 255)"

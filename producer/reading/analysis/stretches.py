@@ -32,8 +32,13 @@ MAX_SEARCHED = 900
 # The price of a change point, in variances of a step, for each of seven emotions and the logarithm of the steps.
 PENALTY = 0.5
 
-# Less noise than this (of a mean over 20 s) is not believed.
-LEAST_NOISE = 0.015
+# Noise is measured between means over this many seconds, by the lower quartile of their steps: most of them are no
+# change points. The lower quartile of a normal distribution's absolute values is this part of a standard deviation.
+CALM_S = 10.0
+QUARTILE = 0.3186
+
+# Less noise is not believed.
+LEAST_NOISE = 0.02
 
 # At its begin and end, the class must change by at least this share of the change of the whole stretch, between
 # EDGE_S before and after.
@@ -87,9 +92,10 @@ def _segments(changes: Changes) -> list[Segment]:
     values = changes.of_class
     grain = _grain(changes)
     searched = means_of(values, grain)
-    calm = means_of(values, changes.steps(MIN_S))
-    noise = np.median(np.abs(np.diff(calm, axis=1)), axis=1) / 0.6745 / 2**0.5
-    noise = np.maximum(noise, LEAST_NOISE) * (MIN_S / changes.step_s / grain) ** 0.5  # of a searched step
+    calm = changes.steps(CALM_S)
+    steps = np.abs(np.diff(means_of(values, calm), axis=1))
+    noise = np.quantile(steps, 0.25, axis=1) / QUARTILE / 2**0.5  # of a mean over CALM_S
+    noise = np.maximum(noise, LEAST_NOISE) * (calm / grain) ** 0.5  # of a searched step
     scaled = (searched / noise[:, np.newaxis]).T
     shortest = max(2, round(MIN_S / 2 / changes.step_s / grain))
     penalty = PENALTY * 7 * np.log(len(scaled))

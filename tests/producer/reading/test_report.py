@@ -16,6 +16,7 @@ from producer.presentation.caution import CAUTION
 from producer.presentation.palette import STACK
 from producer.reading.analysis.moments import moments
 from producer.reading.analysis.names import Roster, RosterRefused
+from producer.reading.analysis.sentences import sentences
 from producer.reading.analysis.timeline import Timeline
 from producer.reading.lectures import Lecture, LectureUnknown
 from producer.reading.output_file import ExportRefused
@@ -79,9 +80,9 @@ def content(seen: Timeline, names: dict[str, str] | None = None, **of_info: str)
     info = structs.replace(LectureInfo("a.mp4", "done", 2, 640, 360, 1e9), **of_info)
     lecture = Lecture("l", info, Ledger(sampled, sampled), len(seen.participants), False, 0)
     version = next(iter(seen.versions), "")
-    return Content(
-        lecture, seen, moments(seen), names or {}, shipped_model_tests(version), datetime(2026, 11, 24, 12, 30)
-    )
+    worth = moments(seen)
+    tested, made = shipped_model_tests(version), datetime(2026, 11, 24, 12, 30)
+    return Content(lecture, seen, worth, sentences(seen, worth), names or {}, tested, made)
 
 
 def html(given: Content) -> str:
@@ -162,16 +163,32 @@ def test_faces_that_cannot_be_read_are_a_gap_of_their_own_kind() -> None:
 
 def test_if_no_face_can_be_read_the_report_says_so() -> None:
     text = read(content(scripted_timeline(2, 60, lambda *_: "small"))).text
-    assert "No face could be read, so nothing changed." in text
+    assert "Too little can be read to say how the class went: 100% of the faces were too small" in text
     assert "No face was found" not in text
 
 
-def test_moments_and_summary_are_written_in_words() -> None:
-    text = read(content(scripted_timeline(5, 120, half_happy))).text
-    assert "0:00:20" in text
-    assert "happiness up 86 points, neutral down 86" in text
-    assert "10 s before and after, 5 participants compared with themselves" in text
-    assert re.search(r"displayed most\s*happiness 59%\s*then neutral 31%", text)
+def test_the_report_begins_with_sentences_whose_times_are_links_and_the_certainty_is_behind_a_fold() -> None:
+    def shows(person: int, frame: int) -> str:
+        return "happiness" if 60 <= frame < 120 and person else "neutral"
+
+    made = html(content(scripted_timeline(5, 300, shows)))
+    text = " ".join(Text(made).text.split())
+    first = text.partition("How the class went")[2].partition("This report shows")[0].strip()
+    assert first.endswith(
+        "From 0:00:30 to 0:01:00, 4 of 5 people displayed more happiness than usual. "
+        "The rest of the time, the class displayed what it usually does."
+    )
+    assert '<a href="#t=30.0" data-t="30.0">0:00:30</a>' in made
+    assert Text(made).tables["moments-table"][1][2:] == [
+        "stretch",
+        "happiness up 69 points, neutral down 69",
+        "4 of 5",
+        "0.005",
+    ]
+    fold = made.partition('<details class="fold statistics">')[2]
+    for inside in ("usual-table", "coverage-table", 'class="ledger"'):
+        assert inside in fold
+    assert Text(made).tables["usual-table"][-1][0] == "the class, on average"
 
 
 def nobody(person: int, frame: int) -> str | None:
@@ -185,11 +202,17 @@ def afraid(person: int, frame: int) -> str | None:
 @pytest.mark.parametrize(
     ("seen", "said"),
     [
-        (scripted_timeline(3, 60, afraid), ["No change stood out"]),
-        (scripted_timeline(3, 39, half_happy), ["The lecture is too short. The 10 s before a moment"]),
+        (scripted_timeline(3, 60, afraid), ["Nothing stood out: at no time did the class"]),
+        (
+            scripted_timeline(3, 38, half_happy),
+            ["Too little can be read to say how the class went: faces could be read in less than 20 s."],
+        ),
         (scripted_timeline(3, 20, half_happy, class_only=True), ["There is no band of uncertainty"]),
         (scripted_timeline(1, 1, afraid), ["fear 88%", "A band of uncertainty needs at least 3 participants"]),
-        (scripted_timeline(0, 20, nobody), ["No face was found in any frame", "No face was found in any of them."]),
+        (
+            scripted_timeline(0, 20, nobody),
+            ["No face was found in any frame, so nothing can be said", "No face was found in any of them."],
+        ),
         (
             scripted_timeline(0, 0, nobody),
             ["No frame was analysed, so there is", "No frame was analysed.", "so the models predicted nothing"],
@@ -200,13 +223,6 @@ def test_the_report_says_what_a_lecture_lacks(seen: Timeline, said: list[str]) -
     text = read(content(seen)).text
     assert all(words in text for words in said)
     assert seen.analysed or "No face was found" not in text
-
-
-def test_the_report_says_if_its_moments_do_not_stand_out() -> None:
-    given = content(scripted_timeline(5, 120, half_happy))
-    restless = replace(given, moments=[replace(moment, stands_out=False) for moment in given.moments])
-    assert "None stands out" in read(restless).text
-    assert "stand" not in read(given).text.partition("Participants")[0].partition("Moments worth watching")[2]
 
 
 def test_every_report_has_the_words_of_caution() -> None:
