@@ -19,7 +19,12 @@ MERRY = (0.05, 0.03, 0.03, 0.5, 0.08, 0.06, 0.25)
 
 
 def write_lecture(
-    client: redis.Redis, name: str, people: int, usual: Sequence[float], chapters: Sequence[tuple[float, str]] = ()
+    client: redis.Redis,
+    name: str,
+    people: int,
+    usual: Sequence[float],
+    chapters: Sequence[tuple[float, str]] = (),
+    version: str = "m1",
 ) -> None:
     """Twenty seconds of people who differ from each other and hardly change."""
     rng = np.random.default_rng(len(name) + people)
@@ -32,9 +37,9 @@ def write_lecture(
             shown = max(named, key=named.__getitem__)
             box = (1, 2, 30, 40)
             who = name, f"p{person:02d}"
-            events.append(EmotionEvent(*who, frame, frame / 2, box, 0.9, shown, named, named, 0.1, 0.1, {}, "m1"))
+            events.append(EmotionEvent(*who, frame, frame / 2, box, 0.9, shown, named, named, 0.1, 0.1, {}, version))
         mean = dict(zip(EMOTIONS, map(float, own.mean(axis=0)), strict=True))
-        commit(client, name, [*events, ClassEvent(name, frame, frame / 2, people, mean, 0.1, 0.1, "m1")])
+        commit(client, name, [*events, ClassEvent(name, frame, frame / 2, people, mean, 0.1, 0.1, version)])
     end(client, name)
     client.hset(keys.info, "course", "stats")
     if chapters:
@@ -97,7 +102,18 @@ def test_lectures_of_other_models_or_with_lost_events_are_marked(client: redis.R
     write_lecture(client, "a", 6, SOBER)
     write_lecture(client, "b", 6, SOBER)
     client.delete(LectureKeys("b").participant("p02"))
-    assert "Lecture b is incomplete: events are missing" in page_of(redis_url, "a", "b")
+    assert "Lecture b is incomplete: events are missing" in (page := page_of(redis_url, "a", "b"))
+    assert "different models" not in page
+    write_lecture(client, "c", 6, SOBER, version="m2")
+    assert "The lectures were read by different models." in page_of(redis_url, "a", "c")
+
+
+def test_a_lecture_without_frames_is_there_and_nothing_is_said_about_it(client: redis.Redis, redis_url: str) -> None:
+    write_lecture(client, "a", 6, SOBER)
+    begin(client, "b")
+    page = page_of(redis_url, "a", "b")
+    assert "Nothing can be concluded about b and a: no face could be read in b." in page
+    assert "Lecture b is not over; it is shown up to now." in page
 
 
 @pytest.mark.parametrize(

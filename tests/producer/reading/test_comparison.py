@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producer.reading.analysis.comparison import MIN_PEOPLE, Shares, differences, interval, shares
+from producer.reading.analysis.timeline import Array
 from tests.producer.reading.scripted import scripted_timeline
 from worker.contract.messages import EMOTIONS
 
@@ -15,7 +16,7 @@ USUAL = np.array([0.05, 0.03, 0.03, 0.2, 0.08, 0.06, 0.55])
 ALIKE = 15.0
 
 
-def lecture(seed: int, people: int, usual: np.ndarray = USUAL, name: str = "l") -> Shares:
+def lecture(seed: int, people: int, usual: Array = USUAL, name: str = "l") -> Shares:
     """A lecture of an hour. Its people are drawn at random, and were in view for a tenth of the time to all of it."""
     rng = np.random.default_rng(seed)
     own = rng.dirichlet(usual * ALIKE, size=people)
