@@ -66,7 +66,7 @@ def export(
 
     with complete_or_absent(path) as file:
         if form in TABLES:
-            TABLES[form](events(), Rows(kinds, names, _own_usual(client, lecture)), file)
+            TABLES[form](events(), Rows(kinds, names, _own_usual(client, lecture), found.info.chapters), file)
         elif form == "jsonl":
             write_jsonl(events(), kinds, names, file)
         else:

@@ -1,6 +1,7 @@
 """The rows of a table: one for each sighting of a participant, or one for each frame of the class."""
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from msgspec import UNSET
@@ -9,6 +10,7 @@ from producer.reading.analysis.losses import Loss
 from producer.reading.analysis.names import Names
 from producer.reading.analysis.own_usual import OwnUsual
 from producer.reading.formats.choice import Kind
+from worker.contract.chapters import Chapter
 from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, Event
 
 _SCORES = dict.fromkeys(EMOTIONS, "float64")
@@ -47,6 +49,9 @@ _FIELDS = {
 }
 """Event -> the columns that hold its field of the same name."""
 
+CHAPTER = "chapter"
+"""One more column, if the lecture has chapters: the title of the chapter."""
+
 NAME = "name"
 """The last column of people's rows, if there is a roster."""
 
@@ -56,14 +61,20 @@ Row = dict[str, Any]
 class Rows:
     """Makes rows of the wanted `kinds` from events. `own` has all events of the lecture."""
 
-    def __init__(self, kinds: tuple[Kind, ...], names: Names | None, own: OwnUsual) -> None:
+    def __init__(
+        self, kinds: tuple[Kind, ...], names: Names | None, own: OwnUsual, chapters: Sequence[Chapter] = ()
+    ) -> None:
         self.kinds = kinds
         self._names = names
         self._own = own
+        self._titles = [None, *(each.title for each in chapters)]
+        self._begins = [each.t for each in chapters]
 
     def columns(self, kind: Kind) -> dict[str, str]:
         """Column -> its type in Parquet."""
-        return {**COLUMNS[kind], NAME: "string"} if kind == "people" and self._names is not None else COLUMNS[kind]
+        more = [CHAPTER] if self._begins else []
+        more += [NAME] if kind == "people" and self._names is not None else []
+        return {**COLUMNS[kind], **dict.fromkeys(more, "string")}
 
     def of(self, events: Iterable[Event | Loss]) -> Iterator[tuple[Kind, Row]]:
         """The rows, in the order of the events. A participant with missing events has a row that says so."""
@@ -95,4 +106,5 @@ class Rows:
             **{name: getattr(event, name) for name in _FIELDS[type(event)]},
             **{emotion: scores.get(emotion) for emotion in EMOTIONS},
             **{name: changes.get(emotion) for emotion, name in _CHANGES.items()},
+            **({CHAPTER: self._titles[bisect_right(self._begins, event.t)]} if self._begins else {}),
         }

@@ -1,6 +1,7 @@
 """Exports hold the events of the streams, or there is no file."""
 
 import csv
+import json
 import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
@@ -256,3 +257,23 @@ def test_a_lecture_without_people_has_rows_of_the_class_and_says_so_if_others_ar
         export(client, "l", tmp_path / "p.csv", rows="people")
     with pytest.raises(ExportRefused, match=r"--rows class is for tables and events, and a \.vtt has none"):
         export(client, "l", tmp_path / "p.vtt", rows="class")
+
+
+def test_rows_name_their_chapter_and_its_title_is_no_formula(client: redis.Redis, tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    write(client, "l", PRESENCE)
+    chapters = [{"t": 0.5, "title": "=1+1"}, {"t": 1.5, "title": "Bayes; =2"}]
+    client.hset(LectureKeys("l").info, "chapters", json.dumps(chapters))
+    for name in ("c.csv", "c.parquet"):
+        export(client, "l", tmp_path / name, rows="class")
+    export(client, "l", tmp_path / "e.xlsx", Roster({"p01": "Ann"}))
+    titles = [None, "=1+1", "=1+1", "Bayes; =2"]
+    assert parquet.read_table(tmp_path / "c.parquet")["chapter"].to_pylist() == titles
+    with (tmp_path / "c.csv").open(newline="") as file:
+        assert [row["chapter"] for row in csv.DictReader(file)] == ["", "'=1+1", "'=1+1", "Bayes;' =2"]
+    heading, *rows = sheet(tmp_path / "e.xlsx")
+    assert heading[-2:] == ["chapter", "name"]
+    assert [row[-2:] for row in rows][:2] == [[None, "Ann"], ["=1+1", "Ann"]]
+    heading, *rows = sheet(tmp_path / "e.xlsx", 2)
+    assert [row[-1] for row in rows] == titles
