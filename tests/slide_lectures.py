@@ -6,7 +6,7 @@ drift and flicker. For the tests and for the benchmark of slides.
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -25,13 +25,14 @@ Box = tuple[int, int, int, int]
 
 SIZE = 1280, 720
 
-WORDS = (
-    "energy method sample estimate of the variance is bounded by a constant independent which we prove in section "
-    "three results show that students remember more when they explain why an example works and compare it with others "
-    "network weights gradient step size model training error cell membrane transport protein market price demand "
-    "supply equilibrium theorem lemma proof corollary matrix rank kernel image basis vector space field law motion "
-    "force mass speed light wave culture history empire trade religion language grammar verb noun sentence meaning"
-).split()
+_TEXT = """
+energy method sample estimate of the variance is bounded by a constant independent which we prove in section three
+results show that students remember more when they explain why an example works and compare it with others network
+weights gradient step size model training error cell membrane transport protein market price demand supply
+equilibrium theorem lemma proof corollary matrix rank kernel image basis vector space field law motion force mass
+speed light wave culture history empire trade religion language grammar verb noun sentence meaning
+"""
+WORDS = _TEXT.split()
 
 
 class Layout(NamedTuple):
@@ -129,7 +130,8 @@ class SlideLecture:
         since = t - self.starts[n]
         if n and since < self.fade:
             mix = since / self.fade
-            page = cv2.addWeighted(page, mix, self._built(n - 1, self.starts[n] - 0.01), 1 - mix, 0)
+            before = self._built(n - 1, self.starts[n] - 0.01)
+            page = np.asarray(cv2.addWeighted(page, mix, before, 1 - mix, 0), np.uint8)
         return page
 
     def _built(self, n: int, t: float) -> Picture:
@@ -151,7 +153,7 @@ class SlideLecture:
         if key not in self._cache:
             picture = shown[turn % len(shown)]
             scale = 1.1 * h / picture.shape[0]
-            self._cache[key] = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            self._cache[key] = _scaled(picture, scale)
         face = self._cache[key]
         light = 1 + 0.05 * math.sin(0.9 * t + number) + 0.04 * math.sin(7.1 * t + 3 * number)
         wall = [60 + number * 53 % 140, 60 + number * 91 % 140, 60 + number * 29 % 140]
@@ -197,6 +199,27 @@ def faces_only(seed: int, faces: Sequence[Sequence[Picture]], seconds: float = 1
         seated = rng.sample(pool, count)
         seatings.append((round(t, 2), layout("gallery", count), seated))
     return SlideLecture(seed, seconds, faces, seatings)
+
+
+def lecturer_page(face: Picture, t: float, seed: int) -> tuple[Picture, Box]:
+    """A lecturer who walks before a wall with a poster and a shelf, filmed by a camera; and where the portrait is."""
+    rng = random.Random(seed)
+    page = np.full((SIZE[1], SIZE[0], 3), [rng.randrange(90, 200) for _ in range(3)], np.uint8)
+    x = rng.randrange(60, 700)
+    page[80:330, x : x + 360] = cv2.resize(_photos()[seed % len(_photos())], (360, 250))
+    for n in range(30):
+        left = 40 + n * 41
+        cv2.rectangle(page, (left, 420), (left + 30, 560), [rng.randrange(20, 230) for _ in range(3)], -1)
+    walk = 0.5 + 0.35 * math.tanh(3 * math.sin(0.11 * t + seed)) + 0.02 * math.sin(1.7 * t)
+    height = rng.choice([240, 360, 520])
+    portrait = _scaled(face, height / face.shape[0])
+    h, w = portrait.shape[:2]
+    left, top = int(walk * (SIZE[0] - w)), SIZE[1] - h + int(8 * math.sin(0.8 * t))
+    top = min(top, SIZE[1] - h)
+    page[top : top + h, left : left + w] = portrait
+    noise = np.random.default_rng(int(1000 * t)).normal(0, 3, page.shape)
+    light = 1 + 0.04 * math.sin(0.5 * t) + (0.15 if int(t / 31) % 2 else 0)  # a light is switched on and off
+    return np.clip(page * light + noise, 0, 255).astype(np.uint8), (left, top, w, h)
 
 
 class _Theme:
@@ -296,13 +319,18 @@ def _film(width: int, height: int, t: float, seed: int) -> Picture:
     """A moving picture: the camera pans over a photograph, with a cut every few seconds."""
     scene = int(t / 3.7) + seed
     photo = _photos()[scene % len(_photos())]
-    big = cv2.resize(photo, (width * 3 // 2, height * 3 // 2))
+    big = np.asarray(cv2.resize(photo, (width * 3 // 2, height * 3 // 2)), np.uint8)
     x = round(width / 4 * (1 + math.sin(0.9 * t + seed)))
     y = round(height / 4 * (1 + math.sin(0.7 * t + 2 * seed)))
     return big[y : y + height, x : x + width]
 
 
+def _scaled(picture: Picture, scale: float) -> Picture:
+    return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def _draw_cursor(page: Picture, x: float, y: float) -> None:
-    tip = np.array([[0, 0], [0, 20], [5, 16], [9, 24], [12, 22], [8, 14], [14, 14]], np.int32) + [int(x), int(y)]
+    shape = np.array([[0, 0], [0, 20], [5, 16], [9, 24], [12, 22], [8, 14], [14, 14]], np.int32)
+    tip = shape + np.array([int(x), int(y)], np.int32)
     cv2.fillPoly(page, [tip], (255, 255, 255))
     cv2.polylines(page, [tip], True, (0, 0, 0), 1)

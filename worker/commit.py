@@ -163,7 +163,7 @@ def _outcome(stored: bytes, frames: int) -> Outcome:
 def _publish_all(pipe: Pipeline, keys: LectureKeys, folded: Folded, known: dict[str, ParticipantSpan]) -> None:
     for emotion in folded.emotions:
         publish(pipe, keys.participant(emotion.participant), emotion)
-    for event in folded.class_:
+    for event in folded.class_channel:
         publish(pipe, keys.class_, event)
     changed = {p: span for p, span in folded.state.spans.items() if known.get(p) != span}
     if changed:

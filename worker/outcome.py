@@ -25,9 +25,7 @@ Label = Annotated[str, Meta(max_length=64)]
 SLIDE_COLUMNS, SLIDE_ROWS = 64, 36
 SLIDE_LEVELS = 15
 COVERED = 255
-SlideDescriptor = Annotated[
-    bytes, Meta(min_length=SLIDE_COLUMNS * SLIDE_ROWS, max_length=SLIDE_COLUMNS * SLIDE_ROWS)
-]
+SlideDescriptor = Annotated[bytes, Meta(min_length=SLIDE_COLUMNS * SLIDE_ROWS, max_length=SLIDE_COLUMNS * SLIDE_ROWS)]
 """The structure of a picture's cells (`perception.slides` makes it): two levels of four bits, below SLIDE_LEVELS, or
 COVERED where a person is shown."""
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from producer.commands.arguments import LectureArgument, RedisOption, RosterOption
+from producer.commands.arguments import ChaptersOption, LectureArgument, RedisOption, RosterOption
 from producer.commands.connecting import connected
 from producer.reading.analysis.losses import loss_line
 from producer.reading.output_file import shown_path
@@ -26,6 +26,7 @@ def report(
     ],
     class_only: Annotated[bool, typer.Option("--class-only", help="Leave out single participants.")] = False,
     roster: RosterOption = None,
+    chapters: ChaptersOption = None,
     redis: RedisOption = None,
 ) -> None:
     """Write the teacher's page: the class over time, notable moments, each participant, and how certain models are."""
@@ -33,8 +34,10 @@ def report(
     from producer.reading.report.writing import report as write_report
 
     check_report_path(output)
+    if chapters is not None and chapters.notice:
+        say(chapters.notice)
     with connected(redis) as (client, _):
-        over, losses = write_report(client, lecture, output, roster, class_only)
+        over, losses = write_report(client, lecture, output, roster, class_only, chapters and chapters.chapters)
     if not over:
         say(f"lecture {lecture} is not over: {shown_path(output)} shows what there is until now")
     if losses:

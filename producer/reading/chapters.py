@@ -28,7 +28,7 @@ TITLE_WORDS = 8
 
 _TIME = r"(?:(\d{1,3}):)?([0-5]?\d):([0-5]\d)(?:[.,](\d{1,3}))?"
 _CUE = re.compile(rf"\s*{_TIME}\s+-->\s+{_TIME}(?:\s.*)?")
-_LINE = re.compile(rf"\s*[(\[]?{_TIME}[)\]]?(?:\s*[-–—:|]\s+|\s+)(\S.*)")
+_LINE = re.compile(rf"\s*[(\[]?{_TIME}[)\]]?(?:\s*[-:|\u2013\u2014]\s+|\s+)(\S.*)")
 _TAG = re.compile(r"<[^>]*>")
 
 
@@ -115,7 +115,9 @@ def _cues(lines: list[str]) -> list[_Cue]:
             continue  # a header, a note, a style, or the name of a cue
         match = _CUE.fullmatch(line)
         if match is None:
-            raise ValueError(f"line {number} is {line.strip()[:60]!r}; times must be like `00:01:30.000 --> 00:02:00.000`")
+            raise ValueError(
+                f"line {number} is {line.strip()[:60]!r}; times must be like `00:01:30.000 --> 00:02:00.000`"
+            )
         words = []
         while number < len(lines) and lines[number].strip():
             words.append(_TAG.sub("", lines[number]))

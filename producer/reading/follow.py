@@ -44,10 +44,10 @@ def follow(
     """All events of `lecture`, or those of one participant, until its EndEvent, which comes last and once.
 
     The events of a frame come together: its participants by id, then the class. If the first sightings of a new
-    participant are published late, they come after the class event of their frame; so does a new slide. If `from_start` is false, only new
-    events come; a lecture that is over then has only its EndEvent. `while_waiting` is called about once a second while
-    no event comes. An exception that it raises ends the iteration. No event comes twice, even if Redis crashed and lost
-    it, and it is published again.
+    participant are published late, they come after the class event of their frame; so does a new slide. If
+    `from_start` is false, only new events come; a lecture that is over then has only its EndEvent. `while_waiting` is
+    called about once a second while no event comes. An exception that it raises ends the iteration. No event comes
+    twice, even if Redis crashed and lost it, and it is published again.
 
     Raises LectureUnknown, ParticipantUnknown if the lecture is over, LectureForgotten if that happens meanwhile,
     ValueError for an entry that holds no event, and redis.RedisError.

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import redis
 
+from producer.reading.analysis.chapters import SlideTimes
 from producer.reading.analysis.losses import Kept, Loss
 from producer.reading.analysis.moment import Moment
 from producer.reading.analysis.moments import moments
-from producer.reading.analysis.sentences import Sentence, sentences
+from producer.reading.analysis.sentences import Sentence, placed, sentences
 from producer.reading.analysis.timeline import TimelineBuilder
 from producer.reading.follow import replay
 from producer.reading.lectures import participants, read_lecture
@@ -27,10 +28,13 @@ def summed_up(client: redis.Redis, lecture: str) -> SummedUp:
     """The moments of `lecture` and the sentences about it. Raises LectureUnknown."""
     found = read_lecture(client, lecture)
     spans = participants(client, lecture)
-    builder, kept = TimelineBuilder(found.info.fps), Kept()
+    builder, kept, slides = TimelineBuilder(found.info.fps), Kept(), SlideTimes()
     for event in replay(client, lecture):
         builder.add(event)
         kept.add(event)
+        slides.add(event)
     timeline, running = builder.timeline(), found.info.status == "running"
     worth = moments(timeline)
-    return SummedUp(sentences(timeline, worth, running), worth, running, kept.losses(lecture, found.info, spans))
+    parts = slides.parts(found.info.chapters, timeline.seconds)
+    words = [placed(each, parts.place) for each in sentences(timeline, worth, running)]
+    return SummedUp(words, worth, running, kept.losses(lecture, found.info, spans))

@@ -19,7 +19,7 @@ from tests.processes import eventually, runs
 from tests.undisturbed import chunks
 from tests.worker.perception.linear_network import write_adaptive_models
 from worker.contract.connection import connect
-from worker.contract.messages import EmotionEvent, EndEvent
+from worker.contract.messages import ClassEvent, EmotionEvent
 from worker.perception.manifest import load_manifest
 
 
@@ -208,7 +208,7 @@ def test_workers_use_the_models_of_another_folder_and_refuse_one_without_models(
         await_end(client, keys)
     events = [event for stream in events_of(client, keys).values() for event in stream]
     assert {tuple(event.models) for event in events if isinstance(event, EmotionEvent)} == {("mobilenetv2",)}
-    versions = {event.model_version for event in events if not isinstance(event, EndEvent)}
+    versions = {event.model_version for event in events if isinstance(event, EmotionEvent | ClassEvent)}
     assert versions == {load_manifest(tmp_path).digest}
 
     with Workers(redis_url, 1, tmp_path / "none") as workers:

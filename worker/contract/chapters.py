@@ -37,7 +37,8 @@ def in_order(found: Iterable[tuple[float, str]]) -> list[Chapter]:
     if len(titles) > MAX_CHAPTERS:
         raise ValueError(f"{len(titles)} chapters; a lecture may have {MAX_CHAPTERS}")
     return [
-        Chapter(t, _printable(title) or f"chapter {number}") for number, (t, title) in enumerate(sorted(titles.items()), 1)
+        Chapter(t, _printable(title) or f"chapter {number}")
+        for number, (t, title) in enumerate(sorted(titles.items()), 1)
     ]
 
 

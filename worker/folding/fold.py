@@ -39,8 +39,8 @@ class LectureState(LectureProgress, frozen=True):
     # The stored name differs, because lectures may run across an upgrade.
     trackers: dict[str, TrackerState] = msgspec.field(default_factory=dict, name="rosters")
     spans: dict[str, ParticipantSpan] = msgspec.field(default_factory=dict)
-    scores: dict[str, bytes] = msgspec.field(default_factory=dict)
     slides: SlideState | None = None
+    scores: dict[str, bytes] = msgspec.field(default_factory=dict)
 
 
 @dataclass
@@ -49,11 +49,16 @@ class Folded:
 
     state: LectureState
     emotions: list[EmotionEvent] = field(default_factory=list)
-    class_: list[ClassEvent | SlideEvent] = field(default_factory=list)
+    class_channel: list[ClassEvent | SlideEvent] = field(default_factory=list)
     published: int = 0
     damaged: int = 0
     failed: Counter[FailureReason] = field(default_factory=Counter)
     ending: Ending | None = None
+
+    @property
+    def class_(self) -> list[ClassEvent]:
+        """The events of the class, without the slides."""
+        return [event for event in self.class_channel if isinstance(event, ClassEvent)]
 
 
 def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: list[int]) -> Folded:
@@ -84,13 +89,13 @@ def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: lis
                     made_known += new
             if number not in outcome.failed:
                 event = _class_event(lecture, picture.stamp, sightings, outcome.model_version)
-                folded.class_.append(structs.replace(event, damaged=True) if damaged else event)
+                folded.class_channel.append(structs.replace(event, damaged=True) if damaged else event)
                 folded.published += 1
                 folded.damaged += damaged
+            folded.class_channel += [SlideEvent(lecture, each.frame, each.t, each.number) for each in made_known]
             for one in sightings:
                 if one.sighting.face.scores is not None:
                     read[one.participant].append(one.sighting.face.scores)
-            folded.class_ += [SlideEvent(lecture, each.frame, each.t, each.number) for each in made_known]
             if not state.class_only:
                 folded.emotions += [_emotion_event(lecture, one, outcome.model_version) for one in sightings]
                 for one in sightings:

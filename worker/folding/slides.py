@@ -22,8 +22,9 @@ Mask = npt.NDArray[np.bool_]
 # Seconds between the frames that are compared to see what moves. Frames that are further apart are all compared.
 STEP_S = 0.5
 
-# A cell moves if it changed in this many of its last eight steps.
+# A cell moves if it changed in this many of its last eight steps, and so do those within NEAR cells.
 MOVING = 3
+NEAR = 2
 
 # Where a face was within this many half seconds, a person sits.
 REMEMBERED = 20
@@ -35,19 +36,32 @@ LEAST_SIDE = 1 / 3
 CONTENT = 4
 DIFFERENT = 2
 
-# A cell of text counts as changed if this many of its nine neighbours, itself included, are different, because other
-# letters may have the same structure.
-SUPPORT = 3
+# The slide changed if this share of its content is different, and so many cells. The share is far below one, because
+# other letters may have the same structure.
+REPLACED = 0.12
 
-# The slide changed if this share of its content did, and it has at least this many cells of content.
-REPLACED = 0.35
+# Content that outlasted so many changes belongs to the template, and does not count.
+TEMPLATE = 2
+
+# A slide with fewer cells of content is almost blank. Then more of it must be different, and the next slide has at
+# least LEAST_NEW cells of content. Fewer than ALMOST_NONE are none.
 LEAST_CONTENT = 12
-
-# After a blank slide, this much content is another slide.
-LEAST_AFTER_BLANK = 36
+LEAST_DIFFERENT = 5
+REPLACED_OF_FEW = 0.5
+ALMOST_NONE = 3
+LEAST_NEW = 36
 
 # If this share of the places with faces is new, the layout changed.
 NEW_PLACES = 0.5
+
+# A cell that changed so often while a slide was displayed does not count, until the next slide.
+RESTLESS = 2
+
+# A new place for slides counts when this share of it is at rest.
+AT_REST = 0.9
+
+# What stands still for this long is at rest; for one step, if that is longer.
+REST_S = 1.0
 
 # Something that does not come to rest within this time is not a slide.
 PATIENCE_S = 10.0
@@ -68,14 +82,19 @@ class SlideState(Struct, frozen=True, array_like=True):
     """What is carried from frame to frame; one byte for each cell.
 
     `shown` is the current slide, `compared` the frame of the last step, at `step_t` seconds. `moved` has a bit for each
-    of the last eight steps, the newest lowest. `uncovered` is the number of half seconds since a face was there.
-    `begun` is the first frame of the current slide, None while there is no place for slides. `slides` counts them.
+    of the last eight steps, the newest lowest. `outlasted` counts the last changes of slide that the content did not
+    take part in: a logo, a footer, the edge of a tile. `restless` counts the changes that were no new slide, since the
+    last one. `uncovered` is the number of half seconds since a face was there. `begun` is the first frame of the
+    current slide, None while there is no place for slides; `appeared` the first frame of a new place for them.
+    `slides` counts them.
     """
 
     shown: CellBytes
     compared: CellBytes
     step_t: float
     moved: CellBytes = bytes(_CELLS)
+    outlasted: CellBytes = bytes(_CELLS)
+    restless: CellBytes = bytes(_CELLS)
     uncovered: CellBytes = b"\xff" * _CELLS
     begun: tuple[int, float] | None = None
     appeared: tuple[int, float] | None = None
@@ -99,49 +118,75 @@ def advance_slides(
 
     The first slide is made known when it is replaced: a recording in which nothing is replaced shows no slides.
     """
-    if state is None:
-        state = SlideState(descriptor, descriptor, t)
-    shown, compared, moved, uncovered = map(_cells, (state.shown, state.compared, state.moved, state.uncovered))
-    now = _cells(descriptor)
-    faces = now == COVERED
-    values = np.where(faces, compared, now)
-    is_step = t - state.step_t >= STEP_S - 1e-6
-    if is_step:
-        moved = (moved << 1) | _differ(values, compared)
-        passed = min(255, round((t - state.step_t) / STEP_S))
-        uncovered = np.minimum(uncovered.astype(np.int32) + passed, 255).astype(np.uint8)
-        compared = values
-        state = structs.replace(state, step_t=t, compared=compared.tobytes(), moved=moved.tobytes())
-    uncovered = np.where(faces, 0, uncovered).astype(np.uint8)
-    state = structs.replace(state, uncovered=uncovered.tobytes())
+    state = state or SlideState(descriptor, descriptor, t)
+    state, values, quiet = _observed(state, _cells(descriptor), t)
+    uncovered, shown = _cells(state.uncovered), _cells(state.shown)
     place = _place(uncovered > REMEMBERED)
     if place is None:
         return structs.replace(state, begun=None, appeared=None, onset=None), []
-    still = _bits(moved) < MOVING
-    settled = still & (moved & 1 == 0)
-    if state.begun is None:
-        return _appearing(state, shown, values, place & still, settled, is_step, frame, t)
-    replaced, enough = _replaced(shown, values, place & still, state.slides)
-    if not enough:
-        if state.onset is None and is_step:
-            shown = np.where(settled | ~still | ~place, values, shown)
-        return structs.replace(state, shown=shown.tobytes(), onset=None), []
-    onset = state.onset or Onset(frame, t, np.where(uncovered <= REMEMBERED, 1, 0).astype(np.uint8).tobytes())
+    still = ~_widened(_bits(_cells(state.moved)) >= MOVING)
+    counts = place & still & (_cells(state.outlasted) < TEMPLATE) & (_cells(state.restless) < RESTLESS)
+    begun = state.begun
+    if begun is None:
+        return _appearing(state, values, counts, quiet, frame, t)
+    if not _replaced(shown, values, counts):
+        if state.onset is None and quiet is not None:
+            state = _absorbed(state, values, still, place, quiet)
+        return structs.replace(state, onset=None), []
+    onset = state.onset or Onset(frame, t, _bytes(uncovered <= REMEMBERED))
     state = structs.replace(state, onset=onset)
-    if not is_step:
+    if quiet is None:
         return state, []
-    _, settled_enough = _replaced(shown, np.where(settled, values, shown), place & still, state.slides)
-    if settled_enough:
-        begun = onset.frame, onset.t
-        after = uncovered <= max(0.0, (t - onset.t) / STEP_S)
-        arrived = after & (_cells(onset.covered) == 0)
-        next_state = structs.replace(state, shown=values.tobytes(), begun=begun, onset=None)
-        if arrived.sum() > NEW_PLACES * after.sum():
-            return next_state, []
-        return _next(next_state, state.begun, begun)
+    if _replaced(shown, np.where(still & quiet, values, shown), counts):
+        return _changed(state, values, onset, begun, t)
     if t - onset.t > PATIENCE_S:
-        return structs.replace(state, shown=values.tobytes(), onset=None), []
+        state = structs.replace(state, shown=values.tobytes(), onset=None)
     return state, []
+
+
+def _observed(state: SlideState, now: Cells, t: float) -> tuple[SlideState, Cells, Mask | None]:
+    """The state with a frame compared to the last step, the frame without faces, and the cells that are at rest.
+
+    The latter are None if the last step was less than STEP_S ago.
+    """
+    faces = now == COVERED
+    compared, uncovered = _cells(state.compared), _cells(state.uncovered)
+    values = np.where(faces, compared, now)
+    quiet = None
+    passed = (t - state.step_t) / STEP_S
+    if passed >= 1 - 1e-6:
+        moved = (_cells(state.moved) << 1) | _differ(values, compared)
+        steps = 1 if passed * STEP_S >= REST_S else 2
+        quiet = moved & (2**steps - 1) == 0
+        uncovered = np.minimum(uncovered.astype(np.int64) + round(passed), 255)
+        state = structs.replace(state, step_t=t, compared=values.tobytes(), moved=moved.tobytes())
+    uncovered = np.where(faces, 0, uncovered).astype(np.uint8)
+    return structs.replace(state, uncovered=uncovered.tobytes()), values, quiet
+
+
+def _absorbed(state: SlideState, values: Cells, still: Mask, place: Mask, quiet: Mask) -> SlideState:
+    """Changes that came to rest and are no new slide belong to the current one."""
+    shown, restless = _cells(state.shown), _cells(state.restless)
+    settled = (still & quiet) | ~place
+    restless = np.minimum(restless + (settled & _differ(shown, values)), RESTLESS).astype(np.uint8)
+    shown = np.where(settled | ~still, values, shown)
+    return structs.replace(state, shown=shown.tobytes(), restless=restless.tobytes())
+
+
+def _changed(
+    state: SlideState, values: Cells, onset: Onset, first: tuple[int, float], t: float
+) -> tuple[SlideState, list[NewSlide]]:
+    """What is displayed was replaced: by another slide, unless the faces have other places since then."""
+    shown, uncovered = _cells(state.shown), _cells(state.uncovered)
+    begun = onset.frame, onset.t
+    after = uncovered <= max(0.0, (t - onset.t) / STEP_S)
+    arrived = after & (_cells(onset.covered) == 0)
+    state = structs.replace(state, shown=values.tobytes(), begun=begun, onset=None, restless=bytes(_CELLS))
+    if arrived.sum() > NEW_PLACES * after.sum():
+        return state, []
+    same = _content(shown) & _content(values) & ~_differ(shown, values)
+    outlasted = np.where(same, np.minimum(_cells(state.outlasted) + 1, TEMPLATE), 0).astype(np.uint8)
+    return _next(structs.replace(state, outlasted=outlasted.tobytes()), first, begun)
 
 
 def _next(state: SlideState, first: tuple[int, float], begun: tuple[int, float]) -> tuple[SlideState, list[NewSlide]]:
@@ -151,27 +196,28 @@ def _next(state: SlideState, first: tuple[int, float], begun: tuple[int, float])
 
 
 def _appearing(
-    state: SlideState, shown: Cells, values: Cells, place: Mask, settled: Mask, is_step: bool, frame: int, t: float
+    state: SlideState, values: Cells, counts: Mask, quiet: Mask | None, frame: int, t: float
 ) -> tuple[SlideState, list[NewSlide]]:
-    """A place for slides was not there before. It counts when what it displays has come to rest."""
+    """A place for slides was not there before. It counts when most of it has come to rest."""
     appeared = state.appeared or (frame, t)
-    if not is_step or appeared[0] == frame or not settled[place].mean() > 0.9:
+    if quiet is None or appeared[0] == frame or not counts.any() or quiet[counts].mean() < AT_REST:
         return structs.replace(state, appeared=appeared), []
-    other = state.slides and _replaced(shown, values, place, state.slides)[1]
-    state = structs.replace(state, shown=values.tobytes(), begun=appeared, appeared=None, onset=None)
+    other = state.slides > 0 and _replaced(_cells(state.shown), values, counts)
+    state = structs.replace(
+        state, shown=values.tobytes(), begun=appeared, appeared=None, onset=None, restless=bytes(_CELLS)
+    )
     return _next(state, appeared, appeared) if other else (state, [])
 
 
-def _replaced(shown: Cells, values: Cells, where: Mask, slides: int) -> tuple[float, bool]:
-    """The share of the content of `shown` that is different in `values`, and whether that is another slide."""
+def _replaced(shown: Cells, values: Cells, where: Mask) -> bool:
+    """Whether so much of the content of `shown` is different in `values` that it is another slide."""
     content = _content(shown) & where
     count = int(content.sum())
-    if count < LEAST_CONTENT:
-        return 0.0, slides > 0 and int((_content(values) & where).sum()) >= LEAST_AFTER_BLANK
-    different = content & _differ(shown, values)
-    supported = content & (_neighbours(different) >= SUPPORT)
-    share = float(supported.sum()) / count
-    return share, share >= REPLACED
+    different = int((content & _differ(shown, values)).sum())
+    if count >= LEAST_CONTENT:
+        return different >= max(REPLACED * count, LEAST_DIFFERENT)
+    new = int((_content(values) & where).sum()) - count
+    return new >= LEAST_NEW and (count < ALMOST_NONE or different >= REPLACED_OF_FEW * count)
 
 
 def _place(free: Mask) -> Mask | None:
@@ -210,21 +256,25 @@ def _cells(values: bytes) -> Cells:
 
 
 def _content(cells: Cells) -> Mask:
-    return (cells != COVERED) & (np.maximum(cells >> 4, cells & 15) >= CONTENT)
+    return np.asarray((cells != COVERED) & (np.maximum(cells >> 4, cells & 15) >= CONTENT))
 
 
 def _differ(a: Cells, b: Cells) -> Mask:
     """Cells that are different; a covered one is not compared."""
     far = [np.abs(one.astype(np.int8) - other.astype(np.int8)) for one, other in ((a >> 4, b >> 4), (a & 15, b & 15))]
-    return (np.maximum(*far) >= DIFFERENT) & (a != COVERED) & (b != COVERED)
+    return np.asarray((np.maximum(*far) >= DIFFERENT) & (a != COVERED) & (b != COVERED))
 
 
-def _neighbours(mask: Mask) -> npt.NDArray[np.int64]:
-    """For each cell, how many of the nine around it are true."""
-    padded = np.pad(mask.astype(np.int64), 1)
-    rows = padded[:-2] + padded[1:-1] + padded[2:]
-    return rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
+def _widened(mask: Mask) -> Mask:
+    """The true cells, and those within NEAR cells of them: a moving region has cells that seldom change."""
+    padded = np.pad(mask, NEAR)
+    rows = np.any([padded[n : n + SLIDE_ROWS] for n in range(2 * NEAR + 1)], axis=0)
+    return np.asarray(np.any([rows[:, n : n + SLIDE_COLUMNS] for n in range(2 * NEAR + 1)], axis=0))
+
+
+def _bytes(mask: Mask) -> bytes:
+    return mask.astype(np.uint8).tobytes()
 
 
 def _bits(history: Cells) -> Cells:
-    return np.unpackbits(history[..., np.newaxis], axis=-1).sum(axis=-1, dtype=np.uint8)
+    return np.asarray(np.unpackbits(history[..., np.newaxis], axis=-1).sum(axis=-1, dtype=np.uint8))

@@ -5,10 +5,13 @@ on a logarithmic scale. That says where text and drawings are, and changes with 
 Light and contrast hardly change it. docs/slides.md has the measurements.
 """
 
+import math
 from collections.abc import Iterable
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from worker.outcome import COVERED, SLIDE_COLUMNS, SLIDE_LEVELS, SLIDE_ROWS
 from worker.perception.preprocessing import Box, Image
@@ -30,16 +33,20 @@ def slide_descriptor(picture: Image, faces: Iterable[Box]) -> bytes:
     grey = cv2.cvtColor(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
     across, down = _levels(cv2.absdiff(grey[:, 1:], grey[:, :-1])), _levels(cv2.absdiff(grey[1:], grey[:-1]))
     cells = (across << 4) | down
-    height, width = picture.shape[:2]
+    across_px, down_px = picture.shape[1] / SLIDE_COLUMNS, picture.shape[0] / SLIDE_ROWS
     for x, y, w, h in faces:
-        left, right = (x - BESIDE * w) / width * SLIDE_COLUMNS, (x + (1 + BESIDE) * w) / width * SLIDE_COLUMNS
-        top, bottom = (y - ABOVE * h) / height * SLIDE_ROWS, (y + (1 + BELOW) * h) / height * SLIDE_ROWS
-        cells[max(0, int(top)) : max(0, int(np.ceil(bottom))), max(0, int(left)) : max(0, int(np.ceil(right)))] = COVERED
-    return cells.tobytes()
+        columns = _covered((x - BESIDE * w) / across_px, (x + (1 + BESIDE) * w) / across_px)
+        cells[_covered((y - ABOVE * h) / down_px, (y + (1 + BELOW) * h) / down_px), columns] = COVERED
+    return bytes(cells.tobytes())
 
 
-def _levels(steps: np.ndarray) -> np.ndarray:
+def _covered(first: float, end: float) -> slice:
+    """All cells that the interval touches."""
+    return slice(max(0, math.floor(first)), max(0, math.ceil(end)))
+
+
+def _levels(steps: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """[SLIDE_ROWS, SLIDE_COLUMNS] levels of the mean of `steps` in each cell."""
     mean = cv2.resize(steps.astype(np.float32), (SLIDE_COLUMNS, SLIDE_ROWS), interpolation=cv2.INTER_AREA)
     levels = np.rint(LEVELS_PER_DOUBLING * np.log2(np.maximum(mean, FLOOR) / FLOOR))
-    return np.minimum(levels, SLIDE_LEVELS - 1).astype(np.uint8)
+    return np.asarray(np.minimum(levels, SLIDE_LEVELS - 1), np.uint8)

@@ -3,8 +3,9 @@
 They say what was displayed, never what anybody felt, and at which times, so that the reader can watch it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from producer.presentation.clock import clock
 from producer.reading.analysis.moment import Moment
@@ -29,15 +30,45 @@ MIN_SHARE = 0.1
 AT_ONCE_S = 10.0
 
 
+class Place(NamedTuple):
+    """A time that has a name: a slide or a chapter that is displayed at `t` seconds."""
+
+    t: float
+    words: str
+
+
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence: text, and times in seconds between it, to which the reader can go."""
+    """A sentence: text, and between it times in seconds or places, to which the reader can go."""
 
-    parts: tuple[str | float, ...]
+    parts: tuple[str | float | Place, ...]
 
     @property
     def text(self) -> str:
-        return "".join(each if isinstance(each, str) else clock(each) for each in self.parts)
+        return "".join(map(_text, self.parts))
+
+
+def placed(sentence: Sentence, place: Callable[[float], str | None]) -> Sentence:
+    """The sentence with the name of its time (`At slide 14`), if `place` knows one.
+
+    A stretch within one slide keeps its times: `At slide 14, from 0:23:10 to 0:24:30`.
+    """
+    first, *rest = sentence.parts
+    times = [each for each in rest if isinstance(each, float | int)]
+    names = [place(each) for each in times]
+    if not times or None in names or first not in ("At ", "From "):
+        return sentence
+    begin, *end = [Place(t, name) for t, name in zip(times, names, strict=True) if name is not None]
+    at = "In " if begin.words.startswith("“") else "At "
+    if not end:
+        return Sentence((at, begin, *rest[1:]))
+    if end[0].words == begin.words:
+        return Sentence((at, begin, ", from ", *rest))
+    return Sentence((first, begin, rest[1], end[0], *rest[3:]))
+
+
+def _text(part: str | float | Place) -> str:
+    return part.words if isinstance(part, Place) else part if isinstance(part, str) else clock(part)
 
 
 def sentences(timeline: Timeline, moments: Sequence[Moment], running: bool = False) -> list[Sentence]:

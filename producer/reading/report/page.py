@@ -21,6 +21,7 @@ from producer.reading.report.words import Content, span
 HEADINGS = {
     "first": "How the class went",
     "class": "The class over time",
+    "chapters": "Chapters and slides",
     "moments": "Moments worth watching",
     "participants": "Participants",
     "limits": "What these results do not say",
@@ -40,7 +41,13 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str) -> st
     style = shared_style() + _text("report.css")
     timeline = content.timeline
     usuals = tables.usuals(timeline, content.names)
-    missing = {"first": True, "participants": not timeline.participants, "usual": not usuals}
+    named = {kind: tables.named_parts(getattr(content.parts, kind), timeline) for kind in ("chapters", "slides")}
+    missing = {
+        "first": True,
+        "participants": not timeline.participants,
+        "usual": not usuals,
+        "chapters": not any(named.values()),
+    }
     sections = [(id, heading) for id, heading in HEADINGS.items() if not missing.get(id, False)]
     return environment.get_template("report.html.jinja").render(
         facts=words.facts(content),
@@ -56,7 +63,9 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str) -> st
         step_words=span(timeline.bin_s),
         margin_words=words.margins(timeline),
         rows=tables.class_rows(timeline),
-        moments=tables.moments(content.moments),
+        named_parts={kind: rows for kind, rows in named.items() if rows},
+        seconds=timeline.seconds,
+        moments=tables.moments(content.moments, content.parts),
         moment_words=words.moments(content),
         parts=tables.parts(timeline),
         participants=tables.participants(timeline, content.names, content.losses),

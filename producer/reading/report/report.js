@@ -4,3 +4,14 @@ LecturePulse.start(read("specs")).then(() => {
   LecturePulse.show(read("chart-data"));
   document.querySelector("[data-until-drawn]").remove();
 });
+
+// The row of chapters or slides has the time axis of the chart above.
+for (const row of document.querySelectorAll("[data-parts]")) {
+  for (const part of row.children) {
+    const link = part.firstElementChild;
+    const seconds = Number(row.dataset.parts), t = Number(link.dataset.t);
+    part.style.left = `${(100 * t) / seconds}%`;
+    part.style.width = `${(100 * (Number(part.dataset.end) - t)) / seconds}%`;
+  }
+  row.classList.add("placed");
+}

@@ -10,6 +10,7 @@ import numpy as np
 from producer.presentation.clock import clock
 from producer.presentation.palette import STACK
 from producer.presentation.thresholds import MIN_SHARE
+from producer.reading.analysis.chapters import Part, Parts, displayed
 from producer.reading.analysis.losses import Loss
 from producer.reading.analysis.moment import Moment
 from producer.reading.analysis.summary import emotion_shares, unreadable_words
@@ -64,11 +65,12 @@ def _with_margin(value: float, margin: float) -> str:
     return f"{value:+.2f}" + ("" if np.isnan(margin) else f" ± {margin:.2f}")
 
 
-def moments(moments: list[Moment]) -> list[dict[str, Any]]:
-    """One row for each moment: its times, its kind, the change in words, how many people, and p."""
+def moments(moments: list[Moment], parts: Parts) -> list[dict[str, Any]]:
+    """One row for each moment: times, slide or chapter, kind, the change in words, how many people, and p."""
     return [
         {
             "t": each.begin,
+            "place": parts.place(each.begin),
             "at": clock(each.begin),
             "to": clock(each.end) if each.end > each.begin else "",
             "end": each.end,
@@ -87,6 +89,22 @@ def usuals(timeline: Timeline, names: Mapping[str, str]) -> list[dict[str, Any]]
     of_class = mean_of([usual for _, usual in rows])
     rows = [*rows, ("the class, on average", of_class)] if of_class is not None and len(rows) > 1 else rows
     return [{"label": who, "cells": [f"{usual[each]:.0%}" for each in reversed(STACK)]} for who, usual in rows]
+
+
+def named_parts(parts: Sequence[Part], timeline: Timeline) -> list[dict[str, Any]]:
+    """One row for each chapter or slide: when it began, its length, and what was displayed in how many people."""
+    rows = []
+    for part in parts:
+        found = displayed(part, timeline)
+        words, people = NOTHING, NOTHING
+        if found is not None:
+            changes = [f"{each} {'up' if up > 0 else 'down'} {100 * abs(up):.0f}" for each, up in found.change.items()]
+            words = ", ".join(changes) or "as usual"
+            people = f"{found.people} of {found.of}" if found.people is not None else NOTHING
+        length = span(max(1, round(part.end - part.begin)))
+        times = {"t": round(part.begin, 3), "end": round(part.end, 3), "at": clock(part.begin), "length": length}
+        rows.append({"title": part.title, **times, "words": words, "people": people})
+    return rows
 
 
 def parts(timeline: Timeline) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from producer.presentation.clock import clock
 from producer.presentation.thresholds import away_after_s
 from producer.reading.analysis.chance import MOST_P
+from producer.reading.analysis.chapters import Parts
 from producer.reading.analysis.coming_and_going import MOST_P as MOST_P_OF_GOING
 from producer.reading.analysis.losses import Loss, loss_line
 from producer.reading.analysis.moment import Moment
@@ -35,6 +36,7 @@ class Content:
     tested: ModelTests | None
     made: datetime
     losses: list[Loss] = field(default_factory=list)
+    parts: Parts = field(default_factory=Parts)
 
     @property
     def class_lost(self) -> bool:

@@ -1,15 +1,17 @@
 """Writes the report of a lecture in Redis to a file."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import redis
 
+from producer.reading.analysis.chapters import SlideTimes
 from producer.reading.analysis.losses import Kept
 from producer.reading.analysis.moments import moments
 from producer.reading.analysis.names import Names, Roster
-from producer.reading.analysis.sentences import sentences
+from producer.reading.analysis.sentences import placed, sentences
 from producer.reading.analysis.timeline import TimelineBuilder
 from producer.reading.follow import replay
 from producer.reading.lectures import participants, read_lecture
@@ -17,24 +19,30 @@ from producer.reading.output_file import STANDARD_OUTPUT, ExportRefused, Written
 from producer.reading.report.model_tests import shipped_model_tests
 from producer.reading.report.page import page
 from producer.reading.report.words import Content
+from worker.contract.chapters import Chapter
 
 SUFFIXES = (".html", ".htm")
 
 
 def report(
-    client: redis.Redis, lecture: str, path: Path, roster: Roster | None = None, class_only: bool = False
+    client: redis.Redis,
+    lecture: str,
+    path: Path,
+    roster: Roster | None = None,
+    class_only: bool = False,
+    chapters: Sequence[Chapter] | None = None,
 ) -> Written:
     """Write the report of the events of `lecture` to `path`; `-` is standard output.
 
-    With `class_only` the report has nothing about single participants. The file is written as a whole or not at all,
-    and an existing file is never overwritten. Raises ExportRefused if `path` cannot be written, LectureUnknown, and
-    RosterRefused if the roster does not fit the lecture.
+    With `class_only` the report has nothing about single participants. `chapters` replace those of the lecture. The
+    file is written as a whole or not at all, and an existing file is never overwritten. Raises ExportRefused if `path`
+    cannot be written, LectureUnknown, and RosterRefused if the roster does not fit the lecture.
     """
     check_report_path(path)
     from producer.reading.report.charts import library, specs  # late: slow to load, and a path may be refused
 
     with complete_or_absent(path) as file:
-        content = _content(client, lecture, roster, class_only)
+        content = _content(client, lecture, roster, class_only, chapters)
         file.write(page(content, specs(), library()).encode())
     return Written(content.lecture.info.status != "running", content.losses)
 
@@ -46,14 +54,22 @@ def check_report_path(path: Path) -> None:
     check_absent(path)
 
 
-def _content(client: redis.Redis, lecture: str, roster: Roster | None, class_only: bool) -> Content:
+def _content(
+    client: redis.Redis,
+    lecture: str,
+    roster: Roster | None,
+    class_only: bool,
+    chapters: Sequence[Chapter] | None,
+) -> Content:
     found = read_lecture(client, lecture)
     spans = participants(client, lecture)
     builder, names, kept = TimelineBuilder(found.info.fps), Names(roster or Roster()), Kept()
+    slides = SlideTimes()
     for event in replay(client, lecture):
         builder.add(event)
         names.add(event)
         kept.add(event)
+        slides.add(event)
     timeline = builder.timeline()
     losses = kept.losses(lecture, found.info, spans)
     seen = {*(each.id for each in timeline.participants), *spans}
@@ -61,9 +77,11 @@ def _content(client: redis.Redis, lecture: str, roster: Roster | None, class_onl
         names.check(seen)
     known = {each: name for each in seen if (name := names.of(each)) is not None}
     worth = moments(timeline)
-    words = sentences(timeline, worth, found.info.status == "running")
+    parts = slides.parts(found.info.chapters if chapters is None else chapters, timeline.seconds)
+    words = [placed(each, parts.place) for each in sentences(timeline, worth, found.info.status == "running")]
     if class_only:
         timeline = replace(timeline, participants=[])
         losses = [each for each in losses if each.participant is None]
     version = next(iter(timeline.versions)) if len(timeline.versions) == 1 else ""
-    return Content(found, timeline, worth, words, known, shipped_model_tests(version), datetime.now(), losses)
+    tested = shipped_model_tests(version)
+    return Content(found, timeline, worth, words, known, tested, datetime.now(), losses, parts)
