@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import redis
 
+from producer.reading.analysis.chapters import SlideTimes
 from producer.reading.analysis.comparison import MIN_PEOPLE, Difference, Shares, differences, shares
 from producer.reading.analysis.losses import Kept, Loss
 from producer.reading.analysis.names import Names, Roster
@@ -106,9 +106,8 @@ def _person(lecture: str, participant: str, names: Names) -> str:
 def _chapters(found: Lecture, timeline: Timeline) -> dict[str, Steps]:
     """Title -> the steps of the timeline whose middle is in a chapter of this title."""
     middles = (np.arange(timeline.bins) + 0.5) * timeline.bin_s
-    begun = [(each.t, each.title) for each in found.info.chapters]
     steps: dict[str, Steps] = {}
-    for (start, title), (end, _) in pairwise([*begun, (np.inf, "")]):
-        inside = (middles >= start) & (middles < end)
-        steps[title] = steps[title] | inside if title in steps else inside
+    for each in SlideTimes().parts(found.info.chapters, timeline.seconds).chapters:
+        inside = (middles >= each.begin) & (middles < each.end)
+        steps[each.title] = steps.get(each.title, False) | inside
     return steps

@@ -1,16 +1,16 @@
 """What subtitles and ELAN show of a lecture: parts of it with a text. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
+from producer.reading.analysis.chapters import SlideTimes
 from producer.reading.analysis.losses import Loss
 from producer.reading.analysis.moments import moments
 from producer.reading.analysis.names import Names, natural_order
-from producer.reading.analysis.sentences import sentence
+from producer.reading.analysis.sentences import placed, sentence
 from producer.reading.analysis.timeline import TimelineBuilder
 from worker.contract.lecture_hash import LectureInfo
-from worker.contract.messages import ClassEvent, EmotionEvent, Event, SlideEvent
+from worker.contract.messages import ClassEvent, EmotionEvent, Event
 
 NOT_READABLE = "not readable"
 
@@ -43,7 +43,7 @@ class Annotations:
         self._chapters = info.chapters
         self._fps = info.fps
         self._timeline = TimelineBuilder(info.fps)
-        self._slides: list[SlideEvent] = []
+        self._slides = SlideTimes()
         self._displayed: dict[str | None, list[Span]] = {None: []}
         self._frames: dict[str | None, int] = {}
 
@@ -52,9 +52,8 @@ class Annotations:
         if isinstance(event, Loss):
             return
         self._timeline.add(event)
-        if isinstance(event, SlideEvent):
-            self._slides.append(event)
-        elif isinstance(event, EmotionEvent):
+        self._slides.add(event)
+        if isinstance(event, EmotionEvent):
             self._extend(event.participant, event, event.emotion or NOT_READABLE)
         elif isinstance(event, ClassEvent) and event.faces:
             scores = event.scores or {NOT_READABLE: 1.0}
@@ -62,16 +61,12 @@ class Annotations:
 
     def cues(self) -> dict[str, list[Span]]:
         """Chapters and moments."""
-        return {"chapter": self._chapter_spans(), "moment": self._moment_spans()}
+        noted = self._noted()
+        return {"chapter": noted["chapters"], "moment": noted["moments"]}
 
     def tiers(self, names: Names | None) -> list[Tier]:
         """A tier for each participant and for the class (what was displayed most), moments, chapters and slides."""
-        others = {
-            "class": self._displayed[None],
-            "moments": self._moment_spans(),
-            "chapters": self._chapter_spans(),
-            "slides": self._slide_spans(),
-        }
+        others = {"class": self._displayed[None], **self._noted()}
         people = []
         for each in sorted(filter(None, self._displayed), key=natural_order):
             name = names.of(each) if names is not None else None
@@ -89,21 +84,15 @@ class Annotations:
             spans.append(Span(event.t, end, text))
         self._frames[channel] = event.frame
 
-    def _moment_spans(self) -> list[Span]:
-        return [
-            Span(each.begin, max(each.end, each.begin + SHORTEST_S), sentence(each).text)
-            for each in moments(self._timeline.timeline())
-        ]
-
-    def _chapter_spans(self) -> list[Span]:
-        return list(self._until_next([(each.t, each.title) for each in self._chapters]))
-
-    def _slide_spans(self) -> list[Span]:
-        return list(self._until_next([(each.t, f"slide {each.slide}") for each in self._slides]))
-
-    def _until_next(self, begun: list[tuple[float, str]]) -> Iterator[Span]:
-        """Spans that each end where the next begins, within the lecture."""
-        seconds = self._timeline.timeline().seconds
-        for (start, text), (end, _) in pairwise([*begun, (seconds, "")]):
-            if start < min(end, seconds):
-                yield Span(start, min(end, seconds), text)
+    def _noted(self) -> dict[str, list[Span]]:
+        """The spans of moments, chapters and slides."""
+        timeline = self._timeline.timeline()
+        parts = self._slides.parts(self._chapters, timeline.seconds)
+        return {
+            "moments": [
+                Span(each.begin, max(each.end, each.begin + SHORTEST_S), placed(sentence(each), parts.place).text)
+                for each in moments(timeline)
+            ],
+            "chapters": [Span(each.begin, each.end, each.title) for each in parts.chapters],
+            "slides": [Span(each.begin, each.end, each.title) for each in parts.slides],
+        }
