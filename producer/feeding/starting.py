@@ -22,7 +22,10 @@ class TooManyLectures(Exception):
 
 
 class NewLecture(Struct, frozen=True):
-    """The values that a lecture is started with. `fps` is in frames per second, the size in pixels."""
+    """The values that a lecture is started with. `fps` is in frames per second, the size in pixels.
+
+    `course` is the id of the course that the lecture belongs to, if the user named one.
+    """
 
     lecture: str
     source: str
@@ -31,6 +34,7 @@ class NewLecture(Struct, frozen=True):
     height: int
     choices: LectureChoices = LectureChoices()
     chapters: list[Chapter] = []
+    course: str | None = None
 
 
 def create(pipe: Pipeline, new: NewLecture, token: bytes) -> None:
@@ -68,6 +72,8 @@ def create(pipe: Pipeline, new: NewLecture, token: bytes) -> None:
     }
     if new.chapters:
         fields["chapters"] = json.encode(new.chapters)
+    if new.course is not None:
+        fields["course"] = new.course
     pipe.multi()
     pipe.hset(keys.info, mapping=as_hash(fields))
     pipe.expire(keys.info, choices.retention)

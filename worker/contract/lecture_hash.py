@@ -13,6 +13,7 @@ from worker.contract.reasons import PREFIXES
 
 class LectureFields(TypedDict, total=False):
     """The fields of the hash. Times are seconds since 1970, sizes pixels, `retention` seconds.
+    `course` is there if the user named one.
 
     `models` is the version of the models that read the first frame. `feed` is the token of the feed that may write to
     the lecture, `chunks` the number of chunks that were fed, `chapters` the JSON of its
@@ -29,6 +30,7 @@ class LectureFields(TypedDict, total=False):
     reason: str
     retention: int
     class_only: int
+    course: str
     models: str
     feed: bytes
     chunks: int
@@ -57,6 +59,7 @@ class LectureInfo(Struct, frozen=True):
     reason: str | None = None
     retention: int = 0
     class_only: bool = False
+    course: str | None = None
     sampled: int = 0
     published: int = 0
     dropped: int = 0

@@ -13,9 +13,9 @@ from producer.reading.analysis.moments import moments
 from producer.reading.analysis.names import Names, Roster
 from producer.reading.analysis.sentences import placed, sentences
 from producer.reading.analysis.timeline import TimelineBuilder
-from producer.reading.export import ExportRefused, Written, complete_or_absent
 from producer.reading.follow import replay
 from producer.reading.lectures import participants, read_lecture
+from producer.reading.output_file import STANDARD_OUTPUT, ExportRefused, Written, check_absent, complete_or_absent
 from producer.reading.report.model_tests import shipped_model_tests
 from producer.reading.report.page import page
 from producer.reading.report.words import Content
@@ -32,7 +32,7 @@ def report(
     class_only: bool = False,
     chapters: Sequence[Chapter] | None = None,
 ) -> Written:
-    """Write the report of the events of `lecture` to `path`.
+    """Write the report of the events of `lecture` to `path`; `-` is standard output.
 
     With `class_only` the report has nothing about single participants. `chapters` replace those of the lecture. The
     file is written as a whole or not at all, and an existing file is never overwritten. Raises ExportRefused if `path`
@@ -49,10 +49,9 @@ def report(
 
 def check_report_path(path: Path) -> None:
     """ExportRefused if a report to `path` is not possible."""
-    if path.suffix not in SUFFIXES:
+    if path != STANDARD_OUTPUT and path.suffix not in SUFFIXES:
         raise ExportRefused(f"cannot write a report to {str(path)!r}: the name must end in .html")
-    if path.exists():
-        raise ExportRefused(f"{str(path)!r} exists already; remove it or choose another name")
+    check_absent(path)
 
 
 def _content(

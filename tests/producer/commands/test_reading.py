@@ -1,6 +1,8 @@
 """The commands that read lectures: watch, list, export, forget."""
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,54 @@ def test_list_export_and_forget_work_on_the_same_lecture(client: redis.Redis, re
     assert len(file.read_text().splitlines()) == 2
     assert called("forget", "l", "--redis", redis_url) == (0, "forgot lecture l\n", "")
     assert client.keys() == []
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "xlsx", "parquet", "vtt", "eaf"])
+def test_an_export_to_standard_output_is_the_file(
+    client: redis.Redis, redis_url: str, tmp_path: Path, form: str
+) -> None:
+    write(client, "l", [{"p01"}, {"p01", "p02"}])
+    command = [sys.executable, "-m", "producer", "export", "l", "--redis", redis_url, "-o"]
+    out = subprocess.run([*command, "-", "--format", form], check=True, capture_output=True).stdout
+    assert called("export", "l", "-o", tmp_path / f"l.{form}", "--redis", redis_url) == (0, "", "")
+    expected = (tmp_path / f"l.{form}").read_bytes()
+    if form == "xlsx":  # holds the time when it was made
+        assert out[:2] == expected[:2] == b"PK"
+    elif form == "eaf":
+        assert out.splitlines()[2:] == expected.splitlines()[2:]
+    else:
+        assert out == expected
+
+
+def test_standard_output_needs_a_format_and_takes_a_report(client: redis.Redis, redis_url: str) -> None:
+    write(client, "l", [{"p01"}] * 4)
+    code, out, err = called("export", "l", "-o", "-", "--redis", redis_url)
+    assert (code, out) == (2, "")
+    assert "add --format, such as --format csv" in err
+    code, out, err = called("report", "l", "-o", "-", "--redis", redis_url)
+    assert (code, err, out.startswith("<!doctype html>"), out.endswith("</html>")) == (0, "", True, True)
+
+
+def test_an_export_ends_quietly_when_its_reader_leaves(client: redis.Redis, redis_url: str) -> None:
+    write(client, "l", [{"p01", "p02"}] * 1500, per_commit=500)
+    with started("export", "l", "-o", "-", "--format", "csv", "--redis", redis_url) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("lecture,participant,")
+        process.stdout.close()
+        process.wait(timeout=60)
+        assert process.stderr is not None
+        assert (process.returncode, process.stderr.read()) == (141, "")
+
+
+def test_the_hint_after_class_only_names_commands_that_work(redis_url: str, video: Path, tmp_path: Path) -> None:
+    with committing(redis_url):
+        code, out, _ = ran("ingest", video, "--redis", redis_url, "--lecture", "l", "--class-only", "--course", "stats")
+    assert code == 0
+    (hint,) = [line.split() for line in out.splitlines() if " export " in line]
+    code, out, err = called(*(tmp_path / each if each == "l.csv" else each for each in hint[1:]))
+    assert (code, out, err) == (0, "", "")
+    assert (tmp_path / "l.csv").read_text().startswith("lecture,frame,")
+    code, out, _ = called("list", "--redis", redis_url)
+    heading, line = out.splitlines()
+    assert heading.split() == ["lecture", "status", "started", "participants", "frames", "course", "source"]
+    assert "stats" in line.split()

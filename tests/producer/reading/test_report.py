@@ -18,8 +18,8 @@ from producer.reading.analysis.moments import moments
 from producer.reading.analysis.names import Roster, RosterRefused
 from producer.reading.analysis.sentences import sentences
 from producer.reading.analysis.timeline import Timeline
-from producer.reading.export import ExportRefused
 from producer.reading.lectures import Lecture, LectureUnknown
+from producer.reading.output_file import ExportRefused
 from producer.reading.report.chart_data import MAX_TICKS, chart_data, ticks
 from producer.reading.report.charts import PARAMETERS, specs
 from producer.reading.report.model_tests import shipped_model_tests

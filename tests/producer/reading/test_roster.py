@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from pyarrow import parquet
 
 from producer.reading.analysis.names import Names, Roster, RosterRefused, Tile
-from producer.reading.export import COLUMNS, export
+from producer.reading.export import export
+from producer.reading.formats.rows import COLUMNS
 from producer.reading.lectures import LectureUnknown
 from producer.reading.roster import MAX_ROSTER_BYTES, names_in, read_roster
 from tests.producer.reading.writing import begin, commit, emotion, end, write
@@ -171,7 +172,7 @@ def test_exports_have_a_column_or_field_for_the_name_and_redis_does_not_change(
         rows = list(csv.DictReader(file))
     table = parquet.read_table(tmp_path / "e.parquet")
     lines = [json.loads(line) for line in (tmp_path / "e.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert list(rows[0]) == table.column_names == [*COLUMNS, "name"]
+    assert list(rows[0]) == table.column_names == [*COLUMNS["people"], "name"]
     for written in (rows, table.to_pylist(), [line for line in lines if line["type"] == "emotion"]):
         assert [(row["participant"], row["name"]) for row in written] == expected
     assert not any("name" in line for line in lines if line["type"] != "emotion")
