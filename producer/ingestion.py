@@ -119,7 +119,8 @@ def _started(settings: IngestSettings, source: Source, client: redis.Redis) -> t
     """The lecture's id and its feed. An id made from the source's name gets a number if it is taken."""
     choices = LectureChoices(settings.participant, settings.class_only, settings.retention)
     name = settings.lecture or lecture_name(source.label.title)
-    new = NewLecture(name, source.label.name, settings.fps, source.width, source.height, choices)
+    size = source.width, source.height
+    new = NewLecture(name, source.label.name, settings.fps, *size, choices, source.live, source.expected)
     if settings.resumed is not None:
         settings.resumed.check(new)
         return name, Feed.resume(client, name, settings.resumed, settings.max_bytes)

@@ -21,7 +21,10 @@ class TooManyLectures(Exception):
 
 
 class NewLecture(Struct, frozen=True):
-    """The values that a lecture is started with. `fps` is in frames per second, the size in pixels."""
+    """The values that a lecture is started with. `fps` is in frames per second, the size in pixels.
+
+    `expected` is the number of frames of a recording that declares its length.
+    """
 
     lecture: str
     source: str
@@ -29,6 +32,8 @@ class NewLecture(Struct, frozen=True):
     width: int
     height: int
     choices: LectureChoices = LectureChoices()
+    live: bool = False
+    expected: int | None = None
 
 
 def create(pipe: Pipeline, new: NewLecture, token: bytes) -> None:
@@ -59,11 +64,14 @@ def create(pipe: Pipeline, new: NewLecture, token: bytes) -> None:
         "chunks": 0,
         "retention": choices.retention,
         "class_only": int(choices.class_only),
+        "live": int(new.live),
         "sampled": 0,
         "published": 0,
         "dropped": 0,
         "failed": 0,
     }
+    if new.expected is not None:
+        fields["expected"] = new.expected
     pipe.multi()
     pipe.hset(keys.info, mapping=as_hash(fields))
     pipe.expire(keys.info, choices.retention)

@@ -14,7 +14,8 @@ class LectureFields(TypedDict, total=False):
     """The fields of the hash. Times are seconds since 1970, sizes pixels, `retention` seconds.
 
     `models` is the version of the models that read the first frame. `feed` is the token of the feed that may write to
-    the lecture, `chunks` the number of chunks that were fed.
+    the lecture, `chunks` the number of chunks that were fed. `live` is 1 for a live source; `expected` is the number of
+    frames of a recording that declares its length.
     """
 
     source: str
@@ -27,6 +28,8 @@ class LectureFields(TypedDict, total=False):
     reason: str
     retention: int
     class_only: int
+    live: int
+    expected: int
     models: str
     feed: bytes
     chunks: int
@@ -54,6 +57,8 @@ class LectureInfo(Struct, frozen=True):
     reason: str | None = None
     retention: int = 0
     class_only: bool = False
+    live: bool = False
+    expected: int | None = None
     sampled: int = 0
     published: int = 0
     dropped: int = 0

@@ -1,5 +1,6 @@
 """Writes the report of a lecture in Redis to a file."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -14,27 +15,32 @@ from producer.reading.export import ExportRefused, Written, complete_or_absent
 from producer.reading.follow import replay
 from producer.reading.lectures import participants, read_lecture
 from producer.reading.report.model_tests import shipped_model_tests
-from producer.reading.report.page import page
+from producer.reading.report.page import Link, page
 from producer.reading.report.words import Content
 
 SUFFIXES = (".html", ".htm")
 
 
 def report(
-    client: redis.Redis, lecture: str, path: Path, roster: Roster | None = None, class_only: bool = False
+    client: redis.Redis,
+    lecture: str,
+    path: Path,
+    roster: Roster | None = None,
+    class_only: bool = False,
+    links: Sequence[Link] = (),
 ) -> Written:
     """Write the report of the events of `lecture` to `path`.
 
-    With `class_only` the report has nothing about single participants. The file is written as a whole or not at all,
-    and an existing file is never overwritten. Raises ExportRefused if `path` cannot be written, LectureUnknown, and
-    RosterRefused if the roster does not fit the lecture.
+    With `class_only` the report has nothing about single participants. `links` are shown above it. The file is written
+    as a whole or not at all, and an existing file is never overwritten. Raises ExportRefused if `path` cannot be
+    written, LectureUnknown, and RosterRefused if the roster does not fit the lecture.
     """
     check_report_path(path)
     from producer.reading.report.charts import library, specs  # late: slow to load, and a path may be refused
 
     with complete_or_absent(path) as file:
         content = _content(client, lecture, roster, class_only)
-        file.write(page(content, specs(), library()).encode())
+        file.write(page(content, specs(), library(), links).encode())
     return Written(content.lecture.info.status != "running", content.losses)
 
 
