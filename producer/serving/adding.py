@@ -6,6 +6,7 @@ An upload is a file in the server's folder until its ingest has ended. Only the 
 import asyncio
 import secrets
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,9 @@ SPARED_BYTES = 1 << 30
 
 # Seconds after which an upload without a byte is given up.
 STALLED_S = 60.0
+
+# Seconds that an ingest has to finish what is in flight when the server stops. Then it ends at once; it can be resumed.
+CLOSE_S = 30.0
 
 # Bytes of a file's name in Linux.
 MAX_NAME_BYTES = 255
@@ -116,19 +120,19 @@ class Additions:
                 self._drop(each)
 
     async def close(self, hurried: Callable[[], bool]) -> None:
-        """Stop everything, and wait for the ingest to end. If `hurried` becomes true, it ends at once."""
+        """Stop everything, and wait for the ingest to end. After CLOSE_S, or if `hurried` is true, it ends at once."""
         self._closed = True
         reading = next((each for each in self.listed if each.state == "reading"), None)
         if reading is None or self._reading is None:
             return
         say(f"stopping the ingest of {reading.name}; workers finish what is in flight (Ctrl-C again exits at once)")
         self.stop(reading.id)
-        asked_twice = False
-        while not self._reading.done():
+        until = time.monotonic() + CLOSE_S
+        while not self._reading.done() and not hurried() and time.monotonic() < until:
             await asyncio.wait({self._reading}, timeout=0.1)
-            if hurried() and not asked_twice:
-                asked_twice = True
-                self.stop(reading.id)
+        if not self._reading.done():
+            self.stop(reading.id)
+            await self._reading
         for line in reading.messages:
             say(line)
 

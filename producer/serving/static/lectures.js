@@ -8,7 +8,7 @@ const REFRESH_MS = 3000, BUSY_MS = 1000;
 const COLUMNS = [
   { name: "lecture", of: ({ id }) => id },
   { name: "status", of: statusOf },
-  { name: "started", of: ({ started }) => started, shown: ({ started }) => date(started), kind: "whole" },
+  { name: "started", of: ({ started }) => started, shown: ({ started }) => date(started) },
   { name: "participants", of: ({ participants }) => participants, kind: "number" },
   { name: "frames", of: ({ ledger }) => ledger.published, shown: ({ ledger }) => `${ledger.published} of ${ledger.sampled}`, kind: "number" },
   { name: "source", of: ({ source }) => source, kind: "source" },
