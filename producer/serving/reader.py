@@ -202,7 +202,7 @@ class Readers:
         """TooManyReaders if there is no room for a reader of `lecture`."""
         taken = sum(each.reader.places for each in self._running.values() if each.users)
         if lecture not in self._running and taken >= MAX_READERS:
-            raise TooManyReaders(f"the pages of {len(self._running)} lectures are open; close those of one lecture")
+            raise TooManyReaders("no more lectures can be followed at the same time; close the pages of one")
 
     def stop(self) -> None:
         """End all of them."""

@@ -43,7 +43,7 @@ def test_a_large_lecture_takes_the_places_of_several(client: redis.Redis, monkey
             while not large.board.patch(None).standing.caught_up:
                 await large.news(large.board.edition, 10)
             readers.check_room("large")
-            with pytest.raises(reader.TooManyReaders, match="the pages of 1 lectures are open"):
+            with pytest.raises(reader.TooManyReaders, match="close the pages of one"):
                 readers.check_room("other")
         readers.check_room("other")
         readers.stop()
