@@ -14,7 +14,7 @@ from pathlib import Path
 from starlette.concurrency import run_in_threadpool
 
 from producer.saying import say
-from producer.serving.ingesting import Addition, Ingest, State
+from producer.serving.ingesting import Addition, Ingest
 from worker.contract.limits import MAX_RECORDING_BYTES
 
 # Recordings that may be unfinished at the same time, and finished ones that are still listed.
@@ -63,18 +63,25 @@ class Additions:
         promised = sum(each.size - each.received for each in self._all.values() if each.state == "uploading")
         return max(0, min(shutil.disk_usage(self._folder).free - SPARED_BYTES - promised, MAX_RECORDING_BYTES))
 
-    def add_path(self, path: str, class_only: bool) -> Addition:
-        """Add the recording at `path` on this machine. Raises AddingRefused."""
+    def add_path(self, path: str, class_only: bool = False, resume: str | None = None) -> Addition:
+        """Add the recording at `path` on this machine, to continue the lecture `resume`. Raises AddingRefused."""
         with suppress(RuntimeError, ValueError):
             whole = Path(path).expanduser()
             if whole.is_absolute() and "\0" not in path:
-                made = self._begun(whole.name, whole, "waiting", class_only)
+                made = self._begun(Addition(_new_id(), whole.name, whole, "waiting", class_only, resume))
                 self._read_next()
                 return made
         raise AddingRefused(f"{path[:200]!r} is not a whole path; write it from / or ~ on", 400)
 
-    async def upload(self, name: str, size: int, content: AsyncIterator[bytes], class_only: bool) -> Addition:
-        """Add a recording of `size` bytes that is uploaded. Raises AddingRefused."""
+    async def upload(
+        self,
+        name: str,
+        size: int,
+        content: AsyncIterator[bytes],
+        class_only: bool = False,
+        resume: str | None = None,
+    ) -> Addition:
+        """Add a recording of `size` bytes that is uploaded, as in `add_path`. Raises AddingRefused."""
         name = _file_name(name)
         if size > MAX_RECORDING_BYTES:
             raise AddingRefused(f"{name}: has {size} bytes; the limit is {MAX_RECORDING_BYTES}; cut it into parts", 413)
@@ -82,7 +89,7 @@ class Additions:
             raise AddingRefused(
                 f"{name}: has {size} bytes, and the disk has room for {self.room}; free some space", 507
             )
-        made = self._begun(name, Path(), "uploading", class_only, size)
+        made = self._begun(Addition(_new_id(), name, Path(), "uploading", class_only, resume, True, size))
         try:
             made.path = await run_in_threadpool(self._new_file, made.id, name)
             with made.path.open("wb", buffering=0) as file:
@@ -136,7 +143,8 @@ class Additions:
         for line in reading.messages:
             say(line)
 
-    def _begun(self, name: str, path: Path, state: State, class_only: bool, size: int = 0) -> Addition:
+    def _begun(self, addition: Addition) -> Addition:
+        """List an addition, if there is room. Raises AddingRefused."""
         if self._closed:
             raise AddingRefused("the server is stopping", 503)
         unfinished = [each for each in self.listed if each.unfinished]
@@ -145,9 +153,8 @@ class Additions:
         finished = [each for each in self.listed if not each.unfinished]
         for old in finished[: max(0, len(finished) - MAX_FINISHED + 1)]:
             self._drop(old)
-        id = secrets.token_hex(8)
-        self._all[id] = Addition(id, name, path, state, class_only, upload=state == "uploading", size=size)
-        return self._all[id]
+        self._all[addition.id] = addition
+        return addition
 
     def _new_file(self, id: str, name: str) -> Path:
         folder = self._folder / id
@@ -175,6 +182,10 @@ class Additions:
                 await self._ingest.run(waiting[0])
             finally:
                 self._delete(waiting[0])
+
+
+def _new_id() -> str:
+    return secrets.token_hex(8)
 
 
 def _file_name(text: str) -> str:

@@ -26,6 +26,7 @@ class _Path(msgspec.Struct, forbid_unknown_fields=True):
 
     path: str
     class_only: bool = False
+    resume: str | None = None
 
 
 class Changes:
@@ -67,7 +68,8 @@ class Changes:
         if not size.isascii() or not size.isdecimal() or len(size) > 18:
             raise BadRequest("the length of the recording is not given; send Content-Length")
         with suppress(ClientDisconnect):
-            made = await self.additions.upload(name, int(size), request.stream(), class_only == "1")
+            resume = _lecture_id(parameter(request, "resume", "") or None)
+            made = await self.additions.upload(name, int(size), request.stream(), class_only == "1", resume)
             return json(_item(made), 201)
         return Response(status_code=400)  # nobody reads it
 
@@ -78,7 +80,7 @@ class Changes:
             named = msgspec.json.decode(words, type=_Path)
         except msgspec.DecodeError as wrong:
             raise BadRequest(f'{wrong}; send {{"path": "/folder/lecture.mp4"}}') from None
-        return self.additions.add_path(named.path, named.class_only)
+        return self.additions.add_path(named.path, named.class_only, _lecture_id(named.resume))
 
     async def _words(self, request: Request) -> bytes:
         words = b""
@@ -96,10 +98,7 @@ class Changes:
     async def forget(self, request: Request) -> Response:
         """Forget a lecture as `producer forget` does, which also erases it from logs and from the disk."""
         lecture = request.path_params["lecture"]
-        try:
-            checked_id(lecture, "lecture id")
-        except ValueError as wrong:
-            raise BadRequest(str(wrong)) from None
+        _lecture_id(lecture)
         said = await child.start(self._redis, "forget", "--", lecture)
         lines = await child.messages(said)
         if said.returncode == 2:
@@ -107,6 +106,13 @@ class Changes:
         self._forgotten(lecture)
         self.additions.forget(lecture)
         return json({"error": " ".join(lines)}, 500) if said.returncode else Response(status_code=204)
+
+
+def _lecture_id(text: str | None) -> str | None:
+    try:
+        return text and checked_id(text, "lecture id")
+    except ValueError as wrong:
+        raise BadRequest(str(wrong)) from None
 
 
 def _item(addition: Addition) -> dict[str, Any]:

@@ -20,7 +20,8 @@ MAX_MESSAGES = 5
 class Addition(Struct):
     """A recording that is added. `size` and `received` are bytes of an upload, 0 for a path.
 
-    `lecture` is known when its first event is there. `messages` are those of `producer ingest`.
+    `lecture` is known when its first event is there. `resume` is the lecture that it continues. `messages` are those of
+    `producer ingest`.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Addition(Struct):
     path: Path
     state: State
     class_only: bool = False
+    resume: str | None = None
     upload: bool = False
     size: int = 0
     received: int = 0
@@ -51,6 +53,7 @@ class Ingest:
         """Read the addition, to its end or until it is stopped. It never raises because of the child."""
         addition.state = "reading"
         options = ["--class-only"] if addition.class_only else []
+        options += [f"--lecture={addition.resume}", "--resume"] if addition.resume else []
         try:
             self._child = await child.start(self._redis, "ingest", str(addition.path), "--json", *options)
             code = await self._follow(addition, self._child)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -68,7 +69,7 @@ def test_files_are_dropped_on_the_page_and_bad_ones_are_explained(page: Page, re
 def test_the_list_is_sorted_searched_and_forgotten_from(page: Page, client: redis.Redis, errors: list[str]) -> None:
     for number in range(12):
         write(client, f"week-{number}", [["p01"]] * (number % 5 + 1))
-        info = {"started": 1_000_000 - number, "source": "talk.mp4" if number % 2 else "Seminar.mkv"}
+        info: dict[Any, Any] = {"started": 1_000_000 - number, "source": "talk.mp4" if number % 2 else "Seminar.mkv"}
         client.hset(LectureKeys(f"week-{number}").info, mapping=info)
     fed = begin(client, "fed")
     client.set(fed.feeder, b"1")
@@ -93,6 +94,11 @@ def test_the_list_is_sorted_searched_and_forgotten_from(page: Page, client: redi
     assert not client.exists(LectureKeys("week-10").info)
     page.get_by_label("Search").fill("")
     expect(shown).to_have_count(12)
+    client.hset(LectureKeys("week-3").info, "status", "stopped")
+    page.get_by_role("button", name="Continue week-3").click()
+    expect(page.locator("#continuing")).to_contain_text("To continue week-3, give talk.mp4 again.")
+    expect(page.get_by_label("Drop video files here")).to_be_focused()
+    expect(page.get_by_role("button", name="Continue week-4")).to_be_hidden()
     expect(page.get_by_role("button", name="Forget fed")).to_be_disabled()
     assert errors == []
 

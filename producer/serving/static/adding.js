@@ -6,7 +6,7 @@ const byId = (id) => document.getElementById(id);
 /** Files of this page that wait for their upload, the first one is being sent. */
 const queue = [];
 const rows = new Map();
-let room = Infinity, sending = false;
+let room = Infinity, sending = false, continued = null;
 
 /** Show what the server says of its additions; `lectures` is id -> lecture. Whether any is unfinished. */
 export function showAdditions({ paths, room: left, recordings }, lectures) {
@@ -92,6 +92,23 @@ export async function call(method, address, body, type) {
   }
 }
 
+/** The next recording continues this lecture; null: it is a new one. */
+export function continueLecture(lecture) {
+  continued = lecture && lecture.id;
+  byId("continuing").hidden = lecture === null;
+  if (lecture === null) return;
+  byId("continuing-words").textContent = `To continue ${lecture.id}, give ${lecture.source} again.`;
+  byId("adding").scrollIntoView();
+  byId("files").focus();
+}
+
+/** The options of the recording that is added now. */
+function options() {
+  const chosen = { class_only: byId("class-only").checked, ...(continued && { resume: continued }) };
+  continueLecture(null);
+  return chosen;
+}
+
 function refuse(reason) {
   byId("refused").hidden = reason === null;
   byId("refused").textContent = reason;
@@ -101,7 +118,7 @@ function add(files) {
   refuse(null);
   for (const file of files) {
     if (file.size > room) refuse(`${file.name}: has ${file.size} bytes, and the disk has room for ${room}; free some space`);
-    else queue.push(Object.assign(file, { key: `${performance.now()}-${Math.random()}`, classOnly: byId("class-only").checked }));
+    else queue.push(Object.assign(file, { key: `${performance.now()}-${Math.random()}`, options: options() }));
   }
   if (!sending) send();
   document.dispatchEvent(new Event("added"));
@@ -111,7 +128,7 @@ async function send() {
   sending = true;
   while (queue.length) {
     const [file] = queue;
-    const words = new URLSearchParams({ name: file.name, class_only: file.classOnly ? 1 : 0 });
+    const words = new URLSearchParams({ ...file.options, name: file.name, class_only: file.options.class_only ? 1 : 0 });
     const refused = await call("POST", `/api/recordings?${words}`, file, "application/octet-stream");
     if (refused === "the server does not answer") refuse(`${file.name}: the upload broke off; add it again`);
     else if (refused !== null) refuse(refused);
@@ -124,7 +141,7 @@ async function addPath(event) {
   event.preventDefault();
   const path = byId("path").value.trim();
   if (!path) return;
-  const words = JSON.stringify({ path, class_only: byId("class-only").checked });
+  const words = JSON.stringify({ path, ...options() });
   const refused = await call("POST", "/api/recordings", words, "application/json");
   refuse(refused);
   if (refused === null) byId("path").value = "";
@@ -159,6 +176,7 @@ byId("files").addEventListener("change", (event) => {
   add([...event.target.files]);
   event.target.value = "";
 });
+byId("continue-not").addEventListener("click", () => continueLecture(null));
 byId("path-form").addEventListener("submit", addPath);
 document.addEventListener("dragover", (event) => {
   event.preventDefault();

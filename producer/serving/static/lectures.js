@@ -1,6 +1,6 @@
 // The list of lectures, loaded again every few seconds: sorted, searched, downloaded, forgotten.
 
-import { call, element, showAdditions, text } from "./adding.js";
+import { call, continueLecture, element, showAdditions, text } from "./adding.js";
 
 const { date, percent } = LecturePulse;
 // Milliseconds between two loads, and while a recording is being added.
@@ -67,6 +67,7 @@ function show() {
     const row = rows.get(lecture.id) || lectureRow(lecture);
     COLUMNS.forEach((column, n) => text(row.cells[n], String((column.shown || column.of)(lecture))));
     row.forget.disabled = lecture.fed;
+    row.resume.hidden = lecture.live || lecture.fed || !["stopped", "failed", "abandoned"].includes(statusOf(lecture));
     row.forget.title = lecture.fed ? "It is being read; stop that first" : "";
     const content = row.cells.map((cell) => cell.textContent).join(" ").toLowerCase();
     row.line.hidden = !words.every((word) => content.includes(word));
@@ -84,7 +85,7 @@ function sorted(list) {
 }
 
 function lectureRow({ id }) {
-  const line = element("tr"), actions = element("td", "", "actions"), forget = element("button", "Forget");
+  const line = element("tr"), actions = element("td", "", "actions"), forget = element("button", "Forget"), resume = element("button", "Continue");
   const cells = COLUMNS.map(({ name, kind = "" }, n) => {
     const cell = line.appendChild(element(n ? "td" : "th", "", kind));
     if (n) cell.dataset.label = name;
@@ -102,9 +103,12 @@ function lectureRow({ id }) {
   forget.type = "button";
   forget.setAttribute("aria-label", `Forget ${id}`);
   forget.addEventListener("click", () => ask(id));
-  actions.append(forget);
+  resume.type = "button";
+  resume.setAttribute("aria-label", `Continue ${id}`);
+  resume.addEventListener("click", () => continueLecture(lectures.get(id)));
+  actions.append(resume, forget);
   line.append(actions);
-  const row = { line, cells, forget };
+  const row = { line, cells, forget, resume };
   rows.set(id, row);
   return row;
 }

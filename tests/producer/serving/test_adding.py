@@ -122,6 +122,7 @@ def test_requests_that_make_no_sense_are_refused_in_one_line(site: str, redis_ur
         (named(site, "talk.mp4"), 400, "'talk.mp4' is not a whole path"),
         (named(site, "/a\0b"), 400, "is not a whole path"),
         (named(site, "/a.mp4", lecture="x"), 400, "unknown field `lecture`"),
+        (named(site, "/a.mp4", resume="../x"), 400, "lecture id '../x'"),
         (httpx.post(address, content="{", headers={"Content-Type": "application/json"}), 400, "truncated"),
         (httpx.post(address, data={"path": "/a.mp4"}), 400, "content type 'application/x-www-form-urlencoded'"),
         (httpx.post(address, content="x", headers={"Content-Type": "text/plain"}), 400, "content type 'text/plain'"),
@@ -198,9 +199,12 @@ def test_a_server_that_ends_stops_the_lecture_and_it_can_be_resumed(tmp_path: Pa
                 assert process.stderr is not None
                 assert "--resume continues it" in process.stderr.read()
         assert client.hget(keys.info, "status") == b"stopped"
-        with committing(redis_url):
-            code, _, _ = ran("ingest", long, "--redis", redis_url, "--lecture", "Week-8", "--resume", "--json")
-        assert (code, client.hmget(keys.info, "status", "published")) == (0, [b"done", b"120"])
+        with serving(redis_url) as site, committing(redis_url):
+            site = site.rstrip("/")
+            wrong = ended(site, upload(site, "Week 9.mp4", long.read_bytes(), resume="Week-8"))
+            assert "was started with another source: Week 8.mp4, not Week 9.mp4" in wrong["messages"][0]
+            assert ended(site, upload(site, "Week 8.mp4", long.read_bytes(), resume="Week-8"))["state"] == "done"
+        assert client.hmget(keys.info, "status", "published") == [b"done", b"120"]
 
 
 def test_of_a_killed_server_the_lecture_is_stopped_and_the_upload_deleted_at_the_next_start(
