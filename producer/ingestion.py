@@ -126,7 +126,16 @@ def _started(settings: IngestSettings, source: Source, client: redis.Redis) -> t
     chapters = list(settings.chapters or source.chapters)
     name = settings.lecture or lecture_name(source.label.title)
     new = NewLecture(
-        name, source.label.name, settings.fps, source.width, source.height, choices, chapters, settings.course
+        name,
+        source.label.name,
+        settings.fps,
+        source.width,
+        source.height,
+        choices,
+        chapters,
+        settings.course,
+        source.live,
+        source.expected,
     )
     if settings.resumed is not None:
         settings.resumed.check(new)

@@ -6,7 +6,8 @@ skip states, the server keeps nothing for single pages, and nothing is counted t
 
 import math
 import secrets
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -44,7 +45,8 @@ class Standing(Struct, frozen=True):
 
     `away_after` is the seconds without a sighting after which a participant is away. `read` counts the frames that
     were read, `fed` is whether a producer feeds the lecture. `started` and `ended` are in seconds since 1970.
-    `missing` says which events Redis lacks.
+    `missing` says which events Redis lacks. `behind` is the seconds from what is fed to what is shown (of a `live`
+    source, from now), null if nothing is fed. `expected` is the number of frames of a recording, if it is known.
     """
 
     phase: Phase = "waiting"
@@ -59,6 +61,9 @@ class Standing(Struct, frozen=True):
     started: float | None = None
     ended: float | None = None
     fed: bool = False
+    live: bool = False
+    expected: int | None = None
+    behind: int | None = None
     ledger: Ledger = Ledger()
     missing: str = ""
 
@@ -202,21 +207,16 @@ class Board:
         self._standing = Standing(phase="running", fps=fps, away_after=away_after_s(fps))
 
     def set_standing(
-        self,
-        lecture: Lecture,
-        caught_up: bool,
-        spans: Mapping[str, ParticipantSpan] | None = None,
-        unread: Collection[str] = (),
+        self, lecture: Lecture, caught_up: bool, spans: Mapping[str, ParticipantSpan] | None = None
     ) -> None:
         """Set the standing from the lecture's hash. `caught_up` is whether all its events were added.
 
-        `lecture` and `spans`, those of its participants, were read before the events. The events of the participants
-        `unread` are not added.
+        `lecture` and `spans`, those of its participants, were read before the events.
         """
         info = lecture.info
         self._chapters = info.chapters
         known = caught_up and spans is not None
-        losses = self._kept.losses(lecture.id, info, spans or {}, unread) if known else []
+        losses = self._kept.losses(lecture.id, info, spans or {}) if known else []
         self._missing = {each.participant: each.in_words() for each in losses}
         over = caught_up and info.status != "running"
         if over and not self._over:
@@ -235,6 +235,9 @@ class Board:
                 started=info.started,
                 ended=info.ended,
                 fed=lecture.fed,
+                live=info.live,
+                expected=info.expected,
+                behind=self._behind(lecture),
                 ledger=lecture.ledger,
                 missing=loss_line(losses),
             )
@@ -315,6 +318,14 @@ class Board:
             moments=self._moments,
             sentences=[each.parts for each in self._sentences],
         )
+
+    def _behind(self, lecture: Lecture) -> int | None:
+        """Whole seconds, so that a page gets them at most once a second."""
+        if lecture.info.status != "running" or not lecture.fed or self._now is None:
+            return None
+        if lecture.info.live:
+            return max(0, round(time.time() - lecture.info.started - self._now.t))
+        return round(lecture.ledger.in_flight / lecture.info.fps)
 
     def _change(self, standing: Standing) -> None:
         if standing != self._standing:

@@ -16,8 +16,9 @@ class LectureFields(TypedDict, total=False):
     `course` is there if the user named one.
 
     `models` is the version of the models that read the first frame. `feed` is the token of the feed that may write to
-    the lecture, `chunks` the number of chunks that were fed, `chapters` the JSON of its
-    chapters (`contract.chapters`), missing if there are none.
+    the lecture, `chunks` the number of chunks that were fed, `chapters` the JSON of its chapters (`contract.chapters`),
+    missing if there are none. `live` is 1 for a live source; `expected` is the number of frames of a recording that
+    declares its length.
     """
 
     source: str
@@ -31,6 +32,8 @@ class LectureFields(TypedDict, total=False):
     retention: int
     class_only: int
     course: str
+    live: int
+    expected: int
     models: str
     feed: bytes
     chunks: int
@@ -60,6 +63,8 @@ class LectureInfo(Struct, frozen=True):
     retention: int = 0
     class_only: bool = False
     course: str | None = None
+    live: bool = False
+    expected: int | None = None
     sampled: int = 0
     published: int = 0
     dropped: int = 0

@@ -2,8 +2,9 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from jinja2 import Environment, PackageLoader
@@ -32,7 +33,14 @@ HEADINGS = {
 }
 
 
-def page(content: Content, specs: dict[str, dict[str, Any]], library: str) -> str:
+class Link(NamedTuple):
+    """A link above a report that is served: its text and its address."""
+
+    text: str
+    address: str
+
+
+def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links: Sequence[Link] = ()) -> str:
     """The whole page, which needs no other file. `specs` and `library` come from `charts`."""
     environment = Environment(
         loader=PackageLoader("producer.reading.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -50,6 +58,7 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str) -> st
     }
     sections = [(id, heading) for id, heading in HEADINGS.items() if not missing.get(id, False)]
     return environment.get_template("report.html.jinja").render(
+        links=links,
         facts=words.facts(content),
         sentences=words.first(content),
         clock=clock,

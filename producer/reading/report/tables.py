@@ -1,13 +1,12 @@
 """The tables of a report: text for every cell."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from producer.presentation.clock import clock
+from producer.presentation.clock import clock, date
 from producer.presentation.palette import STACK
 from producer.presentation.thresholds import MIN_SHARE
 from producer.reading.analysis.chapters import Part, Parts, displayed
@@ -195,7 +194,7 @@ def ledger(lecture: Lecture) -> list[tuple[str, str]]:
         ("lecture", lecture.id),
         ("source", info.source),
         ("status", "abandoned" if lecture.abandoned else info.status),
-        ("started", f"{datetime.fromtimestamp(info.started):%-d %B %Y, %H:%M:%S}"),
+        ("started", date(info.started)),
         ("frames a second", f"{info.fps:g}"),
         ("size of a frame", f"{info.width} by {info.height} pixels"),
         ("frames sampled", str(ledger.sampled)),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from producer.presentation.clock import clock
+from producer.presentation.clock import clock, date
 from producer.presentation.thresholds import away_after_s
 from producer.reading.analysis.chance import MOST_P
 from producer.reading.analysis.chapters import Parts
@@ -50,16 +50,15 @@ CLASS_LOST = "The events of the class are lost"
 def facts(content: Content) -> dict[str, Any]:
     """Title, subtitle, warning and footer."""
     lecture, timeline = content.lecture, content.timeline
-    started = datetime.fromtimestamp(lecture.info.started)
     count = len(timeline.participants)
-    subtitle = [lecture.info.source, f"{started:%-d %B %Y, %H:%M}"]
+    subtitle = [lecture.info.source, date(lecture.info.started)]
     subtitle += [f"{clock(timeline.seconds)} long"] if timeline.bins else []
     subtitle += [f"{count} participant{'s' if count != 1 else ''}"] if count else []
     return {
         "title": f"Lecture {lecture.id}",
         "subtitle": subtitle,
         "warnings": _warnings(content),
-        "made": f"Made by LecturePulse on {content.made:%-d %B %Y at %H:%M}. This file needs no network.",
+        "made": f"Made by LecturePulse on {date(content.made.timestamp())}. This file needs no network.",
     }
 
 
@@ -74,7 +73,7 @@ def _unfinished(content: Content) -> str:
     info = content.lecture.info
     if info.status == "running":
         state = "was abandoned by its producer" if content.lecture.abandoned else "is still running"
-        return f"This lecture {state}. The report shows its results of {content.made:%-d %B %Y at %H:%M}."
+        return f"This lecture {state}. The report shows its results of {date(content.made.timestamp())}."
     if info.status != "done":
         ended = {"failed": "ended with failures", "stopped": "was stopped before its end"}[info.status]
         return f"This lecture {ended}{f': {info.reason}' if info.reason else ''}."

@@ -17,7 +17,7 @@ from producer.reading.follow import replay
 from producer.reading.lectures import participants, read_lecture
 from producer.reading.output_file import STANDARD_OUTPUT, ExportRefused, Written, check_absent, complete_or_absent
 from producer.reading.report.model_tests import shipped_model_tests
-from producer.reading.report.page import page
+from producer.reading.report.page import Link, page
 from producer.reading.report.words import Content
 from worker.contract.chapters import Chapter
 
@@ -31,19 +31,20 @@ def report(
     roster: Roster | None = None,
     class_only: bool = False,
     chapters: Sequence[Chapter] | None = None,
+    links: Sequence[Link] = (),
 ) -> Written:
     """Write the report of the events of `lecture` to `path`; `-` is standard output.
 
-    With `class_only` the report has nothing about single participants. `chapters` replace those of the lecture. The
-    file is written as a whole or not at all, and an existing file is never overwritten. Raises ExportRefused if `path`
-    cannot be written, LectureUnknown, and RosterRefused if the roster does not fit the lecture.
+    With `class_only` the report has nothing about single participants. `chapters` replace those of the lecture. `links`
+    are shown above it. The file is written as a whole or not at all, and an existing file is never overwritten. Raises
+    ExportRefused if `path` cannot be written, LectureUnknown, and RosterRefused if the roster does not fit the lecture.
     """
     check_report_path(path)
     from producer.reading.report.charts import library, specs  # late: slow to load, and a path may be refused
 
     with complete_or_absent(path) as file:
         content = _content(client, lecture, roster, class_only, chapters)
-        file.write(page(content, specs(), library()).encode())
+        file.write(page(content, specs(), library(), links).encode())
     return Written(content.lecture.info.status != "running", content.losses)
 
 

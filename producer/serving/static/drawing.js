@@ -1,7 +1,7 @@
 // Charts and strips for a timeline that changes twice a second. Each change draws all of them again, in a few
 // milliseconds.
 
-const { clock, toneOf, tones } = LecturePulse;
+const { clock, percent, toneOf, tones } = LecturePulse;
 const SVG = "http://www.w3.org/2000/svg";
 const LEFT = 44, RIGHT = 8, TOP = 8, BOTTOM = 24;
 
@@ -11,10 +11,6 @@ const MARK_WIDTH = 90;
 
 // Bins without a frame that are drawn like the bin before. A live source may leave such bins; they are not gaps.
 const BRIDGED = 2;
-
-export function percent(share, digits = 0) {
-  return `${(100 * share).toFixed(digits)} %`;
-}
 
 /** Bin -> the bin to draw there: itself, or the last one with frames if that is near. Undefined in a gap. */
 export function filled(bins, length) {
@@ -29,7 +25,7 @@ export function filled(bins, length) {
 
 /** The class: seven areas on top of each other, with steps of one bin. */
 export function drawClass(box, view) {
-  const plot = new Plot(box, view, [0, 0.25, 0.5, 0.75, 1], 0, 1, (share) => percent(share));
+  const plot = new Plot(box, view, [0, 0.25, 0.5, 0.75, 1], 0, 1, percent);
   const bins = filled(view.bins, view.length);
   for (const [first, last] of runs(bins, (bin) => bin.scores !== null)) {
     const base = new Array(last - first).fill(0);

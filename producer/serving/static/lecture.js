@@ -1,8 +1,8 @@
 // The page of one lecture: shows the patches that the server sends.
 
-import { binAt, drawAffect, drawClass, drawStrip, filled, percent } from "./drawing.js";
+import { binAt, drawAffect, drawClass, drawStrip, filled } from "./drawing.js";
 
-const { clock, signed } = LecturePulse;
+const { clock, date, percent, signed } = LecturePulse;
 const RECONNECT_MS = 5000;
 const STRIPS = "The colour shows the displayed expression, and so does the height of the line, in the order of the chart above. A paler colour means a smaller share. Dotted: seen, but the face could not be read (too small, turned away, dark or blurred). Empty: not seen.";
 // For users whose system asks for less motion, charts change at most this often.
@@ -27,7 +27,8 @@ function connect() {
     reachable = true;
     view.edition = message.lastEventId;
     take(JSON.parse(message.data));
-    show();
+    if (isOver()) openReport();
+    else show();
   };
   source.onerror = () => {
     reachable = false;
@@ -63,6 +64,17 @@ function take(patch) {
 
 // The page.
 
+function isOver() {
+  return view.standing.phase === "over" && view.standing.connected;
+}
+
+/** The server has the report at this address. It begins at the chosen time. */
+function openReport() {
+  disconnect();
+  if (view.cursor !== null) location.hash = `t=${view.cursor * view.width}`;
+  location.reload();
+}
+
 function show() {
   showStatus();
   if (calm.matches && drawn && performance.now() - drawn < CALM_MS && view.standing.phase === "running") {
@@ -92,8 +104,18 @@ function showStatus() {
   write("status", text);
   byId("status").dataset.kind = kind;
   document.title = `${lecture}: ${text} – LecturePulse`;
+  write("behind", behind(view.standing));
+  byId("behind").hidden = !byId("behind").textContent;
   const { source: from, started, fps } = view.standing || {};
-  write("about", started ? `${from}, begun ${new Date(1000 * started).toLocaleString()}, ${fps} frames a second` : "");
+  write("about", started ? `${from}, begun ${date(started)}, ${fps} frames a second` : "");
+}
+
+/** How far the page is, and how far behind what is fed. Not announced, because it changes every second. */
+function behind(standing) {
+  if (paused || !reachable || standing === null || standing.behind === null || !standing.connected) return "";
+  const { expected, ledger, behind: seconds } = standing;
+  const part = expected ? `${percent(Math.min(1, ledger.published / expected))} of the recording, ` : "";
+  return `${part}${seconds < 120 ? `${seconds} s` : clock(seconds)} behind`;
 }
 
 /** The status in words, and its kind, which chooses the colour. */
@@ -108,9 +130,8 @@ function status() {
   if (!standing.caught_up && standing.read < standing.ledger.published) {
     // In steps of ten percent, because screen readers read every change.
     const tenths = Math.floor((10 * standing.read) / standing.ledger.published);
-    return [`reading earlier frames: ${10 * tenths} %`, "waiting"];
+    return [`reading earlier frames: ${percent(tenths / 10)}`, "waiting"];
   }
-  if (standing.phase === "over") return [`over: ${standing.status}${standing.reason ? `, ${standing.reason}` : ""}`, "over"];
   if (standing.status === "abandoned") return ["abandoned: its producer is gone", "waiting"];
   return ["running", "good"];
 }
@@ -119,7 +140,7 @@ function status() {
 function showClass() {
   const bin = view.cursor === null ? null : filled(view.bins, view.length)[view.cursor];
   const now = view.now;
-  const at = view.cursor !== null ? `at ${clock(view.cursor * view.width)}` : now ? `${view.standing.phase === "over" ? "at the end" : "now"}, ${clock(now.t)}` : "";
+  const at = view.cursor !== null ? `at ${clock(view.cursor * view.width)}` : now ? `now, ${clock(now.t)}` : "";
   write("now-at", at);
   const scores = bin ? bin.scores : view.cursor === null && now && now.scores ? view.emotions.map((emotion) => now.scores[emotion]) : null;
   if (byId("shares").children.length !== view.emotions.length) {
@@ -130,8 +151,8 @@ function showClass() {
   }
   view.emotions.forEach((emotion, n) => {
     const row = byId("shares").querySelector(`[data-emotion="${emotion}"]`);
-    row.querySelector(".bar").style.width = scores ? percent(scores[n], 1).replace(" ", "") : "0";
-    row.querySelector(".share").textContent = scores ? percent(scores[n], 1) : "–";
+    row.querySelector(".bar").style.width = scores ? `${(100 * scores[n]).toFixed(1)}%` : "0";
+    row.querySelector(".share").textContent = scores ? percent(scores[n]) : "–";
   });
   const shown = view.cursor === null ? now : bin;
   write("faces", shown ? faces(shown) : "–");
@@ -305,7 +326,7 @@ function showTable() {
   byId("class-table-head").replaceChildren(line(head, "th"));
   byId("class-table-body").replaceChildren(...view.bins.flatMap((bin, where) => [line([
     clock(where * view.width),
-    ...view.emotions.map((_, n) => (bin.scores ? percent(bin.scores[n], 1) : "")),
+    ...view.emotions.map((_, n) => (bin.scores ? percent(bin.scores[n]) : "")),
     bin.valence === null ? "" : signed(bin.valence),
     bin.arousal === null ? "" : signed(bin.arousal),
     faces(bin),

@@ -283,7 +283,7 @@ def test_an_hour_with_250_participants_stays_small() -> None:
 @pytest.mark.parametrize(
     ("status", "warning"),
     [
-        ("running", "This lecture was abandoned by its producer. The report shows its results of 24 November 2026"),
+        ("running", "This lecture was abandoned by its producer. The report shows its results of 2026-11-24 "),
         ("failed", "This lecture ended with failures: a reason."),
         ("stopped", "This lecture was stopped before its end: a reason."),
     ],

@@ -1,5 +1,6 @@
 """Patches for a live page: from any edition they lead to the newest state."""
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -141,6 +142,21 @@ def test_the_page_is_sent_when_a_participant_is_away() -> None:
         info = msgspec.structs.replace(INFO, fps=fps)
         board.set_standing(Lecture("l", info, Ledger(), 0, True, 0), caught_up=True)
         assert board.patch(None).standing.away_after == away_after_s(fps)
+
+
+def test_the_page_is_sent_how_far_behind_it_is() -> None:
+    board = begun(*frame_events("l", 10, ["p01"]))
+    ledger = Ledger(sampled=51, published=11, in_flight=40)
+
+    def behind(fed: bool = True, **info: object) -> int | None:
+        board.set_standing(Lecture("l", msgspec.structs.replace(INFO, **info), ledger, 1, fed, 1), caught_up=True)
+        return board.patch(None).standing.behind
+
+    assert behind() == 20, "of a recording, what is in flight"
+    assert behind(live=True, started=time.time() - 65.0) in (60, 61), "of a live source, the age of the newest frame"
+    assert behind(live=True, started=time.time() + 999.0) == 0, "clocks may differ"
+    assert behind(fed=False) is None
+    assert behind(status="done") is None
 
 
 def test_names_come_from_the_roster() -> None:
