@@ -233,12 +233,12 @@ class _ParticipantStreams:
                 self._positions[participant] = position
 
     def read(self, up_to: int) -> None:
-        """Read more of every participant without an event after frame `up_to` in memory."""
+        """Read more of every participant without an event after frame `up_to` in memory, in one request."""
         self._exhausted.clear()
         wanted = []
         for participant in _participants(self._client, self._keys):
             held = self._held.setdefault(participant, deque())
-            if not held or held[-1].frame < up_to:
+            if not held or held[-1].frame <= up_to:
                 wanted.append(participant)
         self._read_more(wanted)
         self._next = [(held[0].frame, participant) for participant, held in self._held.items() if held]

@@ -7,6 +7,7 @@ steps are joined. So the same code follows a lecture that is still running.
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,9 @@ BATCH = 4096
 # over the latter.
 _COUNT, _FACES, _READ, _SCORES, _VALENCE, _AROUSAL = 0, 1, 2, slice(3, 10), 10, 11
 _COLUMNS = 12
+
+_NO_SCORES = (0.0,) * len(EMOTIONS)
+_in_order = itemgetter(*EMOTIONS)  # the scores in the order of EMOTIONS
 
 
 @dataclass(frozen=True)
@@ -227,13 +231,13 @@ class TimelineBuilder:
         if seen is None:
             seen = self._seen[event.participant] = _Presence(len(self._seen), event.t, event.t)
         seen.add(event, self._away_after_s)
-        scores = event.scores or {}
+        scores = _NO_SCORES if event.scores is None else _in_order(event.scores)
         if event.emotion is not None:
-            self._confidence += max(scores.values(), default=0.0)
+            self._confidence += max(scores)
             self._predictions[event.emotion, tuple(event.models.items())] += 1
         read = float(event.emotion is not None)
-        row = (event.t, seen.index, 1, 1, read, *[scores.get(emotion, 0.0) for emotion in EMOTIONS])
-        self._people_rows.append((*row, event.valence or 0.0, event.arousal or 0.0))
+        row = (event.t, seen.index, 1, 1, read, *scores, event.valence or 0.0, event.arousal or 0.0)
+        self._people_rows.append(row)
         if len(self._people_rows) >= BATCH:
             self._sum_up()
 

@@ -1,10 +1,9 @@
-"""The charts of the class as Vega-Lite specifications, the same for every lecture.
+"""The charts of the class as Vega-Lite specifications, the same for every lecture. After a change: `make charts`.
 
 They name data sets but hold none. `chart_data` makes the data sets, and `charts.js` fills them in, in the browser.
 Colours are variables of the style sheet, so the same chart serves light and dark pages and paper.
 """
 
-from functools import cache
 from typing import Any, cast
 
 import altair as alt
@@ -24,14 +23,6 @@ LABELS_PX = 40
 def specs() -> dict[str, dict[str, Any]]:
     """Vega-Lite specifications by name: `shares`, `affect` and `faces`."""
     return {name: _spec(*chart()) for name, chart in CHARTS.items()}
-
-
-@cache
-def library() -> str:
-    """Vega-Embed with everything that it needs, as JavaScript. The first call takes some seconds."""
-    import vl_convert  # late: it starts a JavaScript engine
-
-    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
 def _spec(top: int, height: int, *layers: alt.Chart) -> dict[str, Any]:

@@ -29,7 +29,7 @@ HEADINGS = {
 
 
 def page(content: Content, specs: dict[str, dict[str, Any]], library: str) -> str:
-    """The whole page, which needs no other file. `specs` and `library` come from `charts`."""
+    """The whole page, which needs no other file. `specs` and `library` are those of `shipped`."""
     environment = Environment(
         loader=PackageLoader("producer.reading.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )

@@ -15,6 +15,7 @@ from producer.reading.follow import replay
 from producer.reading.lectures import participants, read_lecture
 from producer.reading.report.model_tests import shipped_model_tests
 from producer.reading.report.page import page
+from producer.reading.report.shipped import library, specs
 from producer.reading.report.words import Content
 
 SUFFIXES = (".html", ".htm")
@@ -30,8 +31,6 @@ def report(
     RosterRefused if the roster does not fit the lecture.
     """
     check_report_path(path)
-    from producer.reading.report.charts import library, specs  # late: slow to load, and a path may be refused
-
     with complete_or_absent(path) as file:
         content = _content(client, lecture, roster, class_only)
         file.write(page(content, specs(), library()).encode())

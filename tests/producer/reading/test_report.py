@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import redis
+import vl_convert
 from msgspec import structs
 
 from producer.presentation.caution import CAUTION
@@ -19,6 +20,7 @@ from producer.reading.analysis.names import Roster, RosterRefused
 from producer.reading.analysis.timeline import Timeline
 from producer.reading.export import ExportRefused
 from producer.reading.lectures import Lecture, LectureUnknown
+from producer.reading.report import bundling, shipped
 from producer.reading.report.chart_data import MAX_TICKS, chart_data, ticks
 from producer.reading.report.charts import PARAMETERS, specs
 from producer.reading.report.model_tests import shipped_model_tests
@@ -319,6 +321,14 @@ def test_the_specifications_use_the_parameters_and_data_sets_of_the_charts() -> 
     for spec in specs().values():
         names = set(re.findall(r'"name": "([a-z]+)"', json.dumps(spec["layer"])))
         assert names <= {*shown, "cursor"}
+
+
+def test_the_shipped_charts_are_those_of_the_pinned_versions() -> None:
+    assert shipped.specs() == specs(), "run `make charts`"
+    assert shipped.library() == bundling.bundle(), "run `make charts`, and renew vega/LICENSES.txt"
+    licences = (bundling.FOLDER / "LICENSES.txt").read_text(encoding="utf-8")
+    assert f"vega {vl_convert.get_vega_version()}," in licences
+    assert f"vega-embed {vl_convert.get_vega_embed_version()}\n" in licences
 
 
 def test_a_lecture_in_redis_becomes_one_complete_file(client: redis.Redis, tmp_path: Path) -> None:
