@@ -26,7 +26,7 @@ def specs() -> dict[str, dict[str, Any]]:
 
 
 def _spec(top: int, height: int, *layers: alt.Chart) -> dict[str, Any]:
-    chart = alt.layer(*layers, _cursor()).properties(width="container", height=height)
+    chart = alt.layer(*layers, _cursor(), _playing()).properties(width="container", height=height)
     chart = chart.properties(padding={"left": 0, "right": 14, "top": top, "bottom": 0})
     chart = chart.add_params(*(alt.param(name=name, value=value) for name, value in PARAMETERS.items()))
     return cast(dict[str, Any], chart.configure(**_CONFIG).to_dict())
@@ -122,6 +122,11 @@ def _time() -> alt.X:
 def _cursor() -> Any:
     """The time that the reader chose."""
     return _of("cursor").mark_rule(stroke="var(--ink)", strokeWidth=1.5, clip=True).encode(x=_time())
+
+
+def _playing() -> Any:
+    """Where a recording beside the report plays."""
+    return _of("playing").mark_rule(stroke="var(--accent)", strokeWidth=2, clip=True).encode(x=_time())
 
 
 CHARTS = {"shares": _shares, "affect": _affect, "faces": _faces}

@@ -9,6 +9,7 @@ import numpy as np
 
 from producer.presentation.clock import clock
 from producer.presentation.thresholds import away_after_s
+from producer.reading.analysis.boxes import Boxes
 from producer.reading.analysis.losses import Loss, loss_line
 from producer.reading.analysis.moments import WINDOWS_S, Moment
 from producer.reading.analysis.timeline import MIN_FOR_MARGIN, Timeline
@@ -20,7 +21,7 @@ from producer.reading.report.model_tests import ModelTests
 class Content:
     """Everything that a report shows. `names` is participant id -> name; `made` is the time of the report.
 
-    `losses` are the channels with missing events.
+    `losses` are the channels with missing events. `boxes` is None if single participants are left out.
     """
 
     lecture: Lecture
@@ -30,6 +31,7 @@ class Content:
     tested: ModelTests | None
     made: datetime
     losses: list[Loss] = field(default_factory=list)
+    boxes: Boxes | None = None
 
     @property
     def class_lost(self) -> bool:

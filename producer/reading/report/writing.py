@@ -6,6 +6,7 @@ from pathlib import Path
 
 import redis
 
+from producer.reading.analysis.boxes import BoxesBuilder
 from producer.reading.analysis.losses import Kept
 from producer.reading.analysis.moments import moments
 from producer.reading.analysis.names import Names, Roster
@@ -49,10 +50,12 @@ def _content(client: redis.Redis, lecture: str, roster: Roster | None, class_onl
     found = read_lecture(client, lecture)
     spans = participants(client, lecture)
     builder, names, kept = TimelineBuilder(found.info.fps), Names(roster or Roster()), Kept()
+    places = BoxesBuilder()
     for event in replay(client, lecture):
         builder.add(event)
         names.add(event)
         kept.add(event)
+        places.add(event)
     timeline = builder.timeline()
     losses = kept.losses(lecture, found.info, spans)
     seen = {*(each.id for each in timeline.participants), *spans}
@@ -63,5 +66,6 @@ def _content(client: redis.Redis, lecture: str, roster: Roster | None, class_onl
     if class_only:
         timeline = replace(timeline, participants=[])
         losses = [each for each in losses if each.participant is None]
+    boxes = None if class_only or not timeline.participants else places.boxes()
     version = next(iter(timeline.versions)) if len(timeline.versions) == 1 else ""
-    return Content(found, timeline, largest, known, shipped_model_tests(version), datetime.now(), losses)
+    return Content(found, timeline, largest, known, shipped_model_tests(version), datetime.now(), losses, boxes)

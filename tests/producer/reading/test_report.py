@@ -225,14 +225,15 @@ def test_markup_in_a_name_stays_text() -> None:
     assert json.loads(_data(made, "chart-data"))["strips"][0]["name"] == evil
     assert "<img" not in made
     assert 'alert("x")' not in made
-    assert made.count("<script") == 5
+    assert made.count("<script") == 6
 
 
 def test_the_page_loads_nothing_and_runs_only_its_own_scripts() -> None:
     made = html(content(scripted_timeline(1, 4, half_happy)))
     assert policy(["a"], "b") == (
         "default-src 'none'; script-src 'sha256-ypeBEsobvcr6wjGzmiPcTaeG7/gUfE5yuYB3ha/uSLs='; "
-        "style-src 'sha256-PiPoFgA5WUoziU9lZOGxNIu9egCI1CxKy3PurtWcAJ0='; base-uri 'none'; form-action 'none'"
+        "style-src 'sha256-PiPoFgA5WUoziU9lZOGxNIu9egCI1CxKy3PurtWcAJ0='; media-src blob:; base-uri 'none'; "
+        "form-action 'none'"
     )
     elements = Text(made).elements
     assert {tag for tag, _ in elements}.isdisjoint({"link", "img", "iframe", "object", "base", "form"})
@@ -320,7 +321,7 @@ def test_the_specifications_use_the_parameters_and_data_sets_of_the_charts() -> 
     assert shown["parameters"].keys() == PARAMETERS.keys()
     for spec in specs().values():
         names = set(re.findall(r'"name": "([a-z]+)"', json.dumps(spec["layer"])))
-        assert names <= {*shown, "cursor"}
+        assert names <= {*shown, "cursor", "playing"}
 
 
 def test_the_shipped_charts_are_those_of_the_pinned_versions() -> None:
