@@ -20,7 +20,7 @@ from worker.contract.connection import connect
 from worker.contract.messages import EmotionEvent, Event
 
 SECONDS = 60
-NAME = "<b>Ann</b>"
+NAME = "<b>A"
 
 
 def events() -> Iterator[list[Event]]:
@@ -108,8 +108,8 @@ def test_clicks_on_chart_strip_and_moment_and_the_keyboard_seek_in_the_recording
     chart.click(position={"x": 40 + (place["width"] - 54) / 4, "y": 100})
     at(page, 15, 1.5)
     page.locator("main").evaluate(
-        "main => { const a = document.createElement('a'); Object.assign(a, { href: '#t=42', id: 'x', textContent: 'x' });"
-        " a.dataset.t = 42; main.prepend(a); }"
+        "main => { const a = document.createElement('a'); Object.assign(a, { href: '#t=42', id: 'x' });"
+        " a.textContent = 'x'; a.dataset.t = 42; main.prepend(a); }"
     )
     page.locator("#x").press("Enter")
     at(page, 42)

@@ -1,5 +1,6 @@
 """Where each participant's face was, for drawing over the recording: from events, thinned where they are too many."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,3 +60,12 @@ class BoxesBuilder:
             [np.array([t for _, t, _ in seen]) for _, seen in known],
             [np.array([box for _, _, box in seen]) for _, seen in known],
         )
+
+
+def several_recordings(source: str, participants: Collection[str]) -> bool:
+    """Whether a lecture was made of several recordings, each of one person. A box is then in one of them only.
+
+    `source` is the lecture's.
+    """
+    named = {each.partition("=")[0] for each in source.split(", ") if "=" in each}
+    return len(named) > 1 and named >= set(participants)

@@ -1,6 +1,8 @@
 // Notes at times of the lecture. They are saved as a WebVTT file, which can be loaded again; the page keeps nothing.
 //
-//   LecturePulse.notes(place, lecture, now) -> { follow }   `now` gives the time of a new note in seconds
+//   LecturePulse.notes(place, lecture, now) -> { follow, reveal }   `now` gives the time of a new note in seconds
+//
+// The field for notes is revealed when a recording or a file of notes is opened.
 "use strict";
 LecturePulse.notes = (place, lecture, now) => {
   const { clock } = LecturePulse;
@@ -10,14 +12,17 @@ LecturePulse.notes = (place, lecture, now) => {
   let notes = []; // {t, text}, by time
   let saved = true;
 
-  one("notes").hidden = false;
   add.addEventListener("click", write);
   text.addEventListener("keydown", (event) => { if (event.key === "Enter") write(); });
   one("notes-save").addEventListener("click", save);
   one("notes-load").addEventListener("change", (event) => load(event.target));
   addEventListener("beforeunload", (event) => { if (!saved) event.preventDefault(); });
   LecturePulse.onTime(follow);
-  follow();
+
+  function reveal() {
+    one("notes").hidden = false;
+    follow();
+  }
 
   function follow() {
     add.textContent = `Add at ${clock(now())}`;
@@ -70,7 +75,9 @@ LecturePulse.notes = (place, lecture, now) => {
     warning.hidden = read.length > 0;
     warning.textContent = read.length ? "" : `${file.name} holds no notes; give a WebVTT file (.vtt) that this page saved.`;
     const known = new Set(notes.map((note) => `${note.t.toFixed(3)} ${note.text}`));
-    if (read.length) change([...notes, ...read.filter((note) => !known.has(`${note.t.toFixed(3)} ${note.text}`))], saved);
+    if (!read.length) return;
+    reveal();
+    change([...notes, ...read.filter((note) => !known.has(`${note.t.toFixed(3)} ${note.text}`))], saved);
   }
 
   function cue(block) {
@@ -88,5 +95,5 @@ LecturePulse.notes = (place, lecture, now) => {
     return `${two(Math.floor(ms / 3_600_000))}:${two(Math.floor(ms / 60_000) % 60)}:${two(Math.floor(ms / 1000) % 60)}.${String(ms % 1000).padStart(3, "0")}`;
   }
 
-  return { follow };
+  return { follow, reveal };
 };

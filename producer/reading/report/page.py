@@ -13,9 +13,10 @@ from producer.presentation.caution import CAUTION
 from producer.presentation.palette import STACK
 from producer.presentation.thresholds import TONES
 from producer.presentation.web import shared_script, shared_style
+from producer.reading.analysis.boxes import several_recordings
 from producer.reading.report import tables, words
 from producer.reading.report.chart_data import chart_data
-from producer.reading.report.recording_data import recording_data, several_recordings
+from producer.reading.report.recording_data import recording_data
 from producer.reading.report.words import Content, span
 
 HEADINGS = {
@@ -38,7 +39,7 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str) -> st
     scripts = [_checked(each) for each in (library, shared_script() + ours, _text("report.js"))]
     style = shared_style() + _text("report.css") + _text("recording.css")
     timeline, boxes = content.timeline, content.boxes
-    several = boxes is not None and several_recordings(content.lecture, boxes.participants)
+    several = boxes is not None and several_recordings(content.lecture.info.source, boxes.participants)
     boxes = None if several else boxes
     sections = [(id, heading) for id, heading in HEADINGS.items() if id != "participants" or timeline.participants]
     return environment.get_template("report.html.jinja").render(

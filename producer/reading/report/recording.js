@@ -8,6 +8,7 @@ LecturePulse.recording = (data) => {
   const SVG = "http://www.w3.org/2000/svg";
   const SLACK_S = 3; // a recording may be this much longer or shorter than its lecture
   const SHAPE = 0.02; // and its picture this much wider or narrower
+  const LETTER = 0.6, ROOM = 2.2; // a letter's width by its size; how much wider than a face the room for its label is
   const place = document.querySelector("[data-recording]");
   const one = (name) => place.querySelector(`[data-${name}]`);
   const video = one("video"), boxes = one("boxes"), shown = one("boxes-shown"), warning = one("recording-warning");
@@ -37,7 +38,9 @@ LecturePulse.recording = (data) => {
     one("player").hidden = false;
     one("open-label").textContent = "Open another recording";
     one("stays").textContent = file.name;
+    notes.reveal();
     document.body.classList.add("watching");
+    dispatchEvent(new Event("resize")); // the charts are narrower now
   }
 
   function check() {
@@ -97,7 +100,8 @@ LecturePulse.recording = (data) => {
       const [x, y, width, height] = [box[0] * across, box[1] * down, box[2] * across, box[3] * down];
       const emotion = LecturePulse.shownAt(person.id, t);
       make("rect", { x, y, width, height, rx: letter / 4, class: emotion === "not readable" ? "unread" : "" });
-      make("text", { x, y: Math.max(letter, y - letter / 3), "font-size": letter }).textContent = emotion ? `${person.label} ${emotion}` : person.label;
+      const label = `${person.label} ${emotion}`.trim(), fits = label.length * letter * LETTER < ROOM * width;
+      make("text", { x, y: Math.max(letter, y - letter / 3), "font-size": letter }).textContent = fits ? label : person.label;
     }
     boxes.append(drawn);
   }

@@ -33,12 +33,6 @@ def recording_data(lecture: Lecture, seconds: float, boxes: Boxes | None, names:
     }
 
 
-def several_recordings(lecture: Lecture, participants: list[str]) -> bool:
-    """Whether the lecture was made of several recordings, each of one person. A box is then in one of them only."""
-    sources = [each.partition("=")[0] for each in lecture.info.source.split(", ") if "=" in each]
-    return len(sources) > 1 and set(sources) >= set(participants)
-
-
 def _packed(boxes: Boxes, names: Mapping[str, str], unit: float) -> dict[str, Any]:
     people = [
         {"id": each, "name": names.get(each), "count": len(times)}
