@@ -1,7 +1,9 @@
 """Draws sightings into a picture: a box in the colour of the emotion, dashed grey if the face could not be read."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -61,7 +63,7 @@ def _paste(picture: Picture, label: Picture, left: int, top: int) -> None:
 @lru_cache(maxsize=4096)
 def _label(text: str, letter: int, colour: tuple[int, int, int]) -> Picture:
     """The text on its colour, [height, width, 3]. Pillow draws it, because OpenCV has only ASCII letters."""
-    font = ImageFont.load_default(letter)
+    font = _font(letter)
     left, _, right, _ = font.getbbox(text)
     size = (round(right - left) + 2 * PADDING, letter + 2 * PADDING)
     image = Image.new("RGB", size, colour)  # the order of colours stays BGR
@@ -69,6 +71,15 @@ def _label(text: str, letter: int, colour: tuple[int, int, int]) -> Picture:
     ink = (0, 0, 0) if 0.114 * blue + 0.587 * green + 0.299 * red > BRIGHT else (255, 255, 255)
     ImageDraw.Draw(image).text((PADDING - left, size[1] / 2), text, ink, font, anchor="lm")
     return np.asarray(image)
+
+
+@lru_cache
+def _font(letter: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """DejaVu Sans, which has the letters of most European languages: of the system, or from OpenCV's package."""
+    for place in ("DejaVuSans.ttf", str(Path(cv2.__file__).parent / "qt" / "fonts" / "DejaVuSans.ttf")):
+        with suppress(OSError):
+            return ImageFont.truetype(place, letter)
+    return ImageFont.load_default(letter)
 
 
 def _bgr(code: str) -> tuple[int, int, int]:
