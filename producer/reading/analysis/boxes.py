@@ -1,5 +1,6 @@
 """Where each participant's face was, for drawing over the recording: from events, thinned where they are too many."""
 
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -34,19 +35,17 @@ class BoxesBuilder:
         self._limit = limit
         self._every = 1
         self._count = 0
-        self._seen: dict[str, list[tuple[int, float, PixelBox]]] = {}
+        self._seen: dict[str, list[tuple[int, float, PixelBox]]] = defaultdict(list)
 
     def add(self, event: Event) -> None:
         if not isinstance(event, EmotionEvent) or event.frame % self._every:
             return
-        self._seen.setdefault(event.participant, []).append((event.frame, event.t, event.box))
+        self._seen[event.participant].append((event.frame, event.t, event.box))
         self._count += 1
         while self._count > self._limit:
             self._every *= 2
-            self._seen = {
-                participant: [each for each in seen if each[0] % self._every == 0]
-                for participant, seen in self._seen.items()
-            }
+            for seen in self._seen.values():
+                seen[:] = [each for each in seen if each[0] % self._every == 0]
             self._count = sum(map(len, self._seen.values()))
 
     def boxes(self) -> Boxes:

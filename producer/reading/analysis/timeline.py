@@ -185,11 +185,12 @@ class TimelineBuilder:
     def add(self, event: Event) -> None:
         if isinstance(event, EndEvent):
             return
-        self._last_t = max(self._last_t, event.t)
-        if isinstance(event, ClassEvent):
-            self._add_class(event)
-        else:
+        if event.t > self._last_t:
+            self._last_t = event.t
+        if isinstance(event, EmotionEvent):
             self._add_sighting(event)
+        else:
+            self._add_class(event)
 
     def timeline(self) -> Timeline:
         """The timeline of all events that were added."""
@@ -314,7 +315,8 @@ class _Presence:
             self.gaps += 1
             if self.longest_gap is None or away > self.longest_gap[1]:
                 self.longest_gap = (self.last, away)
-        self.last = max(self.last, event.t)
+        if event.t > self.last:
+            self.last = event.t
         count_displayed(event, self.emotions, self.unreadable)
 
 

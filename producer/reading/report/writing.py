@@ -51,11 +51,10 @@ def _content(client: redis.Redis, lecture: str, roster: Roster | None, class_onl
     spans = participants(client, lecture)
     builder, names, kept = TimelineBuilder(found.info.fps), Names(roster or Roster()), Kept()
     places = BoxesBuilder()
+    readers = [builder.add, kept.add, *([names.add] if roster else []), *([] if class_only else [places.add])]
     for event in replay(client, lecture):
-        builder.add(event)
-        names.add(event)
-        kept.add(event)
-        places.add(event)
+        for add in readers:
+            add(event)
     timeline = builder.timeline()
     losses = kept.losses(lecture, found.info, spans)
     seen = {*(each.id for each in timeline.participants), *spans}
