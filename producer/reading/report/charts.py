@@ -125,8 +125,10 @@ def _cursor() -> Any:
 
 
 def _playing() -> Any:
-    """Where a recording beside the report plays."""
-    return _of("playing").mark_rule(stroke="var(--accent)", strokeWidth=2, clip=True).encode(x=_time())
+    """Where a recording beside the report plays: a line with a border, so that it is seen on every colour."""
+    widths = {"var(--paper)": 5, "var(--accent)": 2}
+    rules = [_of("playing").mark_rule(stroke=stroke, strokeWidth=px, clip=True) for stroke, px in widths.items()]
+    return alt.layer(*(rule.encode(x=_time()) for rule in rules))
 
 
 CHARTS = {"shares": _shares, "affect": _affect, "faces": _faces}

@@ -94,14 +94,13 @@ LecturePulse.recording = (data) => {
     const across = video.videoWidth / data.width, down = video.videoHeight / data.height;
     const letter = Math.max(11, boxes.clientWidth / 60) * video.videoWidth / Math.max(1, boxes.clientWidth);
     drawn = document.createElementNS(SVG, "g");
-    for (const person of people) {
-      const box = boxAt(person, t);
-      if (!box) continue;
-      const [x, y, width, height] = [box[0] * across, box[1] * down, box[2] * across, box[3] * down];
-      const emotion = LecturePulse.shownAt(person.id, t);
-      make("rect", { x, y, width, height, rx: letter / 4, class: emotion === "not readable" ? "unread" : "" });
-      const label = `${person.label} ${emotion}`.trim(), fits = label.length * letter * LETTER < ROOM * width;
-      make("text", { x, y: Math.max(letter, y - letter / 3), "font-size": letter }).textContent = fits ? label : person.label;
+    const seen = people.map(({ id, label, ...rest }) => ({ label, box: boxAt(rest, t), emotion: LecturePulse.shownAt(id, t) })).filter(({ box }) => box);
+    const long = ({ label, emotion }) => `${label} ${emotion}`.trim();
+    const roomy = seen.every((face) => long(face).length * letter * LETTER < ROOM * face.box[2] * across); // otherwise ids only
+    for (const face of seen) {
+      const [x, y, width, height] = [face.box[0] * across, face.box[1] * down, face.box[2] * across, face.box[3] * down];
+      make("rect", { x, y, width, height, rx: letter / 4, class: face.emotion === "not readable" ? "unread" : "" });
+      make("text", { x, y: Math.max(letter, y - letter / 3), "font-size": letter }).textContent = roomy ? long(face) : face.label;
     }
     boxes.append(drawn);
   }
