@@ -7,6 +7,7 @@ steps are joined. So the same code follows a lecture that is still running.
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,9 @@ BATCH = 4096
 # over the latter.
 _COUNT, _FACES, _READ, _SCORES, _VALENCE, _AROUSAL = 0, 1, 2, slice(3, 10), 10, 11
 _COLUMNS = 12
+
+_NO_SCORES = (0.0,) * len(EMOTIONS)
+_in_order = itemgetter(*EMOTIONS)  # the scores in the order of EMOTIONS
 
 
 @dataclass(frozen=True)
@@ -189,11 +193,12 @@ class TimelineBuilder:
     def add(self, event: Event) -> None:
         if isinstance(event, EndEvent | SlideEvent):
             return
-        self._last_t = max(self._last_t, event.t)
-        if isinstance(event, ClassEvent):
-            self._add_class(event)
-        else:
+        if event.t > self._last_t:
+            self._last_t = event.t
+        if isinstance(event, EmotionEvent):
             self._add_sighting(event)
+        else:
+            self._add_class(event)
 
     def timeline(self) -> Timeline:
         """The timeline of all events that were added."""
@@ -236,14 +241,14 @@ class TimelineBuilder:
         if seen is None:
             seen = self._seen[event.participant] = _Presence(len(self._seen), event.t, event.t)
         seen.add(event, self._away_after_s)
-        scores = event.scores or {}
         self._own.add(event)
+        scores = _NO_SCORES if event.scores is None else _in_order(event.scores)
         if event.emotion is not None:
-            self._confidence += max(scores.values(), default=0.0)
+            self._confidence += max(scores)
             self._predictions[event.emotion, tuple(event.models.items())] += 1
         read = float(event.emotion is not None)
-        row = (event.t, seen.index, 1, 1, read, *[scores.get(emotion, 0.0) for emotion in EMOTIONS])
-        self._people_rows.append((*row, event.valence or 0.0, event.arousal or 0.0))
+        row = (event.t, seen.index, 1, 1, read, *scores, event.valence or 0.0, event.arousal or 0.0)
+        self._people_rows.append(row)
         if len(self._people_rows) >= BATCH:
             self._sum_up()
 
@@ -322,7 +327,8 @@ class _Presence:
             self.gaps += 1
             if self.longest_gap is None or away > self.longest_gap[1]:
                 self.longest_gap = (self.last, away)
-        self.last = max(self.last, event.t)
+        if event.t > self.last:
+            self.last = event.t
         count_displayed(event, self.emotions, self.unreadable)
 
 

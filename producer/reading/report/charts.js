@@ -2,6 +2,10 @@
 //
 //   await LecturePulse.start(specs)   once: makes empty charts
 //   LecturePulse.show(data)           for new data; keeps the reader's time and focus
+//   LecturePulse.onTime(f)            call f(seconds) when the reader clicks on a chart or strip, or uses the time bar
+//   LecturePulse.play(t)              show a line where a recording plays
+//   LecturePulse.time()               the chosen time in seconds, null for the whole lecture
+//   LecturePulse.shownAt(id, t)       what a participant displays at a time, in a word; "" if nothing
 //
 // `specs` come from charts.py, `data` from chart_data.py, and the elements to fill from charts.html.jinja. Names come
 // from users, so they are only ever written as text.
@@ -22,6 +26,7 @@ Object.assign(LecturePulse, (() => {
   let margins = new Map();
   const folded = []; // what is opened for paper alone
   let at = null; // the chosen step; null: the whole lecture
+  const listeners = [];
 
   const one = (selector, within = document) => within.querySelector(selector);
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -38,9 +43,14 @@ Object.assign(LecturePulse, (() => {
       };
       place.addEventListener("pointermove", point);
       place.addEventListener("pointerdown", point);
+      place.addEventListener("click", (event) => {
+        const x = event.clientX - place.getBoundingClientRect().left - view.origin()[0];
+        chosen(view.scale("x").invert(x));
+      });
     }
     const slider = one("[data-time]");
     slider?.addEventListener("input", () => go(Number(slider.value)));
+    slider?.addEventListener("change", () => chosen(Number(slider.value) * shown.step));
     one("[data-clear]")?.addEventListener("click", () => { clear(); slider.focus(); });
     document.addEventListener("keydown", (event) => { if (event.key === "Escape") clear(); });
     addEventListener("beforeprint", drawForPaper);
@@ -162,7 +172,7 @@ Object.assign(LecturePulse, (() => {
     const before = at;
     clear();
     at = before;
-    for (const view of Object.values(views)) view.data("cursor", []).width(PAPER_PX).resize().run();
+    for (const view of Object.values(views)) view.data("cursor", []).data("playing", []).width(PAPER_PX).resize().run();
   }
 
   function drawForScreen() {
@@ -243,6 +253,7 @@ Object.assign(LecturePulse, (() => {
     made.track.addEventListener("keydown", (event) => {
       const far = Math.max(1, Math.round(shown.steps / 20));
       const steps = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: far, PageDown: -far, Home: -Infinity, End: Infinity };
+      if (event.key === "Enter" && at !== null) chosen(at * shown.step);
       if (!(event.key in steps) || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
       go(at === null && steps[event.key] === 1 ? 0 : (at ?? 0) + steps[event.key]);
@@ -253,6 +264,10 @@ Object.assign(LecturePulse, (() => {
     };
     made.track.addEventListener("pointermove", point);
     made.track.addEventListener("pointerdown", point);
+    made.track.addEventListener("click", (event) => {
+      const box = made.track.getBoundingClientRect();
+      chosen(((event.clientX - box.left) / box.width) * shown.steps * shown.step);
+    });
     return made;
   }
 
@@ -298,5 +313,21 @@ Object.assign(LecturePulse, (() => {
     track.setAttribute("aria-valuetext", at === null ? "whole lecture; use the arrow keys to read single times" : `${clock(at * shown.step)}: ${text}`);
   }
 
-  return { start, show, go };
+  function chosen(t) {
+    for (const listener of listeners) listener(Math.min(Math.max(t, 0), shown.seconds));
+  }
+
+  function play(t) {
+    for (const view of Object.values(views)) if (holds(view, "playing")) view.data("playing", [{ t: Math.min(t, shown.seconds) }]).runAsync();
+    const lanes = one("[data-strips]");
+    lanes?.classList.add("playing");
+    lanes?.style.setProperty("--playing", Math.min(1, t / (shown.steps * shown.step)));
+  }
+
+  function shownAt(id, t) {
+    const emotion = shown.strips.find((strip) => strip.id === id)?.shown[Math.floor(t / shown.step + 1e-6)] ?? -1;
+    return emotion === NOT_READ ? "not readable" : shown.emotions[emotion] ?? "";
+  }
+
+  return { start, show, go, play, shownAt, onTime: (listener) => listeners.push(listener), time: () => (at === null ? null : at * shown.step) };
 })());

@@ -1,10 +1,9 @@
-"""The charts of the class as Vega-Lite specifications, the same for every lecture.
+"""The charts of the class as Vega-Lite specifications, the same for every lecture. After a change: `make charts`.
 
 They name data sets but hold none. `chart_data` makes the data sets, and `charts.js` fills them in, in the browser.
 Colours are variables of the style sheet, so the same chart serves light and dark pages and paper.
 """
 
-from functools import cache
 from typing import Any, cast
 
 import altair as alt
@@ -26,16 +25,8 @@ def specs() -> dict[str, dict[str, Any]]:
     return {name: _spec(*chart()) for name, chart in CHARTS.items()}
 
 
-@cache
-def library() -> str:
-    """Vega-Embed with everything that it needs, as JavaScript. The first call takes some seconds."""
-    import vl_convert  # late: it starts a JavaScript engine
-
-    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
-
-
 def _spec(top: int, height: int, *layers: alt.Chart) -> dict[str, Any]:
-    chart = alt.layer(*layers, _cursor()).properties(width="container", height=height)
+    chart = alt.layer(*layers, _cursor(), _playing()).properties(width="container", height=height)
     chart = chart.properties(padding={"left": 0, "right": 14, "top": top, "bottom": 0})
     chart = chart.add_params(*(alt.param(name=name, value=value) for name, value in PARAMETERS.items()))
     return cast(dict[str, Any], chart.configure(**_CONFIG).to_dict())
@@ -132,6 +123,13 @@ def _time() -> alt.X:
 def _cursor() -> Any:
     """The time that the reader chose."""
     return _of("cursor").mark_rule(stroke="var(--ink)", strokeWidth=1.5, clip=True).encode(x=_time())
+
+
+def _playing() -> Any:
+    """Where a recording beside the report plays: a line with a border, so that it is seen on every colour."""
+    widths = {"var(--paper)": 5, "var(--accent)": 2}
+    rules = [_of("playing").mark_rule(stroke=stroke, strokeWidth=px, clip=True) for stroke, px in widths.items()]
+    return alt.layer(*(rule.encode(x=_time()) for rule in rules))
 
 
 CHARTS = {"shares": _shares, "affect": _affect, "faces": _faces}

@@ -15,8 +15,10 @@ from producer.presentation.clock import clock
 from producer.presentation.palette import STACK
 from producer.presentation.thresholds import TONES
 from producer.presentation.web import shared_script, shared_style
+from producer.reading.analysis.boxes import several_recordings
 from producer.reading.report import tables, words
 from producer.reading.report.chart_data import chart_data
+from producer.reading.report.recording_data import recording_data
 from producer.reading.report.words import Content, span
 
 HEADINGS = {
@@ -41,13 +43,16 @@ class Link(NamedTuple):
 
 
 def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links: Sequence[Link] = ()) -> str:
-    """The whole page, which needs no other file. `specs` and `library` come from `charts`."""
+    """The whole page, which needs no other file. `specs` and `library` are those of `shipped`."""
     environment = Environment(
         loader=PackageLoader("producer.reading.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    scripts = [_checked(each) for each in (library, shared_script() + _text("charts.js"), _text("report.js"))]
-    style = shared_style() + _text("report.css")
-    timeline = content.timeline
+    ours = "".join(map(_text, ("charts.js", "notes.js", "recording.js")))
+    scripts = [_checked(each) for each in (library, shared_script() + ours, _text("report.js"))]
+    style = shared_style() + _text("report.css") + _text("recording.css")
+    timeline, boxes = content.timeline, content.boxes
+    several = boxes is not None and several_recordings(content.lecture.info.source, boxes.participants)
+    boxes = None if several else boxes
     usuals = tables.usuals(timeline, content.names)
     named = {kind: tables.named_parts(getattr(content.parts, kind), timeline) for kind in ("chapters", "slides")}
     missing = {
@@ -86,6 +91,9 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links
         caution=CAUTION,
         ledger=tables.ledger(content.lecture),
         specs=_json(specs),
+        thinned=boxes.every if boxes else 1,
+        several=several,
+        recording_data=_json(recording_data(content.lecture, timeline.seconds, boxes, content.names)),
         chart_data=_json(chart_data(timeline, content.moments, content.names)),
         style=Markup(style),  # a file of ours  # nosec B704
         scripts=[Markup(script) for script in scripts],  # files of ours  # nosec B704
@@ -94,9 +102,10 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links
 
 
 def policy(scripts: list[str], style: str) -> str:
-    """A Content-Security-Policy that allows these scripts and this style sheet, and nothing else: no network."""
+    """A Content-Security-Policy that allows these scripts, this style sheet and the reader's recording: no network."""
     allowed = " ".join(_hash(script) for script in scripts)
-    return f"default-src 'none'; script-src {allowed}; style-src {_hash(style)}; base-uri 'none'; form-action 'none'"
+    ours = f"script-src {allowed}; style-src {_hash(style)}; media-src blob:"
+    return f"default-src 'none'; {ours}; base-uri 'none'; form-action 'none'"
 
 
 def _text(name: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from producer.presentation.clock import clock, date
 from producer.presentation.thresholds import away_after_s
+from producer.reading.analysis.boxes import Boxes
 from producer.reading.analysis.chance import MOST_P
 from producer.reading.analysis.chapters import Parts
 from producer.reading.analysis.coming_and_going import MOST_P as MOST_P_OF_GOING
@@ -25,7 +26,7 @@ from producer.reading.report.model_tests import ModelTests
 class Content:
     """Everything that a report shows. `names` is participant id -> name; `made` is the time of the report.
 
-    `losses` are the channels with missing events.
+    `losses` are the channels with missing events. `boxes` is None if single participants are left out.
     """
 
     lecture: Lecture
@@ -37,6 +38,7 @@ class Content:
     made: datetime
     losses: list[Loss] = field(default_factory=list)
     parts: Parts = field(default_factory=Parts)
+    boxes: Boxes | None = None
 
     @property
     def class_lost(self) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import redis
 
+from producer.reading.analysis.boxes import BoxesBuilder
 from producer.reading.analysis.chapters import SlideTimes
 from producer.reading.analysis.losses import Kept
 from producer.reading.analysis.moments import moments
@@ -18,6 +19,7 @@ from producer.reading.lectures import participants, read_lecture
 from producer.reading.output_file import STANDARD_OUTPUT, ExportRefused, Written, check_absent, complete_or_absent
 from producer.reading.report.model_tests import shipped_model_tests
 from producer.reading.report.page import Link, page
+from producer.reading.report.shipped import library, specs
 from producer.reading.report.words import Content
 from worker.contract.chapters import Chapter
 
@@ -40,8 +42,6 @@ def report(
     ExportRefused if `path` cannot be written, LectureUnknown, and RosterRefused if the roster does not fit the lecture.
     """
     check_report_path(path)
-    from producer.reading.report.charts import library, specs  # late: slow to load, and a path may be refused
-
     with complete_or_absent(path) as file:
         content = _content(client, lecture, roster, class_only, chapters)
         file.write(page(content, specs(), library(), links).encode())
@@ -65,12 +65,12 @@ def _content(
     found = read_lecture(client, lecture)
     spans = participants(client, lecture)
     builder, names, kept = TimelineBuilder(found.info.fps), Names(roster or Roster()), Kept()
-    slides = SlideTimes()
+    places, slides = BoxesBuilder(), SlideTimes()
+    readers = [builder.add, kept.add, slides.add]
+    readers += [*([names.add] if roster else []), *([] if class_only else [places.add])]
     for event in replay(client, lecture):
-        builder.add(event)
-        names.add(event)
-        kept.add(event)
-        slides.add(event)
+        for add in readers:
+            add(event)
     timeline = builder.timeline()
     losses = kept.losses(lecture, found.info, spans)
     seen = {*(each.id for each in timeline.participants), *spans}
@@ -83,6 +83,7 @@ def _content(
     if class_only:
         timeline = replace(timeline, participants=[])
         losses = [each for each in losses if each.participant is None]
+    boxes = None if class_only or not timeline.participants else places.boxes()
     version = next(iter(timeline.versions)) if len(timeline.versions) == 1 else ""
     tested = shipped_model_tests(version)
-    return Content(found, timeline, worth, words, known, tested, datetime.now(), losses, parts)
+    return Content(found, timeline, worth, words, known, tested, datetime.now(), losses, parts, boxes)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import redis
+import vl_convert
 from msgspec import structs
 
 from producer.presentation.caution import CAUTION
@@ -20,6 +21,7 @@ from producer.reading.analysis.sentences import sentences
 from producer.reading.analysis.timeline import Timeline
 from producer.reading.lectures import Lecture, LectureUnknown
 from producer.reading.output_file import ExportRefused
+from producer.reading.report import bundling, shipped
 from producer.reading.report.chart_data import MAX_TICKS, chart_data, ticks
 from producer.reading.report.charts import PARAMETERS, specs
 from producer.reading.report.model_tests import shipped_model_tests
@@ -239,14 +241,15 @@ def test_markup_in_a_name_stays_text() -> None:
     assert json.loads(_data(made, "chart-data"))["strips"][0]["name"] == evil
     assert "<img" not in made
     assert 'alert("x")' not in made
-    assert made.count("<script") == 5
+    assert made.count("<script") == 6
 
 
 def test_the_page_loads_nothing_and_runs_only_its_own_scripts() -> None:
     made = html(content(scripted_timeline(1, 4, half_happy)))
     assert policy(["a"], "b") == (
         "default-src 'none'; script-src 'sha256-ypeBEsobvcr6wjGzmiPcTaeG7/gUfE5yuYB3ha/uSLs='; "
-        "style-src 'sha256-PiPoFgA5WUoziU9lZOGxNIu9egCI1CxKy3PurtWcAJ0='; base-uri 'none'; form-action 'none'"
+        "style-src 'sha256-PiPoFgA5WUoziU9lZOGxNIu9egCI1CxKy3PurtWcAJ0='; media-src blob:; base-uri 'none'; "
+        "form-action 'none'"
     )
     elements = Text(made).elements
     assert {tag for tag, _ in elements}.isdisjoint({"link", "img", "iframe", "object", "base", "form"})
@@ -334,7 +337,15 @@ def test_the_specifications_use_the_parameters_and_data_sets_of_the_charts() -> 
     assert shown["parameters"].keys() == PARAMETERS.keys()
     for spec in specs().values():
         names = set(re.findall(r'"name": "([a-z]+)"', json.dumps(spec["layer"])))
-        assert names <= {*shown, "cursor"}
+        assert names <= {*shown, "cursor", "playing"}
+
+
+def test_the_shipped_charts_are_those_of_the_pinned_versions() -> None:
+    assert shipped.specs() == specs(), "run `make charts`"
+    assert shipped.library() == bundling.bundle(), "run `make charts`, and renew vega/LICENSES.txt"
+    licences = (bundling.FOLDER / "LICENSES.txt").read_text(encoding="utf-8")
+    assert f"vega {vl_convert.get_vega_version()}," in licences
+    assert f"vega-embed {vl_convert.get_vega_embed_version()}\n" in licences
 
 
 def test_a_lecture_in_redis_becomes_one_complete_file(client: redis.Redis, tmp_path: Path) -> None:
