@@ -36,8 +36,9 @@ BURST_S = (2, 4, 8, 15)
 BESIDE_S = 12.0
 """Seconds on each side of a burst that it is compared with."""
 
-# Pieces of the series of one person or two, shorter than a stretch.
-PIECE_S = 15.0
+# Pieces of the series of a class of unknown people, shorter than a stretch; and of one person or two, who may be
+# misread for longer than that.
+PIECE_S, PIECE_OF_FEW_S = 15.0, 30.0
 SHORT_PIECE_S = 2.0  # for bursts
 
 Sizes = npt.NDArray[np.float32]
@@ -55,6 +56,7 @@ class Chance:
         for first, end in spans:
             common = changes.of_class[:, first:end].mean(axis=1)
             own[:, :, first:end] -= common[:, np.newaxis] * changes.is_read[:, np.newaxis, first:end]
+        self._given = changes
         self._changes = replace(changes, own=own)
         self._shifted: list[Values] | None = None
         total = changes.of_class.shape[1]
@@ -84,18 +86,19 @@ class Chance:
 
     @cached_property
     def _stretches(self) -> tuple[Sizes, Sizes]:
-        return normalized([largest_means(each, self._widths) for each in self._lectures(PIECE_S)])
+        piece_s = PIECE_S if self._changes.faces >= MIN_PEOPLE else PIECE_OF_FEW_S
+        return normalized([largest_means(each, self._widths) for each in self._lectures(piece_s)])
 
     def _lectures(self, piece_s: float) -> Iterable[Values]:
         spans = [_span(each) for each in self._changes.is_read]
         if sum(end > first for first, end in spans) < MIN_PEOPLE:
-            return in_pieces(self._changes, spans, piece_s)
+            return in_pieces(self._given, spans, piece_s)
         if self._shifted is None:
             self._shifted = list(shifted(self._changes, spans))
         return self._shifted
 
 
-def normalized(by_round: Sequence[Sequence[Sizes]]) -> tuple[Sizes, Sizes]:
+def normalized(by_round: Sequence[Sizes | list[Sizes]]) -> tuple[Sizes, Sizes]:
     """From sizes [rounds, widths, n]: the median over the rounds, and the largest of each round in those medians."""
     sizes = np.array(by_round, np.float32)
     usual = np.maximum(np.median(sizes, axis=0), 1e-4)

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from producer.reading.analysis.chance import MOST_P, ROUNDS, SEED
+from producer.reading.analysis.chance import ROUNDS, SEED
 from producer.reading.analysis.moment import Kind, Moment
 from producer.reading.analysis.timeline import Timeline
+
+MOST_P = 0.05
+"""People who came or went together by chance still came or went, so this is less strict than for what they displayed."""
 
 # All of a group come or go within this time.
 TOGETHER_S = 45.0

@@ -26,11 +26,15 @@ MIN_CHANGE = ((2, 0.2), (5, 0.16), (1000, 0.12))
 # The smallest share of the people in view that must take part, likewise.
 MIN_PEOPLE = ((3, 0.6), (5, 0.4), (1000, 0.3))
 
+# Neighbours form one stretch if the cosine between their changes is larger, and the smaller is this part of the larger.
+ALIKE, SIMILAR = 0.7, 0.5
+
 # Segments are searched in at most this many steps, which costs little at any length; then their ends are made exact.
 MAX_SEARCHED = 900
 
-# The price of a change point, in variances of a step, for each of seven emotions and the logarithm of the steps.
-PENALTY = 0.5
+# The prices of a change point, in variances of a step, for each of seven emotions and the logarithm of the steps. Noise
+# that lasts needs a higher one, or it cuts a stretch in pieces; a low one finds the short stretches.
+PENALTIES = (0.4, 1.0, 2.5)
 
 # Noise is measured between means over this many seconds, by the lower quartile of their steps: most of them are no
 # change points. The lower quartile of a normal distribution's absolute values is this part of a standard deviation.
@@ -62,8 +66,10 @@ def candidates(changes: Changes) -> list[Segment]:
     shortest = changes.steps(MIN_S)
     if changes.of_class.shape[1] < 2 * shortest:
         return []
-    found = [_exact(changes, each) for each in _joined(changes, _segments(changes))]
-    found = [each for each in found if each.end - each.first >= shortest and _steps_up_and_down(changes, each)]
+    found: list[Segment] = []
+    for penalty in PENALTIES:
+        found += [_exact(changes, each) for each in _joined(changes, _segments(changes, penalty))]
+    found = _apart([each for each in found if each.end - each.first >= shortest and _steps_up_and_down(changes, each)])
     outside = np.ones(changes.of_class.shape[1], bool)
     for each in found:
         outside[each.first : each.end] = False
@@ -88,7 +94,7 @@ def limit(limits: tuple[tuple[int, float], ...], people: float) -> float:
     return next(value for up_to, value in limits if people <= up_to)
 
 
-def _segments(changes: Changes) -> list[Segment]:
+def _segments(changes: Changes, price: float) -> list[Segment]:
     values = changes.of_class
     grain = _grain(changes)
     searched = means_of(values, grain)
@@ -98,7 +104,7 @@ def _segments(changes: Changes) -> list[Segment]:
     noise = np.maximum(noise, LEAST_NOISE) * (calm / grain) ** 0.5  # of a searched step
     scaled = (searched / noise[:, np.newaxis]).T
     shortest = max(2, round(MIN_S / 2 / changes.step_s / grain))
-    penalty = PENALTY * 7 * np.log(len(scaled))
+    penalty = price * 7 * np.log(len(scaled))
     ends = ruptures.KernelCPD(kernel="linear", min_size=shortest).fit(scaled).predict(pen=penalty)
     borders = [0, *(grain * end for end in ends[:-1]), values.shape[1]]
     return [_segment(changes, first, end) for first, end in pairwise(borders)]
@@ -128,8 +134,19 @@ def _joined(changes: Changes, segments: list[Segment]) -> list[Segment]:
     return joined
 
 
+def _apart(segments: list[Segment]) -> list[Segment]:
+    """Those that overlap with none that is larger, in the order of time."""
+    chosen: list[Segment] = []
+    for each in sorted(segments, key=lambda each: -float(sizes_of(each.change).max()) * (each.end - each.first) ** 0.5):
+        if all(each.end <= other.first or other.end <= each.first for other in chosen):
+            chosen.append(each)
+    return sorted(chosen, key=lambda each: each.first)
+
+
 def _alike(one: Values, other: Values) -> bool:
-    return float(one @ other) > 0.6 * float(np.linalg.norm(one) * np.linalg.norm(other))
+    """Whether two changes have the same direction and about the same size."""
+    sizes = float(np.linalg.norm(one)), float(np.linalg.norm(other))
+    return float(one @ other) > ALIKE * sizes[0] * sizes[1] and min(sizes) > SIMILAR * max(sizes)
 
 
 def _exact(changes: Changes, segment: Segment) -> Segment:

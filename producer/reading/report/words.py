@@ -11,6 +11,7 @@ from producer.presentation.clock import clock
 from producer.presentation.thresholds import away_after_s
 from producer.reading.analysis.chance import MOST_P
 from producer.reading.analysis.chapters import Parts
+from producer.reading.analysis.coming_and_going import MOST_P as MOST_P_OF_GOING
 from producer.reading.analysis.losses import Loss, loss_line
 from producer.reading.analysis.moment import Moment
 from producer.reading.analysis.sentences import Sentence
@@ -113,7 +114,8 @@ def moments(content: Content) -> list[str]:
         "seconds. People arrive at their first sighting and leave at their last one. Points are percentage points of a "
         "share.",
         "p is the share of lectures made by chance in which the largest change anywhere is larger: the same people, "
-        f"but each at another time, so that they do not change together. Moments with p above {MOST_P:g} are left out. "
+        f"but each at another time, so that they do not change together. Moments with p above {MOST_P:g} are left out, "
+        f"and groups of people who come or go with p above {MOST_P_OF_GOING:g}: others come and go at random times. "
         "The errors of the models are not part of it.",
     ]
 

@@ -92,8 +92,8 @@ def events(lecture: Played, class_only: bool = False) -> Iterator[Event]:
                 yield _sighting(f"p{person + 1:02d}", frame, t, shown)
         faces, could = int(lecture.seen[:, frame].sum()), int(read.sum())
         mean = _named(np.round(scores[read, frame].mean(axis=0), 4)) if could else None
-        affect = (0.1, 0.1) if could else (None, None)
-        yield ClassEvent("l", frame, t, faces, mean, *affect, "m1", faces - could)
+        affect = 0.1 if could else None
+        yield ClassEvent("l", frame, t, faces, mean, affect, affect, "m1", faces - could)
 
 
 def _sighting(who: str, frame: int, t: float, scores: Scores | None) -> EmotionEvent:
