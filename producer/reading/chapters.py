@@ -32,7 +32,7 @@ _LINE = re.compile(rf"\s*[(\[]?{_TIME}[)\]]?(?:\s*[-:|\u2013\u2014]\s+|\s+)(\S.*
 _TAG = re.compile(r"<[^>]*>")
 
 
-class ChaptersRefused(ValueError):
+class ChaptersRefused(Exception):
     """A file of chapters that cannot be used; the message names it and says why."""
 
 

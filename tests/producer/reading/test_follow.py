@@ -15,7 +15,8 @@ from producer.reading import follow as module
 from producer.reading.follow import ParticipantUnknown, follow, replay
 from producer.reading.lectures import LectureForgotten, LectureUnknown, forget
 from tests.producer.reading.writing import begin, class_, commit, emotion, end, frame_events, write
-from worker.contract.messages import EmotionEvent, EndEvent, Event
+from worker.contract.messages import EmotionEvent, EndEvent, Event, SlideEvent
+from worker.contract.streams import publish
 
 PRESENCE = st.lists(st.sets(st.sampled_from(["p01", "p02", "p03", "p10"])), max_size=14)
 
@@ -137,3 +138,25 @@ def test_a_long_replay_reads_page_by_page(client: redis.Redis, monkeypatch: pyte
     assert list(follow(client, "l")) == published
     assert max(ahead) == 8
     assert sum(ahead) >= 200
+
+
+def test_slides_come_after_later_frames_once_and_do_not_hide_them(client: redis.Redis) -> None:
+    """A slide's event has the frame of the change, and comes after the class events of later frames."""
+    keys = begin(client, "l")
+    slides = [SlideEvent("l", 0, 0.0, 1), SlideEvent("l", 3, 1.5, 2)]
+    before = [event for n in range(6) for event in frame_events("l", n, ["p01"])]
+    after = [event for n in range(6, 9) for event in frame_events("l", n, ["p01"])]
+
+    def publish_slides() -> None:
+        for slide in slides:
+            with client.pipeline() as pipe:
+                publish(pipe, keys.class_, slide)
+                pipe.execute()
+
+    commit(client, "l", before)
+    publish_slides()
+    assert module._OneStream(client, keys.class_).skip_to_end() == 5, "the newest frame, not that of the slide"
+    commit(client, "l", after)
+    publish_slides()  # Redis crashed and lost them, so they are published again
+    ended = end(client, "l")
+    assert list(replay(client, "l")) == [*before, *slides, *after, ended]
