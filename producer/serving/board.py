@@ -16,12 +16,14 @@ from msgspec import Struct
 
 from producer.presentation.palette import STACK, STACKED
 from producer.presentation.thresholds import AWAY_S, away_after_s
+from producer.reading.analysis.chapters import SlideTimes
 from producer.reading.analysis.losses import Kept, loss_line
 from producer.reading.analysis.moments import moments
 from producer.reading.analysis.names import Names, Roster
-from producer.reading.analysis.sentences import Sentence, sentences
+from producer.reading.analysis.sentences import Place, Sentence, placed, sentences
 from producer.reading.analysis.timeline import Array, Timeline, TimelineBuilder, places_in_stack
 from producer.reading.lectures import Lecture
+from worker.contract.chapters import Chapter
 from worker.contract.messages import (
     EMOTIONS,
     ClassEvent,
@@ -139,7 +141,8 @@ class MomentLine(Struct, frozen=True):
 class Patch(Struct, frozen=True):
     """The changes since an edition. A `whole` patch holds everything; the page drops all that it had before.
 
-    `width` is the seconds of a bin, `length` the number of bins. `sentences` are text, and times in seconds between it.
+    `width` is the seconds of a bin, `length` the number of bins. `sentences` are text, and between it times in
+    seconds or places (seconds and name).
     """
 
     lecture: str
@@ -151,7 +154,7 @@ class Patch(Struct, frozen=True):
     bins: list[ClassBin]
     participants: list[ParticipantPatch]
     moments: list[MomentLine]
-    sentences: list[tuple[str | float, ...]]
+    sentences: list[tuple[str | float | Place, ...]]
     emotions: tuple[str, ...] = STACK
 
 
@@ -180,6 +183,8 @@ class Board:
         self._now: NewestFrame | None = None
         self._latest: dict[str, _Latest] = {}
         self._kept = Kept()
+        self._slides = SlideTimes()
+        self._chapters: list[Chapter] = []
         self._missing: dict[str | None, str] = {}
 
     @property
@@ -209,6 +214,7 @@ class Board:
         `unread` are not added.
         """
         info = lecture.info
+        self._chapters = info.chapters
         known = caught_up and spans is not None
         losses = self._kept.losses(lecture.id, info, spans or {}, unread) if known else []
         self._missing = {each.participant: each.in_words() for each in losses}
@@ -235,12 +241,15 @@ class Board:
         )
 
     def add(self, event: Event) -> None:
-        """Add an event, in any order. Patches show it after the next `refresh`. Slides and the EndEvent are ignored."""
-        if isinstance(event, EndEvent | SlideEvent):
+        """Add an event, in any order. Patches show it after the next `refresh`. The EndEvent is ignored."""
+        if isinstance(event, EndEvent):
+            return
+        self._kept.add(event)
+        self._slides.add(event)
+        if isinstance(event, SlideEvent):
             return
         self._stale = True
         self._builder.add(event)
-        self._kept.add(event)
         if isinstance(event, ClassEvent):
             self._read += 1
             if self._now is None or event.frame >= self._now.frame:
@@ -275,7 +284,8 @@ class Board:
         self._searched_s = timeline.seconds
         found = moments(timeline)
         self._moments = [MomentLine(each.begin, each.end, each.kind, each.in_words) for each in found]
-        self._sentences = sentences(timeline, found, running=not over)
+        place = self._slides.parts(self._chapters, timeline.seconds).place
+        self._sentences = [placed(each, place) for each in sentences(timeline, found, running=not over)]
 
     def lose_connection(self) -> None:
         """Redis does not answer. All that is known stays."""

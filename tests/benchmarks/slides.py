@@ -1,4 +1,4 @@
-"""Slide changes against the truth of rendered lectures: how many are found within one sampling step, how many are false.
+"""Slide changes against the truth of rendered lectures: how many are found within one sampling step, and false ones.
 
     python -m tests.benchmarks.slides --images KDEF [--seeds 100 101 102 103 104] [--fps 2] [--stay 6 16]
 

@@ -243,14 +243,14 @@ function showSentences() {
   showSentences.said = said;
   byId("sentences").replaceChildren(...view.sentences.map((parts) => {
     const sentence = element("p");
-    sentence.append(...parts.map((part) => (typeof part === "string" ? part : link(part))));
+    sentence.append(...parts.map((part) => (typeof part === "string" ? part : link(...[part].flat()))));
     return sentence;
   }));
 }
 
-/** A time of the lecture; a click on it chooses it. */
-function link(t) {
-  const there = element("a", clock(t));
+/** A time of the lecture, or the name of its slide or chapter; a click on it chooses it. */
+function link(t, name = clock(t)) {
+  const there = element("a", name);
   there.href = `#t=${t}`;
   there.dataset.t = t;
   return there;

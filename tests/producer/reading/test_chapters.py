@@ -139,5 +139,5 @@ def test_a_part_is_compared_with_the_usual_of_each_person() -> None:
     assert usual is not None
     assert usual.change == {}
     assert smiling is not None
-    assert (list(smiling.change)[0], smiling.people, smiling.of) == ("happiness", 2, 2)
+    assert (next(iter(smiling.change)), smiling.people, smiling.of) == ("happiness", 2, 2)
     assert displayed(third, timeline) == usual
