@@ -15,6 +15,7 @@ from producer.commands.forget import forget
 from producer.commands.ingest import ingest
 from producer.commands.list import list_lectures
 from producer.commands.report import report
+from producer.commands.roster import roster
 from producer.commands.serve import serve
 from producer.commands.watch import watch
 from producer.embedded.folder import EmbeddedError
@@ -79,7 +80,7 @@ class Commands(TyperGroup):
 
 
 app = typer.Typer(cls=Commands, rich_markup_mode=None, pretty_exceptions_enable=False)
-for command in (ingest, watch, serve, export, report):
+for command in (ingest, watch, serve, export, report, roster):
     app.command(cls=Command)(command)
 app.command("list", cls=Command)(list_lectures)
 app.command(cls=Command)(forget)
