@@ -168,7 +168,8 @@ def _turned(picture: Image, depth: np.ndarray[Any, Any], pivot: np.ndarray[Any, 
     wall = np.median(picture[:20].reshape(-1, 3), axis=0)
     large_holes = cv2.morphologyEx(holes, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
     result[large_holes > 0] = wall
-    return np.asarray(cv2.inpaint(result, holes & ~large_holes, 3, cv2.INPAINT_TELEA), np.uint8)
+    small_holes = np.where(large_holes > 0, 0, holes).astype(np.uint8)
+    return np.asarray(cv2.inpaint(result, small_holes, 3, cv2.INPAINT_TELEA), np.uint8)
 
 
 def main() -> None:
@@ -192,7 +193,8 @@ def main() -> None:
             shown.add_row(*map(str, each.values()))
         Console(width=120).print(shown)
         for angle, shares in some.get("shares", {}).items():
-            print(f"{name} {angle:>4}: share beyond {dict(zip(THRESHOLDS, shares, strict=True))}")
+            limits = ", ".join(f"{limit}: {share:.1%}" for limit, share in zip(THRESHOLDS, shares, strict=True))
+            Console(width=120).print(f"{name} {angle}: share turned away if the limit is {limits}")
     write_down("pose", {"turned_away": TURNED_AWAY_DEG, **result})
 
 

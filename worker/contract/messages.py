@@ -223,7 +223,8 @@ class ClassEvent(Struct, frozen=True, tag_field="type", tag="class"):
     """The class in one frame. Scores, valence and arousal are means over the readable faces, None if there are none.
 
     `faces` counts all faces, `unreadable` those that cannot be read, `turned_away` those that do not face the screen
-    (`Pose`; not there in lectures from before this field). `damaged` is there, and true, if a picture of the frame is not as it was recorded.
+    (`Pose`; not there in lectures from before this field). `damaged` is there, and true, if a picture of the frame is
+    not as it was recorded.
     """
 
     lecture: str

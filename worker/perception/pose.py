@@ -11,10 +11,10 @@ import numpy as np
 
 from worker.contract.messages import Pose
 
-# Proportions of an average head, measured in galleries of KDEF's pictures (docs/pose.md).
+# Proportions of an average head, as BlazeFace places its keypoints (docs/pose.md).
 NOSE_FORWARD = 1.08  # from the line between the ears to the tip of the nose, in halves of the distance of the ears
-NOSE_FORWARD_OF_FACE = 1.16  # the same, in distances of the mouth from the line between the eyes
-NOSE_BELOW = 0.32  # height of the ears above the tip of the nose of an upright head, in these distances
+NOSE_LOWERED = 0.75  # how far the nose of a bowed head is lowered, in distances of mouth and eyes
+NOSE_BELOW = 0.29  # height of the ears above the nose of an upright head, in the same
 
 
 def head_pose(keypoints: Sequence[float]) -> Pose:
@@ -28,6 +28,6 @@ def head_pose(keypoints: Sequence[float]) -> Pose:
     face = max(float((mouth - (right_eye + left_eye) / 2) @ down), 1e-3)
     below = float(nose_from_ears @ down) / face
     yaw = math.atan(across / NOSE_FORWARD)
-    pitch = math.atan((NOSE_BELOW - below) / NOSE_FORWARD_OF_FACE)
+    pitch = math.atan((NOSE_BELOW - below) / NOSE_LOWERED)
     roll = math.atan2(ears[1], ears[0])
     return Pose(*(round(math.degrees(angle)) for angle in (yaw, pitch, roll)))

@@ -67,4 +67,5 @@ def measured(picture: Image, face: Detection) -> Measures:
     grey = cv2.cvtColor(cv2.resize(square, (scaled, scaled), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
     (_, contrast), (_, edges) = cv2.meanStdDev(grey), cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_32F))
     deviation = float(contrast[0, 0])
-    return Measures(max(w, h), abs(head_pose(face.keypoints).yaw), deviation, (float(edges[0, 0]) / max(deviation, 1.0)) ** 2)
+    turn = abs(head_pose(face.keypoints).yaw)
+    return Measures(max(w, h), turn, deviation, (float(edges[0, 0]) / max(deviation, 1.0)) ** 2)

@@ -221,7 +221,7 @@ class TimelineBuilder:
         most_faces, empty = self._most_faces, self._empty
         if len(counted) < len(people):
             class_ = np.column_stack([class_[:, _COUNT], own[..., _FACES:].sum(axis=0)])
-            most_faces = math.ceil(_divided(class_[:, _FACES], class_[:, _COUNT]).max(initial=0, where=class_[:, 0] > 0))
+            most_faces = math.ceil(np.nan_to_num(_divided(class_[:, _FACES], class_[:, _COUNT])).max(initial=0))
             empty = int(class_[class_[:, _FACES] == 0, _COUNT].sum())
         means = _means(class_)
         columns = (_FACES, _FACING, _TURNED)
