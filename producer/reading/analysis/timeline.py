@@ -206,6 +206,11 @@ class TimelineBuilder:
         else:
             self._add_sighting(event)
 
+    @property
+    def participants(self) -> list[str]:
+        """Everybody who was seen, in the order of their first event."""
+        return list(self._seen)
+
     def timeline(self, without: Collection[str] = ()) -> Timeline:
         """The timeline of all events that were added.
 

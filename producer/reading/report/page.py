@@ -36,7 +36,7 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str) -> st
     scripts = [_checked(each) for each in (library, shared_script() + _text("charts.js"), _text("report.js"))]
     style = shared_style() + _text("report.css")
     timeline = content.timeline
-    sections = [(id, heading) for id, heading in HEADINGS.items() if id != "participants" or timeline.participants]
+    sections = [(id, heading) for id, heading in HEADINGS.items() if id != "participants" or timeline.everybody]
     return environment.get_template("report.html.jinja").render(
         facts=words.facts(content),
         tiles=tables.tiles(timeline),
@@ -48,11 +48,14 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str) -> st
         shares=tables.shares(timeline),
         step_words=span(timeline.bin_s),
         margin_words=words.margins(timeline),
+        class_words=words.class_figures(content),
+        presence=tables.presence(timeline),
+        presence_words=words.presence(timeline),
         rows=tables.class_rows(timeline),
         moments=tables.moments(content.moments),
         moment_words=words.moments(content),
         parts=tables.parts(timeline),
-        participants=tables.participants(timeline, content.names, content.losses),
+        participants=tables.participants(content),
         lost=tables.lost(content),
         coverage_words=words.coverage(content),
         certainty_words=words.certainty(content),
@@ -61,7 +64,7 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str) -> st
         caution=CAUTION,
         ledger=tables.ledger(content.lecture),
         specs=_json(specs),
-        chart_data=_json(chart_data(timeline, content.moments, content.names)),
+        chart_data=_json(chart_data(timeline, content.moments, content.names, content.places, content.size)),
         style=Markup(style),  # a file of ours  # nosec B704
         scripts=[Markup(script) for script in scripts],  # files of ours  # nosec B704
         policy=policy(scripts, style),

@@ -9,6 +9,7 @@ import redis
 from producer.reading.analysis.losses import Kept
 from producer.reading.analysis.moments import moments
 from producer.reading.analysis.names import Names, Roster
+from producer.reading.analysis.places import Places
 from producer.reading.analysis.timeline import TimelineBuilder
 from producer.reading.export import ExportRefused, Written, complete_or_absent
 from producer.reading.follow import replay
@@ -16,6 +17,7 @@ from producer.reading.lectures import participants, read_lecture
 from producer.reading.report.model_tests import shipped_model_tests
 from producer.reading.report.page import page
 from producer.reading.report.words import Content
+from producer.saying import say
 
 SUFFIXES = (".html", ".htm")
 
@@ -50,19 +52,26 @@ def _content(client: redis.Redis, lecture: str, roster: Roster | None, class_onl
     found = read_lecture(client, lecture)
     spans = participants(client, lecture)
     builder, names, kept = TimelineBuilder(found.info.fps), Names(roster or Roster()), Kept()
+    places = Places(found.info.width, found.info.height)
     for event in replay(client, lecture):
         builder.add(event)
         names.add(event)
         kept.add(event)
-    timeline = builder.timeline()
+        places.add(event)
     losses = kept.losses(lecture, found.info, spans)
-    seen = {*(each.id for each in timeline.participants), *spans}
-    if found.info.status != "running":
-        names.check(seen)
+    seen = {*builder.participants, *spans}
+    if found.info.status != "running" and (unknown := names.check(seen)):
+        say(unknown)
+    left_out = names.left_out(seen)
+    timeline = builder.timeline(without=left_out)
     known = {each: name for each in seen if (name := names.of(each)) is not None}
     largest = moments(timeline)
     if class_only:
-        timeline = replace(timeline, participants=[])
+        timeline = replace(timeline, participants=[], left_out=[])
         losses = [each for each in losses if each.participant is None]
+    # Somebody with a recording of their own fills it.
+    where = {each: place for each, place in places.places().items() if f"{each}=" not in found.info.source}
     version = next(iter(timeline.versions)) if len(timeline.versions) == 1 else ""
-    return Content(found, timeline, largest, known, shipped_model_tests(version), datetime.now(), losses)
+    return Content(
+        found, timeline, largest, known, shipped_model_tests(version), datetime.now(), losses, where, left_out
+    )
