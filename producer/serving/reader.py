@@ -129,7 +129,8 @@ class Reader:
             self.board.forget()
             return RESTING_S
         if update.restarted:
-            self.board.begin(update.lecture.info.fps)
+            info = update.lecture.info
+            self.board.begin(info.fps, (info.width, info.height))
         for event in update.events:
             self.board.add(event)
         now = time.monotonic()

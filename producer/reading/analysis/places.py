@@ -35,11 +35,27 @@ class Area(NamedTuple):
     height: float
 
 
+class Map(NamedTuple):
+    """A place as it is drawn: the tile and the picture's height in percent of the picture's width, and words."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    whole: float
+    words: str
+
+
 class Place(NamedTuple):
     """Where somebody was shown most: the estimated tile, and the place in words, like `top left`."""
 
     tile: Area
     words: str
+
+    def map(self, size: tuple[int, int]) -> Map:
+        """The map for a picture of this width and height in pixels."""
+        x, y, width, height, whole = (round(100 * each / size[0], 1) for each in (*self.tile, size[1]))
+        return Map(x, y, width, height, whole, self.words)
 
 
 class Places:
@@ -61,15 +77,12 @@ class Places:
     def places(self) -> dict[str, Place]:
         """Participant -> the place where their face was most often."""
         self._sum_up()
-        faces = {each: self._main(index) for each, index in self._index.items()}
+        n = len(self._index)
+        around = uniform_filter(self._sums[:n], (0, 3, 3, 0), mode="constant").reshape(n, -1, 5)
+        main = around[np.arange(n), around[..., 0].argmax(axis=1)]
+        boxes = (main[:, 1:] / main[:, :1]).tolist()  # the mean box at the most frequent place
+        faces = {each: Area(*box) for each, box in zip(self._index, boxes, strict=True)}
         return estimated_places(faces, *map(float, self._size))
-
-    def _main(self, index: int) -> Area:
-        """The mean box of the face at its most frequent place."""
-        sums = self._sums[index]
-        around = uniform_filter(sums, (3, 3, 1), mode="constant")
-        count, *box = around[np.unravel_index(np.argmax(around[..., 0]), around.shape[:2])]
-        return Area(*(float(each / count) for each in box))
 
     def _sum_up(self) -> None:
         if not self._rows:

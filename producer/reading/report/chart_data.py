@@ -68,7 +68,7 @@ def chart_data(
                 "name": names.get(each.id),
                 "shown": places_in_stack(each.shown).tolist(),
                 "strength": np.round(100 * each.strength).astype(int).tolist(),
-                "place": map_of(places[each.id], size) if places and each.id in places else None,
+                "place": places[each.id].map(size) if places and each.id in places else None,
             }
             for each in timeline.everybody
         ],
@@ -129,19 +129,6 @@ def _face_rows(timeline: Timeline) -> Iterator[dict[str, Any]]:
             **{name: round(float(values[step]), 2) for name, values in counts.items()},
             "frames": int(timeline.frames[step]),
         }
-
-
-def map_of(place: Place, size: tuple[int, int]) -> dict[str, Any]:
-    """A map of where somebody sat: the tile in percent of the picture's width, and the place in words.
-
-    `height` is that of the picture, in the same percent.
-    """
-    across = 100 / size[0]
-    return {
-        "tile": [round(each * across, 1) for each in place.tile],
-        "height": round(size[1] * across, 1),
-        "words": place.words,
-    }
 
 
 def _presence_rows(timeline: Timeline) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@
 // from users, so they are only ever written as text.
 "use strict";
 Object.assign(LecturePulse, (() => {
-  const { clock, signed, toneOf } = LecturePulse;
+  const { clock, drawMap, signed, toneOf } = LecturePulse;
   const SVG = "http://www.w3.org/2000/svg";
   const LANES = 7;
   const NOT_READ = -2; // in the place of an emotion: seen, but the face could not be read
@@ -225,8 +225,8 @@ Object.assign(LecturePulse, (() => {
       made.name.textContent = strip.name ?? strip.id;
       made.name.title = label;
       made.id.textContent = strip.name ? strip.id : "";
-      if (strip.place) drawMap(made.map, strip.place);
-      made.track.setAttribute("aria-label", strip.place ? `${label}, ${strip.place.words}` : label);
+      if (strip.place) drawMap(made.map, ...strip.place);
+      made.track.setAttribute("aria-label", strip.place ? `${label}, ${strip.place.at(-1)}` : label);
       made.track.setAttribute("aria-valuemax", Math.max(0, shown.steps - 1));
       draw(made.svg, strip);
     });
@@ -269,22 +269,6 @@ Object.assign(LecturePulse, (() => {
     made.track.addEventListener("pointermove", point);
     made.track.addEventListener("pointerdown", point);
     return made;
-  }
-
-  // The outline of the picture, and in it the tile where somebody was shown most.
-  function drawMap(svg, { tile: [x, y, width, height], height: whole, words }) {
-    svg.setAttribute("class", "map");
-    svg.setAttribute("viewBox", `0 0 100 ${whole}`);
-    const title = document.createElementNS(SVG, "title");
-    title.textContent = words;
-    const boxes = [["frame", 0, 0, 100, whole], ["tile", x, y, width, height]].map(([name, ...places]) => {
-      const box = document.createElementNS(SVG, "rect");
-      box.setAttribute("class", name);
-      ["x", "y", "width", "height"].forEach((each, n) => box.setAttribute(each, places[n]));
-      return box;
-    });
-    svg.setAttribute("role", "img");
-    svg.replaceChildren(title, ...boxes);
   }
 
   // One path for each tone, one for the line and one for faces that cannot be read, for any number of steps.

@@ -14,7 +14,6 @@ from producer.reading.analysis.presence import PRESENCE, presence_shares
 from producer.reading.analysis.summary import emotion_shares, unreadable_words
 from producer.reading.analysis.timeline import ParticipantTimeline, Timeline, strongest
 from producer.reading.lectures import Lecture
-from producer.reading.report.chart_data import map_of
 from producer.reading.report.model_tests import ModelTests
 from producer.reading.report.words import Content, span
 from worker.contract.messages import EMOTIONS
@@ -125,7 +124,7 @@ def participants(content: Content) -> list[dict[str, Any]]:
             **_participant(each, content.timeline),
             "label": content.label(each.id),
             "missing": missing.get(each.id, ""),
-            "map": map_of(content.places[each.id], content.size) if each.id in content.places else None,
+            "map": content.places[each.id].map(content.size) if each.id in content.places else None,
             "left_out": content.left_out.get(each.id, ""),
         }
         for each in content.timeline.everybody
