@@ -78,7 +78,7 @@ class Places:
         """Participant -> the place where their face was most often."""
         self._sum_up()
         n = len(self._index)
-        around = uniform_filter(self._sums[:n], (0, 3, 3, 0), mode="constant").reshape(n, -1, 5)
+        around = uniform_filter(self._sums[:n], (0, 3, 3, 0), mode="constant").reshape(n, CELLS * CELLS, 5)
         main = around[np.arange(n), around[..., 0].argmax(axis=1)]
         boxes = (main[:, 1:] / main[:, :1]).tolist()  # the mean box at the most frequent place
         faces = {each: Area(*box) for each, box in zip(self._index, boxes, strict=True)}
