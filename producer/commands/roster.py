@@ -8,7 +8,6 @@ import typer
 from producer.commands.arguments import LectureArgument, RedisOption
 from producer.commands.connecting import connected
 from producer.reading.analysis.names import RosterRefused
-from producer.reading.roster_form import roster_form
 
 
 def roster(
@@ -22,6 +21,8 @@ def roster(
     """Write a roster to fill in: each participant's id, with the times and the place where they were seen."""
     if output.exists():
         raise RosterRefused(f"{str(output)!r} exists already; remove it or choose another name")
+    from producer.reading.roster_form import roster_form  # late: slow to load
+
     with connected(redis) as (client, _):
         text = roster_form(client, lecture)
     if output == Path("-"):

@@ -16,7 +16,7 @@ Object.assign(LecturePulse, {
     const make = (kind) => svg.appendChild(document.createElementNS("http://www.w3.org/2000/svg", kind));
     if (svg.dataset.shown === [x, y, width, height, words].join()) return;
     svg.dataset.shown = [x, y, width, height, words].join();
-    for (const [name, value] of Object.entries({ class: "map", viewBox: `0 0 100 ${whole}`, role: "img" })) svg.setAttribute(name, value);
+    for (const [name, value] of Object.entries({ class: "map", viewBox: `0 0 100 ${whole}`, role: "img", "aria-label": words })) svg.setAttribute(name, value);
     svg.replaceChildren();
     make("title").textContent = words;
     for (const [name, ...places] of [["frame", 0, 0, 100, whole], ["tile", x, y, width, height]]) {
