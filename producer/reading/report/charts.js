@@ -225,6 +225,7 @@ Object.assign(LecturePulse, (() => {
       made.name.textContent = strip.name ?? strip.id;
       made.name.title = label;
       made.id.textContent = strip.name ? strip.id : "";
+      made.map.style.display = strip.place ? "" : "none";
       if (strip.place) drawMap(made.map, ...strip.place);
       made.track.setAttribute("aria-label", strip.place ? `${label}, ${strip.place.at(-1)}` : label);
       made.track.setAttribute("aria-valuemax", Math.max(0, shown.steps - 1));

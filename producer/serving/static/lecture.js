@@ -215,7 +215,7 @@ function participantRow(id) {
 }
 
 function showParticipant({ line, strip, cells, map }, person) {
-  map.toggleAttribute("hidden", !person.map);
+  map.style.display = person.map ? "" : "none";
   if (person.frames === 0) return showLost({ line, strip, cells }, person);
   if (person.map) drawMap(map, ...person.map);
   const unseen = view.now === null ? 0 : view.now.t - person.last;
