@@ -12,8 +12,9 @@ from producer.reading.lectures import participants, read_lecture
 
 HEAD = """\
 # The participants of lecture {lecture}. Write names between the quotes, then give this file as --roster.
-# Who has no name keeps their id. Names are for display; nothing of this file goes to Redis.
-# To leave somebody out of the class's figures: {{name: "Alice", role: lecturer}} or {{name: "Alice", exclude: true}}
+# A participant without a name keeps their id. Names are for display; nothing of this file goes to Redis.
+# To leave somebody out of the class's figures, write this instead of the quotes:
+# {{name: "Alice", role: lecturer}} or {{name: "Alice", exclude: true}}
 # `tile` is an estimate: x, y, width, height in pixels of the recording, which has {width} by {height}.
 participants:
 """
