@@ -17,6 +17,7 @@ from producer.commands.ingest import ingest
 from producer.commands.list import list_lectures
 from producer.commands.overlay import overlay
 from producer.commands.report import report
+from producer.commands.roster import roster
 from producer.commands.serve import serve
 from producer.commands.summary import summary
 from producer.commands.watch import watch
@@ -86,7 +87,7 @@ class Commands(TyperGroup):
 
 
 app = typer.Typer(cls=Commands, rich_markup_mode=None, pretty_exceptions_enable=False)
-for command in (ingest, watch, serve, summary, report, overlay, compare, export):
+for command in (ingest, watch, serve, summary, report, overlay, compare, export, roster):
     app.command(cls=Command)(command)
 app.command("list", cls=Command)(list_lectures)
 app.command(cls=Command)(forget)

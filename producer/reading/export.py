@@ -74,7 +74,7 @@ def export(
             for event in events():
                 notes.add(event)
             if form == "vtt":
-                write_vtt(notes.cues(), file)
+                write_vtt(notes.cues(names), file)
             else:
                 write_eaf(notes.tiers(names), file)
     return Written(over, losses)

@@ -21,7 +21,9 @@ from producer.reading.analysis.chapters import SlideTimes
 from producer.reading.analysis.losses import Kept, loss_line
 from producer.reading.analysis.moments import moments
 from producer.reading.analysis.names import Names, Roster
-from producer.reading.analysis.sentences import Place, Sentence, placed, sentences
+from producer.reading.analysis.places import Map, Place, Places
+from producer.reading.analysis.presence import presence_shares
+from producer.reading.analysis.sentences import NamedTime, Sentence, placed, sentences
 from producer.reading.analysis.timeline import Array, Timeline, TimelineBuilder, places_in_stack
 from producer.reading.lectures import Lecture
 from worker.contract.chapters import Chapter
@@ -82,8 +84,8 @@ class NewestFrame(Struct, frozen=True):
 
 class ClassBin(Struct, frozen=True, array_like=True):
     """A step of the class: analysed frames, their mean number of faces and of those that could be read, means over the
-    latter (null if there are none; scores in the order of STACK), and the margins of valence and arousal (null if
-    participants are too few)."""
+    latter (null if there are none; scores in the order of STACK), the margins of valence and arousal (null if
+    participants are too few), and the shares of PRESENCE (null if not known)."""
 
     bin: int
     frames: int
@@ -94,6 +96,7 @@ class ClassBin(Struct, frozen=True, array_like=True):
     arousal: float | None
     valence_margin: float | None
     arousal_margin: float | None
+    presence: list[float | None] | None
 
 
 class ParticipantBin(Struct, frozen=True, array_like=True):
@@ -112,6 +115,7 @@ class ParticipantPatch(Struct, frozen=True):
     `unread` counts the frames in which the face could not be read. In the last one the emotion is then null, and
     `reason` says why.
     `missing` says how many of their events Redis lacks. If `frames` is 0 it lacks all, and nothing else is known.
+    `left_out` says why they do not count for the class, if so.
     """
 
     id: str
@@ -127,6 +131,8 @@ class ParticipantPatch(Struct, frozen=True):
     arousal: float | None
     bins: list[ParticipantBin]
     missing: str
+    map: Map | None = None
+    left_out: str = ""
 
 
 MOMENTS_AFTER_S, MOMENTS_AFTER = 10.0, 1 / 60
@@ -159,7 +165,7 @@ class Patch(Struct, frozen=True):
     bins: list[ClassBin]
     participants: list[ParticipantPatch]
     moments: list[MomentLine]
-    sentences: list[tuple[str | float | Place, ...]]
+    sentences: list[tuple[str | float | NamedTime, ...]]
     emotions: tuple[str, ...] = STACK
 
 
@@ -172,11 +178,15 @@ class Board:
         self._standing = Standing()
         self._clear(fps=1.0)
 
-    def _clear(self, fps: float) -> None:
+    def _clear(self, fps: float, size: tuple[int, int] = (1, 1)) -> None:
         self._history = secrets.token_hex(8)
         self._revision = self._joined = 1
         self._stale = False
+        self._size = size
         self._builder = TimelineBuilder(fps)
+        self._seats = Places(*size)
+        self._places: dict[str, Place] = {}
+        self._left_out: dict[str, str] = {}
         self._timeline = self._builder.timeline()
         self._rows: dict[str | None, _Rows] = {}
         self._moments: list[MomentLine] = []
@@ -201,9 +211,9 @@ class Board:
     def phase(self) -> Phase:
         return self._standing.phase
 
-    def begin(self, fps: float) -> None:
-        """Start a lecture. Everything that was added before is dropped."""
-        self._clear(fps)
+    def begin(self, fps: float, size: tuple[int, int] = (1, 1)) -> None:
+        """Start a lecture with pictures of this width and height. Everything that was added before is dropped."""
+        self._clear(fps, size)
         self._standing = Standing(phase="running", fps=fps, away_after=away_after_s(fps))
 
     def set_standing(
@@ -253,6 +263,7 @@ class Board:
             return
         self._stale = True
         self._builder.add(event)
+        self._seats.add(event)
         if isinstance(event, ClassEvent):
             self._read += 1
             if self._now is None or event.frame >= self._now.frame:
@@ -270,7 +281,9 @@ class Board:
             return
         self._stale = False
         self._revision += 1
-        timeline = self._builder.timeline()
+        self._places = self._seats.places()
+        self._left_out = self._names.left_out(self._latest) if self._names is not None else {}
+        timeline = self._builder.timeline(without=self._left_out)
         if timeline.bin_s != self._timeline.bin_s:
             self._joined = self._revision
             self._rows = {}
@@ -312,9 +325,9 @@ class Board:
             standing=self._standing,
             width=self._timeline.bin_s,
             length=self._timeline.bins,
-            now=self._now,
+            now=self._class_now(),
             bins=self._class_bins(after),
-            participants=[*(self._participant(each.id, after) for each in self._timeline.participants), *self._lost()],
+            participants=[*(self._participant(each.id, after) for each in self._timeline.everybody), *self._lost()],
             moments=self._moments,
             sentences=[each.parts for each in self._sentences],
         )
@@ -344,10 +357,11 @@ class Board:
             return []
         bins = []
         for bin, (frames, faces, read, *numbers) in self._rows[None].newer(after):
-            *scores, valence, arousal, valence_margin, arousal_margin = map(_number, numbers)
+            *scores, valence, arousal, valence_margin, arousal_margin, facing, turned, out = map(_number, numbers)
             present = [score for score in scores if score is not None]
             known = present if len(present) == len(EMOTIONS) else None
-            means = (known, valence, arousal, valence_margin, arousal_margin)
+            presence = None if facing is None else [facing, turned, out]
+            means = (known, valence, arousal, valence_margin, arousal_margin, presence)
             bins.append(ClassBin(bin, int(frames), _number(faces) or 0.0, _number(read) or 0.0, *means))
         return bins
 
@@ -372,7 +386,23 @@ class Board:
             arousal=last.arousal,
             bins=bins,
             missing=self._missing.get(participant, ""),
+            map=self._places[participant].map(self._size) if participant in self._places else None,
+            left_out=self._left_out.get(participant, ""),
         )
+
+    def _class_now(self) -> NewestFrame | None:
+        """The newest frame, of those who count for the class."""
+        now = self._now
+        if now is None or not self._left_out:
+            return now
+        newest = {each: latest.event for each, latest in self._latest.items() if each not in self._left_out}
+        faces = [event for event in newest.values() if event.frame == now.frame]
+        read = [event for event in faces if event.scores]
+        if not read:
+            return NewestFrame(now.frame, now.t, len(faces), 0, None, None, None)
+        scores = {emotion: float(np.mean([(each.scores or {})[emotion] for each in read])) for emotion in EMOTIONS}
+        valence, arousal = (float(np.mean([getattr(each, name) for each in read])) for name in ("valence", "arousal"))
+        return NewestFrame(now.frame, now.t, len(faces), len(read), scores, valence, arousal)
 
     def _lost(self) -> list[ParticipantPatch]:
         """The participants of whom no event is left."""
@@ -426,11 +456,12 @@ def _later(before: _Latest | None, event: EmotionEvent) -> _Latest:
 
 
 def _rows(timeline: Timeline) -> dict[str | None, Array]:
-    """The values of every step: of the class (None) [bins, 14], of each participant [bins, 3]."""
+    """The values of every step: of the class (None) [bins, 17], of each participant [bins, 3]."""
     counts, affect = [timeline.frames, timeline.faces, timeline.read], [timeline.valence, timeline.arousal]
     scores = timeline.scores[:, STACKED]
-    rows: dict[str | None, Array] = {None: np.column_stack([*counts, scores, *affect, timeline.margins])}
-    for each in timeline.participants:
+    presence = presence_shares(timeline.presence)
+    rows: dict[str | None, Array] = {None: np.column_stack([*counts, scores, *affect, timeline.margins, presence])}
+    for each in timeline.everybody:
         rows[each.id] = np.column_stack([each.sightings, places_in_stack(each.shown), each.strength])
     return rows
 

@@ -128,7 +128,8 @@ class Reader:
             return RESTING_S
         self.places = 1 + len(update.spans) // PLACE_PARTICIPANTS
         if update.restarted:
-            self.board.begin(update.lecture.info.fps)
+            info = update.lecture.info
+            self.board.begin(info.fps, (info.width, info.height))
         for event in update.events:
             self.board.add(event)
         now = time.monotonic()

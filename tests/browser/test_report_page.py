@@ -92,6 +92,17 @@ def test_headings_landmarks_and_charts_have_names_and_the_first_tab_stop_skips_t
     expect(page.get_by_role("main")).to_be_focused()
 
 
+def test_every_row_has_a_map_of_where_the_person_sat(page: Page) -> None:
+    assert page.locator("#coverage-table .map").count() == page.locator(".strip .map").count() == 4
+    for one in page.locator(".strip .map").all():
+        expect(one).to_have_attribute("aria-label", "top left")
+        frame, tile = (one.locator(f".{name}").bounding_box() for name in ("frame", "tile"))
+        assert frame is not None
+        assert tile is not None
+        assert 0 < tile["width"] < frame["width"] < 60
+    expect(page.locator(".track").nth(1)).to_have_accessible_name("p02, top left")
+
+
 def test_the_table_opens_and_holds_what_was_displayed(page: Page) -> None:
     page.get_by_text("The same as a table", exact=True).focus()
     page.keyboard.press("Enter")

@@ -56,9 +56,10 @@ def read_compared(client: redis.Redis, lecture: str, roster: Roster | None) -> C
         builder.add(event)
         names.add(event)
         kept.add(event)
-    timeline = builder.timeline()
+    seen = {*builder.participants, *spans}
     if found.info.status != "running":
-        names.check({*(each.id for each in timeline.participants), *spans})
+        names.check(seen)  # a roster of a course names more people than one lecture has
+    timeline = builder.timeline(without=names.left_out(seen))
     people = {each.id: _person(lecture, each.id, names) for each in timeline.participants}
     chapters = {
         title: shares(timeline, people, within) for title, within in _chapters(found, timeline).items() if within.any()

@@ -59,14 +59,14 @@ class Annotations:
             scores = event.scores or {NOT_READABLE: 1.0}
             self._extend(None, event, max(scores, key=scores.__getitem__))
 
-    def cues(self) -> dict[str, list[Span]]:
+    def cues(self, names: Names | None) -> dict[str, list[Span]]:
         """Chapters and moments."""
-        noted = self._noted()
+        noted = self._noted(names)
         return {"chapter": noted["chapters"], "moment": noted["moments"]}
 
     def tiers(self, names: Names | None) -> list[Tier]:
         """A tier for each participant and for the class (what was displayed most), moments, chapters and slides."""
-        others = {"class": self._displayed[None], **self._noted()}
+        others = {"class": self._displayed[None], **self._noted(names)}
         people = []
         for each in sorted(filter(None, self._displayed), key=natural_order):
             name = names.of(each) if names is not None else None
@@ -84,9 +84,10 @@ class Annotations:
             spans.append(Span(event.t, end, text))
         self._frames[channel] = event.frame
 
-    def _noted(self) -> dict[str, list[Span]]:
+    def _noted(self, names: Names | None) -> dict[str, list[Span]]:
         """The spans of moments, chapters and slides."""
-        timeline = self._timeline.timeline()
+        left_out = names.left_out(self._timeline.participants) if names is not None else ()
+        timeline = self._timeline.timeline(without=left_out)
         parts = self._slides.parts(self._chapters, timeline.seconds)
         return {
             "moments": [

@@ -11,7 +11,7 @@
 // from users, so they are only ever written as text.
 "use strict";
 Object.assign(LecturePulse, (() => {
-  const { clock, signed, toneOf } = LecturePulse;
+  const { clock, drawMap, signed, toneOf } = LecturePulse;
   const SVG = "http://www.w3.org/2000/svg";
   const LANES = 7;
   const NOT_READ = -2; // in the place of an emotion: seen, but the face could not be read
@@ -20,11 +20,12 @@ Object.assign(LecturePulse, (() => {
   const LETTER_REM = 0.75, NAME_REM = 0.6; // an upper bound of a bold letter's width, and the space beside a name
   const views = {};
   const strips = new Map(); // participant -> the elements of the strip
-  let shown = { emotions: [], class: [], faces: [], unread: [], margins: [], moments: [], strips: [], analysed: [], ticks: [], step: 1, steps: 0, seconds: 0 };
+  let shown = { emotions: [], class: [], faces: [], unread: [], margins: [], presence: [], moments: [], strips: [], analysed: [], ticks: [], step: 1, steps: 0, seconds: 0 };
   let rows = new Map(); // step -> row of the class
   let faces = new Map(); // step -> row of faces
   let margins = new Map();
   const folded = []; // what is opened for paper alone
+  let presence = new Map();
   let at = null; // the chosen step; null: the whole lecture
   const listeners = [];
 
@@ -71,9 +72,10 @@ Object.assign(LecturePulse, (() => {
     rows = new Map(shown.class.filter((row) => "step" in row).map((row) => [row.step, row]));
     faces = new Map(shown.faces.filter((row) => "step" in row).map((row) => [row.step, row]));
     margins = new Map(shown.margins.filter((row) => "step" in row).map((row) => [row.step, row]));
+    presence = new Map(shown.presence.filter((row) => "step" in row).map((row) => [row.step, row]));
     for (const view of Object.values(views)) {
       for (const [name, value] of Object.entries(shown.parameters)) view.signal(name, value);
-      for (const name of ["class", "faces", "unread", "margins", "moments"]) if (holds(view, name)) view.data(name, shown[name]);
+      for (const name of ["class", "faces", "unread", "margins", "presence", "moments"]) if (holds(view, name)) view.data(name, shown[name]);
       view.runAsync();
     }
     const slider = one("[data-time]");
@@ -117,6 +119,11 @@ Object.assign(LecturePulse, (() => {
       const value = at === null ? meanFaces(name) : here ? here[name] : NaN;
       cell.textContent = Number.isNaN(value) ? "–" : value.toFixed(1);
     }
+    for (const cell of all("[data-presence]")) {
+      const n = Number(cell.dataset.presence), here = presence.get(at);
+      const share = at === null ? meanPresence(n) : here ? here[`y${n + 1}`] - here[`y${n}`] : NaN;
+      cell.textContent = Number.isNaN(share) ? "–" : `${Math.round(share)}%`;
+    }
     for (const place of all("[data-when]")) place.textContent = at === null ? "whole lecture" : `at ${clock(time)}`;
     const words = at === null ? "" : wordsAt(at);
     const slider = one("[data-time]");
@@ -156,6 +163,16 @@ Object.assign(LecturePulse, (() => {
     for (const row of rows.values()) {
       sum += row[column] * row.read * row.frames;
       weight += row.read * row.frames;
+    }
+    return sum / weight;
+  }
+
+  // The share of people and frames in place `n` of PRESENCE, in percent.
+  function meanPresence(n) {
+    let sum = 0, weight = 0;
+    for (const row of presence.values()) {
+      sum += (row[`y${n + 1}`] - row[`y${n}`]) * row.people;
+      weight += row.people;
     }
     return sum / weight;
   }
@@ -222,7 +239,9 @@ Object.assign(LecturePulse, (() => {
       made.name.textContent = strip.name ?? strip.id;
       made.name.title = label;
       made.id.textContent = strip.name ? strip.id : "";
-      made.track.setAttribute("aria-label", label);
+      made.map.style.display = strip.place ? "" : "none";
+      if (strip.place) drawMap(made.map, ...strip.place);
+      made.track.setAttribute("aria-label", strip.place ? `${label}, ${strip.place.at(-1)}` : label);
       made.track.setAttribute("aria-valuemax", Math.max(0, shown.steps - 1));
       draw(made.svg, strip);
     });
@@ -240,7 +259,8 @@ Object.assign(LecturePulse, (() => {
     };
     const item = make("li", "strip");
     const participant = make("span", "participant", item);
-    const made = { item, name: make("b", "", participant), id: make("small", "", participant), track: make("div", "track", item), value: make("span", "value", item) };
+    const map = participant.appendChild(document.createElementNS(SVG, "svg"));
+    const made = { item, map, name: make("b", "", participant), id: make("small", "", participant), track: make("div", "track", item), value: make("span", "value", item) };
     made.value.setAttribute("aria-hidden", "true"); // the slider has the same text
     for (const [name, value] of Object.entries({ role: "slider", tabindex: 0, "aria-valuemin": 0, "aria-valuenow": 0 })) {
       made.track.setAttribute(name, value);

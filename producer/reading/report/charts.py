@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import altair as alt
 
-from producer.presentation.palette import STACK
+from producer.presentation.palette import PRESENCE_TONES, STACK
 
 PARAMETERS: dict[str, Any] = {"seconds": 1, "step": 1, "ticks": [], "affectLow": -0.25, "affectHigh": 0.25, "faces": 1}
 """The parameters of the charts and their defaults: the ends of the axes, and the marks of the time axis."""
@@ -21,7 +21,7 @@ LABELS_PX = 40
 
 
 def specs() -> dict[str, dict[str, Any]]:
-    """Vega-Lite specifications by name: `shares`, `affect` and `faces`."""
+    """Vega-Lite specifications by name: `shares`, `affect`, `presence` and `faces`."""
     return {name: _spec(*chart()) for name, chart in CHARTS.items()}
 
 
@@ -89,6 +89,32 @@ def _affect() -> tuple[Any, ...]:
     return 6, 200, zero, *layers
 
 
+def _presence() -> tuple[Any, ...]:
+    areas = [
+        _of("presence")
+        .mark_area(
+            interpolate="step-after",
+            fill="var(--quiet)",
+            fillOpacity=tone,
+            stroke="var(--paper)",
+            strokeWidth=BORDER,
+            clip=True,
+        )
+        .encode(
+            x=_time(),
+            y=alt.Y(
+                f"y{n}:Q",
+                scale=alt.Scale(domain=[0, 100]),
+                axis=alt.Axis(values=[0, 50, 100], labelExpr="datum.value + '%'"),
+            ),
+            y2=f"y{n + 1}:Q",
+            detail="run:N",
+        )
+        for n, tone in enumerate(PRESENCE_TONES)
+    ]
+    return 6, 90, *areas
+
+
 def _faces() -> tuple[Any, ...]:
     # All faces, and on top of them those that could be read.
     areas = [
@@ -132,7 +158,7 @@ def _playing() -> Any:
     return alt.layer(*(rule.encode(x=_time()) for rule in rules))
 
 
-CHARTS = {"shares": _shares, "affect": _affect, "faces": _faces}
+CHARTS = {"shares": _shares, "affect": _affect, "presence": _presence, "faces": _faces}
 
 _AXIS = {
     "title": None,

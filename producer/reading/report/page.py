@@ -53,11 +53,11 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links
     timeline, boxes = content.timeline, content.boxes
     several = boxes is not None and several_recordings(content.lecture.info.source, boxes.participants)
     boxes = None if several else boxes
-    usuals = tables.usuals(timeline, content.names)
+    usuals = tables.usuals(content)
     named = {kind: tables.named_parts(getattr(content.parts, kind), timeline) for kind in ("chapters", "slides")}
     missing = {
         "first": True,
-        "participants": not timeline.participants,
+        "participants": not timeline.everybody,
         "usual": not usuals,
         "chapters": not any(named.values()),
     }
@@ -76,13 +76,16 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links
         shares=tables.shares(timeline),
         step_words=span(timeline.bin_s),
         margin_words=words.margins(timeline),
+        class_words=words.class_figures(content),
+        presence=tables.presence(timeline),
+        presence_words=words.presence(timeline),
         rows=tables.class_rows(timeline),
         named_parts={kind: rows for kind, rows in named.items() if rows},
         seconds=timeline.seconds,
         moments=tables.moments(content.moments, content.parts),
         moment_words=words.moments(content),
         parts=tables.parts(timeline),
-        participants=tables.participants(timeline, content.names, content.losses),
+        participants=tables.participants(content),
         lost=tables.lost(content),
         coverage_words=words.coverage(content),
         certainty_words=words.certainty(content),
@@ -94,7 +97,7 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links
         thinned=boxes.every if boxes else 1,
         several=several,
         recording_data=_json(recording_data(content.lecture, timeline.seconds, boxes, content.names)),
-        chart_data=_json(chart_data(timeline, content.moments, content.names)),
+        chart_data=_json(chart_data(timeline, content.moments, content.names, content.places, content.size)),
         style=Markup(style),  # a file of ours  # nosec B704
         scripts=[Markup(script) for script in scripts],  # files of ours  # nosec B704
         policy=policy(scripts, style),

@@ -62,6 +62,21 @@ export function drawAffect(box, view) {
   plot.finish();
 }
 
+/** The people who face the screen, are turned away or out of view: areas on top of each other. */
+export function drawPresence(box, view) {
+  const plot = new Plot(box, view, [0, 0.5, 1], 0, 1, (share) => percent(share));
+  const bins = filled(view.bins, view.length);
+  for (const [first, last] of runs(bins, (bin) => bin.presence !== null)) {
+    const base = new Array(last - first).fill(0);
+    for (const n of [0, 1, 2]) {
+      const under = base.slice();
+      for (let i = first; i < last; i++) base[i - first] += bins[i].presence[n] ?? 0;
+      plot.add("path", { d: plot.band(first, under, base), class: `presence${n}` });
+    }
+  }
+  plot.finish();
+}
+
 /**
  * A participant: the colour is the displayed expression, its tone the share; the height of a line repeats the colour.
  * Dots: the face could not be read.

@@ -1,13 +1,14 @@
 // The page of one lecture: shows the patches that the server sends.
 
-import { binAt, drawAffect, drawClass, drawStrip, filled } from "./drawing.js";
+import { binAt, drawAffect, drawClass, drawPresence, drawStrip, filled } from "./drawing.js";
 
-const { clock, date, percent, signed } = LecturePulse;
+const { clock, date, drawMap, percent, signed } = LecturePulse;
 const RECONNECT_MS = 5000;
 const STRIPS = "The colour shows the displayed expression, and so does the height of the line, in the order of the chart above. A paler colour means a smaller share. Dotted: seen, but the face could not be read (too small, turned away, dark or blurred). Empty: not seen.";
 // For users whose system asks for less motion, charts change at most this often.
 const CALM_MS = 5000;
 
+const SVG = "http://www.w3.org/2000/svg";
 const byId = (id) => document.getElementById(id);
 const lecture = decodeURIComponent(location.pathname.split("/").pop());
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -51,8 +52,8 @@ function take(patch) {
   }
   const { standing, emotions, width, length, now, moments, sentences } = patch;
   Object.assign(view, { standing, emotions, width, length, now, moments, sentences });
-  for (const [bin, frames, faces, read, scores, valence, arousal, valenceMargin, arousalMargin] of patch.bins) {
-    view.bins[bin] = { frames, faces, read, scores, valence, arousal, valenceMargin, arousalMargin };
+  for (const [bin, frames, faces, read, scores, valence, arousal, valenceMargin, arousalMargin, presence] of patch.bins) {
+    view.bins[bin] = { frames, faces, read, scores, valence, arousal, valenceMargin, arousalMargin, presence };
   }
   for (const { bins, ...known } of patch.participants) {
     const person = view.participants.get(known.id) || { bins: [] };
@@ -96,6 +97,7 @@ function draw() {
   showCursor();
   drawClass(byId("class-chart"), view);
   drawAffect(byId("affect-chart"), view);
+  showPresence();
   if (byId("class-table").open) showTable();
 }
 
@@ -182,10 +184,20 @@ function legendEntry(emotion) {
   return entry;
 }
 
+/** The shares of the people who face the screen, if known. */
+function showPresence() {
+  const known = view.bins.some((bin) => bin && bin.presence);
+  byId("presence").hidden = !known;
+  if (known) drawPresence(byId("presence-chart"), view);
+}
+
 function showParticipants() {
   write("missing", view.standing.missing);
   byId("missing").hidden = !view.standing.missing;
   const participants = [...view.participants.values()];
+  const leftOut = participants.filter((person) => person.left_out).map((person) => `${label(person)}, ${person.left_out}`);
+  write("left-out", leftOut.length ? `Without ${leftOut.join(", ")}, as the roster says.` : "");
+  byId("left-out").hidden = !leftOut.length;
   byId("participants").hidden = participants.length === 0;
   write("participants-count", participants.length ? `${participants.length}` : "");
   const anybody = view.now !== null && view.bins.some((bin) => bin && bin.faces > 0);
@@ -209,21 +221,25 @@ function participantRow(id) {
   const cells = {};
   const line = element("tr");
   line.dataset.participant = id;
-  cells.who = line.appendChild(element("th"));
-  cells.who.scope = "row";
+  const head = line.appendChild(element("th"));
+  head.scope = "row";
+  const map = head.appendChild(document.createElementNS(SVG, "svg"));
+  cells.who = head.appendChild(element("span"));
   const over = line.appendChild(element("td", "", "strip"));
   const strip = over.appendChild(element("canvas"));
   strip.setAttribute("role", "img");
   for (const name of ["current", "seen", "last"]) cells[name] = line.appendChild(element("td", "", name));
   byId("participants-body").append(line);
-  const row = { line, strip, cells };
+  const row = { line, strip, cells, map };
   rows.set(id, row);
   watchPointer(strip, (x) => Math.min(view.length - 1, Math.max(0, Math.floor((x / strip.clientWidth) * view.length))));
   return row;
 }
 
-function showParticipant({ line, strip, cells }, person) {
+function showParticipant({ line, strip, cells, map }, person) {
+  map.style.display = person.map ? "" : "none";
   if (person.frames === 0) return showLost({ line, strip, cells }, person);
+  if (person.map) drawMap(map, ...person.map);
   const unseen = view.now === null ? 0 : view.now.t - person.last;
   const away = unseen > view.standing.away_after;
   const gone = away && view.cursor === null;
@@ -322,7 +338,7 @@ function words(bin) {
 }
 
 function showTable() {
-  const head = ["from", ...view.emotions, "valence", "arousal", "faces"];
+  const head = ["from", ...view.emotions, "valence", "arousal", "faces", "facing the screen", "turned away", "out of view"];
   byId("class-table-head").replaceChildren(line(head, "th"));
   byId("class-table-body").replaceChildren(...view.bins.flatMap((bin, where) => [line([
     clock(where * view.width),
@@ -330,6 +346,7 @@ function showTable() {
     bin.valence === null ? "" : signed(bin.valence),
     bin.arousal === null ? "" : signed(bin.arousal),
     faces(bin),
+    ...[0, 1, 2].map((n) => (bin.presence && bin.presence[n] !== null ? percent(bin.presence[n]) : "")),
   ], "td")]));
 }
 
@@ -406,5 +423,5 @@ document.addEventListener("visibilitychange", () => {
 });
 window.addEventListener("resize", () => requestAnimationFrame(draw));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-for (const id of ["class-chart", "affect-chart"]) watchPointer(byId(id), (x) => binAt(byId(id), view, x));
+for (const id of ["class-chart", "affect-chart", "presence-chart"]) watchPointer(byId(id), (x) => binAt(byId(id), view, x));
 connect();

@@ -52,9 +52,7 @@ def test_a_roster_names_participants_wherever_they_are_printed(
     assert "Åsa".encode() not in b"".join(client.dump(key) or b"" for key in client.scan_iter("*"))
 
 
-def test_a_roster_that_does_not_fit_is_refused_except_by_ingest_which_reports_it(
-    redis_url: str, video: Path, tmp_path: Path
-) -> None:
+def test_an_id_in_the_roster_that_the_lecture_lacks_is_a_warning(redis_url: str, video: Path, tmp_path: Path) -> None:
     roster = tmp_path / "roster.yaml"
     roster.write_text("participants: {p07: Ada}")
     said = "producer: the roster names p07, not seen in the lecture; seen: p01\n"
@@ -62,9 +60,29 @@ def test_a_roster_that_does_not_fit_is_refused_except_by_ingest_which_reports_it
         code, out, err = ran("ingest", video, "--redis", redis_url, "--lecture", "l", "--roster", roster)
     assert (code, "60 published" in out) == (0, True)
     assert err.endswith(said)
-    assert called("watch", "l", "--redis", redis_url, "--roster", roster) == (2, "", said)
-    assert called("export", "l", "-o", tmp_path / "l.csv", "--redis", redis_url, "--roster", roster) == (2, "", said)
-    assert not (tmp_path / "l.csv").exists()
+    code, out, err = called("watch", "l", "--redis", redis_url, "--roster", roster)
+    assert (code, out.startswith("done"), err) == (0, True, said)
+    assert called("export", "l", "-o", tmp_path / "l.csv", "--redis", redis_url, "--roster", roster) == (0, "", said)
+    assert called("report", "l", "-o", tmp_path / "l.html", "--redis", redis_url, "--roster", roster) == (0, "", said)
+
+
+def test_roster_writes_a_file_to_fill_in_and_never_overwrites_one(
+    client: redis.Redis, redis_url: str, tmp_path: Path
+) -> None:
+    write(client, "l", [{"p01"}, {"p01", "p02"}])
+    code, form, err = called("roster", "l", "--redis", redis_url)
+    assert (code, err) == (0, "")
+    assert '  p02: ""  # 0:00:00 to 0:00:00, 50% of the frames, top left' in form
+    file = tmp_path / "l.yaml"
+    assert called("roster", "l", "-o", file, "--redis", redis_url) == (0, "", "")
+    assert file.read_text(encoding="utf-8") == form
+    refused = f"producer: '{file}' exists already; remove it or choose another name\n"
+    assert called("roster", "l", "-o", file, "--redis", redis_url) == (2, "", refused)
+    assert called("export", "l", "-o", tmp_path / "l.csv", "--redis", redis_url, "--roster", file) == (0, "", "")
+    code, _, err = called("roster", "k", "--redis", redis_url)
+    assert (code, "there is no lecture 'k'" in err) == (2, True)
+    code, _, err = called("roster", "l", "-o", tmp_path / "no" / "l.yaml", "--redis", redis_url)
+    assert (code, "No such file or directory" in err) == (2, True)
 
 
 def test_watch_ends_with_ctrl_c(client: redis.Redis, redis_url: str) -> None:

@@ -16,7 +16,7 @@ from msgspec import structs
 from producer.presentation.caution import CAUTION
 from producer.presentation.palette import STACK
 from producer.reading.analysis.moments import moments
-from producer.reading.analysis.names import Roster, RosterRefused
+from producer.reading.analysis.names import Person, Roster, RosterRefused, Tile
 from producer.reading.analysis.sentences import sentences
 from producer.reading.analysis.timeline import Timeline
 from producer.reading.lectures import Lecture, LectureUnknown
@@ -30,6 +30,7 @@ from producer.reading.report.tables import NOTHING
 from producer.reading.report.words import Content
 from producer.reading.report.writing import report
 from tests.processes import called
+from tests.producer.reading.posing import posed, timeline
 from tests.producer.reading.scripted import scripted_events, scripted_timeline, write_scripted
 from tests.producer.reading.writing import begin, end
 from worker.contract.keys import LectureKeys
@@ -273,6 +274,40 @@ def test_without_participants_the_report_shows_only_the_class() -> None:
     assert "±" in shown.tables["class-table"][1][-2], "the spread of the class is not personal"
 
 
+def test_the_class_is_shown_without_the_lecturer_and_says_so(client: redis.Redis, tmp_path: Path) -> None:
+    def shows(person: int, frame: int) -> str:
+        return "anger" if person == 0 else "happiness"
+
+    write_scripted(client, scripted_events(3, 20, shows))
+    roster = Roster({"p01": Person("Dr. No", role="lecturer"), "p02": "Ann"})
+    report(client, "l", tmp_path / "r.html", roster)
+    shown = Text((tmp_path / "r.html").read_text(encoding="utf-8"))
+    assert "Without Dr. No (p01), lecturer, as the roster says." in shown.text
+    assert shown.tables["class-table"][1][:3] == ["0:00:00", "2.0", "88%"]
+    assert [row[0].split() for row in shown.tables["coverage-table"][1:]] == [
+        ["top", "left", "Dr.", "No", "(p01)", "lecturer"],
+        ["top", "left", "Ann", "(p02)"],
+        ["top", "left", "p03"],
+    ]
+    report(client, "l", tmp_path / "c.html", roster, class_only=True)
+    shown = Text((tmp_path / "c.html").read_text(encoding="utf-8"))
+    assert "Without 1 of the people in view, as the roster says." in shown.text
+    assert "Dr. No" not in shown.text
+    assert shown.tables["class-table"][1][:3] == ["0:00:00", "2.0", "88%"]
+
+
+def test_the_class_table_has_the_shares_of_the_people_who_face_the_screen_if_they_are_known() -> None:
+    assert "facing the screen" not in read(content(scripted_timeline(4, 8, half_happy))).tables["class-table"][0]
+    seen = timeline(posed(4, 24, lambda person, frame: 50 if person else None if 4 <= frame < 8 else 5))
+    table = read(content(seen)).tables["class-table"]
+    assert table[0][-3:] == ["facing the screen", "turned away", "out of view"]
+    assert (table[1][-3:], table[4][-3:]) == (["25%", "75%", "0%"], ["0%", "75%", "25%"])
+    (*_, row) = chart_data(seen, [], {})["presence"][:4]
+    assert (row["y1"], row["y2"], row["y3"]) == (0, 75, 100)
+    of_class = timeline(posed(2, 4, lambda person, _: 50 * person), class_only=True)
+    assert read(content(of_class)).tables["class-table"][1][-2:] == ["50%", "50%"]
+
+
 def test_an_hour_with_250_participants_stays_small() -> None:
     seen = scripted_timeline(1, 7200, half_happy)
     (one,) = seen.participants
@@ -380,7 +415,7 @@ def test_a_report_that_fails_leaves_no_file(client: redis.Redis, tmp_path: Path)
         report(client, "k", tmp_path / "r.html")
     write_scripted(client, scripted_events(1, 2, half_happy))
     with pytest.raises(RosterRefused):
-        report(client, "l", tmp_path / "r.html", Roster({"p09": "Nobody"}))
+        report(client, "l", tmp_path / "r.html", Roster(tiles=[Tile("A", (0, 0, 99, 99)), Tile("B", (0, 0, 98, 98))]))
     client.xadd(LectureKeys("l").participant("p01"), {"event": b'{"type": "riddle"}'})
     with pytest.raises(ValueError, match="riddle"):
         report(client, "l", tmp_path / "r.html")

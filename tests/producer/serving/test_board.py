@@ -7,12 +7,14 @@ from typing import Any
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from producer.presentation.palette import STACK
 from producer.presentation.thresholds import away_after_s
-from producer.reading.analysis.names import Roster, Tile
+from producer.reading.analysis.names import Person, Roster, Tile
 from producer.reading.lectures import Lecture
 from producer.serving.board import Board
+from tests.producer.reading.posing import posed
 from tests.producer.reading.scripted import scripted_events
 from tests.producer.reading.writing import class_, emotion, frame_events
 from tests.producer.serving.server import Page
@@ -163,3 +165,25 @@ def test_names_come_from_the_roster() -> None:
     roster = Roster({"p01": "Alice"}, [Tile("<b>Bob</b>", (0, 0, 640, 360))])
     board = begun(*frame_events("l", 0, ["p01", "p02"]), roster=roster)
     assert [each.name for each in board.patch(None).participants] == ["Alice", "<b>Bob</b>"]
+
+
+def test_a_page_shows_the_class_without_the_lecturer_also_now() -> None:
+    roster = Roster({"p01": Person("Dr. No", role="lecturer")})
+    board = begun(*scripted_faces("anger", "happiness", "happiness"), roster=roster)
+    bins, _, rest = shown(board)
+    assert (rest["now"]["faces"], rest["now"]["read"], bins[0][2:4]) == (2, 2, [2.0, 2.0])
+    assert rest["now"]["scores"]["happiness"] == max(bins[0][4]) == 0.88
+    assert [each["left_out"] for each in rest["participants"]] == ["lecturer", "", ""]
+    _, _, alone = shown(begun(*scripted_faces("anger"), roster=roster))
+    assert (alone["now"]["faces"], alone["now"]["scores"]) == (0, None)
+
+
+def test_a_page_has_a_map_of_everybody_and_the_shares_of_the_people_who_face_the_screen() -> None:
+    board = Board("l")
+    board.begin(2, (640, 360))
+    lecture = posed(2, 8, lambda person, frame: 50 * person if person == 0 or frame < 4 else None)
+    events = [event for frame in lecture for event in frame]
+    add(board, [replace(each, box=(40, 30, 80, 80)) if isinstance(each, EmotionEvent) else each for each in events])
+    bins, _, rest = shown(board)
+    assert {each["map"][-1] for each in rest["participants"]} == {"top left"}
+    assert (bins[0][-1], bins[3][-1]) == ([0.5, 0.5, 0.0], [1.0, 0.0, 0.0])
