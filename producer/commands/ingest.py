@@ -43,6 +43,8 @@ SOURCES = (
     "For several recordings of one lecture, each of one person: NAME=SOURCE NAME=SOURCE..."
 )
 
+DEFAULT_FPS = 2.0
+
 
 def ingest(
     sources: Annotated[list[str], typer.Argument(metavar="[NAME=]SOURCE", show_default=False, help=SOURCES)],
@@ -55,7 +57,15 @@ def ingest(
             help="The lecture's id; by default it is made from the source's name.",
         ),
     ] = None,
-    fps: Annotated[float, typer.Option(parser=FPS, metavar="FPS", help="Frames per second to analyze.")] = 2.0,
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            parser=FPS,
+            metavar="FPS",
+            show_default=f"{DEFAULT_FPS:g}; with --resume as before",
+            help="Frames per second to analyze.",
+        ),
+    ] = None,
     redis: RedisOption = None,
     workers: Annotated[
         int | None,
@@ -135,7 +145,7 @@ def ingest(
         )
     settings = IngestSettings(
         lecture,
-        fps,
+        fps or DEFAULT_FPS,
         requests[0].participant if len(requests) == 1 else None,
         max_bytes,
         json,
@@ -150,10 +160,10 @@ def ingest(
         # Nothing is started for a source that cannot be opened. But where to open a resumed one is stored in Redis.
         opened: Source | None = None
         if not resume:
-            opened = stack.enter_context(open_sources(requests, fps, give_up, video=stream))
+            opened = stack.enter_context(open_sources(requests, settings.fps, give_up, video=stream))
         client, url = stack.enter_context(connected(redis, writing=True))
         if opened is None:
-            settings, opened = _resumed(settings, requests, stream, client)
+            settings, opened = _resumed(settings, fps, requests, stream, client)
             stack.enter_context(opened)
         count = workers or len(os.sched_getaffinity(0))
         own = Workers(url, count, models) if redis is None else nullcontext()
@@ -162,9 +172,16 @@ def ingest(
 
 
 def _resumed(
-    settings: IngestSettings, requests: Sequence[SourceRequest], stream: str | None, client: redis_py.Redis
+    settings: IngestSettings,
+    fps: float | None,
+    requests: Sequence[SourceRequest],
+    stream: str | None,
+    client: redis_py.Redis,
 ) -> tuple[IngestSettings, Source]:
-    """The settings that resume a lecture, and its source, opened at the first frame that was not fed."""
+    """The settings that resume a lecture, and its source, opened at the first frame that was not fed.
+
+    `fps` is the rate that the user gave; without one, the lecture's rate is used.
+    """
     assert settings.lecture is not None
     interrupted = read_interrupted(client, settings.lecture)
     if interrupted.status == "failed" and len(requests) > 1:
@@ -172,8 +189,9 @@ def _resumed(
             f"lecture {settings.lecture} failed because of one of several recordings, and the others were fed to their "
             f"end; run `producer forget {settings.lecture}` and ingest them again"
         )
-    source = open_sources(requests, settings.fps, first=interrupted.frames, video=stream)
+    fps = fps or interrupted.fps
+    source = open_sources(requests, fps, first=interrupted.frames, video=stream)
     if source.live:
         source.close()
         raise LectureNotResumable(f"{source.label.shown}: is live; only a recording can be resumed")
-    return structs.replace(settings, resumed=interrupted), source
+    return structs.replace(settings, fps=fps, resumed=interrupted), source

@@ -71,6 +71,7 @@ class Feed:
         self._max_bytes = max_bytes
         self._live = False
         self._ending: Ending | None = None
+        self._fed_again = 0  # frames that were counted as sampled, and will be fed a second time
         self.progress = FeedProgress()
 
     @classmethod
@@ -116,7 +117,10 @@ class Feed:
         lost = self._lecture.recover(self._live)
         if self._live:
             FRAMES_DROPPED.labels("redis_lost").inc(lost)
+        before = self.progress.frames
         self._set_progress()
+        if not self._live:
+            self._fed_again += before - self.progress.frames
 
     def wait_for_room(self, size: int, stop: threading.Event) -> bool:
         """Wait until `size` more bytes in flight are within the budget; False if `stop` is set before.
@@ -142,7 +146,9 @@ class Feed:
         chunk.check()
         self._through_losses(lambda: self._lecture.push(chunk))
         if chunk.head.frames:
-            FRAMES_SAMPLED.inc(chunk.head.frame_count)
+            again = min(self._fed_again, chunk.head.frame_count)
+            self._fed_again -= again
+            FRAMES_SAMPLED.inc(chunk.head.frame_count - again)
             BYTES_FED.inc(chunk.size)
             IN_FLIGHT_BYTES.inc(chunk.size)
             self.progress = self.progress._replace(frames=self._lecture.fed.frames, t=chunk.head.frames[-1].t)

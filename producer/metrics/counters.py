@@ -11,6 +11,9 @@ FRAMES_DROPPED = Counter("frames_dropped", "Frames of a live source that were dr
 BYTES_FED = Counter("fed_bytes", "JPEG bytes pushed to the workers.", namespace=PREFIX)
 IN_FLIGHT_BYTES = Gauge("in_flight_bytes", "JPEG bytes pushed to the workers and not yet committed.", namespace=PREFIX)
 SOURCE_RECONNECTS = Counter("source_reconnects", "Connections to a live source after the first.", namespace=PREFIX)
+DECODER_RESTARTS = Counter(
+    "decoder_restarts", "Decoders of recordings started again after their death.", namespace=PREFIX
+)
 SOURCE_CONNECTED = Gauge("source_connected", "1 while the source is connected, 0 while it is lost.", namespace=PREFIX)
 WAITING_SECONDS = Counter(
     "feed_waiting_seconds", "Time spent waiting for room among the frames in flight.", namespace=PREFIX

@@ -134,6 +134,19 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_a_lecture_is_resumed_at_its_own_rate_if_no_other_is_given(
+    client: redis.Redis, redis_url: str, short: Path
+) -> None:
+    Feed.start(client, NewLecture("l", short.name, 5.0, *SIZE)).finish("stopped")
+    work_on(client, KEYS)
+    code, said = resumed(redis_url, short, "--lecture", "l", "--fps", 1)
+    assert (code, said) == (2, ["producer: lecture l was started with another fps: 5, not 1"])
+    words = ["ingest", short, "--lecture", "l", "--redis", redis_url, "--json", "--resume"]
+    with committing(redis_url), producing(*words) as ingest:
+        assert finished(ingest)[0] == 0
+    assert ledger_of(client, KEYS).sampled == 40
+
+
 SAME = NewLecture("l", "talk.mp4", 2.0, 640, 360)
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,10 @@ def pid_of(folder: Path, event: str) -> int:
     return int((folder / f"{event}.pid").read_text())
 
 
+def has_died(folder: Path, times: int) -> bool:
+    return len(happened(folder)) >= times
+
+
 def kill_machine(supervisor: subprocess.Popen[str], client: redis.Redis) -> None:
     """Kill all processes, the supervisor first, so that no process notices the death of another."""
     pids = worker_pids(client)
@@ -68,7 +73,10 @@ def test_a_worker_killed_again_and_again_at_every_step_of_a_job_changes_nothing(
     keys = feed_lecture(client, "l", chunks())
     # All of them in the job of the first chunk, which is always dequeued first. A job whose worker dies is not retried
     # but requeued, so it may die more often than it may fail.
+    deaths = sum(map(len, faults.values()))
     with altered(redis_url, 1, tmp_path, faults):
+        for number in range(1, deaths + 1):  # each takes the start of a process, which is slow on a busy machine
+            eventually(partial(has_died, tmp_path, number))
         await_end(client, keys)
         eventually(lambda: nothing_left_of_jobs(client))
     assert happened(tmp_path) == ["_fetch.0", "_observed.0", "_observed.1", "_store.0", "commit.0"]

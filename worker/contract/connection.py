@@ -127,6 +127,8 @@ def connect(url: str, retry: Retry | None = None, writing: bool = False) -> redi
         raise RedisUnusable(f"Redis at {shown} refuses user or password; put the right ones before the host") from None
     except redis.exceptions.NoPermissionError:
         raise RedisUnusable(f"Redis at {shown} does not let this user call INFO; grant it") from None
+    except redis.ResponseError as refusal:  # such as a database number that is out of range
+        raise RedisUnusable(f"Redis at {shown} refuses the connection: {refusal}") from None
     except (redis.RedisError, OSError) as failure:
         raise RedisUnusable(f"cannot reach Redis at {shown}: {failure}") from None
     if problem := unusable(info, writing):

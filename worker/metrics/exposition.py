@@ -25,6 +25,9 @@ log = structlog.get_logger()
 # Timeout of a client that is connected and sends nothing.
 SILENCE_S = 10.0
 
+# Each connection has a thread. Prometheus and the kubelet need one each; beyond this many, new ones are closed.
+MAX_CONNECTIONS = 32
+
 
 class PortRefused(Exception):
     """The server cannot listen at this address; `taken` if another program listens there."""
@@ -90,7 +93,20 @@ class _Server(socketserver.ThreadingTCPServer):
 
     def __init__(self, family: int, address: Any, handler: Callable[..., MetricsHandler]) -> None:
         self.address_family = family
+        self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
         super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log the error, unless the client was gone before the answer."""

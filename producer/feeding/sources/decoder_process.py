@@ -29,12 +29,14 @@ class DecoderSilent(Exception):
 class DecoderGone(Exception):
     """The decoder's process ended; the message says with which signal or exit code.
 
-    It was `killed` from outside if the signal is none of those of a crash.
+    It was `killed` from outside if the signal is none of those of a crash. An exit code is `odd`, because errors of a
+    source come as messages.
     """
 
     def __init__(self, signal_or_code: str) -> None:
         super().__init__(signal_or_code)
-        self.killed = signal_or_code.startswith("SIG") and signal_or_code not in CRASHES
+        self.odd = not signal_or_code.startswith("SIG")
+        self.killed = not self.odd and signal_or_code not in CRASHES
 
 
 class DecoderProcess:

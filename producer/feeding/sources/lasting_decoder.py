@@ -5,6 +5,8 @@ import time
 
 from producer.feeding.decoding.wire import Alive, Decoding, Message, Sampled, Target
 from producer.feeding.sources.decoder_process import DecoderGone, DecoderProcess, DecoderSilent
+from producer.metrics.counters import DECODER_RESTARTS
+from producer.saying import say
 
 # A decoder is started again after at most this many failures in a row without a frame. A job has the same limit for
 # dead workers.
@@ -13,6 +15,8 @@ MAX_FAILURES = 9
 # The pause after a killed decoder doubles from the first to the longest. A machine without memory needs time.
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 10.0
+
+DAMAGED = "the file is damaged"
 
 
 class DecoderFailed(Exception):
@@ -98,13 +102,18 @@ class LastingDecoder:
         if isinstance(trouble, DecoderGone) and trouble.killed:
             if self._failures > MAX_FAILURES:
                 raise DecoderFailed(f"was killed {self._failures} times", how, "is there enough memory?")
+            say(f"the decoder was killed{how}; starting it again where it stood")
             stop.wait(min(FIRST_PAUSE_S * 2 ** (self._failures - 1), LONGEST_PAUSE_S))
         else:
             # If it did not reach a later key frame than before the last crash, a picture is not the cause.
             further = self._key is not None and (self._crashed is None or self._key > self._crashed)
             if not further or self._failures > MAX_FAILURES:
-                raise DecoderFailed("crashed" if how else "hangs", how, "the file is damaged")
+                odd = isinstance(trouble, DecoderGone) and trouble.odd
+                why = "if other files fail too, install LecturePulse again" if odd else DAMAGED
+                raise DecoderFailed("crashed" if how else "hangs", how, why)
+            say(f"the decoder {'crashed' if how else 'hangs'}{how}; starting it again at the next key frame")
             self._crashed, self.in_gap = self._key, True
+        DECODER_RESTARTS.inc()
         self._restart()
 
     def _restart(self) -> None:

@@ -7,7 +7,7 @@ from producer.feeding.decoding.sampling import checked_fps
 from producer.feeding.decoding.wire import DecodingFailed, FileTarget, Opened
 from producer.feeding.sources.address import Address, SourceError, address_of
 from producer.feeding.sources.decoder_process import DecoderSilent
-from producer.feeding.sources.lasting_decoder import DecoderFailed, LastingDecoder
+from producer.feeding.sources.lasting_decoder import DAMAGED, DecoderFailed, LastingDecoder
 from producer.feeding.sources.live import GIVE_UP_S, LiveSource
 from producer.feeding.sources.live import OPENING_S as STREAM_OPENING_S
 from producer.feeding.sources.recording import Recording
@@ -96,7 +96,7 @@ def _opened(address: Address, decoder: LastingDecoder, file_timeout_s: float) ->
     except DecoderSilent:
         raise SourceError(f"{address.shown}: no picture within {timeout_s:g} s; {slow}") from None
     except DecoderFailed as failed:
-        if "killed" in failed.what:
+        if failed.why != DAMAGED:
             raise SourceError(f"{address.shown}: {failed}") from None
         raise SourceError(f"{address.shown}: the decoder crashed on it{failed.how}; {damaged}") from None
     if isinstance(answer, Opened):

@@ -86,11 +86,22 @@ def emotion_shares(emotions: Counter[str]) -> list[tuple[str, float]]:
 
 
 def ledger_line(ledger: Ledger) -> str:
-    """The ledger in words: where every sampled frame went."""
-    parts = [f"{ledger.published} published"]
-    parts += [f"{count} {name}" for name, count in (("dropped", ledger.dropped), ("failed", ledger.failed)) if count]
+    """Where every sampled frame went, in words, like `3 frames sampled: 2 published, 1 failed (timeout 1)`."""
+    parts = [f"{ledger.published} published{_reasons(ledger, 'published')}"]
+    parts += [
+        f"{count} {name}{_reasons(ledger, name)}"
+        for name, count in (("dropped", ledger.dropped), ("failed", ledger.failed))
+        if count
+    ]
     parts += [f"{ledger.in_flight} in flight"] if ledger.in_flight else []
-    line = f"{ledger.sampled} frames sampled: {', '.join(parts)}"
-    if ledger.reasons:
-        line += " (" + ", ".join(f"{reason} {count}" for reason, count in sorted(ledger.reasons.items())) + ")"
-    return line
+    return f"{ledger.sampled} frames sampled: {', '.join(parts)}"
+
+
+def _reasons(ledger: Ledger, name: str) -> str:
+    """The ledger's reasons of this kind in parentheses, like ` (timeout 2, worker died 1)`; empty without any."""
+    reasons = [
+        (key.partition(":")[2].replace("_", " "), count)
+        for key, count in sorted(ledger.reasons.items())
+        if key.startswith(f"{name}:")
+    ]
+    return f" ({', '.join(f'{reason} {count}' for reason, count in reasons)})" if reasons else ""

@@ -90,7 +90,7 @@ def test_failed_frames_are_reported_and_exit_code_1(redis_url: str, video: Path)
         code, out, err = ran("ingest", video, "--redis", redis_url, "--lecture", "l", "--json")
     assert code == 1
     assert json_lines(out)[-1]["ledger"]["failed"] == 60
-    assert err == "producer: lecture l: 60 frames sampled: 0 published, 60 failed (failed:error 60)\n"
+    assert err == "producer: lecture l: 60 frames sampled: 0 published, 60 failed (error 60)\n"
 
 
 def test_a_truncated_recording_is_ingested_to_its_end_and_exit_code_1(

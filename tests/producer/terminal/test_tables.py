@@ -64,8 +64,8 @@ def test_the_id_of_a_lecture_is_never_cut(client: redis.Redis, width: int) -> No
 
 
 def test_the_ledger_line_says_where_every_frame_went() -> None:
-    ledger = Ledger(10, 6, 1, 2, 1, {"failed:timeout": 2, "dropped:slow": 1})
+    ledger = Ledger(10, 6, 1, 2, 1, {"failed:timeout": 2, "dropped:slow": 1, "published:other_models": 3})
     assert ledger_line(ledger) == (
-        "10 frames sampled: 6 published, 1 dropped, 2 failed, 1 in flight (dropped:slow 1, failed:timeout 2)"
+        "10 frames sampled: 6 published (other models 3), 1 dropped (slow 1), 2 failed (timeout 2), 1 in flight"
     )
     assert ledger_line(Ledger(3, 3)) == "3 frames sampled: 3 published"

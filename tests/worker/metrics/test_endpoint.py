@@ -1,6 +1,7 @@
 """The metrics of real workers: one port for all processes, whatever happens to them."""
 
 import os
+import select
 import shutil
 import signal
 import socket
@@ -9,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from worker.contract.messages import Chunk
 from worker.contract.queue import enqueue_chunk, frame_queue
 from worker.metrics import redis_collector
 from worker.metrics.counters import STEPS
-from worker.metrics.exposition import PortRefused, exposed
+from worker.metrics.exposition import MAX_CONNECTIONS, PortRefused, exposed
 
 PAGES = list(gallery_pages(4, 12, fps=2, size=(640, 360)))
 
@@ -179,6 +180,11 @@ def test_only_metrics_and_health_are_served_and_only_at_the_given_address(
         assert [get(port, "/metrics", method)[0] for method in ("POST", "PUT", "DELETE", "HEAD")] == [501] * 4
         with socket.create_connection(("127.0.0.1", port)):  # a silent client blocks no other
             assert serves(port)
+        with ExitStack() as crowd:  # nor do many: those beyond the limit are closed
+            silent = [crowd.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(100)]
+            closed = [each for each in silent if select.select([each], [], [], 1)[0]]
+            assert len(closed) >= len(silent) - MAX_CONNECTIONS
+        eventually(lambda: serves(port))
     assert listening_hosts(port) == set()
 
 

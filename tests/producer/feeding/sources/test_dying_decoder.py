@@ -183,6 +183,9 @@ def test_an_error_of_the_decoder_itself_counts_as_a_crash(tmp_path: Path, monkey
     frames, shortfall = read(lecture(tmp_path))
     assert damaged(frames)[-1] == 9
     assert (len(frames), shortfall) == (20, None)
+    fails(monkeypatch, "raise ImportError")  # such as an installation that lacks a file
+    with pytest.raises(SourceError, match=r"the decoder crashed \(exit code 1\); if other files fail too, install "):
+        open_source(str(tmp_path / "l.mp4"), FPS)
 
 
 def test_a_decoder_that_hangs_is_ended_and_the_next_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
