@@ -13,6 +13,8 @@ import random
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from worker.perception.slides import slide_descriptor
 
 PEOPLE = 12
 JPEG_QUALITY = 85
+SECONDS_WITHOUT = 60.0  # length of a gallery without slides, and of a lecturer before a wall
 
 
 class Pipeline:
@@ -72,8 +75,8 @@ def measured(seed: int, people: Sequence[Sequence[Picture]], fps: float, stay: t
         if near:
             found.remove(near[0])
             late.append(near[0] - change)
-    gallery = pipeline.slides(as_video(faces_only(seed, faces, 90.0), fps), fps)
-    wall = (lecturer_page(faces[0][0], n / fps, seed)[0] for n in range(round(90 * fps)))
+    gallery = pipeline.slides(as_video(faces_only(seed, faces, SECONDS_WITHOUT), fps), fps)
+    wall = (lecturer_page(faces[0][0], n / fps, seed)[0] for n in range(round(SECONDS_WITHOUT * fps)))
     return {
         "seed": seed,
         "changes": len(lecture.changes),
@@ -88,7 +91,7 @@ def measured(seed: int, people: Sequence[Sequence[Picture]], fps: float, stay: t
 
 def as_video(lecture: SlideLecture, fps: float) -> Iterator[Picture]:
     """The samples of a lecture that was written as H.264."""
-    film_fps = max(4, round(fps)) if fps >= 1 else 1
+    film_fps = max(1, round(fps))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "lecture.mp4"
         lecture.write(path, film_fps)
@@ -120,7 +123,9 @@ def main() -> None:
     ask.add_argument("--stay", type=float, nargs=2, default=(6.0, 16.0), help="seconds for which a slide is shown")
     given = ask.parse_args()
     people = people_in(given.images)
-    lectures = [measured(seed, people, given.fps, tuple(given.stay)) for seed in given.seeds]
+    with ProcessPoolExecutor(len(given.seeds)) as processes:  # times are those of the process
+        stay = tuple(given.stay)
+        lectures = list(processes.map(partial(measured, people=people, fps=given.fps, stay=stay), given.seeds))
     table = Table(*lectures[0])
     for each in lectures:
         table.add_row(*map(str, each.values()))
