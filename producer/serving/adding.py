@@ -92,7 +92,7 @@ class Additions:
         made = self._begun(Addition(_new_id(), name, Path(), "uploading", class_only, resume, True, size))
         try:
             made.path = await run_in_threadpool(self._new_file, made.id, name)
-            with made.path.open("wb", buffering=0) as file:
+            with made.path.open("wb") as file:
                 while chunk := await asyncio.wait_for(anext(content, b""), STALLED_S):
                     await run_in_threadpool(file.write, chunk)
                     made.received += len(chunk)
@@ -137,9 +137,10 @@ class Additions:
         until = time.monotonic() + CLOSE_S
         while not self._reading.done() and not hurried() and time.monotonic() < until:
             await asyncio.wait({self._reading}, timeout=0.1)
-        if not self._reading.done():
-            self.stop(reading.id)
-            await self._reading
+        for end in (self._ingest.stop, self._ingest.kill):
+            if not self._reading.done():
+                end()
+                await asyncio.wait({self._reading}, timeout=CLOSE_S)
         for line in reading.messages:
             say(line)
 

@@ -55,7 +55,7 @@ class Site:
     def __init__(self, client: redis.Redis, only: str | None, roster: Roster | None, folder: Path) -> None:
         self._client = client
         self._only = only
-        self.reports = Reports(client, folder, roster, home=only is None)
+        self._reports = Reports(client, folder, roster, home=only is None)
         self._readers = Readers(client, roster)
         self._streams = Streams()
         self._files = _files()
@@ -108,12 +108,12 @@ class Site:
             return self._file("lecture.html")
         if found.info.status == "running":
             return self._file("lecture.html")
-        page = await self.reports.of(keys.lecture)
+        page = await self._reports.of(keys.lecture)
         return Response(page, media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY})
 
     async def export(self, request: Request) -> Response:
         lecture = self._keys(request).lecture
-        path = await self.reports.export(lecture, request.path_params["ending"])
+        path = await self._reports.export(lecture, request.path_params["ending"])
         gone = BackgroundTask(shutil.rmtree, path.parent, ignore_errors=True)
         return FileResponse(path, filename=path.name, background=gone)
 
@@ -131,6 +131,7 @@ class Site:
 
     def lectures(self, _: Request) -> Response:
         kept = list_lectures(self._client)
+        self._reports.keep_only({each.id for each in kept})
         return json({"lectures": [lecture_item(each) for each in kept if self._only in (None, each.id)]})
 
     def lecture(self, request: Request) -> Response:

@@ -1,6 +1,5 @@
 """Requests that change something: add a recording, stop an addition, forget a lecture."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,14 +31,13 @@ class _Path(msgspec.Struct, forbid_unknown_fields=True):
 class Changes:
     """Additions and forgetting, as routes. With `paths`, a recording on this machine may be named by its path.
 
-    `redis` is the URL that the user gave, None for the private Redis. `forgotten` is called for a forgotten lecture.
+    `redis` is the URL that the user gave, None for the private Redis.
     """
 
-    def __init__(self, folder: Path, redis: str | None, paths: bool, forgotten: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, redis: str | None, paths: bool) -> None:
         self.additions = Additions(folder, redis)
         self._redis = redis
         self._paths = paths
-        self._forgotten = forgotten
 
     def routes(self) -> list[Route]:
         one = "/api/recordings/{addition}"
@@ -103,7 +101,6 @@ class Changes:
         lines = await child.messages(said)
         if said.returncode == 2:
             return json({"error": " ".join(lines)}, 409)
-        self._forgotten(lecture)
         self.additions.forget(lecture)
         return json({"error": " ".join(lines)}, 500) if said.returncode else Response(status_code=204)
 

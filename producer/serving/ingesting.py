@@ -72,6 +72,11 @@ class Ingest:
             with suppress(ProcessLookupError):
                 self._child.terminate()
 
+    def kill(self) -> None:
+        if self._child is not None:
+            with suppress(ProcessLookupError):
+                self._child.kill()
+
     async def _follow(self, addition: Addition, ingest: Process) -> int:
         """Read what the child writes; its exit code."""
         if addition.stopping:  # meanwhile

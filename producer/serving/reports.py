@@ -1,6 +1,7 @@
 """Files made of a lecture: its report, kept while the lecture is unchanged, and exports to download."""
 
 import asyncio
+from collections.abc import Collection
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -59,8 +60,10 @@ class Reports:
                 raise
             return path
 
-    def forget(self, lecture: str) -> None:
-        self._kept.pop(lecture, None)
+    def keep_only(self, lectures: Collection[str]) -> None:
+        """Drop the reports of all other lectures, which were forgotten."""
+        for lecture in [each for each in list(self._kept) if each not in lectures]:
+            self._kept.pop(lecture, None)
 
     def _state(self, lecture: str) -> tuple[Lecture, list[int]]:
         """All that a report depends on: the lecture, and how many events each of its streams has."""

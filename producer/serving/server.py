@@ -61,7 +61,7 @@ def serve(
         site = Site(client, lecture, roster, folder)
         changes = None
         if lecture is None:
-            changes = Changes(folder, redis_given, paths=access.token is None, forgotten=site.reports.forget)
+            changes = Changes(folder, redis_given, paths=access.token is None)
         config = uvicorn.Config(
             Guard(site.application(changes), access),
             http=Connection,

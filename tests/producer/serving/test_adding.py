@@ -258,6 +258,20 @@ def test_a_lecture_is_forgotten_as_by_the_command_but_not_while_it_is_fed(site: 
     assert client.keys("lecture:{l}*") == []
 
 
+def test_beside_the_private_redis_the_workers_are_started_and_forgetting_reaches_the_disk(
+    tmp_path: Path, home: Path
+) -> None:
+    results = home / "lecturepulse" / "results.rdb"
+    with serving(None) as address:
+        site = address.rstrip("/")
+        read = ended(site, named(site, film(tmp_path / "SECRET.mp4", pictures=8, fps=4)))
+        assert (read["state"], read["lecture"], read["messages"]) == ("done", "SECRET", [])
+        assert b"SECRET" in results.read_bytes()
+        assert httpx.delete(f"{site}/api/lectures/SECRET", timeout=60).status_code == 204
+        assert b"SECRET" not in results.read_bytes()
+        assert httpx.get(f"{site}/api/lectures").json() == {"lectures": []}
+
+
 def test_elsewhere_the_token_is_needed_and_no_path_is_taken(redis_url: str, video: Path) -> None:
     with serving(redis_url, "--host", "0.0.0.0") as address:
         site = f"http://127.0.0.1:{urlsplit(address).port}"
