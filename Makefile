@@ -11,7 +11,7 @@ VIDEO ?= $(SAMPLE)
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help install training demo test services check format lock clean
+.PHONY: help install training demo test services check format charts lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -37,6 +37,9 @@ check: $(VENV)/.dev  ## style, types, import directions, known dangers, and pack
 
 format: $(VENV)/.dev  ## format the code
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+charts: $(VENV)/.dev  ## make anew what draws the report's charts, after a change of charts.py or vl-convert
+	@$(BIN)/python -m producer.reading.report.bundling
 
 lock: $(VENV)/.python  ## pin anew what is tested, in constraints.txt
 	@$(PIP) uv

@@ -9,12 +9,15 @@ import redis
 import typer
 from typer.core import TyperGroup
 
+from producer.commands.compare import compare
 from producer.commands.connecting import RedisLost
 from producer.commands.export import export
 from producer.commands.forget import forget
 from producer.commands.ingest import ingest
 from producer.commands.list import list_lectures
+from producer.commands.overlay import overlay
 from producer.commands.report import report
+from producer.commands.roster import roster
 from producer.commands.serve import serve
 from producer.commands.summary import summary
 from producer.commands.watch import watch
@@ -28,9 +31,10 @@ from producer.feeding.starting import LectureExists, TooManyLectures
 from producer.metrics.exposition import MetricsRefused
 from producer.reading.analysis.names import RosterRefused
 from producer.reading.chapters import ChaptersRefused
-from producer.reading.export import ExportRefused
+from producer.reading.comparison.refused import CompareRefused
 from producer.reading.follow import ParticipantUnknown
 from producer.reading.lectures import LectureFed, LectureForgotten, LectureUnknown
+from producer.reading.output_file import ExportRefused
 from producer.saying import say
 from producer.stopping import exit_code
 from worker.contract.command_line import Command, Version, run
@@ -46,6 +50,7 @@ NOTHING_DONE = (
     LectureFed,
     ParticipantUnknown,
     ExportRefused,
+    CompareRefused,
     RosterRefused,
     ChaptersRefused,
     MetricsRefused,
@@ -82,7 +87,7 @@ class Commands(TyperGroup):
 
 
 app = typer.Typer(cls=Commands, rich_markup_mode=None, pretty_exceptions_enable=False)
-for command in (ingest, watch, serve, summary, report, export):
+for command in (ingest, watch, serve, summary, report, overlay, compare, export, roster):
     app.command(cls=Command)(command)
 app.command("list", cls=Command)(list_lectures)
 app.command(cls=Command)(forget)

@@ -49,7 +49,8 @@ class IngestSettings(Struct, frozen=True):
     If `lecture` is None, the id is made from the source's name. `participant` is the one person in the recording.
     `redis` is the URL given on the command line, without credentials; the commands suggested at the end contain it.
     `roster` has names for what is printed. With `class_only` nothing is published per person. Results are kept for
-    `retention` seconds. `resumed` is the lecture to resume. Without `chapters`, those in the file are used.
+    `retention` seconds. `resumed` is the lecture to resume. Without `chapters`, those in the file are used. `course` is
+    the id of the course that the lecture belongs to.
     """
 
     lecture: str | None
@@ -63,6 +64,7 @@ class IngestSettings(Struct, frozen=True):
     retention: int = RETENTION_S
     resumed: Interrupted | None = None
     chapters: Sequence[Chapter] = ()
+    course: str | None = None
 
 
 def ingest(
@@ -123,7 +125,18 @@ def _started(settings: IngestSettings, source: Source, client: redis.Redis) -> t
     choices = LectureChoices(settings.participant, settings.class_only, settings.retention)
     chapters = list(settings.chapters or source.chapters)
     name = settings.lecture or lecture_name(source.label.title)
-    new = NewLecture(name, source.label.name, settings.fps, source.width, source.height, choices, chapters)
+    new = NewLecture(
+        name,
+        source.label.name,
+        settings.fps,
+        source.width,
+        source.height,
+        choices,
+        chapters,
+        settings.course,
+        source.live,
+        source.expected,
+    )
     if settings.resumed is not None:
         settings.resumed.check(new)
         return name, Feed.resume(client, name, settings.resumed, settings.max_bytes)

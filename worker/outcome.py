@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from worker.contract.limits import MAX_CHUNK_PICTURES, MAX_FACES
-from worker.contract.messages import Ending, FrameStamp, NonNegative, Unreadable
+from worker.contract.messages import Ending, FrameStamp, NonNegative, Pose, Unreadable
 from worker.contract.reasons import FailureReason
 
 # Everything that a worker of ours writes is within these bounds. They limit what a stranger may write to Redis.
@@ -35,7 +35,8 @@ class FaceObservation(Struct, frozen=True, array_like=True):
 
     `box` is x, y, width, height in pixels of the source frame, `detection` the detection score. `models` has the most
     likely emotion according to each model that predicted this face. `appearance` distinguishes participants; it is
-    never published. A face that cannot be read has no `scores` and no `models`; `unreadable` is the reason.
+    never published. A face that cannot be read has no `scores` and no `models`; `unreadable` is the reason. Outcomes of
+    workers from before `pose` have None.
     """
 
     box: tuple[Pixels, Pixels, Pixels, Pixels]
@@ -44,6 +45,7 @@ class FaceObservation(Struct, frozen=True, array_like=True):
     models: Annotated[dict[Label, Label], Meta(max_length=16)]
     appearance: Descriptor
     unreadable: Unreadable | None = None
+    pose: Pose | None = None
 
 
 class FrameObservation(Struct, frozen=True, array_like=True):

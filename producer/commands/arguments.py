@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -62,6 +62,21 @@ def days(text: str) -> float:
     return value
 
 
+class LectureRoster(NamedTuple):
+    """The roster of one of several lectures."""
+
+    lecture: str
+    roster: Roster
+
+
+def lecture_roster(text: str) -> LectureRoster:
+    """The value of LECTURE=FILE."""
+    lecture, equals, file = str(text).partition("=")
+    if not equals:
+        raise ValueError(f"{text!r} does not say whose roster it is; write LECTURE=FILE")
+    return LectureRoster(checked_id(lecture, "lecture id"), read_roster(Path(file)))
+
+
 def _number(text: str) -> float:
     try:
         return float(text)
@@ -69,7 +84,9 @@ def _number(text: str) -> float:
         raise ValueError(f"{text!r} is not a number") from None
 
 
+LECTURE_ROSTER = _parsed(lecture_roster)
 LECTURE_ID = _parsed(lambda text: checked_id(text, "lecture id"))
+COURSE_ID = _parsed(lambda text: checked_id(text, "course id"))
 PARTICIPANT_ID = _parsed(lambda text: checked_id(text, "participant id"))
 FPS = _parsed(fps)
 SECONDS = _parsed(seconds)

@@ -8,8 +8,8 @@ import typer
 from producer.commands.arguments import LectureArgument, RedisOption, RosterOption
 from producer.commands.connecting import connected
 from producer.reading.analysis.losses import loss_line
-from producer.reading.export import ENDINGS, check_path
-from producer.reading.export import export as export_lecture
+from producer.reading.formats.choice import ENDINGS, Format, Kind, check_export
+from producer.reading.output_file import shown_path
 from producer.saying import say
 
 
@@ -17,16 +17,35 @@ def export(
     lecture: LectureArgument,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="FILE", show_default=False, help=f"The file to write: {ENDINGS}."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            show_default=False,
+            help=f"The file to write: {ENDINGS}; - for standard output.",
+        ),
     ],
+    rows: Annotated[
+        Kind | None,
+        typer.Option(
+            show_default=False,
+            help="Rows of single people, or of the class; .csv and .parquet have those of people by default.",
+        ),
+    ] = None,
+    form: Annotated[
+        Format | None,
+        typer.Option("--format", show_default="that of the file's ending", help="The format, for standard output."),
+    ] = None,
     roster: RosterOption = None,
     redis: RedisOption = None,
 ) -> None:
-    """Write a lecture to a file: one row per participant and frame, or (.jsonl) the events themselves."""
-    check_path(output)
+    """Write a lecture to a file: a table with a row for each frame, events, subtitles, or annotations for ELAN."""
+    from producer.reading.export import export as export_lecture  # late: slow to load
+
+    check_export(output, form, rows)
     with connected(redis) as (client, _):
-        over, losses = export_lecture(client, lecture, output, roster)
+        over, losses = export_lecture(client, lecture, output, roster, form, rows)
     if not over:
-        say(f"lecture {lecture} is not over: {output} contains what there is until now")
+        say(f"lecture {lecture} is not over: {shown_path(output)} contains what there is until now")
     if losses:
         say(f"lecture {lecture}: {loss_line(losses)}")

@@ -12,6 +12,7 @@ from msgspec import structs
 
 from producer.commands.arguments import (
     COUNT,
+    COURSE_ID,
     DAY_S,
     DAYS,
     FPS,
@@ -57,6 +58,15 @@ def ingest(
             metavar="ID",
             show_default=False,
             help="The lecture's id; by default it is made from the source's name.",
+        ),
+    ] = None,
+    course: Annotated[
+        str | None,
+        typer.Option(
+            parser=COURSE_ID,
+            metavar="ID",
+            show_default=False,
+            help="The course that the lecture belongs to, for `producer compare`.",
         ),
     ] = None,
     fps: Annotated[
@@ -162,6 +172,7 @@ def ingest(
         roster,
         class_only,
         retention=round(retention * DAY_S),
+        course=course,
         chapters=chapters.chapters if chapters is not None else (),
     )
     with ExitStack() as stack:

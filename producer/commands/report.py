@@ -8,6 +8,7 @@ import typer
 from producer.commands.arguments import ChaptersOption, LectureArgument, RedisOption, RosterOption
 from producer.commands.connecting import connected
 from producer.reading.analysis.losses import loss_line
+from producer.reading.output_file import shown_path
 from producer.saying import say
 
 
@@ -16,7 +17,11 @@ def report(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", metavar="FILE", show_default=False, help="The file to write: .html, complete in itself."
+            "--output",
+            "-o",
+            metavar="FILE",
+            show_default=False,
+            help="The file to write: .html, complete in itself; - for standard output.",
         ),
     ],
     class_only: Annotated[bool, typer.Option("--class-only", help="Leave out single participants.")] = False,
@@ -34,6 +39,6 @@ def report(
     with connected(redis) as (client, _):
         over, losses = write_report(client, lecture, output, roster, class_only, chapters and chapters.chapters)
     if not over:
-        say(f"lecture {lecture} is not over: {output} shows what there is until now")
+        say(f"lecture {lecture} is not over: {shown_path(output)} shows what there is until now")
     if losses:
         say(f"lecture {lecture}: {loss_line(losses)}")

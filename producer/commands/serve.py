@@ -25,7 +25,7 @@ def serve(
     roster: RosterOption = None,
     redis: RedisOption = None,
 ) -> None:
-    """Show a lecture, or all of them, as a web page that follows the events. Ctrl-C ends it."""
+    """Show a lecture, or all of them, as web pages, and add recordings there. Ctrl-C ends it."""
     if roster is not None and lecture is None:
         raise typer.BadParameter("a roster belongs to one lecture; name it: serve LECTURE", param_hint="--roster")
     from producer.serving.server import ServeRefused  # late: no other command needs a web server
@@ -33,7 +33,7 @@ def serve(
 
     with connected(redis) as (_, url):
         try:
-            serve_pages(url, lecture, host, port, roster, typer.echo)
+            serve_pages(url, redis, lecture, host, port, roster, typer.echo)
         except ServeRefused as refused:
             say(refused)
             raise typer.Exit(2) from None

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from producer.commands.arguments import LectureArgument, RedisOption
+from producer.commands.arguments import LectureArgument, RedisOption, RosterOption
 from producer.commands.connecting import connected
 from producer.reading.analysis.losses import loss_line
 from producer.saying import say
@@ -16,13 +16,14 @@ def summary(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the moments as a JSON list, and nothing else.")
     ] = False,
+    roster: RosterOption = None,
     redis: RedisOption = None,
 ) -> None:
     """Say in a few sentences how the class went, and at which times it is worth watching."""
     from producer.reading.summing_up import summed_up  # late: slow to load
 
     with connected(redis) as (client, _):
-        found = summed_up(client, lecture)
+        found = summed_up(client, lecture, roster)
     if as_json:
         typer.echo(json.dumps([each.as_json() for each in found.moments], indent=2))
     else:

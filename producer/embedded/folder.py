@@ -48,7 +48,7 @@ def socket_path(folder: Path) -> Path:
     if len(os.fsencode(there)) <= LONGEST_SOCKET_PATH and _is_text(there):
         return there
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    elsewhere = _private(Path(tempfile.gettempdir()) / f"lecturepulse-{os.getuid()}-{name}") / "redis.sock"
+    elsewhere = private_folder(Path(tempfile.gettempdir()) / f"lecturepulse-{os.getuid()}-{name}") / "redis.sock"
     if len(os.fsencode(elsewhere)) > LONGEST_SOCKET_PATH or not _is_text(elsewhere):
         raise EmbeddedError(
             f"the path {elsewhere} is too long for a socket, or not text; set TMPDIR to another one, such as /tmp"
@@ -84,7 +84,7 @@ def erase_from_logs(word: str) -> None:
                 file.truncate()
 
 
-def _private(folder: Path) -> Path:
+def private_folder(folder: Path) -> Path:
     """`folder`, made if it does not exist; EmbeddedError if another user can write to it."""
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()

@@ -24,7 +24,7 @@ class Interrupted(Struct, frozen=True):
     It was started with `source`, `fps`, the size in pixels, `participant` and `retention` (seconds). `frames` frames
     were fed and are there, so the first missing frame has this number, and `next_chunk` is the number of the next
     chunk. Chunks in flight from there on are `useless`: the pixels of one of them expired. `token` is that of the feed,
-    `status` that of the lecture.
+    `status` and `course` those of the lecture.
     """
 
     source: str
@@ -38,6 +38,7 @@ class Interrupted(Struct, frozen=True):
     useless: tuple[int, ...] = ()
     token: bytes | None = None
     status: Status = "stopped"
+    course: str | None = None
 
     def check(self, asked: NewLecture) -> None:
         """Raise LectureNotResumable unless `asked` is what the lecture was started with."""
@@ -46,6 +47,7 @@ class Interrupted(Struct, frozen=True):
             ("fps", f"{self.fps:g}", f"{asked.fps:g}"),
             ("size in pixels", f"{self.width}x{self.height}", f"{asked.width}x{asked.height}"),
             ("participant", self.participant or "not named", asked.choices.participant or "not named"),
+            ("course", self.course or "not named", asked.course or self.course or "not named"),
         )
         for name, then, now in pairs:
             if then != now:
@@ -111,6 +113,7 @@ def read_stored(client: redis.Redis, lecture: str, fields: dict[bytes, bytes]) -
         useless=tuple(sorted(useless)),
         token=fields.get(b"feed"),
         status=info.status,
+        course=info.course,
     )
 
 

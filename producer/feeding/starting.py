@@ -22,7 +22,11 @@ class TooManyLectures(Exception):
 
 
 class NewLecture(Struct, frozen=True):
-    """The values that a lecture is started with. `fps` is in frames per second, the size in pixels."""
+    """The values that a lecture is started with. `fps` is in frames per second, the size in pixels.
+
+    `chapters` are those of the source. `course` is the id of the course that the lecture belongs to, if the user named
+    one. `expected` is the number of frames of a recording that declares its length.
+    """
 
     lecture: str
     source: str
@@ -31,6 +35,9 @@ class NewLecture(Struct, frozen=True):
     height: int
     choices: LectureChoices = LectureChoices()
     chapters: list[Chapter] = []
+    course: str | None = None
+    live: bool = False
+    expected: int | None = None
 
 
 def create(pipe: Pipeline, new: NewLecture, token: bytes) -> None:
@@ -61,6 +68,7 @@ def create(pipe: Pipeline, new: NewLecture, token: bytes) -> None:
         "chunks": 0,
         "retention": choices.retention,
         "class_only": int(choices.class_only),
+        "live": int(new.live),
         "sampled": 0,
         "published": 0,
         "dropped": 0,
@@ -68,6 +76,10 @@ def create(pipe: Pipeline, new: NewLecture, token: bytes) -> None:
     }
     if new.chapters:
         fields["chapters"] = json.encode(new.chapters)
+    if new.course is not None:
+        fields["course"] = new.course
+    if new.expected is not None:
+        fields["expected"] = new.expected
     pipe.multi()
     pipe.hset(keys.info, mapping=as_hash(fields))
     pipe.expire(keys.info, choices.retention)

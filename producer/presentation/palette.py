@@ -16,6 +16,9 @@ STACKED = [EMOTIONS.index(emotion) for emotion in STACK]
 PLACE_IN_STACK = [STACK.index(emotion) for emotion in EMOTIONS]
 """The index in STACK of each emotion of EMOTIONS."""
 
+PRESENCE_TONES = (0.8, 0.4, 0.12)
+"""Opacity of grey for people who face the screen, are turned away, and are out of view. Not a colour of an emotion."""
+
 COLOURS = {
     "fear": "#74008e",
     "sadness": "#5477ea",

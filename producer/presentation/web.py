@@ -3,7 +3,7 @@
 import json
 from importlib.resources import files
 
-from producer.presentation.palette import COLOURS
+from producer.presentation.palette import COLOURS, PRESENCE_TONES
 from producer.presentation.thresholds import TONES
 
 
@@ -12,7 +12,10 @@ def shared_style() -> str:
     colours = "".join(f"--{emotion}: {colour}; " for emotion, colour in COLOURS.items())
     fills = "".join(f"svg .{emotion} {{ fill: var(--{emotion}); }}\n" for emotion in COLOURS)
     tones = "".join(f".level{n} {{ fill-opacity: {opacity}; }}\n" for n, (_, opacity) in enumerate(TONES, 1))
-    return f"{_text('shared.css')}:root {{ {colours}}}\n{fills}{tones}"
+    presence = "".join(
+        f".presence{n} {{ fill: var(--quiet); fill-opacity: {opacity}; }}\n" for n, opacity in enumerate(PRESENCE_TONES)
+    )
+    return f"{_text('shared.css')}:root {{ {colours}}}\n{fills}{tones}{presence}"
 
 
 def shared_script() -> str:

@@ -7,7 +7,7 @@ lost.
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heapreplace
 from typing import Any, Protocol, cast
 
 import redis
@@ -248,12 +248,12 @@ class _ParticipantStreams:
                 self._positions[participant] = position
 
     def read(self, up_to: int) -> None:
-        """Read more of every participant without an event after frame `up_to` in memory."""
+        """Read more of every participant without an event after frame `up_to` in memory, in one request."""
         self._exhausted.clear()
         wanted = []
         for participant in _participants(self._client, self._keys):
             held = self._held.setdefault(participant, deque())
-            if not held or held[-1].frame < up_to:
+            if not held or held[-1].frame <= up_to:
                 wanted.append(participant)
         self._read_more(wanted)
         self._next = [(held[0].frame, participant) for participant, held in self._held.items() if held]
@@ -262,13 +262,15 @@ class _ParticipantStreams:
     def events(self, up_to: int) -> Iterator[EmotionEvent]:
         """The events in memory up to and including frame `up_to`, in order."""
         while self._next and self._next[0][0] <= up_to:
-            _, participant = heappop(self._next)
+            participant = self._next[0][1]
             held = self._held[participant]
             yield held.popleft()
             if not held:
                 self._read_more([participant])
             if held:
-                heappush(self._next, (held[0].frame, participant))
+                heapreplace(self._next, (held[0].frame, participant))
+            else:
+                heappop(self._next)
 
     def _read_more(self, participants: list[str]) -> None:
         """Read a page of each, and another one of those whose page held nothing new."""
@@ -283,12 +285,15 @@ class _ParticipantStreams:
             entries = found.get(self._keys.participant(participant), [])
             if len(entries) < PAGE:
                 self._exhausted.add(participant)
-            for position, event in entries:
-                self._positions[participant] = position
-                last = max(self.seen_frame, self._last_frames.get(participant, -1))
+            if not entries:
+                continue
+            self._positions[participant] = entries[-1][0]
+            last, held = max(self.seen_frame, self._last_frames.get(participant, -1)), self._held[participant]
+            for _, event in entries:
                 if isinstance(event, EmotionEvent) and event.frame > last:
-                    self._last_frames[participant] = event.frame
-                    self._held[participant].append(event)
+                    last = event.frame
+                    held.append(event)
+            self._last_frames[participant] = last
 
 
 def _next_entries(

@@ -4,8 +4,12 @@ Either part may be missing:
 
     participants:
       p01: Alice
-    tiles:                       # x, y, width, height in pixels of the recording
+      p02: {name: Carol, role: lecturer}   # not part of the class's figures; nor is somebody with `exclude: true`
+      p03: ""                              # not filled in yet: has no name
+    tiles:                                 # x, y, width, height in pixels of the recording
       - {name: Bob, box: [640, 0, 640, 360]}
+
+`producer roster` writes one to fill in.
 """
 
 import unicodedata
@@ -18,6 +22,7 @@ import redis
 from producer.reading.analysis.names import Names, Roster, RosterRefused
 from producer.reading.follow import replay
 from producer.reading.lectures import participants, read_lecture
+from producer.saying import say
 from worker.contract.keys import checked_id
 
 MAX_ROSTER_BYTES = 256 * 1024
@@ -42,16 +47,16 @@ def read_roster(path: Path) -> Roster:
 def names_in(client: redis.Redis, lecture: str, roster: Roster) -> Names:
     """The names of the participants of `lecture`, by all of its events.
 
-    Raises LectureUnknown, and RosterRefused if the roster does not fit a lecture that is over. In a running lecture,
-    missing participants may still come.
+    Raises LectureUnknown, and RosterRefused if the roster's tiles do not fit a lecture that is over. Says which
+    participants such a lecture lacks; in a running one they may still come.
     """
     over = read_lecture(client, lecture).info.status != "running"
     names = Names(roster)
     if roster.tiles:
         for event in replay(client, lecture):
             names.add(event)
-    if over:
-        names.check(participants(client, lecture))
+    if over and (unknown := names.check(participants(client, lecture))):
+        say(unknown)
     return names
 
 
@@ -87,7 +92,10 @@ def _converted(parsed: dict[Any, Any]) -> Roster:
     try:
         return msgspec.convert(parsed, Roster)
     except msgspec.ValidationError as wrong:
-        form = '`participants: {p01: "Alice"}` or `tiles: [{name: "Bob", box: [x, y, width, height]}]`'
+        form = (
+            '`participants: {p01: "Alice", p02: {name: "Carol", role: lecturer}}` or '
+            '`tiles: [{name: "Bob", box: [x, y, width, height]}]`'
+        )
         raise ValueError(f"{wrong}; write {form}") from None
 
 
@@ -95,8 +103,11 @@ def _check(roster: Roster) -> None:
     for participant in roster.participants or {}:
         checked_id(participant, "participant id")
     found = set()
-    for name in [*(roster.participants or {}).values(), *(tile.name for tile in roster.tiles or [])]:
-        if not 0 < len(name.strip()) <= len(name) <= MAX_NAME_LENGTH or _unprintable(name):
+    for person in [*roster.by_id().values(), *(tile.person for tile in roster.tiles or [])]:
+        name = person.name
+        if name is None or not person.named:
+            continue  # not filled in yet
+        if len(name) > MAX_NAME_LENGTH or _unprintable(name):
             raise ValueError(f"name {name[:80]!r} is not 1 to {MAX_NAME_LENGTH} printable characters")
         if name in found:
             raise ValueError(f"name {name!r} is there twice; make them different")

@@ -1,1 +1,1 @@
-"""A read-only web server: live pages of lectures for people, JSON and server-sent events for programs."""
+"""The web server: pages of lectures for people, recordings that are added there, and JSON for programs."""

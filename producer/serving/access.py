@@ -3,20 +3,27 @@
 On loopback every local client may read, but only if it uses a name of loopback: the name of a stranger's page could
 point here too (DNS rebinding). Elsewhere a client needs the token that was printed at the start. A browser sends it
 once in the address, and then a cookie. Programs send it in a header.
+
+A request that changes something must not come from a page of another site, which a browser says in its headers, nor on
+loopback from another user of this machine.
 """
 
 import hmac
 import html
 import ipaddress
+import os
 import secrets
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qsl, urlencode
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-METHODS = ("GET", "HEAD")
+READING = ("GET", "HEAD")
+WRITING = ("POST", "DELETE")
 
 # A page may load only files of this server, no other page may frame it, and links from it carry no referrer.
 HEADERS = {
@@ -32,29 +39,46 @@ HEADERS = {
 
 
 class Access:
-    """The right to read from the server at `address` (an IP address) and `port`."""
+    """The right to read from the server at `address` (an IP address) and `port`, and to write if it is `writable`."""
 
-    def __init__(self, address: str, port: int) -> None:
+    def __init__(self, address: str, port: int, writable: bool) -> None:
         self.token = None if ipaddress.ip_address(address).is_loopback else secrets.token_urlsafe(32)
         self._session = secrets.token_urlsafe(32)
         self._cookie = f"lecturepulse_{port}"  # cookies are shared between ports
+        self._methods = READING + (WRITING if writable else ())
 
     def refusal(self, scope: Scope) -> Response | None:
         """The answer to a request that is refused; None if it is allowed."""
         headers = Headers(scope=scope)
-        if scope["method"] not in METHODS:
-            return PlainTextResponse("this server is read only\n", 405, {"Allow": ", ".join(METHODS)})
+        if scope["method"] not in self._methods:
+            why = "this server is read only\n" if self._methods == READING else "there is no such method here\n"
+            return PlainTextResponse(why, 405, {"Allow": ", ".join(self._methods)})
+        return self._stranger(scope, headers) or (None if scope["method"] in READING else self._other_site(headers))
+
+    def _stranger(self, scope: Scope, headers: Headers) -> Response | None:
+        """The answer to a client that may not read, or on loopback not write; None if it may."""
         if self.token is None:
-            if _is_loopback_name(headers.get("host", "")):
-                return None
-            return PlainTextResponse("use the name localhost or 127.0.0.1 in the address\n", 421)
+            if not _is_loopback_name(headers.get("host", "")):
+                return PlainTextResponse("use the name localhost or 127.0.0.1 in the address\n", 421)
+            if scope["method"] in WRITING and _is_other_user(scope):
+                return PlainTextResponse("only the user who started this server may change something\n", 403)
+            return None
         words = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-        if "token" in words and _equal(words.pop("token"), self.token):
+        if scope["method"] in READING and "token" in words and _equal(words.pop("token"), self.token):
             return self._welcome(scope["path"], words)
         if self._has_cookie(headers) or _equal(headers.get("authorization", ""), f"Bearer {self.token}"):
             return None
         needed = "open the address that `producer serve` printed, with its token\n"
         return PlainTextResponse(needed, 401, {"WWW-Authenticate": "Bearer"})
+
+    def _other_site(self, headers: Headers) -> Response | None:
+        """The answer to a request from a page of another site; None if it comes from ours, or from a program."""
+        site, origin = headers.get("sec-fetch-site", "same-origin"), headers.get("origin")
+        with suppress(ValueError):  # an origin that is not an address
+            ours = origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+            if ours and site == "same-origin":
+                return None
+        return PlainTextResponse("only a page of this server may change something\n", 403)
 
     def _has_cookie(self, headers: Headers) -> bool:
         try:
@@ -92,7 +116,9 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)  # a report has a policy of its own
             await send(message)
 
         refused = self._access.refusal(scope)
@@ -112,6 +138,20 @@ def _is_loopback_name(host: str) -> bool:
         return ipaddress.ip_address(name.removeprefix("[").removesuffix("]")).is_loopback
     except ValueError:
         return False
+
+
+def _is_other_user(scope: Scope) -> bool:
+    """Whether the connection to loopback belongs to another user of this machine. False if Linux does not say."""
+    client, server = scope.get("client"), scope.get("server")
+    if not client or not server:
+        return False
+    ports = f":{client[1]:04X}", f":{server[1]:04X}"
+    owners = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(OSError):
+            rows = (line.split() for line in Path(table).read_text().splitlines()[1:])
+            owners |= {int(row[7]) for row in rows if row[1].endswith(ports[0]) and row[2].endswith(ports[1])}
+    return bool(owners - {os.getuid(), 0})
 
 
 def _equal(given: str, right: str) -> bool:

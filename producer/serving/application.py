@@ -1,27 +1,33 @@
 """The addresses of the server: pages, their files, and JSON for programs."""
 
 import html
-import re
+import shutil
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import redis
 from msgspec import structs
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from producer.presentation.caution import CAUTION
 from producer.presentation.web import shared_script, shared_style
-from producer.reading.analysis.names import Roster
+from producer.reading.analysis.names import Roster, RosterRefused
 from producer.reading.lectures import Lecture, LectureUnknown, list_lectures, participants, read_lecture
-from producer.serving.channel import MAX_PAGE_EVENTS, follow_channel, is_over, read_page
+from producer.reading.output_file import ExportRefused
+from producer.serving.adding import AddingRefused
+from producer.serving.answers import json, lecture_item, problem
+from producer.serving.changing import Changes
+from producer.serving.channel import follow_channel, is_over, read_page
 from producer.serving.entries import START
+from producer.serving.parameters import BadRequest, limit, parameter, position
 from producer.serving.reader import Readers, TooManyReaders
+from producer.serving.reports import Reports
 from producer.serving.stream import HEARTBEAT, HEARTBEAT_S, RETRY, EventStream, Streams, message
 from worker.contract.keys import LectureKeys
 
@@ -32,50 +38,54 @@ MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript
 DEFAULT_EVENTS = 1000
 """Events in one answer if the request gives no limit."""
 
-# A number without a sign or needless zeros, so that every number is written in one way.
-_NUMBER = "0|[1-9][0-9]{0,19}"
-_POSITION = re.compile(f"({_NUMBER})(-({_NUMBER}))?")
+# The rest of the policy is in the report itself, which holds all its scripts.
+REPORT_POLICY = "frame-ancestors 'none'"
 
 
 class NotFound(Exception):
     """An address does not exist; the message says what is missing."""
 
 
-class BadRequest(Exception):
-    """A parameter of an address is wrong; the message says which."""
-
-
 class Site:
-    """The pages and JSON of one lecture (`only`), or of all lectures."""
+    """The pages and JSON of one lecture (`only`), or of all lectures, to which `changes` may add others.
 
-    def __init__(self, client: redis.Redis, only: str | None, roster: Roster | None) -> None:
+    `folder` is for files that are made for an answer.
+    """
+
+    def __init__(self, client: redis.Redis, only: str | None, roster: Roster | None, folder: Path) -> None:
         self._client = client
         self._only = only
+        self._reports = Reports(client, folder, roster, home=only is None)
         self._readers = Readers(client, roster)
         self._streams = Streams()
         self._files = _files()
 
-    def application(self) -> Starlette:
-        """The site as an ASGI application."""
+    def application(self, changes: Changes | None) -> Starlette:
+        """The site as an ASGI application; it is read only without `changes`."""
         events = "/api/lectures/{lecture}/participants/{participant}/events"
         return Starlette(
             routes=[
                 Route("/", self.home),
                 Route("/lectures/{lecture}", self.page),
                 Route("/lectures/{lecture}/stream", self.board),
+                Route("/lectures/{lecture}/export.{ending}", self.export),
                 Route("/static/{name}", self.static),
                 Route("/api/lectures", self.lectures),
                 Route("/api/lectures/{lecture}", self.lecture),
                 Route("/api/lectures/{lecture}/participants", self.participants),
                 Route("/api/lectures/{lecture}/class/events", self.events),
                 Route(events, self.events),
+                *(changes.routes() if changes is not None else ()),
             ],
             exception_handlers={
-                NotFound: _problem(404),
-                LectureUnknown: _problem(404),
-                BadRequest: _problem(400),
-                TooManyReaders: _problem(503),
-                redis.RedisError: _problem(503, "Redis does not answer; try again"),
+                NotFound: problem(404),
+                LectureUnknown: problem(404),
+                BadRequest: problem(400),
+                RosterRefused: problem(409),
+                ExportRefused: problem(409),
+                AddingRefused: problem(409),
+                TooManyReaders: problem(503),
+                redis.RedisError: problem(503, "Redis does not answer; try again"),
             },
         )
 
@@ -89,9 +99,23 @@ class Site:
     def home(self, _: Request) -> Response:
         return self._file("lectures.html") if self._only is None else RedirectResponse(f"/lectures/{self._only}", 303)
 
-    def page(self, request: Request) -> Response:
-        self._keys(request)
-        return self._file("lecture.html")
+    async def page(self, request: Request) -> Response:
+        """The report of a lecture that is over; otherwise the live page."""
+        keys = self._keys(request)
+        try:
+            found = await run_in_threadpool(self._lecture, keys)
+        except LectureUnknown:  # it may begin later
+            return self._file("lecture.html")
+        if found.info.status == "running":
+            return self._file("lecture.html")
+        page = await self._reports.of(keys.lecture)
+        return Response(page, media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY})
+
+    async def export(self, request: Request) -> Response:
+        lecture = self._keys(request).lecture
+        path = await self._reports.export(lecture, request.path_params["ending"])
+        gone = BackgroundTask(shutil.rmtree, path.parent, ignore_errors=True)
+        return FileResponse(path, filename=path.name, background=gone)
 
     def static(self, request: Request) -> Response:
         return self._file(request.path_params["name"])
@@ -100,21 +124,22 @@ class Site:
         lecture = self._keys(request).lecture
         self._readers.check_room(lecture)
         # A page that was hidden reconnects without the header, but with the edition that it knows.
-        since = request.headers.get("last-event-id") or _parameter(request, "since", "")
+        since = request.headers.get("last-event-id") or parameter(request, "since", "")
         return EventStream(self._streams, self._board(lecture, since))
 
     # JSON.
 
     def lectures(self, _: Request) -> Response:
         kept = list_lectures(self._client)
-        return _json({"lectures": [_lecture_item(each) for each in kept if self._only in (None, each.id)]})
+        self._reports.keep_only({each.id for each in kept})
+        return json({"lectures": [lecture_item(each) for each in kept if self._only in (None, each.id)]})
 
     def lecture(self, request: Request) -> Response:
-        return _json(_lecture_item(self._lecture(self._keys(request))))
+        return json(lecture_item(self._lecture(self._keys(request))))
 
     def participants(self, request: Request) -> Response:
         spans = participants(self._client, self._keys(request).lecture)
-        return _json({"participants": [{"id": each, **structs.asdict(span)} for each, span in spans.items()]})
+        return json({"participants": [{"id": each, **structs.asdict(span)} for each, span in spans.items()]})
 
     def events(self, request: Request) -> Response:
         keys, participant = self._keys(request), request.path_params.get("participant")
@@ -123,11 +148,11 @@ class Site:
         live = "text/event-stream" in request.headers.get("accept", "")
         last = request.headers.get("last-event-id") if live else None
         # Both are checked, also where they are not used.
-        since = _position(_parameter(request, "since", START))
-        limit = _limit(_parameter(request, "limit", str(DEFAULT_EVENTS)))
-        since = _position(last) if last else since
+        since = position(parameter(request, "since", START))
+        most = limit(parameter(request, "limit", str(DEFAULT_EVENTS)))
+        since = position(last) if last else since
         if not live:
-            return _json(read_page(self._client, stream, started, since, limit))
+            return json(read_page(self._client, stream, started, since, most))
         if is_over(self._client, stream, since):
             return Response(status_code=204)  # a browser does not reconnect after this
         return EventStream(self._streams, self._channel(stream, since))
@@ -197,47 +222,3 @@ def _files() -> dict[str, bytes]:
     caution = "".join(f"<p>{html.escape(paragraph)}</p>" for paragraph in CAUTION)
     files["lecture.html"] = files["lecture.html"].replace(b"<!-- caution -->", caution.encode())
     return {**files, "shared.css": shared_style().encode(), "shared.js": shared_script().encode()}
-
-
-def _problem(status: int, text: str | None = None) -> Callable[[Request, Exception], Awaitable[Response]]:
-    async def answer(_: Request, failure: Exception) -> Response:
-        return _json({"error": text or str(failure)}, status)
-
-    return answer
-
-
-def _json(content: object, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(content), status, media_type="application/json")
-
-
-def _position(text: str) -> str:
-    if not _POSITION.fullmatch(text) or any(int(part) >= 2**64 for part in text.split("-")):
-        raise BadRequest(f"{text[:80]!r} is not a position in a stream; give one that came with an event, or {START}")
-    return text
-
-
-def _limit(text: str) -> int:
-    if not re.fullmatch(_NUMBER, text) or not 1 <= int(text) <= MAX_PAGE_EVENTS:
-        raise BadRequest(
-            f"limit {text[:80]!r} is not a number from 1 to {MAX_PAGE_EVENTS}, in digits, without a 0 before them"
-        )
-    return int(text)
-
-
-def _parameter(request: Request, name: str, default: str) -> str:
-    """A parameter of the query; `default` if it is not there."""
-    given = request.query_params.getlist(name) or [default]
-    if len(given) > 1:
-        raise BadRequest(f"{name} is given {len(given)} times; give it once")
-    return given[0]
-
-
-def _lecture_item(lecture: Lecture) -> dict[str, Any]:
-    """A lecture in the JSON for programs. Times are seconds since 1970."""
-    info = ("status", "source", "fps", "started", "ended", "reason")
-    more = ("participants", "fed", "abandoned", "ledger")
-    return {
-        "id": lecture.id,
-        **{name: getattr(lecture.info, name) for name in info},
-        **{name: getattr(lecture, name) for name in more},
-    }

@@ -6,7 +6,8 @@ skip states, the server keeps nothing for single pages, and nothing is counted t
 
 import math
 import secrets
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -20,7 +21,9 @@ from producer.reading.analysis.chapters import SlideTimes
 from producer.reading.analysis.losses import Kept, loss_line
 from producer.reading.analysis.moments import moments
 from producer.reading.analysis.names import Names, Roster
-from producer.reading.analysis.sentences import Place, Sentence, placed, sentences
+from producer.reading.analysis.places import Map, Place, Places
+from producer.reading.analysis.presence import presence_shares
+from producer.reading.analysis.sentences import NamedTime, Sentence, placed, sentences
 from producer.reading.analysis.timeline import Array, Timeline, TimelineBuilder, places_in_stack
 from producer.reading.lectures import Lecture
 from worker.contract.chapters import Chapter
@@ -44,7 +47,8 @@ class Standing(Struct, frozen=True):
 
     `away_after` is the seconds without a sighting after which a participant is away. `read` counts the frames that
     were read, `fed` is whether a producer feeds the lecture. `started` and `ended` are in seconds since 1970.
-    `missing` says which events Redis lacks.
+    `missing` says which events Redis lacks. `behind` is the seconds from what is fed to what is shown (of a `live`
+    source, from now), null if nothing is fed. `expected` is the number of frames of a recording, if it is known.
     """
 
     phase: Phase = "waiting"
@@ -59,6 +63,9 @@ class Standing(Struct, frozen=True):
     started: float | None = None
     ended: float | None = None
     fed: bool = False
+    live: bool = False
+    expected: int | None = None
+    behind: int | None = None
     ledger: Ledger = Ledger()
     missing: str = ""
 
@@ -77,8 +84,8 @@ class NewestFrame(Struct, frozen=True):
 
 class ClassBin(Struct, frozen=True, array_like=True):
     """A step of the class: analysed frames, their mean number of faces and of those that could be read, means over the
-    latter (null if there are none; scores in the order of STACK), and the margins of valence and arousal (null if
-    participants are too few)."""
+    latter (null if there are none; scores in the order of STACK), the margins of valence and arousal (null if
+    participants are too few), and the shares of PRESENCE (null if not known)."""
 
     bin: int
     frames: int
@@ -89,6 +96,7 @@ class ClassBin(Struct, frozen=True, array_like=True):
     arousal: float | None
     valence_margin: float | None
     arousal_margin: float | None
+    presence: list[float | None] | None
 
 
 class ParticipantBin(Struct, frozen=True, array_like=True):
@@ -107,6 +115,7 @@ class ParticipantPatch(Struct, frozen=True):
     `unread` counts the frames in which the face could not be read. In the last one the emotion is then null, and
     `reason` says why.
     `missing` says how many of their events Redis lacks. If `frames` is 0 it lacks all, and nothing else is known.
+    `left_out` says why they do not count for the class, if so.
     """
 
     id: str
@@ -122,6 +131,8 @@ class ParticipantPatch(Struct, frozen=True):
     arousal: float | None
     bins: list[ParticipantBin]
     missing: str
+    map: Map | None = None
+    left_out: str = ""
 
 
 MOMENTS_AFTER_S, MOMENTS_AFTER = 10.0, 1 / 60
@@ -154,7 +165,7 @@ class Patch(Struct, frozen=True):
     bins: list[ClassBin]
     participants: list[ParticipantPatch]
     moments: list[MomentLine]
-    sentences: list[tuple[str | float | Place, ...]]
+    sentences: list[tuple[str | float | NamedTime, ...]]
     emotions: tuple[str, ...] = STACK
 
 
@@ -167,11 +178,15 @@ class Board:
         self._standing = Standing()
         self._clear(fps=1.0)
 
-    def _clear(self, fps: float) -> None:
+    def _clear(self, fps: float, size: tuple[int, int] = (1, 1)) -> None:
         self._history = secrets.token_hex(8)
         self._revision = self._joined = 1
         self._stale = False
+        self._size = size
         self._builder = TimelineBuilder(fps)
+        self._seats = Places(*size)
+        self._places: dict[str, Place] = {}
+        self._left_out: dict[str, str] = {}
         self._timeline = self._builder.timeline()
         self._rows: dict[str | None, _Rows] = {}
         self._moments: list[MomentLine] = []
@@ -196,27 +211,22 @@ class Board:
     def phase(self) -> Phase:
         return self._standing.phase
 
-    def begin(self, fps: float) -> None:
-        """Start a lecture. Everything that was added before is dropped."""
-        self._clear(fps)
+    def begin(self, fps: float, size: tuple[int, int] = (1, 1)) -> None:
+        """Start a lecture with pictures of this width and height. Everything that was added before is dropped."""
+        self._clear(fps, size)
         self._standing = Standing(phase="running", fps=fps, away_after=away_after_s(fps))
 
     def set_standing(
-        self,
-        lecture: Lecture,
-        caught_up: bool,
-        spans: Mapping[str, ParticipantSpan] | None = None,
-        unread: Collection[str] = (),
+        self, lecture: Lecture, caught_up: bool, spans: Mapping[str, ParticipantSpan] | None = None
     ) -> None:
         """Set the standing from the lecture's hash. `caught_up` is whether all its events were added.
 
-        `lecture` and `spans`, those of its participants, were read before the events. The events of the participants
-        `unread` are not added.
+        `lecture` and `spans`, those of its participants, were read before the events.
         """
         info = lecture.info
         self._chapters = info.chapters
         known = caught_up and spans is not None
-        losses = self._kept.losses(lecture.id, info, spans or {}, unread) if known else []
+        losses = self._kept.losses(lecture.id, info, spans or {}) if known else []
         self._missing = {each.participant: each.in_words() for each in losses}
         over = caught_up and info.status != "running"
         if over and not self._over:
@@ -235,6 +245,9 @@ class Board:
                 started=info.started,
                 ended=info.ended,
                 fed=lecture.fed,
+                live=info.live,
+                expected=info.expected,
+                behind=self._behind(lecture),
                 ledger=lecture.ledger,
                 missing=loss_line(losses),
             )
@@ -250,6 +263,7 @@ class Board:
             return
         self._stale = True
         self._builder.add(event)
+        self._seats.add(event)
         if isinstance(event, ClassEvent):
             self._read += 1
             if self._now is None or event.frame >= self._now.frame:
@@ -267,7 +281,9 @@ class Board:
             return
         self._stale = False
         self._revision += 1
-        timeline = self._builder.timeline()
+        self._places = self._seats.places()
+        self._left_out = self._names.left_out(self._latest) if self._names is not None else {}
+        timeline = self._builder.timeline(without=self._left_out)
         if timeline.bin_s != self._timeline.bin_s:
             self._joined = self._revision
             self._rows = {}
@@ -309,12 +325,20 @@ class Board:
             standing=self._standing,
             width=self._timeline.bin_s,
             length=self._timeline.bins,
-            now=self._now,
+            now=self._class_now(),
             bins=self._class_bins(after),
-            participants=[*(self._participant(each.id, after) for each in self._timeline.participants), *self._lost()],
+            participants=[*(self._participant(each.id, after) for each in self._timeline.everybody), *self._lost()],
             moments=self._moments,
             sentences=[each.parts for each in self._sentences],
         )
+
+    def _behind(self, lecture: Lecture) -> int | None:
+        """Whole seconds, so that a page gets them at most once a second."""
+        if lecture.info.status != "running" or not lecture.fed or self._now is None:
+            return None
+        if lecture.info.live:
+            return max(0, round(time.time() - lecture.info.started - self._now.t))
+        return round(lecture.ledger.in_flight / lecture.info.fps)
 
     def _change(self, standing: Standing) -> None:
         if standing != self._standing:
@@ -333,10 +357,11 @@ class Board:
             return []
         bins = []
         for bin, (frames, faces, read, *numbers) in self._rows[None].newer(after):
-            *scores, valence, arousal, valence_margin, arousal_margin = map(_number, numbers)
+            *scores, valence, arousal, valence_margin, arousal_margin, facing, turned, out = map(_number, numbers)
             present = [score for score in scores if score is not None]
             known = present if len(present) == len(EMOTIONS) else None
-            means = (known, valence, arousal, valence_margin, arousal_margin)
+            presence = None if facing is None else [facing, turned, out]
+            means = (known, valence, arousal, valence_margin, arousal_margin, presence)
             bins.append(ClassBin(bin, int(frames), _number(faces) or 0.0, _number(read) or 0.0, *means))
         return bins
 
@@ -361,7 +386,23 @@ class Board:
             arousal=last.arousal,
             bins=bins,
             missing=self._missing.get(participant, ""),
+            map=self._places[participant].map(self._size) if participant in self._places else None,
+            left_out=self._left_out.get(participant, ""),
         )
+
+    def _class_now(self) -> NewestFrame | None:
+        """The newest frame, of those who count for the class."""
+        now = self._now
+        if now is None or not self._left_out:
+            return now
+        newest = {each: latest.event for each, latest in self._latest.items() if each not in self._left_out}
+        faces = [event for event in newest.values() if event.frame == now.frame]
+        read = [event for event in faces if event.scores]
+        if not read:
+            return NewestFrame(now.frame, now.t, len(faces), 0, None, None, None)
+        scores = {emotion: float(np.mean([(each.scores or {})[emotion] for each in read])) for emotion in EMOTIONS}
+        valence, arousal = (float(np.mean([getattr(each, name) for each in read])) for name in ("valence", "arousal"))
+        return NewestFrame(now.frame, now.t, len(faces), len(read), scores, valence, arousal)
 
     def _lost(self) -> list[ParticipantPatch]:
         """The participants of whom no event is left."""
@@ -415,11 +456,12 @@ def _later(before: _Latest | None, event: EmotionEvent) -> _Latest:
 
 
 def _rows(timeline: Timeline) -> dict[str | None, Array]:
-    """The values of every step: of the class (None) [bins, 14], of each participant [bins, 3]."""
+    """The values of every step: of the class (None) [bins, 17], of each participant [bins, 3]."""
     counts, affect = [timeline.frames, timeline.faces, timeline.read], [timeline.valence, timeline.arousal]
     scores = timeline.scores[:, STACKED]
-    rows: dict[str | None, Array] = {None: np.column_stack([*counts, scores, *affect, timeline.margins])}
-    for each in timeline.participants:
+    presence = presence_shares(timeline.presence)
+    rows: dict[str | None, Array] = {None: np.column_stack([*counts, scores, *affect, timeline.margins, presence])}
+    for each in timeline.everybody:
         rows[each.id] = np.column_stack([each.sightings, places_in_stack(each.shown), each.strength])
     return rows
 

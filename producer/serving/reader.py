@@ -35,26 +35,24 @@ MAX_ENTRIES = 1000
 # A reader stays for this time after its last page was closed, so that a reload does not read everything again.
 LINGER_S = 60.0
 
-# Participants on a page; further ones are left out. A lecture has more only if something is wrong.
-MAX_SHOWN_PARTICIPANTS = 250
-
-# A reader with 49 participants takes about 15 MB, one with 250 about 70 MB.
+# A reader with 49 participants takes about 15 MB, one with 250 about 70 MB. A reader takes one place, and another one
+# for every PLACE_PARTICIPANTS.
 MAX_READERS = 16
+PLACE_PARTICIPANTS = 250
 
 # Patches that are kept for other pages; most pages ask for changes since the same edition.
 MAX_PATCHES = 8
 
 
 class TooManyReaders(Exception):
-    """The pages of MAX_READERS lectures are open already."""
+    """The pages of MAX_READERS lectures, or of fewer large ones, are open already."""
 
 
 class _Update(msgspec.Struct):
     """The lecture at the time of a poll (None: there is none), and its new events.
 
     `restarted` means that this is another lecture, or its past has changed; the events are from its beginning. `more`
-    means that Redis has more new events. `spans` are those of all participants, read before the events. `unread` are
-    the participants that are not shown.
+    means that Redis has more new events. `spans` are those of all participants, read before the events.
     """
 
     lecture: Lecture | None
@@ -62,7 +60,6 @@ class _Update(msgspec.Struct):
     events: list[Event] = []
     more: bool = False
     spans: dict[str, ParticipantSpan] = {}
-    unread: list[str] = []
 
 
 class Reader:
@@ -73,6 +70,7 @@ class Reader:
         self._client = client
         self._lecture = lecture
         self._keys = LectureKeys(lecture)
+        self.places = 1
         self._started: float | None = None
         self._positions: dict[str, str] = {}
         self._read = 0
@@ -128,15 +126,17 @@ class Reader:
         if update.lecture is None:
             self.board.forget()
             return RESTING_S
+        self.places = 1 + len(update.spans) // PLACE_PARTICIPANTS
         if update.restarted:
-            self.board.begin(update.lecture.info.fps)
+            info = update.lecture.info
+            self.board.begin(info.fps, (info.width, info.height))
         for event in update.events:
             self.board.add(event)
         now = time.monotonic()
         if now - self._refreshed >= RUNNING_S or not update.more:
             self._refreshed = now
             self.board.refresh()
-            self.board.set_standing(update.lecture, not update.more, update.spans, update.unread)
+            self.board.set_standing(update.lecture, not update.more, update.spans)
         if update.more:
             return 0
         return RUNNING_S if self.board.phase == "running" or update.events else RESTING_S
@@ -153,13 +153,10 @@ class Reader:
         # If there are fewer frames than were read, Redis came back with an older state, and events may come again.
         restarted = lecture.info.started != self._started or lecture.ledger.published < self._read
         spans = self._spans()
-        streams = {participant: self._keys.participant(participant) for participant in spans}
-        shown = list(streams.values())[:MAX_SHOWN_PARTICIPANTS]
-        positions = {self._keys.class_: START, **dict.fromkeys(shown, START)}
+        positions = dict.fromkeys((self._keys.class_, *map(self._keys.participant, spans)), START)
         positions |= {} if restarted else self._positions
         count = max(MAX_ENTRIES // len(positions), 1)
-        unread = [participant for participant, stream in streams.items() if stream not in positions]
-        update = _Update(lecture, restarted, spans=spans, unread=unread)
+        update = _Update(lecture, restarted, spans=spans)
         for stream, entries in entries_behind(self._client, positions, count).items():
             update.more = update.more or len(entries) == count
             update.events += [entry.event for entry in entries if entry.event is not None]
@@ -204,8 +201,9 @@ class Readers:
 
     def check_room(self, lecture: str) -> None:
         """TooManyReaders if there is no room for a reader of `lecture`."""
-        if lecture not in self._running and len(self._running) >= MAX_READERS and self._idle() is None:
-            raise TooManyReaders(f"the pages of {MAX_READERS} lectures are open already; close those of one lecture")
+        taken = sum(each.reader.places for each in self._running.values() if each.users)
+        if lecture not in self._running and taken >= MAX_READERS:
+            raise TooManyReaders("no more lectures can be followed at the same time; close the pages of one")
 
     def stop(self) -> None:
         """End all of them."""
@@ -214,8 +212,7 @@ class Readers:
 
     def _start(self, lecture: str) -> "_Running":
         self.check_room(lecture)
-        idle = self._idle()
-        if len(self._running) >= MAX_READERS and idle is not None:
+        while sum(each.reader.places for each in self._running.values()) >= MAX_READERS and (idle := self._idle()):
             self._stop(idle)
         running = self._running[lecture] = _Running(Reader(self._client, lecture, self._roster))
         return running

@@ -13,7 +13,9 @@ from redis.retry import Retry
 from producer.reading.analysis.names import Roster
 from producer.serving.access import Access, Guard
 from producer.serving.application import Site
+from producer.serving.changing import Changes
 from producer.serving.connections import Connection
+from producer.serving.scratch import scratch_folder
 from worker.contract.connection import pool
 
 # Seconds for Redis to connect and to answer. After that, pages say that Redis does not answer, and it is tried again.
@@ -32,21 +34,36 @@ class ServeRefused(Exception):
 
 
 def serve(
-    url: str, lecture: str | None, host: str, port: int, roster: Roster | None, announce: Callable[[str], None]
+    url: str,
+    redis_given: str | None,
+    lecture: str | None,
+    host: str,
+    port: int,
+    roster: Roster | None,
+    announce: Callable[[str], None],
 ) -> None:
     """Serve the pages of `lecture`, or of all lectures, from the Redis at `url`, until a signal.
 
-    `announce` gets the address to open. If `host` is not loopback, it contains the token. Raises ServeRefused.
+    `redis_given` is the URL that the user gave, None for the private Redis. Recordings can be added and lectures
+    forgotten, unless only one lecture is served. `announce` gets the address to open. If `host` is not loopback, it
+    contains the token. Raises ServeRefused.
     """
     # Pages do not wait for a lost Redis. They say that it is lost. Only a connection that was closed while idle is
     # retried.
     retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
-    with _listening(host, port) as listener, pool(url, retry, REDIS_ANSWER_S, REDIS_CONNECT_S) as client:
+    with (
+        _listening(host, port) as listener,
+        pool(url, retry, REDIS_ANSWER_S, REDIS_CONNECT_S) as client,
+        scratch_folder() as folder,
+    ):
         address, bound = listener.getsockname()[:2]
-        access = Access(address, bound)
-        site = Site(client, lecture, roster)
+        access = Access(address, bound, writable=lecture is None)
+        site = Site(client, lecture, roster, folder)
+        changes = None
+        if lecture is None:
+            changes = Changes(folder, redis_given, paths=access.token is None)
         config = uvicorn.Config(
-            Guard(site.application(), access),
+            Guard(site.application(changes), access),
             http=Connection,
             ws="none",
             lifespan="off",
@@ -58,19 +75,23 @@ def serve(
             timeout_graceful_shutdown=STOP_S,
         )
         announce(_page(host, address, bound, access.token))
-        asyncio.run(_Server(config, site).serve([listener]))
+        asyncio.run(_Server(config, site, changes).serve([listener]))
 
 
 class _Server(uvicorn.Server):
-    """A server that ends the streams before it waits for open answers."""
+    """A server that ends the streams before it waits for open answers, and then stops what it was ingesting."""
 
-    def __init__(self, config: uvicorn.Config, site: Site) -> None:
+    def __init__(self, config: uvicorn.Config, site: Site, changes: Changes | None) -> None:
         super().__init__(config)
         self._site = site
+        self._changes = changes
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._site.stop()
+        closing = self._changes and asyncio.create_task(self._changes.additions.close(lambda: self.force_exit))
         await super().shutdown(sockets)
+        if closing:
+            await closing
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -130,9 +130,12 @@ class Overview(Output):
         if self._names is not None:
             try:
                 lost = [each.participant for each in losses if each.participant is not None]
-                self._names.check({*self._summary.participants, *lost})
+                unknown = self._names.check({*self._summary.participants, *lost})
             except RosterRefused as misfit:
                 say(misfit)
+            else:
+                if unknown:
+                    say(unknown)
 
 
 def _program() -> str:

@@ -1,12 +1,11 @@
 """Tables for a terminal: the lectures in a Redis, and the participants of a lecture."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from rich.table import Table
 from rich.text import Text
 
-from producer.presentation.clock import clock
+from producer.presentation.clock import clock, date
 from producer.presentation.thresholds import MIN_SHARE
 from producer.reading.analysis.losses import Loss
 from producer.reading.analysis.names import Names
@@ -21,12 +20,16 @@ def lectures_table(lectures: list[Lecture]) -> Table:
     table.add_column("lecture", no_wrap=True, min_width=longest)  # never cut: people copy it
     for heading in ("status", "started", "participants", "frames"):
         table.add_column(heading, no_wrap=True)
+    courses = any(each.info.course for each in lectures)
+    if courses:
+        table.add_column("course", no_wrap=True)
     table.add_column("source", overflow="fold")  # the first to be broken into lines
     for each in lectures:
-        started = datetime.fromtimestamp(each.info.started).strftime("%Y-%m-%d %H:%M")
         status = "abandoned" if each.abandoned else each.info.status
         frames = f"{each.ledger.published}/{each.ledger.sampled}"
-        table.add_row(each.id, status, started, str(each.participants), frames, each.info.source)
+        course = [each.info.course or ""] if courses else []
+        started = date(each.info.started)
+        table.add_row(each.id, status, started, str(each.participants), frames, *course, each.info.source)
     return table
 
 

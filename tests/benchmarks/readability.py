@@ -35,7 +35,7 @@ ROOM = 3.0  # side of a picture, in sides of the face in its middle, for the det
 JPEG_QUALITY = 85
 
 PER_TURN = 150
-TURNS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 9.0)
+TURNS = (0, 5, 10, 16, 20, 25, 29, 33, 37, 43, 48, 91)  # degrees
 
 
 class Read(NamedTuple):

@@ -1,5 +1,6 @@
 """The live page in a real browser: it shows the published events as they come."""
 
+import time
 from collections.abc import Iterator
 
 import msgspec
@@ -15,7 +16,7 @@ from tests.producer.reading.writing import begin as begin_unfed
 from tests.producer.reading.writing import class_, commit, emotion, end, frame_events
 from tests.producer.serving.server import serving
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import EMOTIONS, ClassEvent, ParticipantSpan, encode
+from worker.contract.messages import EMOTIONS, ClassEvent, InFlight, ParticipantSpan, encode
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +49,13 @@ def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redi
     first = ClassEvent("l", 0, 0.0, 2, shares(happiness=0.6, neutral=0.4), 0.49, 0.31, "m1")
     commit(client, "l", [emotion("l", "p01", 0), emotion("l", "p02", 0, shown="surprise"), first])
     expect(status).to_have_text("running")
-    expect(page.locator('#shares [data-emotion="happiness"] .share')).to_have_text("60.0 %")
-    expect(page.locator('#shares [data-emotion="neutral"] .share')).to_have_text("40.0 %")
+    expect(page.locator('#shares [data-emotion="happiness"] .share')).to_have_text("60%")
+    expect(page.locator('#shares [data-emotion="neutral"] .share')).to_have_text("40%")
     expect(page.locator("#faces")).to_have_text("2")
     expect(page.locator("#valence")).to_have_text("+0.49")
-    expect(page.locator('[data-participant="p01"] .current')).to_have_text("happiness 76 %")
+    expect(page.locator('[data-participant="p01"] .current')).to_have_text("happiness 76%")
     expect(page.locator("#readout")).to_contain_text(
-        "happiness 60 %, neutral 40 %; valence +0.49, arousal +0.31; 2 faces"
+        "happiness 60%, neutral 40%; valence +0.49, arousal +0.31; 2 faces"
     )
     expect(page.locator("#moments-note")).to_have_text("None until now.")
     expect(page.locator("#sentences p").first).to_contain_text("Too little can be read to say how the class went")
@@ -62,7 +63,7 @@ def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redi
 
     second = ClassEvent("l", 2, 1.0, 1, shares(sadness=1.0), -0.63, -0.27, "m1")
     commit(client, "l", [emotion("l", "p01", 2), second])
-    expect(page.locator('#shares [data-emotion="sadness"] .share')).to_have_text("100.0 %")
+    expect(page.locator('#shares [data-emotion="sadness"] .share')).to_have_text("100%")
     expect(page.locator("#valence")).to_have_text("\N{MINUS SIGN}0.63")
     assert page.locator("#class-chart path").first.get_attribute("d") != areas, "the chart has changed"
     charts_drawn(page)
@@ -79,15 +80,32 @@ def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redi
 
     page.locator("#class-table summary").click()
     rows = page.locator("#class-table-body tr").all_inner_texts()
-    assert " ".join(rows[0].split()) == "0:00:00 0.0 % 0.0 % 0.0 % 0.0 % 40.0 % 0.0 % 60.0 % +0.49 +0.31 2"
-    assert " ".join(rows[1].split()).startswith("0:00:01 0.0 % 100.0 %")
+    assert " ".join(rows[0].split()) == "0:00:00 0% 0% 0% 0% 40% 0% 60% +0.49 +0.31 2"
+    assert " ".join(rows[1].split()).startswith("0:00:01 0% 100%")
 
+    page.locator("#cursor").fill("1")
     end(client, "l")
-    expect(status).to_have_text("over: done")
-    expect(page.locator("#now-heading")).to_have_text("The class at the end, 0:00:02")
-    expect(page.locator("#moments-note")).to_have_text("None.")
-    expect(page.locator("#ledger")).to_contain_text("published")
+    expect(page.locator("h1")).to_have_text("Lecture l")
+    assert page.url.endswith("/lectures/l#t=1"), "the report, at the time that was chosen"
+    expect(page.locator("[data-chart=faces] svg")).to_be_visible()
+    expect(page.get_by_role("button", name="Pause")).to_have_count(0)
+    page.get_by_role("link", name="All lectures").click()
+    expect(page.get_by_role("row", name="l done")).to_contain_text("a.mp4")
     assert errors == []
+
+
+def test_the_page_says_how_far_behind_it_is(page: Page, client: redis.Redis) -> None:
+    begin(client, "l")
+    keys = LectureKeys("l")
+    client.hset(keys.info, "expected", 100)
+    client.hset(keys.in_flight, "1", encode(InFlight(40, 1)))
+    commit(client, "l", frame_events("l", 0, ["p01"]))
+    expect(page.locator("#behind")).to_have_text("1% of the recording, 20 s behind")  # 40 frames at 2 a second
+    client.hdel(keys.info, "expected")
+    client.hset(keys.info, mapping={"live": 1, "started": time.time() - 300})
+    expect(page.locator("#behind")).to_contain_text("0:05:0")
+    page.locator("#pause").click()
+    expect(page.locator("#behind")).to_be_hidden()
 
 
 def test_a_participant_is_away_after_five_seconds_or_two_frames(page: Page, client: redis.Redis) -> None:
@@ -145,7 +163,7 @@ def test_the_colour_of_a_strip_shows_what_was_displayed(page: Page, client: redi
         shown = "happiness" if frame < 10 else "sadness"
         event = msgspec.structs.replace(emotion("l", "p01", frame, shown), scores=sure[shown])
         commit(client, "l", [event, class_("l", frame, 1)])
-    expect(page.locator('[data-participant="p01"] .current')).to_have_text("sadness 90 %")
+    expect(page.locator('[data-participant="p01"] .current')).to_have_text("sadness 90%")
     page.wait_for_function("document.querySelector('#cursor').max === '9'")
     charts_drawn(page)
     assert colour_at(page, "p01", 0.2) == painted("happiness")
@@ -160,7 +178,7 @@ def test_any_time_can_be_chosen_with_the_keyboard(page: Page, client: redis.Redi
     slider = page.locator("#cursor")
     slider.focus()
     page.keyboard.press("Home")
-    expect(page.locator("#readout")).to_contain_text("0:00:00 to 0:00:01: happiness 76 %")
+    expect(page.locator("#readout")).to_contain_text("0:00:00 to 0:00:01: happiness 76%")
     assert (slider.get_attribute("aria-valuetext") or "").startswith("0:00:00 to 0:00:01: happiness")
     expect(page.locator("#now-heading")).to_have_text("The class at 0:00:00")
     commit(client, "l", frame_events("l", 8, ["p01"]))
@@ -209,17 +227,6 @@ def test_a_lecture_of_the_class_only_says_so_and_the_page_is_dark_if_the_system_
     for scheme, colour in (("dark", "rgb(15, 18, 22)"), ("light", "rgb(244, 245, 247)")):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         assert page.evaluate(background) == colour
-
-
-def test_the_list_links_to_the_lectures(page: Page, server: str, client: redis.Redis, errors: list[str]) -> None:
-    page.goto(server)
-    expect(page.locator("#none")).to_be_visible()
-    begin(client, "l")
-    commit(client, "l", frame_events("l", 0, ["p01"]))
-    page.get_by_role("link", name="l", exact=True).click()
-    expect(page.locator("h1")).to_have_text("l")
-    expect(page.locator("#status")).to_have_text("running")
-    assert errors == []
 
 
 def test_the_token_opens_the_page_and_its_stream(browser: Browser, redis_url: str, client: redis.Redis) -> None:

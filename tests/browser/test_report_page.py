@@ -92,6 +92,17 @@ def test_headings_landmarks_and_charts_have_names_and_the_first_tab_stop_skips_t
     expect(page.get_by_role("main")).to_be_focused()
 
 
+def test_every_row_has_a_map_of_where_the_person_sat(page: Page) -> None:
+    assert page.locator("#coverage-table .map").count() == page.locator(".strip .map").count() == 4
+    for one in page.locator(".strip .map").all():
+        expect(one).to_have_attribute("aria-label", "top left")
+        frame, tile = (one.locator(f".{name}").bounding_box() for name in ("frame", "tile"))
+        assert frame is not None
+        assert tile is not None
+        assert 0 < tile["width"] < frame["width"] < 60
+    expect(page.locator(".track").nth(1)).to_have_accessible_name("p02, top left")
+
+
 def test_the_table_opens_and_holds_what_was_displayed(page: Page) -> None:
     page.get_by_text("The same as a table", exact=True).focus()
     page.keyboard.press("Enter")
@@ -153,11 +164,12 @@ def test_the_legend_has_the_shares_of_the_lecture_or_of_the_chosen_time(page: Pa
 
 
 def test_times_in_sentences_and_moments_go_to_the_charts(page: Page) -> None:
-    expect(page.locator("#first p")).to_have_count(4)
-    page.locator("#first").get_by_role("link", name="0:00:30").first.click()
-    expect(page.locator("[data-clock]")).to_have_text("0:00:30")
-    page.locator(".moments").get_by_role("link", name="0:00:00").click()
-    expect(page.locator("[data-clock]")).to_have_text("0:00:00")
+    expect(page.locator("#first p")).to_have_count(3)
+    for place in ("#first", ".moments"):
+        page.locator(place).get_by_role("link", name="0:00:30").first.click()
+        expect(page.locator("[data-clock]")).to_have_text("0:00:30")
+        page.keyboard.press("Escape")
+        expect(page.locator("[data-clock]")).to_have_text("Whole lecture")
 
 
 def test_statistics_are_behind_a_fold_which_paper_opens(page: Page) -> None:

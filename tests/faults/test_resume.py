@@ -157,6 +157,7 @@ SAME = NewLecture("l", "talk.mp4", 2.0, 640, 360)
         ({"fps": 5.0}, "fps: 2, not 5"),
         ({"width": 1280}, "size in pixels: 640x360, not 1280x360"),
         ({"choices": LectureChoices("ada")}, "participant: not named, not ada"),
+        ({"course": "stats"}, "course: not named, not stats"),
     ],
 )
 def test_a_lecture_is_only_resumed_with_the_settings_of_its_start(

@@ -1,12 +1,13 @@
 """What all views share: the form of times, the time until a participant is away, and the colours."""
 
+from datetime import datetime
 from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from producer.presentation.clock import clock
+from producer.presentation.clock import clock, date
 from producer.presentation.palette import COLOURS, STACK
 from producer.presentation.thresholds import away_after_s
 from worker.contract.messages import EMOTIONS
@@ -17,6 +18,10 @@ def test_times_are_shown_in_hours_and_absence_begins_after_five_seconds_or_two_f
     for fps in (0.3, 0.11, 0.07):  # two frames are never more than two frames apart, in any rounding
         assert not any((k + 2) / fps - k / fps > away_after_s(fps) for k in range(1000))
     assert [clock(0), clock(59.99), clock(723), clock(36_000)] == ["0:00:00", "0:00:59", "0:12:03", "10:00:00"]
+
+
+def test_dates_have_one_form() -> None:
+    assert date(datetime(2026, 1, 9, 8, 5, 59).timestamp()) == "2026-01-09 08:05"
 
 
 # Machado, Oliveira and Fernandes 2009, severity 1.0, on linear RGB.

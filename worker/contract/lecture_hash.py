@@ -13,10 +13,12 @@ from worker.contract.reasons import PREFIXES
 
 class LectureFields(TypedDict, total=False):
     """The fields of the hash. Times are seconds since 1970, sizes pixels, `retention` seconds.
+    `course` is there if the user named one.
 
     `models` is the version of the models that read the first frame. `feed` is the token of the feed that may write to
-    the lecture, `chunks` the number of chunks that were fed, `chapters` the JSON of its
-    chapters (`contract.chapters`), missing if there are none.
+    the lecture, `chunks` the number of chunks that were fed, `chapters` the JSON of its chapters (`contract.chapters`),
+    missing if there are none. `live` is 1 for a live source; `expected` is the number of frames of a recording that
+    declares its length.
     """
 
     source: str
@@ -29,6 +31,9 @@ class LectureFields(TypedDict, total=False):
     reason: str
     retention: int
     class_only: int
+    course: str
+    live: int
+    expected: int
     models: str
     feed: bytes
     chunks: int
@@ -57,6 +62,9 @@ class LectureInfo(Struct, frozen=True):
     reason: str | None = None
     retention: int = 0
     class_only: bool = False
+    course: str | None = None
+    live: bool = False
+    expected: int | None = None
     sampled: int = 0
     published: int = 0
     dropped: int = 0

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 EVENT_FIELD = "event"
 """The field of a stream entry that holds the event's JSON."""
 
+_FIELD = EVENT_FIELD.encode()
+
 ABANDONED = "its producer is gone"
 """The reason in the end event of a lecture that nobody feeds any more."""
 
@@ -36,12 +38,12 @@ def publish(pipe: Pipeline, channel: str, event: Event) -> None:
 
 def entry_body(fields: Mapping[bytes, bytes]) -> bytes:
     """The event's JSON in a stream entry; empty if the entry has none."""
-    return fields.get(EVENT_FIELD.encode(), b"")
+    return fields.get(_FIELD, b"")
 
 
 def entry_event(fields: Mapping[bytes, bytes]) -> Event:
     """The event in a stream entry; ValueError if it holds none of version 1."""
-    return decode_event(entry_body(fields))
+    return decode_event(fields.get(_FIELD, b""))
 
 
 def end_lecture(

@@ -151,6 +151,7 @@ def _emotion_event(lecture: str, identified: IdentifiedSighting, model_version: 
         model_version=model_version,
         readable=face.scores is not None,
         reason=face.unreadable or UNSET,
+        pose=face.pose or UNSET,
     )
 
 
@@ -158,8 +159,9 @@ def _class_event(
     lecture: str, stamp: FrameStamp, sightings: list[IdentifiedSighting], model_version: str
 ) -> ClassEvent:
     """The mean over the participants read in this frame. Late sightings of earlier frames do not count."""
-    present = [one.sighting.face.scores for one in sightings if one.sighting.frame == stamp.frame]
-    read = [scores for scores in present if scores is not None]
+    present = [one.sighting.face for one in sightings if one.sighting.frame == stamp.frame]
+    read = [face.scores for face in present if face.scores is not None]
+    poses = [face.pose for face in present if face.pose is not None]
     mean: ScoreVector | None = tuple(np.mean(read, axis=0).tolist()) if read else None
     valence, arousal = _affect(mean)
     return ClassEvent(
@@ -172,6 +174,7 @@ def _class_event(
         arousal=arousal,
         model_version=model_version,
         unreadable=len(present) - len(read),
+        turned_away=sum(pose.turned_away for pose in poses) if len(poses) == len(present) else UNSET,
     )
 
 

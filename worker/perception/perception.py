@@ -22,6 +22,7 @@ from worker.perception.appearance import descriptor
 from worker.perception.emotions import Ensemble
 from worker.perception.faces import Detection, FaceDetector
 from worker.perception.manifest import EnsembleMode
+from worker.perception.pose import head_pose
 from worker.perception.preprocessing import Image, face_crop
 from worker.perception.readability import unreadable_because
 from worker.perception.slides import slide_descriptor
@@ -147,7 +148,8 @@ def _observation(
     across, down = size[0] / picture.shape[1], size[1] / picture.shape[0]
     x, y, w, h = face.box
     box = x * across, y * down, w * across, h * down
-    return FaceObservation(box, face.score, scores, labels, descriptor(picture, face.box), unreadable)
+    pose = head_pose(face.keypoints)
+    return FaceObservation(box, face.score, scores, labels, descriptor(picture, face.box), unreadable, pose)
 
 
 def _decoded(chunk: Chunk) -> tuple[list[FrameStamp], list[Image], dict[int, FailureReason]]:

@@ -11,10 +11,11 @@ import numpy as np
 
 from worker.contract.messages import Unreadable
 from worker.perception.faces import Detection
+from worker.perception.pose import head_pose
 from worker.perception.preprocessing import Image, padded_square
 
 MIN_SIDE = 36.0  # pixels of the picture
-MAX_TURN = 1.5  # beyond a half profile
+MAX_TURN = 54.0  # degrees: beyond a half profile
 MIN_CONTRAST = 7.0  # grey levels of 256
 MIN_SHARPNESS = 0.045
 
@@ -25,8 +26,8 @@ SHARPNESS_SIDE = 64
 class Measures(NamedTuple):
     """Measures of a face in a picture.
 
-    `side` is the longer side of its box, in pixels of the picture. `turn` is 0 if the nose is midway between the ears,
-    and 1 if it is in front of one. `contrast` is the standard deviation of the grey levels in the box, 0 to 128.
+    `side` is the longer side of its box, in pixels of the picture. `turn` is that of the head to either side,
+    in degrees (`pose`). `contrast` is the standard deviation of the grey levels in the box, 0 to 128.
     `sharpness` is the variance of their Laplacian (Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy,
     2000), divided by their own variance, so that light does not change it.
     """
@@ -66,11 +67,5 @@ def measured(picture: Image, face: Detection) -> Measures:
     grey = cv2.cvtColor(cv2.resize(square, (scaled, scaled), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
     (_, contrast), (_, edges) = cv2.meanStdDev(grey), cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_32F))
     deviation = float(contrast[0, 0])
-    return Measures(max(w, h), _turn(face), deviation, (float(edges[0, 0]) / max(deviation, 1.0)) ** 2)
-
-
-def _turn(face: Detection) -> float:
-    """The distance of the nose from the middle between the ears, along their line, in halves of their distance."""
-    _, _, nose, _, right_ear, left_ear = np.reshape(face.keypoints, (-1, 2))
-    ears = left_ear - right_ear
-    return float(abs((2 * nose - right_ear - left_ear) @ ears) / max(float(ears @ ears), 1e-6))
+    turn = abs(head_pose(face.keypoints).yaw)
+    return Measures(max(w, h), turn, deviation, (float(edges[0, 0]) / max(deviation, 1.0)) ** 2)

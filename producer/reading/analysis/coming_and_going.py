@@ -14,7 +14,7 @@ from producer.reading.analysis.moment import Kind, Moment
 from producer.reading.analysis.timeline import Timeline
 
 MOST_P = 0.05
-"""People who came or went together by chance still came or went, so this is less strict than for what they displayed."""
+"""People who came or went together by chance still came or went, so this is less strict than for a display."""
 
 # All of a group come or go within this time.
 TOGETHER_S = 45.0

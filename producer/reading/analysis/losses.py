@@ -1,7 +1,7 @@
 """Events that Redis does not have any more, although the lecture's hashes count them."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -64,18 +64,15 @@ class Kept:
         elif isinstance(event, SlideEvent):
             self._slides += 1
 
-    def losses(
-        self, lecture: str, info: LectureInfo, spans: Mapping[str, ParticipantSpan], unread: Collection[str] = ()
-    ) -> list[Loss]:
+    def losses(self, lecture: str, info: LectureInfo, spans: Mapping[str, ParticipantSpan]) -> list[Loss]:
         """The channels with missing events, the class first.
 
         `info` counts the events of the class, `spans` those of the participants. Read both before the events, or after
         the end of the lecture; otherwise newer events count as missing. If the class had more faces than `spans` has
-        events, participants are missing from `spans`. That is known only when the lecture is over. Nothing is known
-        about participants whose events were left `unread`.
+        events, participants are missing from `spans`. That is known only when the lecture is over.
         """
         expected: dict[str | None, int] = {None: info.published}
-        expected.update({each: span.frames for each, span in spans.items() if each not in unread})
+        expected.update({each: span.frames for each, span in spans.items()})
         unknown = self._faces - sum(max(span.frames, self._events[each]) for each, span in spans.items())
         if unknown > 0 and info.status != "running" and not info.class_only:
             expected[UNKNOWN] = unknown

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -11,10 +11,28 @@ from producer.reading.analysis.losses import Loss
 from worker.contract.messages import EmotionEvent, Event, encode
 
 Length = Annotated[float, Meta(gt=0)]
+Role = Literal["lecturer"]
 
 
 class RosterRefused(Exception):
     """A roster that cannot be read or does not fit its lecture; the message says why."""
+
+
+class Person(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a roster says of a person. The lecturer, and whoever it excludes, is left out of the class's figures."""
+
+    name: str | None = None
+    role: Role | None = None
+    exclude: bool = False
+
+    @property
+    def left_out(self) -> bool:
+        return self.exclude or self.role is not None
+
+    @property
+    def named(self) -> bool:
+        """Whether there is a name; a roster to fill in has none yet."""
+        return bool(self.name and self.name.strip())
 
 
 class Tile(Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,6 +40,12 @@ class Tile(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     box: tuple[float, float, Length, Length]
+    role: Role | None = None
+    exclude: bool = False
+
+    @property
+    def person(self) -> Person:
+        return Person(self.name, self.role, self.exclude)
 
     def holds(self, event: EmotionEvent) -> bool:
         """Whether the middle of the face is inside."""
@@ -31,10 +55,15 @@ class Tile(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Roster(Struct, frozen=True, forbid_unknown_fields=True):
-    """Names by participant id and by tile."""
+    """Names by participant id (a name alone, or a Person) and by tile."""
 
-    participants: dict[str, str] | None = None
+    participants: dict[str, str | Person | None] | None = None
     tiles: list[Tile] | None = None
+
+    def by_id(self) -> dict[str, Person]:
+        """The people of `participants`."""
+        given = (self.participants or {}).items()
+        return {each: said if isinstance(said, Person) else Person(said) for each, said in given}
 
 
 class Names:
@@ -45,7 +74,7 @@ class Names:
     """
 
     def __init__(self, roster: Roster) -> None:
-        self._by_id = roster.participants or {}
+        self._by_id = {each: person for each, person in roster.by_id().items() if person.named or person.left_out}
         self._tiles = roster.tiles or []
         self._last_frame: dict[str, int] = {}
         self._sightings: Counter[str] = Counter()
@@ -68,18 +97,19 @@ class Names:
 
     def of(self, participant: str) -> str | None:
         """The participant's name; None if they have none."""
-        if participant in self._by_id:
-            return self._by_id[participant]
-        tiles = self._main_tiles.get(participant, [])
-        unique = len(tiles) == 1 and self._participants_in(tiles[0]) == [participant]
-        return self._tiles[tiles[0]].name if unique else None
+        person = self._person(participant)
+        return person.name if person is not None and person.named else None
 
-    def check(self, seen: Collection[str]) -> None:
-        """RosterRefused if the roster does not fit a lecture that is over and has the participants `seen`."""
-        unknown = sorted(set(self._by_id).difference(seen))
-        if unknown:
-            known = ", ".join(sorted(seen)) or "nobody"
-            raise RosterRefused(f"the roster names {', '.join(unknown)}, not seen in the lecture; seen: {known}")
+    def left_out(self, seen: Collection[str]) -> dict[str, str]:
+        """Those of the participants `seen` who do not count for the class, each with the reason in words."""
+        people = {each: self._person(each) for each in seen}
+        return {each: person.role or "excluded" for each, person in people.items() if person and person.left_out}
+
+    def check(self, seen: Collection[str]) -> str:
+        """What the roster says of people who are not in a lecture that is over and has the participants `seen`.
+
+        Empty if there are none. Raises RosterRefused if its tiles do not fit the lecture.
+        """
         for number, tile in enumerate(self._tiles):
             inside = self._participants_in(number)
             if len(inside) > 1:
@@ -90,6 +120,16 @@ class Names:
             if len(tiles) > 1:
                 both = " and ".join(repr(self._tiles[number].name) for number in sorted(tiles))
                 raise RosterRefused(f"the roster's tiles {both} both show {participant}; name {participant} by id")
+        unknown = sorted(set(self._by_id).difference(seen), key=natural_order)
+        known = ", ".join(sorted(seen, key=natural_order)) or "nobody"
+        return f"the roster names {', '.join(unknown)}, not seen in the lecture; seen: {known}" if unknown else ""
+
+    def _person(self, participant: str) -> Person | None:
+        if participant in self._by_id:
+            return self._by_id[participant]
+        tiles = self._main_tiles.get(participant, [])
+        unique = len(tiles) == 1 and self._participants_in(tiles[0]) == [participant]
+        return self._tiles[tiles[0]].person if unique else None
 
     def _participants_in(self, tile: int) -> list[str]:
         return sorted(participant for participant, tiles in self._main_tiles.items() if tile in tiles)

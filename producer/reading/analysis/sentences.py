@@ -30,7 +30,7 @@ MIN_SHARE = 0.1
 AT_ONCE_S = 10.0
 
 
-class Place(NamedTuple):
+class NamedTime(NamedTuple):
     """A time that has a name: a slide or a chapter that is displayed at `t` seconds."""
 
     t: float
@@ -41,7 +41,7 @@ class Place(NamedTuple):
 class Sentence:
     """A sentence: text, and between it times in seconds or places, to which the reader can go."""
 
-    parts: tuple[str | float | Place, ...]
+    parts: tuple[str | float | NamedTime, ...]
 
     @property
     def text(self) -> str:
@@ -58,7 +58,7 @@ def placed(sentence: Sentence, place: Callable[[float], str | None]) -> Sentence
     names = [place(each) for each in times]
     if not times or None in names or first not in ("At ", "From "):
         return sentence
-    begin, *end = [Place(t, name) for t, name in zip(times, names, strict=True) if name is not None]
+    begin, *end = [NamedTime(t, name) for t, name in zip(times, names, strict=True) if name is not None]
     at = "In " if begin.words.startswith("“") else "At "
     if not end:
         return Sentence((at, begin, *rest[1:]))
@@ -67,8 +67,8 @@ def placed(sentence: Sentence, place: Callable[[float], str | None]) -> Sentence
     return Sentence((first, begin, rest[1], end[0], *rest[3:]))
 
 
-def _text(part: str | float | Place) -> str:
-    return part.words if isinstance(part, Place) else part if isinstance(part, str) else clock(part)
+def _text(part: str | float | NamedTime) -> str:
+    return part.words if isinstance(part, NamedTime) else part if isinstance(part, str) else clock(part)
 
 
 def sentences(timeline: Timeline, moments: Sequence[Moment], running: bool = False) -> list[Sentence]:

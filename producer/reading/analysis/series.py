@@ -1,5 +1,6 @@
 """What everybody displayed in equal steps of about a second: finer than the timeline, in which moments are searched."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,11 +59,16 @@ class SeriesSums:
         columns = np.arange(_COLUMNS)
         np.add.at(self._sums, (who[:, None], columns, steps[:, None]), rows[:, 2 : 2 + _COLUMNS].astype(np.float32))
 
-    def series(self, seconds: float, people: int) -> Series:
-        """The series up to `seconds`, of the first `people` participants."""
+    def series(self, seconds: float, people: Sequence[int], everybody: bool = True) -> Series:
+        """The series up to `seconds`, of the participants with these numbers.
+
+        If they are not `everybody`, the class is made of them alone.
+        """
         steps = int(np.ceil((seconds - self._slack) / self.step_s)) if seconds > 0 else 0
-        self._grow(people + 1, steps)
-        sums = self._sums[: people + 1, :, :steps]
+        self._grow(max(people, default=-1) + 2, steps)
+        sums = self._sums[[0, *(number + 1 for number in people)], :, :steps]
+        if not everybody:
+            sums[0, _FACES:] = sums[1:, _FACES:].sum(axis=0)
         frames, read, own = sums[0, _FRAMES], sums[0, 2], sums[1:, 2]
         analysed = np.maximum(frames, 1)
         return Series(

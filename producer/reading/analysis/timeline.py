@@ -6,16 +6,20 @@ steps are joined. So the same code follows a lecture that is still running.
 
 import math
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import UNSET
 from scipy.special import stdtrit
 
 from producer.presentation.palette import PLACE_IN_STACK
 from producer.presentation.thresholds import away_after_s
 from producer.reading.analysis.names import natural_order
 from producer.reading.analysis.own_usual import OwnUsual
+from producer.reading.analysis.presence import class_presence, presence, presence_shares
 from producer.reading.analysis.series import Series, SeriesSums
 from producer.reading.analysis.summary import count_displayed
 from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, EndEvent, Event, Scores, SlideEvent
@@ -40,10 +44,13 @@ NOT_SEEN, NOT_READ = -1, -2
 # Events that are collected before NumPy adds them up, so that its calls cost little per event.
 BATCH = 4096
 
-# Columns of the sums: frames (of the class) or sightings (of a participant), faces, those that could be read, and sums
-# over the latter.
-_COUNT, _FACES, _READ, _SCORES, _VALENCE, _AROUSAL = 0, 1, 2, slice(3, 10), 10, 11
-_COLUMNS = 12
+# Columns of the sums: frames (of the class) or sightings (of a participant), faces, those that could be read, sums over
+# the latter, and faces that face the screen or are turned away.
+_COUNT, _FACES, _READ, _SCORES, _VALENCE, _AROUSAL, _FACING, _TURNED = 0, 1, 2, slice(3, 10), 10, 11, 12, 13
+_COLUMNS = 14
+
+_NO_SCORES = (0.0,) * len(EMOTIONS)
+_in_order = itemgetter(*EMOTIONS)  # the scores in the order of EMOTIONS
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,8 @@ class Timeline:
     [bins, 2] are half the widths of the 95 % interval of valence and arousal, from the spread between the participants
     of that step; NaN where they are fewer than MIN_FOR_MARGIN. `versions` counts frames by the version of the models.
     `series` is the same in finer steps.
+    `presence` [bins, 3] are the mean numbers of people who face the screen, are turned away, and are out of view
+    (`analysis.presence`). `participants` are those of the class, `left_out` those who do not count (the lecturer).
     """
 
     bin_s: float
@@ -125,6 +134,13 @@ class Timeline:
     certainty: Certainty
     versions: Counter[str]
     series: Series
+    presence: Array
+    left_out: list[ParticipantTimeline]
+
+    @property
+    def everybody(self) -> list[ParticipantTimeline]:
+        """The participants and those who were left out of the class."""
+        return sorted([*self.participants, *self.left_out], key=lambda each: natural_order(each.id))
 
     @property
     def bins(self) -> int:
@@ -150,6 +166,13 @@ class Timeline:
         """Mean scores over all readable faces of the lecture, [7]; None if there are none."""
         weights = np.nan_to_num(self.read) * self.frames
         return np.nan_to_num(self.scores).T @ weights / weights.sum() if weights.any() else None
+
+    @property
+    def mean_presence(self) -> Array | None:
+        """Shares of PRESENCE over the lecture, [3], of people and frames; None if they are not known."""
+        known = ~np.isnan(self.presence[:, 0])
+        shares = presence_shares(self.frames[known] @ self.presence[known])
+        return None if np.isnan(shares[0]) else shares
 
 
 def strongest(scores: Array) -> npt.NDArray[np.int64]:
@@ -189,35 +212,61 @@ class TimelineBuilder:
     def add(self, event: Event) -> None:
         if isinstance(event, EndEvent | SlideEvent):
             return
-        self._last_t = max(self._last_t, event.t)
-        if isinstance(event, ClassEvent):
-            self._add_class(event)
-        else:
+        if event.t > self._last_t:
+            self._last_t = event.t
+        if isinstance(event, EmotionEvent):
             self._add_sighting(event)
+        else:
+            self._add_class(event)
 
-    def timeline(self) -> Timeline:
-        """The timeline of all events that were added."""
+    @property
+    def participants(self) -> list[str]:
+        """Everybody who was seen, in the order of their first event."""
+        return list(self._seen)
+
+    def timeline(self, without: Collection[str] = ()) -> Timeline:
+        """The timeline of all events that were added.
+
+        With participants `without` whom the class is to be seen, its figures come from the others' events. Then
+        `most_faces` and `empty` are known by steps and not by frames.
+        """
         self._sum_up()
         bins = int(self._bin_of(np.array([self._last_t]))[0]) + 1 if self._last_t >= 0 else 0
         people = sorted(self._seen.items(), key=lambda item: natural_order(item[0]))
+        counted = [(name, seen) for name, seen in people if name not in without]
+        own = self._people[[seen.index for _, seen in counted], :bins]
         class_ = self._class[0, :bins]
+        most_faces, empty = self._most_faces, self._empty
+        if len(counted) < len(people):
+            class_ = np.column_stack([class_[:, _COUNT], own[..., _FACES:].sum(axis=0)])
+            most_faces = math.ceil(np.nan_to_num(_divided(class_[:, _FACES], class_[:, _COUNT])).max(initial=0))
+            empty = int(class_[class_[:, _FACES] == 0, _COUNT].sum())
         means = _means(class_)
+        columns = (_FACES, _FACING, _TURNED)
         return Timeline(
             bin_s=self._bin_s,
             seconds=self._last_t + self._frame_s if bins else 0.0,
             frames=class_[:, _COUNT],
             faces=_divided(class_[:, _FACES], class_[:, _COUNT]),
             read=_divided(class_[:, _READ], class_[:, _COUNT]),
-            most_faces=self._most_faces,
-            empty=self._empty,
+            most_faces=most_faces,
+            empty=empty,
             scores=means[:, _SCORES],
             valence=means[:, _VALENCE],
             arousal=means[:, _AROUSAL],
-            margins=_margins(self._people[: len(people), :bins]),
-            participants=[self._participant(name, seen, bins) for name, seen in people],
+            margins=_margins(own),
+            participants=[self._participant(name, seen, bins) for name, seen in counted],
             certainty=self._certainty(),
             versions=Counter(self._versions),
-            series=self._series.series(self._last_t + self._frame_s if bins else 0.0, len(people)),
+            series=self._series.series(
+                self._last_t + self._frame_s if bins else 0.0,
+                [seen.index for _, seen in counted],
+                everybody=len(counted) == len(people),
+            ),
+            presence=presence(class_[:, _COUNT], *(own[..., each] for each in columns))
+            if people
+            else class_presence(class_[:, _COUNT], *(class_[:, each] for each in columns)),
+            left_out=[self._participant(name, seen, bins) for name, seen in people if name in without],
         )
 
     def _add_class(self, event: ClassEvent) -> None:
@@ -227,7 +276,8 @@ class TimelineBuilder:
         read = float(max(event.faces - event.unreadable, 0)) if event.scores else 0.0
         scores = event.scores or {}
         row = (event.t, 0, 1, event.faces, read, *(read * scores.get(emotion, 0.0) for emotion in EMOTIONS))
-        self._class_rows.append((*row, read * (event.valence or 0.0), read * (event.arousal or 0.0)))
+        poses = (0, 0) if event.turned_away is UNSET else (event.faces - event.turned_away, event.turned_away)
+        self._class_rows.append((*row, read * (event.valence or 0.0), read * (event.arousal or 0.0), *poses))
         if len(self._class_rows) >= BATCH:
             self._sum_up()
 
@@ -236,14 +286,15 @@ class TimelineBuilder:
         if seen is None:
             seen = self._seen[event.participant] = _Presence(len(self._seen), event.t, event.t)
         seen.add(event, self._away_after_s)
-        scores = event.scores or {}
         self._own.add(event)
+        scores = _NO_SCORES if event.scores is None else _in_order(event.scores)
         if event.emotion is not None:
-            self._confidence += max(scores.values(), default=0.0)
+            self._confidence += max(scores)
             self._predictions[event.emotion, tuple(event.models.items())] += 1
         read = float(event.emotion is not None)
-        row = (event.t, seen.index, 1, 1, read, *[scores.get(emotion, 0.0) for emotion in EMOTIONS])
-        self._people_rows.append((*row, event.valence or 0.0, event.arousal or 0.0))
+        poses = (0, 0) if event.pose is UNSET else (not event.pose.turned_away, event.pose.turned_away)
+        row = (event.t, seen.index, 1, 1, read, *scores, event.valence or 0.0, event.arousal or 0.0, *poses)
+        self._people_rows.append(row)
         if len(self._people_rows) >= BATCH:
             self._sum_up()
 
@@ -322,7 +373,8 @@ class _Presence:
             self.gaps += 1
             if self.longest_gap is None or away > self.longest_gap[1]:
                 self.longest_gap = (self.last, away)
-        self.last = max(self.last, event.t)
+        if event.t > self.last:
+            self.last = event.t
         count_displayed(event, self.emotions, self.unreadable)
 
 

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from producer.presentation.clock import clock
 from producer.presentation.palette import STACK, STACKED
 from producer.reading.analysis.moment import Moment
+from producer.reading.analysis.places import Place
+from producer.reading.analysis.presence import presence_shares
 from producer.reading.analysis.timeline import Array, Timeline, places_in_stack
 
 # Seconds between two marks of a time axis. The smallest that gives at most MAX_TICKS marks is used.
@@ -27,12 +29,21 @@ CLEARANCE = 0.05
 NEAR = 0.08
 
 
-def chart_data(timeline: Timeline, moments: list[Moment], names: Mapping[str, str]) -> dict[str, Any]:
+def chart_data(
+    timeline: Timeline,
+    moments: list[Moment],
+    names: Mapping[str, str],
+    places: Mapping[str, Place] | None = None,
+    size: tuple[int, int] = (1, 1),
+) -> dict[str, Any]:
     """The data of all charts and strips, for JSON; `names` is participant id -> name.
+
+    `places` are those of the participants in the lecture's picture, and `size` is the size of that.
 
     `class` has a row for every step with readable faces: `y0` to `y7` are the borders of the stacked shares, in percent
     from bottom to top. `faces` has a row for every step with faces, `unread` for those in which no face could be read,
-    and `margins` for those with enough participants. One more row closes each run of steps.
+    and `margins` for those with enough participants. `presence` has the borders `y0` to `y3` of the shares of PRESENCE.
+    One more row closes each run of steps.
     `strips` have two numbers for every step: `shown` is the emotion displayed most (its index in `emotions`, -1 where
     the participant was not seen, -2 where the face could not be read), `strength` its share in percent.
     """
@@ -48,6 +59,7 @@ def chart_data(timeline: Timeline, moments: list[Moment], names: Mapping[str, st
         "faces": list(_face_rows(timeline)),
         "unread": [place for _, place in _runs((timeline.read == 0) & (timeline.faces > 0), timeline)],
         "margins": list(_margin_rows(timeline)),
+        "presence": list(_presence_rows(timeline)),
         "analysed": (timeline.frames > 0).astype(int).tolist(),
         "moments": list(_moment_rows(moments, timeline.seconds)),
         "strips": [
@@ -56,8 +68,9 @@ def chart_data(timeline: Timeline, moments: list[Moment], names: Mapping[str, st
                 "name": names.get(each.id),
                 "shown": places_in_stack(each.shown).tolist(),
                 "strength": np.round(100 * each.strength).astype(int).tolist(),
+                "place": places[each.id].map(size) if places and each.id in places else None,
             }
-            for each in timeline.participants
+            for each in timeline.everybody
         ],
     }
 
@@ -116,6 +129,15 @@ def _face_rows(timeline: Timeline) -> Iterator[dict[str, Any]]:
             **{name: round(float(values[step]), 2) for name, values in counts.items()},
             "frames": int(timeline.frames[step]),
         }
+
+
+def _presence_rows(timeline: Timeline) -> Iterator[dict[str, Any]]:
+    shares = presence_shares(timeline.presence)
+    borders = np.cumsum(100 * np.nan_to_num(shares), axis=1)
+    for step, place in _runs(~np.isnan(shares[:, 0]), timeline):
+        numbers = {f"y{n}": round(float(border), 2) for n, border in enumerate([0.0, *borders[step]])}
+        weight = float(np.nansum(timeline.presence[step]) * timeline.frames[step])
+        yield {**place, **numbers, "people": round(weight, 1)}
 
 
 def _margin_rows(timeline: Timeline) -> Iterator[dict[str, Any]]:

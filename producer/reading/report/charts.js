@@ -2,12 +2,16 @@
 //
 //   await LecturePulse.start(specs)   once: makes empty charts
 //   LecturePulse.show(data)           for new data; keeps the reader's time and focus
+//   LecturePulse.onTime(f)            call f(seconds) when the reader clicks on a chart or strip, or uses the time bar
+//   LecturePulse.play(t)              show a line where a recording plays
+//   LecturePulse.time()               the chosen time in seconds, null for the whole lecture
+//   LecturePulse.shownAt(id, t)       what a participant displays at a time, in a word; "" if nothing
 //
 // `specs` come from charts.py, `data` from chart_data.py, and the elements to fill from charts.html.jinja. Names come
 // from users, so they are only ever written as text.
 "use strict";
 Object.assign(LecturePulse, (() => {
-  const { clock, signed, toneOf } = LecturePulse;
+  const { clock, drawMap, signed, toneOf } = LecturePulse;
   const SVG = "http://www.w3.org/2000/svg";
   const LANES = 7;
   const NOT_READ = -2; // in the place of an emotion: seen, but the face could not be read
@@ -16,12 +20,14 @@ Object.assign(LecturePulse, (() => {
   const LETTER_REM = 0.75, NAME_REM = 0.6; // an upper bound of a bold letter's width, and the space beside a name
   const views = {};
   const strips = new Map(); // participant -> the elements of the strip
-  let shown = { emotions: [], class: [], faces: [], unread: [], margins: [], moments: [], strips: [], analysed: [], ticks: [], step: 1, steps: 0, seconds: 0 };
+  let shown = { emotions: [], class: [], faces: [], unread: [], margins: [], presence: [], moments: [], strips: [], analysed: [], ticks: [], step: 1, steps: 0, seconds: 0 };
   let rows = new Map(); // step -> row of the class
   let faces = new Map(); // step -> row of faces
   let margins = new Map();
   const folded = []; // what is opened for paper alone
+  let presence = new Map();
   let at = null; // the chosen step; null: the whole lecture
+  const listeners = [];
 
   const one = (selector, within = document) => within.querySelector(selector);
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -38,9 +44,14 @@ Object.assign(LecturePulse, (() => {
       };
       place.addEventListener("pointermove", point);
       place.addEventListener("pointerdown", point);
+      place.addEventListener("click", (event) => {
+        const x = event.clientX - place.getBoundingClientRect().left - view.origin()[0];
+        chosen(view.scale("x").invert(x));
+      });
     }
     const slider = one("[data-time]");
     slider?.addEventListener("input", () => go(Number(slider.value)));
+    slider?.addEventListener("change", () => chosen(Number(slider.value) * shown.step));
     one("[data-clear]")?.addEventListener("click", () => { clear(); slider.focus(); });
     document.addEventListener("keydown", (event) => { if (event.key === "Escape") clear(); });
     addEventListener("beforeprint", drawForPaper);
@@ -61,9 +72,10 @@ Object.assign(LecturePulse, (() => {
     rows = new Map(shown.class.filter((row) => "step" in row).map((row) => [row.step, row]));
     faces = new Map(shown.faces.filter((row) => "step" in row).map((row) => [row.step, row]));
     margins = new Map(shown.margins.filter((row) => "step" in row).map((row) => [row.step, row]));
+    presence = new Map(shown.presence.filter((row) => "step" in row).map((row) => [row.step, row]));
     for (const view of Object.values(views)) {
       for (const [name, value] of Object.entries(shown.parameters)) view.signal(name, value);
-      for (const name of ["class", "faces", "unread", "margins", "moments"]) if (holds(view, name)) view.data(name, shown[name]);
+      for (const name of ["class", "faces", "unread", "margins", "presence", "moments"]) if (holds(view, name)) view.data(name, shown[name]);
       view.runAsync();
     }
     const slider = one("[data-time]");
@@ -106,6 +118,11 @@ Object.assign(LecturePulse, (() => {
       const name = cell.dataset.faces, here = faces.get(at);
       const value = at === null ? meanFaces(name) : here ? here[name] : NaN;
       cell.textContent = Number.isNaN(value) ? "–" : value.toFixed(1);
+    }
+    for (const cell of all("[data-presence]")) {
+      const n = Number(cell.dataset.presence), here = presence.get(at);
+      const share = at === null ? meanPresence(n) : here ? here[`y${n + 1}`] - here[`y${n}`] : NaN;
+      cell.textContent = Number.isNaN(share) ? "–" : `${Math.round(share)}%`;
     }
     for (const place of all("[data-when]")) place.textContent = at === null ? "whole lecture" : `at ${clock(time)}`;
     const words = at === null ? "" : wordsAt(at);
@@ -150,6 +167,16 @@ Object.assign(LecturePulse, (() => {
     return sum / weight;
   }
 
+  // The share of people and frames in place `n` of PRESENCE, in percent.
+  function meanPresence(n) {
+    let sum = 0, weight = 0;
+    for (const row of presence.values()) {
+      sum += (row[`y${n + 1}`] - row[`y${n}`]) * row.people;
+      weight += row.people;
+    }
+    return sum / weight;
+  }
+
   // The mean number of faces in a frame; `column` is "faces" or "read".
   function meanFaces(column) {
     return [...faces.values()].reduce((sum, row) => sum + row[column] * row.frames, 0) / shown.frames;
@@ -162,7 +189,7 @@ Object.assign(LecturePulse, (() => {
     const before = at;
     clear();
     at = before;
-    for (const view of Object.values(views)) view.data("cursor", []).width(PAPER_PX).resize().run();
+    for (const view of Object.values(views)) view.data("cursor", []).data("playing", []).width(PAPER_PX).resize().run();
   }
 
   function drawForScreen() {
@@ -212,7 +239,9 @@ Object.assign(LecturePulse, (() => {
       made.name.textContent = strip.name ?? strip.id;
       made.name.title = label;
       made.id.textContent = strip.name ? strip.id : "";
-      made.track.setAttribute("aria-label", label);
+      made.map.style.display = strip.place ? "" : "none";
+      if (strip.place) drawMap(made.map, ...strip.place);
+      made.track.setAttribute("aria-label", strip.place ? `${label}, ${strip.place.at(-1)}` : label);
       made.track.setAttribute("aria-valuemax", Math.max(0, shown.steps - 1));
       draw(made.svg, strip);
     });
@@ -230,7 +259,8 @@ Object.assign(LecturePulse, (() => {
     };
     const item = make("li", "strip");
     const participant = make("span", "participant", item);
-    const made = { item, name: make("b", "", participant), id: make("small", "", participant), track: make("div", "track", item), value: make("span", "value", item) };
+    const map = participant.appendChild(document.createElementNS(SVG, "svg"));
+    const made = { item, map, name: make("b", "", participant), id: make("small", "", participant), track: make("div", "track", item), value: make("span", "value", item) };
     made.value.setAttribute("aria-hidden", "true"); // the slider has the same text
     for (const [name, value] of Object.entries({ role: "slider", tabindex: 0, "aria-valuemin": 0, "aria-valuenow": 0 })) {
       made.track.setAttribute(name, value);
@@ -243,6 +273,7 @@ Object.assign(LecturePulse, (() => {
     made.track.addEventListener("keydown", (event) => {
       const far = Math.max(1, Math.round(shown.steps / 20));
       const steps = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: far, PageDown: -far, Home: -Infinity, End: Infinity };
+      if (event.key === "Enter" && at !== null) chosen(at * shown.step);
       if (!(event.key in steps) || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
       go(at === null && steps[event.key] === 1 ? 0 : (at ?? 0) + steps[event.key]);
@@ -253,6 +284,10 @@ Object.assign(LecturePulse, (() => {
     };
     made.track.addEventListener("pointermove", point);
     made.track.addEventListener("pointerdown", point);
+    made.track.addEventListener("click", (event) => {
+      const box = made.track.getBoundingClientRect();
+      chosen(((event.clientX - box.left) / box.width) * shown.steps * shown.step);
+    });
     return made;
   }
 
@@ -298,5 +333,21 @@ Object.assign(LecturePulse, (() => {
     track.setAttribute("aria-valuetext", at === null ? "whole lecture; use the arrow keys to read single times" : `${clock(at * shown.step)}: ${text}`);
   }
 
-  return { start, show, go };
+  function chosen(t) {
+    for (const listener of listeners) listener(Math.min(Math.max(t, 0), shown.seconds));
+  }
+
+  function play(t) {
+    for (const view of Object.values(views)) if (holds(view, "playing")) view.data("playing", [{ t: Math.min(t, shown.seconds) }]).runAsync();
+    const lanes = one("[data-strips]");
+    lanes?.classList.add("playing");
+    lanes?.style.setProperty("--playing", Math.min(1, t / (shown.steps * shown.step)));
+  }
+
+  function shownAt(id, t) {
+    const emotion = shown.strips.find((strip) => strip.id === id)?.shown[Math.floor(t / shown.step + 1e-6)] ?? -1;
+    return emotion === NOT_READ ? "not readable" : shown.emotions[emotion] ?? "";
+  }
+
+  return { start, show, go, play, shownAt, onTime: (listener) => listeners.push(listener), time: () => (at === null ? null : at * shown.step) };
 })());

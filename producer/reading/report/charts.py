@@ -1,15 +1,14 @@
-"""The charts of the class as Vega-Lite specifications, the same for every lecture.
+"""The charts of the class as Vega-Lite specifications, the same for every lecture. After a change: `make charts`.
 
 They name data sets but hold none. `chart_data` makes the data sets, and `charts.js` fills them in, in the browser.
 Colours are variables of the style sheet, so the same chart serves light and dark pages and paper.
 """
 
-from functools import cache
 from typing import Any, cast
 
 import altair as alt
 
-from producer.presentation.palette import STACK
+from producer.presentation.palette import PRESENCE_TONES, STACK
 
 PARAMETERS: dict[str, Any] = {"seconds": 1, "step": 1, "ticks": [], "affectLow": -0.25, "affectHigh": 0.25, "faces": 1}
 """The parameters of the charts and their defaults: the ends of the axes, and the marks of the time axis."""
@@ -22,20 +21,12 @@ LABELS_PX = 40
 
 
 def specs() -> dict[str, dict[str, Any]]:
-    """Vega-Lite specifications by name: `shares`, `affect` and `faces`."""
+    """Vega-Lite specifications by name: `shares`, `affect`, `presence` and `faces`."""
     return {name: _spec(*chart()) for name, chart in CHARTS.items()}
 
 
-@cache
-def library() -> str:
-    """Vega-Embed with everything that it needs, as JavaScript. The first call takes some seconds."""
-    import vl_convert  # late: it starts a JavaScript engine
-
-    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
-
-
 def _spec(top: int, height: int, *layers: alt.Chart) -> dict[str, Any]:
-    chart = alt.layer(*layers, _cursor()).properties(width="container", height=height)
+    chart = alt.layer(*layers, _cursor(), _playing()).properties(width="container", height=height)
     chart = chart.properties(padding={"left": 0, "right": 14, "top": top, "bottom": 0})
     chart = chart.add_params(*(alt.param(name=name, value=value) for name, value in PARAMETERS.items()))
     return cast(dict[str, Any], chart.configure(**_CONFIG).to_dict())
@@ -98,6 +89,32 @@ def _affect() -> tuple[Any, ...]:
     return 6, 200, zero, *layers
 
 
+def _presence() -> tuple[Any, ...]:
+    areas = [
+        _of("presence")
+        .mark_area(
+            interpolate="step-after",
+            fill="var(--quiet)",
+            fillOpacity=tone,
+            stroke="var(--paper)",
+            strokeWidth=BORDER,
+            clip=True,
+        )
+        .encode(
+            x=_time(),
+            y=alt.Y(
+                f"y{n}:Q",
+                scale=alt.Scale(domain=[0, 100]),
+                axis=alt.Axis(values=[0, 50, 100], labelExpr="datum.value + '%'"),
+            ),
+            y2=f"y{n + 1}:Q",
+            detail="run:N",
+        )
+        for n, tone in enumerate(PRESENCE_TONES)
+    ]
+    return 6, 90, *areas
+
+
 def _faces() -> tuple[Any, ...]:
     # All faces, and on top of them those that could be read.
     areas = [
@@ -134,7 +151,14 @@ def _cursor() -> Any:
     return _of("cursor").mark_rule(stroke="var(--ink)", strokeWidth=1.5, clip=True).encode(x=_time())
 
 
-CHARTS = {"shares": _shares, "affect": _affect, "faces": _faces}
+def _playing() -> Any:
+    """Where a recording beside the report plays: a line with a border, so that it is seen on every colour."""
+    widths = {"var(--paper)": 5, "var(--accent)": 2}
+    rules = [_of("playing").mark_rule(stroke=stroke, strokeWidth=px, clip=True) for stroke, px in widths.items()]
+    return alt.layer(*(rule.encode(x=_time()) for rule in rules))
+
+
+CHARTS = {"shares": _shares, "affect": _affect, "presence": _presence, "faces": _faces}
 
 _AXIS = {
     "title": None,

@@ -2,8 +2,9 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from jinja2 import Environment, PackageLoader
@@ -14,8 +15,10 @@ from producer.presentation.clock import clock
 from producer.presentation.palette import STACK
 from producer.presentation.thresholds import TONES
 from producer.presentation.web import shared_script, shared_style
+from producer.reading.analysis.boxes import several_recordings
 from producer.reading.report import tables, words
 from producer.reading.report.chart_data import chart_data
+from producer.reading.report.recording_data import recording_data
 from producer.reading.report.words import Content, span
 
 HEADINGS = {
@@ -32,24 +35,35 @@ HEADINGS = {
 }
 
 
-def page(content: Content, specs: dict[str, dict[str, Any]], library: str) -> str:
-    """The whole page, which needs no other file. `specs` and `library` come from `charts`."""
+class Link(NamedTuple):
+    """A link above a report that is served: its text and its address."""
+
+    text: str
+    address: str
+
+
+def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links: Sequence[Link] = ()) -> str:
+    """The whole page, which needs no other file. `specs` and `library` are those of `shipped`."""
     environment = Environment(
         loader=PackageLoader("producer.reading.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    scripts = [_checked(each) for each in (library, shared_script() + _text("charts.js"), _text("report.js"))]
-    style = shared_style() + _text("report.css")
-    timeline = content.timeline
-    usuals = tables.usuals(timeline, content.names)
+    ours = "".join(map(_text, ("charts.js", "notes.js", "recording.js")))
+    scripts = [_checked(each) for each in (library, shared_script() + ours, _text("report.js"))]
+    style = shared_style() + _text("report.css") + _text("recording.css")
+    timeline, boxes = content.timeline, content.boxes
+    several = boxes is not None and several_recordings(content.lecture.info.source, boxes.participants)
+    boxes = None if several else boxes
+    usuals = tables.usuals(content)
     named = {kind: tables.named_parts(getattr(content.parts, kind), timeline) for kind in ("chapters", "slides")}
     missing = {
         "first": True,
-        "participants": not timeline.participants,
+        "participants": not timeline.everybody,
         "usual": not usuals,
         "chapters": not any(named.values()),
     }
     sections = [(id, heading) for id, heading in HEADINGS.items() if not missing.get(id, False)]
     return environment.get_template("report.html.jinja").render(
+        links=links,
         facts=words.facts(content),
         sentences=words.first(content),
         clock=clock,
@@ -62,13 +76,16 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str) -> st
         shares=tables.shares(timeline),
         step_words=span(timeline.bin_s),
         margin_words=words.margins(timeline),
+        class_words=words.class_figures(content),
+        presence=tables.presence(timeline),
+        presence_words=words.presence(timeline),
         rows=tables.class_rows(timeline),
         named_parts={kind: rows for kind, rows in named.items() if rows},
         seconds=timeline.seconds,
         moments=tables.moments(content.moments, content.parts),
         moment_words=words.moments(content),
         parts=tables.parts(timeline),
-        participants=tables.participants(timeline, content.names, content.losses),
+        participants=tables.participants(content),
         lost=tables.lost(content),
         coverage_words=words.coverage(content),
         certainty_words=words.certainty(content),
@@ -77,7 +94,10 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str) -> st
         caution=CAUTION,
         ledger=tables.ledger(content.lecture),
         specs=_json(specs),
-        chart_data=_json(chart_data(timeline, content.moments, content.names)),
+        thinned=boxes.every if boxes else 1,
+        several=several,
+        recording_data=_json(recording_data(content.lecture, timeline.seconds, boxes, content.names)),
+        chart_data=_json(chart_data(timeline, content.moments, content.names, content.places, content.size)),
         style=Markup(style),  # a file of ours  # nosec B704
         scripts=[Markup(script) for script in scripts],  # files of ours  # nosec B704
         policy=policy(scripts, style),
@@ -85,9 +105,10 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str) -> st
 
 
 def policy(scripts: list[str], style: str) -> str:
-    """A Content-Security-Policy that allows these scripts and this style sheet, and nothing else: no network."""
+    """A Content-Security-Policy that allows these scripts, this style sheet and the reader's recording: no network."""
     allowed = " ".join(_hash(script) for script in scripts)
-    return f"default-src 'none'; script-src {allowed}; style-src {_hash(style)}; base-uri 'none'; form-action 'none'"
+    ours = f"script-src {allowed}; style-src {_hash(style)}; media-src blob:"
+    return f"default-src 'none'; {ours}; base-uri 'none'; form-action 'none'"
 
 
 def _text(name: str) -> str:

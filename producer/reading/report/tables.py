@@ -1,18 +1,17 @@
 """The tables of a report: text for every cell."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from producer.presentation.clock import clock
+from producer.presentation.clock import clock, date
 from producer.presentation.palette import STACK
 from producer.presentation.thresholds import MIN_SHARE
 from producer.reading.analysis.chapters import Part, Parts, displayed
-from producer.reading.analysis.losses import Loss
 from producer.reading.analysis.moment import Moment
+from producer.reading.analysis.presence import PRESENCE, presence_shares
 from producer.reading.analysis.summary import emotion_shares, unreadable_words
 from producer.reading.analysis.timeline import ParticipantTimeline, Timeline, strongest
 from producer.reading.lectures import Lecture
@@ -43,10 +42,12 @@ def shares(timeline: Timeline) -> dict[str, str]:
 def class_rows(timeline: Timeline) -> list[dict[str, Any]]:
     """One row for each step: faces, shares, valence and arousal. No rows if nobody was seen."""
     rows = []
+    places = presence_shares(timeline.presence)
+    columns = len(presence(timeline))
     for step in range(timeline.bins):
         at, scores = clock(step * timeline.bin_s), timeline.scores[step]
         if timeline.frames[step] == 0:
-            rows.append({"at": at, "cells": [NOTHING] * (len(STACK) + 3)})
+            rows.append({"at": at, "cells": [NOTHING] * (len(STACK) + 3 + columns)})
             continue
         seen = not np.isnan(scores[0])
         shares = [f"{scores[EMOTIONS.index(each)]:.0%}" if seen else NOTHING for each in reversed(STACK)]
@@ -55,8 +56,23 @@ def class_rows(timeline: Timeline) -> list[dict[str, Any]]:
         faces = f"{timeline.faces[step]:.1f}"
         unread = timeline.faces[step] - timeline.read[step]
         faces += f" ({unread:.1f} not readable)" if unread > 0.05 else ""
-        rows.append({"at": at, "cells": [faces, *shares, *affect]})
+        rows.append({"at": at, "cells": [faces, *shares, *affect, *map(_percent, places[step][:columns])]})
     return rows if timeline.most_faces else []
+
+
+def presence(timeline: Timeline) -> list[tuple[str, str]]:
+    """The words of PRESENCE, each with its share over the lecture; empty if not known.
+
+    If single participants are not known, nor is who is out of view.
+    """
+    shares = timeline.mean_presence
+    if shares is None:
+        return []
+    return [(word, _percent(share)) for word, share in zip(PRESENCE, shares, strict=True) if not np.isnan(share)]
+
+
+def _percent(share: float) -> str:
+    return NOTHING if np.isnan(share) else f"{share:.0%}"
 
 
 def _with_margin(value: float, margin: float) -> str:
@@ -83,9 +99,10 @@ def moments(moments: list[Moment], parts: Parts) -> list[dict[str, Any]]:
     ]
 
 
-def usuals(timeline: Timeline, names: Mapping[str, str]) -> list[dict[str, Any]]:
+def usuals(content: Content) -> list[dict[str, Any]]:
     """One row for each participant whose face could be read, and one for the class: the usual share of each emotion."""
-    rows = [(_label(each.id, names), each.usual) for each in timeline.participants if each.usual is not None]
+    people = content.timeline.participants
+    rows = [(content.label(each.id), each.usual) for each in people if each.usual is not None]
     of_class = mean_of([usual for _, usual in rows])
     rows = [*rows, ("the class, on average", of_class)] if of_class is not None and len(rows) > 1 else rows
     return [{"label": who, "cells": [f"{usual[each]:.0%}" for each in reversed(STACK)]} for who, usual in rows]
@@ -112,28 +129,31 @@ def parts(timeline: Timeline) -> list[str]:
     return [clock(first * timeline.bin_s) for first, _ in _parts(timeline)]
 
 
-def participants(timeline: Timeline, names: Mapping[str, str], losses: Sequence[Loss] = ()) -> list[dict[str, Any]]:
-    """One row for each participant: when they were seen, and what they displayed in each part of the lecture."""
-    missing = {each.participant: each.in_words() for each in losses}
-    return [_participant(each, timeline, names, missing.get(each.id, "")) for each in timeline.participants]
+def participants(content: Content) -> list[dict[str, Any]]:
+    """One row for each participant: where and when they were seen, and what they displayed in each part."""
+    missing = {each.participant: each.in_words() for each in content.losses}
+    return [
+        {
+            **_participant(each, content.timeline),
+            "label": content.label(each.id),
+            "missing": missing.get(each.id, ""),
+            "map": content.places[each.id].map(content.size) if each.id in content.places else None,
+            "left_out": content.left_out.get(each.id, ""),
+        }
+        for each in content.timeline.everybody
+    ]
 
 
 def lost(content: Content) -> list[dict[str, str]]:
     """One row for each participant of whom no event is left."""
     return [
-        {"label": _label(each.participant, content.names), "words": each.in_words()}
+        {"label": content.label(each.participant), "words": each.in_words()}
         for each in content.losses
         if each.participant is not None and each.complete
     ]
 
 
-def _label(participant: str, names: Mapping[str, str]) -> str:
-    return f"{names[participant]} ({participant})" if participant in names else participant
-
-
-def _participant(
-    person: ParticipantTimeline, timeline: Timeline, names: Mapping[str, str], missing: str
-) -> dict[str, Any]:
+def _participant(person: ParticipantTimeline, timeline: Timeline) -> dict[str, Any]:
     seen = min(person.frames / timeline.analysed, 1.0) if timeline.analysed else None
     shares = emotion_shares(person.emotions)[:MAX_SHARES]
     longest = NOTHING
@@ -141,8 +161,6 @@ def _participant(
         start, seconds = person.longest_gap
         longest = f"{span(seconds)} from {clock(start)}"
     return {
-        "label": _label(person.id, names),
-        "missing": missing,
         "seen": NOTHING if seen is None else f"{seen:.0%}",
         "unreadable": unreadable_words(person.unreadable, person.frames) or NOTHING,
         "percent_seen": round(100 * (seen or 0.0), 1),
@@ -195,7 +213,7 @@ def ledger(lecture: Lecture) -> list[tuple[str, str]]:
         ("lecture", lecture.id),
         ("source", info.source),
         ("status", "abandoned" if lecture.abandoned else info.status),
-        ("started", f"{datetime.fromtimestamp(info.started):%-d %B %Y, %H:%M:%S}"),
+        ("started", date(info.started)),
         ("frames a second", f"{info.fps:g}"),
         ("size of a frame", f"{info.width} by {info.height} pixels"),
         ("frames sampled", str(ledger.sampled)),

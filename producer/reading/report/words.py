@@ -7,25 +7,29 @@ from typing import Any
 
 import numpy as np
 
-from producer.presentation.clock import clock
+from producer.presentation.clock import clock, date
 from producer.presentation.thresholds import away_after_s
+from producer.reading.analysis.boxes import Boxes
 from producer.reading.analysis.chance import MOST_P
 from producer.reading.analysis.chapters import Parts
 from producer.reading.analysis.coming_and_going import MOST_P as MOST_P_OF_GOING
 from producer.reading.analysis.losses import Loss, loss_line
 from producer.reading.analysis.moment import Moment
+from producer.reading.analysis.places import Place
 from producer.reading.analysis.sentences import Sentence
 from producer.reading.analysis.stretches import MIN_S as STRETCH_S
 from producer.reading.analysis.timeline import MIN_FOR_MARGIN, Timeline
 from producer.reading.lectures import Lecture
 from producer.reading.report.model_tests import ModelTests
+from worker.contract.messages import TURNED_AWAY_DEG
 
 
 @dataclass(frozen=True)
 class Content:
     """Everything that a report shows. `names` is participant id -> name; `made` is the time of the report.
 
-    `losses` are the channels with missing events.
+    `losses` are the channels with missing events. `boxes` is None if single participants are left out. `places` has
+    where each participant was shown, `left_out` the reason why somebody does not count for the class.
     """
 
     lecture: Lecture
@@ -37,6 +41,18 @@ class Content:
     made: datetime
     losses: list[Loss] = field(default_factory=list)
     parts: Parts = field(default_factory=Parts)
+    boxes: Boxes | None = None
+    places: Mapping[str, Place] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the lecture's picture, in pixels."""
+        return self.lecture.info.width, self.lecture.info.height
+
+    def label(self, participant: str) -> str:
+        """The name and id of a participant, or the id alone."""
+        return f"{self.names[participant]} ({participant})" if participant in self.names else participant
 
     @property
     def class_lost(self) -> bool:
@@ -50,16 +66,15 @@ CLASS_LOST = "The events of the class are lost"
 def facts(content: Content) -> dict[str, Any]:
     """Title, subtitle, warning and footer."""
     lecture, timeline = content.lecture, content.timeline
-    started = datetime.fromtimestamp(lecture.info.started)
-    count = len(timeline.participants)
-    subtitle = [lecture.info.source, f"{started:%-d %B %Y, %H:%M}"]
+    count = len(timeline.everybody)
+    subtitle = [lecture.info.source, date(lecture.info.started)]
     subtitle += [f"{clock(timeline.seconds)} long"] if timeline.bins else []
     subtitle += [f"{count} participant{'s' if count != 1 else ''}"] if count else []
     return {
         "title": f"Lecture {lecture.id}",
         "subtitle": subtitle,
         "warnings": _warnings(content),
-        "made": f"Made by LecturePulse on {content.made:%-d %B %Y at %H:%M}. This file needs no network.",
+        "made": f"Made by LecturePulse on {date(content.made.timestamp())}. This file needs no network.",
     }
 
 
@@ -74,7 +89,7 @@ def _unfinished(content: Content) -> str:
     info = content.lecture.info
     if info.status == "running":
         state = "was abandoned by its producer" if content.lecture.abandoned else "is still running"
-        return f"This lecture {state}. The report shows its results of {content.made:%-d %B %Y at %H:%M}."
+        return f"This lecture {state}. The report shows its results of {date(content.made.timestamp())}."
     if info.status != "done":
         ended = {"failed": "ended with failures", "stopped": "was stopped before its end"}[info.status]
         return f"This lecture {ended}{f': {info.reason}' if info.reason else ''}."
@@ -91,6 +106,38 @@ def margins(timeline: Timeline) -> str:
     return (
         "The band is the 95% interval of the mean (Student's t), from the spread between the participants whose face "
         f"can be read. Fewer than {MIN_FOR_MARGIN} have no band. The errors of the models are not part of it."
+    )
+
+
+def class_figures(content: Content) -> str:
+    """Whose figures the class's are, if not everybody's."""
+    if not content.left_out:
+        return ""
+    left_out = content.timeline.left_out
+    who = ", ".join(f"{content.label(each.id)}, {content.left_out[each.id]}" for each in left_out)
+    without = who or f"{len(content.left_out)} of the people in view"
+    return (
+        f"Without {without}, as the roster says. So the figures of the class come from the events of the other "
+        "participants. How many faces were in view at most, and whether nobody was, is then known by steps and not by "
+        "frames."
+    )
+
+
+def presence(timeline: Timeline) -> str:
+    """What the chart of the people who face the screen shows."""
+    mean = timeline.mean_presence
+    everybody = mean is not None and not np.isnan(mean[-1])
+    turned = f"is turned to a side by more than {TURNED_AWAY_DEG}°"
+    parts = f"faces the screen, {turned}, and who are out of view" if everybody else f"faces the screen or {turned}"
+    shown = f"From bottom to top, the shares of people whose head {parts}. "
+    counted = (
+        "A participant counts from their first to their last sighting. "
+        if everybody
+        else "Single participants are not known, so only faces in view count. "
+    )
+    return (
+        f"{shown}{counted}These are signs to be seen. Their cause is not: a second screen, notes or a question from "
+        "the side turn a head, too."
     )
 
 
@@ -149,7 +196,7 @@ def coverage(content: Content) -> list[str]:
         words += " No face was found in any of them."
     lost = ledger.dropped + ledger.failed
     words += f" {lost} more frames were dropped or failed; nothing is known about them." if lost else ""
-    if not timeline.participants:
+    if not timeline.everybody:
         return [words]
     away_after = away_after_s(content.lecture.info.fps)
     columns = (

@@ -1,7 +1,7 @@
 // Charts and strips for a timeline that changes twice a second. Each change draws all of them again, in a few
 // milliseconds.
 
-const { clock, toneOf, tones } = LecturePulse;
+const { clock, percent, toneOf, tones } = LecturePulse;
 const SVG = "http://www.w3.org/2000/svg";
 const LEFT = 44, RIGHT = 8, TOP = 8, BOTTOM = 24;
 
@@ -11,10 +11,6 @@ const MARK_WIDTH = 90;
 
 // Bins without a frame that are drawn like the bin before. A live source may leave such bins; they are not gaps.
 const BRIDGED = 2;
-
-export function percent(share, digits = 0) {
-  return `${(100 * share).toFixed(digits)} %`;
-}
 
 /** Bin -> the bin to draw there: itself, or the last one with frames if that is near. Undefined in a gap. */
 export function filled(bins, length) {
@@ -29,7 +25,7 @@ export function filled(bins, length) {
 
 /** The class: seven areas on top of each other, with steps of one bin. */
 export function drawClass(box, view) {
-  const plot = new Plot(box, view, [0, 0.25, 0.5, 0.75, 1], 0, 1, (share) => percent(share));
+  const plot = new Plot(box, view, [0, 0.25, 0.5, 0.75, 1], 0, 1, percent);
   const bins = filled(view.bins, view.length);
   for (const [first, last] of runs(bins, (bin) => bin.scores !== null)) {
     const base = new Array(last - first).fill(0);
@@ -61,6 +57,21 @@ export function drawAffect(box, view) {
         d: plot.line(first, bins.slice(first, last).map(value)),
         fill: "none", stroke: `var(--${name})`, "stroke-width": 2, "stroke-dasharray": dashes, "stroke-linejoin": "round",
       });
+    }
+  }
+  plot.finish();
+}
+
+/** The people who face the screen, are turned away or out of view: areas on top of each other. */
+export function drawPresence(box, view) {
+  const plot = new Plot(box, view, [0, 0.5, 1], 0, 1, (share) => percent(share));
+  const bins = filled(view.bins, view.length);
+  for (const [first, last] of runs(bins, (bin) => bin.presence !== null)) {
+    const base = new Array(last - first).fill(0);
+    for (const n of [0, 1, 2]) {
+      const under = base.slice();
+      for (let i = first; i < last; i++) base[i - first] += bins[i].presence[n] ?? 0;
+      plot.add("path", { d: plot.band(first, under, base), class: `presence${n}` });
     }
   }
   plot.finish();

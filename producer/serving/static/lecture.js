@@ -1,13 +1,14 @@
 // The page of one lecture: shows the patches that the server sends.
 
-import { binAt, drawAffect, drawClass, drawStrip, filled, percent } from "./drawing.js";
+import { binAt, drawAffect, drawClass, drawPresence, drawStrip, filled } from "./drawing.js";
 
-const { clock, signed } = LecturePulse;
+const { clock, date, drawMap, percent, signed } = LecturePulse;
 const RECONNECT_MS = 5000;
 const STRIPS = "The colour shows the displayed expression, and so does the height of the line, in the order of the chart above. A paler colour means a smaller share. Dotted: seen, but the face could not be read (too small, turned away, dark or blurred). Empty: not seen.";
 // For users whose system asks for less motion, charts change at most this often.
 const CALM_MS = 5000;
 
+const SVG = "http://www.w3.org/2000/svg";
 const byId = (id) => document.getElementById(id);
 const lecture = decodeURIComponent(location.pathname.split("/").pop());
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -27,7 +28,8 @@ function connect() {
     reachable = true;
     view.edition = message.lastEventId;
     take(JSON.parse(message.data));
-    show();
+    if (isOver()) openReport();
+    else show();
   };
   source.onerror = () => {
     reachable = false;
@@ -50,8 +52,8 @@ function take(patch) {
   }
   const { standing, emotions, width, length, now, moments, sentences } = patch;
   Object.assign(view, { standing, emotions, width, length, now, moments, sentences });
-  for (const [bin, frames, faces, read, scores, valence, arousal, valenceMargin, arousalMargin] of patch.bins) {
-    view.bins[bin] = { frames, faces, read, scores, valence, arousal, valenceMargin, arousalMargin };
+  for (const [bin, frames, faces, read, scores, valence, arousal, valenceMargin, arousalMargin, presence] of patch.bins) {
+    view.bins[bin] = { frames, faces, read, scores, valence, arousal, valenceMargin, arousalMargin, presence };
   }
   for (const { bins, ...known } of patch.participants) {
     const person = view.participants.get(known.id) || { bins: [] };
@@ -62,6 +64,17 @@ function take(patch) {
 }
 
 // The page.
+
+function isOver() {
+  return view.standing.phase === "over" && view.standing.connected;
+}
+
+/** The server has the report at this address. It begins at the chosen time. */
+function openReport() {
+  disconnect();
+  if (view.cursor !== null) location.hash = `t=${view.cursor * view.width}`;
+  location.reload();
+}
 
 function show() {
   showStatus();
@@ -84,6 +97,7 @@ function draw() {
   showCursor();
   drawClass(byId("class-chart"), view);
   drawAffect(byId("affect-chart"), view);
+  showPresence();
   if (byId("class-table").open) showTable();
 }
 
@@ -92,8 +106,18 @@ function showStatus() {
   write("status", text);
   byId("status").dataset.kind = kind;
   document.title = `${lecture}: ${text} – LecturePulse`;
+  write("behind", behind(view.standing));
+  byId("behind").hidden = !byId("behind").textContent;
   const { source: from, started, fps } = view.standing || {};
-  write("about", started ? `${from}, begun ${new Date(1000 * started).toLocaleString()}, ${fps} frames a second` : "");
+  write("about", started ? `${from}, begun ${date(started)}, ${fps} frames a second` : "");
+}
+
+/** How far the page is, and how far behind what is fed. Not announced, because it changes every second. */
+function behind(standing) {
+  if (paused || !reachable || standing === null || standing.behind === null || !standing.connected) return "";
+  const { expected, ledger, behind: seconds } = standing;
+  const part = expected ? `${percent(Math.min(1, ledger.published / expected))} of the recording, ` : "";
+  return `${part}${seconds < 120 ? `${seconds} s` : clock(seconds)} behind`;
 }
 
 /** The status in words, and its kind, which chooses the colour. */
@@ -108,9 +132,8 @@ function status() {
   if (!standing.caught_up && standing.read < standing.ledger.published) {
     // In steps of ten percent, because screen readers read every change.
     const tenths = Math.floor((10 * standing.read) / standing.ledger.published);
-    return [`reading earlier frames: ${10 * tenths} %`, "waiting"];
+    return [`reading earlier frames: ${percent(tenths / 10)}`, "waiting"];
   }
-  if (standing.phase === "over") return [`over: ${standing.status}${standing.reason ? `, ${standing.reason}` : ""}`, "over"];
   if (standing.status === "abandoned") return ["abandoned: its producer is gone", "waiting"];
   return ["running", "good"];
 }
@@ -119,7 +142,7 @@ function status() {
 function showClass() {
   const bin = view.cursor === null ? null : filled(view.bins, view.length)[view.cursor];
   const now = view.now;
-  const at = view.cursor !== null ? `at ${clock(view.cursor * view.width)}` : now ? `${view.standing.phase === "over" ? "at the end" : "now"}, ${clock(now.t)}` : "";
+  const at = view.cursor !== null ? `at ${clock(view.cursor * view.width)}` : now ? `now, ${clock(now.t)}` : "";
   write("now-at", at);
   const scores = bin ? bin.scores : view.cursor === null && now && now.scores ? view.emotions.map((emotion) => now.scores[emotion]) : null;
   if (byId("shares").children.length !== view.emotions.length) {
@@ -130,8 +153,8 @@ function showClass() {
   }
   view.emotions.forEach((emotion, n) => {
     const row = byId("shares").querySelector(`[data-emotion="${emotion}"]`);
-    row.querySelector(".bar").style.width = scores ? percent(scores[n], 1).replace(" ", "") : "0";
-    row.querySelector(".share").textContent = scores ? percent(scores[n], 1) : "–";
+    row.querySelector(".bar").style.width = scores ? `${(100 * scores[n]).toFixed(1)}%` : "0";
+    row.querySelector(".share").textContent = scores ? percent(scores[n]) : "–";
   });
   const shown = view.cursor === null ? now : bin;
   write("faces", shown ? faces(shown) : "–");
@@ -161,10 +184,20 @@ function legendEntry(emotion) {
   return entry;
 }
 
+/** The shares of the people who face the screen, if known. */
+function showPresence() {
+  const known = view.bins.some((bin) => bin && bin.presence);
+  byId("presence").hidden = !known;
+  if (known) drawPresence(byId("presence-chart"), view);
+}
+
 function showParticipants() {
   write("missing", view.standing.missing);
   byId("missing").hidden = !view.standing.missing;
   const participants = [...view.participants.values()];
+  const leftOut = participants.filter((person) => person.left_out).map((person) => `${label(person)}, ${person.left_out}`);
+  write("left-out", leftOut.length ? `Without ${leftOut.join(", ")}, as the roster says.` : "");
+  byId("left-out").hidden = !leftOut.length;
   byId("participants").hidden = participants.length === 0;
   write("participants-count", participants.length ? `${participants.length}` : "");
   const anybody = view.now !== null && view.bins.some((bin) => bin && bin.faces > 0);
@@ -188,21 +221,25 @@ function participantRow(id) {
   const cells = {};
   const line = element("tr");
   line.dataset.participant = id;
-  cells.who = line.appendChild(element("th"));
-  cells.who.scope = "row";
+  const head = line.appendChild(element("th"));
+  head.scope = "row";
+  const map = head.appendChild(document.createElementNS(SVG, "svg"));
+  cells.who = head.appendChild(element("span"));
   const over = line.appendChild(element("td", "", "strip"));
   const strip = over.appendChild(element("canvas"));
   strip.setAttribute("role", "img");
   for (const name of ["current", "seen", "last"]) cells[name] = line.appendChild(element("td", "", name));
   byId("participants-body").append(line);
-  const row = { line, strip, cells };
+  const row = { line, strip, cells, map };
   rows.set(id, row);
   watchPointer(strip, (x) => Math.min(view.length - 1, Math.max(0, Math.floor((x / strip.clientWidth) * view.length))));
   return row;
 }
 
-function showParticipant({ line, strip, cells }, person) {
+function showParticipant({ line, strip, cells, map }, person) {
+  map.style.display = person.map ? "" : "none";
   if (person.frames === 0) return showLost({ line, strip, cells }, person);
+  if (person.map) drawMap(map, ...person.map);
   const unseen = view.now === null ? 0 : view.now.t - person.last;
   const away = unseen > view.standing.away_after;
   const gone = away && view.cursor === null;
@@ -301,14 +338,15 @@ function words(bin) {
 }
 
 function showTable() {
-  const head = ["from", ...view.emotions, "valence", "arousal", "faces"];
+  const head = ["from", ...view.emotions, "valence", "arousal", "faces", "facing the screen", "turned away", "out of view"];
   byId("class-table-head").replaceChildren(line(head, "th"));
   byId("class-table-body").replaceChildren(...view.bins.flatMap((bin, where) => [line([
     clock(where * view.width),
-    ...view.emotions.map((_, n) => (bin.scores ? percent(bin.scores[n], 1) : "")),
+    ...view.emotions.map((_, n) => (bin.scores ? percent(bin.scores[n]) : "")),
     bin.valence === null ? "" : signed(bin.valence),
     bin.arousal === null ? "" : signed(bin.arousal),
     faces(bin),
+    ...[0, 1, 2].map((n) => (bin.presence && bin.presence[n] !== null ? percent(bin.presence[n]) : "")),
   ], "td")]));
 }
 
@@ -385,5 +423,5 @@ document.addEventListener("visibilitychange", () => {
 });
 window.addEventListener("resize", () => requestAnimationFrame(draw));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-for (const id of ["class-chart", "affect-chart"]) watchPointer(byId(id), (x) => binAt(byId(id), view, x));
+for (const id of ["class-chart", "affect-chart", "presence-chart"]) watchPointer(byId(id), (x) => binAt(byId(id), view, x));
 connect();

@@ -35,7 +35,7 @@ from tests.streams import serving
         (["ingest", "no.mp4", "--roster", "no.yaml"], "roster 'no.yaml': cannot be read: No such file"),
         (["watch", "l", "--roster", "no.yaml"], "roster 'no.yaml': cannot be read: No such file"),
         (["export", "l", "-o", "l.csv", "--roster", "no.yaml"], "roster 'no.yaml': cannot be read: No such file"),
-        (["export", "l", "-o", "l.ods"], "'l.ods': the name must end in .csv, .xlsx, .parquet or .jsonl"),
+        (["export", "l", "-o", "l.ods"], "'l.ods': the name must end in .csv, .xlsx, .parquet, .jsonl, .vtt or .eaf"),
         (["list", "--redis", "redis://user:SECRET@localhost:1"], "cannot reach Redis at redis://localhost:1"),
         (["list", "--redis", "redis://:SEC/RET@localhost:1"], "%2F"),
         (["ingest", "no.mp4", "--retention", "0"], "'0' is not a number of days from 1 to 3650"),

@@ -49,6 +49,8 @@ def test_two_recordings_are_one_lecture_with_one_and_with_two_workers(
     assert faces == [(n, n / FPS, 2 if n < SECONDS["bob"] * FPS else 1) for n in range(10)]
     emotions = [event for event in printed if event["type"] == "emotion"]
     assert {event["participant"] for event in emotions} == {"alice", "bob"}
+    assert max(abs(angle) for event in emotions for angle in event["pose"].values()) < 30, "portraits face the camera"
+    assert {event["turned_away"] for event in printed if event["type"] == "class"} == {0}
     for who, seconds in SECONDS.items():
         mine = [event for event in emotions if event["participant"] == who]
         assert [event["frame"] for event in mine] == list(range(seconds * FPS))

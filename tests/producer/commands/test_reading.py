@@ -1,6 +1,8 @@
 """The commands that read lectures: watch, list, export, forget."""
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,9 +52,7 @@ def test_a_roster_names_participants_wherever_they_are_printed(
     assert "Åsa".encode() not in b"".join(client.dump(key) or b"" for key in client.scan_iter("*"))
 
 
-def test_a_roster_that_does_not_fit_is_refused_except_by_ingest_which_reports_it(
-    redis_url: str, video: Path, tmp_path: Path
-) -> None:
+def test_an_id_in_the_roster_that_the_lecture_lacks_is_a_warning(redis_url: str, video: Path, tmp_path: Path) -> None:
     roster = tmp_path / "roster.yaml"
     roster.write_text("participants: {p07: Ada}")
     said = "producer: the roster names p07, not seen in the lecture; seen: p01\n"
@@ -60,9 +60,29 @@ def test_a_roster_that_does_not_fit_is_refused_except_by_ingest_which_reports_it
         code, out, err = ran("ingest", video, "--redis", redis_url, "--lecture", "l", "--roster", roster)
     assert (code, "60 published" in out) == (0, True)
     assert err.endswith(said)
-    assert called("watch", "l", "--redis", redis_url, "--roster", roster) == (2, "", said)
-    assert called("export", "l", "-o", tmp_path / "l.csv", "--redis", redis_url, "--roster", roster) == (2, "", said)
-    assert not (tmp_path / "l.csv").exists()
+    code, out, err = called("watch", "l", "--redis", redis_url, "--roster", roster)
+    assert (code, out.startswith("done"), err) == (0, True, said)
+    assert called("export", "l", "-o", tmp_path / "l.csv", "--redis", redis_url, "--roster", roster) == (0, "", said)
+    assert called("report", "l", "-o", tmp_path / "l.html", "--redis", redis_url, "--roster", roster) == (0, "", said)
+
+
+def test_roster_writes_a_file_to_fill_in_and_never_overwrites_one(
+    client: redis.Redis, redis_url: str, tmp_path: Path
+) -> None:
+    write(client, "l", [{"p01"}, {"p01", "p02"}])
+    code, form, err = called("roster", "l", "--redis", redis_url)
+    assert (code, err) == (0, "")
+    assert '  p02: ""  # 0:00:00 to 0:00:00, 50% of the frames, top left' in form
+    file = tmp_path / "l.yaml"
+    assert called("roster", "l", "-o", file, "--redis", redis_url) == (0, "", "")
+    assert file.read_text(encoding="utf-8") == form
+    refused = f"producer: '{file}' exists already; remove it or choose another name\n"
+    assert called("roster", "l", "-o", file, "--redis", redis_url) == (2, "", refused)
+    assert called("export", "l", "-o", tmp_path / "l.csv", "--redis", redis_url, "--roster", file) == (0, "", "")
+    code, _, err = called("roster", "k", "--redis", redis_url)
+    assert (code, "there is no lecture 'k'" in err) == (2, True)
+    code, _, err = called("roster", "l", "-o", tmp_path / "no" / "l.yaml", "--redis", redis_url)
+    assert (code, "No such file or directory" in err) == (2, True)
 
 
 def test_watch_ends_with_ctrl_c(client: redis.Redis, redis_url: str) -> None:
@@ -102,3 +122,54 @@ def test_list_export_and_forget_work_on_the_same_lecture(client: redis.Redis, re
     assert len(file.read_text().splitlines()) == 2
     assert called("forget", "l", "--redis", redis_url) == (0, "forgot lecture l\n", "")
     assert client.keys() == []
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "xlsx", "parquet", "vtt", "eaf"])
+def test_an_export_to_standard_output_is_the_file(
+    client: redis.Redis, redis_url: str, tmp_path: Path, form: str
+) -> None:
+    write(client, "l", [{"p01"}, {"p01", "p02"}])
+    command = [sys.executable, "-m", "producer", "export", "l", "--redis", redis_url, "-o"]
+    out = subprocess.run([*command, "-", "--format", form], check=True, capture_output=True).stdout
+    assert called("export", "l", "-o", tmp_path / f"l.{form}", "--redis", redis_url) == (0, "", "")
+    expected = (tmp_path / f"l.{form}").read_bytes()
+    if form == "xlsx":  # holds the time when it was made
+        assert out[:2] == expected[:2] == b"PK"
+    elif form == "eaf":
+        assert out.splitlines()[2:] == expected.splitlines()[2:]
+    else:
+        assert out == expected
+
+
+def test_standard_output_needs_a_format_and_takes_a_report(client: redis.Redis, redis_url: str) -> None:
+    write(client, "l", [{"p01"}] * 4)
+    code, out, err = called("export", "l", "-o", "-", "--redis", redis_url)
+    assert (code, out) == (2, "")
+    assert "add --format, such as --format csv" in err
+    code, out, err = called("report", "l", "-o", "-", "--redis", redis_url)
+    assert (code, err, out.startswith("<!doctype html>"), out.endswith("</html>")) == (0, "", True, True)
+
+
+def test_an_export_ends_quietly_when_its_reader_leaves(client: redis.Redis, redis_url: str) -> None:
+    write(client, "l", [{"p01", "p02"}] * 1500, per_commit=500)
+    with started("export", "l", "-o", "-", "--format", "csv", "--redis", redis_url) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("lecture,participant,")
+        process.stdout.close()
+        process.wait(timeout=60)
+        assert process.stderr is not None
+        assert (process.returncode, process.stderr.read()) == (141, "")
+
+
+def test_the_hint_after_class_only_names_commands_that_work(redis_url: str, video: Path, tmp_path: Path) -> None:
+    with committing(redis_url):
+        code, out, _ = ran("ingest", video, "--redis", redis_url, "--lecture", "l", "--class-only", "--course", "stats")
+    assert code == 0
+    (hint,) = [line.split() for line in out.splitlines() if " export " in line]
+    code, out, err = called(*(tmp_path / each if each == "l.csv" else each for each in hint[1:]))
+    assert (code, out, err) == (0, "", "")
+    assert (tmp_path / "l.csv").read_text().startswith("lecture,frame,")
+    code, out, _ = called("list", "--redis", redis_url)
+    heading, line = out.splitlines()
+    assert heading.split() == ["lecture", "status", "started", "participants", "frames", "course", "source"]
+    assert "stats" in line.split()

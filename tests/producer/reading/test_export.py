@@ -1,6 +1,7 @@
 """Exports hold the events of the streams, or there is no file."""
 
 import csv
+import json
 import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
@@ -9,14 +10,19 @@ import pytest
 import redis
 from msgspec import structs
 
-from producer.reading import export as module
+from producer.reading import export as exporting
 from producer.reading.analysis.names import Roster
-from producer.reading.export import COLUMNS, ExportRefused, export, plain_text
+from producer.reading.export import export
+from producer.reading.follow import replay
+from producer.reading.formats import tables
+from producer.reading.formats.rows import COLUMNS
+from producer.reading.formats.tables import plain_text
 from producer.reading.lectures import LectureUnknown
+from producer.reading.output_file import ExportRefused
 from tests.producer.reading.scripted import scripted_events, write_scripted
 from tests.producer.reading.writing import begin, commit, emotion, frame_events, write
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import EMOTIONS, EmotionEvent, ParticipantSpan, decode_event, encode
+from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, ParticipantSpan, decode_event, encode
 
 SPAN = encode(ParticipantSpan(0.0, 1.0, 1))
 PRESENCE = [{"p01"}, {"p01", "p02"}, set(), {"p02"}]
@@ -37,7 +43,7 @@ def test_csv_and_parquet_hold_one_row_for_each_sighting(client: redis.Redis, tmp
     with (tmp_path / "e.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     table = parquet.read_table(tmp_path / "e.parquet")
-    assert list(rows[0]) == table.column_names == list(COLUMNS)
+    assert list(rows[0]) == table.column_names == list(COLUMNS["people"])
     as_text = [{name: "" if value is None else str(value) for name, value in row.items()} for row in table.to_pylist()]
     assert as_text == rows
     assert [(row["participant"], int(row["frame"]), float(row["t"])) for row in rows] == [
@@ -56,26 +62,27 @@ def test_a_face_that_cannot_be_read_is_a_row_without_an_emotion(client: redis.Re
     assert (first["emotion"], first["readable"], first["reason"]) == ("anger", True, None)
     assert (second["emotion"], second["readable"], second["reason"]) == (None, False, "small")
     assert second["width"] == 30
-    empty = [*EMOTIONS, *(f"smoothed_{emotion}" for emotion in EMOTIONS), "valence", "arousal"]
+    of_emotion = ("{}", "smoothed_{}", "{}_minus_own_usual")
+    empty = [*(each.format(emotion) for each in of_emotion for emotion in EMOTIONS), "valence", "arousal"]
     assert {second[name] for name in empty} == {None}
     with (tmp_path / "e.csv").open(newline="") as file:
         _, row = csv.DictReader(file)
     assert (row["emotion"], row["anger"], row["readable"], row["reason"]) == ("", "", "False", "small")
     heading, _, cells = sheet(tmp_path / "e.xlsx")
-    assert cells[heading.index("readable") :] == [0.0, "small"]
+    assert cells[heading.index("readable") :][:2] == [0.0, "small"]
     (line,) = [line for line in (tmp_path / "e.jsonl").read_text().splitlines() if '"reason":"small"' in line]
     assert '"emotion":null' in line
 
 
-def sheet(path: Path) -> list[list[str | float | None]]:
-    """The rows of an Excel file: texts and numbers as what they are, None for what is empty, all as long as the first.
+def sheet(path: Path, number: int = 1) -> list[list[str | float | None]]:
+    """The rows of a sheet of an Excel file: texts, numbers, and None for what is empty, all as long as the first.
 
     AssertionError if a cell has a formula.
     """
     space = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
     with zipfile.ZipFile(path) as book:
         assert not [name for name in book.namelist() if "sharedStrings" in name and book.getinfo(name).file_size > 500]
-        rows = list(ElementTree.fromstring(book.read("xl/worksheets/sheet1.xml")).iter(f"{space}row"))
+        rows = list(ElementTree.fromstring(book.read(f"xl/worksheets/sheet{number}.xml")).iter(f"{space}row"))
     assert not any(list(row.iter(f"{space}f")) for row in rows)
 
     def value(cell: ElementTree.Element) -> str | float | None:
@@ -110,7 +117,8 @@ def test_an_excel_file_for_more_rows_than_excel_has_is_refused_not_cut(
         client.delete(LectureKeys("l").participants)
         client.hset(LectureKeys("l").participants, mapping=dict.fromkeys(("p01", "p02"), SPAN))
     for rows, fits in ((5, True), (4, False)):  # PRESENCE has four sightings
-        monkeypatch.setattr(module, "EXCEL_ROWS", rows)
+        monkeypatch.setattr(exporting, "EXCEL_ROWS", rows)
+        monkeypatch.setattr(tables, "EXCEL_ROWS", rows)
         if fits:
             export(client, "l", tmp_path / "e.xlsx")
             continue
@@ -172,7 +180,7 @@ def test_a_path_that_cannot_be_written_is_refused_with_the_reason(client: redis.
     (tmp_path / "mine.csv").write_text("mine")
     for name, reason in (
         ("mine.csv", r"mine\.csv' exists already"),
-        ("e.ods", r"e\.ods'.*\.csv, \.xlsx, \.parquet or \.jsonl"),
+        ("e.ods", r"e\.ods'.*\.csv, \.xlsx, .*or \.eaf"),
         ("no/e.csv", r"no/e\.csv': No such file or directory"),
     ):
         with pytest.raises(ExportRefused, match=reason):
@@ -189,3 +197,83 @@ def test_an_export_that_fails_leaves_no_file(client: redis.Redis, tmp_path: Path
     with pytest.raises(LectureUnknown):
         export(client, "k", tmp_path / f"e{suffix}")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_of_the_class_are_those_of_its_events(client: redis.Redis, tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    write_scripted(client, scripted_events(3, 20, lambda who, frame: "small" if who == 2 else "anger"))
+    classes = [event for event in replay(client, "l") if isinstance(event, ClassEvent)]
+    for name in ("c.csv", "c.parquet", "c.jsonl"):
+        export(client, "l", tmp_path / name, rows="class")
+    export(client, "l", tmp_path / "both.xlsx")
+    with (tmp_path / "c.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    table = parquet.read_table(tmp_path / "c.parquet").to_pylist()
+    assert list(rows[0]) == list(table[0]) == list(COLUMNS["class"])
+    assert [(row["frame"], row["faces"], row["unreadable"], row["anger"], row["damaged"]) for row in table] == [
+        (event.frame, 3, 1, event.scores and event.scores["anger"], False) for event in classes
+    ]
+    assert [row["t"] for row in rows] == [str(event.t) for event in classes]
+    lines = [decode_event(line) for line in (tmp_path / "c.jsonl").read_bytes().splitlines()]
+    assert lines[:-1] == classes
+    heading, *cells = sheet(tmp_path / "both.xlsx", 2)
+    assert heading == list(COLUMNS["class"])
+    assert [row[heading.index("faces")] for row in cells] == [3.0] * 20
+    assert len(sheet(tmp_path / "both.xlsx")) == 61
+
+
+def test_a_person_is_also_compared_with_their_own_usual(client: redis.Redis, tmp_path: Path) -> None:
+    """p01 looks sad at rest. What counts is when p01 looks happy, and for the class the mean of such changes."""
+    from pyarrow import parquet
+
+    def shows(person: int, frame: int) -> str:
+        return "happiness" if person == 0 and frame >= 40 else ("sadness", "neutral")[person]
+
+    write_scripted(client, scripted_events(2, 50, shows))
+    export(client, "l", tmp_path / "p.parquet")
+    export(client, "l", tmp_path / "c.parquet", rows="class")
+    people = parquet.read_table(tmp_path / "p.parquet").to_pylist()
+    first = [row for row in people if row["participant"] == "p01"]
+    assert [row["sadness_minus_own_usual"] for row in (first[0], first[-1])] == pytest.approx([0.0, -0.86], abs=0.03)
+    assert first[-1]["happiness_minus_own_usual"] == pytest.approx(0.86, abs=0.03)
+    of_class = parquet.read_table(tmp_path / "c.parquet").to_pylist()
+    changes = [row["happiness_minus_own_usual"] for row in (of_class[0], of_class[-1])]
+    assert changes == pytest.approx([0.0, 0.43], abs=0.03)  # own usuals are medians of binned scores
+
+
+def test_a_lecture_without_people_has_rows_of_the_class_and_says_so_if_others_are_wanted(
+    client: redis.Redis, tmp_path: Path
+) -> None:
+    for events in (frame_events("l", 0, []), frame_events("l", 1, [])):
+        begin(client, "l")
+        commit(client, "l", events)
+    client.hset(LectureKeys("l").info, "class_only", 1)
+    for name in ("e.csv", "e.xlsx", "e.jsonl", "e.eaf", "e.vtt"):
+        export(client, "l", tmp_path / name)
+    assert (tmp_path / "e.csv").read_text().startswith("lecture,frame,t,faces,")
+    assert sheet(tmp_path / "e.xlsx")[0][:2] == ["lecture", "frame"]
+    with pytest.raises(ExportRefused, match=r"no rows of people: lecture l was ingested with --class-only"):
+        export(client, "l", tmp_path / "p.csv", rows="people")
+    with pytest.raises(ExportRefused, match=r"--rows class is for tables and events, and a \.vtt has none"):
+        export(client, "l", tmp_path / "p.vtt", rows="class")
+
+
+def test_rows_name_their_chapter_and_its_title_is_no_formula(client: redis.Redis, tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    write(client, "l", PRESENCE)
+    chapters = [{"t": 0.5, "title": "=1+1"}, {"t": 1.5, "title": "Bayes; =2"}]
+    client.hset(LectureKeys("l").info, "chapters", json.dumps(chapters))
+    for name in ("c.csv", "c.parquet"):
+        export(client, "l", tmp_path / name, rows="class")
+    export(client, "l", tmp_path / "e.xlsx", Roster({"p01": "Ann"}))
+    titles = [None, "=1+1", "=1+1", "Bayes; =2"]
+    assert parquet.read_table(tmp_path / "c.parquet")["chapter"].to_pylist() == titles
+    with (tmp_path / "c.csv").open(newline="") as file:
+        assert [row["chapter"] for row in csv.DictReader(file)] == ["", "'=1+1", "'=1+1", "Bayes;' =2"]
+    heading, *rows = sheet(tmp_path / "e.xlsx")
+    assert heading[-2:] == ["chapter", "name"]
+    assert [row[-2:] for row in rows][:2] == [[None, "Ann"], ["=1+1", "Ann"]]
+    heading, *rows = sheet(tmp_path / "e.xlsx", 2)
+    assert [row[-1] for row in rows] == titles

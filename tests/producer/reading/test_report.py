@@ -10,16 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import redis
+import vl_convert
 from msgspec import structs
 
 from producer.presentation.caution import CAUTION
 from producer.presentation.palette import STACK
 from producer.reading.analysis.moments import moments
-from producer.reading.analysis.names import Roster, RosterRefused
+from producer.reading.analysis.names import Person, Roster, RosterRefused, Tile
 from producer.reading.analysis.sentences import sentences
 from producer.reading.analysis.timeline import Timeline
-from producer.reading.export import ExportRefused
 from producer.reading.lectures import Lecture, LectureUnknown
+from producer.reading.output_file import ExportRefused
+from producer.reading.report import bundling, shipped
 from producer.reading.report.chart_data import MAX_TICKS, chart_data, ticks
 from producer.reading.report.charts import PARAMETERS, specs
 from producer.reading.report.model_tests import shipped_model_tests
@@ -28,6 +30,7 @@ from producer.reading.report.tables import NOTHING
 from producer.reading.report.words import Content
 from producer.reading.report.writing import report
 from tests.processes import called
+from tests.producer.reading.posing import posed, timeline
 from tests.producer.reading.scripted import scripted_events, scripted_timeline, write_scripted
 from tests.producer.reading.writing import begin, end
 from worker.contract.keys import LectureKeys
@@ -239,14 +242,15 @@ def test_markup_in_a_name_stays_text() -> None:
     assert json.loads(_data(made, "chart-data"))["strips"][0]["name"] == evil
     assert "<img" not in made
     assert 'alert("x")' not in made
-    assert made.count("<script") == 5
+    assert made.count("<script") == 6
 
 
 def test_the_page_loads_nothing_and_runs_only_its_own_scripts() -> None:
     made = html(content(scripted_timeline(1, 4, half_happy)))
     assert policy(["a"], "b") == (
         "default-src 'none'; script-src 'sha256-ypeBEsobvcr6wjGzmiPcTaeG7/gUfE5yuYB3ha/uSLs='; "
-        "style-src 'sha256-PiPoFgA5WUoziU9lZOGxNIu9egCI1CxKy3PurtWcAJ0='; base-uri 'none'; form-action 'none'"
+        "style-src 'sha256-PiPoFgA5WUoziU9lZOGxNIu9egCI1CxKy3PurtWcAJ0='; media-src blob:; base-uri 'none'; "
+        "form-action 'none'"
     )
     elements = Text(made).elements
     assert {tag for tag, _ in elements}.isdisjoint({"link", "img", "iframe", "object", "base", "form"})
@@ -270,6 +274,40 @@ def test_without_participants_the_report_shows_only_the_class() -> None:
     assert "±" in shown.tables["class-table"][1][-2], "the spread of the class is not personal"
 
 
+def test_the_class_is_shown_without_the_lecturer_and_says_so(client: redis.Redis, tmp_path: Path) -> None:
+    def shows(person: int, frame: int) -> str:
+        return "anger" if person == 0 else "happiness"
+
+    write_scripted(client, scripted_events(3, 20, shows))
+    roster = Roster({"p01": Person("Dr. No", role="lecturer"), "p02": "Ann"})
+    report(client, "l", tmp_path / "r.html", roster)
+    shown = Text((tmp_path / "r.html").read_text(encoding="utf-8"))
+    assert "Without Dr. No (p01), lecturer, as the roster says." in shown.text
+    assert shown.tables["class-table"][1][:3] == ["0:00:00", "2.0", "88%"]
+    assert [row[0].split() for row in shown.tables["coverage-table"][1:]] == [
+        ["top", "left", "Dr.", "No", "(p01)", "lecturer"],
+        ["top", "left", "Ann", "(p02)"],
+        ["top", "left", "p03"],
+    ]
+    report(client, "l", tmp_path / "c.html", roster, class_only=True)
+    shown = Text((tmp_path / "c.html").read_text(encoding="utf-8"))
+    assert "Without 1 of the people in view, as the roster says." in shown.text
+    assert "Dr. No" not in shown.text
+    assert shown.tables["class-table"][1][:3] == ["0:00:00", "2.0", "88%"]
+
+
+def test_the_class_table_has_the_shares_of_the_people_who_face_the_screen_if_they_are_known() -> None:
+    assert "facing the screen" not in read(content(scripted_timeline(4, 8, half_happy))).tables["class-table"][0]
+    seen = timeline(posed(4, 24, lambda person, frame: 50 if person else None if 4 <= frame < 8 else 5))
+    table = read(content(seen)).tables["class-table"]
+    assert table[0][-3:] == ["facing the screen", "turned away", "out of view"]
+    assert (table[1][-3:], table[4][-3:]) == (["25%", "75%", "0%"], ["0%", "75%", "25%"])
+    (*_, row) = chart_data(seen, [], {})["presence"][:4]
+    assert (row["y1"], row["y2"], row["y3"]) == (0, 75, 100)
+    of_class = timeline(posed(2, 4, lambda person, _: 50 * person), class_only=True)
+    assert read(content(of_class)).tables["class-table"][1][-2:] == ["50%", "50%"]
+
+
 def test_an_hour_with_250_participants_stays_small() -> None:
     seen = scripted_timeline(1, 7200, half_happy)
     (one,) = seen.participants
@@ -283,7 +321,7 @@ def test_an_hour_with_250_participants_stays_small() -> None:
 @pytest.mark.parametrize(
     ("status", "warning"),
     [
-        ("running", "This lecture was abandoned by its producer. The report shows its results of 24 November 2026"),
+        ("running", "This lecture was abandoned by its producer. The report shows its results of 2026-11-24 "),
         ("failed", "This lecture ended with failures: a reason."),
         ("stopped", "This lecture was stopped before its end: a reason."),
     ],
@@ -334,7 +372,15 @@ def test_the_specifications_use_the_parameters_and_data_sets_of_the_charts() -> 
     assert shown["parameters"].keys() == PARAMETERS.keys()
     for spec in specs().values():
         names = set(re.findall(r'"name": "([a-z]+)"', json.dumps(spec["layer"])))
-        assert names <= {*shown, "cursor"}
+        assert names <= {*shown, "cursor", "playing"}
+
+
+def test_the_shipped_charts_are_those_of_the_pinned_versions() -> None:
+    assert shipped.specs() == specs(), "run `make charts`"
+    assert shipped.library() == bundling.bundle(), "run `make charts`, and renew vega/LICENSES.txt"
+    licences = (bundling.FOLDER / "LICENSES.txt").read_text(encoding="utf-8")
+    assert f"vega {vl_convert.get_vega_version()}," in licences
+    assert f"vega-embed {vl_convert.get_vega_embed_version()}\n" in licences
 
 
 def test_a_lecture_in_redis_becomes_one_complete_file(client: redis.Redis, tmp_path: Path) -> None:
@@ -369,7 +415,7 @@ def test_a_report_that_fails_leaves_no_file(client: redis.Redis, tmp_path: Path)
         report(client, "k", tmp_path / "r.html")
     write_scripted(client, scripted_events(1, 2, half_happy))
     with pytest.raises(RosterRefused):
-        report(client, "l", tmp_path / "r.html", Roster({"p09": "Nobody"}))
+        report(client, "l", tmp_path / "r.html", Roster(tiles=[Tile("A", (0, 0, 99, 99)), Tile("B", (0, 0, 98, 98))]))
     client.xadd(LectureKeys("l").participant("p01"), {"event": b'{"type": "riddle"}'})
     with pytest.raises(ValueError, match="riddle"):
         report(client, "l", tmp_path / "r.html")

@@ -14,10 +14,13 @@ from msgspec.structs import replace
 from pyarrow import parquet
 
 from producer.reading.analysis.names import Names, Roster, RosterRefused, Tile
-from producer.reading.export import COLUMNS, export
+from producer.reading.export import export
+from producer.reading.formats.rows import COLUMNS
 from producer.reading.lectures import LectureUnknown
 from producer.reading.roster import MAX_ROSTER_BYTES, names_in, read_roster
+from producer.reading.roster_form import roster_form
 from tests.producer.reading.writing import begin, commit, emotion, end, write
+from worker.contract.keys import LectureKeys
 from worker.contract.messages import EmotionEvent
 
 LEFT, RIGHT = Tile("Ann", (0, 0, 640, 360)), Tile("Bob", (640, 0, 640, 360))
@@ -55,6 +58,53 @@ tiles:                       # x, y, width, height in pixels of the recording
     assert read_roster(written(tmp_path, f'participants: {{p01: "{name}"}}')) == Roster({"p01": name})
 
 
+def test_a_roster_may_say_who_does_not_count_for_the_class_and_names_may_be_missing(tmp_path: Path) -> None:
+    content = """
+participants:
+  p01: Alice
+  p02: {name: Carol, role: lecturer}
+  p03: {exclude: true}
+  p04: ""
+  p05:
+  p06: {name: "  "}
+tiles: [{name: Bob, box: [640, 0, 640, 360], exclude: true}, {name: "", box: [0, 0, 640, 360]}]
+"""
+    found = Names(read_roster(written(tmp_path, content)))
+    for event in [*track("p07", [800] * 3), *track("p04", [100] * 3)]:
+        found.add(event)
+    seen = [f"p0{n}" for n in range(1, 9)]
+    named = {"p01": "Alice", "p02": "Carol", "p07": "Bob"}
+    assert {each: name for each in seen if (name := found.of(each)) is not None} == named
+    assert found.left_out(seen) == {"p02": "lecturer", "p03": "excluded", "p07": "excluded"}
+    assert found.left_out(["p01"]) == {}
+    assert found.check(seen) == ""
+
+
+def test_the_roster_to_fill_in_has_times_and_tiles_and_is_accepted_as_it_is(
+    client: redis.Redis, tmp_path: Path
+) -> None:
+    begin(client, "l")
+    with pytest.raises(RosterRefused, match="lecture l has no participants to name: nobody was seen in it"):
+        roster_form(client, "l")
+    people = ("p01", "p02", "p10")
+    for each, x in zip(people, (100, 300, 540), strict=True):
+        commit(client, "l", [replace(emotion("l", each, frame), box=(x - 20, 40, 40, 40)) for frame in range(4)])
+    end(client, "l")
+    form = roster_form(client, "l")
+    assert "recording, which has 640 by 360" in form
+    assert '  p10: ""  # 0:00:00 to 0:00:01, 100% of the frames, top right, tile: [420, 0, 220, 150]\n' in form
+    unfilled = Names(read_roster(written(tmp_path, form)))
+    assert [unfilled.of(each) for each in people] == [None] * 3
+    filled = form.replace('p01: ""', 'p01: "Zoë: #1"').replace('p02: ""', 'p02: {name: "Ann", role: lecturer}')
+    names = Names(read_roster(written(tmp_path, filled)))
+    assert [names.of(each) for each in people] == ["Zoë: #1", "Ann", None]
+    assert names.left_out(people) == {"p02": "lecturer"}
+    client.hset(LectureKeys("l").info, "class_only", 1)
+    client.delete(LectureKeys("l").participants)
+    with pytest.raises(RosterRefused, match="it was ingested with --class-only"):
+        roster_form(client, "l")
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -68,14 +118,14 @@ tiles:                       # x, y, width, height in pixels of the recording
         (b"#" * (MAX_ROSTER_BYTES + 1), "is larger than 256 KiB"),
         ("people: {p01: Alice}", "unknown field `people`"),
         ("participants: [Alice]", "Expected `object | null`, got `array`"),
-        ("participants: {p01: 7}", "Expected `str`, got `int`"),
+        ("participants: {p01: 7}", "Expected `str | object | null`, got `int`"),
+        ("participants: {p01: {name: Al, role: boss}}", "Invalid enum value 'boss'"),
+        ("participants: {p01: {name: Al, exclude: maybe}}", "Expected `bool`, got `str`"),
         ("participants: {1: Alice}", "Expected `str`, got `int`"),
         ("participants: {p 1: Alice}", "participant id 'p 1' is not 1 to 64 letters"),
         ("tiles: [{name: Bob}]", "missing required field `box`"),
         ("tiles: [{name: Bob, box: [0, 0, 10]}]", "length 4"),
         ("tiles: [{name: Bob, box: [0, 0, 0, 10]}]", "> 0.0"),
-        ("participants: {p01: ''}", "name '' is not 1 to 64 printable characters"),
-        ("participants: {p01: '  '}", "name '  ' is not 1 to 64 printable characters"),
         (f"participants: {{p01: {'x' * 65}}}", "is not 1 to 64 printable characters"),
         ('participants: {p01: "a\\e[31m"}', "is not 1 to 64 printable characters"),
         ('participants: {p01: "a\\u2028b"}', "is not 1 to 64 printable characters"),
@@ -146,14 +196,17 @@ def test_an_ambiguous_tile_gives_no_name_and_the_roster_is_refused(
         found.check(people)
 
 
-def test_an_id_that_was_never_seen_is_refused_once_the_lecture_is_over(client: redis.Redis) -> None:
-    roster = Roster({"p02": "Bob"})
+def test_an_id_that_was_never_seen_is_a_warning_once_the_lecture_is_over(
+    client: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    roster = Roster({"p02": "Bob", "p03": ""})
     begin(client, "l")
     commit(client, "l", [emotion("l", "p01", 0)])
     assert names_in(client, "l", roster).of("p02") == "Bob"
+    assert capsys.readouterr().err == ""
     end(client, "l")
-    with pytest.raises(RosterRefused, match="names p02, not seen in the lecture; seen: p01"):
-        names_in(client, "l", roster)
+    assert names_in(client, "l", roster).of("p02") == "Bob"
+    assert capsys.readouterr().err == "producer: the roster names p02, not seen in the lecture; seen: p01\n"
     with pytest.raises(LectureUnknown):
         names_in(client, "k", roster)
 
@@ -171,7 +224,7 @@ def test_exports_have_a_column_or_field_for_the_name_and_redis_does_not_change(
         rows = list(csv.DictReader(file))
     table = parquet.read_table(tmp_path / "e.parquet")
     lines = [json.loads(line) for line in (tmp_path / "e.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert list(rows[0]) == table.column_names == [*COLUMNS, "name"]
+    assert list(rows[0]) == table.column_names == [*COLUMNS["people"], "name"]
     for written in (rows, table.to_pylist(), [line for line in lines if line["type"] == "emotion"]):
         assert [(row["participant"], row["name"]) for row in written] == expected
     assert not any("name" in line for line in lines if line["type"] != "emotion")

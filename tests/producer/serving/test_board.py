@@ -1,17 +1,20 @@
 """Patches for a live page: from any edition they lead to the newest state."""
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from producer.presentation.palette import STACK
 from producer.presentation.thresholds import away_after_s
-from producer.reading.analysis.names import Roster, Tile
+from producer.reading.analysis.names import Person, Roster, Tile
 from producer.reading.lectures import Lecture
 from producer.serving.board import Board
+from tests.producer.reading.posing import posed
 from tests.producer.reading.scripted import scripted_events
 from tests.producer.reading.writing import class_, emotion, frame_events
 from tests.producer.serving.server import Page
@@ -143,7 +146,44 @@ def test_the_page_is_sent_when_a_participant_is_away() -> None:
         assert board.patch(None).standing.away_after == away_after_s(fps)
 
 
+def test_the_page_is_sent_how_far_behind_it_is() -> None:
+    board = begun(*frame_events("l", 10, ["p01"]))
+    ledger = Ledger(sampled=51, published=11, in_flight=40)
+
+    def behind(fed: bool = True, **info: object) -> int | None:
+        board.set_standing(Lecture("l", msgspec.structs.replace(INFO, **info), ledger, 1, fed, 1), caught_up=True)
+        return board.patch(None).standing.behind
+
+    assert behind() == 20, "of a recording, what is in flight"
+    assert behind(live=True, started=time.time() - 65.0) in (60, 61), "of a live source, the age of the newest frame"
+    assert behind(live=True, started=time.time() + 999.0) == 0, "clocks may differ"
+    assert behind(fed=False) is None
+    assert behind(status="done") is None
+
+
 def test_names_come_from_the_roster() -> None:
     roster = Roster({"p01": "Alice"}, [Tile("<b>Bob</b>", (0, 0, 640, 360))])
     board = begun(*frame_events("l", 0, ["p01", "p02"]), roster=roster)
     assert [each.name for each in board.patch(None).participants] == ["Alice", "<b>Bob</b>"]
+
+
+def test_a_page_shows_the_class_without_the_lecturer_also_now() -> None:
+    roster = Roster({"p01": Person("Dr. No", role="lecturer")})
+    board = begun(*scripted_faces("anger", "happiness", "happiness"), roster=roster)
+    bins, _, rest = shown(board)
+    assert (rest["now"]["faces"], rest["now"]["read"], bins[0][2:4]) == (2, 2, [2.0, 2.0])
+    assert rest["now"]["scores"]["happiness"] == max(bins[0][4]) == 0.88
+    assert [each["left_out"] for each in rest["participants"]] == ["lecturer", "", ""]
+    _, _, alone = shown(begun(*scripted_faces("anger"), roster=roster))
+    assert (alone["now"]["faces"], alone["now"]["scores"]) == (0, None)
+
+
+def test_a_page_has_a_map_of_everybody_and_the_shares_of_the_people_who_face_the_screen() -> None:
+    board = Board("l")
+    board.begin(2, (640, 360))
+    lecture = posed(2, 8, lambda person, frame: 50 * person if person == 0 or frame < 4 else None)
+    events = [event for frame in lecture for event in frame]
+    add(board, [replace(each, box=(40, 30, 80, 80)) if isinstance(each, EmotionEvent) else each for each in events])
+    bins, _, rest = shown(board)
+    assert {each["map"][-1] for each in rest["participants"]} == {"top left"}
+    assert (bins[0][-1], bins[3][-1]) == ([0.5, 0.5, 0.0], [1.0, 0.0, 0.0])

@@ -24,11 +24,28 @@ def patch_of(client: redis.Redis, lecture: str) -> Patch:
     return following.board.patch(None)
 
 
-def test_participants_beyond_the_limit_of_a_page_do_not_count_as_lost(
-    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reader, "MAX_SHOWN_PARTICIPANTS", 1)
-    write(client, "l", [{"p01", "p02"}] * 3)
+def test_all_participants_are_shown(client: redis.Redis) -> None:
+    people = {f"p{number:03}" for number in range(1, 301)}
+    write(client, "l", [people] * 2)
     patch = patch_of(client, "l")
-    assert [each.id for each in patch.participants] == ["p01"]
+    assert {each.id for each in patch.participants} == people
     assert (patch.standing.phase, patch.standing.missing) == ("over", "")
+
+
+def test_a_large_lecture_takes_the_places_of_several(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "PLACE_PARTICIPANTS", 10)
+    monkeypatch.setattr(reader, "MAX_READERS", 4)
+    write(client, "large", [{f"p{number:02}" for number in range(1, 31)}])
+
+    async def play() -> None:
+        readers = reader.Readers(client)
+        async with readers.of("large") as large:
+            while not large.board.patch(None).standing.caught_up:
+                await large.news(large.board.edition, 10)
+            readers.check_room("large")
+            with pytest.raises(reader.TooManyReaders, match="close the pages of one"):
+                readers.check_room("other")
+        readers.check_room("other")
+        readers.stop()
+
+    asyncio.run(play())

@@ -14,6 +14,7 @@ import redis
 from tests.processes import called
 from tests.producer.reading.writing import begin, commit, frame_events, write
 from tests.producer.serving.server import serving
+from worker.contract.keys import LectureKeys
 from worker.contract.messages import ClassEvent, encode
 
 ANYWHERE = "0.0.0.0"
@@ -57,10 +58,43 @@ def test_every_answer_has_the_security_headers_and_no_inline_script_or_style(sit
         assert "server" not in headers
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
-def test_every_method_but_get_and_head_is_refused(site: str, method: str) -> None:
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "OPTIONS", "TRACE"])
+def test_methods_that_the_page_does_not_use_are_refused(site: str, method: str) -> None:
     answer = httpx.request(method, f"{site}/api/lectures", timeout=60)
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST, DELETE")
+
+
+def test_the_page_of_a_finished_lecture_is_its_report_made_again_only_after_a_change(
+    site: str, client: redis.Redis
+) -> None:
+    write(client, "l", [["p01"]] * 3)
+    first = get(f"{site}/lectures/l")
+    assert "<h1>Lecture l</h1>" in first.text
+    assert first.headers["content-security-policy"] == "frame-ancestors 'none'"
+    assert '<meta http-equiv="Content-Security-Policy" content="default-src &#39;none&#39;' in first.text
+    assert first.headers["x-content-type-options"] == "nosniff"
+    links = re.findall(r'<a href="(/[^"]*)">([^<]*)</a>', first.text)
+    assert links == [
+        ("/", "All lectures"), ("/lectures/l/export.csv", "Download CSV"), ("/lectures/l/export.xlsx", "Download Excel")
+    ]  # fmt: skip
+    client.hset(LectureKeys("l").info, "source", "another.mp4")
+    assert "another.mp4" in get(f"{site}/lectures/l").text
+    client.xtrim(LectureKeys("l").participant("p01"), 1, approximate=False)
+    assert "The report is incomplete" in get(f"{site}/lectures/l").text
+
+
+def test_a_lecture_is_downloaded_as_a_file(site: str, client: redis.Redis) -> None:
+    write(client, "l", [["p01"]] * 3)
+    csv = get(f"{site}/lectures/l/export.csv")
+    assert csv.headers["content-disposition"] == 'attachment; filename="l.csv"'
+    assert csv.text.count("\nl,p01,") == 3
+    assert get(f"{site}/lectures/l/export.xlsx").content.startswith(b"PK")
+    for path, status, reason in (
+        ("l/export.exe", 409, "cannot export to 'l.exe': the name must end in"),
+        ("no/export.csv", 404, "there is no lecture 'no'"),
+    ):
+        answer = get(f"{site}/lectures/{path}")
+        assert (answer.status_code, reason in answer.json()["error"]) == (status, True)
 
 
 def test_head_requests_are_answered_without_a_body(site: str) -> None:

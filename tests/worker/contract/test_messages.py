@@ -5,6 +5,7 @@ from string import ascii_letters, digits
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from worker.contract.credentials import masked, without_credentials
 from worker.contract.jobs import job_id
@@ -42,7 +43,7 @@ def test_events_from_before_faces_could_be_unreadable_are_readable() -> None:
     older_class = '{"type":"class","lecture":"l","frame":1,"t":0.5,"faces":2,"scores":{"anger":1.0},"valence":-0.5,'
     older = decode_event(older_class + '"arousal":0.6,"model_version":"m","v":1}')
     assert isinstance(older, ClassEvent)
-    assert older.unreadable == 0
+    assert (older.unreadable, older.turned_away, event.pose) == (0, UNSET, UNSET)
 
 
 @given(IDS, IDS)

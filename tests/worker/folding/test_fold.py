@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from tests.worker.outcomes import SAD, outcomes
-from worker.contract.messages import FrameStamp, encode
+from worker.contract.messages import FrameStamp, Pose, encode
 from worker.folding.fold import LectureState, fold, usuals
 from worker.outcome import DESCRIPTOR_BYTES, FaceObservation, FrameObservation, Outcome
 
@@ -54,6 +54,20 @@ def test_a_face_that_cannot_be_read_is_a_sighting_without_an_expression_and_not_
     assert folded.class_[0].scores == read.scores
     assert (folded.class_[2].scores, folded.class_[2].valence) == (None, None)
     assert folded.state.spans[unread[0].participant].frames == 3, "it counts as seen"
+
+
+def test_every_face_has_its_pose_and_the_class_counts_those_that_are_turned_away() -> None:
+    facing = structs.replace(FACE, pose=Pose(-30, 4, 0))
+    away = FaceObservation(
+        (500.0, 50.0, 90.0, 90.0), 0.95, None, {}, bytes([9]) * DESCRIPTOR_BYTES, "turned", Pose(56, 0, 3)
+    )
+    older = FrameObservation(FrameStamp(1, 0.5), [FACE, away])  # FACE comes from a worker from before the pose
+    folded = fold("l", LectureState(), [Outcome([FrameObservation(FrameStamp(0, 0.0), [facing, away]), older])], [2])
+    assert [event.turned_away for event in folded.class_] == [1, UNSET]
+    assert {event.pose for event in folded.emotions} == {Pose(-30, 4, 0), Pose(56, 0, 3), UNSET}
+    assert b'"readable":false,"reason":"turned","pose":{"yaw":56,"pitch":0,"roll":3}' in encode(folded.emotions[1])
+    outcome = Outcome([older])
+    assert msgspec.json.decode(msgspec.json.encode(outcome), type=Outcome) == outcome
 
 
 def test_after_a_face_could_not_be_read_the_average_goes_on_from_the_last_that_could() -> None:

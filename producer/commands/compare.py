@@ -1,0 +1,53 @@
+"""`producer compare`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from producer.commands.arguments import COURSE_ID, LECTURE_ID, LECTURE_ROSTER, LectureRoster, RedisOption
+from producer.commands.connecting import connected
+
+
+def compare(
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            show_default=False,
+            help="The file to write: .html, complete in itself; - for standard output.",
+        ),
+    ],
+    lectures: Annotated[
+        list[str] | None,
+        typer.Argument(
+            parser=LECTURE_ID,
+            metavar="[LECTURE]...",
+            show_default=False,
+            help="The lectures' ids; each is compared with the first.",
+        ),
+    ] = None,
+    course: Annotated[
+        str | None,
+        typer.Option(parser=COURSE_ID, metavar="ID", show_default=False, help="All lectures of this course, by date."),
+    ] = None,
+    roster: Annotated[
+        list[LectureRoster] | None,
+        typer.Option(
+            parser=LECTURE_ROSTER,
+            metavar="LECTURE=FILE",
+            show_default=False,
+            help="A lecture's roster. People with the same name in two lectures are one person. May be given again.",
+        ),
+    ] = None,
+    redis: RedisOption = None,
+) -> None:
+    """Write a page that compares lectures: what was displayed more or less, and how certain that is."""
+    from producer.reading.comparison.writing import check_comparison_path  # late: slow to load
+    from producer.reading.comparison.writing import compare as compare_lectures
+
+    check_comparison_path(output)
+    with connected(redis) as (client, _):
+        compare_lectures(client, lectures or [], output, course, dict(roster or []))

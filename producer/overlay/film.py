@@ -1,0 +1,87 @@
+"""Writes a film: pictures as H.264, and the sound of another file as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import IO, cast
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from producer.overlay.drawing import Picture
+
+CODEC = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+
+# For libx264: faster than real time on one core, and the faces stay as sharp as they were.
+OPTIONS = {"crf": "20", "preset": "veryfast"} if CODEC == "libx264" else {"qscale": "3"}
+
+FORMATS = {".mp4": "mp4", ".mkv": "matroska"}
+
+
+class Film:
+    """A film that is written to an open file. A context manager: at its end the film is complete.
+
+    `sound` is a container whose sound is copied, None without any. `sound_lost` is the name of its codec if the format
+    of the film cannot hold it; it is left out then.
+    """
+
+    def __init__(
+        self, file: IO[bytes], format: str, size: tuple[int, int], fps: Fraction, sound: InputContainer | None
+    ) -> None:
+        """`size` is width and height in pixels, both even; `fps` the pictures per second."""
+        self._film = av.open(file, "w", format=format)
+        self._video = cast(VideoStream, self._film.add_stream(CODEC, rate=fps, options=OPTIONS))
+        self._video.width, self._video.height, self._video.pix_fmt = *size, "yuv420p"
+        self._unit = 1 / fps
+        self._video.codec_context.time_base = self._unit
+        self.sound_lost: str | None = None
+        self._packets: Iterator[Packet[AudioStream]] = iter(())
+        best = sound.streams.best("audio") if sound is not None else None
+        if sound is not None and isinstance(best, AudioStream):
+            name = best.codec_context.name
+            if name in self._film.supported_codecs:
+                self._packets = _copied(sound, best, self._film.add_stream_from_template(best))
+            else:
+                self.sound_lost = name
+        self._waiting = next(self._packets, None)
+
+    def __enter__(self) -> Film:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._film.mux(self._video.encode())
+            self._sound_until(None)
+        self._film.close()
+
+    def add(self, picture: Picture, number: int) -> None:
+        """Add a picture [height, width, 3], BGR, displayed from `number` / fps seconds on."""
+        frame = av.VideoFrame.from_ndarray(picture, "bgr24")
+        frame.pts, frame.time_base = number, self._unit
+        self._sound_until(number * self._unit)
+        self._film.mux(self._video.encode(frame))
+
+    def _sound_until(self, t: Fraction | None) -> None:
+        """Copy the sound up to `t` seconds, None for all of it."""
+        while (packet := self._waiting) is not None:
+            if t is not None and packet.dts is not None and packet.time_base and packet.dts * packet.time_base > t:
+                return
+            self._film.mux(packet)
+            self._waiting = next(self._packets, None)
+
+
+def _copied(sound: InputContainer, source: AudioStream, target: AudioStream) -> Iterator[Packet[AudioStream]]:
+    """The packets of the sound, with times from the start of the file."""
+    start = Fraction(sound.start_time or 0, av.time_base)
+    for packet in sound.demux(source):
+        if packet.dts is None or packet.time_base is None:
+            continue
+        shift = round(start / packet.time_base)
+        packet.dts -= shift
+        packet.pts = None if packet.pts is None else packet.pts - shift
+        packet.stream = target
+        yield packet

@@ -1,0 +1,1 @@
+"""Several lectures side by side, as one HTML file without scripts."""

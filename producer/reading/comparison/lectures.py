@@ -1,0 +1,114 @@
+"""The lectures of a comparison: what each of them displayed, and which pairs can be compared."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import redis
+
+from producer.reading.analysis.chapters import SlideTimes
+from producer.reading.analysis.comparison import MIN_PEOPLE, Difference, Shares, differences, shares
+from producer.reading.analysis.losses import Kept, Loss
+from producer.reading.analysis.names import Names, Roster
+from producer.reading.analysis.timeline import Timeline, TimelineBuilder
+from producer.reading.follow import replay
+from producer.reading.lectures import Lecture, participants, read_lecture
+
+Steps = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One lecture: the shares of the whole and of its chapters, by title. Chapters with equal titles are one."""
+
+    lecture: Lecture
+    timeline: Timeline
+    whole: Shares
+    chapters: Mapping[str, Shares]
+    losses: Sequence[Loss]
+
+    @property
+    def id(self) -> str:
+        return self.lecture.id
+
+    def part(self, title: str | None) -> Shares:
+        """A chapter, or the whole lecture."""
+        return self.whole if title is None else self.chapters[title]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two lectures, or the chapter `title` of both, and their difference; None if nothing can be concluded."""
+
+    one: Compared
+    other: Compared
+    title: str | None
+    difference: Difference | None
+
+
+def read_compared(client: redis.Redis, lecture: str, roster: Roster | None) -> Compared:
+    """Read one lecture. Raises LectureUnknown, and RosterRefused if the roster does not fit."""
+    found = read_lecture(client, lecture)
+    spans = participants(client, lecture)
+    builder, names, kept = TimelineBuilder(found.info.fps), Names(roster or Roster()), Kept()
+    for event in replay(client, lecture):
+        builder.add(event)
+        names.add(event)
+        kept.add(event)
+    seen = {*builder.participants, *spans}
+    if found.info.status != "running":
+        names.check(seen)  # a roster of a course names more people than one lecture has
+    timeline = builder.timeline(without=names.left_out(seen))
+    people = {each.id: _person(lecture, each.id, names) for each in timeline.participants}
+    chapters = {
+        title: shares(timeline, people, within) for title, within in _chapters(found, timeline).items() if within.any()
+    }
+    losses = kept.losses(lecture, found.info, spans)
+    return Compared(found, timeline, shares(timeline, people), chapters, losses)
+
+
+def pairs(lectures: Sequence[Compared]) -> tuple[list[Pair], list[Pair]]:
+    """The first lecture with each of the others: as a whole, and for each chapter that both have."""
+    first, *others = lectures
+    whole = [(first, other, None) for other in others]
+    shared = [(first, other, title) for title in first.chapters for other in others if title in other.chapters]
+    return _with_differences(whole), _with_differences(shared)
+
+
+def reason(pair: Pair) -> str:
+    """Why nothing can be concluded about a pair without a difference."""
+    for each in (pair.one, pair.other):
+        part = each.part(pair.title)
+        if part.mean is None:
+            return f"no face could be read in {each.id}"
+        if each.lecture.info.class_only:
+            return f"{each.id} was ingested with --class-only, so single people are not known, nor how much they differ"
+        if not part.enough:
+            count = len(part.people)
+            who = "nobody" if not count else "only 1 person" if count == 1 else f"only {count} people"
+            return f"{who} could be read long enough in {each.id}, and an interval needs {MIN_PEOPLE}"
+    raise AssertionError("a pair with enough people has a difference")
+
+
+def _with_differences(chosen: Sequence[tuple[Compared, Compared, str | None]]) -> list[Pair]:
+    parts = [(one.part(title), other.part(title)) for one, other, title in chosen]
+    able = [n for n, (one, other) in enumerate(parts) if one.enough and other.enough]
+    found = dict(zip(able, differences([parts[n] for n in able]), strict=True)) if able else {}
+    return [Pair(*each, found.get(n)) for n, each in enumerate(chosen)]
+
+
+def _person(lecture: str, participant: str, names: Names) -> str:
+    """A key for the person: the same in two lectures only if the rosters give the same name."""
+    name = names.of(participant)
+    return f"{lecture}/{participant}" if name is None else f"={name}"
+
+
+def _chapters(found: Lecture, timeline: Timeline) -> dict[str, Steps]:
+    """Title -> the steps of the timeline whose middle is in a chapter of this title."""
+    middles = (np.arange(timeline.bins) + 0.5) * timeline.bin_s
+    steps: dict[str, Steps] = {}
+    for each in SlideTimes().parts(found.info.chapters, timeline.seconds).chapters:
+        inside = (middles >= each.begin) & (middles < each.end)
+        steps[each.title] = steps.get(each.title, False) | inside
+    return steps

@@ -1,0 +1,62 @@
+"""Writes the comparison of lectures in Redis to a file."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import redis
+
+from producer.reading.analysis.names import Roster, RosterRefused
+from producer.reading.comparison.lectures import pairs, read_compared
+from producer.reading.comparison.page import page
+from producer.reading.comparison.refused import CompareRefused
+from producer.reading.lectures import list_lectures
+from producer.reading.output_file import STANDARD_OUTPUT, ExportRefused, check_absent, complete_or_absent
+
+SUFFIXES = (".html", ".htm")
+
+FEWEST = 2
+"""Lectures of a comparison."""
+
+
+def compare(
+    client: redis.Redis,
+    lectures: Sequence[str],
+    path: Path,
+    course: str | None = None,
+    rosters: Mapping[str, Roster] | None = None,
+) -> None:
+    """Write the comparison of `lectures`, and of all lectures of `course` in the order of their beginnings, to `path`.
+
+    Every lecture is compared with the first. `rosters` is lecture -> its roster. The file is written as a whole or not
+    at all, and an existing file is never overwritten. Raises ExportRefused, CompareRefused, LectureUnknown, and
+    RosterRefused if a roster does not fit its lecture.
+    """
+    check_comparison_path(path)
+    chosen = _chosen(client, lectures, course)
+    rosters = rosters or {}
+    if strange := sorted(set(rosters).difference(chosen)):
+        raise RosterRefused(f"the roster of {strange[0]!r} has no lecture here; compared: {', '.join(chosen)}")
+    read = [read_compared(client, each, rosters.get(each)) for each in chosen]
+    whole, chapters = pairs(read)
+    with complete_or_absent(path) as file:
+        file.write(page(read, whole, chapters, course, datetime.now()).encode())
+
+
+def check_comparison_path(path: Path) -> None:
+    """ExportRefused if a comparison cannot be written to `path`."""
+    if path != STANDARD_OUTPUT and path.suffix not in SUFFIXES:
+        raise ExportRefused(f"cannot write a comparison to {str(path)!r}: the name must end in .html")
+    check_absent(path)
+
+
+def _chosen(client: redis.Redis, lectures: Sequence[str], course: str | None) -> list[str]:
+    """The ids, each once."""
+    of_course = [each.id for each in list_lectures(client) if course is not None and each.info.course == course]
+    if course is not None and not of_course:
+        raise CompareRefused(f"no lecture has the course {course!r}; `producer list` shows courses")
+    chosen = list(dict.fromkeys([*lectures, *of_course]))
+    if len(chosen) < FEWEST:
+        named = f"only {chosen[0]!r}" if chosen else "nothing"
+        raise CompareRefused(f"a comparison needs at least two lectures, not {named}; name more, or a --course")
+    return chosen

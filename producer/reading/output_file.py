@@ -1,0 +1,63 @@
+"""The file that a command writes: complete or absent, never overwritten, or standard output."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, NamedTuple
+
+from producer.reading.analysis.losses import Loss
+
+STANDARD_OUTPUT = Path("-")
+"""The path that means standard output."""
+
+
+class ExportRefused(Exception):
+    """The file cannot be written; the message says why."""
+
+
+class Written(NamedTuple):
+    """What was written: whether the lecture is over, and the channels with missing events."""
+
+    over: bool
+    losses: list[Loss]
+
+
+def shown_path(path: Path) -> str:
+    """`path` in a message."""
+    return "standard output" if path == STANDARD_OUTPUT else str(path)
+
+
+def check_absent(path: Path) -> None:
+    """ExportRefused if there is a file at `path`."""
+    if path != STANDARD_OUTPUT and path.exists():
+        raise ExportRefused(f"{str(path)!r} exists already; remove it or choose another name")
+
+
+@contextmanager
+def complete_or_absent(path: Path) -> Iterator[IO[bytes]]:
+    """A file beside `path` that gets its name when it is complete. Standard output also gets all of it or nothing.
+
+    Raises ExportRefused if it cannot be written, and OutputLost if standard output cannot.
+    """
+    if path == STANDARD_OUTPUT:
+        with TemporaryFile(prefix="lecturepulse-") as whole:  # some formats seek in their file; a pipe cannot
+            yield whole
+            whole.seek(0)
+            shutil.copyfileobj(whole, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        return
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        file = partial.open("xb")
+        try:
+            with file:
+                yield file
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as failure:
+        raise ExportRefused(f"cannot write {str(path)!r}: {failure.strerror or failure}") from None
