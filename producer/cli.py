@@ -33,7 +33,7 @@ from producer.reading.analysis.names import RosterRefused
 from producer.reading.chapters import ChaptersRefused
 from producer.reading.comparison.refused import CompareRefused
 from producer.reading.follow import ParticipantUnknown
-from producer.reading.lectures import LectureFed, LectureForgotten, LectureUnknown
+from producer.reading.lectures import LectureFed, LectureForgotten, LectureUnknown, LectureUnreadable
 from producer.reading.output_file import ExportRefused
 from producer.saying import say
 from producer.stopping import exit_code
@@ -47,6 +47,7 @@ NOTHING_DONE = (
     LectureNotResumable,
     TooManyLectures,
     LectureUnknown,
+    LectureUnreadable,
     LectureFed,
     ParticipantUnknown,
     ExportRefused,

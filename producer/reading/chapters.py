@@ -5,6 +5,7 @@ the first words of each part are its title.
 """
 
 import re
+from html import unescape
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -28,6 +29,7 @@ TITLE_WORDS = 8
 
 _TIME = r"(?:(\d{1,3}):)?([0-5]?\d):([0-5]\d)(?:[.,](\d{1,3}))?"
 _CUE = re.compile(rf"\s*{_TIME}\s+-->\s+{_TIME}(?:\s.*)?")
+_CUE_BEGINS = re.compile(r"\s*[\d:.,]+\s*-->")
 _LINE = re.compile(rf"\s*[(\[]?{_TIME}[)\]]?(?:\s*[-:|\u2013\u2014]\s+|\s+)(\S.*)")
 _TAG = re.compile(r"<[^>]*>")
 
@@ -73,7 +75,7 @@ def _text(path: Path) -> str:
 
 def _chapters(text: str, path: Path) -> ChapterFile:
     lines = text.splitlines()
-    cued = text.startswith("WEBVTT") or any("-->" in line for line in lines)
+    cued = text.startswith("WEBVTT") or any(map(_CUE_BEGINS.match, lines))
     cues = _cues(lines) if cued else []
     found = [(cue.start, cue.text) for cue in cues] if cued else _titled(lines)
     if not found:
@@ -120,7 +122,7 @@ def _cues(lines: list[str]) -> list[_Cue]:
             )
         words = []
         while number < len(lines) and lines[number].strip():
-            words.append(_TAG.sub("", lines[number]))
+            words.append(unescape(_TAG.sub("", lines[number])))  # WebVTT writes & as &amp;
             number += 1
         start, end = _seconds(*match.groups()[:4]), _seconds(*match.groups()[4:])
         cues.append(_Cue(start, max(start, end), " ".join(words)))

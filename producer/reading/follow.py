@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 
 import redis
 
-from producer.reading.lectures import LectureForgotten, LectureUnknown, read_lecture
+from producer.reading.lectures import LectureForgotten, LectureUnknown, LectureUnreadable, read_lecture
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import EmotionEvent, EndEvent, Event, FinalStatus, SlideEvent
 from worker.contract.streams import entry_event
@@ -50,7 +50,7 @@ def follow(
     twice, even if Redis crashed and lost it, and it is published again.
 
     Raises LectureUnknown, ParticipantUnknown if the lecture is over, LectureForgotten if that happens meanwhile,
-    ValueError for an entry that holds no event, and redis.RedisError.
+    LectureUnreadable for an entry that holds no event, and redis.RedisError.
     """
     keys = LectureKeys(lecture)
     status = _status(client, keys)
@@ -302,10 +302,18 @@ def _next_entries(
     """Stream -> its next page behind the given position. Streams without new entries are left out."""
     streams: dict[Any, Any] = dict(positions)
     answer: Any = client.xread(streams, count=PAGE, block=wait_ms)
-    return {key.decode(): [(at, entry_event(fields)) for at, fields in entries] for key, entries in answer}
+    return {key.decode(): [(at, _event(key.decode(), at, fields)) for at, fields in entries] for key, entries in answer}
 
 
 def _last_entries(client: redis.Redis, key: str, count: int) -> list[tuple[bytes, Event]]:
     """The last entries of a stream, the newest first."""
     answer: Any = client.xrevrange(key, count=count)
-    return [(position, entry_event(fields)) for position, fields in answer]
+    return [(position, _event(key, position, fields)) for position, fields in answer]
+
+
+def _event(key: str, position: bytes, fields: Mapping[bytes, bytes]) -> Event:
+    try:
+        return entry_event(fields)
+    except ValueError as wrong:
+        lecture = key[key.index("{") + 1 : key.index("}")]
+        raise LectureUnreadable(lecture, f"{key} has an entry {position.decode()} without an event ({wrong})") from None

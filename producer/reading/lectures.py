@@ -7,7 +7,15 @@ import redis
 
 from producer.reading.analysis.losses import Kept, Loss
 from worker.contract.jobs import chunk_of_job_id
-from worker.contract.keys import LECTURES, NO_SUCH_KEY, RUNNING, SCAN_STEP, LectureKeys, lecture_of_info_key
+from worker.contract.keys import (
+    LECTURES,
+    NO_SUCH_KEY,
+    RUNNING,
+    SCAN_STEP,
+    LectureKeys,
+    checked_id,
+    lecture_of_info_key,
+)
 from worker.contract.lecture_hash import LectureInfo, ledger_from_hashes
 from worker.contract.messages import Ledger, ParticipantSpan
 from worker.contract.queue import QUEUE_KEY, REGISTRIES, discard_job
@@ -18,6 +26,16 @@ class LectureUnknown(Exception):
 
     def __init__(self, lecture: str) -> None:
         super().__init__(f"there is no lecture {lecture!r}; `producer list` shows those that are kept")
+
+
+class LectureUnreadable(ValueError):
+    """Redis holds something under the name of a lecture that this version does not write; the message says what."""
+
+    def __init__(self, lecture: str, what: str) -> None:
+        super().__init__(
+            f"lecture {lecture!r} cannot be read: {what}; another program or a newer LecturePulse wrote that: update "
+            f"LecturePulse, or erase the lecture with `producer forget {lecture}`"
+        )
 
 
 class LectureForgotten(Exception):
@@ -65,17 +83,21 @@ def list_lectures(client: redis.Redis) -> list[Lecture]:
 
 
 def read_lecture(client: redis.Redis, name: str) -> Lecture:
-    """The lecture `name`; LectureUnknown if there is none."""
+    """The lecture `name`; LectureUnknown if there is none, LectureUnreadable if its hash is not that of a lecture."""
     try:
         info, in_flight, participants, fed = _read(client, LectureKeys(name), transaction=True)
     except redis.OutOfMemoryError:  # a full Redis refuses transactions, even to read
         info, in_flight, participants, fed = _read(client, LectureKeys(name), transaction=False)
     if not info:
         raise LectureUnknown(name)
+    try:
+        known, ledger = LectureInfo.from_hash(info), ledger_from_hashes(info, in_flight)
+    except ValueError as wrong:
+        raise LectureUnreadable(name, f"its hash is not that of a lecture ({wrong})") from None
     return Lecture(
         id=name,
-        info=LectureInfo.from_hash(info),
-        ledger=ledger_from_hashes(info, in_flight),
+        info=known,
+        ledger=ledger,
         participants=participants,
         fed=bool(fed),
         chunks_in_flight=len(in_flight),
@@ -83,12 +105,18 @@ def read_lecture(client: redis.Redis, name: str) -> Lecture:
 
 
 def participants(client: redis.Redis, name: str) -> dict[str, ParticipantSpan]:
-    """Participant id -> first and last time and frames, sorted by id; LectureUnknown if there is no such lecture."""
+    """Participant id -> first and last time and frames, sorted by id; LectureUnknown, LectureUnreadable."""
     keys = LectureKeys(name)
     spans = cast(dict[bytes, bytes], client.hgetall(keys.participants))
     if not spans and not client.exists(keys.info):
         raise LectureUnknown(name)
-    return {key.decode(): msgspec.json.decode(spans[key], type=ParticipantSpan) for key in sorted(spans)}
+    try:
+        return {
+            checked_id(key.decode(), "participant id"): msgspec.json.decode(spans[key], type=ParticipantSpan)
+            for key in sorted(spans)
+        }
+    except ValueError as wrong:
+        raise LectureUnreadable(name, f"{keys.participants} holds something else than participants ({wrong})") from None
 
 
 def losses_at_end(client: redis.Redis, name: str, kept: Kept) -> list[Loss]:

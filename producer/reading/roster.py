@@ -74,8 +74,27 @@ def _content(path: Path) -> bytes:
 def _parsed(content: bytes) -> dict[Any, Any]:
     import yaml  # late: only rosters need it
 
+    class Loader(yaml.SafeLoader):
+        """YAML without aliases, which let a few lines grow to gigabytes, and without a key that is there twice."""
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                mark = self.peek_event().start_mark
+                raise yaml.composer.ComposerError(None, None, "aliases (*) are not allowed", mark)
+            return super().compose_node(parent, index)
+
+        def compose_mapping_node(self, anchor: Any) -> Any:
+            node = super().compose_mapping_node(anchor)
+            seen = set()
+            for key, _ in node.value:
+                if str(key.value) in seen:
+                    problem = f"{str(key.value)[:80]!r} is there twice"
+                    raise yaml.composer.ComposerError(None, None, problem, key.start_mark)
+                seen.add(str(key.value))
+            return node
+
     try:
-        parsed = yaml.safe_load(content)
+        parsed = yaml.load(content, Loader)  # only plain values, as `safe_load`  # nosec B506
     except yaml.MarkedYAMLError as wrong:
         line = f" in line {wrong.problem_mark.line + 1}" if wrong.problem_mark else ""
         raise ValueError(f"is not valid YAML: {wrong.problem}{line}") from None

@@ -193,6 +193,5 @@ def _file_name(text: str) -> str:
     """A name for an upload, like that of the user's file, without its folders."""
     last = text.replace("\\", "/").rpartition("/")[2]
     plain = "".join(each for each in last if each.isprintable()).strip()
-    while len(plain.encode(errors="replace")) > MAX_NAME_BYTES:
-        plain = plain[1:]  # the ending matters more than the beginning
+    plain = plain.encode()[-MAX_NAME_BYTES:].decode(errors="ignore")  # the ending matters more than the beginning
     return plain if plain.strip(". ") else "recording"

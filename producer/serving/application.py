@@ -18,7 +18,15 @@ from starlette.routing import Route
 from producer.presentation.caution import CAUTION
 from producer.presentation.web import shared_script, shared_style
 from producer.reading.analysis.names import Roster, RosterRefused
-from producer.reading.lectures import Lecture, LectureUnknown, list_lectures, participants, read_lecture
+from producer.reading.formats.choice import FORMATS
+from producer.reading.lectures import (
+    Lecture,
+    LectureUnknown,
+    LectureUnreadable,
+    list_lectures,
+    participants,
+    read_lecture,
+)
 from producer.reading.output_file import ExportRefused
 from producer.serving.adding import AddingRefused
 from producer.serving.answers import json, lecture_item, problem
@@ -80,6 +88,7 @@ class Site:
             exception_handlers={
                 NotFound: problem(404),
                 LectureUnknown: problem(404),
+                LectureUnreadable: problem(409),
                 BadRequest: problem(400),
                 RosterRefused: problem(409),
                 ExportRefused: problem(409),
@@ -112,8 +121,10 @@ class Site:
         return Response(page, media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY})
 
     async def export(self, request: Request) -> Response:
-        lecture = self._keys(request).lecture
-        path = await self._reports.export(lecture, request.path_params["ending"])
+        lecture, ending = self._keys(request).lecture, request.path_params["ending"]
+        if ending not in FORMATS:
+            raise NotFound(f"there is no export.{ending[:80]}; there are {', '.join(FORMATS)}")
+        path = await self._reports.export(lecture, ending)
         gone = BackgroundTask(shutil.rmtree, path.parent, ignore_errors=True)
         return FileResponse(path, filename=path.name, background=gone)
 

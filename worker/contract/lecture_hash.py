@@ -1,10 +1,10 @@
 """The lecture's hash (`LectureKeys.info`): its fields, as they are written and as they are read. Pure."""
 
 from collections.abc import Mapping
-from typing import Any, TypedDict, cast
+from typing import Annotated, Any, TypedDict, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from worker.contract.chapters import Chapters
 from worker.contract.messages import InFlight, Ledger, Status
@@ -54,7 +54,7 @@ class LectureInfo(Struct, frozen=True):
 
     source: str
     status: Status
-    fps: float
+    fps: Annotated[float, Meta(gt=0)]
     width: int
     height: int
     started: float

@@ -59,15 +59,15 @@ class SlideTimes:
     """Collects the slides among the events of a lecture."""
 
     def __init__(self) -> None:
-        self._begun: dict[int, float] = {}
+        self._begun: set[tuple[float, int]] = set()
 
     def add(self, event: Event) -> None:
         if isinstance(event, SlideEvent):
-            self._begun[event.slide] = event.t
+            self._begun.add((event.t, event.slide))
 
     def parts(self, chapters: Sequence[Chapter], seconds: float) -> Parts:
         """All parts of a lecture of `seconds` seconds. Those that begin after its end are left out."""
-        slides = [(t, f"slide {number}") for number, t in sorted(self._begun.items())]
+        slides = [(t, f"slide {number}") for t, number in sorted(self._begun)]
         return Parts(_parts([(each.t, each.title) for each in chapters], seconds), _parts(slides, seconds))
 
 

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from producer.reading.analysis.losses import Loss
+from worker.contract.limits import MAX_PARTICIPANTS
 from worker.contract.messages import EmotionEvent, Event, encode
 
 Length = Annotated[float, Meta(gt=0)]
@@ -58,7 +59,7 @@ class Roster(Struct, frozen=True, forbid_unknown_fields=True):
     """Names by participant id (a name alone, or a Person) and by tile."""
 
     participants: dict[str, str | Person | None] | None = None
-    tiles: list[Tile] | None = None
+    tiles: Annotated[list[Tile], Meta(max_length=MAX_PARTICIPANTS)] | None = None
 
     def by_id(self) -> dict[str, Person]:
         """The people of `participants`."""

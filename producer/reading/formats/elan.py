@@ -26,14 +26,18 @@ def write_eaf(tiers: Iterable[Tier], file: IO[bytes]) -> None:
     document.header = {"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"}
     for tier in tiers:
         for number, apart in enumerate(_without_overlaps(tier.spans) or [[]], 1):
-            name = f"{tier.name} {number}" if number > 1 else tier.name
-            document.add_tier(name, part=tier.participant)
+            name = _xml(f"{tier.name} {number}" if number > 1 else tier.name)
+            document.add_tier(name, part=tier.participant and _xml(tier.participant))
             for start, end, text in apart:
-                document.add_annotation(name, start, end, NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text))
+                document.add_annotation(name, start, end, _xml(text))
     root = to_adocument(document)
     order = root.find("TIME_ORDER")
     order[:] = sorted(order, key=lambda slot: int(slot.get("TIME_VALUE")))  # pympi sorts them by their ids
     ElementTree.ElementTree(root).write(file, encoding="UTF-8", xml_declaration=True)
+
+
+def _xml(text: str) -> str:
+    return NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _without_overlaps(spans: Iterable[Span]) -> list[list[tuple[int, int, str]]]:

@@ -90,10 +90,10 @@ def test_annotations_of_a_tier_never_overlap_and_any_text_is_valid(
 ) -> None:
     path = tmp_path_factory.mktemp("eaf") / "e.eaf"
     with path.open("wb") as file:
-        write_eaf([Tier("moments", given), Tier("empty", [])], file)
+        write_eaf([Tier("moments", given), Tier("Ann \ufffe", [], "Ann \ufffe")], file)
     tiers = annotations(path)
     assert sum(map(len, tiers.values())) == len(given)
-    assert tiers["empty"] == []
+    assert tiers["Ann \ufffd"] == []
 
 
 def annotations(path: Path) -> Mapping[str, list[tuple[int, int, str]]]:

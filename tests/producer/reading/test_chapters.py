@@ -43,6 +43,8 @@ def written(path: Path, text: str | bytes) -> Path:
             "1\n00:00:01,000 --> 00:00:30,000\nOne\n\n2\n00:01:00,250 --> 00:02:00,000\nTwo\n",
             [(1, "One"), (60.25, "Two")],
         ),
+        ("0:00 From A --> B", [(0, "From A --> B")]),
+        ("WEBVTT\n\n00:00.000 --> 00:09.000\nQ &amp; A: a &lt; b", [(0, "Q & A: a < b")]),
     ],
 )
 def test_chapters_are_read_from_lines_webvtt_and_srt(
@@ -109,6 +111,15 @@ def test_a_time_is_called_by_its_chapter_and_slide() -> None:
     assert Parts().place(3) is None
     assert [(each.begin, each.end) for each in parts().slides] == [(0, 20), (20, 40), (40, 60)]
     assert [each.title for each in parts().chapters] == ["Method"]
+
+
+def test_slides_stay_in_the_order_of_time_if_their_numbers_begin_again() -> None:
+    """A worker of an older version that commits a chunk drops the count."""
+    times = SlideTimes()
+    for t, number in [(0.0, 1), (10.0, 2), (20.0, 1), (30.0, 2)]:
+        times.add(SlideEvent("l", int(2 * t), t, number))
+    slides = times.parts([], 60.0).slides
+    assert [(each.begin, each.end) for each in slides] == [(0, 10), (10, 20), (20, 30), (30, 60)]
 
 
 def test_sentences_name_slides_instead_of_times() -> None:

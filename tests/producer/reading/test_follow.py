@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from producer.reading import follow as module
 from producer.reading.follow import ParticipantUnknown, follow, replay
-from producer.reading.lectures import LectureForgotten, LectureUnknown, forget
+from producer.reading.lectures import LectureForgotten, LectureUnknown, LectureUnreadable, forget
 from tests.producer.reading.writing import begin, class_, commit, emotion, end, frame_events, write
+from worker.contract.keys import LectureKeys
 from worker.contract.messages import EmotionEvent, EndEvent, Event, SlideEvent
 from worker.contract.streams import publish
 
@@ -160,3 +161,10 @@ def test_slides_come_after_later_frames_once_and_do_not_hide_them(client: redis.
     publish_slides()  # Redis crashed and lost them, so they are published again
     ended = end(client, "l")
     assert list(replay(client, "l")) == [*before, *slides, *after, ended]
+
+
+def test_an_entry_of_another_program_or_a_newer_version_is_named(client: redis.Redis) -> None:
+    write(client, "l", [{"p01"}])
+    client.xadd(LectureKeys("l").class_, {"event": b'{"type":"mood","lecture":"l"}'})
+    with pytest.raises(LectureUnreadable, match=r"lecture 'l' cannot be read: lecture:\{l\}:class has an entry .*mood"):
+        list(replay(client, "l"))

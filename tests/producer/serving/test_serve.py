@@ -90,7 +90,7 @@ def test_a_lecture_is_downloaded_as_a_file(site: str, client: redis.Redis) -> No
     assert csv.text.count("\nl,p01,") == 3
     assert get(f"{site}/lectures/l/export.xlsx").content.startswith(b"PK")
     for path, status, reason in (
-        ("l/export.exe", 409, "cannot export to 'l.exe': the name must end in"),
+        ("l/export.exe", 404, "there is no export.exe; there are csv, xlsx"),
         ("no/export.csv", 404, "there is no lecture 'no'"),
     ):
         answer = get(f"{site}/lectures/{path}")
@@ -113,6 +113,9 @@ def test_head_requests_are_answered_without_a_body(site: str) -> None:
         "/static/lecture.js%00.css",
         "/lectures/..%2f..%2fetc%2fpasswd",
         "/lectures/a%0d%0ab",
+        "/lectures/a/export.x.csv",
+        "/lectures/a/export.x%00.csv",
+        f"/lectures/a/export.{'x' * 300}.csv",
         "/api/lectures/{l}",
         "/api/lectures/l/participants/*/events",
     ],
@@ -252,6 +255,10 @@ def test_foreign_hashes_and_entries_do_no_harm(site: str, client: redis.Redis) -
     assert len(get(f"{site}/api/lectures/l/class/events").json()["events"]) == 1
     assert get(f"{site}/api/lectures/worse").status_code == 404
     assert get(f"{site}/api/lectures").status_code == 200
+    client.hset(keys.info, "status", "done")
+    for path in ("/lectures/l", "/lectures/l/export.csv"):
+        assert get(f"{site}{path}").status_code == 409
+        assert "lecture 'l' cannot be read" in get(f"{site}{path}").json()["error"]
 
 
 def test_serve_where_it_cannot_listen_prints_one_line_and_exits_with_2(site: str, redis_url: str) -> None:
