@@ -29,7 +29,7 @@ from producer.reading.analysis.boxes import several_recordings
 from producer.reading.analysis.names import Roster
 from producer.reading.follow import replay
 from producer.reading.lectures import Lecture, read_lecture
-from producer.reading.output_file import ExportRefused, complete_or_absent
+from producer.reading.output_file import ExportRefused, check_absent, complete_or_absent
 from producer.reading.roster import names_in
 
 # A recording may be this much longer or shorter than its lecture, in seconds, or by two of its frames.
@@ -53,8 +53,7 @@ def check_film_path(path: Path) -> None:
     """ExportRefused if a film at `path` is not possible."""
     if path.suffix not in FORMATS:
         raise ExportRefused(f"cannot write a film to {str(path)!r}: the name must end in .mp4 or .mkv")
-    if path.exists():
-        raise ExportRefused(f"{str(path)!r} exists already; remove it or choose another name")
+    check_absent(path)
 
 
 def overlay(

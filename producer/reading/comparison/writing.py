@@ -11,9 +11,7 @@ from producer.reading.comparison.lectures import pairs, read_compared
 from producer.reading.comparison.page import page
 from producer.reading.comparison.refused import CompareRefused
 from producer.reading.lectures import list_lectures
-from producer.reading.output_file import STANDARD_OUTPUT, ExportRefused, check_absent, complete_or_absent
-
-SUFFIXES = (".html", ".htm")
+from producer.reading.output_file import check_page_path, complete_or_absent
 
 FEWEST = 2
 """Lectures of a comparison."""
@@ -32,7 +30,7 @@ def compare(
     at all, and an existing file is never overwritten. Raises ExportRefused, CompareRefused, LectureUnknown, and
     RosterRefused if a roster does not fit its lecture.
     """
-    check_comparison_path(path)
+    check_page_path(path)
     chosen = _chosen(client, lectures, course)
     rosters = rosters or {}
     if strange := sorted(set(rosters).difference(chosen)):
@@ -41,13 +39,6 @@ def compare(
     whole, chapters = pairs(read)
     with complete_or_absent(path) as file:
         file.write(page(read, whole, chapters, course, datetime.now()).encode())
-
-
-def check_comparison_path(path: Path) -> None:
-    """ExportRefused if a comparison cannot be written to `path`."""
-    if path != STANDARD_OUTPUT and path.suffix not in SUFFIXES:
-        raise ExportRefused(f"cannot write a comparison to {str(path)!r}: the name must end in .html")
-    check_absent(path)
 
 
 def _chosen(client: redis.Redis, lectures: Sequence[str], course: str | None) -> list[str]:

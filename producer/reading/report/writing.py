@@ -17,15 +17,13 @@ from producer.reading.analysis.sentences import placed, sentences
 from producer.reading.analysis.timeline import TimelineBuilder
 from producer.reading.follow import replay
 from producer.reading.lectures import participants, read_lecture
-from producer.reading.output_file import STANDARD_OUTPUT, ExportRefused, Written, check_absent, complete_or_absent
+from producer.reading.output_file import Written, check_page_path, complete_or_absent
 from producer.reading.report.model_tests import shipped_model_tests
 from producer.reading.report.page import Link, page
 from producer.reading.report.shipped import library, specs
 from producer.reading.report.words import Content
 from producer.saying import say
 from worker.contract.chapters import Chapter
-
-SUFFIXES = (".html", ".htm")
 
 
 def report(
@@ -43,18 +41,11 @@ def report(
     are shown above it. The file is written as a whole or not at all, and an existing file is never overwritten. Raises
     ExportRefused if `path` cannot be written, LectureUnknown, and RosterRefused if the roster does not fit the lecture.
     """
-    check_report_path(path)
+    check_page_path(path)
     with complete_or_absent(path) as file:
         content = _content(client, lecture, roster, class_only, chapters)
         file.write(page(content, specs(), library(), links).encode())
     return Written(content.lecture.info.status != "running", content.losses)
-
-
-def check_report_path(path: Path) -> None:
-    """ExportRefused if a report to `path` is not possible."""
-    if path != STANDARD_OUTPUT and path.suffix not in SUFFIXES:
-        raise ExportRefused(f"cannot write a report to {str(path)!r}: the name must end in .html")
-    check_absent(path)
 
 
 def _content(
