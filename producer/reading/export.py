@@ -9,8 +9,8 @@ from producer.reading.analysis.losses import Kept, Loss
 from producer.reading.analysis.names import Roster
 from producer.reading.analysis.own_usual import OwnUsual
 from producer.reading.follow import replay
-from producer.reading.formats.annotations import Annotations
-from producer.reading.formats.choice import KINDS, ONE_KIND, Format, Kind, check_export
+from producer.reading.formats.annotations import Displayed, cues
+from producer.reading.formats.choice import KINDS, ONE_KIND, WITHOUT_ROWS, Format, Kind, check_export
 from producer.reading.formats.elan import write_eaf
 from producer.reading.formats.json_lines import write_jsonl
 from producer.reading.formats.rows import Rows
@@ -19,6 +19,8 @@ from producer.reading.formats.tables import EXCEL_ROWS, too_long, write_csv, wri
 from producer.reading.lectures import Lecture, participants, read_lecture
 from producer.reading.output_file import ExportRefused, Written, complete_or_absent
 from producer.reading.roster import names_in
+from producer.reading.summing_up import summed_up
+from producer.saying import say
 from worker.contract.messages import EndEvent, Event
 
 TABLES = {"csv": write_csv, "xlsx": write_xlsx, "parquet": write_parquet}
@@ -47,6 +49,8 @@ def export(
     spans = participants(client, lecture)
     if form == "xlsx" and "people" in kinds and sum(span.frames for span in spans.values()) >= EXCEL_ROWS:
         raise too_long()
+    if form in WITHOUT_ROWS:
+        return _annotated(client, found, path, roster, form)
     names = names_in(client, lecture, roster) if roster is not None else None
     over, losses = False, list[Loss]()
 
@@ -67,17 +71,23 @@ def export(
     with complete_or_absent(path) as file:
         if form in TABLES:
             TABLES[form](events(), Rows(kinds, names, _own_usual(client, lecture), found.info.chapters), file)
-        elif form == "jsonl":
-            write_jsonl(events(), kinds, names, file)
         else:
-            notes = Annotations(found.info)
-            for event in events():
-                notes.add(event)
-            if form == "vtt":
-                write_vtt(notes.cues(names), file)
-            else:
-                write_eaf(notes.tiers(names), file)
+            write_jsonl(events(), kinds, names, file)
     return Written(over, losses)
+
+
+def _annotated(client: redis.Redis, found: Lecture, path: Path, roster: Roster | None, form: Format) -> Written:
+    """Write subtitles, or annotations for ELAN."""
+    displayed = Displayed(found.info.fps)
+    with complete_or_absent(path) as file:
+        summed = summed_up(client, found, roster, also=(displayed.add,))
+        if summed.unknown:
+            say(summed.unknown)
+        if form == "vtt":
+            write_vtt(cues(summed), file)
+        else:
+            write_eaf(displayed.tiers(summed), file)
+    return Written(not summed.running, summed.losses)
 
 
 def _kinds(found: Lecture, form: Format, rows: Kind | None) -> tuple[Kind, ...]:

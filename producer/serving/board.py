@@ -21,9 +21,9 @@ from producer.reading.analysis.chapters import SlideTimes
 from producer.reading.analysis.losses import Kept, loss_line
 from producer.reading.analysis.moments import moments
 from producer.reading.analysis.names import Names, Roster
-from producer.reading.analysis.places import Map, Place, Places
+from producer.reading.analysis.places import Map, Place, PlacesBuilder
 from producer.reading.analysis.presence import presence_shares
-from producer.reading.analysis.sentences import NamedTime, Sentence, placed, sentences
+from producer.reading.analysis.sentences import NamedTime, Sentence, sentences
 from producer.reading.analysis.timeline import Array, Timeline, TimelineBuilder, places_in_stack
 from producer.reading.lectures import Lecture
 from worker.contract.chapters import Chapter
@@ -184,7 +184,7 @@ class Board:
         self._stale = False
         self._size = size
         self._builder = TimelineBuilder(fps)
-        self._seats = Places(*size)
+        self._places_builder = PlacesBuilder(*size)
         self._places: dict[str, Place] = {}
         self._left_out: dict[str, str] = {}
         self._timeline = self._builder.timeline()
@@ -263,7 +263,7 @@ class Board:
             return
         self._stale = True
         self._builder.add(event)
-        self._seats.add(event)
+        self._places_builder.add(event)
         if isinstance(event, ClassEvent):
             self._read += 1
             if self._now is None or event.frame >= self._now.frame:
@@ -281,7 +281,7 @@ class Board:
             return
         self._stale = False
         self._revision += 1
-        self._places = self._seats.places()
+        self._places = self._places_builder.places()
         self._left_out = self._names.left_out(self._latest) if self._names is not None else {}
         timeline = self._builder.timeline(without=self._left_out)
         if timeline.bin_s != self._timeline.bin_s:
@@ -301,7 +301,7 @@ class Board:
         found = moments(timeline)
         self._moments = [MomentLine(each.begin, each.end, each.kind, each.in_words) for each in found]
         place = self._slides.parts(self._chapters, timeline.seconds).place
-        self._sentences = [placed(each, place) for each in sentences(timeline, found, running=not over)]
+        self._sentences = sentences(timeline, found, not over, place)
 
     def lose_connection(self) -> None:
         """Redis does not answer. All that is known stays."""

@@ -71,12 +71,17 @@ def _text(part: str | float | NamedTime) -> str:
     return part.words if isinstance(part, NamedTime) else part if isinstance(part, str) else clock(part)
 
 
-def sentences(timeline: Timeline, moments: Sequence[Moment], running: bool = False) -> list[Sentence]:
-    """The sentences about a lecture; `running` is whether it goes on."""
+def sentences(
+    timeline: Timeline,
+    moments: Sequence[Moment],
+    running: bool = False,
+    place: Callable[[float], str | None] = lambda t: None,
+) -> list[Sentence]:
+    """The sentences about a lecture; `running` is whether it goes on, `place` names a time, if it can."""
     if not timeline.most_faces:
         return [nobody(timeline, running)]
     chosen = most_worth_watching(moments)
-    about = [sentence(each) for each in chosen]
+    about = [placed(sentence(each), place) for each in chosen]
     if too_little(timeline):
         return [unreadable(timeline), *about, in_view(timeline)]
     if not moments:
