@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from producer.reading.analysis.chapters import Part
 from producer.reading.analysis.names import natural_order
 from producer.reading.analysis.sentences import placed, sentence
 from producer.reading.summing_up import SummedUp
@@ -51,7 +52,7 @@ class Displayed:
 
     def tiers(self, lecture: SummedUp) -> list[Tier]:
         """A tier for each participant and for the class (what was displayed most), moments, chapters and slides."""
-        slides = [Span(each.begin, each.end, each.title) for each in lecture.parts.slides]
+        slides = _spans(lecture.parts.slides)
         noted = cues(lecture)
         others = {
             "class": self._spans[None],
@@ -80,9 +81,13 @@ class Displayed:
 def cues(lecture: SummedUp) -> dict[str, list[Span]]:
     """Chapters and moments."""
     return {
-        "chapter": [Span(each.begin, each.end, each.title) for each in lecture.parts.chapters],
+        "chapter": _spans(lecture.parts.chapters),
         "moment": [
             Span(each.begin, max(each.end, each.begin + SHORTEST_S), placed(sentence(each), lecture.parts.place).text)
             for each in lecture.moments
         ],
     }
+
+
+def _spans(parts: Sequence[Part]) -> list[Span]:
+    return [Span(each.begin, each.end, each.title) for each in parts]

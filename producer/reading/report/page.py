@@ -1,7 +1,5 @@
 """The report as HTML: fills the template with words, tables and charts."""
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -14,7 +12,7 @@ from producer.presentation.caution import CAUTION
 from producer.presentation.clock import clock
 from producer.presentation.palette import STACK
 from producer.presentation.thresholds import TONES
-from producer.presentation.web import shared_script, shared_style
+from producer.presentation.web import policy, shared_script, shared_style
 from producer.reading.analysis.boxes import several_recordings
 from producer.reading.report import tables, words
 from producer.reading.report.chart_data import chart_data
@@ -104,20 +102,9 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links
     )
 
 
-def policy(scripts: list[str], style: str) -> str:
-    """A Content-Security-Policy that allows these scripts, this style sheet and the reader's recording: no network."""
-    allowed = " ".join(_hash(script) for script in scripts)
-    ours = f"script-src {allowed}; style-src {_hash(style)}; media-src blob:"
-    return f"default-src 'none'; {ours}; base-uri 'none'; form-action 'none'"
-
-
 def _text(name: str) -> str:
     """The text of a file beside this one."""
     return (files("producer.reading.report") / name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _json(value: Any) -> Markup:
