@@ -12,7 +12,8 @@ from producer.reading.analysis.moment import Moment
 from producer.reading.analysis.moments import moments
 from producer.reading.analysis.names import Names, Roster
 from producer.reading.analysis.sentences import Sentence, sentences
-from producer.reading.analysis.timeline import Timeline, TimelineBuilder
+from producer.reading.analysis.timeline import Timeline
+from producer.reading.analysis.timeline_builder import TimelineBuilder
 from producer.reading.follow import replay
 from producer.reading.lectures import Lecture, participants
 from worker.contract.chapters import Chapter

@@ -16,8 +16,9 @@ from producer.presentation.web import policy, shared_script, shared_style
 from producer.reading.analysis.boxes import several_recordings
 from producer.reading.report import tables, words
 from producer.reading.report.chart_data import chart_data
+from producer.reading.report.content import Content
 from producer.reading.report.recording_data import recording_data
-from producer.reading.report.words import Content, span
+from producer.reading.report.words import span
 
 HEADINGS = {
     "first": "How the class went",
@@ -59,7 +60,7 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links
         "usual": not usuals,
         "chapters": not any(named.values()),
     }
-    sections = [(id, heading) for id, heading in HEADINGS.items() if not missing.get(id, False)]
+    headings = [(id, heading) for id, heading in HEADINGS.items() if not missing.get(id, False)]
     return environment.get_template("report.html.jinja").render(
         links=links,
         facts=words.facts(content),
@@ -68,7 +69,7 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links
         usuals=usuals,
         nothing=words.nothing(content),
         headings=HEADINGS,
-        sections=sections,
+        headings=headings,
         stack=STACK,
         tones=[f"{share:.0%}" for share, _ in TONES],
         shares=tables.shares(timeline),
@@ -82,7 +83,7 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links
         seconds=timeline.seconds,
         moments=tables.moments(content.moments, content.parts),
         moment_words=words.moments(content),
-        parts=tables.parts(timeline),
+        section_times=tables.section_times(timeline),
         participants=tables.participants(content),
         lost=tables.lost(content),
         coverage_words=words.coverage(content),

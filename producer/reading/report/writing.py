@@ -12,10 +12,10 @@ from producer.reading.analysis.names import Roster
 from producer.reading.analysis.places import PlacesBuilder
 from producer.reading.lectures import read_lecture
 from producer.reading.output_file import Written, check_page_path, complete_or_absent
+from producer.reading.report.content import Content
 from producer.reading.report.model_tests import shipped_model_tests
 from producer.reading.report.page import Link, page
 from producer.reading.report.shipped import library, specs
-from producer.reading.report.words import Content
 from producer.reading.summing_up import summed_up
 from producer.saying import say
 from worker.contract.chapters import Chapter

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from producer.reading.analysis.timeline import Timeline, TimelineBuilder
+from producer.reading.analysis.timeline import Timeline
+from producer.reading.analysis.timeline_builder import TimelineBuilder
 from tests.producer.reading.writing import class_, emotion
 from worker.contract.messages import Event, Pose
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import redis
 
-from producer.reading.analysis.timeline import Timeline, TimelineBuilder
+from producer.reading.analysis.timeline import Timeline
+from producer.reading.analysis.timeline_builder import TimelineBuilder
 from tests.producer.reading.writing import begin, commit, end
 from worker.contract.messages import EMOTIONS, UNREADABLE, ClassEvent, EmotionEvent, Event, Scores
 

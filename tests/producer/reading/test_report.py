@@ -15,6 +15,7 @@ from msgspec import structs
 
 from producer.presentation.caution import CAUTION
 from producer.presentation.palette import STACK
+from producer.presentation.web import policy
 from producer.reading.analysis.moments import moments
 from producer.reading.analysis.names import Person, Roster, RosterRefused, Tile
 from producer.reading.analysis.sentences import sentences
@@ -24,10 +25,10 @@ from producer.reading.output_file import ExportRefused
 from producer.reading.report import bundling, shipped
 from producer.reading.report.chart_data import MAX_TICKS, chart_data, ticks
 from producer.reading.report.charts import PARAMETERS, specs
+from producer.reading.report.content import Content
 from producer.reading.report.model_tests import shipped_model_tests
-from producer.reading.report.page import page, policy
+from producer.reading.report.page import page
 from producer.reading.report.tables import NOTHING
-from producer.reading.report.words import Content
 from producer.reading.report.writing import report
 from tests.processes import called
 from tests.producer.reading.posing import posed, timeline
