@@ -33,7 +33,7 @@ class Tier:
     participant: str | None = None
 
 
-class Displayed:
+class DisplayedSpans:
     """What each participant and the class displayed, as spans, from all events of a lecture."""
 
     def __init__(self, fps: float) -> None:

@@ -60,7 +60,7 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links
         "usual": not usuals,
         "chapters": not any(named.values()),
     }
-    headings = [(id, heading) for id, heading in HEADINGS.items() if not missing.get(id, False)]
+    contents = [(id, heading) for id, heading in HEADINGS.items() if not missing.get(id, False)]
     return environment.get_template("report.html.jinja").render(
         links=links,
         facts=words.facts(content),
@@ -69,7 +69,7 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links
         usuals=usuals,
         nothing=words.nothing(content),
         headings=HEADINGS,
-        headings=headings,
+        contents=contents,
         stack=STACK,
         tones=[f"{share:.0%}" for share, _ in TONES],
         shares=tables.shares(timeline),

@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import redis
 
 from producer.reading.analysis.timeline import Timeline
-from producer.reading.analysis.timeline_builder import TimelineBuilder
-from tests.producer.reading.writing import begin, commit, end
+from tests.producer.reading.writing import begin, commit, end, timeline_of
 from worker.contract.messages import EMOTIONS, UNREADABLE, ClassEvent, EmotionEvent, Event, Scores
 
 Shows = Callable[[int, int], str | None]
@@ -56,11 +55,8 @@ def scripted_timeline(
     class_only: bool = False,
 ) -> Timeline:
     """The timeline of those events; with `class_only`, of the class events alone."""
-    builder = TimelineBuilder(fps)
-    for events in scripted_events(people, frames, shows, fps, version=version, skipped=skipped):
-        for event in events[-1:] if class_only else events:
-            builder.add(event)
-    return builder.timeline()
+    lecture = scripted_events(people, frames, shows, fps, version=version, skipped=skipped)
+    return timeline_of(lecture, fps, class_only=class_only)
 
 
 def write_scripted(client: redis.Redis, frames: Iterator[list[Event]], lecture: str = "l", ended: bool = True) -> None:

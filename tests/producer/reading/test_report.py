@@ -31,9 +31,9 @@ from producer.reading.report.page import page
 from producer.reading.report.tables import NOTHING
 from producer.reading.report.writing import report
 from tests.processes import called
-from tests.producer.reading.posing import posed, timeline
+from tests.producer.reading.posing import posed
 from tests.producer.reading.scripted import scripted_events, scripted_timeline, write_scripted
-from tests.producer.reading.writing import begin, end
+from tests.producer.reading.writing import begin, end, timeline_of
 from worker.contract.keys import LectureKeys
 from worker.contract.lecture_hash import LectureInfo
 from worker.contract.messages import Ledger
@@ -299,13 +299,13 @@ def test_the_class_is_shown_without_the_lecturer_and_says_so(client: redis.Redis
 
 def test_the_class_table_has_the_shares_of_the_people_who_face_the_screen_if_they_are_known() -> None:
     assert "facing the screen" not in read(content(scripted_timeline(4, 8, half_happy))).tables["class-table"][0]
-    seen = timeline(posed(4, 24, lambda person, frame: 50 if person else None if 4 <= frame < 8 else 5))
+    seen = timeline_of(posed(4, 24, lambda person, frame: 50 if person else None if 4 <= frame < 8 else 5))
     table = read(content(seen)).tables["class-table"]
     assert table[0][-3:] == ["facing the screen", "turned away", "out of view"]
     assert (table[1][-3:], table[4][-3:]) == (["25%", "75%", "0%"], ["0%", "75%", "25%"])
     (*_, row) = chart_data(seen, [], {})["presence"][:4]
     assert (row["y1"], row["y2"], row["y3"]) == (0, 75, 100)
-    of_class = timeline(posed(2, 4, lambda person, _: 50 * person), class_only=True)
+    of_class = timeline_of(posed(2, 4, lambda person, _: 50 * person), class_only=True)
     assert read(content(of_class)).tables["class-table"][1][-2:] == ["50%", "50%"]
 
 
