@@ -14,6 +14,7 @@ from worker.contract.limits import (
     MAX_CHUNK_BYTES,
     MAX_CHUNK_PICTURES,
     MAX_FRAME_PIXELS,
+    MAX_IGNORED,
     MAX_PARTICIPANTS,
     MAX_RETENTION_S,
     LimitExceeded,
@@ -52,13 +53,17 @@ class LectureChoices(Struct, frozen=True):
 
     `participant` is the one person of the recording, if the user named one. With `class_only`, nothing is published per
     person. `retention` is the number of seconds for which results are kept after their last change. What fewer than
-    `min_group` people displayed stays hidden (docs/privacy.md).
+    `min_group` people displayed stays hidden (docs/privacy.md). Of a recording, only what is from `begin` to `end` is
+    read, in seconds; None for its own begin or end. Faces whose middle is in one of the regions `ignored` do not count.
     """
 
     participant: Id | None = None
     class_only: bool = False
     retention: Annotated[int, Meta(ge=1, le=MAX_RETENTION_S)] = RETENTION_S
     min_group: GroupSize = 1
+    begin: Seconds | None = None
+    end: Seconds | None = None
+    ignored: Annotated[tuple[PixelBox, ...], Meta(max_length=MAX_IGNORED)] = ()
 
 
 class LectureProgress(LectureChoices, frozen=True):
@@ -98,6 +103,7 @@ class ChunkHead(Struct, frozen=True):
 
     `width` and `height` are those of the source frame; the JPEGs may be smaller. `taken` is the time of its oldest
     frame by the producer's clock, in seconds since 1970. The chunk with an `ending` is the last one and has no frames.
+    In the regions `ignored` of each picture, faces and slides do not count (`LectureChoices`).
     """
 
     frames: Annotated[list[FrameStamp], Meta(max_length=MAX_CHUNK_PICTURES)]
@@ -105,6 +111,7 @@ class ChunkHead(Struct, frozen=True):
     height: PixelCount
     ending: Ending | None = None
     taken: float | None = None
+    ignored: Annotated[tuple[PixelBox, ...], Meta(max_length=MAX_IGNORED)] = ()
     v: Literal[1] = 1
 
     @property

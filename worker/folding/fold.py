@@ -34,8 +34,8 @@ class LectureState(LectureProgress, frozen=True):
     """All that a lecture carries from chunk to chunk. The producer writes the first: its choices alone.
 
     `trackers` maps each named person to the tracker of their recording. A source without names has the one under "".
-    `scores` counts each participant's scores, for their usual (`worker.contract.usual`). `group` are those who count for
-    the class, if small groups stay hidden.
+    `scores` counts each participant's scores, for their usual (`worker.contract.usual`). `group` has those who count
+    for the class, if small groups stay hidden.
     """
 
     # The stored name differs, because lectures may run across an upgrade.

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET, structs
 
-from worker.contract.messages import FrameStamp, Pose
+from worker.contract.messages import ClassEvent, FrameStamp, Pose
 from worker.folding.fold import LectureState, fold, usuals
 from worker.folding.small_groups import GATHER_S, Group, advance_group, shows_nobody
 from worker.outcome import DESCRIPTOR_BYTES, FaceObservation, FrameObservation, Outcome, ScoreVector
@@ -55,7 +55,8 @@ def attacked(readable: Readable, smallest: int, seed: int) -> tuple[float, float
     for _ in range(CLASSES):
         people = int(random.integers(6, 12))
         usual = random.dirichlet(np.full(7, 0.7), people)
-        group, means = Group(), {True: [], False: []}
+        group = Group()
+        means: dict[bool, list[ScoreVector]] = {True: [], False: []}
         for frame in range(FRAMES):
             shown = 0.8 * usual + 0.2 * random.dirichlet(np.full(7, 0.7), people)
             there = readable(random, people, frame)
@@ -166,17 +167,16 @@ def one_of(n: int) -> ScoreVector:
 
 def face(n: int, scores: ScoreVector | None) -> FaceObservation:
     box = (150.0 * (n % 6), 150.0 * (n // 6), 90.0, 90.0)
-    reason = "dark" if scores is None else None
-    return FaceObservation(
-        box, 0.95, scores, {}, bytes([16 * n]) * DESCRIPTOR_BYTES, reason, Pose(40 if n == 0 else 0, 0, 0)
-    )
+    pose = Pose(40 if n == 0 else 0, 0, 0)
+    read = FaceObservation(box, 0.95, scores, {}, bytes([16 * n]) * DESCRIPTOR_BYTES, pose=pose)
+    return structs.replace(read, unreadable="dark") if scores is None else read
 
 
 def test_class_events_of_small_groups_say_that_they_are_hidden() -> None:
     """Two in view; seven; five, of whom four can be read; nobody can be read; nobody is in view."""
     counts = [(2, 2)] * 10 + [(7, 7)] * 10 + [(5, 4)] * 4 + [(3, 0)] * 2 + [(0, 0)]
     state = LectureState(class_only=True, min_group=SMALLEST)
-    events = []
+    events: list[ClassEvent] = []
     for number, (faces, read) in enumerate(counts):
         frame = [face(n, one_of(n) if n < read else None) for n in range(faces)]
         state = msgspec.json.decode(msgspec.json.encode(state), type=LectureState)  # as between chunks
