@@ -80,6 +80,8 @@ def reason(pair: Pair) -> str:
     """Why nothing can be concluded about a pair without a difference."""
     for each in (pair.one, pair.other):
         part = each.part(pair.title)
+        if part.mean is None and np.nansum(each.timeline.hidden):
+            return f"too few people were in view in {each.id}, and small groups stay hidden"
         if part.mean is None:
             return f"no face could be read in {each.id}"
         if each.lecture.info.class_only:

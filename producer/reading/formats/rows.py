@@ -4,8 +4,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from msgspec import UNSET
-
 from producer.reading.analysis.losses import Loss
 from producer.reading.analysis.names import Names
 from producer.reading.analysis.own_usual import OwnUsual
@@ -34,7 +32,7 @@ COLUMNS: dict[Kind, dict[str, str]] = {
         **{"lecture": "string", "frame": "int64", "t": "float64", "faces": "int64", "unreadable": "int64"},
         **_SCORES,
         **_AFFECT,
-        "damaged": "bool_",
+        **{"damaged": "bool_", "hidden": "bool_"},
         **dict.fromkeys(_CHANGES.values(), "float64"),
     },
 }
@@ -92,7 +90,8 @@ class Rows:
             row |= {f"smoothed_{emotion}": (event.smoothed or {}).get(emotion) for emotion in EMOTIONS}
             row["reason"] = event.reason or None
         elif isinstance(event, ClassEvent):
-            return {**self._observed(event), "damaged": event.damaged is not UNSET}
+            marks = {"damaged": event.damaged is True, "hidden": event.hidden is True}
+            return {**self._observed(event), **marks}
         elif isinstance(event, Loss) and event.participant is not None:
             row = {"lecture": event.lecture, "participant": event.participant, "emotion": event.word}
         else:

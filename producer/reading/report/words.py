@@ -50,6 +50,12 @@ class Content:
         """Width and height of the lecture's picture, in pixels."""
         return self.lecture.info.width, self.lecture.info.height
 
+    @property
+    def few(self) -> str:
+        """The groups whose scores are hidden, like `fewer than 5 people`; empty if none are."""
+        smallest = self.lecture.info.min_group
+        return f"fewer than {smallest} people" if smallest > 1 else ""
+
     def label(self, participant: str) -> str:
         """The name and id of a participant, or the id alone."""
         return f"{self.names[participant]} ({participant})" if participant in self.names else participant
@@ -68,7 +74,10 @@ def facts(content: Content) -> dict[str, Any]:
     lecture, timeline = content.lecture, content.timeline
     count = len(timeline.everybody)
     subtitle = [lecture.info.source, date(lecture.info.started)]
-    subtitle += [f"{clock(timeline.seconds)} long"] if timeline.bins else []
+    if timeline.bins:
+        begin = lecture.info.begin
+        length = f"{clock(timeline.seconds)} long" if begin is None else f"{clock(begin)} to {clock(timeline.seconds)}"
+        subtitle.append(length)
     subtitle += [f"{count} participant{'s' if count != 1 else ''}"] if count else []
     return {
         "title": f"Lecture {lecture.id}",
@@ -111,6 +120,13 @@ def margins(timeline: Timeline) -> str:
 
 def class_figures(content: Content) -> str:
     """Whose figures the class's are, if not everybody's."""
+    if content.few:
+        hidden = float(np.nansum((content.timeline.hidden > 0) * content.timeline.frames)) / content.timeline.analysed
+        return (
+            f"Small groups stay hidden: nothing is shown for steps of {content.few} ({hidden:.0%} of the frames). The "
+            "class is a group of people that changes only by that many at once. What somebody displayed last counts "
+            "until then, so that nobody can be found by subtraction."
+        )
     if not content.left_out:
         return ""
     left_out = content.timeline.left_out
