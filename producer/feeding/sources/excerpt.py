@@ -3,6 +3,8 @@
 import math
 from typing import NamedTuple
 
+from producer.presentation.clock import clock
+
 # Part of a sampling step. A time that is a multiple of the step may be a little larger as a floating-point number.
 SLACK = 1e-6
 
@@ -12,6 +14,9 @@ class Excerpt(NamedTuple):
 
     begin: float | None = None
     end: float | None = None
+
+    def __str__(self) -> str:
+        return f"from {clock(self.begin or 0.0)}" + (f" to {clock(self.end)}" if self.end is not None else "")
 
     @property
     def whole(self) -> bool:

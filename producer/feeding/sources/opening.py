@@ -33,11 +33,20 @@ def open_sources(
 ) -> Source:
     """Open the requested sources, at least one; several recordings become one source. Arguments as of `open_source`.
 
-    Raises SourceError if one of them cannot be opened, or one of several is live.
+    Raises SourceError if one of them cannot be opened, one of several is live, or none has pictures in the excerpt.
     """
+    source: Source
     if len(requests) == 1:
-        return open_source(requests[0].source, fps, give_up_s, first, video, excerpt)
-    return Recordings(_all_opened(requests, fps, first, video, excerpt), first)
+        source = open_source(requests[0].source, fps, give_up_s, first, video, excerpt)
+        recordings = [source] if isinstance(source, Recording) else []
+    else:
+        opened = _all_opened(requests, fps, first, video, excerpt)
+        source, recordings = Recordings(opened, first), list(opened.values())
+    if source.expected == 0:
+        source.close()
+        there = "; ".join(f"{each.label.shown}: has pictures from {each.there}" for each in recordings)
+        raise SourceError(f"{there}, and none {excerpt}; give other times")
+    return source
 
 
 def _all_opened(
@@ -71,8 +80,8 @@ def open_source(
     Of several videos, `video` is read (its number, language or title), by default the one that a player shows. Of a
     recording, only the `excerpt` is read.
 
-    Raises SourceError if there is no picture within 10 s (a file) or 30 s, no such video, nothing in the excerpt, or if
-    an excerpt of a live source is wanted; ValueError if `fps` is out of range.
+    Raises SourceError if there is no picture within 10 s (a file) or 30 s, no such video, or if an
+    excerpt of a live source is wanted; ValueError if `fps` is out of range.
     """
     checked_fps(fps)
     address = address_of(source, video)

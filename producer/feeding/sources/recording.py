@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from producer.feeding.decoding.sampling import Sample
 from producer.feeding.decoding.wire import DecodingFailed, Ended, Opened, Sampled
-from producer.feeding.sources.address import SourceError, SourceLabel
+from producer.feeding.sources.address import SourceLabel
 from producer.feeding.sources.excerpt import WHOLE, Excerpt
 from producer.feeding.sources.frame import SampledFrame
 from producer.feeding.sources.lasting_decoder import DecoderFailed, LastingDecoder
@@ -26,6 +26,8 @@ class Recording(Source):
 
     live = False
     shortfall: str | None = None
+    there = ""
+    """From when to when the file has pictures, if it declares its length."""
 
     def __init__(
         self,
@@ -36,7 +38,7 @@ class Recording(Source):
         first: int = 0,
         excerpt: Excerpt = WHOLE,
     ) -> None:
-        """`decoder` begins with sample `first` of the excerpt. Raises SourceError if nothing of it is in the file."""
+        """`decoder` begins with sample `first` of the excerpt. If none of it is in the file, `expected` is 0."""
         self.label = label
         self._decoder = decoder
         self._begin, self._end = excerpt.first_tick(fps), excerpt.end_tick(fps)
@@ -48,12 +50,9 @@ class Recording(Source):
         self.expected = None
         if opened.expected is not None:
             ends = opened.first_tick + opened.expected
-            self.expected = int(min(ends, self._end)) - self.first_tick
-            if self.expected <= 0:
-                asked = f"from {clock(self._begin / fps)}"
-                asked += f" to {clock(self._end / fps)}" if excerpt.end is not None else ""
-                there = f"has pictures from {clock(opened.first_tick / fps)} to {clock(ends / fps)}"
-                raise SourceError(f"{label.shown}: {there}, and none {asked}; give other times")
+            self.expected = max(0, int(min(ends, self._end)) - self.first_tick)
+            self.first_tick = self.first_tick if self.expected else self._begin
+            self.there = f"{clock(opened.first_tick / fps)} to {clock(ends / fps)}"
         self.chapters = opened.chapters
 
     @property

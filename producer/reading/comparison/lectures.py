@@ -20,13 +20,17 @@ Steps = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Compared:
-    """One lecture: the shares of the whole and of its chapters, by title. Chapters with equal titles are one."""
+    """One lecture: the shares of the whole and of its chapters, by title. Chapters with equal titles are one.
+
+    `unknown` are ids that its roster names and that it lacks.
+    """
 
     lecture: Lecture
     timeline: Timeline
     whole: Shares
     chapters: Mapping[str, Shares]
     losses: Sequence[Loss]
+    unknown: Sequence[str] = ()
 
     @property
     def id(self) -> str:
@@ -57,15 +61,16 @@ def read_compared(client: redis.Redis, lecture: str, roster: Roster | None) -> C
         names.add(event)
         kept.add(event)
     seen = {*builder.participants, *spans}
-    if found.info.status != "running":
-        names.check(seen)  # a roster of a course names more people than one lecture has
+    over = found.info.status != "running"
+    if over:
+        names.check(seen)
     timeline = builder.timeline(without=names.left_out(seen))
     people = {each.id: _person(lecture, each.id, names) for each in timeline.participants}
     chapters = {
         title: shares(timeline, people, within) for title, within in _chapters(found, timeline).items() if within.any()
     }
     losses = kept.losses(lecture, found.info, spans)
-    return Compared(found, timeline, shares(timeline, people), chapters, losses)
+    return Compared(found, timeline, shares(timeline, people), chapters, losses, names.unknown(seen) if over else ())
 
 
 def pairs(lectures: Sequence[Compared]) -> tuple[list[Pair], list[Pair]]:

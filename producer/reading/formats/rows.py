@@ -15,6 +15,8 @@ _SCORES = dict.fromkeys(EMOTIONS, "float64")
 _AFFECT = {"valence": "float64", "arousal": "float64", "model_version": "string"}
 _CHANGES = {emotion: f"{emotion}_minus_own_usual" for emotion in EMOTIONS}
 
+_POSE = ("yaw", "pitch", "roll")
+
 _KIND_OF: dict[type[EmotionEvent | ClassEvent], Kind] = {EmotionEvent: "people", ClassEvent: "class"}
 
 COLUMNS: dict[Kind, dict[str, str]] = {
@@ -26,6 +28,7 @@ COLUMNS: dict[Kind, dict[str, str]] = {
         **{f"smoothed_{emotion}": "float64" for emotion in EMOTIONS},
         **_AFFECT,
         **{"readable": "bool_", "reason": "string"},
+        **dict.fromkeys(_POSE, "int64"),
         **dict.fromkeys(_CHANGES.values(), "float64"),
     },
     "class": {
@@ -89,6 +92,7 @@ class Rows:
             row |= zip(("x", "y", "width", "height"), event.box, strict=True)
             row |= {f"smoothed_{emotion}": (event.smoothed or {}).get(emotion) for emotion in EMOTIONS}
             row["reason"] = event.reason or None
+            row |= {name: getattr(event.pose, name, None) for name in _POSE}
         elif isinstance(event, ClassEvent):
             marks = {"damaged": event.damaged is True, "hidden": event.hidden is True}
             return {**self._observed(event), **marks}
