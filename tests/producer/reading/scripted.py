@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 import redis
+from msgspec.structs import replace
 
 from producer.reading.analysis.timeline import Timeline, TimelineBuilder
 from tests.producer.reading.writing import begin, commit, end
@@ -60,6 +61,14 @@ def scripted_timeline(
         for event in events[-1:] if class_only else events:
             builder.add(event)
     return builder.timeline()
+
+
+def hidden_below(smallest: int, frames: Iterator[list[Event]]) -> Iterator[list[Event]]:
+    """The class events alone; without scores where fewer than `smallest` faces could be read."""
+    for *_, event in frames:
+        if isinstance(event, ClassEvent) and 0 < event.faces - event.unreadable < smallest:
+            event = replace(event, scores=None, valence=None, arousal=None, hidden=True)
+        yield [event]
 
 
 def write_scripted(client: redis.Redis, frames: Iterator[list[Event]], lecture: str = "l", ended: bool = True) -> None:
