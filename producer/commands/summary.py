@@ -30,8 +30,8 @@ def summary(
     else:
         for each in found.sentences:
             typer.echo(each.text)
-    if found.unknown:
-        say(found.unknown)
+    if found.warning:
+        say(found.warning)
     if found.running:
         say(f"lecture {lecture} is not over: this is what there is until now")
     if found.losses:

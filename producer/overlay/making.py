@@ -132,7 +132,7 @@ def _check_fit(recording: Recording, lecture: Lecture, sightings: Sightings, fps
         return
     length, ends = (recording.first_tick + recording.expected) / fps, sightings.last + 1 / info.fps
     slack = slack_s(info.fps)
-    if length < ends - slack or (info.status == "done" and length > ends + slack):
+    if length < ends - slack or (info.status == "done" and info.end is None and length > ends + slack):
         raise ExportRefused(
             f"{shown}: is {clock(length)} long, but the events of lecture {lecture.id} end at {clock(ends)}; {advice}"
         )

@@ -1,10 +1,11 @@
 """A lecture as a file: rows of a table, its events as JSON lines, subtitles, or annotations."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import redis
 
+from producer.reading.analysis.class_without import ClassWithout
 from producer.reading.analysis.losses import Kept, Loss
 from producer.reading.analysis.names import Roster
 from producer.reading.analysis.own_usual import OwnUsual
@@ -20,7 +21,6 @@ from producer.reading.lectures import Lecture, participants, read_lecture
 from producer.reading.output_file import ExportRefused, Written, complete_or_absent
 from producer.reading.roster import names_in
 from producer.reading.summing_up import summed_up
-from producer.saying import say
 from worker.contract.messages import EndEvent, Event
 
 TABLES = {"csv": write_csv, "xlsx": write_xlsx, "parquet": write_parquet}
@@ -36,12 +36,13 @@ def export(
 ) -> Written:
     """Write `lecture` to `path`, in the format `form`, or else that of its suffix.
 
-    `rows` chooses what a table is about. Without it, a format that can hold both has both, and another one has those of
-    the participants, or of the class in a lecture without participants (`--class-only`). With a `roster`, every row or
-    participant's event has the participant's name in one more column or field. Each channel with missing events has one
-    row (a participant's only) or line more. The file is written as a whole or not at all, and an existing file is never
-    overwritten. Raises ExportRefused if that is not possible, LectureUnknown, and RosterRefused if the roster does not
-    fit the lecture.
+    `rows` chooses what a table is about. Without it, a format that can hold both has both, and another one has those
+    of the participants, or of the class in a lecture without participants (`--class-only`). With a `roster`, every
+    row or participant's event has the participant's name in one more column or field. Each channel with missing
+    events has one row (a participant's only) or line more. The file is written as a whole or not at all, and an
+    existing file is never overwritten. Of the class, all figures are without those whom the roster leaves out.
+    Raises ExportRefused if that is not possible, LectureUnknown, and RosterRefused if the roster does not fit the
+    lecture.
     """
     form = check_export(path, form, rows)
     found = read_lecture(client, lecture)
@@ -49,20 +50,21 @@ def export(
     spans = participants(client, lecture)
     if form == "xlsx" and "people" in kinds and sum(span.frames for span in spans.values()) >= EXCEL_ROWS:
         raise too_long()
-    if form in WITHOUT_ROWS:
-        return _annotated(client, found, path, roster, form)
     names = names_in(client, lecture, roster) if roster is not None else None
+    left_out = names.left_out(spans) if names is not None else {}
+    if form in WITHOUT_ROWS:
+        return _annotated(client, found, path, roster, left_out, form)
     over, losses = False, list[Loss]()
 
     def events() -> Iterator[Event | Loss]:
         nonlocal over
-        kept, end = Kept(), None
+        kept, end, class_ = Kept(), None, ClassWithout(left_out)
         for event in replay(client, lecture):
             kept.add(event)
             if isinstance(event, EndEvent):
                 over, end = True, event
             else:
-                yield event
+                yield class_.of(event)
         losses.extend(kept.losses(lecture, found.info, spans))
         yield from losses
         if end is not None:
@@ -70,19 +72,19 @@ def export(
 
     with complete_or_absent(path) as file:
         if form in TABLES:
-            TABLES[form](events(), Rows(kinds, names, _own_usual(client, lecture), found.info.chapters), file)
+            TABLES[form](events(), Rows(kinds, names, _own_usual(client, lecture, left_out), found.info.chapters), file)
         else:
             write_jsonl(events(), kinds, names, file)
     return Written(over, losses)
 
 
-def _annotated(client: redis.Redis, found: Lecture, path: Path, roster: Roster | None, form: Format) -> Written:
+def _annotated(
+    client: redis.Redis, found: Lecture, path: Path, roster: Roster | None, left_out: Collection[str], form: Format
+) -> Written:
     """Write subtitles, or annotations for ELAN."""
-    displayed = DisplayedSpans(found.info.fps)
+    displayed, class_ = DisplayedSpans(found.info.fps), ClassWithout(left_out)
     with complete_or_absent(path) as file:
-        summed = summed_up(client, found, roster, also=(displayed.add,))
-        if summed.unknown:
-            say(summed.unknown)
+        summed = summed_up(client, found, roster, also=(lambda event: displayed.add(class_.of(event)),))
         if form == "vtt":
             write_vtt(cues(summed), file)
         else:
@@ -103,8 +105,8 @@ def _kinds(found: Lecture, form: Format, rows: Kind | None) -> tuple[Kind, ...]:
     return ("people",) if form in ONE_KIND else KINDS
 
 
-def _own_usual(client: redis.Redis, lecture: str) -> OwnUsual:
-    own = OwnUsual()
+def _own_usual(client: redis.Redis, lecture: str, left_out: Collection[str]) -> OwnUsual:
+    own = OwnUsual(left_out)
     for event in replay(client, lecture):
         own.add(event)
     return own

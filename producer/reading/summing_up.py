@@ -25,8 +25,8 @@ class SummedUp:
     """A lecture, summed up.
 
     `names` is participant id -> name, and `left_out` participant id -> why they do not count for the class. `unknown`
-    says which people of the roster a lecture that is over lacks; it is empty if there are none. `losses` are the
-    channels with missing events.
+    are the ids of the roster that a lecture that is over lacks, and `warning` says so, if there are any. `losses` are
+    the channels with missing events.
     """
 
     lecture: Lecture
@@ -34,7 +34,8 @@ class SummedUp:
     parts: Parts
     names: Mapping[str, str]
     left_out: Mapping[str, str]
-    unknown: str
+    unknown: list[str]
+    warning: str
     losses: list[Loss]
 
     @property
@@ -71,7 +72,7 @@ def summed_up(
         for add in readers:
             add(event)
     seen = {*builder.participants, *spans}
-    unknown = "" if info.status == "running" else names.check(seen)
+    over = info.status != "running"
     left_out = names.left_out(seen)
     timeline = builder.timeline(without=left_out)
     return SummedUp(
@@ -80,6 +81,7 @@ def summed_up(
         slides.parts(info.chapters if chapters is None else chapters, timeline.seconds),
         {each: name for each in seen if (name := names.of(each)) is not None},
         left_out,
-        unknown,
+        names.unknown(seen) if over else [],
+        names.check(seen) if over else "",
         kept.losses(lecture.id, info, spans),
     )

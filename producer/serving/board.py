@@ -130,6 +130,7 @@ class Board:
                 behind=self._behind(lecture),
                 ledger=lecture.ledger,
                 missing=loss_line(losses),
+                min_group=info.min_group,
             )
         )
 

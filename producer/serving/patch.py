@@ -20,6 +20,7 @@ class Standing(Struct, frozen=True):
     were read, `fed` is whether a producer feeds the lecture. `started` and `ended` are in seconds since 1970.
     `missing` says which events Redis lacks. `behind` is the seconds from what is fed to what is shown (of a `live`
     source, from now), null if nothing is fed. `expected` is the number of frames of a recording, if it is known.
+    The scores of fewer than `min_group` people are hidden.
     """
 
     phase: Phase = "waiting"
@@ -39,6 +40,7 @@ class Standing(Struct, frozen=True):
     behind: int | None = None
     ledger: Ledger = Ledger()
     missing: str = ""
+    min_group: int = 1
 
 
 class NewestFrame(Struct, frozen=True):
@@ -55,8 +57,8 @@ class NewestFrame(Struct, frozen=True):
 
 class ClassBin(Struct, frozen=True, array_like=True):
     """A step of the class: analysed frames, their mean number of faces and of those that could be read, means over the
-    latter (null if there are none; scores in the order of STACK), the margins of valence and arousal (null if
-    participants are too few), and the shares of PRESENCE (null if not known)."""
+    latter (null if there are none, or they are hidden; scores in the order of STACK), the margins of valence and
+    arousal (null if participants are too few), and the shares of PRESENCE (null if not known)."""
 
     bin: int
     frames: int

@@ -13,7 +13,7 @@ from producer.reading.analysis.timeline import Array, Timeline, places_in_stack
 
 def rows_of(timeline: Timeline) -> dict[str | None, Array]:
     """The values of every step: of the class (None) [bins, 17], of each participant [bins, 3]."""
-    counts, affect = [timeline.frames, timeline.faces, timeline.read], [timeline.valence, timeline.arousal]
+    counts, affect = [timeline.frames, timeline.faces, timeline.readable], [timeline.valence, timeline.arousal]
     scores = timeline.scores[:, STACKED]
     presence = presence_shares(timeline.presence)
     rows: dict[str | None, Array] = {None: np.column_stack([*counts, scores, *affect, timeline.margins, presence])}

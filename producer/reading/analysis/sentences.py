@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from producer.presentation.clock import clock
 from producer.reading.analysis.moment import Moment
 from producer.reading.analysis.timeline import Timeline
@@ -101,6 +103,8 @@ def nobody(timeline: Timeline, running: bool) -> Sentence:
 
 
 def unreadable(timeline: Timeline) -> Sentence:
+    if np.nansum(timeline.hidden * timeline.frames) > np.nansum(timeline.read * timeline.frames):
+        return Sentence(("Too few people were in view to say how the class went: small groups stay hidden.",))
     if timeline.unreadable > MAX_UNREADABLE:
         why = f"{timeline.unreadable:.0%} of the faces were too small, turned away, too dark or too blurred"
     else:

@@ -81,11 +81,12 @@ class Timeline:
     """A lecture in steps of `bin_s` seconds; step i begins at i * bin_s.
 
     `seconds` is the length of the lecture. `frames` [bins] counts the analysed frames, `faces` [bins] are their mean
-    numbers of faces, `read` [bins] those of the faces that could be read. `scores` [bins, 7], `valence` and `arousal`
-    [bins] are means over the latter, NaN where there are none. `empty` counts the frames without a face. `margins`
-    [bins, 2] are half the widths of the 95 % interval of valence and arousal, from the spread between the participants
-    of that step; NaN where they are fewer than MIN_FOR_MARGIN. `versions` counts frames by the version of the models.
-    `series` is the same in finer steps.
+    numbers of faces, `read` [bins] those of the faces that could be read. `scores` [bins, 7], `valence` and
+    `arousal` [bins] are means over the latter, NaN where there are none. `hidden` [bins] are the mean numbers of
+    faces that could be read but do not count as such, because the scores of small groups stay hidden. `empty`
+    counts the frames without a face. `margins` [bins, 2] are half the widths of the 95 % interval of valence and
+    arousal, from the spread between the participants of that step; NaN where they are fewer than MIN_FOR_MARGIN.
+    `versions` counts frames by the version of the models. `series` is the same in finer steps.
     `presence` [bins, 3] are the mean numbers of people who face the screen, are turned away, and are out of view
     (`analysis.presence`). `participants` are those of the class, `left_out` those who do not count (the lecturer).
     """
@@ -107,6 +108,7 @@ class Timeline:
     series: Series
     presence: Array
     left_out: list[ParticipantTimeline]
+    hidden: Array
 
     @property
     def everybody(self) -> list[ParticipantTimeline]:
@@ -129,8 +131,13 @@ class Timeline:
     @property
     def unreadable(self) -> float:
         """The share of all faces that could not be read, 0 to 1; 0 if there are no faces."""
-        faces, read = (float(np.nansum(each * self.frames)) for each in (self.faces, self.read))
+        faces, read = (float(np.nansum(each * self.frames)) for each in (self.faces, self.readable))
         return 1 - read / faces if faces else 0.0
+
+    @property
+    def readable(self) -> Array:
+        """Mean numbers of faces that could be read, hidden or not, [bins]."""
+        return self.read + self.hidden
 
     @property
     def mean_scores(self) -> Array | None:

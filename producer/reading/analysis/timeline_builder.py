@@ -42,9 +42,10 @@ BIN_SECONDS = (1.0, 5.0, 10.0, 20.0, 60.0)
 BATCH = 4096
 
 # Columns of the sums: frames (of the class) or sightings (of a participant), faces, those that could be read, sums over
-# the latter, and faces that face the screen or are turned away.
-_COUNT, _FACES, _READ, _SCORES, _VALENCE, _AROUSAL, _FACING, _TURNED = 0, 1, 2, slice(3, 10), 10, 11, 12, 13
-_COLUMNS = 14
+# the latter, faces that face the screen or are turned away, and those that could be read but whose scores are hidden.
+_COUNT, _FACES, _READ, _SCORES, _VALENCE, _AROUSAL = 0, 1, 2, slice(3, 10), 10, 11
+_FACING, _TURNED, _HIDDEN = 12, 13, 14
+_COLUMNS = 15
 
 _NO_SCORES = (0.0,) * len(EMOTIONS)
 _in_order = itemgetter(*EMOTIONS)  # the scores in the order of EMOTIONS
@@ -131,17 +132,19 @@ class TimelineBuilder:
             if people
             else class_presence(class_[:, _COUNT], *(class_[:, each] for each in columns)),
             left_out=[self._participant(name, seen, bins) for name, seen in people if name in without],
+            hidden=_divided(class_[:, _HIDDEN], class_[:, _COUNT]),
         )
 
     def _add_class(self, event: ClassEvent) -> None:
         self._most_faces = max(self._most_faces, event.faces)
         self._empty += event.faces == 0
         self._versions[event.model_version] += 1
-        read = float(max(event.faces - event.unreadable, 0)) if event.scores else 0.0
+        readable = float(max(event.faces - event.unreadable, 0))
+        read, hidden = (readable, 0.0) if event.scores else (0.0, readable)
         scores = event.scores or {}
         row = (event.t, 0, 1, event.faces, read, *(read * scores.get(emotion, 0.0) for emotion in EMOTIONS))
         poses = (0, 0) if event.turned_away is UNSET else (event.faces - event.turned_away, event.turned_away)
-        self._class_rows.append((*row, read * (event.valence or 0.0), read * (event.arousal or 0.0), *poses))
+        self._class_rows.append((*row, read * (event.valence or 0.0), read * (event.arousal or 0.0), *poses, hidden))
         if len(self._class_rows) >= BATCH:
             self._sum_up()
 
@@ -157,7 +160,7 @@ class TimelineBuilder:
             self._predictions[event.emotion, tuple(event.models.items())] += 1
         read = float(event.emotion is not None)
         poses = (0, 0) if event.pose is UNSET else (not event.pose.turned_away, event.pose.turned_away)
-        row = (event.t, seen.index, 1, 1, read, *scores, event.valence or 0.0, event.arousal or 0.0, *poses)
+        row = (event.t, seen.index, 1, 1, read, *scores, event.valence or 0.0, event.arousal or 0.0, *poses, 0.0)
         self._people_rows.append(row)
         if len(self._people_rows) >= BATCH:
             self._sum_up()

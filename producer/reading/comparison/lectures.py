@@ -19,13 +19,17 @@ Steps = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Compared:
-    """One lecture: the shares of the whole and of its chapters, by title. Chapters with equal titles are one."""
+    """One lecture: the shares of the whole and of its chapters, by title. Chapters with equal titles are one.
+
+    `unknown` are ids that its roster names and that it lacks.
+    """
 
     lecture: Lecture
     timeline: Timeline
     whole: Shares
     chapters: Mapping[str, Shares]
     losses: Sequence[Loss]
+    unknown: Sequence[str] = ()
 
     @property
     def id(self) -> str:
@@ -48,13 +52,11 @@ class Pair:
 
 def read_compared(client: redis.Redis, lecture: str, roster: Roster | None) -> Compared:
     """Read one lecture. Raises LectureUnknown, and RosterRefused if the roster does not fit."""
-    summed = summed_up(
-        client, read_lecture(client, lecture), roster
-    )  # a roster of a course may name more people than one lecture has
+    summed = summed_up(client, read_lecture(client, lecture), roster)
     timeline = summed.timeline
     people = {each.id: _person(lecture, each.id, summed.names) for each in timeline.participants}
     chapters = {title: shares(timeline, people, within) for title, within in _chapters(summed).items() if within.any()}
-    return Compared(summed.lecture, timeline, shares(timeline, people), chapters, summed.losses)
+    return Compared(summed.lecture, timeline, shares(timeline, people), chapters, summed.losses, summed.unknown)
 
 
 def pairs(lectures: Sequence[Compared]) -> tuple[list[Pair], list[Pair]]:
@@ -69,6 +71,8 @@ def reason(pair: Pair) -> str:
     """Why nothing can be concluded about a pair without a difference."""
     for each in (pair.one, pair.other):
         part = each.part(pair.title)
+        if part.mean is None and np.nansum(each.timeline.hidden):
+            return f"too few people were in view in {each.id}, and small groups stay hidden"
         if part.mean is None:
             return f"no face could be read in {each.id}"
         if each.lecture.info.class_only:

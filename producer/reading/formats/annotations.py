@@ -10,6 +10,7 @@ from producer.reading.summing_up import SummedUp
 from worker.contract.messages import ClassEvent, EmotionEvent, Event
 
 NOT_READABLE = "not readable"
+HIDDEN = "small group, hidden"
 
 SHORTEST_S = 2.0
 """A moment without a length, such as one departure, is shown for this long."""
@@ -47,7 +48,7 @@ class DisplayedSpans:
         if isinstance(event, EmotionEvent):
             self._extend(event.participant, event, event.emotion or NOT_READABLE)
         elif isinstance(event, ClassEvent) and event.faces:
-            scores = event.scores or {NOT_READABLE: 1.0}
+            scores = event.scores or {HIDDEN if event.hidden else NOT_READABLE: 1.0}
             self._extend(None, event, max(scores, key=scores.__getitem__))
 
     def tiers(self, lecture: SummedUp) -> list[Tier]:

@@ -41,6 +41,12 @@ class Content:
         """Width and height of the lecture's picture, in pixels."""
         return self.lecture.info.width, self.lecture.info.height
 
+    @property
+    def few(self) -> str:
+        """The groups whose scores are hidden, like `fewer than 5 people`; empty if none are."""
+        smallest = self.lecture.info.min_group
+        return f"fewer than {smallest} people" if smallest > 1 else ""
+
     def label(self, participant: str) -> str:
         """The name and id of a participant, or the id alone."""
         return f"{self.names[participant]} ({participant})" if participant in self.names else participant

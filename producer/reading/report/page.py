@@ -93,10 +93,13 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links
         caution=CAUTION,
         ledger=tables.ledger(content.lecture),
         specs=_json(specs),
+        few=content.few,
         thinned=boxes.every if boxes else 1,
         several=several,
         recording_data=_json(recording_data(content.lecture, timeline.seconds, boxes, content.names)),
-        chart_data=_json(chart_data(timeline, content.moments, content.names, content.places, content.size)),
+        chart_data=_json(
+            chart_data(timeline, content.moments, content.names, content.places, content.size, content.few)
+        ),
         style=Markup(style),  # a file of ours  # nosec B704
         scripts=[Markup(script) for script in scripts],  # files of ours  # nosec B704
         policy=policy(scripts, style),

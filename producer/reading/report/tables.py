@@ -18,6 +18,7 @@ from producer.reading.lectures import Lecture
 from producer.reading.report.content import Content
 from producer.reading.report.model_tests import ModelTests
 from producer.reading.report.words import span
+from worker.contract.lecture_hash import LectureInfo
 from worker.contract.messages import EMOTIONS
 from worker.contract.usual import mean_of
 
@@ -55,8 +56,9 @@ def class_rows(timeline: Timeline) -> list[dict[str, Any]]:
         means = (timeline.valence[step], timeline.arousal[step])
         affect = [_with_margin(*each) for each in zip(means, timeline.margins[step], strict=True)]
         faces = f"{timeline.faces[step]:.1f}"
-        unread = timeline.faces[step] - timeline.read[step]
+        unread = timeline.faces[step] - timeline.readable[step]
         faces += f" ({unread:.1f} not readable)" if unread > 0.05 else ""
+        faces += " (hidden)" if not seen and timeline.hidden[step] else ""
         rows.append({"at": at, "cells": [faces, *shares, *affect, *map(_percent, places[step][:columns])]})
     return rows if timeline.most_faces else []
 
@@ -217,6 +219,7 @@ def ledger(lecture: Lecture) -> list[tuple[str, str]]:
         ("started", date(info.started)),
         ("frames a second", f"{info.fps:g}"),
         ("size of a frame", f"{info.width} by {info.height} pixels"),
+        *_choices(info),
         ("frames sampled", str(ledger.sampled)),
         ("published", str(ledger.published)),
         ("dropped", str(ledger.dropped)),
@@ -225,3 +228,16 @@ def ledger(lecture: Lecture) -> list[tuple[str, str]]:
     entries += [("in flight", str(ledger.in_flight))] if ledger.in_flight or info.status == "running" else []
     entries += [(reason.replace(":", ", "), str(count)) for reason, count in sorted(ledger.reasons.items())]
     return entries
+
+
+def _choices(info: LectureInfo) -> list[tuple[str, str]]:
+    """What was read and shown of the lecture, if it is not everything."""
+    chosen = []
+    if info.begin is not None or info.end is not None:
+        begin = clock(info.begin or 0.0)
+        chosen.append(("read", f"from {begin}" + (f" to {clock(info.end)}" if info.end is not None else "")))
+    if info.ignored:
+        chosen.append(("ignored", " and ".join(",".join(map(str, box)) for box in info.ignored)))
+    if info.min_group > 1:
+        chosen.append(("hidden", f"groups of fewer than {info.min_group} people"))
+    return chosen

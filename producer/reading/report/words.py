@@ -24,7 +24,10 @@ def facts(content: Content) -> dict[str, Any]:
     lecture, timeline = content.lecture, content.timeline
     count = len(timeline.everybody)
     subtitle = [lecture.info.source, date(lecture.info.started)]
-    subtitle += [f"{clock(timeline.seconds)} long"] if timeline.bins else []
+    if timeline.bins:
+        begin = lecture.info.begin
+        length = f"{clock(timeline.seconds)} long" if begin is None else f"{clock(begin)} to {clock(timeline.seconds)}"
+        subtitle.append(length)
     subtitle += [f"{count} participant{'s' if count != 1 else ''}"] if count else []
     return {
         "title": f"Lecture {lecture.id}",
@@ -67,6 +70,13 @@ def margins(timeline: Timeline) -> str:
 
 def class_figures(content: Content) -> str:
     """Whose figures the class's are, if not everybody's."""
+    if content.few:
+        hidden = float(np.nansum((content.timeline.hidden > 0) * content.timeline.frames)) / content.timeline.analysed
+        return (
+            f"Small groups stay hidden: nothing is shown for steps of {content.few} ({hidden:.0%} of the frames). The "
+            "class is a group of people that changes only by that many at once. What somebody displayed last counts "
+            "until then, so that nobody can be found by subtraction."
+        )
     if not content.left_out:
         return ""
     left_out = content.timeline.left_out

@@ -54,8 +54,8 @@ def _content(
     info = found.info
     places, boxed = PlacesBuilder(info.width, info.height), BoxesBuilder()
     summed = summed_up(client, found, roster, chapters, () if class_only else (places.add, boxed.add))
-    if summed.unknown:
-        say(summed.unknown)
+    if summed.warning:
+        say(summed.warning)
     timeline, losses = summed.timeline, summed.losses
     if class_only:
         timeline = replace(timeline, participants=[], left_out=[])

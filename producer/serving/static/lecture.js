@@ -140,6 +140,7 @@ function status() {
 
 /** The class at the cursor, or in the newest frame. */
 function showClass() {
+  write("few", view.standing.min_group > 1 ? `, or fewer than ${view.standing.min_group} people` : "");
   const bin = view.cursor === null ? null : filled(view.bins, view.length)[view.cursor];
   const now = view.now;
   const at = view.cursor !== null ? `at ${clock(view.cursor * view.width)}` : now ? `now, ${clock(now.t)}` : "";
@@ -161,11 +162,17 @@ function showClass() {
   for (const name of ["valence", "arousal"]) write(name, shown && shown[name] !== null ? signed(shown[name]) : "–");
 }
 
+/** Why nothing is shown although faces could be read. */
+function few() {
+  return `fewer than ${view.standing.min_group} people, hidden`;
+}
+
 /** The number of faces, and of those that could not be read. */
 function faces(shown) {
   const rounded = (number) => Math.round(10 * number) / 10;
   const unread = rounded(shown.faces - shown.read);
-  return unread > 0 ? `${rounded(shown.faces)} (${unread} not readable)` : String(rounded(shown.faces));
+  const count = unread > 0 ? `${rounded(shown.faces)} (${unread} not readable)` : String(rounded(shown.faces));
+  return shown.read > 0 && !shown.scores ? `${count}; ${few()}` : count;
 }
 
 function shareRow(emotion) {
@@ -326,7 +333,7 @@ function showCursor() {
   const where = view.cursor === null ? view.length - 1 : view.cursor;
   const bin = where < 0 ? undefined : filled(view.bins, view.length)[where];
   const span = `${clock(where * view.width)} to ${clock((where + 1) * view.width)}`;
-  const content = where < 0 ? "" : `${span}: ${bin && bin.scores ? words(bin) : bin && bin.faces ? `no face could be read, ${Math.round(10 * bin.faces) / 10} in view` : "no face in view"}`;
+  const content = where < 0 ? "" : `${span}: ${bin && bin.scores ? words(bin) : bin && bin.faces ? `${bin.read > 0 ? few() : "no face could be read"}, ${Math.round(10 * bin.faces) / 10} in view` : "no face in view"}`;
   write("readout", content);
   slider.setAttribute("aria-valuetext", content);
 }

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 import redis
+from msgspec.structs import replace
 
 from producer.reading.analysis.timeline import Timeline
 from tests.producer.reading.writing import begin, commit, end, timeline_of
@@ -57,6 +58,14 @@ def scripted_timeline(
     """The timeline of those events; with `class_only`, of the class events alone."""
     lecture = scripted_events(people, frames, shows, fps, version=version, skipped=skipped)
     return timeline_of(lecture, fps, class_only=class_only)
+
+
+def hidden_below(smallest: int, frames: Iterator[list[Event]]) -> Iterator[list[Event]]:
+    """The class events alone; without scores where fewer than `smallest` faces could be read."""
+    for *_, event in frames:
+        if isinstance(event, ClassEvent) and 0 < event.faces - event.unreadable < smallest:
+            event = replace(event, scores=None, valence=None, arousal=None, hidden=True)
+        yield [event]
 
 
 def write_scripted(client: redis.Redis, frames: Iterator[list[Event]], lecture: str = "l", ended: bool = True) -> None:

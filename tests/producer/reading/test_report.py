@@ -32,7 +32,7 @@ from producer.reading.report.tables import NOTHING
 from producer.reading.report.writing import report
 from tests.processes import called
 from tests.producer.reading.posing import posed
-from tests.producer.reading.scripted import scripted_events, scripted_timeline, write_scripted
+from tests.producer.reading.scripted import hidden_below, scripted_events, scripted_timeline, write_scripted
 from tests.producer.reading.writing import begin, end, timeline_of
 from worker.contract.keys import LectureKeys
 from worker.contract.lecture_hash import LectureInfo
@@ -163,6 +163,36 @@ def test_faces_that_cannot_be_read_are_a_gap_of_their_own_kind() -> None:
     assert [(row["faces"], row["read"]) for row in data["faces"]][9:11] == [(2, 1), (2, 0)]
     assert [row["t"] for row in data["unread"]] == [*range(10, 20), 20]
     assert "75% of the faces were too small, turned away, too dark or too blurred" in read(given).text
+
+
+def test_small_groups_are_a_gap_and_the_report_says_why(client: redis.Redis, tmp_path: Path) -> None:
+    """Six are happy, four of them leave after 30 s; the two are angry. Later one cannot be read."""
+
+    def shows(person: int, frame: int) -> str | None:
+        if frame < 60:
+            return "happiness"
+        return ("anger" if frame < 100 else "small") if person < 2 else None
+
+    write_scripted(client, hidden_below(5, scripted_events(6, 120, shows)))
+    client.hset(LectureKeys("l").info, mapping={"class_only": 1, "min_group": 5})
+    report(client, "l", tmp_path / "r.html")
+    made = (tmp_path / "r.html").read_text(encoding="utf-8")
+    shown = Text(made)
+    assert "nothing is shown for steps of fewer than 5 people (33% of the frames)" in shown.text
+    assert "Dotted: no face could be read, or fewer than 5 people." in shown.text
+    heading, *rows = shown.tables["class-table"]
+    assert (rows[0][1], rows[40][1], rows[55][1]) == ("6.0", "2.0 (hidden)", "2.0 (2.0 not readable)")
+    assert {row[heading.index("anger")] for row in rows[:30]} == {"2%"}
+    assert {row[heading.index("anger")] for row in rows[30:]} == {NOTHING}
+    assert "On the whole, the class displayed mostly happiness 88%" in shown.text
+    assert "8% of the faces were too small" in shown.text, "hidden faces count as readable"
+
+
+def test_if_all_groups_are_small_the_sentences_say_so() -> None:
+    seen = timeline_of(hidden_below(5, scripted_events(3, 120, lambda *_: "anger")))
+    assert sentences(seen, [])[0].text == (
+        "Too few people were in view to say how the class went: small groups stay hidden."
+    )
 
 
 def test_if_no_face_can_be_read_the_report_says_so() -> None:
