@@ -9,7 +9,7 @@ from producer.reading.analysis.losses import Kept, Loss
 from producer.reading.analysis.names import Roster
 from producer.reading.analysis.own_usual import OwnUsual
 from producer.reading.follow import replay
-from producer.reading.formats.annotations import DisplayedSpans, cues
+from producer.reading.formats.annotations import AnnotationsBuilder, cues
 from producer.reading.formats.choice import KINDS, ONE_KIND, WITHOUT_ROWS, Format, Kind, check_export
 from producer.reading.formats.elan import write_eaf
 from producer.reading.formats.json_lines import write_jsonl
@@ -78,7 +78,7 @@ def export(
 
 def _annotated(client: redis.Redis, found: Lecture, path: Path, roster: Roster | None, form: Format) -> Written:
     """Write subtitles, or annotations for ELAN."""
-    displayed = DisplayedSpans(found.info.fps)
+    displayed = AnnotationsBuilder(found.info.fps)
     with complete_or_absent(path) as file:
         summed = summed_up(client, found, roster, also=(displayed.add,))
         if summed.unknown:
