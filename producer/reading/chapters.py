@@ -16,7 +16,7 @@ from worker.contract.chapters import Chapter, in_order
 MAX_FILE_BYTES = 4 * 2**20
 """A transcript of ten hours of speech has 1 MB."""
 
-# Cues that come faster than this are speech, not chapters, if there are at least so many.
+# Cues that come faster than this are speech, not chapters, if there are at least this many.
 SPEECH_S = 30.0
 LEAST_CUES_OF_SPEECH = 12
 

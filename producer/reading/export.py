@@ -10,7 +10,7 @@ from producer.reading.analysis.losses import Kept, Loss
 from producer.reading.analysis.names import Roster
 from producer.reading.analysis.own_usual import OwnUsual
 from producer.reading.follow import replay
-from producer.reading.formats.annotations import DisplayedSpans, cues
+from producer.reading.formats.annotations import AnnotationsBuilder, cues
 from producer.reading.formats.choice import KINDS, ONE_KIND, WITHOUT_ROWS, Format, Kind, check_export
 from producer.reading.formats.elan import write_eaf
 from producer.reading.formats.json_lines import write_jsonl
@@ -82,7 +82,7 @@ def _annotated(
     client: redis.Redis, found: Lecture, path: Path, roster: Roster | None, left_out: Collection[str], form: Format
 ) -> Written:
     """Write subtitles, or annotations for ELAN."""
-    displayed, class_ = DisplayedSpans(found.info.fps), ClassWithout(left_out)
+    displayed, class_ = AnnotationsBuilder(found.info.fps), ClassWithout(left_out)
     with complete_or_absent(path) as file:
         summed = summed_up(client, found, roster, also=(lambda event: displayed.add(class_.of(event)),))
         if form == "vtt":

@@ -45,8 +45,8 @@ from worker.contract.messages import (
 )
 
 MOMENTS_AFTER_S, MOMENTS_AFTER = 10.0, 1 / 60
-"""Moments are searched again after so many more seconds of media time, or this part of the lecture if that is longer. A
-search takes much longer than a refresh."""
+"""Moments are searched again after this many seconds of media time, or this part of the lecture if that is longer.
+A search takes much longer than a refresh."""
 
 
 class Board:

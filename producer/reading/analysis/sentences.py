@@ -24,7 +24,7 @@ MIN_READ_S = 20.0
 # A sentence about a moment names the emotions that changed at least this share of the largest change.
 NAMED_SHARE = 0.4
 
-# The sentence about the whole lecture names up to so many emotions, with at least this share.
+# The sentence about the whole lecture names up to this many emotions, with at least this share.
 MAX_NAMED = 3
 MIN_SHARE = 0.1
 

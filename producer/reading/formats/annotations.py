@@ -17,7 +17,7 @@ SHORTEST_S = 2.0
 
 
 @dataclass(frozen=True)
-class Span:
+class Annotation:
     """A text from `start` to `end`, in seconds of media time."""
 
     start: float
@@ -27,20 +27,20 @@ class Span:
 
 @dataclass(frozen=True)
 class Tier:
-    """The spans of one subject; `participant` is the person they are about, if it is one."""
+    """The annotations of one subject; `participant` is the person they are about, if it is one."""
 
     name: str
-    spans: Sequence[Span]
+    annotations: Sequence[Annotation]
     participant: str | None = None
 
 
-class DisplayedSpans:
-    """What each participant and the class displayed, as spans, from all events of a lecture."""
+class AnnotationsBuilder:
+    """What each participant and the class displayed, as annotations, from all events of a lecture."""
 
     def __init__(self, fps: float) -> None:
         """`fps` is the number of frames sampled per second."""
         self._frame_s = 1 / fps
-        self._spans: dict[str | None, list[Span]] = {None: []}
+        self._displayed: dict[str | None, list[Annotation]] = {None: []}
         self._frames: dict[str | None, int] = {}
 
     def add(self, event: Event) -> None:
@@ -53,42 +53,42 @@ class DisplayedSpans:
 
     def tiers(self, lecture: SummedUp) -> list[Tier]:
         """A tier for each participant and for the class (what was displayed most), moments, chapters and slides."""
-        slides = _spans(lecture.parts.slides)
         noted = cues(lecture)
         others = {
-            "class": self._spans[None],
+            "class": self._displayed[None],
             "moments": noted["moment"],
             "chapters": noted["chapter"],
-            "slides": slides,
+            "slides": _annotations(lecture.parts.slides),
         }
         people = []
-        for each in sorted(filter(None, self._spans), key=natural_order):
+        for each in sorted(filter(None, self._displayed), key=natural_order):
             name = lecture.names.get(each)
             label = f"{name or 'participant'} ({each})" if name or each in others else each
-            people.append(Tier(label, self._spans[each], name or each))
-        return [*people, *(Tier(name, spans) for name, spans in others.items())]
+            people.append(Tier(label, self._displayed[each], name or each))
+        return [*people, *(Tier(name, annotations) for name, annotations in others.items())]
 
     def _extend(self, channel: str | None, event: EmotionEvent | ClassEvent, text: str) -> None:
-        """Make the last span of a channel longer, or begin a new one. A missing frame ends a span."""
-        spans = self._spans.setdefault(channel, [])
+        """Make the last annotation of a channel longer, or begin a new one. A missing frame ends one."""
+        annotations = self._displayed.setdefault(channel, [])
         end = event.t + self._frame_s
-        if spans and spans[-1].text == text and self._frames[channel] == event.frame - 1:
-            spans[-1] = Span(spans[-1].start, end, text)
+        if annotations and annotations[-1].text == text and self._frames[channel] == event.frame - 1:
+            annotations[-1] = Annotation(annotations[-1].start, end, text)
         else:
-            spans.append(Span(event.t, end, text))
+            annotations.append(Annotation(event.t, end, text))
         self._frames[channel] = event.frame
 
 
-def cues(lecture: SummedUp) -> dict[str, list[Span]]:
+def cues(lecture: SummedUp) -> dict[str, list[Annotation]]:
     """Chapters and moments."""
+    moments = [
+        (each.begin, max(each.end, each.begin + SHORTEST_S), placed(sentence(each), lecture.parts.place))
+        for each in lecture.moments
+    ]
     return {
-        "chapter": _spans(lecture.parts.chapters),
-        "moment": [
-            Span(each.begin, max(each.end, each.begin + SHORTEST_S), placed(sentence(each), lecture.parts.place).text)
-            for each in lecture.moments
-        ],
+        "chapter": _annotations(lecture.parts.chapters),
+        "moment": [Annotation(begin, end, words.text) for begin, end, words in moments],
     }
 
 
-def _spans(parts: Sequence[Part]) -> list[Span]:
-    return [Span(each.begin, each.end, each.title) for each in parts]
+def _annotations(parts: Sequence[Part]) -> list[Annotation]:
+    return [Annotation(each.begin, each.end, each.title) for each in parts]
