@@ -55,12 +55,8 @@ def advance_group(
         gathering = t
     if gathering is not None and t - gathering >= GATHER_S:
         gathering = t
-        wanted = sorted(who for who, at in seen.items() if t - at <= (GONE_S if who in members else GATHER_S))
-        if wanted in groups or (
-            len(set(wanted) ^ set(members)) >= smallest and shows_nobody([*groups, wanted], smallest)
-        ):
-            members = wanted
-            groups = groups if wanted in groups else [*groups, wanted]
+        members = _regrouped(group, seen, t, smallest)
+        groups = groups if members in groups or not members else [*groups, members]
     kept = {who for who, at in seen.items() if who in members or t - at <= GATHER_S}
     after = msgspec.structs.replace(
         group,
@@ -75,6 +71,20 @@ def advance_group(
         return after, None
     a, b, c, d, e, f, g = np.mean([latest[who] for who in members], axis=0).tolist()
     return after, (a, b, c, d, e, f, g)
+
+
+def _regrouped(group: Group, seen: Mapping[str, float], t: float, smallest: int) -> list[str]:
+    """The members after enough others have come, or enough are gone; the same if neither is allowed.
+
+    Not both at once: somebody who comes back with another id would count as a person who came and one who is gone.
+    """
+    come = [who for who, at in seen.items() if who not in group.members and t - at <= GATHER_S]
+    gone = [who for who in group.members if t - seen[who] > GONE_S]
+    for changed in (come, gone):
+        members = sorted(set(group.members) ^ set(changed))
+        if len(changed) >= smallest and shows_nobody([*group.groups, members], smallest):
+            return members
+    return group.members
 
 
 def shows_nobody(groups: Sequence[Sequence[str]], smallest: int) -> bool:

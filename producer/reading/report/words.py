@@ -71,11 +71,13 @@ def margins(timeline: Timeline) -> str:
 def class_figures(content: Content) -> str:
     """Whose figures the class's are, if not everybody's."""
     if content.few:
-        hidden = float(np.nansum((content.timeline.hidden > 0) * content.timeline.frames)) / content.timeline.analysed
+        timeline = content.timeline
+        steps = (timeline.hidden > 0) & np.isnan(timeline.scores[:, 0])
+        hidden = float(timeline.frames[steps].sum()) / max(timeline.analysed, 1)
         return (
-            f"Small groups stay hidden: nothing is shown for steps of {content.few} ({hidden:.0%} of the frames). The "
-            "class is a group of people that changes only by that many at once. What somebody displayed last counts "
-            "until then, so that nobody can be found by subtraction."
+            f"Small groups stay hidden: nothing is shown of {content.few} ({hidden:.0%} of the time). The class is a "
+            "group that changes by that many people at once or not at all. Until then, what somebody displayed last "
+            "counts on, so that nobody can be found by subtraction."
         )
     if not content.left_out:
         return ""

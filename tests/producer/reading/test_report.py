@@ -178,7 +178,7 @@ def test_small_groups_are_a_gap_and_the_report_says_why(client: redis.Redis, tmp
     report(client, "l", tmp_path / "r.html")
     made = (tmp_path / "r.html").read_text(encoding="utf-8")
     shown = Text(made)
-    assert "nothing is shown for steps of fewer than 5 people (33% of the frames)" in shown.text
+    assert "nothing is shown of fewer than 5 people (33% of the time)" in shown.text
     assert "Dotted: no face could be read, or fewer than 5 people." in shown.text
     heading, *rows = shown.tables["class-table"]
     assert (rows[0][1], rows[40][1], rows[55][1]) == ("6.0", "2.0 (hidden)", "2.0 (2.0 not readable)")

@@ -120,6 +120,15 @@ def test_people_who_are_gone_make_room_if_they_are_enough() -> None:
         assert mean is not None
 
 
+def test_new_ids_of_the_same_people_are_not_mixed_with_somebody_who_leaves() -> None:
+    """Three of nine get another id when a fourth leaves: seven ids differ, and one person."""
+    group = Group()
+    for frame in range(400):
+        ids = [f"p{n}" for n in range(9)] if frame < 20 else ["q0", "q1", "q2", *(f"p{n}" for n in range(4, 9))]
+        group, _ = advance_group(group, {who: one_of(int(who[1:])) for who in ids}, frame / FPS, SMALLEST)
+    assert group.groups == [[f"p{n}" for n in range(9)]]
+
+
 def test_nothing_is_published_while_most_of_the_group_is_gone() -> None:
     group, means = Group(), []
     for frame in range(400):
