@@ -1,7 +1,7 @@
 """Bursts: for a few seconds, the class displayed more of an emotion than just before and after, like a laugh.
 
-A burst begins and ends with a step. All windows of 2 to 15 s are measured by both: the difference between the means over
-BESIDE_S before and after. The steepest lies where the steps are.
+A burst begins and ends with a step. All windows of 2 to 10 s are measured by both: the differences between the means
+over BESIDE_S before and after. The steepest lies where the steps are. More neutral faces for a few seconds are no burst.
 """
 
 from collections.abc import Iterator
@@ -9,29 +9,28 @@ from functools import partial
 
 import numpy as np
 
-from producer.reading.analysis.chance import Chance, Sizes
+from producer.reading.analysis.chance import MOST_P, Chance, Sizes
 from producer.reading.analysis.changes import Changes, Values
 from producer.reading.analysis.moment import Moment
 from producer.reading.analysis.people import by_size, people_in
+from worker.contract.messages import EMOTIONS
 
-LENGTHS_S = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15)
+LENGTHS_S = (2, 3, 4, 5, 6, 7, 8, 9, 10)
 
 BESIDE_S = 3.0
 
-MOST_P = 0.01
-"""A burst with a larger p may be chance."""
+EXPRESSIONS = [number for number, emotion in enumerate(EMOTIONS) if emotion != "neutral"]
 
 # The smallest steps of an emotion's share up and down, and the smallest share of the people in view that take part.
 MIN_STEP = 0.2
 MIN_PEOPLE = 0.4
+MIN_STEP_OF_UNKNOWN = 0.4  # then nobody knows how many take part
 
 # Fewer people are no class that laughs.
 MIN_FACES = 3
 
 # Bursts are this far apart at least.
 APART_S = 12.0
-
-PIECE_S = 2.0
 
 
 def bursts(changes: Changes) -> list[Moment]:
@@ -43,12 +42,14 @@ def bursts(changes: Changes) -> list[Moment]:
     chance: Chance | None = None
     found: list[Moment] = []
     for size, row, first in _largest(changes.of_class, widths, beside):
+        if not changes.people_known and size < MIN_STEP_OF_UNKNOWN:
+            break
         end = first + widths[row]
         begin, over = changes.time(first), changes.time(end)
         if any(begin < other.end + APART_S and other.begin - APART_S < over for other in found):
             continue
         if chance is None:
-            chance = Chance(changes, partial(_most, widths=widths, beside=beside), PIECE_S)
+            chance = Chance(changes, partial(_most, widths=widths, beside=beside), None)
         p = chance.p(row, size)
         if p > MOST_P:
             continue
@@ -71,7 +72,7 @@ def _largest(of_class: Values, widths: list[int], beside: int) -> Iterator[tuple
 
 def _sizes(of_class: Values, widths: list[int], beside: int) -> list[Sizes]:
     """For each width the smaller one of the two steps of each window, the largest of all emotions; [steps - width]."""
-    padded = np.pad(of_class, ((0, 0), (beside, beside)), mode="edge")
+    padded = np.pad(of_class[EXPRESSIONS], ((0, 0), (beside, beside)), mode="edge")
     sums = np.cumsum(np.pad(padded, ((0, 0), (1, 0))), axis=1)
     found = []
     for width in widths:

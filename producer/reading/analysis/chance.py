@@ -6,7 +6,9 @@ and all lengths, is noted. The p of a moment is the share of shifted lectures wi
 number of comparisons are part of it (Westfall and Young, Resampling-based multiple testing, 1993).
 
 One person has nobody to be independent of, and neither have two. Their series, or that of a class of unknown people, is
-cut into pieces instead, which are put in a random order: does something last longer than flicker?
+cut into pieces instead, which are put in a random order: does something last longer than flicker? If something short is
+searched, it gets random phases at all frequencies instead (Theiler and others, Testing for nonlinearity in time series,
+1992): does it change more abruptly than it usually flickers?
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from producer.reading.analysis.changes import Changes, Values
+
+MOST_P = 0.01
+"""A stretch or a burst with a larger p may be chance."""
 
 ROUNDS = 199
 SEED = 17
@@ -29,8 +34,10 @@ Sizes = npt.NDArray[np.float32]
 class Chance:
     """The sizes that the largest changes have by chance."""
 
-    def __init__(self, changes: Changes, largest: Callable[[Values], Sizes], piece_s: float) -> None:
-        """`largest` measures a lecture [7, steps]. If people cannot be shifted, pieces of `piece_s` seconds are."""
+    def __init__(self, changes: Changes, largest: Callable[[Values], Sizes], piece_s: float | None) -> None:
+        """`largest` measures a lecture [7, steps]. If people cannot be shifted, pieces of `piece_s` seconds
+        are; None for random phases.
+        """
         sizes = np.array([largest(each) for each in _lectures(changes, piece_s)])
         self._usual = np.maximum(np.median(sizes, axis=0), 1e-6)
         self._largest = (sizes / self._usual).max(axis=1)
@@ -40,7 +47,7 @@ class Chance:
         return (1 + int((self._largest >= size / self._usual[row]).sum())) / (1 + len(self._largest))
 
 
-def _lectures(changes: Changes, piece_s: float) -> Iterator[Values]:
+def _lectures(changes: Changes, piece_s: float | None) -> Iterator[Values]:
     """The series of the class, [7, steps], of ROUNDS lectures without any common change."""
     random = np.random.default_rng(SEED)
     spans = [_span(each) for each in changes.is_read]
@@ -53,6 +60,8 @@ def _lectures(changes: Changes, piece_s: float) -> Iterator[Values]:
                 by = int(random.integers(end - first))
                 total[:, first + by : end] += own[:, first : end - by]
                 total[:, first : first + by] += own[:, end - by : end]
+            elif piece_s is None:
+                total += _rephased(random, own)
             elif end > first:
                 total[:, first:end] += own[:, first + _pieces(random, end - first, changes.steps(piece_s))]
         yield total / read
@@ -62,6 +71,12 @@ def _span(seen: npt.NDArray[np.bool_]) -> tuple[int, int]:
     """First step and end of all that is `seen`; (0, 0) if nothing is."""
     where = np.flatnonzero(seen)
     return (int(where[0]), int(where[-1]) + 1) if len(where) else (0, 0)
+
+
+def _rephased(random: np.random.Generator, own: Values) -> Values:
+    waves = np.fft.rfft(own)
+    turned = waves * np.exp(2j * np.pi * random.random(waves.shape[1]))
+    return np.asarray(np.fft.irfft(turned, own.shape[1]), np.float32)
 
 
 def _pieces(random: np.random.Generator, steps: int, length: int) -> npt.NDArray[np.int64]:

@@ -61,9 +61,7 @@ class Changes:
         own = means_of(self.own, steps) / np.maximum(read, 1e-6)[:, np.newaxis]
         is_read = read > 0
         at = self.at[: read.shape[1] * steps : steps]
-        return replace(
-            self, step_s=self.step_s * steps, at=at, own=own, is_read=is_read, of_class=_mean(own, is_read)
-        )
+        return replace(self, step_s=self.step_s * steps, at=at, own=own, is_read=is_read, of_class=_mean(own, is_read))
 
 
 def changes_of(timeline: Timeline) -> Changes | None:

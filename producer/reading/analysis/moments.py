@@ -3,6 +3,7 @@
 from producer.reading.analysis.bursts import bursts
 from producer.reading.analysis.changes import changes_of
 from producer.reading.analysis.coming_and_going import coming_and_going
+from producer.reading.analysis.head_count import head_count
 from producer.reading.analysis.moment import Moment
 from producer.reading.analysis.stretches import stretches
 from producer.reading.analysis.timeline import Timeline
@@ -13,7 +14,7 @@ NEAR_S = 15.0
 
 def moments(timeline: Timeline) -> list[Moment]:
     """All moments of a lecture, in the order of time."""
-    found = coming_and_going(timeline)
+    found = coming_and_going(timeline) if timeline.participants else head_count(timeline)
     changes = changes_of(timeline)
     if changes is not None:
         short = bursts(changes)

@@ -14,15 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import ruptures
 
-from producer.reading.analysis.chance import Chance, Sizes
+from producer.reading.analysis.chance import MOST_P, Chance, Sizes
 from producer.reading.analysis.changes import Changes, Values, means_of
 from producer.reading.analysis.moment import Moment
 from producer.reading.analysis.people import by_size, people_in
 
 MIN_S = 20.0
-
-MOST_P = 0.02
-"""A stretch with a larger p may be chance."""
 
 # The smallest share that must move from some emotions to others to be worth watching, by the number of people (up to),
 # because single faces change all the time.
@@ -46,7 +43,7 @@ MAX_STRETCHES = 20
 SHORTEST = 0.75
 
 # Pieces of the series of a class of unknown people, and of one person or two, who may be misread for longer.
-PIECE_S, PIECE_OF_FEW_S = 15.0, 30.0
+PIECE_S, PIECE_OF_FEW_S = 15.0, 60.0
 FEW = 3
 
 # The emotions that are taken together, [28, 7]: single ones, and each two of them.
@@ -57,7 +54,7 @@ TOGETHER = np.array(
 
 @dataclass
 class Candidate:
-    """Steps [first, end) of a lecture. A window of widths[`row`] has the `size`, in standard deviations of the noise."""
+    """Steps [first, end) of a lecture. A window of widths[`row`] has the `size`, in deviations of the noise."""
 
     first: int
     end: int
