@@ -1,7 +1,7 @@
 """Bursts: for a few seconds, the class displayed more of an emotion than just before and after, like a laugh.
 
 A burst begins and ends with a step. All windows of 2 to 10 s are measured by both: the differences between the means
-over BESIDE_S before and after. The steepest lies where the steps are. More neutral faces for a few seconds are no burst.
+over BESIDE_S before and after. The steepest lies where the steps are. More neutral faces are no burst.
 """
 
 from collections.abc import Iterator

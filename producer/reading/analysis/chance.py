@@ -47,11 +47,16 @@ class Chance:
         return (1 + int((self._largest >= size / self._usual[row]).sum())) / (1 + len(self._largest))
 
 
+def shiftable(changes: Changes) -> bool:
+    """Whether there are people enough to be shifted against each other."""
+    return int(changes.is_read.any(axis=1).sum()) >= MIN_PEOPLE
+
+
 def _lectures(changes: Changes, piece_s: float | None) -> Iterator[Values]:
     """The series of the class, [7, steps], of ROUNDS lectures without any common change."""
     random = np.random.default_rng(SEED)
     spans = [_span(each) for each in changes.is_read]
-    shift = sum(end > first for first, end in spans) >= MIN_PEOPLE
+    shift = shiftable(changes)
     read = np.maximum(changes.is_read.sum(axis=0), 1).astype(np.float32)
     for _ in range(ROUNDS):
         total = np.zeros_like(changes.of_class)

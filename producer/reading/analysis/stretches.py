@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import ruptures
 
-from producer.reading.analysis.chance import MOST_P, Chance, Sizes
+from producer.reading.analysis.chance import MOST_P, Chance, Sizes, shiftable
 from producer.reading.analysis.changes import Changes, Values, means_of
 from producer.reading.analysis.moment import Moment
 from producer.reading.analysis.people import by_size, people_in
@@ -112,8 +112,10 @@ def stretches(changes: Changes, bursts: list[Moment]) -> list[Moment]:
     found = candidates(search)
     if not found:
         return []
-    rest = changes.without([(each.first, each.end) for each in found] + short).joined(search.grain)
-    chance = Chance(rest, search.largest, PIECE_S if changes.faces >= FEW else PIECE_OF_FEW_S)
+    # Pieces in a random order keep what is short, so it must not be taken away from them.
+    common = [(each.first, each.end) for each in found] if shiftable(changes) else []
+    rest = changes.without([*short, *common])
+    chance = Chance(rest.joined(search.grain), search.largest, PIECE_S if changes.faces >= FEW else PIECE_OF_FEW_S)
     outside = np.ones(changes.of_class.shape[1], bool)
     for each in found:
         outside[each.first : each.end] = False
