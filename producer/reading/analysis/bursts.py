@@ -27,7 +27,7 @@ MIN_PEOPLE = 0.4
 MIN_STEP_OF_UNKNOWN = 0.4  # then nobody knows how many take part
 
 # Fewer people are no class that laughs.
-MIN_FACES = 3
+MIN_FACES, MIN_FACES_OF_UNKNOWN = 3, 6
 
 # Bursts are this far apart at least.
 APART_S = 12.0
@@ -35,7 +35,7 @@ APART_S = 12.0
 
 def bursts(changes: Changes) -> list[Moment]:
     """All bursts, the largest first; none overlap."""
-    if changes.faces < MIN_FACES:
+    if changes.faces < (MIN_FACES if changes.people_known else MIN_FACES_OF_UNKNOWN):
         return []
     widths = sorted({changes.steps(each) for each in LENGTHS_S})
     beside = changes.steps(BESIDE_S)

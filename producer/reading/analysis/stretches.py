@@ -42,9 +42,9 @@ MAX_STRETCHES = 20
 # A stretch of MIN_S may look shorter by this factor.
 SHORTEST = 0.75
 
-# Pieces of the series of a class of unknown people, and of one person or two, who may be misread for longer.
+# Pieces of the series of a class of unknown people, and of few, of whom one may be misread for longer.
 PIECE_S, PIECE_OF_FEW_S = 15.0, 60.0
-FEW = 3
+FEW = 5
 
 # The emotions that are taken together, [28, 7]: single ones, and each two of them.
 TOGETHER = np.array(
@@ -112,10 +112,10 @@ def stretches(changes: Changes, bursts: list[Moment]) -> list[Moment]:
     found = candidates(search)
     if not found:
         return []
-    # Pieces in a random order keep what is short, so it must not be taken away from them.
-    common = [(each.first, each.end) for each in found] if shiftable(changes) else []
+    # What few people display for some seconds is no more than chance, so it must not be taken away from it.
+    common = [(each.first, each.end) for each in found] if shiftable(changes) or changes.faces > FEW else []
     rest = changes.without([*short, *common])
-    chance = Chance(rest.joined(search.grain), search.largest, PIECE_S if changes.faces >= FEW else PIECE_OF_FEW_S)
+    chance = Chance(rest.joined(search.grain), search.largest, PIECE_S if changes.faces > FEW else PIECE_OF_FEW_S)
     outside = np.ones(changes.of_class.shape[1], bool)
     for each in found:
         outside[each.first : each.end] = False
