@@ -192,10 +192,9 @@ def test_a_page_has_a_map_of_everybody_and_the_shares_of_the_people_who_face_the
 def test_moments_appear_after_the_search_with_a_new_edition() -> None:
     frames = scripted_events(9, 600, lambda _, frame: "anger" if 240 <= frame < 360 else "neutral")
     board = begun(*(event for frame in frames for event in frame))
-    page = Page()
-    read(page, board)
-    assert page.state["moments"] == []
+    before = board.edition
+    assert board.patch(None).moments == []
     board.search()
-    assert board.edition != page.edition
+    assert board.edition != before
     (moment,) = board.patch(None).moments
     assert (moment.kind, round(moment.t), round(moment.end)) == ("stretch", 120, 180)
