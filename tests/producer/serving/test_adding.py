@@ -72,7 +72,7 @@ def ended(site: str, added: httpx.Response) -> Any:
         found = next(each for each in everything if each["id"] == added.json()["id"])
         return found["state"] not in ("waiting", "reading")
 
-    eventually(over, why=lambda: str(found))
+    eventually(over, 150, why=lambda: str(found))
     return found
 
 
