@@ -84,7 +84,8 @@ def measured(lectures: int, seed: int) -> list[dict[str, Any]]:
         for number in range(lectures):
             people = int(random.choice([each for each in CLASSES if each >= least]))
             seconds, fps = 60.0 * float(random.choice(MINUTES)), float(random.choice([0.5, 1, 2, 5]))
-            fps = min(fps, 1.0) if people * seconds > 10_000 else fps  # more frames a second only where it is quick
+            # More frames a second only where it is quick.
+            fps = min(fps, 0.5 if people * seconds > 30_000 else 1.0 if people * seconds > 10_000 else 5.0)
             neutral = float(random.choice([1 / 7, 0.64]))
             script, truth = play(random, Script(people, seconds, fps, keep_for=KEEP_FOR, neutral=neutral))
             timeline = simulated_timeline(script, seed * 10_000 + number)
