@@ -72,7 +72,7 @@ class Board:
         self._moments: list[MomentLine] = []
         self._sentences: list[Sentence] = []
         self._searched_s = -math.inf
-        self._over = False
+        self._over = self._searched_over = False
         self._names = Names(self._roster) if self._roster is not None else None
         self._read = 0
         self._now: NewestFrame | None = None
@@ -108,10 +108,7 @@ class Board:
         known = caught_up and spans is not None
         losses = self._kept.losses(lecture.id, info, spans or {}) if known else []
         self._missing = {each.participant: each.in_words() for each in losses}
-        over = caught_up and info.status != "running"
-        if over and not self._over:
-            self._search(over=True)
-        self._over = over
+        self._over = caught_up and info.status != "running"
         self._change(
             Standing(
                 phase="running" if info.status == "running" else "over",
@@ -171,18 +168,24 @@ class Board:
         for participant, rows in rows_of(timeline).items():
             self._rows[participant] = Rows.after(self._rows.get(participant), rows, self._revision)
         self._timeline = timeline
-        self._search()
 
-    def _search(self, over: bool = False) -> None:
-        """Search for moments if the lecture is over, or much longer than at the last time."""
-        timeline, before = self._timeline, self._searched_s
-        if not over and timeline.seconds - before < max(MOMENTS_AFTER_S, MOMENTS_AFTER * before):
+    def search(self) -> None:
+        """Search for moments if the lecture is over, or much longer than at the last time.
+
+        This takes up to a second, so call it in a thread. Patches may be taken meanwhile, but nothing may be added.
+        """
+        timeline, over, before = self._timeline, self._over, self._searched_s
+        grown = timeline.seconds - before >= max(MOMENTS_AFTER_S, MOMENTS_AFTER * before)
+        if self._standing.phase not in ("running", "over") or (over and self._searched_over):
             return
-        self._searched_s = timeline.seconds
+        if not over and not (grown and timeline.bins):
+            return
+        self._searched_s, self._searched_over = timeline.seconds, over
         found = moments(timeline)
         self._moments = [MomentLine(each.begin, each.end, each.kind, each.in_words) for each in found]
         place = self._slides.parts(self._chapters, timeline.seconds).place
         self._sentences = sentences(timeline, found, not over, place)
+        self._revision += 1
 
     def lose_connection(self) -> None:
         """Redis does not answer. All that is known stays."""

@@ -119,19 +119,20 @@ def first(content: Content) -> list[Sentence]:
 def moments(content: Content) -> list[str]:
     """How moments are found, and how certain they are."""
     compared = (
-        "Everybody is compared with their own usual, the median of their scores over the lecture. So resting faces, "
-        "and people who come and go, do not count as a change."
+        "Everybody is compared with themselves in the rest of the lecture. So resting faces, and people who come and "
+        "go, do not count as a change."
         if content.timeline.certainty.sightings
-        else "Single participants are not known, so a change may also mean that other people were in view."
+        else "Single participants are not known, so a change may also mean that other people were in view, and people "
+        "who come and go are known from the number of faces alone."
     )
     return [
-        f"{compared} A stretch lasts at least {STRETCH_S:g} s and begins and ends with a step. A burst lasts a few "
-        "seconds. People arrive at their first sighting and leave at their last one. Points are percentage points of a "
+        f"{compared} A stretch lasts at least {STRETCH_S:g} s. A burst lasts a few seconds, and begins and ends with a "
+        "step. People arrive at their first sighting and leave at their last one. Points are percentage points of a "
         "share.",
         "p is the share of lectures made by chance in which the largest change anywhere is larger: the same people, "
-        f"but each at another time, so that they do not change together. Moments with p above {MOST_P:g} are left out, "
-        f"and groups of people who come or go with p above {MOST_P_OF_GOING:g}: others come and go at random times. "
-        "The errors of the models are not part of it.",
+        "but each at another time, so that they do not change together (of unknown people: the same class, in another "
+        f"order). Moments with p above {MOST_P:g} are left out, and groups of people who come or go with p above "
+        f"{MOST_P_OF_GOING:g}: others come and go at random times. The errors of the models are not part of it.",
     ]
 
 
