@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import lfilter
 
-from producer.reading.analysis.timeline import Timeline, TimelineBuilder
+from producer.reading.analysis.timeline import Timeline
+from producer.reading.analysis.timeline_builder import TimelineBuilder
 from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, Event, Scores
 
 Values = npt.NDArray[np.float64]
