@@ -139,6 +139,14 @@ REGION = _parsed(region)
 LectureArgument = Annotated[
     str, typer.Argument(parser=LECTURE_ID, metavar="LECTURE", show_default=False, help="The lecture's id.")
 ]
+
+
+def output_option(endings: str) -> Any:
+    """`--output`, for a file with one of these endings."""
+    return typer.Option("--output", "-o", metavar="FILE", show_default=False, help=f"The file to write: {endings}.")
+
+
+PageOutput = Annotated[Path, output_option(".html, complete in itself; - for standard output")]
 RedisOption = Annotated[
     str | None,
     typer.Option(

@@ -10,8 +10,8 @@ from producer.reading.analysis.losses import Kept, Loss
 from producer.reading.analysis.names import Roster
 from producer.reading.analysis.own_usual import OwnUsual
 from producer.reading.follow import replay
-from producer.reading.formats.annotations import Annotations
-from producer.reading.formats.choice import KINDS, ONE_KIND, Format, Kind, check_export
+from producer.reading.formats.annotations import AnnotationsBuilder, cues
+from producer.reading.formats.choice import KINDS, ONE_KIND, WITHOUT_ROWS, Format, Kind, check_export
 from producer.reading.formats.elan import write_eaf
 from producer.reading.formats.json_lines import write_jsonl
 from producer.reading.formats.rows import Rows
@@ -20,6 +20,7 @@ from producer.reading.formats.tables import EXCEL_ROWS, too_long, write_csv, wri
 from producer.reading.lectures import Lecture, participants, read_lecture
 from producer.reading.output_file import ExportRefused, Written, complete_or_absent
 from producer.reading.roster import names_in
+from producer.reading.summing_up import summed_up
 from worker.contract.messages import EndEvent, Event
 
 TABLES = {"csv": write_csv, "xlsx": write_xlsx, "parquet": write_parquet}
@@ -51,6 +52,8 @@ def export(
         raise too_long()
     names = names_in(client, lecture, roster) if roster is not None else None
     left_out = names.left_out(spans) if names is not None else {}
+    if form in WITHOUT_ROWS:
+        return _annotated(client, found, path, roster, left_out, form)
     over, losses = False, list[Loss]()
 
     def events() -> Iterator[Event | Loss]:
@@ -70,17 +73,23 @@ def export(
     with complete_or_absent(path) as file:
         if form in TABLES:
             TABLES[form](events(), Rows(kinds, names, _own_usual(client, lecture, left_out), found.info.chapters), file)
-        elif form == "jsonl":
-            write_jsonl(events(), kinds, names, file)
         else:
-            notes = Annotations(found.info)
-            for event in events():
-                notes.add(event)
-            if form == "vtt":
-                write_vtt(notes.cues(names), file)
-            else:
-                write_eaf(notes.tiers(names), file)
+            write_jsonl(events(), kinds, names, file)
     return Written(over, losses)
+
+
+def _annotated(
+    client: redis.Redis, found: Lecture, path: Path, roster: Roster | None, left_out: Collection[str], form: Format
+) -> Written:
+    """Write subtitles, or annotations for ELAN."""
+    displayed, class_ = AnnotationsBuilder(found.info.fps), ClassWithout(left_out)
+    with complete_or_absent(path) as file:
+        summed = summed_up(client, found, roster, also=(lambda event: displayed.add(class_.of(event)),))
+        if form == "vtt":
+            write_vtt(cues(summed), file)
+        else:
+            write_eaf(displayed.tiers(summed), file)
+    return Written(not summed.running, summed.losses)
 
 
 def _kinds(found: Lecture, form: Format, rows: Kind | None) -> tuple[Kind, ...]:

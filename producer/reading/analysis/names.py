@@ -19,7 +19,7 @@ class RosterRefused(Exception):
 
 
 class Person(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a roster says of a person. The lecturer, and whoever it excludes, is left out of the class's figures."""
+    """What a roster says of a person. The lecturer and excluded people are left out of the class's figures."""
 
     name: str | None = None
     role: Role | None = None

@@ -11,10 +11,8 @@ from producer.reading.comparison.lectures import Compared, pairs, read_compared
 from producer.reading.comparison.page import page
 from producer.reading.comparison.refused import CompareRefused
 from producer.reading.lectures import list_lectures
-from producer.reading.output_file import STANDARD_OUTPUT, ExportRefused, check_absent, complete_or_absent
+from producer.reading.output_file import check_page_path, complete_or_absent
 from producer.saying import say
-
-SUFFIXES = (".html", ".htm")
 
 FEWEST = 2
 """Lectures of a comparison."""
@@ -33,7 +31,7 @@ def compare(
     at all, and an existing file is never overwritten. Raises ExportRefused, CompareRefused, LectureUnknown, and
     RosterRefused if a roster does not fit its lecture.
     """
-    check_comparison_path(path)
+    check_page_path(path)
     chosen = _chosen(client, lectures, course)
     rosters = rosters or {}
     if strange := sorted(set(rosters).difference(chosen)):
@@ -55,13 +53,6 @@ def _say_unknown(read: Sequence[Compared], rosters: Mapping[str, Roster]) -> Non
         if unknown:
             ids = ", ".join(sorted(unknown, key=natural_order))
             say(f"the roster of {lecture} names {ids}, not seen in {', '.join(each.id for each in with_it)}")
-
-
-def check_comparison_path(path: Path) -> None:
-    """ExportRefused if a comparison cannot be written to `path`."""
-    if path != STANDARD_OUTPUT and path.suffix not in SUFFIXES:
-        raise ExportRefused(f"cannot write a comparison to {str(path)!r}: the name must end in .html")
-    check_absent(path)
 
 
 def _chosen(client: redis.Redis, lectures: Sequence[str], course: str | None) -> list[str]:

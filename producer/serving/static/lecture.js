@@ -1,6 +1,7 @@
 // The page of one lecture: shows the patches that the server sends.
 
 import { binAt, drawAffect, drawClass, drawPresence, drawStrip, filled } from "./drawing.js";
+import { byId, element, text } from "./elements.js";
 
 const { clock, date, drawMap, percent, signed } = LecturePulse;
 const RECONNECT_MS = 5000;
@@ -9,7 +10,6 @@ const STRIPS = "The colour shows the displayed expression, and so does the heigh
 const CALM_MS = 5000;
 
 const SVG = "http://www.w3.org/2000/svg";
-const byId = (id) => document.getElementById(id);
 const lecture = decodeURIComponent(location.pathname.split("/").pop());
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -390,20 +390,8 @@ function paints() {
   return Object.fromEntries([...view.emotions, "ink", "quiet"].map(paint));
 }
 
-function element(kind, content = "", name = "") {
-  const made = document.createElement(kind);
-  if (content) made.textContent = content;
-  if (name) made.className = name;
-  return made;
-}
-
 function write(id, content) {
   text(byId(id), content);
-}
-
-/** Set the text if it differs. Screen readers read every change, and a change ends a selection. */
-function text(where, content) {
-  if (where.textContent !== content) where.textContent = content;
 }
 
 byId("name").textContent = lecture;

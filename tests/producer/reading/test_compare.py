@@ -129,7 +129,7 @@ def test_a_lecture_without_frames_is_there_and_nothing_is_said_about_it(client: 
         (["a", "nowhere"], "there is no lecture 'nowhere'"),
         (["--course", "physics"], "no lecture has the course 'physics'"),
         (["a", "b", "--roster", "r.yaml"], "'r.yaml' does not say whose roster it is; write LECTURE=FILE"),
-        (["a", "b", "-o", "c.pdf"], "cannot write a comparison to 'c.pdf': the name must end in .html"),
+        (["a", "b", "-o", "c.pdf"], "cannot write a page to 'c.pdf': the name must end in .html"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_one_line(

@@ -31,6 +31,32 @@ def test_a_stretch_is_found_with_its_ends_its_emotions_and_its_people(
         assert stretch.of in (8, 9)
 
 
+def test_a_stretch_is_found_though_everybody_changes_expression_every_4_to_9_s() -> None:
+    episodes = [Episode(500, 740, ("anger", "sadness"), 30), Episode(300, 305, ("happiness",), share=0.9)]
+    burst, stretch = found(Script(25, 1200, 1, episodes, keep_for=(4, 9)), 1)
+    assert (burst.kind, stretch.kind) == ("burst", "stretch")
+    assert abs(burst.begin - 300) <= 2
+    assert abs(stretch.begin - 500) <= 10
+    assert abs(stretch.end - 740) <= 10
+    assert set(list(stretch.emotions)[:2]) == {"anger", "sadness"}
+
+
+@pytest.mark.parametrize("class_only", [False, True])
+@pytest.mark.parametrize("neutral", [1 / 7, 0.64])
+def test_nothing_is_found_where_everybody_changes_expression_alone(neutral: float, class_only: bool) -> None:
+    assert found(Script(9, 1200, 1, keep_for=(4, 9), neutral=neutral), 3, class_only) == []
+
+
+def test_without_ids_the_number_of_faces_says_who_left_and_came() -> None:
+    script = Script(12, 900, leave={1: 600, 4: 604, 7: 599, 8: 600}, join={3: 200, 5: 203, 6: 201})
+    came, left = found(script, class_only=True)
+    assert (came.kind, left.kind) == ("arrivals", "departures")
+    assert abs((came.people or 0) - 3) <= 1
+    assert abs((left.people or 0) - 4) <= 1
+    assert abs(left.begin - 599) <= 3
+    assert abs(came.end - 203) <= 3
+
+
 def test_a_burst_lies_between_its_steepest_steps() -> None:
     (burst,) = found(Script(9, 120, episodes=[Episode(15, 20, ("happiness",), 50, 1.0)]))
     assert burst.kind == "burst"

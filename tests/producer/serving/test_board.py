@@ -198,3 +198,14 @@ def test_a_page_has_a_map_of_everybody_and_the_shares_of_the_people_who_face_the
     bins, _, rest = shown(board)
     assert {each["map"][-1] for each in rest["participants"]} == {"top left"}
     assert (bins[0][-1], bins[3][-1]) == ([0.5, 0.5, 0.0], [1.0, 0.0, 0.0])
+
+
+def test_moments_appear_after_the_search_with_a_new_edition() -> None:
+    frames = scripted_events(9, 600, lambda _, frame: "anger" if 240 <= frame < 360 else "neutral")
+    board = begun(*(event for frame in frames for event in frame))
+    before = board.edition
+    assert board.patch(None).moments == []
+    board.search()
+    assert board.edition != before
+    (moment,) = board.patch(None).moments
+    assert (moment.kind, round(moment.t), round(moment.end)) == ("stretch", 120, 180)
