@@ -5,6 +5,7 @@ import pytest
 
 from producer.reading.analysis.moment import Moment
 from producer.reading.analysis.moments import moments
+from tests.producer.reading.scripted import scripted_timeline
 from tests.producer.reading.simulated import Episode, Script, simulated_timeline
 
 
@@ -91,6 +92,16 @@ def test_several_who_leave_or_come_together_are_one_moment_each_and_a_single_one
 )
 def test_slides_begin_end_and_new_ids_are_no_arrivals_and_no_departures(script: Script) -> None:
     assert found(script) == []
+
+
+def test_the_begin_of_a_part_of_a_recording_is_no_arrival() -> None:
+    """Read from 0:10:00 to 0:50:00; two are there, and seven follow within a minute and a half."""
+
+    def shows(person: int, frame: int) -> str | None:
+        return "neutral" if frame >= (300 if person < 2 else 325 + 2 * person) else None
+
+    timeline = scripted_timeline(9, 1500, shows, fps=0.5, skipped=range(300))
+    assert moments(timeline) == []
 
 
 def test_moments_as_json_have_the_words_of_the_documentation() -> None:
