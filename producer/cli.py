@@ -36,7 +36,7 @@ from producer.reading.follow import ParticipantUnknown
 from producer.reading.lectures import LectureFed, LectureForgotten, LectureUnknown, LectureUnreadable
 from producer.reading.output_file import ExportRefused
 from producer.saying import say
-from producer.stopping import exit_code
+from producer.stopping import exit_code, stopping_signals
 from worker.contract.command_line import Command, Version, run
 from worker.contract.connection import RedisUnusable
 from worker.contract.limits import LimitExceeded
@@ -66,7 +66,9 @@ CUT_SHORT = (LectureGone, LectureForgotten, RedisLost, ResultsUnsaved, LimitExce
 
 def main() -> None:
     """Run the command line. Every error is one line on standard error."""
-    signal.signal(signal.SIGTERM, _on_sigterm)
+    for number in stopping_signals():
+        if number is not signal.SIGINT:  # Python's own, KeyboardInterrupt
+            signal.signal(number, _on_signal)
     sys.exit(run(app, "producer"))
 
 
@@ -103,5 +105,5 @@ def producer(version: Version = False) -> None:
     """
 
 
-def _on_sigterm(number: int, _: FrameType | None) -> None:
+def _on_signal(number: int, _: FrameType | None) -> None:
     raise SystemExit(exit_code(number))

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one stops, the second one exits."""
+"""Ctrl-C, SIGTERM, and SIGHUP of a closed terminal: the first one stops, the second one exits."""
 
 import signal
 import threading
@@ -15,6 +15,12 @@ class Stop:
         self.signal: int | None = None
 
 
+def stopping_signals() -> tuple[signal.Signals, ...]:
+    """The signals that stop a command; SIGHUP is not one if it is ignored (`nohup`)."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGINT, signal.SIGTERM) if ignored else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 def exit_code(number: int) -> int:
     """The exit code that a shell reports for a program ended by this signal."""
     return 128 + number
@@ -22,9 +28,9 @@ def exit_code(number: int) -> int:
 
 @contextmanager
 def stoppable() -> Iterator[Stop]:
-    """Inside, the first SIGINT or SIGTERM sets the stop, the second raises SystemExit, and more are ignored.
+    """Inside, the first of `stopping_signals` sets the stop, the second raises SystemExit, and more are ignored.
 
-    If the process was stopped, it ignores both signals after the context too, so that it can clean up.
+    If the process was stopped, it ignores these signals after the context too, so that it can clean up.
     """
     stop = Stop()
 
@@ -37,7 +43,7 @@ def stoppable() -> Iterator[Stop]:
             signal.signal(each, signal.SIG_IGN)  # the clean-up that follows must not be interrupted
         raise SystemExit(exit_code(number))
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in stopping_signals()}
     for number in before:
         signal.signal(number, on_signal)
     try:

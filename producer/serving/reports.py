@@ -55,9 +55,7 @@ class Reports:
                 await run_in_threadpool(export, self._client, lecture, path, self._roster)
             except BaseException as failure:
                 path.parent.rmdir()
-                if isinstance(failure, ExportRefused):  # the user knows the file by its name
-                    raise ExportRefused(str(failure).replace(str(path), path.name)) from None
-                raise
+                raise _by_name(failure, path) if isinstance(failure, ExportRefused) else failure from None
             return path
 
     def keep_only(self, lectures: Collection[str]) -> None:
@@ -80,5 +78,12 @@ class Reports:
         try:
             report(self._client, lecture, path, self._roster, links=[*self._home, *files])
             return path.read_bytes()
+        except ExportRefused as failure:
+            raise _by_name(failure, path) from None
         finally:
             path.unlink(missing_ok=True)
+
+
+def _by_name(failure: ExportRefused, path: Path) -> ExportRefused:
+    """The same with the name of the file, because its folder is the server's own."""
+    return ExportRefused(str(failure).replace(str(path), path.name))

@@ -19,7 +19,7 @@ from tests.producer.feeding.films import as_matroska, cut, damage_bits, film
 from tests.producer.reading.writing import begin
 from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import ParticipantSpan, encode
+from worker.contract.messages import LectureChoices, ParticipantSpan, encode
 
 
 def test_ingest_prints_every_event_as_json_and_nothing_else(redis_url: str, video: Path) -> None:
@@ -113,6 +113,7 @@ def test_a_truncated_recording_is_ingested_to_its_end_and_exit_code_1(
     [
         ([], signal.SIGINT, 130, 16, "0:00:07"),
         ([], signal.SIGTERM, 143, 16, "0:00:07"),
+        ([], signal.SIGHUP, 129, 16, "0:00:07"),
         (["ada", "grace"], signal.SIGINT, 130, 8, "0:00:03"),
     ],
 )
@@ -214,7 +215,7 @@ def test_missing_workers_are_reported_once(
 
     helper = threading.Thread(target=start_working)
     helper.start()
-    settings = ingesting.IngestSettings("l", 2.0, None, MAX_BYTES, json=False)
+    settings = ingesting.IngestSettings("l", 2.0, LectureChoices(), MAX_BYTES, json=False)
     with open_source(str(video), 2.0) as source:
         assert ingesting.ingest(settings, source, client, nullcontext()) == 0
     helper.join()
