@@ -33,7 +33,8 @@ from producer.reading.analysis.names import RosterRefused
 from producer.reading.chapters import ChaptersRefused
 from producer.reading.comparison.refused import CompareRefused
 from producer.reading.follow import ParticipantUnknown
-from producer.reading.lectures import LectureFed, LectureForgotten, LectureUnknown, LectureUnreadable
+from producer.reading.lectures import LectureFed, LectureForgotten, LectureUnknown
+from producer.reading.merging import LectureUnreadable
 from producer.reading.output_file import ExportRefused
 from producer.saying import say
 from producer.stopping import exit_code, stopping_signals

@@ -6,6 +6,7 @@ import msgspec
 import redis
 
 from producer.reading.analysis.losses import Kept, Loss
+from producer.reading.merging import LectureUnreadable
 from worker.contract.jobs import chunk_of_job_id
 from worker.contract.keys import (
     LECTURES,
@@ -26,16 +27,6 @@ class LectureUnknown(Exception):
 
     def __init__(self, lecture: str) -> None:
         super().__init__(f"there is no lecture {lecture!r}; `producer list` shows those that are kept")
-
-
-class LectureUnreadable(ValueError):
-    """Redis holds something under the name of a lecture that this version does not write; the message says what."""
-
-    def __init__(self, lecture: str, what: str) -> None:
-        super().__init__(
-            f"lecture {lecture!r} cannot be read: {what}; another program or a newer LecturePulse wrote that: update "
-            f"LecturePulse, or erase the lecture with `producer forget {lecture}`"
-        )
 
 
 class LectureForgotten(Exception):

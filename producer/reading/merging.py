@@ -8,7 +8,6 @@ from typing import Any
 
 import redis
 
-from producer.reading.lectures import LectureUnreadable
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import EmotionEvent, EndEvent, Event, SlideEvent
 from worker.contract.streams import entry_event
@@ -21,6 +20,16 @@ SLIDES_AT_ONCE = 2
 
 START = b"0-0"
 """The position before a stream's first entry."""
+
+
+class LectureUnreadable(ValueError):
+    """Redis holds something under the name of a lecture that this version does not write; the message says what."""
+
+    def __init__(self, lecture: str, what: str) -> None:
+        super().__init__(
+            f"lecture {lecture!r} cannot be read: {what}; another program or a newer LecturePulse wrote that: update "
+            f"LecturePulse, or erase the lecture with `producer forget {lecture}`"
+        )
 
 
 class OneStream:

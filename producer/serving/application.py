@@ -22,11 +22,11 @@ from producer.reading.formats.choice import FORMATS
 from producer.reading.lectures import (
     Lecture,
     LectureUnknown,
-    LectureUnreadable,
     list_lectures,
     participants,
     read_lecture,
 )
+from producer.reading.merging import LectureUnreadable
 from producer.reading.output_file import ExportRefused
 from producer.serving.adding import AddingRefused
 from producer.serving.answers import json, lecture_item, problem

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from producer.reading.follow import ParticipantUnknown, follow, replay
-from producer.reading.lectures import LectureForgotten, LectureUnknown, LectureUnreadable, forget
-from producer.reading.merging import OneStream
+from producer.reading.lectures import LectureForgotten, LectureUnknown, forget
+from producer.reading.merging import LectureUnreadable, OneStream
 from tests.producer.reading.writing import begin, class_, commit, emotion, end, frame_events, write
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import EmotionEvent, EndEvent, Event, SlideEvent
