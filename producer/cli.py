@@ -48,7 +48,6 @@ NOTHING_DONE = (
     LectureNotResumable,
     TooManyLectures,
     LectureUnknown,
-    LectureUnreadable,
     LectureFed,
     ParticipantUnknown,
     ExportRefused,
@@ -61,7 +60,15 @@ NOTHING_DONE = (
 )
 """Errors that end a command before it has done anything: exit code 2."""
 
-CUT_SHORT = (LectureGone, LectureForgotten, RedisLost, ResultsUnsaved, LimitExceeded, redis.RedisError)
+CUT_SHORT = (
+    LectureGone,
+    LectureForgotten,
+    LectureUnreadable,
+    RedisLost,
+    ResultsUnsaved,
+    LimitExceeded,
+    redis.RedisError,
+)
 """Errors in the middle of the work: exit code 1."""
 
 
