@@ -149,11 +149,15 @@ class MomentLine(Struct, frozen=True):
     words: str
 
 
+NamedParts = dict[Literal["chapters", "slides"], list[tuple[float, str]]]
+
+
 class Patch(Struct, frozen=True):
     """The changes since an edition. A `whole` patch holds everything; the page drops all that it had before.
 
     `width` is the seconds of a bin, `length` the number of bins. `sentences` are text, and between it times in
-    seconds or places (seconds and name).
+    seconds or places (seconds and name). `parts` are the chapters and the slides, each (begin in seconds, title); null
+    if they are those of the edition before.
     """
 
     lecture: str
@@ -166,6 +170,7 @@ class Patch(Struct, frozen=True):
     participants: list[ParticipantPatch]
     moments: list[MomentLine]
     sentences: list[tuple[str | float | NamedTime, ...]]
+    parts: NamedParts | None = None
     emotions: tuple[str, ...] = STACK
 
 
@@ -200,6 +205,8 @@ class Board:
         self._kept = Kept()
         self._slides = SlideTimes()
         self._chapters: list[Chapter] = []
+        self._parts: NamedParts = {}
+        self._parted = 0
         self._missing: dict[str | None, str] = {}
 
     @property
@@ -290,7 +297,18 @@ class Board:
         for participant, rows in _rows(timeline).items():
             self._rows[participant] = _Rows.after(self._rows.get(participant), rows, self._revision)
         self._timeline = timeline
+        self._part()
         self._search()
+
+    def _part(self) -> None:
+        """Note the revision in which a chapter or slide began."""
+        parts = self._slides.parts(self._chapters, self._timeline.seconds)
+        begun: NamedParts = {
+            "chapters": [(each.begin, each.title) for each in parts.chapters],
+            "slides": [(each.begin, each.title) for each in parts.slides],
+        }
+        if begun != self._parts:
+            self._parts, self._parted = begun, self._revision
 
     def _search(self, over: bool = False) -> None:
         """Search for moments if the lecture is over, or much longer than at the last time."""
@@ -330,6 +348,7 @@ class Board:
             participants=[*(self._participant(each.id, after) for each in self._timeline.everybody), *self._lost()],
             moments=self._moments,
             sentences=[each.parts for each in self._sentences],
+            parts=self._parts if self._parted > after else None,
         )
 
     def _behind(self, lecture: Lecture) -> int | None:
