@@ -205,8 +205,8 @@ class Board:
         self._kept = Kept()
         self._slides = SlideTimes()
         self._chapters: list[Chapter] = []
-        self._parts: NamedParts = {}
-        self._parted = 0
+        self._parts: NamedParts = {"chapters": [], "slides": []}
+        self._parted = self._revision
         self._missing: dict[str | None, str] = {}
 
     @property

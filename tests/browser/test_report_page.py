@@ -153,7 +153,7 @@ def test_faces_that_cannot_be_read_are_dotted_and_say_so(page: Page) -> None:
 
 def test_the_legend_has_the_shares_of_the_lecture_or_of_the_chosen_time(page: Page) -> None:
     happiness = page.locator("[data-share=happiness]")
-    expect(page.locator("#first")).to_contain_text(f"happiness {happiness.inner_text()}")
+    expect(page.locator("#first")).to_contain_text(f"happiness ({happiness.inner_text()})")
     page.get_by_role("slider", name="Time in the lecture").fill("50")
     expect(happiness).to_have_text("65%")
     expect(page.locator("[data-when]")).to_have_text("at 0:00:50")
