@@ -32,7 +32,6 @@ from producer.stopping import Stop, exit_code, stoppable
 from producer.terminal.outputs import JsonLines, Output, Overview
 from producer.terminal.progress import ProgressBar, StatusLine
 from worker.contract.chapters import Chapter
-from worker.contract.lifetimes import RETENTION_S
 from worker.contract.messages import EndEvent, LectureChoices
 from worker.contract.standard_streams import OutputLost
 
@@ -46,22 +45,19 @@ LONGEST_NAME = 56
 class IngestSettings(Struct, frozen=True):
     """How to ingest a lecture.
 
-    If `lecture` is None, the id is made from the source's name. `participant` is the one person in the recording.
-    `redis` is the URL given on the command line, without credentials; the commands suggested at the end contain it.
-    `roster` has names for what is printed. With `class_only` nothing is published per person. Results are kept for
-    `retention` seconds. `resumed` is the lecture to resume. Without `chapters`, those in the file are used. `course` is
-    the id of the course that the lecture belongs to.
+    If `lecture` is None, the id is made from the source's name. `redis` is the URL given on the command line, without
+    credentials; the commands suggested at the end contain it. `roster` has names for what is printed. `resumed` is the
+    lecture to resume. Without `chapters`, those in the file are used. `course` is the id of the course that the lecture
+    belongs to.
     """
 
     lecture: str | None
     fps: float
-    participant: str | None
+    choices: LectureChoices
     max_bytes: int
     json: bool
     redis: str | None = None
     roster: Roster | None = None
-    class_only: bool = False
-    retention: int = RETENTION_S
     resumed: Interrupted | None = None
     chapters: Sequence[Chapter] = ()
     course: str | None = None
@@ -88,7 +84,7 @@ def ingest(
     display: Output = JsonLines(names)
     if not settings.json:
         progress = _progress(lecture, source, feed)
-        display = Overview(lecture, settings.redis, progress, names, settings.class_only, notice)
+        display = Overview(lecture, settings.redis, progress, names, settings.choices.class_only, notice)
     try:
         with stoppable() as stop, workers as own, BackgroundFeed(feed, source, stop.event) as background, display:
             ingestion = _Ingestion(client, lecture, source, background, stop, own)
@@ -122,7 +118,6 @@ def lecture_name(title: str) -> str:
 
 def _started(settings: IngestSettings, source: Source, client: redis.Redis) -> tuple[str, Feed]:
     """The lecture's id and its feed. An id made from the source's name gets a number if it is taken."""
-    choices = LectureChoices(settings.participant, settings.class_only, settings.retention)
     chapters = list(settings.chapters or source.chapters)
     name = settings.lecture or lecture_name(source.label.title)
     new = NewLecture(
@@ -131,7 +126,7 @@ def _started(settings: IngestSettings, source: Source, client: redis.Redis) -> t
         settings.fps,
         source.width,
         source.height,
-        choices,
+        settings.choices,
         chapters,
         settings.course,
         source.live,

@@ -1,6 +1,7 @@
 """The arguments that several commands share, and the parsers of their values."""
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -12,9 +13,17 @@ from producer.reading.analysis.names import Roster
 from producer.reading.chapters import ChapterFile, read_chapters
 from producer.reading.roster import read_roster
 from worker.contract.keys import checked_id
-from worker.contract.limits import MAX_RETENTION_S
+from worker.contract.limits import MAX_PARTICIPANTS, MAX_RECORDING_S, MAX_RETENTION_S
+from worker.contract.messages import PixelBox
 
 DAY_S = 24 * 3600
+
+_TIME = re.compile(r"(?:(?:(\d{1,3}):)?([0-5]?\d):(?=[0-5]\d(?!\d)))?(\d{1,6}(?:\.\d{1,6})?)", re.ASCII)
+_REGION = re.compile(r" *(\d{1,5}) *, *(\d{1,5}) *, *(\d{1,5}) *, *(\d{1,5}) *", re.ASCII)
+
+
+MIN_GROUP = 5
+"""The smallest group whose scores are published, if single people are not."""
 
 
 def _parsed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -55,6 +64,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def group_size(text: str) -> int:
+    value = positive(text)
+    if value > MAX_PARTICIPANTS:
+        raise ValueError(f"{text!r} is not a number of people from 1 to {MAX_PARTICIPANTS}")
+    return value
+
+
 def days(text: str) -> float:
     value = _number(text)
     if not 1 <= value <= MAX_RETENTION_S / DAY_S:
@@ -77,6 +93,27 @@ def lecture_roster(text: str) -> LectureRoster:
     return LectureRoster(checked_id(lecture, "lecture id"), read_roster(Path(file)))
 
 
+def media_time(text: str) -> float:
+    """Seconds of a recording, from seconds or H:MM:SS."""
+    match = _TIME.fullmatch(str(text))
+    if match is None:
+        raise ValueError(f"{text!r} is not a time: write seconds like 90 or 7.5, or H:MM:SS")
+    hours, minutes, seconds = match.groups()
+    value = (int(hours or 0) * 60 + int(minutes or 0)) * 60 + float(seconds)
+    if value > MAX_RECORDING_S:
+        raise ValueError(f"{text!r} is later than {MAX_RECORDING_S:g} s, the limit of a recording")
+    return value
+
+
+def region(text: str) -> PixelBox:
+    """x, y, width, height in pixels."""
+    match = _REGION.fullmatch(str(text))
+    if match is None or "0" in (match[3].lstrip("0") or "0", match[4].lstrip("0") or "0"):
+        raise ValueError(f"{text!r} is not x,y,width,height in whole pixels of the recording, like 1600,0,320,180")
+    x, y, width, height = map(int, match.groups())
+    return x, y, width, height
+
+
 def _number(text: str) -> float:
     try:
         return float(text)
@@ -95,9 +132,21 @@ COUNT = _parsed(positive)
 PORT = _parsed(port)
 USED_PORT = _parsed(lambda text: port(text, lowest=1))
 
+GROUP_SIZE = _parsed(group_size)
+MEDIA_TIME = _parsed(media_time)
+REGION = _parsed(region)
+
 LectureArgument = Annotated[
     str, typer.Argument(parser=LECTURE_ID, metavar="LECTURE", show_default=False, help="The lecture's id.")
 ]
+
+
+def output_option(endings: str) -> Any:
+    """`--output`, for a file with one of these endings."""
+    return typer.Option("--output", "-o", metavar="FILE", show_default=False, help=f"The file to write: {endings}.")
+
+
+PageOutput = Annotated[Path, output_option(".html, complete in itself; - for standard output")]
 RedisOption = Annotated[
     str | None,
     typer.Option(
@@ -126,6 +175,42 @@ ChaptersOption = Annotated[
         metavar="FILE",
         show_default=False,
         help="Chapters: WebVTT, SRT or lines like `0:00 Title`; without it, those in the recording.",
+    ),
+]
+FromOption = Annotated[
+    float | None,
+    typer.Option(
+        "--from",
+        parser=MEDIA_TIME,
+        metavar="TIME",
+        show_default="its begin",
+        help="Read a recording from this time on: seconds, or H:MM:SS.",
+    ),
+]
+ToOption = Annotated[
+    float | None,
+    typer.Option(
+        "--to", parser=MEDIA_TIME, metavar="TIME", show_default="its end", help="Read a recording up to this time."
+    ),
+]
+IgnoreOption = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--ignore",
+        parser=REGION,
+        metavar="X,Y,WIDTH,HEIGHT",
+        show_default=False,
+        help="Leave out faces in this region, in pixels of the recording; repeat it for more regions.",
+    ),
+]
+MinGroupOption = Annotated[
+    int | None,
+    typer.Option(
+        "--min-group",
+        parser=GROUP_SIZE,
+        metavar="K",
+        show_default=f"{MIN_GROUP} with --class-only, otherwise 1",
+        help="Hide what fewer than K people displayed.",
     ),
 ]
 JsonOption = Annotated[

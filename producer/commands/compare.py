@@ -1,25 +1,16 @@
 """`producer compare`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from producer.commands.arguments import COURSE_ID, LECTURE_ID, LECTURE_ROSTER, LectureRoster, RedisOption
+from producer.commands.arguments import COURSE_ID, LECTURE_ID, LECTURE_ROSTER, LectureRoster, PageOutput, RedisOption
 from producer.commands.connecting import connected
+from producer.reading.output_file import check_page_path
 
 
 def compare(
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            show_default=False,
-            help="The file to write: .html, complete in itself; - for standard output.",
-        ),
-    ],
+    output: PageOutput,
     lectures: Annotated[
         list[str] | None,
         typer.Argument(
@@ -45,9 +36,8 @@ def compare(
     redis: RedisOption = None,
 ) -> None:
     """Write a page that compares lectures: what was displayed more or less, and how certain that is."""
-    from producer.reading.comparison.writing import check_comparison_path  # late: slow to load
-    from producer.reading.comparison.writing import compare as compare_lectures
+    from producer.reading.comparison.writing import compare as compare_lectures  # late: slow to load
 
-    check_comparison_path(output)
+    check_page_path(output)
     with connected(redis) as (client, _):
         compare_lectures(client, lectures or [], output, course, dict(roster or []))

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import redis
 
+from producer.commands.outage import RetryWithMessages
 from producer.embedded.server import last_message, private_redis
-from producer.outage import RetryWithMessages
 from worker.contract.connection import RedisUnusable, connect
 from worker.contract.credentials import without_credentials
 

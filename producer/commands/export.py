@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from producer.commands.arguments import LectureArgument, RedisOption, RosterOption
+from producer.commands.arguments import LectureArgument, RedisOption, RosterOption, output_option
 from producer.commands.connecting import connected
 from producer.reading.analysis.losses import loss_line
 from producer.reading.formats.choice import ENDINGS, Format, Kind, check_export
@@ -15,16 +15,7 @@ from producer.saying import say
 
 def export(
     lecture: LectureArgument,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            show_default=False,
-            help=f"The file to write: {ENDINGS}; - for standard output.",
-        ),
-    ],
+    output: Annotated[Path, output_option(f"{ENDINGS}; - for standard output")],
     rows: Annotated[
         Kind | None,
         typer.Option(

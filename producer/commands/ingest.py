@@ -1,10 +1,10 @@
 """`producer ingest`."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import redis as redis_py
 import typer
@@ -17,19 +17,25 @@ from producer.commands.arguments import (
     DAYS,
     FPS,
     LECTURE_ID,
+    MIN_GROUP,
     PARTICIPANT_ID,
     SECONDS,
     USED_PORT,
     ChaptersOption,
+    FromOption,
+    IgnoreOption,
     JsonOption,
+    MinGroupOption,
     RedisOption,
     RosterOption,
+    ToOption,
 )
 from producer.commands.connecting import connected
 from producer.embedded.workers import Workers
 from producer.feeding.feed import MAX_BYTES
 from producer.feeding.resuming import LectureNotResumable, read_interrupted
 from producer.feeding.sources.address import PROTOCOLS
+from producer.feeding.sources.excerpt import Excerpt
 from producer.feeding.sources.live import GIVE_UP_S
 from producer.feeding.sources.opening import open_sources
 from producer.feeding.sources.request import SourceRequest, source_requests
@@ -40,6 +46,8 @@ from producer.metrics.exposition import metrics_served
 from producer.saying import say
 from worker.contract.credentials import without_credentials
 from worker.contract.lifetimes import RETENTION_S
+from worker.contract.limits import MAX_IGNORED
+from worker.contract.messages import LectureChoices, PixelBox
 
 SOURCES = (
     f"A video file, a stream ({', '.join(f'{each}://' for each in PROTOCOLS)}) or a camera (/dev/video0). "
@@ -129,6 +137,10 @@ def ingest(
     retention: Annotated[
         float, typer.Option(parser=DAYS, metavar="DAYS", help="Delete results this long after their last change.")
     ] = RETENTION_S / DAY_S,
+    min_group: MinGroupOption = None,
+    begin: FromOption = None,
+    end: ToOption = None,
+    ignore: IgnoreOption = None,
     json: JsonOption = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the recording --lecture where it was stopped.")
@@ -160,18 +172,34 @@ def ingest(
         raise typer.BadParameter(
             "a resumed lecture keeps its chapters; give the file to `report`", param_hint="--chapters"
         )
+    if min_group is not None and min_group > 1 and not (class_only or resume):
+        raise typer.BadParameter(
+            f"a group of fewer than {min_group} cannot be hidden while single people are published; add --class-only",
+            param_hint="--min-group",
+        )
+    if begin is not None and end is not None and begin >= end:
+        raise typer.BadParameter(f"{end:g} s is not later than --from, {begin:g} s", param_hint="--to")
+    if ignore and len(ignore) > MAX_IGNORED:
+        raise typer.BadParameter(f"there are {len(ignore)} regions; give at most {MAX_IGNORED}", param_hint="--ignore")
     if chapters is not None and chapters.notice:
         say(chapters.notice)
+    choices = LectureChoices(
+        requests[0].participant if len(requests) == 1 else None,
+        class_only,
+        round(retention * DAY_S),
+        min_group or (MIN_GROUP if class_only else 1),
+        begin,
+        end,
+        tuple(ignore or ()),
+    )
     settings = IngestSettings(
         lecture,
         fps or DEFAULT_FPS,
-        requests[0].participant if len(requests) == 1 else None,
+        choices,
         max_bytes,
         json,
         without_credentials(redis) if redis is not None and redis != os.environ.get("REDIS_URL") else None,
         roster,
-        class_only,
-        retention=round(retention * DAY_S),
         course=course,
         chapters=chapters.chapters if chapters is not None else (),
     )
@@ -181,10 +209,13 @@ def ingest(
         # Nothing is started for a source that cannot be opened. But where to open a resumed one is stored in Redis.
         opened: Source | None = None
         if not resume:
-            opened = stack.enter_context(open_sources(requests, settings.fps, give_up, video=stream))
+            excerpt = Excerpt(begin, end)
+            opened = stack.enter_context(open_sources(requests, settings.fps, give_up, video=stream, excerpt=excerpt))
+            _check_regions(choices.ignored, opened, len(requests))
         client, url = stack.enter_context(connected(redis, writing=True))
         if opened is None:
-            settings, opened = _resumed(settings, fps, requests, stream, client)
+            given = {"begin": begin, "end": end, "ignored": choices.ignored or None, "min_group": min_group}
+            settings, opened = _resumed(settings, fps, given, requests, stream, client)
             stack.enter_context(opened)
         count = workers or len(os.sched_getaffinity(0))
         own = Workers(url, count, models) if redis is None else nullcontext()
@@ -195,13 +226,14 @@ def ingest(
 def _resumed(
     settings: IngestSettings,
     fps: float | None,
+    given: Mapping[str, Any],
     requests: Sequence[SourceRequest],
     stream: str | None,
     client: redis_py.Redis,
 ) -> tuple[IngestSettings, Source]:
     """The settings that resume a lecture, and its source, opened at the first frame that was not fed.
 
-    `fps` is the rate that the user gave; without one, the lecture's rate is used.
+    `fps` is the rate that the user gave, `given` the choices; without one (None), the lecture's own is used.
     """
     assert settings.lecture is not None
     interrupted = read_interrupted(client, settings.lecture)
@@ -211,8 +243,25 @@ def _resumed(
             f"end; run `producer forget {settings.lecture}` and ingest them again"
         )
     fps = fps or interrupted.fps
-    source = open_sources(requests, fps, first=interrupted.frames, video=stream)
+    own = interrupted.choices
+    choices = structs.replace(
+        settings.choices,
+        class_only=own.class_only,
+        **{name: getattr(own, name) if value is None else value for name, value in given.items()},
+    )
+    excerpt = Excerpt(choices.begin, choices.end)
+    source = open_sources(requests, fps, first=interrupted.frames, video=stream, excerpt=excerpt)
     if source.live:
         source.close()
         raise LectureNotResumable(f"{source.label.shown}: is live; only a recording can be resumed")
-    return structs.replace(settings, fps=fps, resumed=interrupted), source
+    return structs.replace(settings, fps=fps, choices=choices, resumed=interrupted), source
+
+
+def _check_regions(ignored: Sequence[PixelBox], source: Source, recordings: int) -> None:
+    """Raise BadParameter for a region outside of the picture of a single source."""
+    for x, y, width, height in ignored:
+        if recordings == 1 and (x >= source.width or y >= source.height):
+            raise typer.BadParameter(
+                f"{x},{y},{width},{height} is outside of the picture of {source.width}x{source.height} pixels",
+                param_hint="--ignore",
+            )

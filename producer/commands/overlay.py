@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from producer.commands.arguments import LectureArgument, RedisOption, RosterOption
+from producer.commands.arguments import LectureArgument, RedisOption, RosterOption, output_option
 from producer.commands.connecting import connected
 from producer.saying import say
 
@@ -14,10 +14,7 @@ from producer.saying import say
 def overlay(
     video: Annotated[str, typer.Argument(metavar="VIDEO", show_default=False, help="The recording that was ingested.")],
     lecture: LectureArgument,
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="FILE", show_default=False, help="The film to write: .mp4 or .mkv."),
-    ],
+    output: Annotated[Path, output_option(".mp4 or .mkv")],
     roster: RosterOption = None,
     redis: RedisOption = None,
 ) -> None:

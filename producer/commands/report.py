@@ -1,41 +1,30 @@
 """`producer report`."""
 
 import gc
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from producer.commands.arguments import ChaptersOption, LectureArgument, RedisOption, RosterOption
+from producer.commands.arguments import ChaptersOption, LectureArgument, PageOutput, RedisOption, RosterOption
 from producer.commands.connecting import connected
 from producer.reading.analysis.losses import loss_line
-from producer.reading.output_file import shown_path
+from producer.reading.output_file import check_page_path, shown_path
 from producer.saying import say
 
 
 def report(
     lecture: LectureArgument,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            show_default=False,
-            help="The file to write: .html, complete in itself; - for standard output.",
-        ),
-    ],
+    output: PageOutput,
     class_only: Annotated[bool, typer.Option("--class-only", help="Leave out single participants.")] = False,
     roster: RosterOption = None,
     chapters: ChaptersOption = None,
     redis: RedisOption = None,
 ) -> None:
     """Write the teacher's page: the class over time, notable moments, each participant, and how certain models are."""
-    from producer.reading.report.writing import check_report_path  # late: slow to load
-    from producer.reading.report.writing import report as write_report
+    from producer.reading.report.writing import report as write_report  # late: slow to load
 
     gc.disable()  # nothing here makes cycles worth freeing, and looking for them takes a fifth of the time
-    check_report_path(output)
+    check_page_path(output)
     if chapters is not None and chapters.notice:
         say(chapters.notice)
     with connected(redis) as (client, _):

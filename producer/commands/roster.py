@@ -3,33 +3,19 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from producer.commands.arguments import LectureArgument, RedisOption
+from producer.commands.arguments import LectureArgument, RedisOption, output_option
 from producer.commands.connecting import connected
-from producer.reading.analysis.names import RosterRefused
+from producer.reading.output_file import STANDARD_OUTPUT, check_absent, complete_or_absent
 
 
 def roster(
     lecture: LectureArgument,
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="FILE", help="The file to write, .yaml; - is standard output."),
-    ] = Path("-"),
+    output: Annotated[Path, output_option(".yaml; standard output without it")] = STANDARD_OUTPUT,
     redis: RedisOption = None,
 ) -> None:
     """Write a roster to fill in: each participant's id, with the times and the place where they were seen."""
-    if output.exists():
-        raise RosterRefused(f"{str(output)!r} exists already; remove it or choose another name")
+    check_absent(output)
     from producer.reading.roster_form import roster_form  # late: slow to load
 
-    with connected(redis) as (client, _):
-        text = roster_form(client, lecture)
-    if output == Path("-"):
-        typer.echo(text, nl=False)
-        return
-    try:
-        with output.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as failure:
-        raise RosterRefused(f"cannot write {str(output)!r}: {failure.strerror or failure}") from None
+    with connected(redis) as (client, _), complete_or_absent(output) as file:
+        file.write(roster_form(client, lecture).encode())

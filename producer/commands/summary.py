@@ -8,6 +8,7 @@ import typer
 from producer.commands.arguments import LectureArgument, RedisOption, RosterOption
 from producer.commands.connecting import connected
 from producer.reading.analysis.losses import loss_line
+from producer.reading.lectures import read_lecture
 from producer.saying import say
 
 
@@ -23,12 +24,14 @@ def summary(
     from producer.reading.summing_up import summed_up  # late: slow to load
 
     with connected(redis) as (client, _):
-        found = summed_up(client, lecture, roster)
+        found = summed_up(client, read_lecture(client, lecture), roster)
     if as_json:
         typer.echo(json.dumps([each.as_json() for each in found.moments], indent=2))
     else:
         for each in found.sentences:
             typer.echo(each.text)
+    if found.warning:
+        say(found.warning)
     if found.running:
         say(f"lecture {lecture} is not over: this is what there is until now")
     if found.losses:

@@ -3,11 +3,11 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from producer.feeding.packing import bytes_of, chunk_of, fits
 from producer.feeding.sources.frame import SampledFrame
-from worker.contract.messages import Chunk
+from worker.contract.messages import Chunk, PixelBox
 
 # Media time of one live chunk. Whole chunks are dropped, and no frame waits longer than this for its chunk to be full.
 LIVE_CHUNK_S = 1.0
@@ -27,11 +27,13 @@ class Backlog:
     oldest chunks; `dropped` counts their frames.
     """
 
-    def __init__(self, fps: float, width: int, height: int, max_bytes: int) -> None:
+    def __init__(self, fps: float, width: int, height: int, max_bytes: int, ignored: Sequence[PixelBox] = ()) -> None:
+        """In the regions `ignored`, faces do not count."""
         self._fps = fps
         self._width = width
         self._height = height
         self._max_bytes = max_bytes
+        self._ignored = ignored
         self._groups: deque[list[SampledFrame]] = deque()
         self._size = 0
         self._newest_came = 0.0
@@ -79,7 +81,7 @@ class Backlog:
                 return None
             frames = self._groups.popleft()
             self._size -= bytes_of(frames)
-            return chunk_of(frames, self._width, self._height)
+            return chunk_of(frames, self._width, self._height, self._ignored)
 
     def drop_all(self) -> None:
         with self._changed:

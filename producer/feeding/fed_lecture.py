@@ -112,7 +112,7 @@ class FedLecture:
     @classmethod
     def resume(cls, client: redis.Redis, lecture: str, interrupted: Interrupted) -> "FedLecture":
         """Take over a lecture that was interrupted. Raises LectureNotResumable if it has changed since it was read."""
-        fed = cls(client, lecture, interrupted.retention)
+        fed = cls(client, lecture, interrupted.choices.retention)
         fed._replaced_token = interrupted.token
         fed.fed = Fed(interrupted.next_chunk, interrupted.frames)
         keys = fed.keys

@@ -22,7 +22,7 @@ from producer.metrics.counters import (
     WAITING_SECONDS,
 )
 from producer.presentation.clock import clock
-from worker.contract.messages import Chunk, ChunkHead, Ending, FinalStatus
+from worker.contract.messages import Chunk, ChunkHead, Ending, FinalStatus, LectureChoices
 
 # Default budget: sixteen of the largest chunks. So sixteen workers are busy, and Redis has much more memory than this.
 MAX_BYTES = 64 * 2**20
@@ -63,11 +63,14 @@ class Feed:
     Errors of Redis come through as redis.RedisError, after the client's own retries.
     """
 
-    def __init__(self, lecture: FedLecture, fps: float, width: int, height: int, max_bytes: int) -> None:
+    def __init__(
+        self, lecture: FedLecture, fps: float, width: int, height: int, choices: LectureChoices, max_bytes: int
+    ) -> None:
         self._lecture = lecture
         self._fps = fps
         self._width = width
         self._height = height
+        self._choices = choices
         self._max_bytes = max_bytes
         self._live = False
         self._ending: Ending | None = None
@@ -80,7 +83,7 @@ class Feed:
 
         Raises LectureExists, TooManyLectures, and ValueError if an id is not well formed.
         """
-        return cls(FedLecture.start(client, new), new.fps, new.width, new.height, max_bytes)
+        return cls(FedLecture.start(client, new), new.fps, new.width, new.height, new.choices, max_bytes)
 
     @classmethod
     def resume(cls, client: redis.Redis, lecture: str, interrupted: Interrupted, max_bytes: int = MAX_BYTES) -> "Feed":
@@ -90,7 +93,7 @@ class Feed:
         `interrupted` was read.
         """
         fed = FedLecture.resume(client, lecture, interrupted)
-        feed = cls(fed, interrupted.fps, interrupted.width, interrupted.height, max_bytes)
+        feed = cls(fed, interrupted.fps, interrupted.width, interrupted.height, interrupted.choices, max_bytes)
         feed._set_progress()
         return feed
 
@@ -183,7 +186,7 @@ class Feed:
 
     def _feed_recording(self, source: FrameSource, stop: threading.Event) -> None:
         frames = source.frames(stop, self.progress.frames)
-        for chunk in packed(self._renewing(frames), self._width, self._height):
+        for chunk in packed(self._renewing(frames), self._width, self._height, self._choices.ignored):
             if stop.is_set() or not self.wait_for_room(chunk.size, stop):
                 break
             self.push(chunk)
@@ -196,7 +199,7 @@ class Feed:
     def _feed_live(self, source: FrameSource, stop: threading.Event) -> None:
         """A second thread reads the source, because a live source never waits. This thread writes to Redis."""
         enough = threading.Event()
-        backlog = Backlog(self._fps, self._width, self._height, self._max_bytes)
+        backlog = Backlog(self._fps, self._width, self._height, self._max_bytes, self._choices.ignored)
         reader = threading.Thread(target=backlog.fill, args=(source.frames(enough),), name="reading", daemon=True)
         reader.start()
         try:
@@ -244,7 +247,7 @@ class Feed:
 
     def _set_progress(self) -> None:
         fed = self._lecture.fed
-        t = self.progress.t if self._live else max(0, fed.frames - 1) / self._fps
+        t = self.progress.t if self._live else (self._choices.begin or 0.0) + max(0, fed.frames - 1) / self._fps
         self.progress = FeedProgress(fed.frames, t, fed.all_dropped)
 
     def _room(self, size: float = 0, max_frames: float = math.inf) -> float:

@@ -1,5 +1,6 @@
 """A lecture whose feeding was interrupted: what is needed to resume it, and the transaction that takes it over."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import redis
@@ -10,7 +11,7 @@ from producer.feeding.starting import NewLecture
 from worker.contract.keys import NO_SUCH_KEY, LectureKeys
 from worker.contract.lecture_hash import LectureFields, LectureInfo, as_hash
 from worker.contract.lifetimes import FEEDER_TTL_S
-from worker.contract.messages import EndEvent, InFlight, LectureProgress, Status
+from worker.contract.messages import EndEvent, InFlight, LectureChoices, LectureProgress, PixelBox, Status
 from worker.contract.streams import entry_event
 
 
@@ -21,7 +22,7 @@ class LectureNotResumable(Exception):
 class Interrupted(Struct, frozen=True):
     """What Redis has of a lecture whose feed was interrupted.
 
-    It was started with `source`, `fps`, the size in pixels, `participant` and `retention` (seconds). `frames` frames
+    It was started with `source`, `fps`, the size in pixels, and `choices`. `frames` frames
     were fed and are there, so the first missing frame has this number, and `next_chunk` is the number of the next
     chunk. Chunks in flight from there on are `useless`: the pixels of one of them expired. `token` is that of the feed,
     `status` and `course` those of the lecture.
@@ -31,10 +32,9 @@ class Interrupted(Struct, frozen=True):
     fps: float
     width: int
     height: int
-    participant: str | None
+    choices: LectureChoices
     frames: int
     next_chunk: int
-    retention: int
     useless: tuple[int, ...] = ()
     token: bytes | None = None
     status: Status = "stopped"
@@ -46,12 +46,24 @@ class Interrupted(Struct, frozen=True):
             ("source", self.source, asked.source),
             ("fps", f"{self.fps:g}", f"{asked.fps:g}"),
             ("size in pixels", f"{self.width}x{self.height}", f"{asked.width}x{asked.height}"),
-            ("participant", self.participant or "not named", asked.choices.participant or "not named"),
+            ("participant", self.choices.participant or "not named", asked.choices.participant or "not named"),
+            ("--from", _shown(self.choices.begin), _shown(asked.choices.begin)),
+            ("--to", _shown(self.choices.end), _shown(asked.choices.end)),
+            ("--ignore", _regions(self.choices.ignored), _regions(asked.choices.ignored)),
+            ("--min-group", str(self.choices.min_group), str(asked.choices.min_group)),
             ("course", self.course or "not named", asked.course or self.course or "not named"),
         )
         for name, then, now in pairs:
             if then != now:
                 raise LectureNotResumable(f"lecture {asked.lecture} was started with another {name}: {then}, not {now}")
+
+
+def _shown(seconds: float | None) -> str:
+    return "not given" if seconds is None else f"{seconds:g} s"
+
+
+def _regions(ignored: Sequence[PixelBox]) -> str:
+    return " and ".join(",".join(map(str, box)) for box in ignored) or "nothing"
 
 
 def read_interrupted(client: redis.Redis, lecture: str) -> Interrupted:
@@ -106,10 +118,9 @@ def read_stored(client: redis.Redis, lecture: str, fields: dict[bytes, bytes]) -
         fps=info.fps,
         width=info.width,
         height=info.height,
-        participant=progress.participant,
+        choices=LectureChoices(**{each: getattr(progress, each) for each in LectureChoices.__struct_fields__}),
         frames=info.published + info.failed + sum(in_flight[n].frames for n in range(progress.next_chunk, following)),
         next_chunk=following,
-        retention=progress.retention,
         useless=tuple(sorted(useless)),
         token=fields.get(b"feed"),
         status=info.status,
@@ -146,7 +157,7 @@ def continue_from(pipe: Pipeline, lecture: str, stored: Interrupted, fields: Lec
         pipe.hdel(keys.in_flight, str(number))
         pipe.delete(keys.chunk(number), keys.outcome(number))
     for key in (keys.info, keys.state):
-        pipe.expire(key, stored.retention)
+        pipe.expire(key, stored.choices.retention)
     pipe.set(keys.feeder, 1, ex=FEEDER_TTL_S)
 
 

@@ -73,7 +73,14 @@ def create(pipe: Pipeline, new: NewLecture, token: bytes) -> None:
         "published": 0,
         "dropped": 0,
         "failed": 0,
+        "min_group": choices.min_group,
     }
+    if choices.begin is not None:
+        fields["begin"] = choices.begin
+    if choices.end is not None:
+        fields["end"] = choices.end
+    if choices.ignored:
+        fields["ignored"] = json.encode(choices.ignored)
     if new.chapters:
         fields["chapters"] = json.encode(new.chapters)
     if new.course is not None:

@@ -25,18 +25,12 @@ from producer.overlay.drawing import Picture, draw
 from producer.overlay.film import FORMATS, Film
 from producer.overlay.sightings import Sightings
 from producer.presentation.clock import clock
-from producer.reading.analysis.boxes import several_recordings
+from producer.reading.analysis.boxes import MAX_SHAPE_DIFFERENCE, several_recordings, slack_s
 from producer.reading.analysis.names import Roster
 from producer.reading.follow import replay
 from producer.reading.lectures import Lecture, read_lecture
-from producer.reading.output_file import ExportRefused, complete_or_absent
+from producer.reading.output_file import ExportRefused, check_absent, complete_or_absent
 from producer.reading.roster import names_in
-
-# A recording may be this much longer or shorter than its lecture, in seconds, or by two of its frames.
-SLACK_S = 3.0
-
-# Its picture may be this much wider or narrower, as a part of its shape.
-SHAPE = 0.02
 
 USUAL_FPS = Fraction(25)
 _VIDEO = re.compile(r" \(video (\d+)\)$")
@@ -53,8 +47,7 @@ def check_film_path(path: Path) -> None:
     """ExportRefused if a film at `path` is not possible."""
     if path.suffix not in FORMATS:
         raise ExportRefused(f"cannot write a film to {str(path)!r}: the name must end in .mp4 or .mkv")
-    if path.exists():
-        raise ExportRefused(f"{str(path)!r} exists already; remove it or choose another name")
+    check_absent(path)
 
 
 def overlay(
@@ -132,14 +125,14 @@ def _check_fit(recording: Recording, lecture: Lecture, sightings: Sightings, fps
     info, shown = lecture.info, recording.label.shown
     advice = f"give the recording that was ingested ({info.source})"
     ratio = (recording.width / recording.height) / (info.width / info.height)
-    if abs(ratio - 1) > SHAPE:
+    if abs(ratio - 1) > MAX_SHAPE_DIFFERENCE:
         sizes = f"{recording.width}x{recording.height} pixels, that of lecture {lecture.id} {info.width}x{info.height}"
         raise ExportRefused(f"{shown}: its picture has {sizes}; {advice}")
     if recording.expected is None:
         return
     length, ends = (recording.first_tick + recording.expected) / fps, sightings.last + 1 / info.fps
-    slack = max(SLACK_S, 2 / info.fps)
-    if length < ends - slack or (info.status == "done" and length > ends + slack):
+    slack = slack_s(info.fps)
+    if length < ends - slack or (info.status == "done" and info.end is None and length > ends + slack):
         raise ExportRefused(
             f"{shown}: is {clock(length)} long, but the events of lecture {lecture.id} end at {clock(ends)}; {advice}"
         )

@@ -4,11 +4,10 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from producer.reading.analysis.boxes import STAYS_FRAMES
 from producer.reading.analysis.names import Names
 from worker.contract.messages import EmotionEvent, Event, PixelBox
 
-# A picture shows the sightings of a frame until the next one, and a little longer, because times are rounded.
-STAYS_FRAMES = 1.05
 ROUNDING_S = 0.002
 
 

@@ -1,5 +1,7 @@
-"""The style sheet and the script that report and live page share: shared.css and shared.js, and constants for them."""
+"""What web pages share: the style sheet shared.css, the script shared.js with constants for it, and the policy."""
 
+import base64
+import hashlib
 import json
 from importlib.resources import files
 
@@ -21,6 +23,17 @@ def shared_style() -> str:
 def shared_script() -> str:
     """Defines the global `LecturePulse`."""
     return f"globalThis.LecturePulse = {json.dumps({'tones': TONES})};\n{_text('shared.js')}"
+
+
+def policy(scripts: list[str], style: str) -> str:
+    """A Content-Security-Policy that allows these scripts, this style sheet and the reader's recording: no network."""
+    allowed = " ".join(_hash(script) for script in scripts)
+    ours = f"script-src {allowed}; style-src {_hash(style)}; media-src blob:"
+    return f"default-src 'none'; {ours}; base-uri 'none'; form-action 'none'"
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _text(name: str) -> str:

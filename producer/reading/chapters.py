@@ -10,12 +10,13 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from producer.reading.small_file import read_small
 from worker.contract.chapters import Chapter, in_order
 
 MAX_FILE_BYTES = 4 * 2**20
 """A transcript of ten hours of speech has 1 MB."""
 
-# Cues that come faster than this are speech, not chapters, if there are at least so many.
+# Cues that come faster than this are speech, not chapters, if there are at least this many.
 SPEECH_S = 30.0
 LEAST_CUES_OF_SPEECH = 12
 
@@ -59,14 +60,7 @@ def read_chapters(path: Path) -> ChapterFile:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-    except OSError as failure:
-        raise ValueError(f"cannot be read: {failure.strerror or failure}") from None
-    if len(content) > MAX_FILE_BYTES:
-        raise ValueError(f"has more than {MAX_FILE_BYTES} bytes, the limit")
-    try:
-        return content.decode("utf-8-sig")
+        return read_small(path, MAX_FILE_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
         raise ValueError(f"is not UTF-8 text (byte {wrong.start}); save it as UTF-8") from None
 

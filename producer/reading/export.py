@@ -1,16 +1,17 @@
 """A lecture as a file: rows of a table, its events as JSON lines, subtitles, or annotations."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import redis
 
+from producer.reading.analysis.class_without import ClassWithout
 from producer.reading.analysis.losses import Kept, Loss
 from producer.reading.analysis.names import Roster
 from producer.reading.analysis.own_usual import OwnUsual
 from producer.reading.follow import replay
-from producer.reading.formats.annotations import Annotations
-from producer.reading.formats.choice import KINDS, ONE_KIND, Format, Kind, check_export
+from producer.reading.formats.annotations import AnnotationsBuilder, cues
+from producer.reading.formats.choice import KINDS, ONE_KIND, WITHOUT_ROWS, Format, Kind, check_export
 from producer.reading.formats.elan import write_eaf
 from producer.reading.formats.json_lines import write_jsonl
 from producer.reading.formats.rows import Rows
@@ -19,6 +20,7 @@ from producer.reading.formats.tables import EXCEL_ROWS, too_long, write_csv, wri
 from producer.reading.lectures import Lecture, participants, read_lecture
 from producer.reading.output_file import ExportRefused, Written, complete_or_absent
 from producer.reading.roster import names_in
+from producer.reading.summing_up import summed_up
 from worker.contract.messages import EndEvent, Event
 
 TABLES = {"csv": write_csv, "xlsx": write_xlsx, "parquet": write_parquet}
@@ -34,12 +36,13 @@ def export(
 ) -> Written:
     """Write `lecture` to `path`, in the format `form`, or else that of its suffix.
 
-    `rows` chooses what a table is about. Without it, a format that can hold both has both, and another one has those of
-    the participants, or of the class in a lecture without participants (`--class-only`). With a `roster`, every row or
-    participant's event has the participant's name in one more column or field. Each channel with missing events has one
-    row (a participant's only) or line more. The file is written as a whole or not at all, and an existing file is never
-    overwritten. Raises ExportRefused if that is not possible, LectureUnknown, and RosterRefused if the roster does not
-    fit the lecture.
+    `rows` chooses what a table is about. Without it, a format that can hold both has both, and another one has those
+    of the participants, or of the class in a lecture without participants (`--class-only`). With a `roster`, every
+    row or participant's event has the participant's name in one more column or field. Each channel with missing
+    events has one row (a participant's only) or line more. The file is written as a whole or not at all, and an
+    existing file is never overwritten. Of the class, all figures are without those whom the roster leaves out.
+    Raises ExportRefused if that is not possible, LectureUnknown, and RosterRefused if the roster does not fit the
+    lecture.
     """
     form = check_export(path, form, rows)
     found = read_lecture(client, lecture)
@@ -48,17 +51,20 @@ def export(
     if form == "xlsx" and "people" in kinds and sum(span.frames for span in spans.values()) >= EXCEL_ROWS:
         raise too_long()
     names = names_in(client, lecture, roster) if roster is not None else None
+    left_out = names.left_out(spans) if names is not None else {}
+    if form in WITHOUT_ROWS:
+        return _annotated(client, found, path, roster, left_out, form)
     over, losses = False, list[Loss]()
 
     def events() -> Iterator[Event | Loss]:
         nonlocal over
-        kept, end = Kept(), None
+        kept, end, class_ = Kept(), None, ClassWithout(left_out)
         for event in replay(client, lecture):
             kept.add(event)
             if isinstance(event, EndEvent):
                 over, end = True, event
             else:
-                yield event
+                yield class_.of(event)
         losses.extend(kept.losses(lecture, found.info, spans))
         yield from losses
         if end is not None:
@@ -66,18 +72,24 @@ def export(
 
     with complete_or_absent(path) as file:
         if form in TABLES:
-            TABLES[form](events(), Rows(kinds, names, _own_usual(client, lecture), found.info.chapters), file)
-        elif form == "jsonl":
-            write_jsonl(events(), kinds, names, file)
+            TABLES[form](events(), Rows(kinds, names, _own_usual(client, lecture, left_out), found.info.chapters), file)
         else:
-            notes = Annotations(found.info)
-            for event in events():
-                notes.add(event)
-            if form == "vtt":
-                write_vtt(notes.cues(names), file)
-            else:
-                write_eaf(notes.tiers(names), file)
+            write_jsonl(events(), kinds, names, file)
     return Written(over, losses)
+
+
+def _annotated(
+    client: redis.Redis, found: Lecture, path: Path, roster: Roster | None, left_out: Collection[str], form: Format
+) -> Written:
+    """Write subtitles, or annotations for ELAN."""
+    displayed, class_ = AnnotationsBuilder(found.info.fps), ClassWithout(left_out)
+    with complete_or_absent(path) as file:
+        summed = summed_up(client, found, roster, also=(lambda event: displayed.add(class_.of(event)),))
+        if form == "vtt":
+            write_vtt(cues(summed), file)
+        else:
+            write_eaf(displayed.tiers(summed), file)
+    return Written(not summed.running, summed.losses)
 
 
 def _kinds(found: Lecture, form: Format, rows: Kind | None) -> tuple[Kind, ...]:
@@ -93,8 +105,8 @@ def _kinds(found: Lecture, form: Format, rows: Kind | None) -> tuple[Kind, ...]:
     return ("people",) if form in ONE_KIND else KINDS
 
 
-def _own_usual(client: redis.Redis, lecture: str) -> OwnUsual:
-    own = OwnUsual()
+def _own_usual(client: redis.Redis, lecture: str, left_out: Collection[str]) -> OwnUsual:
+    own = OwnUsual(left_out)
     for event in replay(client, lecture):
         own.add(event)
     return own

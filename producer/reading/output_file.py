@@ -14,6 +14,8 @@ from producer.reading.analysis.losses import Loss
 STANDARD_OUTPUT = Path("-")
 """The path that means standard output."""
 
+PAGE_SUFFIXES = (".html", ".htm")
+
 
 class ExportRefused(Exception):
     """The file cannot be written; the message says why."""
@@ -35,6 +37,13 @@ def check_absent(path: Path) -> None:
     """ExportRefused if there is a file at `path`."""
     if path != STANDARD_OUTPUT and path.exists():
         raise ExportRefused(f"{str(path)!r} exists already; remove it or choose another name")
+
+
+def check_page_path(path: Path) -> None:
+    """ExportRefused if a page of HTML cannot be written to `path`."""
+    if path != STANDARD_OUTPUT and path.suffix not in PAGE_SUFFIXES:
+        raise ExportRefused(f"cannot write a page to {str(path)!r}: the name must end in .html")
+    check_absent(path)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ import redis
 from producer.reading.analysis.names import Names, Roster, RosterRefused
 from producer.reading.follow import replay
 from producer.reading.lectures import participants, read_lecture
+from producer.reading.small_file import read_small
 from producer.saying import say
 from worker.contract.keys import checked_id
 
@@ -37,7 +38,7 @@ UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 def read_roster(path: Path) -> Roster:
     """The roster in the file at `path`; RosterRefused if it cannot be used."""
     try:
-        roster = _converted(_parsed(_content(path)))
+        roster = _converted(_parsed(read_small(path, MAX_ROSTER_BYTES)))
         _check(roster)
     except ValueError as wrong:
         raise RosterRefused(f"roster {str(path)!r}: {wrong}") from None
@@ -58,17 +59,6 @@ def names_in(client: redis.Redis, lecture: str, roster: Roster) -> Names:
     if over and (unknown := names.check(participants(client, lecture))):
         say(unknown)
     return names
-
-
-def _content(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_ROSTER_BYTES + 1)
-    except OSError as failure:
-        raise ValueError(f"cannot be read: {failure.strerror}") from None
-    if len(content) > MAX_ROSTER_BYTES:
-        raise ValueError(f"is larger than {MAX_ROSTER_BYTES // 1024} KiB; give a file that holds only names")
-    return content
 
 
 def _parsed(content: bytes) -> dict[Any, Any]:

@@ -6,7 +6,7 @@ import redis
 
 from producer.presentation.clock import clock
 from producer.reading.analysis.names import RosterRefused, natural_order
-from producer.reading.analysis.places import Places
+from producer.reading.analysis.places import PlacesBuilder
 from producer.reading.follow import replay
 from producer.reading.lectures import participants, read_lecture
 
@@ -27,7 +27,7 @@ def roster_form(client: redis.Redis, lecture: str) -> str:
     if not spans:
         why = "it was ingested with --class-only" if found.info.class_only else "nobody was seen in it"
         raise RosterRefused(f"lecture {lecture} has no participants to name: {why}")
-    places = Places(found.info.width, found.info.height)
+    places = PlacesBuilder(found.info.width, found.info.height)
     for event in replay(client, lecture):
         places.add(event)
     where = places.places()

@@ -8,24 +8,32 @@ import math
 import secrets
 import time
 from collections.abc import Mapping
-from typing import Literal
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 from msgspec import Struct
 
-from producer.presentation.palette import STACK, STACKED
-from producer.presentation.thresholds import AWAY_S, away_after_s
+from producer.presentation.thresholds import away_after_s
 from producer.reading.analysis.chapters import SlideTimes
 from producer.reading.analysis.losses import Kept, loss_line
 from producer.reading.analysis.moments import moments
 from producer.reading.analysis.names import Names, Roster
-from producer.reading.analysis.places import Map, Place, Places
-from producer.reading.analysis.presence import presence_shares
-from producer.reading.analysis.sentences import NamedTime, Sentence, placed, sentences
-from producer.reading.analysis.timeline import Array, Timeline, TimelineBuilder, places_in_stack
+from producer.reading.analysis.places import Place, PlacesBuilder
+from producer.reading.analysis.sentences import Sentence, sentences
+from producer.reading.analysis.timeline_builder import TimelineBuilder
 from producer.reading.lectures import Lecture
+from producer.serving.patch import (
+    ClassBin,
+    MomentLine,
+    NamedParts,
+    NewestFrame,
+    ParticipantBin,
+    ParticipantPatch,
+    Patch,
+    Phase,
+    Standing,
+)
+from producer.serving.rows import Rows, rows_of
 from worker.contract.chapters import Chapter
 from worker.contract.messages import (
     EMOTIONS,
@@ -33,145 +41,13 @@ from worker.contract.messages import (
     EmotionEvent,
     EndEvent,
     Event,
-    Ledger,
     ParticipantSpan,
-    Scores,
     SlideEvent,
 )
 
-Phase = Literal["waiting", "running", "over", "forgotten"]
-
-
-class Standing(Struct, frozen=True):
-    """The lecture as a whole. `connected` is whether Redis answers, `caught_up` whether all events were read.
-
-    `away_after` is the seconds without a sighting after which a participant is away. `read` counts the frames that
-    were read, `fed` is whether a producer feeds the lecture. `started` and `ended` are in seconds since 1970.
-    `missing` says which events Redis lacks. `behind` is the seconds from what is fed to what is shown (of a `live`
-    source, from now), null if nothing is fed. `expected` is the number of frames of a recording, if it is known.
-    """
-
-    phase: Phase = "waiting"
-    connected: bool = True
-    caught_up: bool = False
-    read: int = 0
-    status: str | None = None
-    reason: str | None = None
-    source: str | None = None
-    fps: float | None = None
-    away_after: float = AWAY_S
-    started: float | None = None
-    ended: float | None = None
-    fed: bool = False
-    live: bool = False
-    expected: int | None = None
-    behind: int | None = None
-    ledger: Ledger = Ledger()
-    missing: str = ""
-
-
-class NewestFrame(Struct, frozen=True):
-    """The class in the newest frame. `faces` counts all faces, `read` those that could be read."""
-
-    frame: int
-    t: float
-    faces: int
-    read: int
-    scores: Scores | None
-    valence: float | None
-    arousal: float | None
-
-
-class ClassBin(Struct, frozen=True, array_like=True):
-    """A step of the class: analysed frames, their mean number of faces and of those that could be read, means over the
-    latter (null if there are none; scores in the order of STACK), the margins of valence and arousal (null if
-    participants are too few), and the shares of PRESENCE (null if not known)."""
-
-    bin: int
-    frames: int
-    faces: float
-    read: float
-    scores: list[float] | None
-    valence: float | None
-    arousal: float | None
-    valence_margin: float | None
-    arousal_margin: float | None
-    presence: list[float | None] | None
-
-
-class ParticipantBin(Struct, frozen=True, array_like=True):
-    """A step of a participant: the frames in which they were seen, the emotion displayed most, as its index in STACK
-    (null if no face could be read), and its mean score."""
-
-    bin: int
-    frames: int
-    emotion: int | None
-    strength: float
-
-
-class ParticipantPatch(Struct, frozen=True):
-    """A participant's last sighting, number of frames, and changed steps.
-
-    `unread` counts the frames in which the face could not be read. In the last one the emotion is then null, and
-    `reason` says why.
-    `missing` says how many of their events Redis lacks. If `frames` is 0 it lacks all, and nothing else is known.
-    `left_out` says why they do not count for the class, if so.
-    """
-
-    id: str
-    name: str | None
-    frames: int
-    unread: int
-    first: float
-    last: float
-    emotion: str | None
-    reason: str
-    score: float
-    valence: float | None
-    arousal: float | None
-    bins: list[ParticipantBin]
-    missing: str
-    map: Map | None = None
-    left_out: str = ""
-
-
 MOMENTS_AFTER_S, MOMENTS_AFTER = 10.0, 1 / 60
-"""Moments are searched again after so many more seconds of media time, or this part of the lecture if that is longer. A
-search takes much longer than a refresh."""
-
-
-class MomentLine(Struct, frozen=True):
-    """A moment from `t` to `end`, and its change in words."""
-
-    t: float
-    end: float
-    kind: str
-    words: str
-
-
-NamedParts = dict[Literal["chapters", "slides"], list[tuple[float, str]]]
-
-
-class Patch(Struct, frozen=True):
-    """The changes since an edition. A `whole` patch holds everything; the page drops all that it had before.
-
-    `width` is the seconds of a bin, `length` the number of bins. `sentences` are text, and between it times in
-    seconds or places (seconds and name). `parts` are the chapters and the slides, each (begin in seconds, title); null
-    if they are those of the edition before.
-    """
-
-    lecture: str
-    whole: bool
-    standing: Standing
-    width: float
-    length: int
-    now: NewestFrame | None
-    bins: list[ClassBin]
-    participants: list[ParticipantPatch]
-    moments: list[MomentLine]
-    sentences: list[tuple[str | float | NamedTime, ...]]
-    parts: NamedParts | None = None
-    emotions: tuple[str, ...] = STACK
+"""Moments are searched again after this many seconds of media time, or this part of the lecture if that is longer.
+A search takes much longer than a refresh."""
 
 
 class Board:
@@ -189,15 +65,15 @@ class Board:
         self._stale = False
         self._size = size
         self._builder = TimelineBuilder(fps)
-        self._seats = Places(*size)
+        self._places_builder = PlacesBuilder(*size)
         self._places: dict[str, Place] = {}
         self._left_out: dict[str, str] = {}
         self._timeline = self._builder.timeline()
-        self._rows: dict[str | None, _Rows] = {}
+        self._rows: dict[str | None, Rows] = {}
         self._moments: list[MomentLine] = []
         self._sentences: list[Sentence] = []
         self._searched_s = -math.inf
-        self._over = False
+        self._over = self._searched_over = False
         self._names = Names(self._roster) if self._roster is not None else None
         self._read = 0
         self._now: NewestFrame | None = None
@@ -235,10 +111,7 @@ class Board:
         known = caught_up and spans is not None
         losses = self._kept.losses(lecture.id, info, spans or {}) if known else []
         self._missing = {each.participant: each.in_words() for each in losses}
-        over = caught_up and info.status != "running"
-        if over and not self._over:
-            self._search(over=True)
-        self._over = over
+        self._over = caught_up and info.status != "running"
         self._change(
             Standing(
                 phase="running" if info.status == "running" else "over",
@@ -257,6 +130,7 @@ class Board:
                 behind=self._behind(lecture),
                 ledger=lecture.ledger,
                 missing=loss_line(losses),
+                min_group=info.min_group,
             )
         )
 
@@ -270,7 +144,7 @@ class Board:
             return
         self._stale = True
         self._builder.add(event)
-        self._seats.add(event)
+        self._places_builder.add(event)
         if isinstance(event, ClassEvent):
             self._read += 1
             if self._now is None or event.frame >= self._now.frame:
@@ -288,17 +162,16 @@ class Board:
             return
         self._stale = False
         self._revision += 1
-        self._places = self._seats.places()
+        self._places = self._places_builder.places()
         self._left_out = self._names.left_out(self._latest) if self._names is not None else {}
         timeline = self._builder.timeline(without=self._left_out)
         if timeline.bin_s != self._timeline.bin_s:
             self._joined = self._revision
             self._rows = {}
-        for participant, rows in _rows(timeline).items():
-            self._rows[participant] = _Rows.after(self._rows.get(participant), rows, self._revision)
+        for participant, rows in rows_of(timeline).items():
+            self._rows[participant] = Rows.after(self._rows.get(participant), rows, self._revision)
         self._timeline = timeline
         self._part()
-        self._search()
 
     def _part(self) -> None:
         """Note the revision in which a chapter or slide began."""
@@ -310,16 +183,23 @@ class Board:
         if begun != self._parts:
             self._parts, self._parted = begun, self._revision
 
-    def _search(self, over: bool = False) -> None:
-        """Search for moments if the lecture is over, or much longer than at the last time."""
-        timeline, before = self._timeline, self._searched_s
-        if not over and timeline.seconds - before < max(MOMENTS_AFTER_S, MOMENTS_AFTER * before):
+    def search(self) -> None:
+        """Search for moments if the lecture is over, or much longer than at the last time.
+
+        This takes up to a second, so call it in a thread. Patches may be taken meanwhile, but nothing may be added.
+        """
+        timeline, over, before = self._timeline, self._over, self._searched_s
+        grown = timeline.seconds - before >= max(MOMENTS_AFTER_S, MOMENTS_AFTER * before)
+        if self._standing.phase not in ("running", "over") or (over and self._searched_over):
             return
-        self._searched_s = timeline.seconds
+        if not over and not (grown and timeline.bins):
+            return
+        self._searched_s, self._searched_over = timeline.seconds, over
         found = moments(timeline)
         self._moments = [MomentLine(each.begin, each.end, each.kind, each.in_words) for each in found]
         place = self._slides.parts(self._chapters, timeline.seconds).place
-        self._sentences = [placed(each, place) for each in sentences(timeline, found, running=not over)]
+        self._sentences = sentences(timeline, found, not over, place)
+        self._revision += 1
 
     def lose_connection(self) -> None:
         """Redis does not answer. All that is known stays."""
@@ -435,28 +315,6 @@ class Board:
         return self._names.of(participant) if self._names is not None else None
 
 
-class _Rows(Struct, frozen=True):
-    """Values [bins, columns], and the revision of each row's last change, [bins]."""
-
-    values: Array
-    changed: npt.NDArray[np.int64]
-
-    @classmethod
-    def after(cls, before: "_Rows | None", values: Array, revision: int) -> "_Rows":
-        """`values` as the successor of `before`: only rows that differ count as changed in this revision."""
-        changed = np.full(len(values), revision, np.int64)
-        if before is not None:
-            old = len(before.values)
-            same = (values[:old] == before.values) | (np.isnan(values[:old]) & np.isnan(before.values))
-            changed[:old] = np.where(same.all(axis=1), before.changed, revision)
-        return cls(values, changed)
-
-    def newer(self, revision: int) -> list[tuple[int, list[float]]]:
-        """(bin, its values) of the bins with frames that changed after `revision`."""
-        wanted = np.flatnonzero((self.changed > revision) & (self.values[:, 0] > 0))
-        return list(zip(wanted.tolist(), self.values[wanted].tolist(), strict=True))
-
-
 class _Latest(Struct, frozen=True):
     """A participant's newest event, their number of frames and of unreadable ones, and the time of their first."""
 
@@ -472,17 +330,6 @@ def _later(before: _Latest | None, event: EmotionEvent) -> _Latest:
         return _Latest(event, 1, unread, event.t)
     newest = event if event.frame >= before.event.frame else before.event
     return _Latest(newest, before.frames + 1, before.unread + unread, min(before.first, event.t))
-
-
-def _rows(timeline: Timeline) -> dict[str | None, Array]:
-    """The values of every step: of the class (None) [bins, 17], of each participant [bins, 3]."""
-    counts, affect = [timeline.frames, timeline.faces, timeline.read], [timeline.valence, timeline.arousal]
-    scores = timeline.scores[:, STACKED]
-    presence = presence_shares(timeline.presence)
-    rows: dict[str | None, Array] = {None: np.column_stack([*counts, scores, *affect, timeline.margins, presence])}
-    for each in timeline.everybody:
-        rows[each.id] = np.column_stack([each.sightings, places_in_stack(each.shown), each.strength])
-    return rows
 
 
 def _number(value: float) -> float | None:

@@ -89,6 +89,8 @@ class Reader:
                 pause = LOST_S
             else:
                 pause = self._apply(update)
+                self._announce()
+                await run_in_threadpool(self.board.search)
             self._announce()
             await asyncio.sleep(pause)
 

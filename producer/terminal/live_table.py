@@ -154,6 +154,7 @@ class Screen:
         if event.valence is not None and event.arousal is not None:
             affect = f", valence {event.valence:+.2f}, arousal {event.arousal:+.2f} (a fixed linear map of the scores)"
         unread = f" ({event.unreadable} not readable)" if event.unreadable else ""
+        unread += "; hidden, because the group is small" if event.hidden else ""
         faces = _line(Text(f"class  {event.faces} face{'' if event.faces == 1 else 's'} in view{unread}{affect}"))
         if event.scores is None:
             return [faces]

@@ -15,6 +15,8 @@ from producer.saying import say
 from producer.terminal.progress import ProgressBar, StatusLine
 from worker.contract.messages import ClassEvent, EmotionEvent, EndEvent, Event
 
+HIDDEN = "small group, hidden"
+
 
 class Output:
     """Shows every event. It is a context manager, because some outputs start and stop a display."""
@@ -61,7 +63,7 @@ class PlainLines(Output):
             typer.echo("  ".join([clock(event.t), *participant, *displayed(event)]))
         elif isinstance(event, ClassEvent) and self._class_only:
             scores = sorted((event.scores or {}).items(), key=lambda score: -score[1])[:3]
-            shares = ", ".join(f"{emotion} {share:.0%}" for emotion, share in scores)
+            shares = ", ".join(f"{emotion} {share:.0%}" for emotion, share in scores) if not event.hidden else HIDDEN
             typer.echo("  ".join(filter(None, [clock(event.t), f"{event.faces} faces", shares])))
         elif isinstance(event, EndEvent):
             reason = f" ({event.reason})" if event.reason else ""

@@ -16,6 +16,7 @@ class ProgressBar:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._started = time.monotonic()
+        self._begin: float | None = None
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -35,10 +36,11 @@ class ProgressBar:
 
     def advance(self, event: ClassEvent) -> None:
         frames = event.frame + 1
+        self._begin = event.t if self._begin is None else self._begin
         self._progress.update(self._task, completed=frames, **self._fields(frames, event.t))
 
     def _fields(self, frames: int, t: float) -> dict[str, Any]:
-        speed = t / max(time.monotonic() - self._started, 0.1)
+        speed = (t - (self._begin or 0.0)) / max(time.monotonic() - self._started, 0.1)
         expected = f"/{self._expected}" if self._expected is not None else ""
         return {"frames": f"{frames}{expected}", "at": clock(t), "speed": f"{speed:.1f}x real time"}
 

@@ -16,7 +16,7 @@ from tests.producer.reading.writing import begin as begin_unfed
 from tests.producer.reading.writing import class_, commit, emotion, end, frame_events
 from tests.producer.serving.server import serving
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import ClassEvent, EMOTIONS, InFlight, ParticipantSpan, SlideEvent, encode
+from worker.contract.messages import EMOTIONS, ClassEvent, InFlight, ParticipantSpan, SlideEvent, encode
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 import redis
 
-from tests.faults.slides import as_printed, published
+from tests.faults.slides import as_printed, in_order, published
 from tests.processes import eventually
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import Event, decode_event
@@ -66,7 +65,7 @@ def check_ingest_and_watch(
             ingested, watched = finished(ingest), finished(watch)
     assert published(client, "l") == expected
     for code, events, _ in (ingested, watched):
-        assert (code, as_printed(events)) == (0, as_printed(chain(*expected.values())))
+        assert (code, in_order(events)) == (0, as_printed(expected))
 
 
 def _has_published(client: redis.Redis, keys: LectureKeys, frames: int) -> bool:

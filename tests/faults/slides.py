@@ -2,7 +2,7 @@
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import redis
 from msgspec import structs
@@ -92,11 +92,15 @@ def published(client: redis.Redis, lecture: str) -> dict[str, list[Event]]:
     return {name: [structs.replace(event, lecture="l") for event in stream] for name, stream in streams.items()}
 
 
-def as_printed(events: Iterable[Event]) -> list[str]:
-    """Events in a fixed order, to be compared. The end event is in every stream, but printed once."""
-    events = [structs.replace(event, lecture="l") for event in events]
-    ends = {repr(event) for event in events if isinstance(event, EndEvent)}
-    return sorted([*(repr(event) for event in events if not isinstance(event, EndEvent)), *ends])
+def in_order(events: Iterable[Event]) -> list[str]:
+    """Events in a fixed order, to be compared."""
+    return sorted(repr(structs.replace(event, lecture="l")) for event in events)
+
+
+def as_printed(streams: Mapping[str, list[Event]]) -> list[str]:
+    """What a command prints of a lecture, in a fixed order: all events, and of the end events that of the class."""
+    people = itertools.chain.from_iterable(stream for name, stream in streams.items() if name != "class")
+    return in_order([*streams["class"], *(event for event in people if not isinstance(event, EndEvent))])
 
 
 def undisturbed(client: redis.Redis, count: int) -> dict[str, list[Event]]:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from producer.embedded.server import private_redis
 from producer.feeding.feed import Feed
 from producer.feeding.resuming import read_interrupted
 from tests.faults.commands import finished, producing
-from tests.faults.slides import NEVER, Slides, as_printed, begin, published, undisturbed
+from tests.faults.slides import NEVER, Slides, as_printed, begin, in_order, published, undisturbed
 from tests.lectures import ledger_of
 from tests.processes import eventually
 from tests.producer.committing import work_on
@@ -43,7 +42,7 @@ def test_a_killed_command_in_embedded_mode_leaves_a_lecture_that_can_be_resumed(
     with producing(*words, "--resume") as ingest:
         code, events, said = finished(ingest)
     assert (code, said) == (0, [])
-    assert as_printed(events) == as_printed(chain(*published_undisturbed.values()))
+    assert in_order(events) == as_printed(published_undisturbed)
 
 
 def test_a_private_redis_that_is_killed_ends_its_command_at_once(lecture_video: Path) -> None:

@@ -7,13 +7,14 @@ import msgspec
 from msgspec import Struct
 
 from worker.contract.chapters import Chapters
-from worker.contract.messages import InFlight, Ledger, Status
+from worker.contract.messages import InFlight, Ledger, PixelBox, Status
 from worker.contract.reasons import PREFIXES
 
 
 class LectureFields(TypedDict, total=False):
     """The fields of the hash. Times are seconds since 1970, sizes pixels, `retention` seconds.
-    `course` is there if the user named one.
+    `course` is there if the user named one. `min_group`, `begin`, `end` and `ignored` (JSON) are those of
+    `LectureChoices`; without a value they are missing.
 
     `models` is the version of the models that read the first frame. `feed` is the token of the feed that may write to
     the lecture, `chunks` the number of chunks that were fed, `chapters` the JSON of its chapters (`contract.chapters`),
@@ -42,6 +43,10 @@ class LectureFields(TypedDict, total=False):
     dropped: int
     failed: int
     chapters: bytes
+    min_group: int
+    begin: float
+    end: float
+    ignored: bytes
 
 
 def as_hash(fields: LectureFields) -> Mapping[Any, Any]:
@@ -70,13 +75,17 @@ class LectureInfo(Struct, frozen=True):
     dropped: int = 0
     failed: int = 0
     chapters: Chapters = []
+    min_group: int = 1
+    begin: float | None = None
+    end: float | None = None
+    ignored: tuple[PixelBox, ...] = ()
 
     @classmethod
     def from_hash(cls, fields: dict[bytes, bytes]) -> "LectureInfo":
         """The lecture from its Redis hash; ValueError if the fields are not those of a lecture."""
         values: dict[str, Any] = {k.decode(): v.decode() for k, v in fields.items()}
-        if "chapters" in values:
-            values["chapters"] = msgspec.json.decode(values["chapters"])
+        for name in {"chapters", "ignored"} & values.keys():
+            values[name] = msgspec.json.decode(values[name])
         return msgspec.convert(values, cls, strict=False)
 
 

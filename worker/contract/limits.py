@@ -24,6 +24,9 @@ MAX_CHUNKS = 10**9
 MAX_FACES = 250
 """Faces that are read in one picture, those with the highest detection scores: five times a gallery of 49."""
 
+MAX_IGNORED = 100
+"""Regions of a picture in which faces do not count."""
+
 MAX_PARTICIPANTS = 1000
 """Participants of a lecture, each with a stream of events. The largest meetings admit this many."""
 

@@ -10,7 +10,15 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from worker.contract import keys
 from worker.contract.lifetimes import RETENTION_S
-from worker.contract.limits import MAX_CHUNK_BYTES, MAX_CHUNK_PICTURES, MAX_FRAME_PIXELS, MAX_RETENTION_S, LimitExceeded
+from worker.contract.limits import (
+    MAX_CHUNK_BYTES,
+    MAX_CHUNK_PICTURES,
+    MAX_FRAME_PIXELS,
+    MAX_IGNORED,
+    MAX_PARTICIPANTS,
+    MAX_RETENTION_S,
+    LimitExceeded,
+)
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 """The seven labels, in the order of every list of scores."""
@@ -33,6 +41,7 @@ NonNegative = Annotated[int, Meta(ge=0, le=2**53)]  # larger integers are not ex
 PixelCount = Annotated[int, Meta(ge=1, le=2**16)]
 Id = Annotated[str, Meta(pattern=rf"\A{keys.ID}\Z")]
 Seconds = Annotated[float, Meta(ge=0, le=2**40)]
+GroupSize = Annotated[int, Meta(ge=1, le=MAX_PARTICIPANTS)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Degrees = Annotated[int, Meta(ge=-180, le=180)]
 PixelBox = tuple[int, int, int, int]
@@ -43,12 +52,18 @@ class LectureChoices(Struct, frozen=True):
     """The choices made when a lecture begins: the first value of `LectureKeys.state`.
 
     `participant` is the one person of the recording, if the user named one. With `class_only`, nothing is published per
-    person. `retention` is the number of seconds for which results are kept after their last change.
+    person. `retention` is the number of seconds for which results are kept after their last change. What fewer than
+    `min_group` people displayed stays hidden (docs/privacy.md). Of a recording, only what is from `begin` to `end` is
+    read, in seconds; None for its own begin or end. Faces whose middle is in one of the regions `ignored` do not count.
     """
 
     participant: Id | None = None
     class_only: bool = False
     retention: Annotated[int, Meta(ge=1, le=MAX_RETENTION_S)] = RETENTION_S
+    min_group: GroupSize = 1
+    begin: Seconds | None = None
+    end: Seconds | None = None
+    ignored: Annotated[tuple[PixelBox, ...], Meta(max_length=MAX_IGNORED)] = ()
 
 
 class LectureProgress(LectureChoices, frozen=True):
@@ -88,6 +103,7 @@ class ChunkHead(Struct, frozen=True):
 
     `width` and `height` are those of the source frame; the JPEGs may be smaller. `taken` is the time of its oldest
     frame by the producer's clock, in seconds since 1970. The chunk with an `ending` is the last one and has no frames.
+    In the regions `ignored` of each picture, faces and slides do not count (`LectureChoices`).
     """
 
     frames: Annotated[list[FrameStamp], Meta(max_length=MAX_CHUNK_PICTURES)]
@@ -95,6 +111,7 @@ class ChunkHead(Struct, frozen=True):
     height: PixelCount
     ending: Ending | None = None
     taken: float | None = None
+    ignored: Annotated[tuple[PixelBox, ...], Meta(max_length=MAX_IGNORED)] = ()
     v: Literal[1] = 1
 
     @property
@@ -224,7 +241,9 @@ class ClassEvent(Struct, frozen=True, tag_field="type", tag="class", gc=False):
 
     `faces` counts all faces, `unreadable` those that cannot be read, `turned_away` those that do not face the screen
     (`Pose`; not there in lectures from before this field). `damaged` is there, and true, if a picture of the frame is
-    not as it was recorded.
+    not as it was recorded. `hidden` is there, and true, if faces could be read and their scores stay hidden, because a
+    small group would show what single people displayed. Then scores, valence and arousal are None, and of fewer faces
+    than the smallest group `turned_away` is not there.
     """
 
     lecture: str
@@ -238,6 +257,7 @@ class ClassEvent(Struct, frozen=True, tag_field="type", tag="class", gc=False):
     unreadable: NonNegative = 0
     turned_away: NonNegative | UnsetType = UNSET
     damaged: bool | UnsetType = UNSET
+    hidden: bool | UnsetType = UNSET
     v: Literal[1] = 1
 
 

@@ -24,6 +24,7 @@ from worker.contract.usual import counted, mean_of, usual
 from worker.folding.affect import valence_and_arousal
 from worker.folding.participants import IdentifiedSighting, TrackerState, advance
 from worker.folding.slides import NewSlide, SlideState, advance_slides
+from worker.folding.small_groups import Group, advance_group
 from worker.outcome import Outcome, ScoreVector
 
 SCORE_DIGITS = 4
@@ -33,7 +34,8 @@ class LectureState(LectureProgress, frozen=True):
     """All that a lecture carries from chunk to chunk. The producer writes the first: its choices alone.
 
     `trackers` maps each named person to the tracker of their recording. A source without names has the one under "".
-    `scores` counts each participant's scores, for their usual (`worker.contract.usual`).
+    `scores` counts each participant's scores, for their usual (`worker.contract.usual`). `group` has those who count
+    for the class, if small groups stay hidden.
     """
 
     # The stored name differs, because lectures may run across an upgrade.
@@ -41,6 +43,7 @@ class LectureState(LectureProgress, frozen=True):
     spans: dict[str, ParticipantSpan] = msgspec.field(default_factory=dict)
     slides: SlideState | None = None
     scores: dict[str, bytes] = msgspec.field(default_factory=dict)
+    group: Group = Group()
 
 
 @dataclass
@@ -68,7 +71,7 @@ def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: lis
     event, because part of the class was not seen. Participants seen in its other pictures still get their events.
     """
     folded = Folded(state)
-    trackers, spans, slides = dict(state.trackers), dict(state.spans), state.slides
+    trackers, spans, slides, group = dict(state.trackers), dict(state.spans), state.slides, state.group
     read: defaultdict[str, list[ScoreVector]] = defaultdict(list)
     for outcome, count in zip(outcomes, frames, strict=True):
         if outcome.failure is not None:
@@ -88,7 +91,9 @@ def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: lis
                     slides, new = advance_slides(slides, picture.slide, number, picture.stamp.t)
                     made_known += new
             if number not in outcome.failed:
-                event = _class_event(lecture, picture.stamp, sightings, outcome.model_version)
+                present = [one for one in sightings if one.sighting.frame == number]  # not late ones of earlier frames
+                group, mean = _class_mean(group, present, picture.stamp.t, state.min_group)
+                event = _class_event(lecture, picture.stamp, present, mean, outcome.model_version, state.min_group)
                 folded.class_channel.append(structs.replace(event, damaged=True) if damaged else event)
                 folded.published += 1
                 folded.damaged += damaged
@@ -104,19 +109,22 @@ def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: lis
     next_chunk = state.next_chunk + len(outcomes)
     scores = {**state.scores, **{who: counted(state.scores.get(who, b""), more) for who, more in read.items()}}
     folded.state = structs.replace(
-        state, next_chunk=next_chunk, trackers=trackers, spans=spans, scores=scores, slides=slides
+        state, next_chunk=next_chunk, trackers=trackers, spans=spans, scores=scores, slides=slides, group=group
     )
     return folded
 
 
 def usuals(state: LectureState) -> dict[str | None, Scores]:
-    """Participant -> the usual of those whose face could be read; under None that of the class, the mean of them."""
+    """Participant -> the usual of those whose face could be read; under None that of the class, the mean of them.
+
+    If small groups stay hidden, it is the mean of the group that counts for the class, and missing without one.
+    """
     own: dict[str | None, Scores] = {}
     for who, counts in state.scores.items():
         found = usual(counts)
         if found is not None:
             own[who] = found
-    of_class = mean_of(list(own.values()))
+    of_class = mean_of([each for who, each in own.items() if state.min_group <= 1 or who in state.group.members])
     return own if of_class is None else {**own, None: of_class}
 
 
@@ -155,14 +163,30 @@ def _emotion_event(lecture: str, identified: IdentifiedSighting, model_version: 
     )
 
 
+def _class_mean(
+    group: Group, present: list[IdentifiedSighting], t: float, smallest: int
+) -> tuple[Group, ScoreVector | None]:
+    """The mean scores of the class in a frame, None if they stay hidden or nobody was read; and the next group."""
+    read = {one.participant: one.sighting.face.scores for one in present}
+    scores = {who: each for who, each in read.items() if each is not None}
+    if smallest > 1:
+        return advance_group(group, scores, t, smallest)
+    return group, tuple(np.mean(list(scores.values()), axis=0).tolist()) if scores else None
+
+
 def _class_event(
-    lecture: str, stamp: FrameStamp, sightings: list[IdentifiedSighting], model_version: str
+    lecture: str,
+    stamp: FrameStamp,
+    sightings: list[IdentifiedSighting],
+    mean: ScoreVector | None,
+    model_version: str,
+    smallest: int,
 ) -> ClassEvent:
-    """The mean over the participants read in this frame. Late sightings of earlier frames do not count."""
-    present = [one.sighting.face for one in sightings if one.sighting.frame == stamp.frame]
-    read = [face.scores for face in present if face.scores is not None]
+    """The event of a frame with these sightings, whose class has the `mean` scores."""
+    present = [one.sighting.face for one in sightings]
+    unreadable = sum(face.scores is None for face in present)
     poses = [face.pose for face in present if face.pose is not None]
-    mean: ScoreVector | None = tuple(np.mean(read, axis=0).tolist()) if read else None
+    enough = len(present) >= smallest or not present
     valence, arousal = _affect(mean)
     return ClassEvent(
         lecture=lecture,
@@ -173,8 +197,9 @@ def _class_event(
         valence=valence,
         arousal=arousal,
         model_version=model_version,
-        unreadable=len(present) - len(read),
-        turned_away=sum(pose.turned_away for pose in poses) if len(poses) == len(present) else UNSET,
+        unreadable=unreadable,
+        turned_away=sum(pose.turned_away for pose in poses) if enough and len(poses) == len(present) else UNSET,
+        hidden=True if mean is None and unreadable < len(present) else UNSET,
     )
 
 

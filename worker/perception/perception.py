@@ -15,7 +15,7 @@ from msgspec import structs
 from PIL.JpegImagePlugin import JpegImageFile
 
 from worker.contract.limits import MAX_FACES
-from worker.contract.messages import Chunk, FrameStamp, Unreadable
+from worker.contract.messages import Chunk, FrameStamp, PixelBox, Unreadable
 from worker.contract.reasons import FailureReason
 from worker.outcome import FaceObservation, FrameObservation, ScoreVector
 from worker.perception.appearance import descriptor
@@ -23,7 +23,7 @@ from worker.perception.emotions import Ensemble
 from worker.perception.faces import Detection, FaceDetector
 from worker.perception.manifest import EnsembleMode
 from worker.perception.pose import head_pose
-from worker.perception.preprocessing import Image, face_crop
+from worker.perception.preprocessing import Box, Image, face_crop
 from worker.perception.readability import unreadable_because
 from worker.perception.slides import slide_descriptor
 
@@ -82,13 +82,21 @@ class Perception:
         return self._ensemble.manifest.digest
 
     def observe(self, chunk: Chunk) -> Observations:
-        """The faces in every readable picture of a chunk."""
+        """The faces in every readable picture of a chunk, without those in its ignored regions."""
         source_size = (chunk.head.width, chunk.head.height)
         step_s: dict[Step, float] = {}
         with _timed(step_s, "decode"):
             stamps, pictures, failed = _decoded(chunk)
         with _timed(step_s, "faces"):
             detected = self._detect(stamps, pictures)
+            ignored = [
+                [_scaled(box, stamp.size or source_size, picture) for box in chunk.head.ignored]
+                for stamp, picture in zip(stamps, pictures, strict=True)
+            ]
+            detected = [
+                [face for face in faces if not any(_holds(box, face.box) for box in regions)]
+                for faces, regions in zip(detected, ignored, strict=True)
+            ]
         pairs = [(picture, face) for picture, faces in zip(pictures, detected, strict=True) for face in faces]
         with _timed(step_s, "readability"):
             reasons = [unreadable_because(picture, face) for picture, face in pairs]
@@ -111,7 +119,7 @@ class Perception:
         with _timed(step_s, "slides"):
             for i, (picture, faces) in enumerate(zip(pictures, detected, strict=True)):
                 if frames[i].stamp.participant is None:  # a recording of one of several people shows no slides
-                    slide = slide_descriptor(picture, [face.box for face in faces])
+                    slide = slide_descriptor(picture, [face.box for face in faces], ignored[i])
                     frames[i] = structs.replace(frames[i], slide=slide)
         escalated = int(predictions.escalated.sum())
         unreadable = Counter(reason for reason in reasons if reason is not None)
@@ -134,6 +142,19 @@ def _timed(step_s: dict[Step, float], step: Step) -> Iterator[None]:
     begun = time.perf_counter()
     yield
     step_s[step] = time.perf_counter() - begun
+
+
+def _scaled(box: PixelBox, size: tuple[int, int], picture: Image) -> Box:
+    """A box in pixels of the source, which has this width and height, in pixels of its picture."""
+    across, down = picture.shape[1] / size[0], picture.shape[0] / size[1]
+    x, y, w, h = box
+    return x * across, y * down, w * across, h * down
+
+
+def _holds(box: Box, face: Box) -> bool:
+    """Whether the middle of a face is inside."""
+    x, y, w, h = box
+    return 0 <= face[0] + face[2] / 2 - x < w and 0 <= face[1] + face[3] / 2 - y < h
 
 
 def _observation(

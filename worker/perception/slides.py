@@ -27,8 +27,11 @@ LEVELS_PER_DOUBLING = 3.0
 BESIDE, ABOVE, BELOW = 1.0, 0.8, 1.5
 
 
-def slide_descriptor(picture: Image, faces: Iterable[Box]) -> bytes:
-    """The cells of a picture [height, width, 3], row by row; those with a face or beside it are COVERED."""
+def slide_descriptor(picture: Image, faces: Iterable[Box], ignored: Iterable[Box] = ()) -> bytes:
+    """The cells of a picture [height, width, 3], row by row.
+
+    Those with a face or beside it are COVERED, and so are those in the regions `ignored`.
+    """
     size = SLIDE_COLUMNS * CELL_PX, SLIDE_ROWS * CELL_PX
     grey = cv2.cvtColor(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
     across, down = _levels(cv2.absdiff(grey[:, 1:], grey[:, :-1])), _levels(cv2.absdiff(grey[1:], grey[:-1]))
@@ -37,6 +40,8 @@ def slide_descriptor(picture: Image, faces: Iterable[Box]) -> bytes:
     for x, y, w, h in faces:
         columns = _covered((x - BESIDE * w) / across_px, (x + (1 + BESIDE) * w) / across_px)
         cells[_covered((y - ABOVE * h) / down_px, (y + (1 + BELOW) * h) / down_px), columns] = COVERED
+    for x, y, w, h in ignored:
+        cells[_covered(y / down_px, (y + h) / down_px), _covered(x / across_px, (x + w) / across_px)] = COVERED
     return bytes(cells.tobytes())
 
 

@@ -7,6 +7,7 @@ from producer.feeding.decoding.sampling import checked_fps
 from producer.feeding.decoding.wire import DecodingFailed, FileTarget, Opened
 from producer.feeding.sources.address import Address, SourceError, address_of
 from producer.feeding.sources.decoder_process import DecoderSilent
+from producer.feeding.sources.excerpt import WHOLE, Excerpt
 from producer.feeding.sources.lasting_decoder import DAMAGED, DecoderFailed, LastingDecoder
 from producer.feeding.sources.live import GIVE_UP_S, LiveSource
 from producer.feeding.sources.live import OPENING_S as STREAM_OPENING_S
@@ -28,23 +29,35 @@ def open_sources(
     give_up_s: float = GIVE_UP_S,
     first: int = 0,
     video: str | None = None,
+    excerpt: Excerpt = WHOLE,
 ) -> Source:
     """Open the requested sources, at least one; several recordings become one source. Arguments as of `open_source`.
 
-    Raises SourceError if one of them cannot be opened, or one of several is live.
+    Raises SourceError if one of them cannot be opened, one of several is live, or none has pictures in the excerpt.
     """
+    source: Source
     if len(requests) == 1:
-        return open_source(requests[0].source, fps, give_up_s, first, video)
-    return Recordings(_all_opened(requests, fps, first, video), first)
+        source = open_source(requests[0].source, fps, give_up_s, first, video, excerpt)
+        recordings = [source] if isinstance(source, Recording) else []
+    else:
+        opened = _all_opened(requests, fps, first, video, excerpt)
+        source, recordings = Recordings(opened, first), list(opened.values())
+    if source.expected == 0:
+        source.close()
+        there = "; ".join(f"{each.label.shown}: has pictures from {each.there}" for each in recordings)
+        raise SourceError(f"{there}, and none {excerpt}; give other times")
+    return source
 
 
-def _all_opened(requests: Sequence[SourceRequest], fps: float, first: int, video: str | None) -> dict[str, Recording]:
+def _all_opened(
+    requests: Sequence[SourceRequest], fps: float, first: int, video: str | None, excerpt: Excerpt
+) -> dict[str, Recording]:
     """Participant -> recording. If one cannot be opened, all are closed."""
     opened: dict[str, Recording] = {}
     try:
         for source, participant in requests:
             assert participant is not None, "each of several sources has a name"
-            opened[participant] = _open_recording(source, fps, first, video)
+            opened[participant] = _open_recording(source, fps, first, video, excerpt)
     except BaseException:
         for recording in opened.values():
             recording.close()
@@ -53,33 +66,42 @@ def _all_opened(requests: Sequence[SourceRequest], fps: float, first: int, video
 
 
 def open_source(
-    source: str, fps: float, give_up_s: float = GIVE_UP_S, first: int = 0, video: str | None = None
+    source: str,
+    fps: float,
+    give_up_s: float = GIVE_UP_S,
+    first: int = 0,
+    video: str | None = None,
+    excerpt: Excerpt = WHOLE,
 ) -> Recording | LiveSource:
     """Open `source`, a file, URL or camera, and sample it `fps` times per second.
 
     An http:// or https:// URL is a recording if the server declares its length in seconds or bytes. Everything else is
     live, and given up after `give_up_s` seconds without a frame. The frames of a recording start with number `first`.
-    Of several videos, `video` is read (its number, language or title), by default the one that a player shows.
+    Of several videos, `video` is read (its number, language or title), by default the one that a player shows. Of a
+    recording, only the `excerpt` is read.
 
-    Raises SourceError if there is no picture within 10 s (a file) or 30 s, or no such video, ValueError if `fps` is out
-    of range.
+    Raises SourceError if there is no picture within 10 s (a file) or 30 s, no such video, or if an
+    excerpt of a live source is wanted; ValueError if `fps` is out of range.
     """
     checked_fps(fps)
     address = address_of(source, video)
-    decoder = LastingDecoder(address.target, fps, first)
+    tick = excerpt.first_tick(fps) + first
+    decoder = LastingDecoder(address.target, fps, tick)
     try:
-        opened = _opened(address, decoder, FILE_SEARCHING_S if first else FILE_OPENING_S)
+        opened = _opened(address, decoder, FILE_SEARCHING_S if tick else FILE_OPENING_S)
+        address = address.reading(opened)
+        if not opened.live:
+            return Recording(address, decoder, opened, fps, first, excerpt)
+        if not excerpt.whole:
+            raise SourceError(f"{address.shown}: is live; --from and --to are for recordings")
     except BaseException:
         decoder.close()
         raise
-    address = address.reading(opened)
-    if opened.live:
-        return LiveSource(address, fps, give_up_s, decoder.process, opened)
-    return Recording(address, decoder, opened, first)
+    return LiveSource(address, fps, give_up_s, decoder.process, opened)
 
 
-def _open_recording(source: str, fps: float, first: int, video: str | None) -> Recording:
-    opened = open_source(source, fps, first=first, video=video)
+def _open_recording(source: str, fps: float, first: int, video: str | None, excerpt: Excerpt) -> Recording:
+    opened = open_source(source, fps, first=first, video=video, excerpt=excerpt)
     if isinstance(opened, LiveSource):
         opened.close()
         raise SourceError(f"{opened.label.shown}: is live; only recordings can be ingested together")

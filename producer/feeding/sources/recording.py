@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from producer.feeding.decoding.sampling import Sample
 from producer.feeding.decoding.wire import DecodingFailed, Ended, Opened, Sampled
 from producer.feeding.sources.address import SourceLabel
+from producer.feeding.sources.excerpt import WHOLE, Excerpt
 from producer.feeding.sources.frame import SampledFrame
 from producer.feeding.sources.lasting_decoder import DecoderFailed, LastingDecoder
 from producer.feeding.sources.source import Source
@@ -19,23 +20,45 @@ SILENCE_S = 60.0
 class Recording(Source):
     """An opened recording. `expected` is None if the file does not declare its length.
 
-    If its video starts later than the file, `first_tick` is not 0. Frames count from there. If it is resumed, its
-    frames begin with number `first`.
+    If its video starts later than the file, or only an excerpt is read, `first_tick` is not 0. Frames count from there.
+    If it is resumed, its frames begin with number `first`.
     """
 
     live = False
     shortfall: str | None = None
+    there = ""
+    """From when to when the file has pictures, if it declares its length."""
 
-    def __init__(self, label: SourceLabel, decoder: LastingDecoder, opened: Opened, first: int = 0) -> None:
+    def __init__(
+        self,
+        label: SourceLabel,
+        decoder: LastingDecoder,
+        opened: Opened,
+        fps: float,
+        first: int = 0,
+        excerpt: Excerpt = WHOLE,
+    ) -> None:
+        """`decoder` begins with sample `first` of the excerpt. If none of it is in the file, `expected` is 0."""
         self.label = label
         self._decoder = decoder
+        self._begin, self._end = excerpt.first_tick(fps), excerpt.end_tick(fps)
         self._first = first
         self._read = False
         self.width = opened.width
         self.height = opened.height
-        self.first_tick = opened.first_tick
-        self.expected = opened.expected
+        self.first_tick = max(opened.first_tick, self._begin)
+        self.expected = None
+        if opened.expected is not None:
+            ends = opened.first_tick + opened.expected
+            self.expected = max(0, int(min(ends, self._end)) - self.first_tick)
+            self.first_tick = self.first_tick if self.expected else self._begin
+            self.there = f"{clock(opened.first_tick / fps)} to {clock(ends / fps)}"
         self.chapters = opened.chapters
+
+    @property
+    def late(self) -> bool:
+        """Whether the video starts later than what is read."""
+        return self.first_tick > self._begin
 
     @property
     def decoder_pid(self) -> int:
@@ -49,9 +72,12 @@ class Recording(Source):
                 yield SampledFrame(number, sample.t, sample.picture, damaged=sample.damaged)
 
     def samples(self, stop: threading.Event, first: int) -> Iterator[Sample[bytes]]:
-        """The JPEGs from tick `first` on. Ticks count from the start of the file. Call either this or `frames`."""
+        """The JPEGs from sample `first` of the excerpt on. Ticks count from the start of the file.
+
+        Call either this or `frames`.
+        """
         if self._read or first != self._first:
-            self._decoder.restart(first)
+            self._decoder.restart(self._begin + first)
         self._read, self.shortfall = True, None
         jpeg = b""
         reached = 0.0
@@ -62,6 +88,8 @@ class Recording(Source):
                     self.shortfall = message.shortfall
                     return
                 if isinstance(message, Sampled):
+                    if message.tick >= self._end:
+                        return
                     if message.t > MAX_RECORDING_S:
                         self.shortfall = f"is longer than {clock(MAX_RECORDING_S)}, the limit of a recording"
                         return

@@ -54,7 +54,7 @@ class Recordings(Source):
         """
         first = self._first if first is None else first
         # If there may be ticks at which no recording has a picture, frames are counted from the beginning.
-        start = 0 if any(recording.first_tick for recording in self._recordings.values()) else first
+        start = 0 if any(recording.late for recording in self._recordings.values()) else first
         running = {participant: recording.samples(stop, start) for participant, recording in self._recordings.items()}
         ahead: dict[str, Sample[bytes]] = {}
         for number in count(start):

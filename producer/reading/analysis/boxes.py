@@ -13,6 +13,12 @@ from worker.contract.messages import EmotionEvent, Event, PixelBox
 MAX_BOXES = 200_000
 """An hour of 25 people at 2 frames per second has 180,000. They take 2 to 3 bytes each in a report."""
 
+MAX_SHAPE_DIFFERENCE = 0.02
+"""How much wider or narrower the picture of a recording may be than that of its lecture, as a part of its shape."""
+
+STAYS_FRAMES = 1.05
+"""A box is shown until the next frame, and a little longer, because times are rounded."""
+
 
 @dataclass(frozen=True)
 class Boxes:
@@ -59,6 +65,11 @@ class BoxesBuilder:
             [np.array([t for _, t, _ in seen]) for _, seen in known],
             [np.array([box for _, _, box in seen]) for _, seen in known],
         )
+
+
+def slack_s(fps: float) -> float:
+    """By how many seconds a recording may be longer or shorter than its lecture."""
+    return max(3.0, 2 / fps)
 
 
 def several_recordings(source: str, participants: Collection[str]) -> bool:

@@ -1,9 +1,9 @@
-"""By how much everybody's display differed from their own usual, step by step: where stretches and bursts are searched.
+"""By how much everybody's display differed from their own mean, step by step: where stretches and bursts are searched.
 
 Each person is compared with themselves, so somebody who comes or goes does not count as a change of expression.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,18 +15,15 @@ Values = npt.NDArray[np.float32]
 MIN_OF_CLASS = 0.4
 """Steps in which fewer than this share of the usual number of people could be read do not count."""
 
-# The usual of the class is a median over means of this many seconds, because single steps flicker.
-CALM_S = 20.0
-
 
 @dataclass(frozen=True)
 class Changes:
     """The steps of a lecture in which the class could be read.
 
     `at` [steps] is the number of each step, `step_s` its seconds. `own` [people, 7, steps] is the change of each person
-    against their own usual, zero where `is_read` [people, steps] is false. `of_class` [7, steps] is the mean over those
-    who could be read, less `base` [7], its median over the lecture. If single people are not known, the class is
-    counted as one person, and `people_known` is false. `faces` is the usual number of faces that could be read.
+    against their own mean, zero where `is_read` [people, steps] is false. `of_class` [7, steps] is the mean over those
+    who could be read. If single people are not known, the class is counted as one person, and `people_known` is false.
+    `faces` is the usual number of faces that could be read.
     """
 
     step_s: float
@@ -34,7 +31,6 @@ class Changes:
     own: Values
     is_read: npt.NDArray[np.bool_]
     of_class: Values
-    base: Values
     people_known: bool
     faces: float
 
@@ -42,9 +38,30 @@ class Changes:
         """Seconds of media time at which `step` begins, an index of this class; the end of the last one included."""
         return float(self.at[step] if step < len(self.at) else self.at[-1] + 1) * self.step_s
 
+    def span(self, begin: float, end: float) -> tuple[int, int]:
+        """First step and end of what lies between these times."""
+        first, over = np.searchsorted(self.at, np.round(np.array([begin, end]) / self.step_s)).tolist()
+        return first, over
+
     def steps(self, seconds: float) -> int:
         """The number of steps in so many seconds, at least one."""
         return max(1, round(seconds / self.step_s))
+
+    def without(self, spans: list[tuple[int, int]]) -> "Changes":
+        """The same without what the class has in common in the steps [first, end) of `spans`."""
+        own = self.own.copy()
+        for first, end in spans:
+            common = self.of_class[:, first:end].mean(axis=1)
+            own[:, :, first:end] -= common[:, np.newaxis] * self.is_read[:, np.newaxis, first:end]
+        return replace(self, own=own, of_class=_mean(own, self.is_read))
+
+    def joined(self, steps: int) -> "Changes":
+        """The same in longer steps, each of so many; a rest at the end is left out."""
+        read = means_of(self.is_read.astype(np.float32), steps)
+        own = means_of(self.own, steps) / np.maximum(read, 1e-6)[:, np.newaxis]
+        is_read = read > 0
+        at = self.at[: read.shape[1] * steps : steps]
+        return replace(self, step_s=self.step_s * steps, at=at, own=own, is_read=is_read, of_class=_mean(own, is_read))
 
 
 def changes_of(timeline: Timeline) -> Changes | None:
@@ -60,17 +77,14 @@ def changes_of(timeline: Timeline) -> Changes | None:
         return None
     at = np.flatnonzero(count >= max(1.0, MIN_OF_CLASS * float(np.median(count[count > 0]))))
     scores, is_read = scores[..., at], is_read[:, at]
-    own = np.zeros_like(scores)
-    for person, seen in enumerate(is_read):
-        if seen.any():
-            shown = scores[person][:, seen]
-            own[person][:, seen] = shown - np.median(shown, axis=1, keepdims=True)
-    mean = own.sum(axis=0) / np.maximum(is_read.sum(axis=0), 1)
-    width = max(1, round(CALM_S / series.step_s))
-    calm = means_of(mean, width) if mean.shape[1] >= width else mean
-    base = np.median(calm, axis=1)
-    faces = float(np.median(series.read[at]))
-    return Changes(series.step_s, at, own, is_read, mean - base[:, np.newaxis], base, known, faces)
+    seen = np.maximum(is_read.sum(axis=1), 1)[:, np.newaxis, np.newaxis]
+    own = (scores - scores.sum(axis=2, keepdims=True) / seen) * is_read[:, np.newaxis]
+    own = own.astype(np.float32)
+    return Changes(series.step_s, at, own, is_read, _mean(own, is_read), known, float(np.median(series.read[at])))
+
+
+def _mean(own: Values, is_read: npt.NDArray[np.bool_]) -> Values:
+    return np.asarray(own.sum(axis=0) / np.maximum(is_read.sum(axis=0), 1), np.float32)
 
 
 def means_of(values: Values, width: int) -> Values:

@@ -43,8 +43,10 @@ class _Group:
 
 def coming_and_going(timeline: Timeline) -> list[Moment]:
     """All arrivals and departures, in the order of time. None if single people are not known."""
-    border = min(max(BORDER * timeline.seconds, BORDER_S[0]), BORDER_S[1])
-    inner = (border, timeline.seconds - border)
+    analysed = np.flatnonzero(timeline.series.frames)
+    start = float(analysed[0]) * timeline.series.step_s if len(analysed) else 0.0  # of a part of a recording
+    border = min(max(BORDER * (timeline.seconds - start), BORDER_S[0]), BORDER_S[1])
+    inner = (start + border, timeline.seconds - border)
     # Somebody who was seen in few frames is a passer-by, or a picture on the wall.
     people = [each for each in timeline.participants if each.last - each.first >= border / 2]
     firsts = sorted(each.first for each in people)

@@ -30,8 +30,13 @@ class Moment:
     @property
     def size(self) -> float:
         """How much to watch there is, to compare moments of one kind."""
-        changed = sum(map(abs, self.emotions.values())) / 2
-        return changed * (self.end - self.begin) if self.kind == "stretch" else changed or float(self.people or 0)
+        length = self.end - self.begin
+        return self.changed * length if self.kind == "stretch" else self.changed or float(self.people or 0)
+
+    @property
+    def changed(self) -> float:
+        """The share that moved from some emotions to others."""
+        return sum(map(abs, self.emotions.values())) / 2
 
     @property
     def in_words(self) -> str:

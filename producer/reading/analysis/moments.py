@@ -1,21 +1,28 @@
 """Moments worth watching: stretches, bursts, arrivals and departures. docs/moments.md explains them."""
 
 from producer.reading.analysis.bursts import bursts
-from producer.reading.analysis.chance import Chance
 from producer.reading.analysis.changes import changes_of
 from producer.reading.analysis.coming_and_going import coming_and_going
+from producer.reading.analysis.head_count import head_count
 from producer.reading.analysis.moment import Moment
-from producer.reading.analysis.stretches import candidates, stretches
+from producer.reading.analysis.stretches import stretches
 from producer.reading.analysis.timeline import Timeline
+
+# A burst this near to the begin or the end of a stretch is the step of the stretch.
+NEAR_S = 15.0
 
 
 def moments(timeline: Timeline) -> list[Moment]:
     """All moments of a lecture, in the order of time."""
-    found = coming_and_going(timeline)
+    found = coming_and_going(timeline) if timeline.participants else head_count(timeline)
     changes = changes_of(timeline)
     if changes is not None:
-        segments = candidates(changes)
-        chance = Chance(changes, [(each.first, each.end) for each in segments])
-        longer = stretches(changes, segments, chance)
-        found = [*found, *longer, *bursts(changes, chance, longer)]
+        short = bursts(changes)
+        longer = stretches(changes, short)
+        found += [*longer, *(each for each in short if not _is_end_of(each, longer))]
     return sorted(found, key=lambda each: (each.begin, each.end))
+
+
+def _is_end_of(burst: Moment, stretches: list[Moment]) -> bool:
+    """Whether a burst is the step with which a stretch begins or ends."""
+    return any(abs(burst.begin - border) <= NEAR_S for each in stretches for border in (each.begin, each.end))

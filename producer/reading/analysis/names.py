@@ -19,7 +19,7 @@ class RosterRefused(Exception):
 
 
 class Person(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a roster says of a person. The lecturer, and whoever it excludes, is left out of the class's figures."""
+    """What a roster says of a person. The lecturer and excluded people are left out of the class's figures."""
 
     name: str | None = None
     role: Role | None = None
@@ -120,9 +120,13 @@ class Names:
             if len(tiles) > 1:
                 both = " and ".join(repr(self._tiles[number].name) for number in sorted(tiles))
                 raise RosterRefused(f"the roster's tiles {both} both show {participant}; name {participant} by id")
-        unknown = sorted(set(self._by_id).difference(seen), key=natural_order)
+        unknown = self.unknown(seen)
         known = ", ".join(sorted(seen, key=natural_order)) or "nobody"
         return f"the roster names {', '.join(unknown)}, not seen in the lecture; seen: {known}" if unknown else ""
+
+    def unknown(self, seen: Collection[str]) -> list[str]:
+        """The ids that the roster names and that are not among the participants `seen`."""
+        return sorted(set(self._by_id).difference(seen), key=natural_order)
 
     def _person(self, participant: str) -> Person | None:
         if participant in self._by_id:

@@ -1,6 +1,7 @@
 """What each person of a lecture usually displays, and by how much an event differs from it."""
 
 from collections import defaultdict
+from collections.abc import Collection
 
 from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, Event, Scores
 from worker.contract.usual import change, counted, mean_of, usual
@@ -18,7 +19,9 @@ class OwnUsual:
         for event in replay(client, lecture): row(event, own.change(event))
     """
 
-    def __init__(self) -> None:
+    def __init__(self, left_out: Collection[str] = ()) -> None:
+        """Participants who are `left_out` do not count for the class."""
+        self._left_out = left_out
         self._counts: defaultdict[str, bytes] = defaultdict(bytes)
         self._waiting: defaultdict[str, list[list[float]]] = defaultdict(list)
         self._usual: dict[str, Scores | None] = {}
@@ -52,7 +55,7 @@ class OwnUsual:
             differs = change(event.scores, own)
             if event.frame > self._frame[0]:
                 self._frame = (event.frame, [])
-            if event.frame == self._frame[0]:
+            if event.frame == self._frame[0] and event.participant not in self._left_out:
                 self._frame[1].append(differs)
             return differs
         if isinstance(event, ClassEvent) and event.frame == self._frame[0]:

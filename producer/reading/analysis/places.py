@@ -58,7 +58,7 @@ class Place(NamedTuple):
         return Map(x, y, width, height, whole, self.words)
 
 
-class Places:
+class PlacesBuilder:
     """Where the faces of each participant were, from all events that were added."""
 
     def __init__(self, width: int, height: int) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from producer.presentation.clock import clock
 from producer.reading.analysis.moment import Moment
 from producer.reading.analysis.timeline import Timeline
@@ -22,7 +24,7 @@ MIN_READ_S = 20.0
 # A sentence about a moment names the emotions that changed at least this share of the largest change.
 NAMED_SHARE = 0.4
 
-# The sentence about the whole lecture names up to so many emotions, with at least this share.
+# The sentence about the whole lecture names up to this many emotions, with at least this share.
 MAX_NAMED = 3
 MIN_SHARE = 0.1
 
@@ -74,12 +76,17 @@ def _text(part: str | float | NamedTime) -> str:
     return part.words if isinstance(part, NamedTime) else part if isinstance(part, str) else clock(part)
 
 
-def sentences(timeline: Timeline, moments: Sequence[Moment], running: bool = False) -> list[Sentence]:
-    """The sentences about a lecture; `running` is whether it goes on."""
+def sentences(
+    timeline: Timeline,
+    moments: Sequence[Moment],
+    running: bool = False,
+    place: Callable[[float], str | None] = lambda t: None,
+) -> list[Sentence]:
+    """The sentences about a lecture; `running` is whether it goes on, `place` names a time, if it can."""
     if not timeline.most_faces:
         return [nobody(timeline, running)]
     chosen = most_worth_watching(moments)
-    about = [sentence(each) for each in chosen]
+    about = [placed(sentence(each), place) for each in chosen]
     if too_little(timeline):
         return [unreadable(timeline), *about, in_view(timeline)]
     if not moments:
@@ -99,6 +106,8 @@ def nobody(timeline: Timeline, running: bool) -> Sentence:
 
 
 def unreadable(timeline: Timeline) -> Sentence:
+    if np.nansum(timeline.hidden * timeline.frames) > np.nansum(timeline.read * timeline.frames):
+        return Sentence(("Too few people were in view to say how the class went: small groups stay hidden.",))
     if timeline.unreadable > MAX_UNREADABLE:
         why = f"{timeline.unreadable:.0%} of the faces were too small, turned away, too dark or too blurred"
     else:

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from worker.contract.messages import EMOTIONS
+
 Values = npt.NDArray[np.float32]
 
 MAX_STEPS = 3600
 """A lecture of up to an hour has steps of 1 s. When it outgrows its steps, every two of them are joined."""
 
-EMOTION_COUNT = 7
-
 # Columns of the sums of a participant: sightings, those that could be read, and the scores of the latter. Those of the
 # class are frames, faces, faces that could be read, and the sums of their scores.
 _FRAMES, _FACES = 0, 1
-_COLUMNS = 3 + EMOTION_COUNT
+_COLUMNS = 3 + len(EMOTIONS)
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,20 @@
 """Stretches: segments of at least 20 s in which the class displayed something other than its usual.
 
-Change points are found by `ruptures` (PELT with a linear kernel: Killick, Fearnhead and Eckley, Optimal detection of
-changepoints with a linear computational cost, 2012). Neighbouring segments that differ from the usual in the same way
-form one stretch. It must be large enough to be worth watching, begin and end with a step (a slow drift does not), and
-be larger than what chance makes.
+All windows of 20 s up to half of the lecture are compared with the rest of it, for each emotion and each two of them.
+The one that stands out most from the noise is a candidate. Its ends are made exact by `ruptures` (the two best change
+points: Truong, Oudre and Vayatis, Selective review of offline change point detection methods, 2020). Then the search
+goes on beside it. A stretch must be large enough to be worth watching, and larger than what chance makes.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
+from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 import ruptures
 
-from producer.reading.analysis.chance import MOST_P, Chance, sizes_of
+from producer.reading.analysis.chance import MOST_P, Chance, Sizes, shiftable
 from producer.reading.analysis.changes import Changes, Values, means_of
 from producer.reading.analysis.moment import Moment
 from producer.reading.analysis.people import by_size, people_in
@@ -26,155 +28,156 @@ MIN_CHANGE = ((2, 0.2), (5, 0.16), (1000, 0.12))
 # The smallest share of the people in view that must take part, likewise.
 MIN_PEOPLE = ((3, 0.6), (5, 0.4), (1000, 0.3))
 
-# Neighbours form one stretch if the cosine between their changes is larger, and the smaller is this part of the larger.
-ALIKE, SIMILAR = 0.7, 0.5
+# Windows begin at every GRAIN_S, and each length is so many times the one before.
+GRAIN_S = 5.0
+LONGER = 2**0.5
 
-# Segments are searched in at most this many steps, which costs little at any length; then their ends are made exact.
-MAX_SEARCHED = 900
+# The noise of a class is that of the means of its people over so many seconds: longer than an expression is held.
+NOISE_S = 20.0
 
-# The prices of a change point, in variances of a step, for each of seven emotions and the logarithm of the steps. Noise
-# that lasts needs a higher one, or it cuts a stretch in pieces; a low one finds the short stretches.
-PENALTIES = (0.4, 1.0, 2.5)
+# What stands out less, in standard deviations of the noise, is never larger than chance.
+MIN_SIZE = 3.5
+MAX_STRETCHES = 20
 
-# Noise is measured between means over this many seconds, by the lower quartile of their steps: most of them are no
-# change points. The lower quartile of a normal distribution's absolute values is this part of a standard deviation.
-CALM_S = 10.0
-QUARTILE = 0.3186
+# A stretch of MIN_S may look shorter by this factor.
+SHORTEST = 0.75
 
-# Less noise is not believed.
-LEAST_NOISE = 0.02
+# Pieces of the series of a class of unknown people, and of few, of whom one may be misread for longer.
+PIECE_S, PIECE_OF_FEW_S = 15.0, 60.0
+FEW = 5
 
-# At its begin and end, the class must change by at least this share of the change of the whole stretch, between
-# EDGE_S before and after.
-EDGE = 0.4
-EDGE_S = 30.0
+# The emotions that are taken together, [28, 7]: single ones, and each two of them.
+TOGETHER = np.array(
+    [[each in some for each in range(7)] for n in (1, 2) for some in combinations(range(7), n)], np.float32
+)
 
 
 @dataclass
-class Segment:
-    """Steps [first, end), the mean change [7] of the class in them, and `people` of the `of` in view that took part."""
+class Candidate:
+    """Steps [first, end) of a lecture. A window of widths[`row`] has the `size`, in deviations of the noise."""
 
     first: int
     end: int
-    change: Values
-    people: int | None = None
-    of: int | None = None
+    row: int
+    size: float
 
 
-def candidates(changes: Changes) -> list[Segment]:
-    """All that is long and large enough, and begins and ends with a step."""
-    shortest = changes.steps(MIN_S)
-    if changes.of_class.shape[1] < 2 * shortest:
+class Search:
+    """All windows of a lecture, in steps of about GRAIN_S."""
+
+    def __init__(self, changes: Changes, bursts: list[tuple[int, int]]) -> None:
+        """`bursts` are steps [first, end) that do not count."""
+        self.changes = changes
+        self.grain = changes.steps(GRAIN_S)
+        self.coarse = changes.without(bursts).joined(self.grain)
+        total = self.coarse.of_class.shape[1]
+        shortest = max(1, round(MIN_S / self.coarse.step_s))
+        lengths = shortest * LONGER ** np.arange(40)
+        self.widths = sorted({round(each) for each in lengths if each <= total / 2})
+
+    @cached_property
+    def noise(self) -> Values:
+        """The covariance [7, 7] of a coarse step of the class, if its people change independently of each other."""
+        width = max(1, round(NOISE_S / self.coarse.step_s))
+        read = np.maximum(means_of(self.coarse.is_read.astype(np.float32), width).sum(axis=0), 1e-6)
+        means = means_of(self.coarse.own, width) / read
+        people = np.einsum("pit,pjt->ij", means, means) / means.shape[2]
+        return np.asarray(people * width + 1e-6 * np.eye(7), np.float32)
+
+    @cached_property
+    def deviation(self) -> Values:
+        """[28]: the standard deviation of a coarse step of the class, of the emotions TOGETHER."""
+        return np.asarray(np.sqrt(np.einsum("ki,ij,kj->k", TOGETHER, self.noise, TOGETHER)))
+
+    def sizes(self, of_class: Values) -> list[Values]:
+        """For each width the size [steps - width + 1] of each window, in standard deviations of the noise."""
+        scaled = TOGETHER @ of_class / self.deviation[:, np.newaxis]
+        sums = np.cumsum(np.pad(scaled, ((0, 0), (1, 0))), axis=1)
+        total = scaled.shape[1]
+        found = []
+        for width in self.widths:
+            inside = sums[:, width:] - sums[:, :-width]
+            apart = np.abs(inside - sums[:, -1:] * (width / total)).max(axis=0)
+            found.append(apart / (width * (1 - width / total)) ** 0.5)
+        return found
+
+    def largest(self, of_class: Values) -> Sizes:
+        return np.array([each.max() for each in self.sizes(of_class)], np.float32)
+
+
+def stretches(changes: Changes, bursts: list[Moment]) -> list[Moment]:
+    """All stretches of a lecture with these bursts, in the order of time."""
+    short = [changes.span(each.begin, each.end) for each in bursts]
+    search = Search(changes, short)
+    found = candidates(search)
+    if not found:
         return []
-    found: list[Segment] = []
-    for penalty in PENALTIES:
-        found += [_exact(changes, each) for each in _joined(changes, _segments(changes, penalty))]
-    found = _apart([each for each in found if each.end - each.first >= shortest and _steps_up_and_down(changes, each)])
+    # What few people display for some seconds is no more than chance, so it must not be taken away from it.
+    common = [(each.first, each.end) for each in found] if shiftable(changes) or changes.faces > FEW else []
+    rest = changes.without([*short, *common])
+    chance = Chance(rest.joined(search.grain), search.largest, PIECE_S if changes.faces > FEW else PIECE_OF_FEW_S)
     outside = np.ones(changes.of_class.shape[1], bool)
     for each in found:
         outside[each.first : each.end] = False
-    for each in found:
-        each.people, each.of = people_in(changes, each.first, each.end, each.change, outside)
-    return [each for each in found if each.of is None or (each.people or 0) >= limit(MIN_PEOPLE, each.of) * each.of]
+    moments = [_moment(changes, each, outside, chance.p(each.row, each.size)) for each in found]
+    return [each for each in moments if each.p <= MOST_P and _worth_watching(each, changes.faces)]
 
 
-def stretches(changes: Changes, candidates: list[Segment], chance: Chance) -> list[Moment]:
-    """Those of the candidates that chance does not make, in the order of time."""
-    found = []
-    for each in candidates:
-        p = chance.p_of_stretch(each.change, each.end - each.first)
-        if p <= MOST_P:
-            begin, end = changes.time(each.first), changes.time(each.end)
-            found.append(Moment("stretch", begin, end, by_size(each.change), each.people, each.of, p))
-    return found
+def candidates(search: Search) -> list[Candidate]:
+    """What stands out most, and is not part of something that stands out more; in the order of time."""
+    changes, grain = search.changes, search.grain
+    found: list[Candidate] = []
+    taken = np.zeros(search.coarse.of_class.shape[1] + 1)
+    values = search.coarse.of_class.copy()
+    while len(found) < MAX_STRETCHES and search.widths:
+        before = np.concatenate([[0], np.cumsum(taken)])
+        sizes = [
+            np.where(before[width : width + len(each)] == before[: len(each)], each, 0)
+            for width, each in zip(search.widths, search.sizes(values), strict=True)
+        ]
+        row = int(np.argmax([each.max() for each in sizes]))
+        at, size = int(sizes[row].argmax()), float(sizes[row].max())
+        if size < MIN_SIZE:
+            break
+        width = search.widths[row]
+        free = np.flatnonzero(taken)
+        low = max((each + 1 for each in free if each < at), default=0)
+        high = min((each for each in free if each >= at + width), default=len(taken) - 1)
+        low, high = max(low, at - max(width, 12)), min(high, at + width + max(width, 12))
+        last = changes.of_class.shape[1] if high == len(taken) - 1 else high * grain
+        first, end = exact(search, low * grain, last, at * grain, (at + width) * grain)
+        found.append(Candidate(first, end, row, size))
+        inner = slice(first // grain, -(-end // grain))
+        values[:, inner] -= values[:, inner].mean(axis=1, keepdims=True)
+        taken[inner] = 1
+        taken[at : at + width] = 1
+    return sorted(found, key=lambda each: each.first)
+
+
+def exact(search: Search, low: int, high: int, first: int, end: int) -> tuple[int, int]:
+    """The ends of a stretch between the steps `low` and `high` of a lecture, if it is about [first, end)."""
+    values, shortest = search.changes.of_class, search.changes.steps(MIN_S / 2)
+    most = np.abs(TOGETHER @ values[:, first:end].mean(axis=1) / search.deviation).argmax()
+    # A stretch may begin or end with the lecture, or with another one. There it is compared with the usual.
+    along = np.pad((TOGETHER[most] @ values)[low:high], shortest)
+    found = ruptures.KernelCPD(kernel="linear", min_size=shortest).fit(along[:, np.newaxis]).predict(n_bkps=2)
+    return max(low, low + found[0] - shortest), min(high, low + found[1] - shortest)
+
+
+def _moment(changes: Changes, found: Candidate, outside: npt.NDArray[np.bool_], p: float) -> Moment:
+    first, end = found.first, found.end
+    change = changes.of_class[:, first:end].mean(axis=1) - changes.of_class[:, outside].mean(axis=1)
+    people, of = people_in(changes, first, end, change, outside)
+    return Moment("stretch", changes.time(first), changes.time(end), by_size(change), people, of, p)
+
+
+def _worth_watching(moment: Moment, faces: float) -> bool:
+    """Whether it is long and large enough, and enough people take part."""
+    if moment.end - moment.begin < SHORTEST * MIN_S or moment.changed < limit(MIN_CHANGE, faces):
+        return False
+    return moment.of is None or (moment.people or 0) >= limit(MIN_PEOPLE, moment.of) * moment.of
 
 
 def limit(limits: tuple[tuple[int, float], ...], people: float) -> float:
     """The limit for so many people."""
     return next(value for up_to, value in limits if people <= up_to)
-
-
-def _segments(changes: Changes, price: float) -> list[Segment]:
-    values = changes.of_class
-    grain = _grain(changes)
-    searched = means_of(values, grain)
-    calm = changes.steps(CALM_S)
-    steps = np.abs(np.diff(means_of(values, calm), axis=1))
-    noise = np.quantile(steps, 0.25, axis=1) / QUARTILE / 2**0.5  # of a mean over CALM_S
-    noise = np.maximum(noise, LEAST_NOISE) * (calm / grain) ** 0.5  # of a searched step
-    scaled = (searched / noise[:, np.newaxis]).T
-    shortest = max(2, round(MIN_S / 2 / changes.step_s / grain))
-    penalty = price * 7 * np.log(len(scaled))
-    ends = ruptures.KernelCPD(kernel="linear", min_size=shortest).fit(scaled).predict(pen=penalty)
-    borders = [0, *(grain * end for end in ends[:-1]), values.shape[1]]
-    return [_segment(changes, first, end) for first, end in pairwise(borders)]
-
-
-def _grain(changes: Changes) -> int:
-    """The steps that are searched as one."""
-    return -(-changes.of_class.shape[1] // MAX_SEARCHED)
-
-
-def _segment(changes: Changes, first: int, end: int) -> Segment:
-    return Segment(first, end, changes.of_class[:, first:end].mean(axis=1))
-
-
-def _joined(changes: Changes, segments: list[Segment]) -> list[Segment]:
-    """The segments that differ from the usual, neighbours joined if they differ in the same way."""
-    least = limit(MIN_CHANGE, changes.faces)
-    joined: list[Segment] = []
-    for segment in segments:
-        if sizes_of(segment.change).max() < least:
-            continue
-        before = joined[-1] if joined else None
-        if before is not None and before.end == segment.first and _alike(before.change, segment.change):
-            joined[-1] = _segment(changes, before.first, segment.end)
-        else:
-            joined.append(segment)
-    return joined
-
-
-def _apart(segments: list[Segment]) -> list[Segment]:
-    """Those that overlap with none that is larger, in the order of time."""
-    chosen: list[Segment] = []
-    for each in sorted(segments, key=lambda each: -float(sizes_of(each.change).max()) * (each.end - each.first) ** 0.5):
-        if all(each.end <= other.first or other.end <= each.first for other in chosen):
-            chosen.append(each)
-    return sorted(chosen, key=lambda each: each.first)
-
-
-def _alike(one: Values, other: Values) -> bool:
-    """Whether two changes have the same direction and about the same size."""
-    sizes = float(np.linalg.norm(one)), float(np.linalg.norm(other))
-    return float(one @ other) > ALIKE * sizes[0] * sizes[1] and min(sizes) > SIMILAR * max(sizes)
-
-
-def _exact(changes: Changes, segment: Segment) -> Segment:
-    """The same with its ends where the class changes most."""
-    along = segment.change / np.linalg.norm(segment.change) @ changes.of_class
-    first = _steepest(changes, along, segment.first, 1) if segment.first else 0
-    end = _steepest(changes, along, segment.end, -1) if segment.end < len(along) else segment.end
-    return _segment(changes, first, end) if end > first else segment
-
-
-def _steepest(changes: Changes, along: Values, near: int, sign: int) -> int:
-    """The step near `near` at which `along` rises (1) or falls (-1) most, by the means before and after."""
-    reach, side = changes.steps(3) + _grain(changes), changes.steps(10)
-    best, at = -np.inf, near
-    for step in range(max(1, near - reach), min(len(along) - 1, near + reach) + 1):
-        rise = sign * (along[step : step + side].mean() - along[max(0, step - side) : step].mean())
-        if rise > best:
-            best, at = float(rise), step
-    return at
-
-
-def _steps_up_and_down(changes: Changes, segment: Segment) -> bool:
-    """Whether it begins and ends with a step; the begin and the end of the lecture count as such."""
-    along = segment.change / np.linalg.norm(segment.change) @ changes.of_class
-    side, size = changes.steps(EDGE_S), float(np.linalg.norm(segment.change))
-    for border, sign in ((segment.first, 1), (segment.end, -1)):
-        if side <= border <= len(along) - side:
-            step = sign * (along[border : border + side].mean() - along[border - side : border].mean())
-            if step < EDGE * size:
-                return False
-    return True

@@ -31,6 +31,7 @@ class Summary:
         self.participants: dict[str, ParticipantSummary] = {}
         self._class: Counter[str] = Counter()
         self._class_frames = 0
+        self._hidden = False
         self._faces = 0
 
     def add(self, event: Event) -> None:
@@ -39,6 +40,7 @@ class Summary:
             if event.scores is not None:
                 self._class.update(event.scores)
                 self._class_frames += 1
+            self._hidden |= event.hidden is True
         if isinstance(event, EmotionEvent):
             seen = self.participants.setdefault(event.participant, ParticipantSummary(event.t, event.t))
             seen.last = event.t
@@ -51,6 +53,8 @@ class Summary:
 
     def class_line(self) -> str:
         """The class in one line: the mean share of each displayed emotion, the largest first."""
+        if not self._class_frames and self._hidden:
+            return "too few people were in view: small groups stay hidden"
         if not self._class_frames:
             return "no face could be read" if self._faces else "nobody was seen"
         means = [(emotion, total / self._class_frames) for emotion, total in self._class.most_common()]

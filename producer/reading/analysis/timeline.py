@@ -1,37 +1,19 @@
-"""A lecture's events as a timeline: equal steps of media time, few enough to be drawn.
-
-Memory grows with the participants, not with the length of the lecture. When a lecture outgrows its steps, neighbouring
-steps are joined. So the same code follows a lecture that is still running.
-"""
+"""A lecture's events as a timeline: equal steps of media time, few enough to be drawn."""
 
 import math
 from collections import Counter
-from collections.abc import Collection
 from dataclasses import dataclass, field
-from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import UNSET
-from scipy.special import stdtrit
 
 from producer.presentation.palette import PLACE_IN_STACK
-from producer.presentation.thresholds import away_after_s
 from producer.reading.analysis.names import natural_order
-from producer.reading.analysis.own_usual import OwnUsual
-from producer.reading.analysis.presence import class_presence, presence, presence_shares
-from producer.reading.analysis.series import Series, SeriesSums
-from producer.reading.analysis.summary import count_displayed
-from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, EndEvent, Event, Scores, SlideEvent
+from producer.reading.analysis.presence import presence_shares
+from producer.reading.analysis.series import Series
+from worker.contract.messages import Scores
 
 Array = npt.NDArray[np.float64]
-
-MAX_BINS = 720
-"""Steps of a timeline, about one for each pixel of a chart. Divisible by every number of steps that are joined."""
-
-# Seconds of a step, each a multiple of the one before; after the last they double. A lecture of 12 minutes has steps of
-# 1 s, one of an hour 5 s, one of three hours 20 s.
-BIN_SECONDS = (1.0, 5.0, 10.0, 20.0, 60.0)
 
 MIN_FOR_MARGIN = 3
 """Participants that a margin of uncertainty needs. The spread between two says too little."""
@@ -40,17 +22,6 @@ CONFIDENCE_LEVEL = 0.95
 
 NOT_SEEN, NOT_READ = -1, -2
 """In the place of an emotion's index: the participant was not seen; or was, but no face of the step could be read."""
-
-# Events that are collected before NumPy adds them up, so that its calls cost little per event.
-BATCH = 4096
-
-# Columns of the sums: frames (of the class) or sightings (of a participant), faces, those that could be read, sums over
-# the latter, and faces that face the screen or are turned away.
-_COUNT, _FACES, _READ, _SCORES, _VALENCE, _AROUSAL, _FACING, _TURNED = 0, 1, 2, slice(3, 10), 10, 11, 12, 13
-_COLUMNS = 14
-
-_NO_SCORES = (0.0,) * len(EMOTIONS)
-_in_order = itemgetter(*EMOTIONS)  # the scores in the order of EMOTIONS
 
 
 @dataclass(frozen=True)
@@ -110,11 +81,12 @@ class Timeline:
     """A lecture in steps of `bin_s` seconds; step i begins at i * bin_s.
 
     `seconds` is the length of the lecture. `frames` [bins] counts the analysed frames, `faces` [bins] are their mean
-    numbers of faces, `read` [bins] those of the faces that could be read. `scores` [bins, 7], `valence` and `arousal`
-    [bins] are means over the latter, NaN where there are none. `empty` counts the frames without a face. `margins`
-    [bins, 2] are half the widths of the 95 % interval of valence and arousal, from the spread between the participants
-    of that step; NaN where they are fewer than MIN_FOR_MARGIN. `versions` counts frames by the version of the models.
-    `series` is the same in finer steps.
+    numbers of faces, `read` [bins] those of the faces that could be read. `scores` [bins, 7], `valence` and
+    `arousal` [bins] are means over the latter, NaN where there are none. `hidden` [bins] are the mean numbers of
+    faces that could be read but do not count as such, because the scores of small groups stay hidden. `empty`
+    counts the frames without a face. `margins` [bins, 2] are half the widths of the 95 % interval of valence and
+    arousal, from the spread between the participants of that step; NaN where they are fewer than MIN_FOR_MARGIN.
+    `versions` counts frames by the version of the models. `series` is the same in finer steps.
     `presence` [bins, 3] are the mean numbers of people who face the screen, are turned away, and are out of view
     (`analysis.presence`). `participants` are those of the class, `left_out` those who do not count (the lecturer).
     """
@@ -136,6 +108,7 @@ class Timeline:
     series: Series
     presence: Array
     left_out: list[ParticipantTimeline]
+    hidden: Array
 
     @property
     def everybody(self) -> list[ParticipantTimeline]:
@@ -158,8 +131,13 @@ class Timeline:
     @property
     def unreadable(self) -> float:
         """The share of all faces that could not be read, 0 to 1; 0 if there are no faces."""
-        faces, read = (float(np.nansum(each * self.frames)) for each in (self.faces, self.read))
+        faces, read = (float(np.nansum(each * self.frames)) for each in (self.faces, self.readable))
         return 1 - read / faces if faces else 0.0
+
+    @property
+    def readable(self) -> Array:
+        """Mean numbers of faces that could be read, hidden or not, [bins]."""
+        return self.read + self.hidden
 
     @property
     def mean_scores(self) -> Array | None:
@@ -184,229 +162,3 @@ def strongest(scores: Array) -> npt.NDArray[np.int64]:
 def places_in_stack(shown: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Indices in STACK instead of EMOTIONS. NOT_SEEN and NOT_READ stay."""
     return np.where(shown < 0, shown, np.array(PLACE_IN_STACK)[shown])
-
-
-class TimelineBuilder:
-    """Makes a timeline from events, added in the order of each stream. A late event goes to the step of its time."""
-
-    def __init__(self, fps: float) -> None:
-        """`fps` is the number of frames sampled per second; a step is at least one frame long."""
-        self._frame_s = 1 / fps
-        self._away_after_s = away_after_s(fps)
-        self._bin_s = BIN_SECONDS[0]
-        while self._bin_s < self._frame_s:
-            self._bin_s = _longer(self._bin_s)
-        self._last_t = -1.0
-        self._most_faces = self._empty = 0
-        self._class = np.zeros((1, MAX_BINS, _COLUMNS))
-        self._class_rows: list[tuple[float, ...]] = []
-        self._people = np.zeros((0, MAX_BINS, _COLUMNS))
-        self._people_rows: list[tuple[float, ...]] = []
-        self._seen: dict[str, _Presence] = {}
-        self._versions: Counter[str] = Counter()
-        self._series = SeriesSums(self._frame_s)
-        self._own = OwnUsual()
-        self._confidence = 0.0
-        self._predictions: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
-
-    def add(self, event: Event) -> None:
-        if isinstance(event, EndEvent | SlideEvent):
-            return
-        if event.t > self._last_t:
-            self._last_t = event.t
-        if isinstance(event, EmotionEvent):
-            self._add_sighting(event)
-        else:
-            self._add_class(event)
-
-    @property
-    def participants(self) -> list[str]:
-        """Everybody who was seen, in the order of their first event."""
-        return list(self._seen)
-
-    def timeline(self, without: Collection[str] = ()) -> Timeline:
-        """The timeline of all events that were added.
-
-        With participants `without` whom the class is to be seen, its figures come from the others' events. Then
-        `most_faces` and `empty` are known by steps and not by frames.
-        """
-        self._sum_up()
-        bins = int(self._bin_of(np.array([self._last_t]))[0]) + 1 if self._last_t >= 0 else 0
-        people = sorted(self._seen.items(), key=lambda item: natural_order(item[0]))
-        counted = [(name, seen) for name, seen in people if name not in without]
-        own = self._people[[seen.index for _, seen in counted], :bins]
-        class_ = self._class[0, :bins]
-        most_faces, empty = self._most_faces, self._empty
-        if len(counted) < len(people):
-            class_ = np.column_stack([class_[:, _COUNT], own[..., _FACES:].sum(axis=0)])
-            most_faces = math.ceil(np.nan_to_num(_divided(class_[:, _FACES], class_[:, _COUNT])).max(initial=0))
-            empty = int(class_[class_[:, _FACES] == 0, _COUNT].sum())
-        means = _means(class_)
-        columns = (_FACES, _FACING, _TURNED)
-        return Timeline(
-            bin_s=self._bin_s,
-            seconds=self._last_t + self._frame_s if bins else 0.0,
-            frames=class_[:, _COUNT],
-            faces=_divided(class_[:, _FACES], class_[:, _COUNT]),
-            read=_divided(class_[:, _READ], class_[:, _COUNT]),
-            most_faces=most_faces,
-            empty=empty,
-            scores=means[:, _SCORES],
-            valence=means[:, _VALENCE],
-            arousal=means[:, _AROUSAL],
-            margins=_margins(own),
-            participants=[self._participant(name, seen, bins) for name, seen in counted],
-            certainty=self._certainty(),
-            versions=Counter(self._versions),
-            series=self._series.series(
-                self._last_t + self._frame_s if bins else 0.0,
-                [seen.index for _, seen in counted],
-                everybody=len(counted) == len(people),
-            ),
-            presence=presence(class_[:, _COUNT], *(own[..., each] for each in columns))
-            if people
-            else class_presence(class_[:, _COUNT], *(class_[:, each] for each in columns)),
-            left_out=[self._participant(name, seen, bins) for name, seen in people if name in without],
-        )
-
-    def _add_class(self, event: ClassEvent) -> None:
-        self._most_faces = max(self._most_faces, event.faces)
-        self._empty += event.faces == 0
-        self._versions[event.model_version] += 1
-        read = float(max(event.faces - event.unreadable, 0)) if event.scores else 0.0
-        scores = event.scores or {}
-        row = (event.t, 0, 1, event.faces, read, *(read * scores.get(emotion, 0.0) for emotion in EMOTIONS))
-        poses = (0, 0) if event.turned_away is UNSET else (event.faces - event.turned_away, event.turned_away)
-        self._class_rows.append((*row, read * (event.valence or 0.0), read * (event.arousal or 0.0), *poses))
-        if len(self._class_rows) >= BATCH:
-            self._sum_up()
-
-    def _add_sighting(self, event: EmotionEvent) -> None:
-        seen = self._seen.get(event.participant)
-        if seen is None:
-            seen = self._seen[event.participant] = _Presence(len(self._seen), event.t, event.t)
-        seen.add(event, self._away_after_s)
-        self._own.add(event)
-        scores = _NO_SCORES if event.scores is None else _in_order(event.scores)
-        if event.emotion is not None:
-            self._confidence += max(scores)
-            self._predictions[event.emotion, tuple(event.models.items())] += 1
-        read = float(event.emotion is not None)
-        poses = (0, 0) if event.pose is UNSET else (0, 1) if event.pose.turned_away else (1, 0)
-        row = (event.t, seen.index, 1, 1, read, *scores, event.valence or 0.0, event.arousal or 0.0, *poses)
-        self._people_rows.append(row)
-        if len(self._people_rows) >= BATCH:
-            self._sum_up()
-
-    def _sum_up(self) -> None:
-        while self._last_t >= MAX_BINS * self._bin_s - self._slack:
-            longer = _longer(self._bin_s)
-            self._class = _joined(self._class, round(longer / self._bin_s))
-            self._people = _joined(self._people, round(longer / self._bin_s))
-            self._bin_s = longer
-        if len(self._seen) > len(self._people):
-            more = np.zeros((max(8, len(self._seen)), MAX_BINS, _COLUMNS))
-            self._people = np.concatenate([self._people, more])
-        for first, sums, rows in ((0, self._class, self._class_rows), (1, self._people, self._people_rows)):
-            if rows:
-                table = np.array(rows)
-                self._series.add(table, first)
-                np.add.at(sums, (table[:, 1].astype(int), self._bin_of(table[:, 0])), table[:, 2:])
-                rows.clear()
-
-    @property
-    def _slack(self) -> float:
-        # Times are rounded. A frame may be too early by a rounding error, and still belongs to its step.
-        return self._frame_s * 1e-3
-
-    def _bin_of(self, t: Array) -> npt.NDArray[np.int64]:
-        return np.maximum((t + self._slack) // self._bin_s, 0).astype(np.int64)
-
-    def _participant(self, name: str, seen: "_Presence", bins: int) -> ParticipantTimeline:
-        sums = self._people[seen.index, :bins]
-        return ParticipantTimeline(
-            id=name,
-            frames=seen.emotions.total() + seen.unreadable.total(),
-            first=seen.first,
-            last=seen.last,
-            gaps=seen.gaps,
-            longest_gap=seen.longest_gap,
-            emotions=Counter(seen.emotions),
-            unreadable=Counter(seen.unreadable),
-            sightings=sums[:, _COUNT].copy(),
-            read=sums[:, _READ].copy(),
-            scores=_means(sums)[:, _SCORES],
-            usual=self._own.of(name),
-        )
-
-    def _certainty(self) -> Certainty:
-        predicted: Counter[str] = Counter()
-        agreed: Counter[str] = Counter()
-        compared = unanimous = 0
-        for (ensemble, predictions), times in self._predictions.items():
-            for network, emotion in predictions:
-                predicted[network] += times
-                agreed[network] += times if emotion == ensemble else 0
-            if len(predictions) > 1:
-                compared += times
-                unanimous += times if len({emotion for _, emotion in predictions}) == 1 else 0
-        sightings = self._predictions.total()
-        confidence = self._confidence / sightings if sightings else math.nan
-        return Certainty(sightings, confidence, predicted, agreed, compared, unanimous)
-
-
-@dataclass
-class _Presence:
-    """When a participant was seen and away, and what they displayed. `index` is their row in the sums."""
-
-    index: int
-    first: float
-    last: float
-    emotions: Counter[str] = field(default_factory=Counter)
-    unreadable: Counter[str] = field(default_factory=Counter)
-    gaps: int = 0
-    longest_gap: tuple[float, float] | None = None
-
-    def add(self, event: EmotionEvent, away_after_s: float) -> None:
-        away = event.t - self.last
-        if away > away_after_s:
-            self.gaps += 1
-            if self.longest_gap is None or away > self.longest_gap[1]:
-                self.longest_gap = (self.last, away)
-        if event.t > self.last:
-            self.last = event.t
-        count_displayed(event, self.emotions, self.unreadable)
-
-
-def _longer(bin_s: float) -> float:
-    return next((each for each in BIN_SECONDS if each > bin_s), 2 * bin_s)
-
-
-def _joined(sums: Array, steps: int) -> Array:
-    """`sums` [n, MAX_BINS, columns] with every `steps` steps joined into one; the rest is zero."""
-    n, bins, columns = sums.shape
-    joined = np.zeros_like(sums)
-    joined[:, : bins // steps] = sums.reshape(n, bins // steps, steps, columns).sum(axis=2)
-    return joined
-
-
-def _means(sums: Array) -> Array:
-    """[..., columns] means over the readable faces of each step; NaN where there are none."""
-    return _divided(sums, sums[..., _READ, np.newaxis])
-
-
-def _divided(sums: Array, counts: Array) -> Array:
-    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=np.broadcast_to(counts > 0, sums.shape))
-
-
-def _margins(people: Array) -> Array:
-    """[bins, 2]: half the width of Student's interval of the participants' mean valence and arousal in each step."""
-    means = _means(people)[..., [_VALENCE, _AROUSAL]]
-    seen = ~np.isnan(means)
-    n = seen.sum(axis=0)
-    enough = n >= MIN_FOR_MARGIN
-    n = np.maximum(n, 2)  # avoids a division by zero; the result is not used
-    centre = np.where(seen, means, 0.0).sum(axis=0) / n
-    spread = np.sqrt((np.where(seen, means - centre, 0.0) ** 2).sum(axis=0) / (n - 1))
-    margins = stdtrit(n - 1, (1 + CONFIDENCE_LEVEL) / 2) * spread / np.sqrt(n)
-    return np.where(enough, margins, np.nan)

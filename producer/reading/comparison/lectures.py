@@ -7,26 +7,29 @@ import numpy as np
 import numpy.typing as npt
 import redis
 
-from producer.reading.analysis.chapters import SlideTimes
 from producer.reading.analysis.comparison import MIN_PEOPLE, Difference, Shares, differences, shares
-from producer.reading.analysis.losses import Kept, Loss
-from producer.reading.analysis.names import Names, Roster
-from producer.reading.analysis.timeline import Timeline, TimelineBuilder
-from producer.reading.follow import replay
-from producer.reading.lectures import Lecture, participants, read_lecture
+from producer.reading.analysis.losses import Loss
+from producer.reading.analysis.names import Roster
+from producer.reading.analysis.timeline import Timeline
+from producer.reading.lectures import Lecture, read_lecture
+from producer.reading.summing_up import SummedUp, summed_up
 
 Steps = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One lecture: the shares of the whole and of its chapters, by title. Chapters with equal titles are one."""
+    """One lecture: the shares of the whole and of its chapters, by title. Chapters with equal titles are one.
+
+    `unknown` are ids that its roster names and that it lacks.
+    """
 
     lecture: Lecture
     timeline: Timeline
     whole: Shares
     chapters: Mapping[str, Shares]
     losses: Sequence[Loss]
+    unknown: Sequence[str] = ()
 
     @property
     def id(self) -> str:
@@ -49,23 +52,11 @@ class Pair:
 
 def read_compared(client: redis.Redis, lecture: str, roster: Roster | None) -> Compared:
     """Read one lecture. Raises LectureUnknown, and RosterRefused if the roster does not fit."""
-    found = read_lecture(client, lecture)
-    spans = participants(client, lecture)
-    builder, names, kept = TimelineBuilder(found.info.fps), Names(roster or Roster()), Kept()
-    for event in replay(client, lecture):
-        builder.add(event)
-        names.add(event)
-        kept.add(event)
-    seen = {*builder.participants, *spans}
-    if found.info.status != "running":
-        names.check(seen)  # a roster of a course names more people than one lecture has
-    timeline = builder.timeline(without=names.left_out(seen))
-    people = {each.id: _person(lecture, each.id, names) for each in timeline.participants}
-    chapters = {
-        title: shares(timeline, people, within) for title, within in _chapters(found, timeline).items() if within.any()
-    }
-    losses = kept.losses(lecture, found.info, spans)
-    return Compared(found, timeline, shares(timeline, people), chapters, losses)
+    summed = summed_up(client, read_lecture(client, lecture), roster)
+    timeline = summed.timeline
+    people = {each.id: _person(lecture, each.id, summed.names) for each in timeline.participants}
+    chapters = {title: shares(timeline, people, within) for title, within in _chapters(summed).items() if within.any()}
+    return Compared(summed.lecture, timeline, shares(timeline, people), chapters, summed.losses, summed.unknown)
 
 
 def pairs(lectures: Sequence[Compared]) -> tuple[list[Pair], list[Pair]]:
@@ -80,6 +71,8 @@ def reason(pair: Pair) -> str:
     """Why nothing can be concluded about a pair without a difference."""
     for each in (pair.one, pair.other):
         part = each.part(pair.title)
+        if part.mean is None and np.nansum(each.timeline.hidden):
+            return f"too few people were in view in {each.id}, and small groups stay hidden"
         if part.mean is None:
             return f"no face could be read in {each.id}"
         if each.lecture.info.class_only:
@@ -98,17 +91,16 @@ def _with_differences(chosen: Sequence[tuple[Compared, Compared, str | None]]) -
     return [Pair(*each, found.get(n)) for n, each in enumerate(chosen)]
 
 
-def _person(lecture: str, participant: str, names: Names) -> str:
+def _person(lecture: str, participant: str, names: Mapping[str, str]) -> str:
     """A key for the person: the same in two lectures only if the rosters give the same name."""
-    name = names.of(participant)
-    return f"{lecture}/{participant}" if name is None else f"={name}"
+    return f"={names[participant]}" if participant in names else f"{lecture}/{participant}"
 
 
-def _chapters(found: Lecture, timeline: Timeline) -> dict[str, Steps]:
+def _chapters(summed: SummedUp) -> dict[str, Steps]:
     """Title -> the steps of the timeline whose middle is in a chapter of this title."""
-    middles = (np.arange(timeline.bins) + 0.5) * timeline.bin_s
+    middles = (np.arange(summed.timeline.bins) + 0.5) * summed.timeline.bin_s
     steps: dict[str, Steps] = {}
-    for each in SlideTimes().parts(found.info.chapters, timeline.seconds).chapters:
+    for each in summed.parts.chapters:
         inside = (middles >= each.begin) & (middles < each.end)
         steps[each.title] = steps.get(each.title, False) | inside
     return steps

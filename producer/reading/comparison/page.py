@@ -9,10 +9,9 @@ from markupsafe import Markup
 
 from producer.presentation.caution import CAUTION
 from producer.presentation.clock import date
-from producer.presentation.web import shared_style
+from producer.presentation.web import policy, shared_style
 from producer.reading.comparison import tables, words
 from producer.reading.comparison.lectures import Compared, Pair
-from producer.reading.report.page import policy
 
 
 def page(

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import redis
 
-from producer.reading.analysis.names import Roster, RosterRefused
-from producer.reading.comparison.lectures import pairs, read_compared
+from producer.reading.analysis.names import Roster, RosterRefused, natural_order
+from producer.reading.comparison.lectures import Compared, pairs, read_compared
 from producer.reading.comparison.page import page
 from producer.reading.comparison.refused import CompareRefused
 from producer.reading.lectures import list_lectures
-from producer.reading.output_file import STANDARD_OUTPUT, ExportRefused, check_absent, complete_or_absent
-
-SUFFIXES = (".html", ".htm")
+from producer.reading.output_file import check_page_path, complete_or_absent
+from producer.saying import say
 
 FEWEST = 2
 """Lectures of a comparison."""
@@ -32,22 +31,28 @@ def compare(
     at all, and an existing file is never overwritten. Raises ExportRefused, CompareRefused, LectureUnknown, and
     RosterRefused if a roster does not fit its lecture.
     """
-    check_comparison_path(path)
+    check_page_path(path)
     chosen = _chosen(client, lectures, course)
     rosters = rosters or {}
     if strange := sorted(set(rosters).difference(chosen)):
         raise RosterRefused(f"the roster of {strange[0]!r} has no lecture here; compared: {', '.join(chosen)}")
     read = [read_compared(client, each, rosters.get(each)) for each in chosen]
+    _say_unknown(read, rosters)
     whole, chapters = pairs(read)
     with complete_or_absent(path) as file:
         file.write(page(read, whole, chapters, course, datetime.now()).encode())
 
 
-def check_comparison_path(path: Path) -> None:
-    """ExportRefused if a comparison cannot be written to `path`."""
-    if path != STANDARD_OUTPUT and path.suffix not in SUFFIXES:
-        raise ExportRefused(f"cannot write a comparison to {str(path)!r}: the name must end in .html")
-    check_absent(path)
+def _say_unknown(read: Sequence[Compared], rosters: Mapping[str, Roster]) -> None:
+    """Say which ids of a roster no lecture has. A roster of a course names more people than one lecture has."""
+    for n, (lecture, roster) in enumerate(rosters.items()):
+        if roster in list(rosters.values())[:n]:
+            continue
+        with_it = [each for each in read if rosters.get(each.id) == roster]
+        unknown = set.intersection(*(set(each.unknown) for each in with_it))
+        if unknown:
+            ids = ", ".join(sorted(unknown, key=natural_order))
+            say(f"the roster of {lecture} names {ids}, not seen in {', '.join(each.id for each in with_it)}")
 
 
 def _chosen(client: redis.Redis, lectures: Sequence[str], course: str | None) -> list[str]:

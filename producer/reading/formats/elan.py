@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import IO
 from xml.etree import ElementTree
 
-from producer.reading.formats.annotations import Span, Tier
+from producer.reading.formats.annotations import Annotation, Tier
 
 # Characters that XML 1.0 does not allow.
 NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -17,7 +17,7 @@ SHORTEST_MS = 1
 def write_eaf(tiers: Iterable[Tier], file: IO[bytes]) -> None:
     """Write the tiers, which must have different names, in their order.
 
-    The annotations of one tier of ELAN never overlap. So the spans that do go to further tiers, numbered from 2.
+    The annotations of one tier of ELAN never overlap. So the annotations that do go to further tiers, numbered from 2.
     """
     from pympi.Elan import Eaf, to_adocument  # late: only ELAN needs it
 
@@ -25,7 +25,7 @@ def write_eaf(tiers: Iterable[Tier], file: IO[bytes]) -> None:
     document.remove_tier("default")
     document.header = {"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"}
     for tier in tiers:
-        for number, apart in enumerate(_without_overlaps(tier.spans) or [[]], 1):
+        for number, apart in enumerate(_without_overlaps(tier.annotations) or [[]], 1):
             name = f"{tier.name} {number}" if number > 1 else tier.name
             document.add_tier(name, part=tier.participant)
             for start, end, text in apart:
@@ -36,12 +36,12 @@ def write_eaf(tiers: Iterable[Tier], file: IO[bytes]) -> None:
     ElementTree.ElementTree(root).write(file, encoding="UTF-8", xml_declaration=True)
 
 
-def _without_overlaps(spans: Iterable[Span]) -> list[list[tuple[int, int, str]]]:
-    """The spans as (start, end, text) in milliseconds, in as few lists without overlaps as possible."""
+def _without_overlaps(annotations: Iterable[Annotation]) -> list[list[tuple[int, int, str]]]:
+    """The annotations as (start, end, text) in milliseconds, in as few lists without overlaps as possible."""
     lists: list[list[tuple[int, int, str]]] = []
-    for span in sorted(spans, key=lambda each: each.start):
-        start = round(1000 * span.start)
-        made = (start, max(round(1000 * span.end), start + SHORTEST_MS), span.text)
+    for annotation in sorted(annotations, key=lambda each: each.start):
+        start = round(1000 * annotation.start)
+        made = (start, max(round(1000 * annotation.end), start + SHORTEST_MS), annotation.text)
         free = next((each for each in lists if each[-1][1] <= start), None)
         if free is None:
             lists.append([made])

@@ -4,8 +4,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from msgspec import UNSET
-
 from producer.reading.analysis.losses import Loss
 from producer.reading.analysis.names import Names
 from producer.reading.analysis.own_usual import OwnUsual
@@ -16,6 +14,8 @@ from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, Event
 _SCORES = dict.fromkeys(EMOTIONS, "float64")
 _AFFECT = {"valence": "float64", "arousal": "float64", "model_version": "string"}
 _CHANGES = {emotion: f"{emotion}_minus_own_usual" for emotion in EMOTIONS}
+
+_POSE = ("yaw", "pitch", "roll")
 
 _KIND_OF: dict[type[EmotionEvent | ClassEvent], Kind] = {EmotionEvent: "people", ClassEvent: "class"}
 
@@ -28,13 +28,14 @@ COLUMNS: dict[Kind, dict[str, str]] = {
         **{f"smoothed_{emotion}": "float64" for emotion in EMOTIONS},
         **_AFFECT,
         **{"readable": "bool_", "reason": "string"},
+        **dict.fromkeys(_POSE, "int64"),
         **dict.fromkeys(_CHANGES.values(), "float64"),
     },
     "class": {
         **{"lecture": "string", "frame": "int64", "t": "float64", "faces": "int64", "unreadable": "int64"},
         **_SCORES,
         **_AFFECT,
-        "damaged": "bool_",
+        **{"damaged": "bool_", "hidden": "bool_"},
         **dict.fromkeys(_CHANGES.values(), "float64"),
     },
 }
@@ -91,8 +92,10 @@ class Rows:
             row |= zip(("x", "y", "width", "height"), event.box, strict=True)
             row |= {f"smoothed_{emotion}": (event.smoothed or {}).get(emotion) for emotion in EMOTIONS}
             row["reason"] = event.reason or None
+            row |= {name: getattr(event.pose, name, None) for name in _POSE}
         elif isinstance(event, ClassEvent):
-            return {**self._observed(event), "damaged": event.damaged is not UNSET}
+            marks = {"damaged": event.damaged is True, "hidden": event.hidden is True}
+            return {**self._observed(event), **marks}
         elif isinstance(event, Loss) and event.participant is not None:
             row = {"lecture": event.lecture, "participant": event.participant, "emotion": event.word}
         else:

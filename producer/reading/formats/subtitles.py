@@ -4,15 +4,17 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import IO
 
-from producer.reading.formats.annotations import Span
+from producer.reading.formats.annotations import Annotation
 
 
-def write_vtt(kinds: Mapping[str, Sequence[Span]], file: IO[bytes]) -> None:
-    """Write one cue for each span, in the order of their beginnings; its identifier is its kind and a number."""
+def write_vtt(kinds: Mapping[str, Sequence[Annotation]], file: IO[bytes]) -> None:
+    """Write one cue for each annotation, in the order of their beginnings; its identifier is its kind and a number."""
     from webvtt import Caption, WebVTT  # late: only subtitles need it
     from webvtt.models import Timestamp
 
-    named = [(each, f"{kind} {number}") for kind, spans in kinds.items() for number, each in enumerate(spans, 1)]
+    named = [
+        (each, f"{kind} {number}") for kind, annotations in kinds.items() for number, each in enumerate(annotations, 1)
+    ]
     captions = [
         Caption(
             str(Timestamp.from_seconds(each.start)),

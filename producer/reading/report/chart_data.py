@@ -35,15 +35,18 @@ def chart_data(
     names: Mapping[str, str],
     places: Mapping[str, Place] | None = None,
     size: tuple[int, int] = (1, 1),
+    few: str = "",
 ) -> dict[str, Any]:
     """The data of all charts and strips, for JSON; `names` is participant id -> name.
 
-    `places` are those of the participants in the lecture's picture, and `size` is the size of that.
+    `places` are those of the participants in the lecture's picture, and `size` is the size of that. `few` says which
+    groups are hidden.
 
-    `class` has a row for every step with readable faces: `y0` to `y7` are the borders of the stacked shares, in percent
-    from bottom to top. `faces` has a row for every step with faces, `unread` for those in which no face could be read,
-    and `margins` for those with enough participants. `presence` has the borders `y0` to `y3` of the shares of PRESENCE.
-    One more row closes each run of steps.
+    `class` has a row for every step with readable faces: `y0` to `y7` are the borders of the stacked shares, in
+    percent from bottom to top. `faces` has a row for every step with faces, `unread` for those in which no face
+    could be read or their scores are hidden (because of `few` people), and `margins` for those with enough
+    participants. `presence` has the borders `y0` to `y3` of the shares of PRESENCE. One more row closes each run
+    of steps.
     `strips` have two numbers for every step: `shown` is the emotion displayed most (its index in `emotions`, -1 where
     the participant was not seen, -2 where the face could not be read), `strength` its share in percent.
     """
@@ -57,6 +60,7 @@ def chart_data(
         "parameters": _parameters(timeline),
         "class": list(_class_rows(timeline)),
         "faces": list(_face_rows(timeline)),
+        "few": f"{few}, hidden",
         "unread": [place for _, place in _runs((timeline.read == 0) & (timeline.faces > 0), timeline)],
         "margins": list(_margin_rows(timeline)),
         "presence": list(_presence_rows(timeline)),
@@ -123,7 +127,7 @@ def _class_rows(timeline: Timeline) -> Iterator[dict[str, Any]]:
 
 def _face_rows(timeline: Timeline) -> Iterator[dict[str, Any]]:
     for step, place in _runs(timeline.faces > 0, timeline):
-        counts = {"faces": timeline.faces, "read": timeline.read}
+        counts = {"faces": timeline.faces, "read": timeline.readable}
         yield {
             **place,
             **{name: round(float(values[step]), 2) for name, values in counts.items()},

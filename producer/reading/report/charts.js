@@ -150,7 +150,7 @@ Object.assign(LecturePulse, (() => {
     const rounded = (number) => Number(number.toFixed(1));
     const unread = here.faces > here.read ? `, ${rounded(here.faces - here.read)} not readable` : "";
     const count = `${rounded(here.faces)} ${here.faces === 1 ? "face" : "faces"}${unread}`;
-    if (!row) return count;
+    if (!row) return here.read > 0 ? `${count}, ${shown.few}` : count;
     const shares = shown.emotions.map((emotion, n) => [emotion, row[`y${n + 1}`] - row[`y${n}`]]);
     const strongest = shares.sort((a, b) => b[1] - a[1]).slice(0, 2).map(([emotion, share]) => `${emotion} ${Math.round(share)}%`);
     const margin = margins.get(step);

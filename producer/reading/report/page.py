@@ -1,7 +1,5 @@
 """The report as HTML: fills the template with words, tables and charts."""
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -14,12 +12,13 @@ from producer.presentation.caution import CAUTION
 from producer.presentation.clock import clock
 from producer.presentation.palette import STACK
 from producer.presentation.thresholds import TONES
-from producer.presentation.web import shared_script, shared_style
+from producer.presentation.web import policy, shared_script, shared_style
 from producer.reading.analysis.boxes import several_recordings
 from producer.reading.report import tables, words
 from producer.reading.report.chart_data import chart_data
+from producer.reading.report.content import Content
 from producer.reading.report.recording_data import recording_data
-from producer.reading.report.words import Content, span
+from producer.reading.report.words import span
 
 HEADINGS = {
     "first": "How the class went",
@@ -61,7 +60,7 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links
         "usual": not usuals,
         "chapters": not any(named.values()),
     }
-    sections = [(id, heading) for id, heading in HEADINGS.items() if not missing.get(id, False)]
+    contents = [(id, heading) for id, heading in HEADINGS.items() if not missing.get(id, False)]
     return environment.get_template("report.html.jinja").render(
         links=links,
         facts=words.facts(content),
@@ -70,7 +69,7 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links
         usuals=usuals,
         nothing=words.nothing(content),
         headings=HEADINGS,
-        sections=sections,
+        contents=contents,
         stack=STACK,
         tones=[f"{share:.0%}" for share, _ in TONES],
         shares=tables.shares(timeline),
@@ -84,7 +83,7 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links
         seconds=timeline.seconds,
         moments=tables.moments(content.moments, content.parts),
         moment_words=words.moments(content),
-        parts=tables.parts(timeline),
+        section_times=tables.section_times(timeline),
         participants=tables.participants(content),
         lost=tables.lost(content),
         coverage_words=words.coverage(content),
@@ -94,30 +93,22 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links
         caution=CAUTION,
         ledger=tables.ledger(content.lecture),
         specs=_json(specs),
+        few=content.few,
         thinned=boxes.every if boxes else 1,
         several=several,
         recording_data=_json(recording_data(content.lecture, timeline.seconds, boxes, content.names)),
-        chart_data=_json(chart_data(timeline, content.moments, content.names, content.places, content.size)),
+        chart_data=_json(
+            chart_data(timeline, content.moments, content.names, content.places, content.size, content.few)
+        ),
         style=Markup(style),  # a file of ours  # nosec B704
         scripts=[Markup(script) for script in scripts],  # files of ours  # nosec B704
         policy=policy(scripts, style),
     )
 
 
-def policy(scripts: list[str], style: str) -> str:
-    """A Content-Security-Policy that allows these scripts, this style sheet and the reader's recording: no network."""
-    allowed = " ".join(_hash(script) for script in scripts)
-    ours = f"script-src {allowed}; style-src {_hash(style)}; media-src blob:"
-    return f"default-src 'none'; {ours}; base-uri 'none'; form-action 'none'"
-
-
 def _text(name: str) -> str:
     """The text of a file beside this one."""
     return (files("producer.reading.report") / name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _json(value: Any) -> Markup:

@@ -6,8 +6,6 @@
 LecturePulse.recording = (data) => {
   const { clock } = LecturePulse;
   const SVG = "http://www.w3.org/2000/svg";
-  const SLACK_S = 3; // a recording may be this much longer or shorter than its lecture
-  const SHAPE = 0.02; // and its picture this much wider or narrower
   const LETTER = 0.6, ROOM = 2.2; // a letter's width by its size; how much wider than a face the room for its label is
   const place = document.querySelector("[data-recording]");
   const one = (name) => place.querySelector(`[data-${name}]`);
@@ -46,12 +44,12 @@ LecturePulse.recording = (data) => {
   function check() {
     if (!video.videoWidth) return warn(cannotPlay());
     const ratio = (video.videoWidth / video.videoHeight) / (data.width / data.height);
-    const longer = video.duration - data.seconds, slack = Math.max(SLACK_S, 2 / data.fps);
+    const longer = video.duration - data.seconds;
     const problems = [];
-    if (Number.isFinite(longer) && (longer < -slack || (data.over && longer > slack))) {
+    if (Number.isFinite(longer) && (longer < -data.slack || (data.over && longer > data.slack))) {
       problems.push(`It is ${clock(video.duration)} long, the lecture ${clock(data.seconds)}.`);
     }
-    if (Math.abs(ratio - 1) > SHAPE) {
+    if (Math.abs(ratio - 1) > data.shape) {
       problems.push(`Its picture is ${video.videoWidth} by ${video.videoHeight} pixels, that of the lecture ${data.width} by ${data.height}.`);
     }
     warn(problems.length ? `This may be another recording. ${problems.join(" ")} Times and boxes may be wrong.` : "");
@@ -112,7 +110,7 @@ LecturePulse.recording = (data) => {
     return element;
   }
 
-  // The last box at or before `t`, if it is not older than the step of the boxes.
+  // The last box at or before `t`, if it is still shown.
   function boxAt({ times, boxes: all }, t) {
     let low = 0, high = times.length;
     while (low < high) {
@@ -120,7 +118,7 @@ LecturePulse.recording = (data) => {
       if (times[middle] <= t + 0.01) low = middle + 1;
       else high = middle;
     }
-    return low && t - times[low - 1] <= 1.05 * data.boxes.every / data.fps ? all[low - 1] : null;
+    return low && t - times[low - 1] <= data.boxes.stay ? all[low - 1] : null;
   }
 
   async function unpack() {

@@ -15,12 +15,14 @@ from producer.reading.analysis.presence import PRESENCE, presence_shares
 from producer.reading.analysis.summary import emotion_shares, unreadable_words
 from producer.reading.analysis.timeline import ParticipantTimeline, Timeline, strongest
 from producer.reading.lectures import Lecture
+from producer.reading.report.content import Content
 from producer.reading.report.model_tests import ModelTests
-from producer.reading.report.words import Content, span
+from producer.reading.report.words import span
+from worker.contract.lecture_hash import LectureInfo
 from worker.contract.messages import EMOTIONS
 from worker.contract.usual import mean_of
 
-MAX_PARTS = 12
+MAX_SECTIONS = 12
 """Columns of the table of what each participant displayed, as many as fit on a page."""
 
 MAX_SHARES = 3
@@ -54,8 +56,9 @@ def class_rows(timeline: Timeline) -> list[dict[str, Any]]:
         means = (timeline.valence[step], timeline.arousal[step])
         affect = [_with_margin(*each) for each in zip(means, timeline.margins[step], strict=True)]
         faces = f"{timeline.faces[step]:.1f}"
-        unread = timeline.faces[step] - timeline.read[step]
+        unread = timeline.faces[step] - timeline.readable[step]
         faces += f" ({unread:.1f} not readable)" if unread > 0.05 else ""
+        faces += " (hidden)" if not seen and timeline.hidden[step] else ""
         rows.append({"at": at, "cells": [faces, *shares, *affect, *map(_percent, places[step][:columns])]})
     return rows if timeline.most_faces else []
 
@@ -124,13 +127,13 @@ def named_parts(parts: Sequence[Part], timeline: Timeline) -> list[dict[str, Any
     return rows
 
 
-def parts(timeline: Timeline) -> list[str]:
-    """The times at which the parts of the lecture begin."""
-    return [clock(first * timeline.bin_s) for first, _ in _parts(timeline)]
+def section_times(timeline: Timeline) -> list[str]:
+    """The times at which the sections of the lecture begin."""
+    return [clock(first * timeline.bin_s) for first, _ in _sections(timeline)]
 
 
 def participants(content: Content) -> list[dict[str, Any]]:
-    """One row for each participant: where and when they were seen, and what they displayed in each part."""
+    """One row for each participant: where and when they were seen, and what they displayed in each section."""
     missing = {each.participant: each.in_words() for each in content.losses}
     return [
         {
@@ -169,18 +172,18 @@ def _participant(person: ParticipantTimeline, timeline: Timeline) -> dict[str, A
         "gaps": person.gaps or NOTHING,
         "longest": longest,
         "shares": ", ".join(f"{emotion} {share:.0%}" for emotion, share in shares if share >= MIN_SHARE),
-        "parts": [_part(person, first, end) for first, end in _parts(timeline)],
+        "sections": [_section(person, first, end) for first, end in _sections(timeline)],
     }
 
 
-def _parts(timeline: Timeline) -> list[tuple[int, int]]:
-    """At most MAX_PARTS parts of the lecture, each as [first step, end)."""
-    count = min(MAX_PARTS, timeline.bins)
+def _sections(timeline: Timeline) -> list[tuple[int, int]]:
+    """At most MAX_SECTIONS equally long sections of the lecture, each as [first step, end)."""
+    count = min(MAX_SECTIONS, timeline.bins)
     borders = [round(n * timeline.bins / count) for n in range(count + 1)] if count else []
     return list(pairwise(borders))
 
 
-def _part(person: ParticipantTimeline, first: int, end: int) -> str:
+def _section(person: ParticipantTimeline, first: int, end: int) -> str:
     weights = person.read[first:end]
     if not weights.any():
         return "not readable" if person.sightings[first:end].any() else NOTHING
@@ -216,6 +219,7 @@ def ledger(lecture: Lecture) -> list[tuple[str, str]]:
         ("started", date(info.started)),
         ("frames a second", f"{info.fps:g}"),
         ("size of a frame", f"{info.width} by {info.height} pixels"),
+        *_choices(info),
         ("frames sampled", str(ledger.sampled)),
         ("published", str(ledger.published)),
         ("dropped", str(ledger.dropped)),
@@ -224,3 +228,16 @@ def ledger(lecture: Lecture) -> list[tuple[str, str]]:
     entries += [("in flight", str(ledger.in_flight))] if ledger.in_flight or info.status == "running" else []
     entries += [(reason.replace(":", ", "), str(count)) for reason, count in sorted(ledger.reasons.items())]
     return entries
+
+
+def _choices(info: LectureInfo) -> list[tuple[str, str]]:
+    """What was read and shown of the lecture, if it is not everything."""
+    chosen = []
+    if info.begin is not None or info.end is not None:
+        begin = clock(info.begin or 0.0)
+        chosen.append(("read", f"from {begin}" + (f" to {clock(info.end)}" if info.end is not None else "")))
+    if info.ignored:
+        chosen.append(("ignored", " and ".join(",".join(map(str, box)) for box in info.ignored)))
+    if info.min_group > 1:
+        chosen.append(("hidden", f"groups of fewer than {info.min_group} people"))
+    return chosen

@@ -1,64 +1,20 @@
 """The sentences of a report."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 
 from producer.presentation.clock import clock, date
 from producer.presentation.thresholds import away_after_s
-from producer.reading.analysis.boxes import Boxes
 from producer.reading.analysis.chance import MOST_P
-from producer.reading.analysis.chapters import Parts
 from producer.reading.analysis.coming_and_going import MOST_P as MOST_P_OF_GOING
-from producer.reading.analysis.losses import Loss, loss_line
-from producer.reading.analysis.moment import Moment
-from producer.reading.analysis.places import Place
+from producer.reading.analysis.losses import loss_line
 from producer.reading.analysis.sentences import Sentence
 from producer.reading.analysis.stretches import MIN_S as STRETCH_S
 from producer.reading.analysis.timeline import MIN_FOR_MARGIN, Timeline
-from producer.reading.lectures import Lecture
+from producer.reading.report.content import Content
 from producer.reading.report.model_tests import ModelTests
 from worker.contract.messages import TURNED_AWAY_DEG
-
-
-@dataclass(frozen=True)
-class Content:
-    """Everything that a report shows. `names` is participant id -> name; `made` is the time of the report.
-
-    `losses` are the channels with missing events. `boxes` is None if single participants are left out. `places` has
-    where each participant was shown, `left_out` the reason why somebody does not count for the class.
-    """
-
-    lecture: Lecture
-    timeline: Timeline
-    moments: list[Moment]
-    sentences: list[Sentence]
-    names: Mapping[str, str]
-    tested: ModelTests | None
-    made: datetime
-    losses: list[Loss] = field(default_factory=list)
-    parts: Parts = field(default_factory=Parts)
-    boxes: Boxes | None = None
-    places: Mapping[str, Place] = field(default_factory=dict)
-    left_out: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the lecture's picture, in pixels."""
-        return self.lecture.info.width, self.lecture.info.height
-
-    def label(self, participant: str) -> str:
-        """The name and id of a participant, or the id alone."""
-        return f"{self.names[participant]} ({participant})" if participant in self.names else participant
-
-    @property
-    def class_lost(self) -> bool:
-        """Whether no event of the class is left, although there were some."""
-        return any(each.participant is None and each.complete for each in self.losses)
-
 
 CLASS_LOST = "The events of the class are lost"
 
@@ -68,7 +24,10 @@ def facts(content: Content) -> dict[str, Any]:
     lecture, timeline = content.lecture, content.timeline
     count = len(timeline.everybody)
     subtitle = [lecture.info.source, date(lecture.info.started)]
-    subtitle += [f"{clock(timeline.seconds)} long"] if timeline.bins else []
+    if timeline.bins:
+        begin = lecture.info.begin
+        length = f"{clock(timeline.seconds)} long" if begin is None else f"{clock(begin)} to {clock(timeline.seconds)}"
+        subtitle.append(length)
     subtitle += [f"{count} participant{'s' if count != 1 else ''}"] if count else []
     return {
         "title": f"Lecture {lecture.id}",
@@ -111,6 +70,15 @@ def margins(timeline: Timeline) -> str:
 
 def class_figures(content: Content) -> str:
     """Whose figures the class's are, if not everybody's."""
+    if content.few:
+        timeline = content.timeline
+        steps = (timeline.hidden > 0) & np.isnan(timeline.scores[:, 0])
+        hidden = float(timeline.frames[steps].sum()) / max(timeline.analysed, 1)
+        return (
+            f"Small groups stay hidden: nothing is shown of {content.few} ({hidden:.0%} of the time). The class is a "
+            "group that changes by that many people at once or not at all. Until then, what somebody displayed last "
+            "counts on, so that nobody can be found by subtraction."
+        )
     if not content.left_out:
         return ""
     left_out = content.timeline.left_out
@@ -151,19 +119,20 @@ def first(content: Content) -> list[Sentence]:
 def moments(content: Content) -> list[str]:
     """How moments are found, and how certain they are."""
     compared = (
-        "Everybody is compared with their own usual, the median of their scores over the lecture. So resting faces, "
-        "and people who come and go, do not count as a change."
+        "Everybody is compared with themselves in the rest of the lecture. So resting faces, and people who come and "
+        "go, do not count as a change."
         if content.timeline.certainty.sightings
-        else "Single participants are not known, so a change may also mean that other people were in view."
+        else "Single participants are not known, so a change may also mean that other people were in view, and people "
+        "who come and go are known from the number of faces alone."
     )
     return [
-        f"{compared} A stretch lasts at least {STRETCH_S:g} s and begins and ends with a step. A burst lasts a few "
-        "seconds. People arrive at their first sighting and leave at their last one. Points are percentage points of a "
+        f"{compared} A stretch lasts at least {STRETCH_S:g} s. A burst lasts a few seconds, and begins and ends with a "
+        "step. People arrive at their first sighting and leave at their last one. Points are percentage points of a "
         "share.",
         "p is the share of lectures made by chance in which the largest change anywhere is larger: the same people, "
-        f"but each at another time, so that they do not change together. Moments with p above {MOST_P:g} are left out, "
-        f"and groups of people who come or go with p above {MOST_P_OF_GOING:g}: others come and go at random times. "
-        "The errors of the models are not part of it.",
+        "but each at another time, so that they do not change together (of unknown people: the same class, in another "
+        f"order). Moments with p above {MOST_P:g} are left out, and groups of people who come or go with p above "
+        f"{MOST_P_OF_GOING:g}: others come and go at random times. The errors of the models are not part of it.",
     ]
 
 

@@ -1,7 +1,8 @@
 // Adding recordings: drop or choose files, or name a path. The server reads them one after the other.
 
+import { byId, element, text } from "./elements.js";
+
 const { percent } = LecturePulse;
-const byId = (id) => document.getElementById(id);
 
 /** Files of this page that wait for their upload, the first one is being sent. */
 const queue = [];
@@ -156,20 +157,6 @@ function dropped(event) {
   if (folder) refuse(`${folder.name}: is a folder; drop the video files in it`);
   else if (!items.length) refuse("drop video files from a folder of this machine");
   else add(event.dataTransfer.files);
-}
-
-// Elements and text.
-
-export function element(kind, content = "", name = "") {
-  const made = document.createElement(kind);
-  if (content) made.textContent = content;
-  if (name) made.className = name;
-  return made;
-}
-
-/** Set the text if it differs. Screen readers read every change, and a change ends a selection. */
-export function text(where, content) {
-  if (where.textContent !== content) where.textContent = content;
 }
 
 byId("files").addEventListener("change", (event) => {

@@ -1,6 +1,7 @@
 // The page of one lecture: shows the patches that the server sends.
 
 import { binAt, drawAffect, drawClass, drawPresence, drawStrip, filled } from "./drawing.js";
+import { byId, element, text } from "./elements.js";
 
 const { clock, date, drawMap, percent, placeParts, signed } = LecturePulse;
 const RECONNECT_MS = 5000;
@@ -9,7 +10,6 @@ const STRIPS = "The colour shows the displayed expression, and so does the heigh
 const CALM_MS = 5000;
 
 const SVG = "http://www.w3.org/2000/svg";
-const byId = (id) => document.getElementById(id);
 const lecture = decodeURIComponent(location.pathname.split("/").pop());
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -146,6 +146,7 @@ function status() {
 
 /** The class at the cursor, or in the newest frame. */
 function showClass() {
+  write("few", view.standing.min_group > 1 ? `, or fewer than ${view.standing.min_group} people` : "");
   const bin = view.cursor === null ? null : filled(view.bins, view.length)[view.cursor];
   const now = view.now;
   const at = view.cursor !== null ? `at ${clock(view.cursor * view.width)}` : now ? `now, ${clock(now.t)}` : "";
@@ -167,11 +168,17 @@ function showClass() {
   for (const name of ["valence", "arousal"]) write(name, shown && shown[name] !== null ? signed(shown[name]) : "–");
 }
 
+/** Why nothing is shown although faces could be read. */
+function few() {
+  return `fewer than ${view.standing.min_group} people, hidden`;
+}
+
 /** The number of faces, and of those that could not be read. */
 function faces(shown) {
   const rounded = (number) => Math.round(10 * number) / 10;
   const unread = rounded(shown.faces - shown.read);
-  return unread > 0 ? `${rounded(shown.faces)} (${unread} not readable)` : String(rounded(shown.faces));
+  const count = unread > 0 ? `${rounded(shown.faces)} (${unread} not readable)` : String(rounded(shown.faces));
+  return shown.read > 0 && !shown.scores ? `${count}; ${few()}` : count;
 }
 
 function shareRow(emotion) {
@@ -350,7 +357,7 @@ function showCursor() {
   const where = view.cursor === null ? view.length - 1 : view.cursor;
   const bin = where < 0 ? undefined : filled(view.bins, view.length)[where];
   const span = `${clock(where * view.width)} to ${clock((where + 1) * view.width)}`;
-  const content = where < 0 ? "" : `${span}: ${bin && bin.scores ? words(bin) : bin && bin.faces ? `no face could be read, ${Math.round(10 * bin.faces) / 10} in view` : "no face in view"}`;
+  const content = where < 0 ? "" : `${span}: ${bin && bin.scores ? words(bin) : bin && bin.faces ? `${bin.read > 0 ? few() : "no face could be read"}, ${Math.round(10 * bin.faces) / 10} in view` : "no face in view"}`;
   write("readout", content);
   slider.setAttribute("aria-valuetext", content);
 }
@@ -407,20 +414,8 @@ function paints() {
   return Object.fromEntries([...view.emotions, "ink", "quiet"].map(paint));
 }
 
-function element(kind, content = "", name = "") {
-  const made = document.createElement(kind);
-  if (content) made.textContent = content;
-  if (name) made.className = name;
-  return made;
-}
-
 function write(id, content) {
   text(byId(id), content);
-}
-
-/** Set the text if it differs. Screen readers read every change, and a change ends a selection. */
-function text(where, content) {
-  if (where.textContent !== content) where.textContent = content;
 }
 
 byId("name").textContent = lecture;

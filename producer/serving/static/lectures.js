@@ -1,6 +1,7 @@
 // The list of lectures, loaded again every few seconds: sorted, searched, downloaded, forgotten.
 
-import { call, continueLecture, element, showAdditions, text } from "./adding.js";
+import { call, continueLecture, showAdditions } from "./adding.js";
+import { byId, element, text } from "./elements.js";
 
 const { date, percent } = LecturePulse;
 // Milliseconds between two loads, and while a recording is being added.
@@ -13,7 +14,6 @@ const COLUMNS = [
   { name: "frames", of: ({ ledger }) => ledger.published, shown: ({ ledger }) => `${ledger.published} of ${ledger.sampled}`, kind: "number" },
   { name: "source", of: ({ source }) => source, kind: "source" },
 ];
-const byId = (id) => document.getElementById(id);
 const rows = new Map();
 const sorting = { column: COLUMNS[2], descending: true };
 let lectures = new Map(), chosen = null, waiting = 0;

@@ -19,7 +19,7 @@ from tests.producer.feeding.films import as_matroska, cut, damage_bits, film
 from tests.producer.reading.writing import begin
 from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import ParticipantSpan, encode
+from worker.contract.messages import LectureChoices, ParticipantSpan, encode
 
 
 def test_ingest_prints_every_event_as_json_and_nothing_else(redis_url: str, video: Path) -> None:
@@ -214,7 +214,7 @@ def test_missing_workers_are_reported_once(
 
     helper = threading.Thread(target=start_working)
     helper.start()
-    settings = ingesting.IngestSettings("l", 2.0, None, MAX_BYTES, json=False)
+    settings = ingesting.IngestSettings("l", 2.0, LectureChoices(), MAX_BYTES, json=False)
     with open_source(str(video), 2.0) as source:
         assert ingesting.ingest(settings, source, client, nullcontext()) == 0
     helper.join()

@@ -130,7 +130,8 @@ def test_the_choices_are_stored_for_the_workers_and_a_malformed_id_leaves_nothin
     assert client.dbsize() == 0
     started(client, participant=participant)
     chosen = {"participant": participant, "class_only": False, "retention": RETENTION_S}
-    assert json.loads(client.get(KEYS.state) or b"") == chosen
+    whole: dict[str, object] = {"min_group": 1, "begin": None, "end": None, "ignored": []}
+    assert json.loads(client.get(KEYS.state) or b"") == chosen | whole
 
 
 def test_an_existing_lecture_is_not_touched_and_the_message_helps(client: redis.Redis) -> None:

@@ -1,10 +1,9 @@
 """Lectures in which the turn of every head is known: a function of participant and frame gives it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from producer.reading.analysis.timeline import Timeline, TimelineBuilder
 from tests.producer.reading.writing import class_, emotion
 from worker.contract.messages import Event, Pose
 
@@ -21,11 +20,3 @@ def posed(people: int, frames: int, seen: Seen) -> list[list[Event]]:
         turned = sum(event.pose.turned_away for event in sightings if isinstance(event.pose, Pose))
         lecture.append([*sightings, replace(class_("l", frame, len(sightings)), turned_away=turned)])
     return lecture
-
-
-def timeline(lecture: Sequence[Sequence[Event]], without: Sequence[str] = (), class_only: bool = False) -> Timeline:
-    builder = TimelineBuilder(2.0)
-    for events in lecture:
-        for event in events[-1:] if class_only else events:
-            builder.add(event)
-    return builder.timeline(without)

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 
 import redis
+from msgspec.structs import replace
 
-from producer.reading.analysis.timeline import Timeline, TimelineBuilder
-from tests.producer.reading.writing import begin, commit, end
+from producer.reading.analysis.timeline import Timeline
+from tests.producer.reading.writing import begin, commit, end, timeline_of
 from worker.contract.messages import EMOTIONS, UNREADABLE, ClassEvent, EmotionEvent, Event, Scores
 
 Shows = Callable[[int, int], str | None]
@@ -55,11 +56,16 @@ def scripted_timeline(
     class_only: bool = False,
 ) -> Timeline:
     """The timeline of those events; with `class_only`, of the class events alone."""
-    builder = TimelineBuilder(fps)
-    for events in scripted_events(people, frames, shows, fps, version=version, skipped=skipped):
-        for event in events[-1:] if class_only else events:
-            builder.add(event)
-    return builder.timeline()
+    lecture = scripted_events(people, frames, shows, fps, version=version, skipped=skipped)
+    return timeline_of(lecture, fps, class_only=class_only)
+
+
+def hidden_below(smallest: int, frames: Iterator[list[Event]]) -> Iterator[list[Event]]:
+    """The class events alone; without scores where fewer than `smallest` faces could be read."""
+    for *_, event in frames:
+        if isinstance(event, ClassEvent) and 0 < event.faces - event.unreadable < smallest:
+            event = replace(event, scores=None, valence=None, arousal=None, hidden=True)
+        yield [event]
 
 
 def write_scripted(client: redis.Redis, frames: Iterator[list[Event]], lecture: str = "l", ended: bool = True) -> None:

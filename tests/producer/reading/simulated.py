@@ -1,19 +1,28 @@
 """Simulated lectures whose truth is known: people with resting faces who flicker, drift, are misread, look away and
 leave; on top of that, stretches, bursts, arrivals and departures, or nothing at all."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from scipy.signal import lfilter
 
-from producer.reading.analysis.timeline import Timeline, TimelineBuilder
+from producer.reading.analysis.timeline import Timeline
+from producer.reading.analysis.timeline_builder import TimelineBuilder
 from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, Event, Scores
 
 Values = npt.NDArray[np.float64]
 
 NEUTRAL = EMOTIONS.index("neutral")
+
+SCORES = np.array(json.loads((Path(__file__).parent / "displayed_scores.json").read_text())["people"])
+"""[20, 7, 4, 7]: what the models make of 20 people of KDEF: for each displayed emotion four mean scores of some seconds
+in rendered galleries, in the order of EMOTIONS."""
+
+BURST_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -33,7 +42,9 @@ class Episode:
 class Script:
     """A lecture. `leave` and `join` are person -> seconds. In `hidden` spans of time nobody is in view.
 
-    With `keep_for`, everybody displays one emotion for so many seconds, then another, as in a rendered gallery.
+    With `keep_for`, everybody displays one emotion for so many seconds, then another, as in a rendered gallery. Then an
+    emotion's share is that of the draws, `neutral` is drawn this often, and what is shorter than BURST_S is displayed
+    by a `share` of the people all the time.
     """
 
     people: int
@@ -45,6 +56,7 @@ class Script:
     hidden: Sequence[tuple[float, float]] = ()
     drift: float = 0.5
     keep_for: tuple[float, float] | None = None
+    neutral: float = 1 / 7
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,7 @@ def played(script: Script, seed: int) -> Played:
     frames = int(script.seconds * script.fps)
     t = np.arange(frames) / script.fps
     scores = np.stack([_person(random, t, script) for _ in range(script.people)])
-    for each in script.episodes:
+    for each in () if script.keep_for else script.episodes:
         _play(random, scores, t, each)
     seen = np.stack([_seen(random, t, script, person) for person in range(script.people)])
     read = seen & (random.random(seen.shape) > 0.03)
@@ -110,6 +122,8 @@ def _named(values: Values) -> Scores:
 
 def _person(random: np.random.Generator, t: Values, script: Script) -> Values:
     """The scores of a person, [frames, 7]: a resting face, noise that lasts, expressions of their own, misreadings."""
+    if script.keep_for:
+        return _displayed(random, t, script)
     frames, fps = len(t), script.fps
     logits = np.tile(random.normal(0, 0.7, 7) + np.eye(7)[NEUTRAL] * random.uniform(1, 4), (frames, 1))
     for seconds, size in ((0.3, 0.5), (random.uniform(2, 8), 0.8), (random.uniform(15, 60), 0.5)):
@@ -119,21 +133,40 @@ def _person(random: np.random.Generator, t: Values, script: Script) -> Values:
     for every, lasting in ((random.uniform(30, 200), 4.0), (random.uniform(200, 900), 20.0)):
         for begin, end in _spells(random, script.seconds, every, lasting):
             logits[(t >= begin) & (t < end), random.integers(7)] += random.uniform(2, 6)
-    if script.keep_for:
-        logits = 0.2 * logits + 5 * np.eye(7)[_kept(random, t, script.keep_for)]
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))
 
 
-def _kept(random: np.random.Generator, t: Values, keep_for: tuple[float, float]) -> npt.NDArray[np.int64]:
-    """The emotion displayed in each frame, [frames]; half of the time it is neutral."""
-    shown, until, now = [], 0.0, NEUTRAL
-    for at in t:
-        while at >= until:
-            until += random.uniform(*keep_for)
-            now = NEUTRAL if random.random() < 0.5 else int(random.integers(7))
-        shown.append(now)
-    return np.array(shown)
+def _displayed(random: np.random.Generator, t: Values, script: Script) -> Values:
+    """The scores of a person, [frames, 7], who displays one emotion after another: real scores, with a little noise."""
+    person = SCORES[random.integers(len(SCORES))]
+    scores = np.zeros((len(t), 7))
+    taking_part = [random.random() < each.share for each in script.episodes]
+    borders = sorted({border for each in script.episodes for border in (each.begin, each.end)})
+    now = 0.0
+    while now < script.seconds:
+        assert script.keep_for
+        until = min([now + random.uniform(*script.keep_for), *(each for each in borders if each > now)])
+        shown = _drawn(random, script, now, taking_part)
+        inside = (t >= now) & (t < until)
+        scores[inside] = person[shown, random.integers(person.shape[1])]
+        now = until
+    scores = np.clip(scores + random.normal(0, 0.03, scores.shape), 0.001, None)
+    return np.asarray(scores / scores.sum(axis=1, keepdims=True))
+
+
+def _drawn(random: np.random.Generator, script: Script, now: float, taking_part: list[bool]) -> int:
+    shares = np.full(7, (1 - script.neutral) / 6)
+    shares[NEUTRAL] = script.neutral
+    for each, takes_part in zip(script.episodes, taking_part, strict=True):
+        raised = [EMOTIONS.index(emotion) for emotion in each.emotions]
+        if each.begin <= now < each.end and each.end - each.begin <= BURST_S:
+            return raised[0] if takes_part else int(random.choice(7, p=shares))
+        if each.begin <= now < each.end:
+            usual = float(shares[raised].sum())
+            shares *= (1 - usual - each.points / 100) / (1 - usual)
+            shares[raised] = (usual + each.points / 100) / len(raised)
+    return int(random.choice(7, p=shares))
 
 
 def _lasting_noise(random: np.random.Generator, frames: int, memory: float) -> Values:

@@ -13,7 +13,7 @@ from webvtt import WebVTT
 
 from producer.reading.analysis.names import Roster
 from producer.reading.export import export
-from producer.reading.formats.annotations import Span, Tier
+from producer.reading.formats.annotations import Annotation, Tier
 from producer.reading.formats.elan import write_eaf
 from producer.reading.formats.subtitles import write_vtt
 from tests.producer.reading.scripted import scripted_events, write_scripted
@@ -58,7 +58,7 @@ def test_subtitles_hold_chapters_and_moments_and_no_markup(lecture: redis.Redis,
 def test_any_title_is_one_cue(tmp_path_factory: pytest.TempPathFactory, title: str) -> None:
     path = tmp_path_factory.mktemp("vtt") / "e.vtt"
     with path.open("wb") as file:
-        write_vtt({"chapter": [Span(0.0, 1.0, title), Span(1.0, 2.0, "next")]}, file)
+        write_vtt({"chapter": [Annotation(0.0, 1.0, title), Annotation(1.0, 2.0, "next")]}, file)
     assert [cue.identifier for cue in WebVTT.read(str(path)).captions] == ["chapter 1", "chapter 2"]
 
 
@@ -76,17 +76,17 @@ def test_elan_gets_a_tier_for_each_participant_and_the_class_moments_and_chapter
     assert tiers["moments"]
 
 
-spans = st.builds(
-    lambda start, length, text: Span(start, start + length, text),
+ANNOTATIONS = st.builds(
+    lambda start, length, text: Annotation(start, start + length, text),
     st.floats(0, 10_000),
     st.floats(0, 100),
     st.text(st.characters(exclude_categories=())),
 )
 
 
-@given(st.lists(spans, max_size=20))
+@given(st.lists(ANNOTATIONS, max_size=20))
 def test_annotations_of_a_tier_never_overlap_and_any_text_is_valid(
-    tmp_path_factory: pytest.TempPathFactory, given: list[Span]
+    tmp_path_factory: pytest.TempPathFactory, given: list[Annotation]
 ) -> None:
     path = tmp_path_factory.mktemp("eaf") / "e.eaf"
     with path.open("wb") as file:

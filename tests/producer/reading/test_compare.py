@@ -91,11 +91,16 @@ def test_people_with_the_same_name_are_the_same_and_rosters_belong_to_compared_l
     names = ", ".join(f"p{n:02d}: Person {n}" for n in range(1, 6))
     roster = tmp_path / "r.yaml"
     roster.write_text(f"participants: {{{names}}}")
+    at = ["--redis", redis_url]
     rosters = ["--roster", f"a={roster}", "--roster", f"b={roster}"]
     assert "6 people against 6, 5 of them in both." in page_of(redis_url, "a", "b", *rosters)
+    roster.write_text(f"participants: {{{names}, p08: Eve, p09: Max}}")
+    write_lecture(client, "c", 8, SOBER)
+    code, _, err = called("compare", "a", "c", "-o", "-", "--roster", f"a={roster}", "--roster", f"c={roster}", *at)
+    assert (code, err) == (0, "producer: the roster of a names p09, not seen in a, c\n"), "p08 is in one of them"
     assert "in both" not in page_of(redis_url, "a", "b")
-    code, _, err = called("compare", "a", "b", "-o", "-", "--roster", f"c={roster}", "--redis", redis_url)
-    assert (code, "the roster of 'c' has no lecture here; compared: a, b" in err) == (2, True)
+    code, _, err = called("compare", "a", "b", "-o", "-", "--roster", f"d={roster}", "--redis", redis_url)
+    assert (code, "the roster of 'd' has no lecture here; compared: a, b" in err) == (2, True)
 
 
 def test_lectures_of_other_models_or_with_lost_events_are_marked(client: redis.Redis, redis_url: str) -> None:
@@ -124,7 +129,7 @@ def test_a_lecture_without_frames_is_there_and_nothing_is_said_about_it(client: 
         (["a", "nowhere"], "there is no lecture 'nowhere'"),
         (["--course", "physics"], "no lecture has the course 'physics'"),
         (["a", "b", "--roster", "r.yaml"], "'r.yaml' does not say whose roster it is; write LECTURE=FILE"),
-        (["a", "b", "-o", "c.pdf"], "cannot write a comparison to 'c.pdf': the name must end in .html"),
+        (["a", "b", "-o", "c.pdf"], "cannot write a page to 'c.pdf': the name must end in .html"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_one_line(

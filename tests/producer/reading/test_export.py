@@ -9,9 +9,10 @@ from xml.etree import ElementTree
 import pytest
 import redis
 from msgspec import structs
+from msgspec.structs import replace
 
 from producer.reading import export as exporting
-from producer.reading.analysis.names import Roster
+from producer.reading.analysis.names import Person, Roster
 from producer.reading.export import export
 from producer.reading.follow import replay
 from producer.reading.formats import tables
@@ -19,10 +20,10 @@ from producer.reading.formats.rows import COLUMNS
 from producer.reading.formats.tables import plain_text
 from producer.reading.lectures import LectureUnknown
 from producer.reading.output_file import ExportRefused
-from tests.producer.reading.scripted import scripted_events, write_scripted
-from tests.producer.reading.writing import begin, commit, emotion, frame_events, write
+from tests.producer.reading.scripted import mean_valence, scores_of, scripted_events, write_scripted
+from tests.producer.reading.writing import begin, class_, commit, emotion, end, frame_events, write
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, ParticipantSpan, decode_event, encode
+from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, ParticipantSpan, Pose, decode_event, encode
 
 SPAN = encode(ParticipantSpan(0.0, 1.0, 1))
 PRESENCE = [{"p01"}, {"p01", "p02"}, set(), {"p02"}]
@@ -277,3 +278,65 @@ def test_rows_name_their_chapter_and_its_title_is_no_formula(client: redis.Redis
     assert [row[-2:] for row in rows][:2] == [[None, "Ann"], ["=1+1", "Ann"]]
     heading, *rows = sheet(tmp_path / "e.xlsx", 2)
     assert [row[-1] for row in rows] == titles
+
+
+def test_rows_of_people_have_the_turn_of_their_head(client: redis.Redis, tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    turned = replace(emotion("l", "p01", 0), pose=Pose(-12, 3, 45))
+    begin(client, "l")
+    commit(client, "l", [turned, emotion("l", "p02", 0), class_("l", 0, 2)])
+    export(client, "l", tmp_path / "p.parquet")
+    rows = parquet.read_table(tmp_path / "p.parquet").to_pylist()
+    assert [[row[each] for each in ("yaw", "pitch", "roll")] for row in rows] == [[-12, 3, 45], [None] * 3]
+
+
+def test_the_class_is_exported_without_those_whom_the_roster_leaves_out(client: redis.Redis, tmp_path: Path) -> None:
+    """p01 lectures, angry; p02 is happy for the second half, p03 cannot be read."""
+    from pyarrow import parquet
+
+    def shows(person: int, frame: int) -> str:
+        return ("anger", "happiness" if frame >= 20 else "neutral", "small")[person]
+
+    write_scripted(client, scripted_events(3, 40, shows))
+    roster = Roster({"p01": Person("Ann", "lecturer")})
+    for name in ("c.parquet", "c.jsonl"):
+        export(client, "l", tmp_path / name, roster, rows="class")
+    export(client, "l", tmp_path / "c.eaf", roster)
+    rows = parquet.read_table(tmp_path / "c.parquet").to_pylist()
+    assert {(row["faces"], row["unreadable"]) for row in rows} == {(2, 1)}
+    expected = [scores_of("neutral" if frame < 20 else "happiness") for frame in range(40)]
+    for row, scores in zip(rows, expected, strict=True):
+        assert {each: row[each] for each in EMOTIONS} == pytest.approx(scores, abs=1e-3)
+    valences = [row["valence"] for row in rows]
+    assert valences == pytest.approx([mean_valence(scores) for scores in expected], abs=2e-3)
+    assert rows[-1]["happiness_minus_own_usual"] > 0.3, "only the change of p02, not half of it"
+    events = [decode_event(line) for line in (tmp_path / "c.jsonl").read_bytes().splitlines()]
+    assert {event.faces for event in events if isinstance(event, ClassEvent)} == {2}
+    assert _tier(tmp_path / "c.eaf", "class") == ["neutral", "happiness"]
+
+
+def _tier(path: Path, name: str) -> list[str | None]:
+    root = ElementTree.parse(path).getroot()
+    return [each.text for each in root.iterfind(f"TIER[@TIER_ID='{name}']//ANNOTATION_VALUE")]
+
+
+def test_hidden_scores_are_missing_in_every_format_and_the_rows_say_why(client: redis.Redis, tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    begin(client, "l")
+    client.hset(LectureKeys("l").info, mapping={"class_only": 1, "min_group": 5})
+    few = replace(class_("l", 1, 3), scores=None, valence=None, arousal=None, hidden=True)
+    nobody = replace(class_("l", 2, 2), scores=None, unreadable=2)
+    commit(client, "l", [class_("l", 0, 7), few, nobody])
+    end(client, "l")
+    for name in ("c.parquet", "c.jsonl", "c.eaf", "c.vtt", "c.xlsx", "c.csv"):
+        export(client, "l", tmp_path / name)
+    rows = parquet.read_table(tmp_path / "c.parquet").to_pylist()
+    assert [(row["faces"], row["unreadable"], row["hidden"], row["happiness"]) for row in rows] == [
+        (7, 0, False, 0.76),
+        (3, 0, True, None),
+        (2, 2, False, None),
+    ]
+    assert b'"hidden":true' in (tmp_path / "c.jsonl").read_bytes().splitlines()[1]
+    assert _tier(tmp_path / "c.eaf", "class") == ["happiness", "small group, hidden", "not readable"]

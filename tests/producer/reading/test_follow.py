@@ -11,9 +11,9 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from producer.reading import follow as module
 from producer.reading.follow import ParticipantUnknown, follow, replay
 from producer.reading.lectures import LectureForgotten, LectureUnknown, forget
+from producer.reading.merging import OneStream
 from tests.producer.reading.writing import begin, class_, commit, emotion, end, frame_events, write
 from worker.contract.messages import EmotionEvent, EndEvent, Event, SlideEvent
 from worker.contract.streams import publish
@@ -23,7 +23,7 @@ PRESENCE = st.lists(st.sets(st.sampled_from(["p01", "p02", "p03", "p10"])), max_
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WAKE_MS", 50)
+    monkeypatch.setattr("producer.reading.follow.WAKE_MS", 50)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -33,7 +33,7 @@ def test_a_replay_is_complete_and_in_order_for_any_commits_and_page_sizes(
 ) -> None:
     client.flushall()
     published = write(client, "l", presence, per_commit)
-    with patch.object(module, "PAGE", page):
+    with patch("producer.reading.merging.PAGE", page):
         assert list(follow(client, "l")) == published
         assert list(replay(client, "l")) == published
         for participant in set().union(*presence):
@@ -124,7 +124,7 @@ def test_forgetting_a_lecture_ends_its_followers_with_an_error(client: redis.Red
 
 
 def test_a_long_replay_reads_page_by_page(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PAGE", 8)
+    monkeypatch.setattr("producer.reading.merging.PAGE", 8)
     published = write(client, "l", [{"p01", "p02"}] * 100, per_commit=50)
     ahead: list[int] = []
     answered = client.xread
@@ -155,7 +155,7 @@ def test_slides_come_after_later_frames_once_and_do_not_hide_them(client: redis.
 
     commit(client, "l", before)
     publish_slides()
-    assert module._OneStream(client, keys.class_).skip_to_end() == 5, "the newest frame, not that of the slide"
+    assert OneStream(client, keys.class_).skip_to_end() == 5, "the newest frame, not that of the slide"
     commit(client, "l", after)
     publish_slides()  # Redis crashed and lost them, so they are published again
     ended = end(client, "l")

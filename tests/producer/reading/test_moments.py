@@ -5,6 +5,7 @@ import pytest
 
 from producer.reading.analysis.moment import Moment
 from producer.reading.analysis.moments import moments
+from tests.producer.reading.scripted import scripted_timeline
 from tests.producer.reading.simulated import Episode, Script, simulated_timeline
 
 
@@ -28,6 +29,32 @@ def test_a_stretch_is_found_with_its_ends_its_emotions_and_its_people(
     else:
         assert 5 <= (stretch.people or 0) <= 8
         assert stretch.of in (8, 9)
+
+
+def test_a_stretch_is_found_though_everybody_changes_expression_every_4_to_9_s() -> None:
+    episodes = [Episode(500, 740, ("anger", "sadness"), 30), Episode(300, 305, ("happiness",), share=0.9)]
+    burst, stretch = found(Script(25, 1200, 1, episodes, keep_for=(4, 9)), 1)
+    assert (burst.kind, stretch.kind) == ("burst", "stretch")
+    assert abs(burst.begin - 300) <= 2
+    assert abs(stretch.begin - 500) <= 10
+    assert abs(stretch.end - 740) <= 10
+    assert set(list(stretch.emotions)[:2]) == {"anger", "sadness"}
+
+
+@pytest.mark.parametrize("class_only", [False, True])
+@pytest.mark.parametrize("neutral", [1 / 7, 0.64])
+def test_nothing_is_found_where_everybody_changes_expression_alone(neutral: float, class_only: bool) -> None:
+    assert found(Script(9, 1200, 1, keep_for=(4, 9), neutral=neutral), 3, class_only) == []
+
+
+def test_without_ids_the_number_of_faces_says_who_left_and_came() -> None:
+    script = Script(12, 900, leave={1: 600, 4: 604, 7: 599, 8: 600}, join={3: 200, 5: 203, 6: 201})
+    came, left = found(script, class_only=True)
+    assert (came.kind, left.kind) == ("arrivals", "departures")
+    assert abs((came.people or 0) - 3) <= 1
+    assert abs((left.people or 0) - 4) <= 1
+    assert abs(left.begin - 599) <= 3
+    assert abs(came.end - 203) <= 3
 
 
 def test_a_burst_lies_between_its_steepest_steps() -> None:
@@ -65,6 +92,16 @@ def test_several_who_leave_or_come_together_are_one_moment_each_and_a_single_one
 )
 def test_slides_begin_end_and_new_ids_are_no_arrivals_and_no_departures(script: Script) -> None:
     assert found(script) == []
+
+
+def test_the_begin_of_a_part_of_a_recording_is_no_arrival() -> None:
+    """Read from 0:10:00 to 0:50:00; two are there, and seven follow within a minute and a half."""
+
+    def shows(person: int, frame: int) -> str | None:
+        return "neutral" if frame >= (300 if person < 2 else 325 + 2 * person) else None
+
+    timeline = scripted_timeline(9, 1500, shows, fps=0.5, skipped=range(300))
+    assert moments(timeline) == []
 
 
 def test_moments_as_json_have_the_words_of_the_documentation() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from producer.reading.analysis.places import Area, Place, Places, estimated_places
+from producer.reading.analysis.places import Area, Place, PlacesBuilder, estimated_places
 from tests.gallery import Tile, tiles
 from tests.producer.reading.writing import emotion
 from worker.contract.messages import PixelBox
@@ -21,7 +21,7 @@ def face_in(tile: Tile, size: float = 0.4, moved: float = 0.0) -> PixelBox:
 
 
 def places(boxes: dict[str, list[PixelBox]]) -> dict[str, Place]:
-    found = Places(*SIZE)
+    found = PlacesBuilder(*SIZE)
     for participant, sightings in boxes.items():
         for frame, box in enumerate(sightings):
             found.add(replace(emotion("l", participant, frame), box=box))
@@ -59,7 +59,7 @@ def test_somebody_who_moved_is_where_they_were_most_often() -> None:
 
 
 def test_without_events_there_are_no_places() -> None:
-    assert Places(*SIZE).places() == {}
+    assert PlacesBuilder(*SIZE).places() == {}
 
 
 AREAS = st.builds(Area, st.floats(-200, 1400), st.floats(-200, 800), st.floats(1, 900), st.floats(1, 900))

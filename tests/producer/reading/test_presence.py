@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from producer.reading.analysis.presence import presence, presence_shares
-from tests.producer.reading.posing import posed, timeline
-from tests.producer.reading.writing import class_, emotion
+from tests.producer.reading.posing import posed
+from tests.producer.reading.writing import class_, emotion, timeline_of
 from worker.contract.messages import EmotionEvent, Pose
 
 
@@ -21,7 +21,7 @@ def yaw(person: int, frame: int) -> int | None:
 
 
 def test_the_shares_are_of_the_people_between_their_first_and_last_sighting() -> None:
-    seen = timeline(posed(4, 24, yaw))
+    seen = timeline_of(posed(4, 24, yaw))
     shares = presence_shares(seen.presence)
     assert shares[0] == pytest.approx([1, 0, 0])
     assert shares[5] == pytest.approx([2 / 4, 1 / 4, 1 / 4])
@@ -32,7 +32,7 @@ def test_the_shares_are_of_the_people_between_their_first_and_last_sighting() ->
 
 
 def test_of_a_class_without_persons_only_the_faces_in_view_are_known() -> None:
-    seen = timeline(posed(4, 24, yaw), class_only=True)
+    seen = timeline_of(posed(4, 24, yaw), class_only=True)
     assert seen.presence[5][:2] == pytest.approx([2, 1])
     assert np.isnan(seen.presence[:, 2]).all()
     assert presence_shares(seen.presence)[5][:2] == pytest.approx([2 / 3, 1 / 3])
@@ -46,23 +46,23 @@ def test_of_events_from_before_the_pose_nothing_is_said() -> None:
         ]
         for frame in range(8)
     ]
-    seen = timeline(older)
+    seen = timeline_of(older)
     assert np.isnan(seen.presence[:2]).all()
     assert presence_shares(seen.presence)[3] == pytest.approx([1, 0, 0])
-    assert timeline(older[:4]).mean_presence is None
+    assert timeline_of(older[:4]).mean_presence is None
 
 
 def test_without_the_lecturer_the_class_is_that_of_the_others() -> None:
     lecture = posed(4, 24, yaw)
     others = posed(4, 24, lambda person, frame: None if person == 0 else yaw(person, frame))
-    seen, expected = timeline(lecture, without=["p01", "p77"]), timeline(others)
+    seen, expected = timeline_of(lecture, without=["p01", "p77"]), timeline_of(others)
     assert [each.id for each in seen.participants] == ["p02", "p03", "p04"]
     assert [each.id for each in seen.left_out] == ["p01"]
     assert [each.id for each in seen.everybody] == ["p01", "p02", "p03", "p04"]
     for name in ("frames", "faces", "read", "scores", "margins", "presence"):
         np.testing.assert_allclose(getattr(seen, name), getattr(expected, name), err_msg=name)
     assert (seen.most_faces, seen.empty) == (expected.most_faces, expected.empty)
-    alone = timeline(posed(1, 6, lambda _person, _frame: 0), without=["p01"])
+    alone = timeline_of(posed(1, 6, lambda _person, _frame: 0), without=["p01"])
     assert (alone.participants, alone.most_faces, alone.empty, alone.mean_scores) == ([], 0, 6, None)
 
 

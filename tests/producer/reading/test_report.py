@@ -15,6 +15,7 @@ from msgspec import structs
 
 from producer.presentation.caution import CAUTION
 from producer.presentation.palette import STACK
+from producer.presentation.web import policy
 from producer.reading.analysis.moments import moments
 from producer.reading.analysis.names import Person, Roster, RosterRefused, Tile
 from producer.reading.analysis.sentences import sentences
@@ -24,15 +25,15 @@ from producer.reading.output_file import ExportRefused
 from producer.reading.report import bundling, shipped
 from producer.reading.report.chart_data import MAX_TICKS, chart_data, ticks
 from producer.reading.report.charts import PARAMETERS, specs
+from producer.reading.report.content import Content
 from producer.reading.report.model_tests import shipped_model_tests
-from producer.reading.report.page import page, policy
+from producer.reading.report.page import page
 from producer.reading.report.tables import NOTHING
-from producer.reading.report.words import Content
 from producer.reading.report.writing import report
 from tests.processes import called
-from tests.producer.reading.posing import posed, timeline
-from tests.producer.reading.scripted import scripted_events, scripted_timeline, write_scripted
-from tests.producer.reading.writing import begin, end
+from tests.producer.reading.posing import posed
+from tests.producer.reading.scripted import hidden_below, scripted_events, scripted_timeline, write_scripted
+from tests.producer.reading.writing import begin, end, timeline_of
 from worker.contract.keys import LectureKeys
 from worker.contract.lecture_hash import LectureInfo
 from worker.contract.messages import Ledger
@@ -162,6 +163,36 @@ def test_faces_that_cannot_be_read_are_a_gap_of_their_own_kind() -> None:
     assert [(row["faces"], row["read"]) for row in data["faces"]][9:11] == [(2, 1), (2, 0)]
     assert [row["t"] for row in data["unread"]] == [*range(10, 20), 20]
     assert "75% of the faces were too small, turned away, too dark or too blurred" in read(given).text
+
+
+def test_small_groups_are_a_gap_and_the_report_says_why(client: redis.Redis, tmp_path: Path) -> None:
+    """Six are happy, four of them leave after 30 s; the two are angry. Later one cannot be read."""
+
+    def shows(person: int, frame: int) -> str | None:
+        if frame < 60:
+            return "happiness"
+        return ("anger" if frame < 100 else "small") if person < 2 else None
+
+    write_scripted(client, hidden_below(5, scripted_events(6, 120, shows)))
+    client.hset(LectureKeys("l").info, mapping={"class_only": 1, "min_group": 5})
+    report(client, "l", tmp_path / "r.html")
+    made = (tmp_path / "r.html").read_text(encoding="utf-8")
+    shown = Text(made)
+    assert "nothing is shown of fewer than 5 people (33% of the time)" in shown.text
+    assert "Dotted: no face could be read, or fewer than 5 people." in shown.text
+    heading, *rows = shown.tables["class-table"]
+    assert (rows[0][1], rows[40][1], rows[55][1]) == ("6.0", "2.0 (hidden)", "2.0 (2.0 not readable)")
+    assert {row[heading.index("anger")] for row in rows[:30]} == {"2%"}
+    assert {row[heading.index("anger")] for row in rows[30:]} == {NOTHING}
+    assert "On the whole, the class displayed mostly happiness (88%)" in shown.text
+    assert "8% of the faces were too small" in shown.text, "hidden faces count as readable"
+
+
+def test_if_all_groups_are_small_the_sentences_say_so() -> None:
+    seen = timeline_of(hidden_below(5, scripted_events(3, 120, lambda *_: "anger")))
+    assert sentences(seen, [])[0].text == (
+        "Too few people were in view to say how the class went: small groups stay hidden."
+    )
 
 
 def test_if_no_face_can_be_read_the_report_says_so() -> None:
@@ -298,13 +329,13 @@ def test_the_class_is_shown_without_the_lecturer_and_says_so(client: redis.Redis
 
 def test_the_class_table_has_the_shares_of_the_people_who_face_the_screen_if_they_are_known() -> None:
     assert "facing the screen" not in read(content(scripted_timeline(4, 8, half_happy))).tables["class-table"][0]
-    seen = timeline(posed(4, 24, lambda person, frame: 50 if person else None if 4 <= frame < 8 else 5))
+    seen = timeline_of(posed(4, 24, lambda person, frame: 50 if person else None if 4 <= frame < 8 else 5))
     table = read(content(seen)).tables["class-table"]
     assert table[0][-3:] == ["facing the screen", "turned away", "out of view"]
     assert (table[1][-3:], table[4][-3:]) == (["25%", "75%", "0%"], ["0%", "75%", "25%"])
     (*_, row) = chart_data(seen, [], {})["presence"][:4]
     assert (row["y1"], row["y2"], row["y3"]) == (0, 75, 100)
-    of_class = timeline(posed(2, 4, lambda person, _: 50 * person), class_only=True)
+    of_class = timeline_of(posed(2, 4, lambda person, _: 50 * person), class_only=True)
     assert read(content(of_class)).tables["class-table"][1][-2:] == ["50%", "50%"]
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from scipy import stats
 
-from producer.reading.analysis.timeline import MAX_BINS, NOT_READ, TimelineBuilder
+from producer.reading.analysis.timeline import NOT_READ
+from producer.reading.analysis.timeline_builder import MAX_BINS, TimelineBuilder
 from tests.producer.reading.scripted import mean_valence, scores_of, scripted_timeline
 from tests.producer.reading.writing import class_, emotion
 from worker.contract.messages import EMOTIONS, EndEvent, Ledger

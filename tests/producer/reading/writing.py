@@ -1,11 +1,13 @@
 """Writes lectures to Redis as a commit does: all events of some frames in one transaction."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import redis
 
+from producer.reading.analysis.timeline import Timeline
+from producer.reading.analysis.timeline_builder import TimelineBuilder
 from producer.reading.lectures import participants
 from tests.lectures import begin_lecture
 from worker.contract.keys import LectureKeys
@@ -83,3 +85,14 @@ def write(client: redis.Redis, lecture: str, frames: Sequence[Collection[str]], 
     for n in range(0, len(events), per_commit):
         commit(client, lecture, [event for frame in events[n : n + per_commit] for event in frame])
     return [*(event for frame in events for event in frame), end(client, lecture)]
+
+
+def timeline_of(
+    frames: Iterable[Sequence[Event]], fps: float = 2.0, without: Sequence[str] = (), class_only: bool = False
+) -> Timeline:
+    """The timeline of the events of some frames; with `class_only`, of the class events alone, which come last."""
+    builder = TimelineBuilder(fps)
+    for events in frames:
+        for event in events[-1:] if class_only else events:
+            builder.add(event)
+    return builder.timeline(without)

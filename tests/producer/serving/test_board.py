@@ -15,7 +15,7 @@ from producer.reading.analysis.names import Person, Roster, Tile
 from producer.reading.lectures import Lecture
 from producer.serving.board import Board
 from tests.producer.reading.posing import posed
-from tests.producer.reading.scripted import scripted_events
+from tests.producer.reading.scripted import hidden_below, scripted_events
 from tests.producer.reading.writing import class_, emotion, frame_events
 from tests.producer.serving.server import Page
 from worker.contract.chapters import Chapter
@@ -114,6 +114,17 @@ def test_a_face_that_cannot_be_read_is_a_step_without_an_emotion() -> None:
     assert [row.scores for row in begun(*scripted_faces("dark")).patch(None).bins] == [None]
 
 
+def test_a_small_group_is_a_step_without_scores_although_faces_could_be_read() -> None:
+    frames = scripted_events(6, 4, lambda who, frame: "anger" if who < 2 or frame < 2 else "dark")
+    board = begun(*(event for frame in hidden_below(5, frames) for event in frame))
+    board.set_standing(Lecture("l", replace(INFO, class_only=True, min_group=5), Ledger(), 0, True, 0), True)
+    patch = board.patch(None)
+    assert patch.standing.min_group == 5
+    assert [(row.faces, row.read, row.scores is None) for row in patch.bins] == [(6, 6, False), (6, 2, True)]
+    assert patch.now is not None
+    assert (patch.now.read, patch.now.scores) == (2, None)
+
+
 def test_an_unknown_edition_is_answered_with_everything() -> None:
     board, other = begun(), begun()
     for since in (None, "", other.edition, "x.1", f"{board.edition}9", f"{board.edition.partition('.')[0]}.-1"):
@@ -204,3 +215,14 @@ def test_chapters_and_slides_come_once_and_again_if_another_one_begins() -> None
     read(page, board)
     add(board, frame_events("l", 10, ["p01"]))
     assert board.patch(page.edition).parts is None
+
+
+def test_moments_appear_after_the_search_with_a_new_edition() -> None:
+    frames = scripted_events(9, 600, lambda _, frame: "anger" if 240 <= frame < 360 else "neutral")
+    board = begun(*(event for frame in frames for event in frame))
+    before = board.edition
+    assert board.patch(None).moments == []
+    board.search()
+    assert board.edition != before
+    (moment,) = board.patch(None).moments
+    assert (moment.kind, round(moment.t), round(moment.end)) == ("stretch", 120, 180)

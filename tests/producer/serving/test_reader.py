@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from producer.serving import reader
-from producer.serving.board import Patch
+from producer.serving.patch import Patch
 from tests.producer.reading.writing import write
 
 
