@@ -38,6 +38,21 @@ Object.assign(LecturePulse, {
     }
   },
 
+  // Place chapters or slides on the time axis of the chart above, which has so many seconds. The text of one that is too
+  // narrow is left out: the beginning of a number is another number.
+  placeParts(row, seconds) {
+    row.classList.add("placed");
+    for (const part of row.children) {
+      const link = part.firstElementChild, t = Number(link.dataset.t);
+      part.style.left = `${(100 * t) / seconds}%`;
+      part.style.width = `${(100 * (Number(part.dataset.end) - t)) / seconds}%`;
+    }
+    for (const { firstElementChild: link } of row.children) {
+      link.classList.remove("narrow");
+      link.classList.toggle("narrow", /^\d/.test(link.textContent) && link.scrollWidth > link.clientWidth + 1);
+    }
+  },
+
   // The place in `tones` of the tone for a share.
   toneOf(share) {
     return LecturePulse.tones.filter(([from]) => share >= from).length - 1;

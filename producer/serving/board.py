@@ -25,6 +25,7 @@ from producer.reading.lectures import Lecture
 from producer.serving.patch import (
     ClassBin,
     MomentLine,
+    NamedParts,
     NewestFrame,
     ParticipantBin,
     ParticipantPatch,
@@ -80,6 +81,8 @@ class Board:
         self._kept = Kept()
         self._slides = SlideTimes()
         self._chapters: list[Chapter] = []
+        self._parts: NamedParts = {"chapters": [], "slides": []}
+        self._parted = self._revision
         self._missing: dict[str | None, str] = {}
 
     @property
@@ -168,6 +171,17 @@ class Board:
         for participant, rows in rows_of(timeline).items():
             self._rows[participant] = Rows.after(self._rows.get(participant), rows, self._revision)
         self._timeline = timeline
+        self._part()
+
+    def _part(self) -> None:
+        """Note the revision in which a chapter or slide began."""
+        parts = self._slides.parts(self._chapters, self._timeline.seconds)
+        begun: NamedParts = {
+            "chapters": [(each.begin, each.title) for each in parts.chapters],
+            "slides": [(each.begin, each.title) for each in parts.slides],
+        }
+        if begun != self._parts:
+            self._parts, self._parted = begun, self._revision
 
     def search(self) -> None:
         """Search for moments if the lecture is over, or much longer than at the last time.
@@ -214,6 +228,7 @@ class Board:
             participants=[*(self._participant(each.id, after) for each in self._timeline.everybody), *self._lost()],
             moments=self._moments,
             sentences=[each.parts for each in self._sentences],
+            parts=self._parts if self._parted > after else None,
         )
 
     def _behind(self, lecture: Lecture) -> int | None:

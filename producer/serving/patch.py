@@ -117,11 +117,15 @@ class MomentLine(Struct, frozen=True):
     words: str
 
 
+NamedParts = dict[Literal["chapters", "slides"], list[tuple[float, str]]]
+
+
 class Patch(Struct, frozen=True):
     """The changes since an edition. A `whole` patch holds everything; the page drops all that it had before.
 
     `width` is the seconds of a bin, `length` the number of bins. `sentences` are text, and between it times in
-    seconds or places (seconds and name).
+    seconds or places (seconds and name). `parts` are the chapters and the slides, each (begin in seconds, title); null
+    if they are those of the edition before.
     """
 
     lecture: str
@@ -134,4 +138,5 @@ class Patch(Struct, frozen=True):
     participants: list[ParticipantPatch]
     moments: list[MomentLine]
     sentences: list[tuple[str | float | NamedTime, ...]]
+    parts: NamedParts | None = None
     emotions: tuple[str, ...] = STACK

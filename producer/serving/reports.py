@@ -20,7 +20,7 @@ from worker.contract.keys import LectureKeys
 # Reports that are kept, the newest. One of an hour and 25 people has about 2 MB.
 MAX_REPORTS = 8
 
-DOWNLOADS = (("CSV", "csv"), ("Excel", "xlsx"))
+DOWNLOADS = (("CSV", "csv"), ("Excel", "xlsx"), ("moments as subtitles", "vtt"), ("ELAN", "eaf"))
 """The files that every report offers: name and ending."""
 
 

@@ -16,7 +16,7 @@ from tests.producer.reading.writing import begin as begin_unfed
 from tests.producer.reading.writing import class_, commit, emotion, end, frame_events
 from tests.producer.serving.server import serving
 from worker.contract.keys import LectureKeys
-from worker.contract.messages import EMOTIONS, ClassEvent, InFlight, ParticipantSpan, encode
+from worker.contract.messages import EMOTIONS, ClassEvent, InFlight, ParticipantSpan, SlideEvent, encode
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +92,19 @@ def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redi
     page.get_by_role("link", name="All lectures").click()
     expect(page.get_by_role("row", name="l done")).to_contain_text("a.mp4")
     assert errors == []
+
+
+def test_slides_are_a_row_under_the_chart_and_a_click_on_one_shows_the_chart(page: Page, client: redis.Redis) -> None:
+    begin(client, "l")
+    slides = [SlideEvent("l", 0, 0.0, 1), SlideEvent("l", 4, 2.0, 2)]
+    commit(client, "l", [event for frame in range(8) for event in frame_events("l", frame, ["p01"])])
+    commit(client, "l", [*slides, *frame_events("l", 8, ["p01"])])
+    expect(page.locator("#slides a")).to_have_text(["1", "2"])
+    expect(page.locator("#chapters")).to_be_hidden()
+    page.set_viewport_size({"width": 1000, "height": 400})
+    page.locator("#slides a").nth(1).click()
+    expect(page.locator("#now-at")).to_have_text("at 0:00:02")
+    expect(page.locator("#class-chart")).to_be_in_viewport()
 
 
 def test_the_page_says_how_far_behind_it_is(page: Page, client: redis.Redis) -> None:

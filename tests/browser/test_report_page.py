@@ -152,11 +152,13 @@ def test_faces_that_cannot_be_read_are_dotted_and_say_so(page: Page) -> None:
 
 
 def test_the_legend_has_the_shares_of_the_lecture_or_of_the_chosen_time(page: Page) -> None:
-    happiness = page.locator("[data-share=happiness]")
-    expect(page.locator("#first")).to_contain_text(f"happiness {happiness.inner_text()}")
+    happiness, bar = page.locator("[data-share=happiness]"), page.locator(".time-bar")
+    expect(bar).to_have_css("position", "static")  # it covers nothing until a time is chosen
+    expect(page.locator("#first")).to_contain_text(f"happiness ({happiness.inner_text()})")
     page.get_by_role("slider", name="Time in the lecture").fill("50")
     expect(happiness).to_have_text("65%")
     expect(page.locator("[data-when]")).to_have_text("at 0:00:50")
+    expect(bar).to_have_css("position", "sticky")
     page.locator("[data-chart=shares]").hover(position={"x": 60, "y": 100})
     expect(happiness).to_have_text("2%")
     page.get_by_role("button", name="Whole lecture").click()
@@ -219,6 +221,8 @@ def test_paper_has_no_buttons_and_few_pages(page: Page) -> None:
     page.emulate_media(media="print", color_scheme="dark")
     for gone in ("nav", ".time-bar", "#class summary"):
         expect(page.locator(gone).first).to_be_hidden()
+    for table in page.locator(".scroll").all():
+        expect(table).to_have_css("max-height", "none")  # or long tables overlap with what follows
     section = page.locator("section").first
     assert section.evaluate("element => getComputedStyle(element).backgroundColor") == "rgb(255, 255, 255)"
     pdf = page.pdf(format="A4")

@@ -33,11 +33,11 @@ class Parts:
     slides: list[Part] = field(default_factory=list)
 
     def place(self, t: float) -> str | None:
-        """What a time is called: `slide 14`, `“Method”`, or `“Method”, slide 14`. None if nothing is known there."""
+        """What a time is called: `slide 14`, or without slides `“Method”`. None if nothing is known there."""
         chapter, slide = _at(self.chapters, t), _at(self.slides, t)
-        words = [f"“{chapter.title.strip('“”')}”"] if chapter else []
-        words += [slide.title] if slide else []
-        return ", ".join(words) or None
+        if slide:
+            return slide.title
+        return f"“{chapter.title.strip('“”')}”" if chapter else None
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,9 @@ NAMED_SHARE = 0.4
 MAX_NAMED = 3
 MIN_SHARE = 0.1
 
+# An expression prevailed if its share is at least this: twice that of seven equal parts.
+PREVAILING = 2 / len(EMOTIONS)
+
 # Several who come or go within this time do so at one time.
 AT_ONCE_S = 10.0
 
@@ -51,9 +54,9 @@ class Sentence:
 
 
 def placed(sentence: Sentence, place: Callable[[float], str | None]) -> Sentence:
-    """The sentence with the name of its time (`At slide 14`), if `place` knows one.
+    """The sentence with the name of its time (`At slide 14 (0:23:10)`), if `place` knows one.
 
-    A stretch within one slide keeps its times: `At slide 14, from 0:23:10 to 0:24:30`.
+    A stretch within one slide: `At slide 14, from 0:23:10 to 0:24:30`.
     """
     first, *rest = sentence.parts
     times = [each for each in rest if isinstance(each, float | int)]
@@ -63,10 +66,10 @@ def placed(sentence: Sentence, place: Callable[[float], str | None]) -> Sentence
     begin, *end = [NamedTime(t, name) for t, name in zip(times, names, strict=True) if name is not None]
     at = "In " if begin.words.startswith("“") else "At "
     if not end:
-        return Sentence((at, begin, *rest[1:]))
+        return Sentence((at, begin, f" ({clock(begin.t)})", *rest[1:]))
     if end[0].words == begin.words:
         return Sentence((at, begin, ", from ", *rest))
-    return Sentence((first, begin, rest[1], end[0], *rest[3:]))
+    return Sentence((first, begin, rest[1], end[0], f" ({clock(begin.t)} to {clock(end[0].t)})", *rest[3:]))
 
 
 def _text(part: str | float | NamedTime) -> str:
@@ -113,13 +116,16 @@ def unreadable(timeline: Timeline) -> Sentence:
 
 
 def as_a_whole(timeline: Timeline) -> Sentence:
-    """What was displayed most in the whole lecture."""
+    """What was displayed most in the whole lecture, or that nothing prevailed."""
     mean = timeline.mean_scores
     shares = [] if mean is None else sorted(zip(EMOTIONS, mean.tolist(), strict=True), key=lambda each: -each[1])
-    named = [f"{emotion} {share:.0%}" for emotion, share in shares[:MAX_NAMED] if share >= MIN_SHARE]
+    named = [f"{emotion} ({share:.0%})" for emotion, share in shares[:MAX_NAMED] if share >= MIN_SHARE]
+    if not named or shares[0][1] < PREVAILING:
+        largest = f": the largest shares are {_listed(named)}" if len(named) > 1 else ""
+        return Sentence((f"On the whole, no expression prevailed{largest}.",))
     who = "the person" if len(timeline.participants) == 1 else "the class"
     then = f", then {_listed(named[1:])}" if named[1:] else ""
-    return Sentence((f"On the whole, {who} displayed mostly {named[0]}{then}." if named else "",))
+    return Sentence((f"On the whole, {who} displayed mostly {named[0]}{then}.",))
 
 
 def nothing_stood_out(timeline: Timeline, running: bool) -> Sentence:

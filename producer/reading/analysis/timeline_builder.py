@@ -159,7 +159,7 @@ class TimelineBuilder:
             self._confidence += max(scores)
             self._predictions[event.emotion, tuple(event.models.items())] += 1
         read = float(event.emotion is not None)
-        poses = (0, 0) if event.pose is UNSET else (not event.pose.turned_away, event.pose.turned_away)
+        poses = (0, 0) if event.pose is UNSET else (0, 1) if event.pose.turned_away else (1, 0)
         row = (event.t, seen.index, 1, 1, read, *scores, event.valence or 0.0, event.arousal or 0.0, *poses, 0.0)
         self._people_rows.append(row)
         if len(self._people_rows) >= BATCH:

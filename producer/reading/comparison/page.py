@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from producer.presentation.caution import CAUTION
+from producer.presentation.clock import date
 from producer.presentation.web import policy, shared_style
 from producer.reading.comparison import tables, words
 from producer.reading.comparison.lectures import Compared, Pair
@@ -38,7 +39,7 @@ def page(
         chapter_differences=tables.difference_rows(chapters),
         method=words.METHOD,
         caution=CAUTION,
-        made=f"{made:%-d %B %Y at %H:%M}",
+        made=date(made.timestamp()),
         style=Markup(style),  # files of ours  # nosec B704
         policy=policy([], style),
     )

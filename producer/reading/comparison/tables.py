@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
-from producer.presentation.clock import clock
+from producer.presentation.clock import clock, date
 from producer.presentation.palette import STACK
 from producer.reading.analysis.comparison import Shares, interval
 from producer.reading.comparison.lectures import Compared, Pair
@@ -50,7 +49,7 @@ def lecture_rows(lectures: Sequence[Compared]) -> list[dict[str, Any]]:
     return [
         {
             "id": each.id,
-            "started": f"{datetime.fromtimestamp(each.lecture.info.started):%-d %B %Y}",
+            "started": date(each.lecture.info.started),
             "length": clock(each.timeline.seconds),
             "people": NOTHING if each.lecture.info.class_only else str(len(each.whole.people)),
             "shares": _shares(each.whole),

@@ -31,7 +31,7 @@ def sentence(pair: Pair) -> str:
     if pair.difference is None:
         return f"Nothing can be concluded about {other} and {one}: {reason(pair)}."
     counts = len(pair.other.part(pair.title).people), len(pair.one.part(pair.title).people)
-    people = f"{counts[0]} and {counts[1]} people{_in_both(pair)}."
+    people = f"{counts[0]} people against {counts[1]}{_in_both(pair)}."
     changes = _changes(pair.difference)
     if changes:
         return f"{other} displayed {_listed(changes)} than {one}. {people}"

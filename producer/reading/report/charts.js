@@ -131,7 +131,8 @@ Object.assign(LecturePulse, (() => {
       slider.value = at ?? 0;
       slider.setAttribute("aria-valuetext", at === null ? "whole lecture" : `${clock(time)}: ${words}`);
       one("[data-clock]").textContent = at === null ? "Whole lecture" : clock(time);
-      one("[data-readout]").textContent = at === null ? "Drag here or point at a chart to read the values at a time." : words;
+      one("[data-readout]").textContent = at === null ? "Drag here to read the values at a time." : words;
+      slider.parentElement.classList.toggle("chosen", at !== null);
       one("[data-clear]").hidden = at === null;
     }
     const lanes = one("[data-strips]");

@@ -142,7 +142,7 @@ def _time() -> alt.X:
     return alt.X(
         "t:Q",
         scale=alt.Scale(domain=[0, alt.ExprRef("seconds")], nice=False),
-        axis=alt.Axis(values=alt.ExprRef("ticks"), labelExpr=label, labelOverlap="parity", labelFlush=False),
+        axis=alt.Axis(values=alt.ExprRef("ticks"), labelExpr=label, labelOverlap="parity", labelFlush=True),
     )
 
 

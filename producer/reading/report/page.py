@@ -23,8 +23,8 @@ from producer.reading.report.words import span
 HEADINGS = {
     "first": "How the class went",
     "class": "The class over time",
-    "chapters": "Chapters and slides",
     "moments": "Moments worth watching",
+    "chapters": "Chapters and slides",
     "participants": "Participants",
     "limits": "What these results do not say",
     "coverage": "How long participants were in view",

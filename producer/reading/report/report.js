@@ -8,11 +8,5 @@ LecturePulse.start(read("specs")).then(() => {
 
 // The row of chapters or slides has the time axis of the chart above.
 for (const row of document.querySelectorAll("[data-parts]")) {
-  for (const part of row.children) {
-    const link = part.firstElementChild;
-    const seconds = Number(row.dataset.parts), t = Number(link.dataset.t);
-    part.style.left = `${(100 * t) / seconds}%`;
-    part.style.width = `${(100 * (Number(part.dataset.end) - t)) / seconds}%`;
-  }
-  row.classList.add("placed");
+  new ResizeObserver(() => LecturePulse.placeParts(row, Number(row.dataset.parts))).observe(row);
 }

@@ -3,7 +3,7 @@
 import { binAt, drawAffect, drawClass, drawPresence, drawStrip, filled } from "./drawing.js";
 import { byId, element, text } from "./elements.js";
 
-const { clock, date, drawMap, percent, signed } = LecturePulse;
+const { clock, date, drawMap, percent, placeParts, signed } = LecturePulse;
 const RECONNECT_MS = 5000;
 const STRIPS = "The colour shows the displayed expression, and so does the height of the line, in the order of the chart above. A paler colour means a smaller share. Dotted: seen, but the face could not be read (too small, turned away, dark or blurred). Empty: not seen.";
 // For users whose system asks for less motion, charts change at most this often.
@@ -14,7 +14,7 @@ const lecture = decodeURIComponent(location.pathname.split("/").pop());
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** The lecture as the server described it. `cursor` is the chosen bin, null for the newest. */
-const view = { edition: null, standing: null, emotions: [], width: 1, length: 0, now: null, moments: [], sentences: [], bins: [], participants: new Map(), cursor: null };
+const view = { edition: null, standing: null, emotions: [], width: 1, length: 0, now: null, moments: [], sentences: [], parts: {}, bins: [], participants: new Map(), cursor: null };
 const rows = new Map();
 let source = null, paused = false, reachable = true, drawn = 0, waiting = 0;
 
@@ -51,7 +51,7 @@ function take(patch) {
     view.cursor = null;
   }
   const { standing, emotions, width, length, now, moments, sentences } = patch;
-  Object.assign(view, { standing, emotions, width, length, now, moments, sentences });
+  Object.assign(view, { standing, emotions, width, length, now, moments, sentences, parts: patch.parts ?? view.parts });
   for (const [bin, frames, faces, read, scores, valence, arousal, valenceMargin, arousalMargin, presence] of patch.bins) {
     view.bins[bin] = { frames, faces, read, scores, valence, arousal, valenceMargin, arousalMargin, presence };
   }
@@ -97,6 +97,7 @@ function draw() {
   showCursor();
   drawClass(byId("class-chart"), view);
   drawAffect(byId("affect-chart"), view);
+  showParts();
   showPresence();
   if (byId("class-table").open) showTable();
 }
@@ -109,7 +110,7 @@ function showStatus() {
   write("behind", behind(view.standing));
   byId("behind").hidden = !byId("behind").textContent;
   const { source: from, started, fps } = view.standing || {};
-  write("about", started ? `${from}, begun ${date(started)}, ${fps} frames a second` : "");
+  write("about", started ? `${from}, begun ${date(started)}, ${fps} ${fps === 1 ? "frame" : "frames"} a second` : "");
 }
 
 /** How far the page is, and how far behind what is fed. Not announced, because it changes every second. */
@@ -118,6 +119,11 @@ function behind(standing) {
   const { expected, ledger, behind: seconds } = standing;
   const part = expected ? `${percent(Math.min(1, ledger.published / expected))} of the recording, ` : "";
   return `${part}${seconds < 120 ? `${seconds} s` : clock(seconds)} behind`;
+}
+
+/** Whether frames that were published before this page was opened are still being read. */
+function isReadingEarlier() {
+  return !view.standing.caught_up && view.standing.read < view.standing.ledger.published;
 }
 
 /** The status in words, and its kind, which chooses the colour. */
@@ -129,7 +135,7 @@ function status() {
   if (!standing.connected) return ["Redis does not answer; the page shows the last state", "bad"];
   if (standing.phase === "waiting") return ["waiting: there is no such lecture yet", "waiting"];
   if (standing.phase === "forgotten") return ["forgotten: all results were erased", "over"];
-  if (!standing.caught_up && standing.read < standing.ledger.published) {
+  if (isReadingEarlier()) {
     // In steps of ten percent, because screen readers read every change.
     const tenths = Math.floor((10 * standing.read) / standing.ledger.published);
     return [`reading earlier frames: ${percent(tenths / 10)}`, "waiting"];
@@ -189,6 +195,23 @@ function legendEntry(emotion) {
   const entry = element("li", emotion);
   entry.style.setProperty("--colour", `var(--${emotion})`);
   return entry;
+}
+
+/** The rows of chapters and slides below the chart of the class. */
+function showParts() {
+  const seconds = view.length * view.width;
+  for (const [kind, parts] of Object.entries(view.parts)) {
+    const row = byId(kind);
+    row.hidden = parts.length === 0;
+    if (row.dataset.shown !== JSON.stringify(parts)) row.replaceChildren(...parts.map(([t, title]) => {
+      const part = element("li"), there = part.appendChild(link(t, kind === "slides" ? title.replace("slide ", "") : title));
+      there.title = `${title}, ${clock(t)}`;
+      return part;
+    }));
+    row.dataset.shown = JSON.stringify(parts);
+    parts.forEach((_, n) => { row.children[n].dataset.end = n + 1 < parts.length ? parts[n + 1][0] : seconds; });
+    placeParts(row, seconds);
+  }
 }
 
 /** The shares of the people who face the screen, if known. */
@@ -282,10 +305,11 @@ function label(person) {
 }
 
 function showSentences() {
-  const said = JSON.stringify(view.sentences);
+  const sentences = isReadingEarlier() ? [["The lecture until now is being read. Sentences about it come after that."]] : view.sentences;
+  const said = JSON.stringify(sentences);
   if (said === showSentences.said) return; // replacing a link would take the focus from it
   showSentences.said = said;
-  byId("sentences").replaceChildren(...view.sentences.map((parts) => {
+  byId("sentences").replaceChildren(...sentences.map((parts) => {
     const sentence = element("p");
     sentence.append(...parts.map((part) => (typeof part === "string" ? part : link(...[part].flat()))));
     return sentence;
@@ -401,7 +425,8 @@ document.addEventListener("click", (event) => {
   const time = event.target.closest("[data-t]");
   if (!time) return;
   event.preventDefault();
-  select(Math.floor(Number(time.dataset.t) / view.width));
+  select(Math.floor(Number(time.dataset.t) / view.width + 1e-6));
+  byId("class-chart").scrollIntoView({ block: "center" });
 });
 byId("class-table").addEventListener("toggle", draw);
 byId("pause").addEventListener("click", () => {

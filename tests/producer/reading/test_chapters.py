@@ -101,13 +101,9 @@ def parts() -> Parts:
     return times.parts([Chapter(30.0, "Method"), Chapter(5000.0, "Too late")], 60.0)
 
 
-def test_a_time_is_called_by_its_chapter_and_slide() -> None:
-    assert [parts().place(t) for t in (0, 25, 31, 59)] == [
-        "slide 1",
-        "slide 2",
-        "“Method”, slide 2",
-        "“Method”, slide 3",
-    ]
+def test_a_time_is_called_by_its_slide_or_without_slides_by_its_chapter() -> None:
+    assert [parts().place(t) for t in (0, 25, 59)] == ["slide 1", "slide 2", "slide 3"]
+    assert [Parts(chapters=parts().chapters).place(t) for t in (0, 31)] == [None, "“Method”"]
     assert Parts().place(3) is None
     assert [(each.begin, each.end) for each in parts().slides] == [(0, 20), (20, 40), (40, 60)]
     assert [each.title for each in parts().chapters] == ["Method"]
@@ -125,8 +121,8 @@ def test_slides_stay_in_the_order_of_time_if_their_numbers_begin_again() -> None
 def test_sentences_name_slides_instead_of_times() -> None:
     place = Parts(slides=parts().slides).place
     burst, stretch = ("At ", 25.0, ", it laughed."), ("From ", 5.0, " to ", 45.0, ", they smiled.")
-    assert placed(Sentence(burst), place).text == "At slide 2, it laughed."
-    assert placed(Sentence(stretch), place).text == "From slide 1 to slide 3, they smiled."
+    assert placed(Sentence(burst), place).text == "At slide 2 (0:00:25), it laughed."
+    assert placed(Sentence(stretch), place).text == "From slide 1 to slide 3 (0:00:05 to 0:00:45), they smiled."
     inside = Sentence(("From ", 21.0, " to ", 39.0, ", they smiled."))
     assert placed(inside, place).text == "At slide 2, from 0:00:21 to 0:00:39, they smiled."
     assert placed(inside, lambda t: "“End”").text == "In “End”, from 0:00:21 to 0:00:39, they smiled."

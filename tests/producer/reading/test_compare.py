@@ -66,8 +66,8 @@ def test_a_course_says_what_differs_where_nothing_can_be_concluded_and_why(clien
     assert "b displayed 4" in page  # about 40 points
     assert "points more happiness (" in page
     assert " (95% interval " in page
-    assert "11 and 9 people." in page
-    assert "No difference between c and a can be concluded: all intervals include zero. 10 and 9 people." in page
+    assert "11 people against 9." in page
+    assert "No difference between c and a can be concluded: all intervals include zero. 10 people against 9." in page
     assert "Nothing can be concluded about d and a: only 4 people could be read long enough in d" in page
     assert "Nothing can be concluded about e and a: e was ingested with --class-only" in page
     assert "<script" not in page
@@ -93,7 +93,7 @@ def test_people_with_the_same_name_are_the_same_and_rosters_belong_to_compared_l
     roster.write_text(f"participants: {{{names}}}")
     at = ["--redis", redis_url]
     rosters = ["--roster", f"a={roster}", "--roster", f"b={roster}"]
-    assert "6 and 6 people, 5 of them in both." in page_of(redis_url, "a", "b", *rosters)
+    assert "6 people against 6, 5 of them in both." in page_of(redis_url, "a", "b", *rosters)
     roster.write_text(f"participants: {{{names}, p08: Eve, p09: Max}}")
     write_lecture(client, "c", 8, SOBER)
     code, _, err = called("compare", "a", "c", "-o", "-", "--roster", f"a={roster}", "--roster", f"c={roster}", *at)

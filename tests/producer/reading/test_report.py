@@ -184,7 +184,7 @@ def test_small_groups_are_a_gap_and_the_report_says_why(client: redis.Redis, tmp
     assert (rows[0][1], rows[40][1], rows[55][1]) == ("6.0", "2.0 (hidden)", "2.0 (2.0 not readable)")
     assert {row[heading.index("anger")] for row in rows[:30]} == {"2%"}
     assert {row[heading.index("anger")] for row in rows[30:]} == {NOTHING}
-    assert "On the whole, the class displayed mostly happiness 88%" in shown.text
+    assert "On the whole, the class displayed mostly happiness (88%)" in shown.text
     assert "8% of the faces were too small" in shown.text, "hidden faces count as readable"
 
 

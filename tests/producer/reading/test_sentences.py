@@ -10,6 +10,7 @@ from producer.reading.analysis.sentences import most_worth_watching, sentence, s
 from producer.reading.analysis.timeline import Timeline
 from tests.processes import called
 from tests.producer.reading.scripted import scripted_events, scripted_timeline, write_scripted
+from worker.contract.messages import EMOTIONS
 
 
 def moment(kind: Kind, begin: float = 1105, end: float = 1500, people: int | None = 6, **change: float) -> Moment:
@@ -59,11 +60,18 @@ CALM = scripted_timeline(3, 120, lambda *_: "neutral")
 
 def test_without_a_moment_it_says_so_and_who_was_in_view() -> None:
     assert said_about(CALM) == [
-        "On the whole, the class displayed mostly neutral 88%.",
+        "On the whole, the class displayed mostly neutral (88%).",
         "Nothing stood out: at no time did the class clearly display something other than usual.",
         "On average 3.0 of 3 people were in view.",
     ]
     assert said_about(CALM, running=True)[1].startswith("Until now nothing stood out")
+
+
+def test_without_a_large_share_no_expression_prevailed() -> None:
+    mixed = scripted_timeline(7, 120, lambda person, _: EMOTIONS[person])
+    assert said_about(mixed)[0].startswith("On the whole, no expression prevailed: the largest shares are ")
+    four = scripted_timeline(4, 120, lambda person, frame: EMOTIONS[(person + frame) % 7], class_only=True)
+    assert "no expression prevailed" in said_about(four)[0]
 
 
 def test_of_many_moments_three_have_a_sentence_and_the_others_are_counted() -> None:

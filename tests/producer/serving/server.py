@@ -40,6 +40,8 @@ class Page:
         self.bins.update((row[0], row) for row in patch["bins"])
         for person in patch["participants"]:
             self.people.setdefault(person["id"], {}).update((row[0], row) for row in person.pop("bins"))
+        if patch["parts"] is None:
+            patch["parts"] = self.rest["parts"]
         self.rest = {name: value for name, value in patch.items() if name not in ("whole", "bins")}
 
     @property

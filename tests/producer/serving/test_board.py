@@ -18,8 +18,9 @@ from tests.producer.reading.posing import posed
 from tests.producer.reading.scripted import hidden_below, scripted_events
 from tests.producer.reading.writing import class_, emotion, frame_events
 from tests.producer.serving.server import Page
+from worker.contract.chapters import Chapter
 from worker.contract.lecture_hash import LectureInfo
-from worker.contract.messages import ClassEvent, EmotionEvent, Event, Ledger
+from worker.contract.messages import ClassEvent, EmotionEvent, Event, Ledger, SlideEvent
 
 INFO = LectureInfo("a.mp4", "running", 2, 640, 360, 1000.0)
 
@@ -198,6 +199,22 @@ def test_a_page_has_a_map_of_everybody_and_the_shares_of_the_people_who_face_the
     bins, _, rest = shown(board)
     assert {each["map"][-1] for each in rest["participants"]} == {"top left"}
     assert (bins[0][-1], bins[3][-1]) == ([0.5, 0.5, 0.0], [1.0, 0.0, 0.0])
+
+
+def test_chapters_and_slides_come_once_and_again_if_another_one_begins() -> None:
+    board, page = begun(*frame_events("l", 0, ["p01"])), Page()
+    read(page, board)
+    assert shown(board)[2]["parts"] == {"chapters": [], "slides": []}
+    chapters = [Chapter(0.0, "Beginning"), Chapter(50.0, "Later")]
+    board.set_standing(
+        Lecture("l", msgspec.structs.replace(INFO, chapters=chapters), Ledger(), 0, True, 0), caught_up=False
+    )
+    add(board, [*frame_events("l", 9, ["p01"]), SlideEvent("l", 0, 0.0, 1), SlideEvent("l", 6, 3.0, 2)])
+    patch = board.patch(page.edition)
+    assert patch.parts == {"chapters": [(0.0, "Beginning")], "slides": [(0.0, "slide 1"), (3.0, "slide 2")]}
+    read(page, board)
+    add(board, frame_events("l", 10, ["p01"]))
+    assert board.patch(page.edition).parts is None
 
 
 def test_moments_appear_after_the_search_with_a_new_edition() -> None:
