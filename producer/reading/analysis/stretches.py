@@ -12,7 +12,6 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-import ruptures
 
 from producer.reading.analysis.chance import MOST_P, Chance, Sizes, shiftable
 from producer.reading.analysis.changes import Changes, Values, means_of
@@ -160,6 +159,8 @@ def exact(search: Search, low: int, high: int, first: int, end: int) -> tuple[in
     most = np.abs(TOGETHER @ values[:, first:end].mean(axis=1) / search.deviation).argmax()
     # A stretch may begin or end with the lecture, or with another one. There it is compared with the usual.
     along = np.pad((TOGETHER[most] @ values)[low:high], shortest)
+    import ruptures  # late: it takes as long to load as all the rest of a report
+
     found = ruptures.KernelCPD(kernel="linear", min_size=shortest).fit(along[:, np.newaxis]).predict(n_bkps=2)
     return max(low, low + found[0] - shortest), min(high, low + found[1] - shortest)
 
