@@ -11,7 +11,13 @@ VIDEO ?= $(SAMPLE)
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.10 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help install training demo test services check format charts lock clean
+# Helm, for the tests of the chart: npm has it, in a package for AWS Lambda.
+HELM := .tools/helm/helm
+HELM_PACKAGE := lambda-layer-kubectl-v31
+HELM_VERSION := 2.1.0
+HELM_SHA256 := a7fa5e77633af9586721f287c76369322cc398a1966ccdfb6bbca0383e11f65b
+
+.PHONY: help install training demo test services debian check format charts lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -26,9 +32,19 @@ demo: $(VENV)/.demo $(if $(filter $(SAMPLE),$(VIDEO)),$(SAMPLE))  ## run a sampl
 test: check  ## the whole suite, and what it needs
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
-services:  ## Debian's packages for the tests that skip without them (as root)
+services: debian $(HELM)  ## Debian's packages (as root) and Helm, for the tests that skip without them
+
+debian:
 	@{ command -v redis-server && command -v chromium && command -v promtool; } >/dev/null || { apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends redis-server chromium prometheus >/dev/null; }
+
+$(HELM):
+	@command -v npm >/dev/null || { echo "Helm is fetched by npm, and npm is not installed; without it the tests of the chart skip"; exit 1; }
+	@rm -rf .tools && mkdir .tools
+	@cd .tools && npm pack --silent @aws-cdk/$(HELM_PACKAGE)@$(HELM_VERSION) >/dev/null
+	@cd .tools && echo "$(HELM_SHA256)  aws-cdk-$(HELM_PACKAGE)-$(HELM_VERSION).tgz" | sha256sum --check --quiet
+	@cd .tools && tar -xzf *.tgz package/lib/layer.zip && $(PYTHON) -m zipfile -e package/lib/layer.zip . && rm -r package *.tgz kubectl
+	@chmod +x $@
 
 check: $(VENV)/.dev  ## style, types, import directions, known dangers, and packages that do not fit together
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -2,23 +2,32 @@
 
 It needs Python 3.10 or newer and nothing else. It writes deploy/secrets/, which git ignores and only you can enter:
 
-- users.acl for Redis: the rules of deploy/redis/users.acl and deploy/kubernetes/scaler.acl with hashed passwords;
+- users.acl for Redis: the rules of deploy/redis/users.acl and deploy/redis/scaler.acl with hashed passwords;
 - worker.env and producer.env: the REDIS_URL of each;
 - grafana.env: the passwords of Grafana's admin, and of the user `subscriber`, as which Grafana reads streams;
 - scaler.env: user and password for KEDA.
 
-It writes nothing if that folder exists; delete it to start again.
+For compose it also makes deploy/lectures/, the folder of recordings and reports, and writes its owner to deploy/.env: the
+containers that use it run as this user.
+
+It writes nothing if the folder of secrets exists; delete it to start again.
 """
 
 import hashlib
+import os
 import secrets
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 HERE = Path(__file__).parent
-RULES = (HERE / "redis" / "users.acl", HERE / "kubernetes" / "scaler.acl")
+RULES = (HERE / "redis" / "users.acl", HERE / "redis" / "scaler.acl")
 SECRETS = HERE / "secrets"
+LECTURES = HERE / "lectures"
+ENV = HERE / ".env"
+
+# The user of the image. It gets the folder of recordings if root runs this program.
+NOBODY = 10001
 
 # Their URL-safe base64 needs no escape in a URL, an environment file or an ACL.
 PASSWORD_BYTES = 24
@@ -29,6 +38,7 @@ def main() -> None:
     try:
         rules = [line for file in RULES for line in file.read_text().splitlines()]
         SECRETS.mkdir(mode=0o700)
+        _make_lectures()
     except OSError as failure:
         sys.stderr.write(f"passwords: {failure}; delete {SECRETS} to start again\n")
         sys.exit(2)
@@ -36,6 +46,15 @@ def main() -> None:
     for name, content in files(rules, passwords, secrets.token_urlsafe(PASSWORD_BYTES)).items():
         (SECRETS / name).write_text(content)  # others cannot enter the folder; Redis' container user can read
     sys.stdout.write(f"wrote {SECRETS}\n")
+
+
+def _make_lectures() -> None:
+    """Make the folder of recordings, and name its owner in .env."""
+    LECTURES.mkdir(exist_ok=True)
+    if os.getuid() == 0:
+        os.chown(LECTURES, NOBODY, NOBODY)
+    owner = LECTURES.stat()
+    ENV.write_text(f"LECTUREPULSE_USER={owner.st_uid}:{owner.st_gid}\n")
 
 
 def users(rules: Iterable[str]) -> list[str]:

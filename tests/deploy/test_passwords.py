@@ -1,5 +1,6 @@
 """deploy/passwords.py, and a real Redis with the arguments of compose.yaml and the files it wrote."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,6 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that passwords.py fills."""
     tmp_path = tmp_path_factory.mktemp("passwords")
     shutil.copytree(DEPLOY / "redis", tmp_path / "deploy" / "redis")
-    shutil.copytree(DEPLOY / "kubernetes", tmp_path / "deploy" / "kubernetes")
     shutil.copy(DEPLOY / "passwords.py", tmp_path / "deploy")
     assert _run(tmp_path).returncode == 0
     return tmp_path / "deploy" / "secrets"
@@ -55,6 +55,13 @@ def test_only_the_owner_can_enter_the_folder_and_a_second_run_writes_nothing(wri
     assert "delete" in again.stderr
     assert "Traceback" not in again.stderr
     assert {file.name: file.read_text() for file in written.iterdir()} == before
+
+
+def test_recordings_have_a_folder_that_the_container_s_user_owns(written: Path) -> None:
+    lectures = (written.parent / "lectures").stat()
+    assert lectures.st_uid == (os.getuid() or 10001)
+    owner = _value(written.parent / ".env", "LECTUREPULSE_USER")
+    assert owner == f"{lectures.st_uid}:{lectures.st_gid}"
 
 
 def test_passwords_differ_and_redis_gets_only_their_digests(written: Path) -> None:
