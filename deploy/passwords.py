@@ -7,8 +7,8 @@ It needs Python 3.10 or newer and nothing else. It writes deploy/secrets/, which
 - grafana.env: the passwords of Grafana's admin, and of the user `subscriber`, as which Grafana reads streams;
 - scaler.env: user and password for KEDA.
 
-For compose it also makes deploy/lectures/, the folder of recordings and reports, and writes its owner to deploy/.env: the
-containers that use it run as this user.
+For compose it also makes deploy/lectures/, the folder of recordings and reports, and writes its owner to deploy/.env:
+the containers that use it run as this user.
 
 It writes nothing if the folder of secrets exists; delete it to start again.
 """

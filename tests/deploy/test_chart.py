@@ -17,7 +17,7 @@ from tests.deploy.manifests import CHART, DEPLOY, Objects, compose, helm, named,
 from worker.contract.jobs import QUEUE
 from worker.running.process import DRAIN_S
 
-LECTURES = [
+LECTURES: list[dict[str, Any]] = [
     {"id": "Monday_9", "source": "https://streams.example.org/hall-3.m3u8", "options": ["--fps", "1"]},
     {"id": "m10", "sourceFrom": {"name": "hall", "key": "url"}, "schedule": "0 10 * * 1", "timeZone": "Europe/Berlin"},
     {"id": "pushed", "source": "rtmp://0.0.0.0:1935/live/KEY?listen=1", "listen": 1935},
