@@ -64,8 +64,7 @@ securityContext:
 {{/* Annotations by which a Prometheus without the operator finds a pod. Takes the list: root, port. */}}
 {{- define "lecturepulse.scraped" -}}
 {{- if not (first .).Values.monitoring.enabled -}}
-annotations:
-  prometheus.io/scrape: "true"
-  prometheus.io/port: {{ last . | quote }}
+prometheus.io/scrape: "true"
+prometheus.io/port: {{ last . | quote }}
 {{- end }}
 {{- end }}

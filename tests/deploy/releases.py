@@ -1,0 +1,36 @@
+"""Values of releases of the Helm chart, which its tests render."""
+
+from typing import Any
+
+LECTURES: list[dict[str, Any]] = [
+    {"id": "Monday_9", "source": "https://streams.example.org/hall-3.m3u8", "options": ["--fps", "1"]},
+    {"id": "m10", "sourceFrom": {"name": "hall", "key": "url"}, "schedule": "0 10 * * 1", "timeZone": "Europe/Berlin"},
+    {"id": "pushed", "source": "rtmp://0.0.0.0:1935/live/KEY?listen=1", "listen": 1935},
+]
+ALL_ON: dict[str, Any] = {
+    "image": "registry.example.org/lecturepulse@sha256:00ff",
+    "imagePullSecrets": ["registry"],
+    "redis": {"url": "rediss://teach:s%2Fe%40c@redis.example.org:7777/3"},
+    "worker": {"processes": 4, "options": ["--ensemble", "full"], "max": 50},
+    "lectures": LECTURES,
+    "producer": {"recordings": "recordings"},
+    "serve": {"ingress": {"enabled": True, "host": "lp.example.org", "tlsSecret": "tls", "className": "nginx"}},
+    "monitoring": {"labels": {"release": "prometheus"}},
+    "tolerations": [{"key": "lectures", "operator": "Exists"}],
+}
+ALL_OFF: dict[str, Any] = {
+    "worker": {"keda": False, "min": 3},
+    "serve": {"enabled": False},
+    "monitoring": {"enabled": False},
+    "networkPolicy": {"enabled": False},
+    "redis": {"storageClass": "fast", "secrets": "teaching"},
+    "nodeSelector": {"kubernetes.io/arch": None},
+    "lectures": LECTURES[:1],
+}
+OWN_SECRETS: dict[str, Any] = {"redis": {"url": "redis://redis.example.org", "secrets": "vault"}, "lectures": LECTURES}
+VALUES = {"defaults": {}, "all on": ALL_ON, "all off": ALL_OFF, "own secrets": OWN_SECRETS}
+
+
+def container(template: dict[str, Any]) -> dict[str, Any]:
+    (container,) = template["spec"]["containers"]
+    return dict(container)
