@@ -76,7 +76,7 @@ def ingest(
     """
     lecture, feed = _started(settings, source, client)
     names = Names(settings.roster) if settings.roster is not None else None
-    SOURCE_CONNECTED.set_function(lambda: not isinstance(source, LiveSource) or source.trouble is None)
+    SOURCE_CONNECTED.set_function(lambda: not (isinstance(source, LiveSource) and source.lost))
     label = source.label
     notice = f"{label.shown}: {label.notice}" if label.notice else None
     if notice:
