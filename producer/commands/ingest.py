@@ -46,6 +46,7 @@ from producer.ingestion import IngestSettings
 from producer.ingestion import ingest as ingest_lecture
 from producer.metrics.exposition import metrics_served
 from producer.saying import say
+from worker.contract.command_line import LogFormat, LogFormatOption
 from worker.contract.credentials import without_credentials
 from worker.contract.lifetimes import RETENTION_S
 from worker.contract.limits import MAX_IGNORED
@@ -165,6 +166,7 @@ def ingest(
     end: ToOption = None,
     ignore: IgnoreOption = None,
     json: JsonOption = False,
+    log_format: LogFormatOption = LogFormat.CONSOLE,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the recording --lecture where it was stopped.")
     ] = False,
