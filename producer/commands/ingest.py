@@ -231,6 +231,7 @@ def ingest(
         without_credentials(redis) if redis is not None and redis != os.environ.get("REDIS_URL") else None,
         roster,
         course=course,
+        quiet=log_format is LogFormat.JSON,
         chapters=chapters.chapters if chapters is not None else (),
     )
     with ExitStack() as stack:

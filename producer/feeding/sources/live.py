@@ -220,7 +220,7 @@ def _set_after(seconds: float | None, event: threading.Event) -> Iterator[None]:
     if seconds is None:
         yield
         return
-    timer = threading.Timer(seconds, event.set)
+    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), event.set)
     timer.daemon = True
     timer.start()
     try:
