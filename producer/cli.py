@@ -38,7 +38,7 @@ from producer.reading.merging import LectureUnreadable
 from producer.reading.output_file import ExportRefused
 from producer.saying import say
 from producer.stopping import exit_code, stopping_signals
-from worker.contract.command_line import Command, Version, run
+from worker.contract.command_line import Command, LogLevel, Version, run
 from worker.contract.connection import RedisUnusable
 from worker.contract.limits import LimitExceeded
 
@@ -87,13 +87,13 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except WorkersEnded as failure:
-            say(failure)
+            say(failure, LogLevel.ERROR)
             raise typer.Exit(2 if failure.refused else 1) from None
         except CUT_SHORT as failure:
-            say(failure)
+            say(failure, LogLevel.ERROR)
             raise typer.Exit(1) from None
         except (*NOTHING_DONE, OSError) as failure:
-            say(failure)
+            say(failure, LogLevel.ERROR)
             raise typer.Exit(2) from None
 
 

@@ -48,7 +48,7 @@ class IngestSettings(Struct, frozen=True):
     If `lecture` is None, the id is made from the source's name. `redis` is the URL given on the command line, without
     credentials; the commands suggested at the end contain it. `roster` has names for what is printed. `resumed` is the
     lecture to resume. Without `chapters`, those in the file are used. `course` is the id of the course that the lecture
-    belongs to.
+    belongs to. If it is `quiet`, no progress is displayed, because standard error is a log for programs.
     """
 
     lecture: str | None
@@ -61,6 +61,7 @@ class IngestSettings(Struct, frozen=True):
     resumed: Interrupted | None = None
     chapters: Sequence[Chapter] = ()
     course: str | None = None
+    quiet: bool = False
 
 
 def ingest(
@@ -76,14 +77,14 @@ def ingest(
     """
     lecture, feed = _started(settings, source, client)
     names = Names(settings.roster) if settings.roster is not None else None
-    SOURCE_CONNECTED.set_function(lambda: not isinstance(source, LiveSource) or source.trouble is None)
+    SOURCE_CONNECTED.set_function(lambda: not (isinstance(source, LiveSource) and source.lost))
     label = source.label
     notice = f"{label.shown}: {label.notice}" if label.notice else None
     if notice:
         say(notice)
     display: Output = JsonLines(names)
     if not settings.json:
-        progress = _progress(lecture, source, feed)
+        progress = _progress(lecture, source, feed, settings.quiet)
         display = Overview(lecture, settings.redis, progress, names, settings.choices.class_only, notice)
     try:
         with stoppable() as stop, workers as own, BackgroundFeed(feed, source, stop.event) as background, display:
@@ -146,10 +147,10 @@ def _started(settings: IngestSettings, source: Source, client: redis.Redis) -> t
             new = structs.replace(new, lecture=f"{name}-{number}")
 
 
-def _progress(lecture: str, source: Source, feed: Feed) -> ProgressBar | StatusLine:
+def _progress(lecture: str, source: Source, feed: Feed, quiet: bool) -> ProgressBar | StatusLine:
     """The progress display: a bar for a recording, a line for a live source."""
     if not isinstance(source, LiveSource):
-        return ProgressBar(lecture, source.expected)
+        return ProgressBar(lecture, source.expected, quiet)
     started = time.monotonic()
 
     def text() -> str:
@@ -158,7 +159,7 @@ def _progress(lecture: str, source: Source, feed: Feed) -> ProgressBar | StatusL
         counts = f"{frames} frames, {dropped} dropped, reconnects: {source.reconnects}"
         return f"ingesting {lecture}  {clock(time.monotonic() - started)}  {connection}{counts}"
 
-    return StatusLine(text)
+    return StatusLine(text, quiet)
 
 
 class _Ingestion:

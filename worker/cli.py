@@ -15,7 +15,7 @@ from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError
 from rq.worker_registration import REDIS_WORKER_KEYS
 
-from worker.contract.command_line import Version, print_error
+from worker.contract.command_line import LogFormat, LogFormatOption, LogLevel, Version, print_error
 from worker.contract.command_line import run as run_app
 from worker.contract.connection import RedisUnusable, RetryWhileAway, connect
 from worker.contract.credentials import without_credentials
@@ -63,6 +63,8 @@ def run(
         typer.Option(min=1, max=65535, metavar="PORT", show_default=str(METRICS_PORT), help="Port of the metrics."),
     ] = None,
     metrics_host: Annotated[str, typer.Option(metavar="HOST", help="Address of /metrics and /healthz.")] = "127.0.0.1",
+    log_format: LogFormatOption = LogFormat.CONSOLE,
+    log_level: Annotated[LogLevel, typer.Option(help="The least important lines in the log.")] = LogLevel.INFO,
 ) -> None:
     """Work until SIGTERM or Ctrl-C, then finish the current jobs and exit."""
     stop = threading.Event()
@@ -73,15 +75,16 @@ def run(
     except (ManifestError, RedisUnusable) as refusal:
         raise _failed(refusal, 2) from None
     metrics_folder = _metrics_folder()  # before the imports below, which import prometheus_client
-    from worker.running.log_privacy import configure_logging
+    from worker.running.log_privacy import LogSettings, configure_logging
     from worker.running.supervisor import KeepsDying, RedisGone, Supervisor, stop_on_signals
 
-    configure_logging()
+    log_settings = LogSettings(log_format, log_level)
+    configure_logging(log_settings)
     stop_on_signals(stop)
     if os.environ.get(EMBEDDED):
         threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
     try:
-        supervisor = Supervisor(client, redis, processes, ChosenModels(models.absolute(), ensemble))
+        supervisor = Supervisor(client, redis, processes, ChosenModels(models.absolute(), ensemble), log_settings)
         with metrics_folder, _metrics(redis, metrics_host, metrics_port, lambda: supervisor.processes):
             supervisor.run(stop)
     except KeepsDying as failure:

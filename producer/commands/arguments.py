@@ -2,7 +2,9 @@
 
 import math
 import re
+import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -19,6 +21,7 @@ from worker.contract.messages import PixelBox
 DAY_S = 24 * 3600
 
 _TIME = re.compile(r"(?:(?:(\d{1,3}):)?([0-5]?\d):(?=[0-5]\d(?!\d)))?(\d{1,6}(?:\.\d{1,6})?)", re.ASCII)
+_OF_DAY = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?", re.ASCII)
 _REGION = re.compile(r" *(\d{1,5}) *, *(\d{1,5}) *, *(\d{1,5}) *, *(\d{1,5}) *", re.ASCII)
 
 
@@ -105,6 +108,32 @@ def media_time(text: str) -> float:
     return value
 
 
+def duration(text: str) -> float:
+    value = media_time(text)
+    if value <= 0:
+        raise ValueError(f"{text!r} is no time; give more than 0 s")
+    return value
+
+
+def moment(text: str) -> float:
+    """A moment to come, in seconds since the epoch: a time of day (the next such time), or an ISO date and time.
+
+    Without a zone, it is the local time of this machine.
+    """
+    try:
+        if of_day := _OF_DAY.fullmatch(text):
+            hour, minute, second = (int(part or 0) for part in of_day.groups())
+            now = datetime.now()
+            then = now.replace(hour=hour, minute=minute, second=second, microsecond=0)
+            return (then if then > now else then + timedelta(days=1)).timestamp()
+        value = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text)).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise ValueError(f"{text!r} is not a time: write one of the day like 16:30, or 2026-03-05T16:30") from None
+    if value <= time.time():
+        raise ValueError(f"{text!r} is over; give a time to come")
+    return value
+
+
 def region(text: str) -> PixelBox:
     """x, y, width, height in pixels."""
     match = _REGION.fullmatch(str(text))
@@ -135,6 +164,8 @@ USED_PORT = _parsed(lambda text: port(text, lowest=1))
 GROUP_SIZE = _parsed(group_size)
 MEDIA_TIME = _parsed(media_time)
 REGION = _parsed(region)
+DURATION = _parsed(duration)
+MOMENT = _parsed(moment)
 
 LectureArgument = Annotated[
     str, typer.Argument(parser=LECTURE_ID, metavar="LECTURE", show_default=False, help="The lecture's id.")

@@ -15,9 +15,11 @@ from producer.commands.arguments import (
     COURSE_ID,
     DAY_S,
     DAYS,
+    DURATION,
     FPS,
     LECTURE_ID,
     MIN_GROUP,
+    MOMENT,
     PARTICIPANT_ID,
     SECONDS,
     USED_PORT,
@@ -36,7 +38,7 @@ from producer.feeding.feed import MAX_BYTES
 from producer.feeding.resuming import LectureNotResumable, read_interrupted
 from producer.feeding.sources.address import PROTOCOLS
 from producer.feeding.sources.excerpt import Excerpt
-from producer.feeding.sources.live import GIVE_UP_S
+from producer.feeding.sources.live import GIVE_UP_S, LiveEnd
 from producer.feeding.sources.opening import open_sources
 from producer.feeding.sources.request import SourceRequest, source_requests
 from producer.feeding.sources.source import Source
@@ -44,6 +46,7 @@ from producer.ingestion import IngestSettings
 from producer.ingestion import ingest as ingest_lecture
 from producer.metrics.exposition import metrics_served
 from producer.saying import say
+from worker.contract.command_line import LogFormat, LogFormatOption
 from worker.contract.credentials import without_credentials
 from worker.contract.lifetimes import RETENTION_S
 from worker.contract.limits import MAX_IGNORED
@@ -122,6 +125,27 @@ def ingest(
         float,
         typer.Option(parser=SECONDS, metavar="SECONDS", help="Give a live source up after this time without a frame."),
     ] = GIVE_UP_S,
+    duration: Annotated[
+        float | None,
+        typer.Option(
+            parser=DURATION,
+            metavar="TIME",
+            show_default=False,
+            help="End a live lecture this long after its first frame: seconds, or H:MM:SS.",
+        ),
+    ] = None,
+    until: Annotated[
+        float | None,
+        typer.Option(
+            parser=MOMENT,
+            metavar="TIME",
+            show_default=False,
+            help="End a live lecture at this time: H:MM today (or tomorrow, if that is over), or an ISO date and time.",
+        ),
+    ] = None,
+    end_is_done: Annotated[
+        bool, typer.Option("--end-is-done", help="A live source that is given up has ended as it should.")
+    ] = False,
     metrics_port: Annotated[
         int | None,
         typer.Option(
@@ -142,6 +166,7 @@ def ingest(
     end: ToOption = None,
     ignore: IgnoreOption = None,
     json: JsonOption = False,
+    log_format: LogFormatOption = LogFormat.CONSOLE,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the recording --lecture where it was stopped.")
     ] = False,
@@ -181,6 +206,11 @@ def ingest(
         raise typer.BadParameter(f"{end:g} s is not later than --from, {begin:g} s", param_hint="--to")
     if ignore and len(ignore) > MAX_IGNORED:
         raise typer.BadParameter(f"there are {len(ignore)} regions; give at most {MAX_IGNORED}", param_hint="--ignore")
+    live_end = LiveEnd(duration, until, end_is_done)
+    if resume and live_end.options:
+        raise typer.BadParameter(
+            f"a live source cannot be resumed; leave out {live_end.options}", param_hint="--resume"
+        )
     if chapters is not None and chapters.notice:
         say(chapters.notice)
     choices = LectureChoices(
@@ -201,6 +231,7 @@ def ingest(
         without_credentials(redis) if redis is not None and redis != os.environ.get("REDIS_URL") else None,
         roster,
         course=course,
+        quiet=log_format is LogFormat.JSON,
         chapters=chapters.chapters if chapters is not None else (),
     )
     with ExitStack() as stack:
@@ -210,7 +241,9 @@ def ingest(
         opened: Source | None = None
         if not resume:
             excerpt = Excerpt(begin, end)
-            opened = stack.enter_context(open_sources(requests, settings.fps, give_up, video=stream, excerpt=excerpt))
+            opened = stack.enter_context(
+                open_sources(requests, settings.fps, give_up, video=stream, excerpt=excerpt, end=live_end)
+            )
             _check_regions(choices.ignored, opened, len(requests))
         client, url = stack.enter_context(connected(redis, writing=True))
         if opened is None:

@@ -7,6 +7,7 @@ import typer
 from producer.commands.arguments import LECTURE_ID, PORT, RedisOption, RosterOption
 from producer.commands.connecting import connected
 from producer.saying import say
+from worker.contract.command_line import LogFormat, LogFormatOption, LogLevel
 
 
 def serve(
@@ -24,6 +25,7 @@ def serve(
     ] = "127.0.0.1",
     roster: RosterOption = None,
     redis: RedisOption = None,
+    log_format: LogFormatOption = LogFormat.CONSOLE,
 ) -> None:
     """Show a lecture, or all of them, as web pages, and add recordings there. Ctrl-C ends it."""
     if roster is not None and lecture is None:
@@ -35,5 +37,5 @@ def serve(
         try:
             serve_pages(url, redis, lecture, host, port, roster, typer.echo)
         except ServeRefused as refused:
-            say(refused)
+            say(refused, LogLevel.ERROR)
             raise typer.Exit(2) from None

@@ -17,6 +17,7 @@ from producer.reading.lectures import losses_at_end, read_lecture
 from producer.reading.roster import names_in
 from producer.saying import say
 from producer.terminal.outputs import JsonLines, PlainLines
+from worker.contract.command_line import LogFormat, LogFormatOption
 
 
 def watch(
@@ -29,6 +30,7 @@ def watch(
     roster: RosterOption = None,
     redis: RedisOption = None,
     json: JsonOption = False,
+    log_format: LogFormatOption = LogFormat.CONSOLE,
 ) -> None:
     """Follow a lecture's events until it ends."""
     with connected(redis) as (client, _):

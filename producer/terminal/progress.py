@@ -1,4 +1,7 @@
-"""Progress displays on standard error: a bar for a recording, a line for a live source."""
+"""Progress displays on standard error: a bar for a recording, a line for a live source.
+
+If `quiet`, nothing is displayed.
+"""
 
 import time
 from collections.abc import Callable
@@ -11,7 +14,7 @@ from worker.contract.messages import ClassEvent
 class ProgressBar:
     """The progress of a recording: frames, media time and speed."""
 
-    def __init__(self, lecture: str, expected_frames: int | None) -> None:
+    def __init__(self, lecture: str, expected_frames: int | None, quiet: bool = False) -> None:
         from rich.console import Console  # late: rich is slow to load
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -22,7 +25,7 @@ class ProgressBar:
             BarColumn(),
             TextColumn("{task.fields[frames]} frames, {task.fields[at]}, {task.fields[speed]}"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Console(stderr=True, quiet=quiet),
             refresh_per_second=4,
         )
         self._expected = expected_frames
@@ -48,14 +51,14 @@ class ProgressBar:
 class StatusLine:
     """The state of a live source: the result of `text`, once a second."""
 
-    def __init__(self, text: Callable[[], str]) -> None:
+    def __init__(self, text: Callable[[], str], quiet: bool = False) -> None:
         from rich.console import Console
         from rich.live import Live
         from rich.text import Text
 
         self._live = Live(
             get_renderable=lambda: Text(text(), no_wrap=True, overflow="ellipsis"),
-            console=Console(stderr=True),
+            console=Console(stderr=True, quiet=quiet),
             refresh_per_second=1,
         )
 

@@ -14,7 +14,7 @@ import redis
 
 from producer.feeding.decoding import container
 from producer.feeding.decoding.container import Unreadable, open_file, video_in
-from producer.feeding.decoding.wire import FileTarget
+from producer.feeding.decoding.wire import StreamTarget
 from producer.feeding.feed import Feed
 from producer.feeding.sources import recording
 from producer.feeding.sources.address import SourceError, address_of
@@ -109,7 +109,7 @@ def test_a_file_of_too_many_bytes_is_refused_unread(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(container, "MAX_RECORDING_BYTES", 1000)
     with served_folder(tmp_path) as url:
         target = address_of(f"{url}/a.mp4").target
-        assert not isinstance(target, FileTarget)
+        assert isinstance(target, StreamTarget)
         with pytest.raises(Unreadable, match=r"has \d+ bytes; the limit is 1000; cut it"):
             container.is_recording(container.open_stream(target))
     with path.open("r+b") as file:

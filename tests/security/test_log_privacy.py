@@ -1,5 +1,6 @@
 """A worker's log says what went wrong, but not in which lecture."""
 
+import json
 import subprocess
 import sys
 from uuid import UUID
@@ -10,6 +11,7 @@ import redis
 from tests.gallery import gallery_pages
 from tests.lectures import await_end, chunks_of, feed_lecture
 from tests.processes import workers
+from worker.contract.command_line import LogFormat
 from worker.contract.jobs import chunk_of_job_id
 from worker.running.supervisor import worker_name
 
@@ -30,21 +32,28 @@ def test_a_lecture_whose_job_failed_is_not_named_in_the_log(client: redis.Redis,
     assert NAME not in said
 
 
-def test_ids_of_lectures_and_jobs_are_removed_from_every_log_line() -> None:
+@pytest.mark.parametrize("form", [LogFormat.CONSOLE, LogFormat.JSON])
+def test_ids_of_lectures_and_jobs_are_removed_from_every_log_line(form: LogFormat) -> None:
     code = """
 import logging, structlog
-from worker.running.log_privacy import configure_logging
-configure_logging()
+from worker.contract.command_line import LogFormat
+from worker.running.log_privacy import LogSettings, configure_logging
+configure_logging(LogSettings(FORM))
 structlog.get_logger().warning("job failed", lecture="Geheimnis-7", job="Geheimnis-7-12", deaths=3)
 logging.getLogger("rq.worker").error("job %s of %s: %s", "Geheimnis-7-12", "me", "Error: Geheimnis-7-12 is bad")
 logging.getLogger("rq.worker").info("not a word")
-"""
+""".replace("FORM)", f"{form})")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     said = done.stdout + done.stderr
     assert "Geheimnis" not in said
     assert "chunk 12" in done.stdout
-    assert "deaths=3" in done.stdout
-    assert "job chunk 12 of me: Error: chunk 12 is bad" in done.stderr
+    if form is LogFormat.JSON:
+        ours, theirs = json.loads(done.stdout), json.loads(done.stderr)
+        assert (ours["deaths"], ours["level"], theirs["level"]) == (3, "warning", "error")
+        assert theirs["event"] == "job chunk 12 of me: Error: chunk 12 is bad"
+    else:
+        assert "deaths=3" in done.stdout
+        assert "job chunk 12 of me: Error: chunk 12 is bad" in done.stderr
     assert "not a word" not in said
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from producer.feeding.decoding.container import Unreadable, open_file, video_in
 from producer.feeding.decoding.decoder import chosen_at
-from producer.feeding.decoding.wire import FileTarget
+from producer.feeding.decoding.wire import FileTarget, StreamTarget
 from producer.feeding.sources.address import SourceError, address_of
 from tests.producer.feeding.films import film
 from tests.streams import Quiet, served_folder, serving
@@ -68,7 +68,7 @@ def sizes_seen(source: str) -> set[tuple[int, int]]:
         if isinstance(target, FileTarget):
             with open(target.path, "rb") as file, open_file(file) as container:
                 seen |= {(frame.width, frame.height) for frame in container.decode(video_in(container))}
-        else:
+        elif isinstance(target, StreamTarget):
             with chosen_at(target)[0] as container:
                 for frame in container.decode(video_in(container)):
                     seen.add((frame.width, frame.height))

@@ -1,7 +1,10 @@
-"""What the command lines of producer, worker and training share: error lines, `--version`, and help."""
+"""What the command lines of producer, worker and training share: lines on standard error, `--version`, and help."""
 
+import json
 import signal
 import sys
+from datetime import datetime, timezone
+from enum import Enum
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -13,6 +16,26 @@ from worker.contract.standard_streams import OutputLost
 
 # The parent of all usage errors. typer brings its own click since 0.20, so it is not always click.UsageError.
 _UsageError: Any = typer.BadParameter.__base__
+
+
+class LogFormat(str, Enum):
+    """The form of a log: lines for people, or one JSON object per line."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(str, Enum):
+    """The least important lines of a log."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+_lines = LogFormat.CONSOLE
+"""The form of what `print_error` prints in this process."""
 
 
 def run(app: typer.Typer, program: str) -> int:
@@ -36,10 +59,17 @@ def run(app: typer.Typer, program: str) -> int:
         return 2
 
 
-def print_error(program: str, message: object) -> None:
+def print_error(program: str, message: object, level: LogLevel = LogLevel.ERROR) -> None:
     """Print `message` as one line on standard error, without users and passwords of URLs."""
-    line = " ".join(str(message).splitlines())
-    sys.stderr.write(f"{program}: {masked(line)}\n")  # not typer.echo: a progress display would not notice it
+    line = masked(" ".join(str(message).splitlines()))
+    if _lines is LogFormat.JSON:
+        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        # As worker logs are: the same names in the same form.
+        record = {"event": line, "program": program, "level": level.value, "timestamp": now.replace("+00:00", "Z")}
+        line = json.dumps(record)
+    else:
+        line = f"{program}: {line}"
+    sys.stderr.write(f"{line}\n")  # not typer.echo: a progress display would not notice it
     sys.stderr.flush()
 
 
@@ -58,6 +88,20 @@ def _print_version(context: typer.Context, wanted: bool) -> None:
         typer.echo(f"{context.find_root().info_name} {version('lecturepulse')}")
         raise typer.Exit
 
+
+def _set_log_format(context: typer.Context, wanted: LogFormat) -> LogFormat:
+    global _lines
+    if not context.resilient_parsing:
+        _lines = LogFormat(wanted)
+    return wanted
+
+
+LogFormatOption = Annotated[
+    LogFormat,
+    # Eager, so that an error in another option has this form too.
+    typer.Option("--log-format", callback=_set_log_format, is_eager=True, help="The form of lines in the log."),
+]
+"""The option `--log-format`. It also sets the form of what `print_error` prints."""
 
 Version = Annotated[
     bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")

@@ -1,29 +1,59 @@
-"""Keeps lecture ids out of workers' logs, because `producer forget` cannot erase them there.
+"""The log of a worker. It keeps lecture ids out of it, because `producer forget` cannot erase them there.
 
 A lecture's id often is a file name, and a job's id contains the lecture's id. Only the chunk's number is logged.
 """
 
 import logging
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
+from worker.contract.command_line import LogFormat, LogLevel
 from worker.contract.jobs import chunk_of_job_id
 from worker.contract.standard_streams import log_stream
 
 
-def configure_logging() -> None:
+class LogSettings(NamedTuple):
+    """The form of a log, and the least important lines in it."""
+
+    format: LogFormat = LogFormat.CONSOLE
+    level: LogLevel = LogLevel.INFO
+
+
+def configure_logging(settings: LogSettings) -> None:
     """Set up this process' log, also for RQ and other libraries (warnings and errors only)."""
+    least = logging.getLevelName(settings.level.upper())
+    rendered = structlog.get_config()["processors"]
+    formatter = logging.Formatter("%(asctime)s [%(levelname)s] %(message)s")
+    if settings.format is LogFormat.JSON:
+        rendered, formatter = [*_JSON, structlog.processors.JSONRenderer()], _json_formatter()
     structlog.configure(
-        processors=[_event_without_ids, *structlog.get_config()["processors"]],
+        processors=[_event_without_ids, *rendered],
+        wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=structlog.PrintLoggerFactory(log_stream()),
     )
     handler = logging.StreamHandler()
-    handler.setLevel(logging.WARNING)
+    handler.setLevel(max(least, logging.WARNING))
     handler.addFilter(_remove_ids_from_record)
-    handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] %(message)s"))
+    handler.setFormatter(formatter)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+_JSON: list[Any] = [
+    structlog.processors.add_log_level,
+    structlog.processors.format_exc_info,
+    structlog.processors.TimeStamper(fmt="iso"),
+]
+"""What a JSON log has besides the fields of an event."""
+
+
+def _json_formatter() -> logging.Formatter:
+    """The form of the lines of libraries."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_JSON,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
+    )
 
 
 def _event_without_ids(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -30,7 +30,7 @@ from worker.job import give_up, load_perception, make_room
 from worker.perception.manifest import ChosenModels
 from worker.running.admission import ChunkJob, ChunkQueue
 from worker.running.leases import LEASE_S, RENEW_EVERY_S, drop_run, renew
-from worker.running.log_privacy import configure_logging
+from worker.running.log_privacy import LogSettings, configure_logging
 
 log = structlog.get_logger()
 
@@ -168,13 +168,13 @@ class ChunkWorker(SimpleWorker):
         """Do not change the process title: RQ would show values from Redis there."""
 
 
-def serve(url: str, name: str, models: ChosenModels, ready: c_bool) -> None:
+def serve(url: str, name: str, models: ChosenModels, ready: c_bool, log_settings: LogSettings) -> None:
     """Work until SIGTERM or the death of the parent process, then finish the current job and end.
 
     While Redis is away or full, it waits without limit; the supervisor decides when to give up. `ready` is set once all
     models are loaded.
     """
-    configure_logging()
+    configure_logging(log_settings)
     _stop_with_parent()
     load_perception(models)  # before the first job, whose time limit would include it
     ready.value = True

@@ -17,6 +17,7 @@ import structlog
 from worker.metrics.counters import WORKER_PROCESSES, WORKER_RESTARTS
 from worker.metrics.workers_collector import merge_dead
 from worker.perception.manifest import ChosenModels
+from worker.running.log_privacy import LogSettings
 from worker.running.process import DRAIN_S, serve
 from worker.running.sweep import SWEEP_EVERY_S, Sweep
 
@@ -49,11 +50,14 @@ class Supervisor:
     `client` is for the sweep. Its retries determine how long Redis may be away.
     """
 
-    def __init__(self, client: redis.Redis, url: str, count: int, models: ChosenModels) -> None:
+    def __init__(
+        self, client: redis.Redis, url: str, count: int, models: ChosenModels, log_settings: LogSettings
+    ) -> None:
         self._client = client
         self._url = url
         self._count = count
         self._models = models
+        self._log_settings = log_settings
         self._spawn = multiprocessing.get_context("spawn")  # a fork would copy this process' locks
         self._running: dict[str, WorkerProcess] = {}
         self._early_deaths = 0
@@ -92,7 +96,9 @@ class Supervisor:
     def _start(self) -> None:
         name = worker_name()
         ready = multiprocessing.RawValue(c_bool, False)
-        process = self._spawn.Process(target=serve, args=(self._url, name, self._models, ready), name=name)
+        process = self._spawn.Process(
+            target=serve, args=(self._url, name, self._models, ready, self._log_settings), name=name
+        )
         process.start()
         self._running[name] = WorkerProcess(process, time.monotonic(), ready)
         WORKER_PROCESSES.set(self.processes)

@@ -29,6 +29,7 @@ from producer.feeding.decoding.dash import as_playlist
 from producer.feeding.decoding.jpeg import LONGEST_SIDE, JpegEncoder
 from producer.feeding.decoding.live_video import LiveVideo
 from producer.feeding.decoding.pacing import paced
+from producer.feeding.decoding.pushing import open_push
 from producer.feeding.decoding.recorded_video import RecordedVideo, needed_from
 from producer.feeding.decoding.sampling import sample_count, sampled
 from producer.feeding.decoding.wire import (
@@ -40,6 +41,7 @@ from producer.feeding.decoding.wire import (
     KeyFrame,
     Opened,
     Order,
+    PushTarget,
     Sampled,
     StreamTarget,
 )
@@ -84,6 +86,10 @@ def decode(order: Order, send: Send) -> None:
                 video = RecordedVideo(container, order.fps, alive, "the file is damaged", first_packet, order.crashed)
                 size = os.fstat(file.fileno()).st_size
                 _decode_recording(video, choice, order, send, lambda: os.fstat(file.fileno()).st_size > size)
+            return
+        if isinstance(order.target, PushTarget):
+            container, choice = choose_in(open_push(order.target), order.target.video, LONGEST_SIDE, None)
+            _decode_live(LiveVideo(container, alive), choice, order, send)
             return
         container, choice, recording = chosen_at(order.target)
         if recording:

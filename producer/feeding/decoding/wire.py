@@ -31,7 +31,20 @@ class StreamTarget(Struct, frozen=True, tag="stream"):
     video: str | None = None
 
 
-Target = FileTarget | StreamTarget
+class PushTarget(Struct, frozen=True, tag="push"):
+    """Where to wait for a push by RTMP, and the `path` (APP/KEY) that its sender must ask for.
+
+    `options` are FFmpeg's. `video` is as in FileTarget.
+    """
+
+    host: str
+    port: int
+    path: str
+    options: dict[str, str]
+    video: str | None = None
+
+
+Target = FileTarget | StreamTarget | PushTarget
 
 
 class Order(Struct, frozen=True):

@@ -7,11 +7,11 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from msgspec import structs
 
-from producer.feeding.decoding.wire import FileTarget, Opened, StreamTarget, Target
+from producer.feeding.decoding.wire import FileTarget, Opened, PushTarget, StreamTarget, Target
 from worker.contract.credentials import UNREADABLE_URL, without_credentials
 from worker.contract.limits import MAX_RECORDING_BYTES
 
@@ -27,6 +27,9 @@ _ANALYZE_US = 2_000_000
 
 # Video4Linux: Linux' Documentation/admin-guide/devices.txt.
 _V4L_MAJOR = 81
+
+# The usual port of RTMP.
+_RTMP_PORT = 1935
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _CAMERA = re.compile(r"/dev/video\d+")
@@ -146,8 +149,25 @@ def _stream(url: str, scheme: str) -> Address:
     if not protocol.needs_port and not host:
         raise SourceError(f"{shown}: lacks its host; write {scheme}://HOST/PATH")
     place = shown.partition("://")[2]
-    target = protocol.target(scheme + url[len(scheme) :])  # FFmpeg does not know a scheme in capitals
+    target: Target
+    if scheme.startswith("rtmp") and parse_qs(parts.query).get("listen", ["0"]) != ["0"]:
+        target = _push(shown, scheme, parts)
+    else:
+        target = protocol.target(scheme + url[len(scheme) :])  # FFmpeg does not know a scheme in capitals
     return Address(shown, shown, place.removesuffix(Path(place).suffix) if parts.path else place, target)
+
+
+def _push(shown: str, scheme: str, parts: SplitResult) -> PushTarget:
+    path = parts.path.strip("/")
+    if scheme == "rtmps":
+        raise SourceError(f"{shown}: rtmps:// cannot listen; write rtmp://, and let a proxy in front of it end TLS")
+    if "/" not in path:
+        raise SourceError(
+            f"{shown}: lacks the key that a sender must have; write rtmp://HOST:PORT/APP/KEY?listen=1, in quotes"
+        )
+    # Only the container of a push, and no protocol at all.
+    options = {"protocol_whitelist": "none", "format_whitelist": "flv", "analyzeduration": str(_ANALYZE_US)}
+    return PushTarget(parts.hostname or "", parts.port or _RTMP_PORT, path, options)
 
 
 def _is_camera(path: Path) -> bool:

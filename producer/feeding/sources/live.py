@@ -4,8 +4,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
-from producer.feeding.decoding.wire import DecodingFailed, Ended, KeyFrame, Opened, Sampled
+from producer.feeding.decoding.wire import DecodingFailed, Ended, KeyFrame, Opened, PushTarget, Sampled
 from producer.feeding.sources.address import Address
 from producer.feeding.sources.decoder_process import DecoderGone, DecoderProcess, DecoderSilent
 from producer.feeding.sources.frame import SampledFrame
@@ -35,6 +37,32 @@ KEY_FRAMES = 2048
 T_DIGITS = 3
 
 
+class LiveEnd(NamedTuple):
+    """When a live source is over, besides by its own end.
+
+    `duration_s` is in seconds from its first frame, `until` in seconds since the epoch. If `is_done`, it is over once
+    it is given up, and nothing is missing.
+    """
+
+    duration_s: float | None = None
+    until: float | None = None
+    is_done: bool = False
+
+    @property
+    def options(self) -> str:
+        """The options of the command line that are used."""
+        used = {"--duration": self.duration_s, "--until": self.until, "--end-is-done": self.is_done or None}
+        return ", ".join(option for option, value in used.items() if value is not None)
+
+    def seconds_left(self) -> float | None:
+        """Seconds from its first frame, which comes now, to its end."""
+        ends = [self.duration_s, None if self.until is None else max(0.0, self.until - time.time())]
+        return min((end for end in ends if end is not None), default=None)
+
+
+OWN_END = LiveEnd()
+
+
 class LiveSource(Source):
     """An opened stream or camera. It reconnects when it is cut off or stalls.
 
@@ -47,11 +75,14 @@ class LiveSource(Source):
     expected = None
     shortfall: str | None = None
 
-    def __init__(self, address: Address, fps: float, give_up_s: float, decoder: DecoderProcess, opened: Opened) -> None:
+    def __init__(
+        self, address: Address, fps: float, give_up_s: float, decoder: DecoderProcess, opened: Opened, end: LiveEnd
+    ) -> None:
         self.label = address
         self._target = address.target
         self._fps = fps
         self._give_up_s = give_up_s
+        self._end = end
         self._decoder = decoder
         self._closing = threading.Lock()
         self._closed = False
@@ -67,21 +98,29 @@ class LiveSource(Source):
         self._t = 0.0
 
     @property
+    def lost(self) -> bool:
+        """Whether there is no connection, and that is not its normal end."""
+        return self.trouble is not None and not self._end.is_done
+
+    @property
     def decoder_pid(self) -> int:
         return self._decoder.pid
 
     def frames(self, stop: threading.Event, first: int | None = None) -> Iterator[SampledFrame]:
         """The frames, until `stop` is set, the source is given up, or it turns out to be over. Call it once.
 
+        At the end that was asked for (LiveEnd), it sets `stop` itself.
+
         `t` is in seconds since the first frame and never decreases: by the stream's clock within a connection, by the
         wall clock from one connection to the next. Numbers have no gaps. Read it all the time, or the source falls
         behind.
         """
         self._last_came = time.monotonic()
-        while True:
-            yield from self._connection(stop)
-            if stop.is_set() or not self._reconnected(stop):
-                return
+        with _set_after(self._end.seconds_left(), stop):
+            while True:
+                yield from self._connection(stop)
+                if stop.is_set() or not self._reconnected(stop):
+                    return
 
     def close(self) -> None:
         with self._closing:
@@ -129,6 +168,8 @@ class LiveSource(Source):
             if stop.wait(max(0.0, min(pause, self._until_given_up()))) or self._closed:
                 return False
             if self._until_given_up() <= 0:
+                if self._end.is_done:
+                    return False
                 self.shortfall = f"given up after {self._give_up_s:g} s without a picture: {self.trouble}"
                 return False
             answer = self._tried(stop)
@@ -139,14 +180,17 @@ class LiveSource(Source):
                     self.reconnects += 1
                     SOURCE_RECONNECTS.inc()
                 return answer.live  # a source that is now a recording is over: an HLS playlist was completed
-            pause = min(2 * pause, LONGEST_PAUSE_S)
+            # A sender must not find its port closed for long.
+            pause = FIRST_PAUSE_S if isinstance(self._target, PushTarget) else min(2 * pause, LONGEST_PAUSE_S)
 
     def _tried(self, stop: threading.Event) -> Opened | None:
         with self._closing:
             if self._closed:
                 return None
             self._decoder = DecoderProcess(self._target, self._fps, self._known_key_frames)
-        timeout_s = min(OPENING_S, self._until_given_up())
+        timeout_s = self._until_given_up()
+        if not isinstance(self._target, PushTarget):  # which waits for its sender
+            timeout_s = min(OPENING_S, timeout_s)
         try:
             answer = self._decoder.first_answer(timeout_s, stop)
         except DecoderGone as gone:
@@ -168,3 +212,18 @@ class LiveSource(Source):
     def _timeout(self) -> float:
         """Seconds for which this connection may still go without a picture."""
         return min(self._last_came + STALLED_S - time.monotonic(), self._until_given_up())
+
+
+@contextmanager
+def _set_after(seconds: float | None, event: threading.Event) -> Iterator[None]:
+    """Within, `event` is set after `seconds`; never if None."""
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), event.set)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -4,17 +4,18 @@ import threading
 from collections.abc import Sequence
 
 from producer.feeding.decoding.sampling import checked_fps
-from producer.feeding.decoding.wire import DecodingFailed, FileTarget, Opened
+from producer.feeding.decoding.wire import DecodingFailed, FileTarget, Opened, PushTarget
 from producer.feeding.sources.address import Address, SourceError, address_of
 from producer.feeding.sources.decoder_process import DecoderSilent
 from producer.feeding.sources.excerpt import WHOLE, Excerpt
 from producer.feeding.sources.lasting_decoder import DAMAGED, DecoderFailed, LastingDecoder
-from producer.feeding.sources.live import GIVE_UP_S, LiveSource
+from producer.feeding.sources.live import GIVE_UP_S, OWN_END, LiveEnd, LiveSource
 from producer.feeding.sources.live import OPENING_S as STREAM_OPENING_S
 from producer.feeding.sources.recording import Recording
 from producer.feeding.sources.recordings import Recordings
 from producer.feeding.sources.request import SourceRequest
 from producer.feeding.sources.source import Source
+from producer.saying import say
 
 # Seconds until the first picture of a file. On an idle machine it takes 0.5 s, the start of the process included.
 FILE_OPENING_S = 10.0
@@ -30,6 +31,7 @@ def open_sources(
     first: int = 0,
     video: str | None = None,
     excerpt: Excerpt = WHOLE,
+    end: LiveEnd = OWN_END,
 ) -> Source:
     """Open the requested sources, at least one; several recordings become one source. Arguments as of `open_source`.
 
@@ -37,9 +39,11 @@ def open_sources(
     """
     source: Source
     if len(requests) == 1:
-        source = open_source(requests[0].source, fps, give_up_s, first, video, excerpt)
+        source = open_source(requests[0].source, fps, give_up_s, first, video, excerpt, end)
         recordings = [source] if isinstance(source, Recording) else []
     else:
+        if end.options:
+            raise SourceError(f"{len(requests)} recordings: {end.options} is for live sources; leave it out")
         opened = _all_opened(requests, fps, first, video, excerpt)
         source, recordings = Recordings(opened, first), list(opened.values())
     if source.expected == 0:
@@ -72,24 +76,27 @@ def open_source(
     first: int = 0,
     video: str | None = None,
     excerpt: Excerpt = WHOLE,
+    end: LiveEnd = OWN_END,
 ) -> Recording | LiveSource:
     """Open `source`, a file, URL or camera, and sample it `fps` times per second.
 
     An http:// or https:// URL is a recording if the server declares its length in seconds or bytes. Everything else is
-    live, and given up after `give_up_s` seconds without a frame. The frames of a recording start with number `first`.
-    Of several videos, `video` is read (its number, language or title), by default the one that a player shows. Of a
-    recording, only the `excerpt` is read.
+    live, over at its `end`, and given up after `give_up_s` seconds without a frame. The frames of a recording start
+    with number `first`. Of several videos, `video` is read (its number, language or title), by default the one that a
+    player shows. Of a recording, only the `excerpt` is read.
 
-    Raises SourceError if there is no picture within 10 s (a file) or 30 s, no such video, or if an
-    excerpt of a live source is wanted; ValueError if `fps` is out of range.
+    Raises SourceError if there is no picture within 10 s (a file), `give_up_s` (a push) or 30 s, no such video, or if
+    an excerpt of a live source or the `end` of a recording is wanted; ValueError if `fps` is out of range.
     """
     checked_fps(fps)
     address = address_of(source, video)
     tick = excerpt.first_tick(fps) + first
     decoder = LastingDecoder(address.target, fps, tick)
     try:
-        opened = _opened(address, decoder, FILE_SEARCHING_S if tick else FILE_OPENING_S)
+        opened = _opened(address, decoder, FILE_SEARCHING_S if tick else FILE_OPENING_S, give_up_s)
         address = address.reading(opened)
+        if not opened.live and end.options:
+            raise SourceError(f"{address.shown}: is a recording; {end.options} is for live sources; use --to")
         if not opened.live:
             return Recording(address, decoder, opened, fps, first, excerpt)
         if not excerpt.whole:
@@ -97,7 +104,7 @@ def open_source(
     except BaseException:
         decoder.close()
         raise
-    return LiveSource(address, fps, give_up_s, decoder.process, opened)
+    return LiveSource(address, fps, give_up_s, decoder.process, opened, end)
 
 
 def _open_recording(source: str, fps: float, first: int, video: str | None, excerpt: Excerpt) -> Recording:
@@ -108,9 +115,12 @@ def _open_recording(source: str, fps: float, first: int, video: str | None, exce
     return opened
 
 
-def _opened(address: Address, decoder: LastingDecoder, file_timeout_s: float) -> Opened:
+def _opened(address: Address, decoder: LastingDecoder, file_timeout_s: float, give_up_s: float) -> Opened:
     if isinstance(address.target, FileTarget):
         timeout_s, slow, damaged = file_timeout_s, "is it on a slow disk or damaged?", "the file is damaged, convert it"
+    elif isinstance(address.target, PushTarget):
+        say(f"{address.shown}: waiting for a sender, for {give_up_s:g} s")
+        timeout_s, slow, damaged = give_up_s, "does the sender have the right host, port and key?", "send H.264"
     else:
         timeout_s, slow, damaged = STREAM_OPENING_S, "is it being sent?", "check whether a player shows it"
     try:

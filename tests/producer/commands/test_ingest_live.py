@@ -1,14 +1,16 @@
 """Live lectures with real processes: streams that are cut or stall, and systems that are overloaded."""
 
 import signal
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 import redis
 
 from tests.lectures import ledger_of
-from tests.processes import children, eventually, json_lines, started
+from tests.processes import children, eventually, json_lines, ran, started
 from tests.producer.committing import committing
+from tests.producer.feeding.films import film
 from tests.scraping import listening_hosts, scrape
 from tests.streams import Publisher, free_port, rtsp_server, served_stream
 from worker.contract.keys import LectureKeys
@@ -151,3 +153,51 @@ def test_ctrl_c_ends_the_wait_for_a_sender(redis_url: str) -> None:
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err
     assert not children(process.pid)
+
+
+# The end of a live lecture that nobody has to stop.
+
+
+@pytest.mark.parametrize("end", ["--duration", "--until"])
+def test_a_live_lecture_ends_as_done_after_a_time_or_at_a_time(client: redis.Redis, redis_url: str, end: str) -> None:
+    with committing(redis_url), served_stream("mpegts") as url:
+        # Some seconds for the start of the program on a busy machine; with fewer, the lecture has fewer frames.
+        when = "2" if end == "--duration" else (datetime.now() + timedelta(seconds=20)).isoformat()
+        code, out, err = ran("ingest", url, "--redis", redis_url, "--lecture", "l", "--json", end, when)
+    assert (code, err) == (0, "")
+    last = json_lines(out)[-1]
+    assert (last["status"], last.get("reason")) == ("done", None)
+    assert last["ledger"]["published"] == last["ledger"]["sampled"] > 0
+
+
+def test_a_push_whose_end_is_normal_is_done_with_exit_code_0(client: redis.Redis, redis_url: str) -> None:
+    port = free_port()
+    url = f"rtmp://127.0.0.1:{port}/live/s3cretKEY"
+    words = [f"{url}?listen=1", "--redis", redis_url, "--lecture", "l", "--give-up", GIVE_UP_S, "--log-format", "json"]
+    metrics = free_port()
+    with committing(redis_url), started("ingest", *words, "--end-is-done", "--metrics-port", metrics) as process:
+        eventually(lambda: listening_hosts(port))
+        with Publisher(url, "flv"):
+            eventually(lambda: published(client) >= 2)
+        eventually(lambda: listening_hosts(port))
+        assert scrape(metrics).value("source_connected") == 1, "no alert"
+        _, err = process.communicate(timeout=90)
+    assert process.returncode == 0
+    assert client.hget(KEYS.info, "status") == b"done"
+    said = json_lines(err)
+    assert [each["event"].partition(": ")[2].partition(",")[0] for each in said] == [
+        "waiting for a sender",
+        "connection lost: the stream ended; trying again",
+    ]
+    assert {(each["level"], each["program"]) for each in said} == {("warning", "producer")}
+    assert "s3cretKEY" not in err + str(client.hgetall(KEYS.info))
+
+
+@pytest.mark.parametrize("words", [["--duration", "90"], ["--until", "23:59"], ["--end-is-done"]])
+def test_a_recording_has_no_other_end(tmp_path: Path, words: list[str]) -> None:
+    path = film(tmp_path / "a.mp4")
+    line = f"producer: {path}: is a recording; {words[0]} is for live sources; use --to\n"
+    assert ran("ingest", path, *words) == (2, "", line)
+    code, _, err = ran("ingest", path, "--lecture", "l", "--resume", *words)
+    assert code == 2
+    assert f"a live source cannot be resumed; leave out {words[0]}" in err
