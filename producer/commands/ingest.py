@@ -31,6 +31,7 @@ from producer.commands.arguments import (
     ToOption,
 )
 from producer.commands.connecting import connected
+from producer.commands.webhook import WebhookOption
 from producer.embedded.workers import Workers
 from producer.feeding.feed import MAX_BYTES
 from producer.feeding.resuming import LectureNotResumable, read_interrupted
@@ -141,6 +142,7 @@ def ingest(
     begin: FromOption = None,
     end: ToOption = None,
     ignore: IgnoreOption = None,
+    webhook: WebhookOption = None,
     json: JsonOption = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the recording --lecture where it was stopped.")
@@ -201,6 +203,7 @@ def ingest(
         without_credentials(redis) if redis is not None and redis != os.environ.get("REDIS_URL") else None,
         roster,
         course=course,
+        webhook=webhook,
         chapters=chapters.chapters if chapters is not None else (),
     )
     with ExitStack() as stack:
