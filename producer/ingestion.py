@@ -1,11 +1,13 @@
 """Ingest a lecture: the feed runs in a thread, and the foreground shows the events until the lecture is over."""
 
+import math
 import re
 import time
 import unicodedata
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from signal import SIGPIPE
+from typing import TYPE_CHECKING
 
 import redis
 from msgspec import Struct, structs
@@ -20,6 +22,7 @@ from producer.feeding.sources.source import Source
 from producer.feeding.starting import LectureExists, NewLecture
 from producer.listening import workers_listen
 from producer.metrics.counters import SOURCE_CONNECTED
+from producer.notifying.webhook import Webhook
 from producer.presentation.clock import clock
 from producer.reading.analysis.damage import DamagedFrames
 from producer.reading.analysis.losses import Kept, loss_line
@@ -35,6 +38,9 @@ from worker.contract.chapters import Chapter
 from worker.contract.messages import EndEvent, LectureChoices
 from worker.contract.standard_streams import OutputLost
 
+if TYPE_CHECKING:
+    from producer.notifying.notifier import Notifier
+
 # Seconds without an event after which the producer checks whether any worker listens.
 CHECK_WORKERS_AFTER_S = 10.0
 
@@ -48,7 +54,8 @@ class IngestSettings(Struct, frozen=True):
     If `lecture` is None, the id is made from the source's name. `redis` is the URL given on the command line, without
     credentials; the commands suggested at the end contain it. `roster` has names for what is printed. `resumed` is the
     lecture to resume. Without `chapters`, those in the file are used. `course` is the id of the course that the lecture
-    belongs to. If it is `quiet`, no progress is displayed, because standard error is a log for programs.
+    belongs to. If it is `quiet`, no progress is displayed, because standard error is a log for programs. `webhook` is
+    notified of moments and of the end.
     """
 
     lecture: str | None
@@ -62,6 +69,7 @@ class IngestSettings(Struct, frozen=True):
     chapters: Sequence[Chapter] = ()
     course: str | None = None
     quiet: bool = False
+    webhook: Webhook | None = None
 
 
 def ingest(
@@ -87,8 +95,14 @@ def ingest(
         progress = _progress(lecture, source, feed, settings.quiet)
         display = Overview(lecture, settings.redis, progress, names, settings.choices.class_only, notice)
     try:
-        with stoppable() as stop, workers as own, BackgroundFeed(feed, source, stop.event) as background, display:
-            ingestion = _Ingestion(client, lecture, source, background, stop, own)
+        with (
+            stoppable() as stop,
+            _notifier(settings, stop) as notifier,
+            workers as own,
+            BackgroundFeed(feed, source, stop.event) as background,
+            display,
+        ):
+            ingestion = _Ingestion(client, lecture, source, background, stop, own, notifier)
             end = ingestion.follow(display)
     except WorkersEnded as ended:
         if ended.refused and settings.resumed is None:  # no frame was ever processed, so there is nothing to keep
@@ -147,6 +161,17 @@ def _started(settings: IngestSettings, source: Source, client: redis.Redis) -> t
             new = structs.replace(new, lecture=f"{name}-{number}")
 
 
+def _notifier(settings: IngestSettings, stop: Stop) -> "AbstractContextManager[Notifier | None]":
+    if settings.webhook is None:
+        return nullcontext()
+    from producer.notifying.notifier import Notifier  # late: numpy and scipy are slow to load
+
+    known_s = -math.inf  # what a resumed lecture had before was sent before
+    if settings.resumed is not None:
+        known_s = (settings.choices.begin or 0.0) + settings.resumed.frames / settings.fps
+    return Notifier(settings.webhook, settings.fps, stop, settings.roster, known_s)
+
+
 def _progress(lecture: str, source: Source, feed: Feed, quiet: bool) -> ProgressBar | StatusLine:
     """The progress display: a bar for a recording, a line for a live source."""
     if not isinstance(source, LiveSource):
@@ -173,6 +198,7 @@ class _Ingestion:
         background: BackgroundFeed,
         stop: Stop,
         workers: Workers | None,
+        notifier: "Notifier | None",
     ) -> None:
         self._client = client
         self._lecture = lecture
@@ -180,6 +206,7 @@ class _Ingestion:
         self._background = background
         self._stop = stop
         self._workers = workers
+        self._notifier = notifier
         self._said_stopping = False
         self._said_nobody_listens = False
         self._said_no_connection = False
@@ -195,6 +222,8 @@ class _Ingestion:
             self._last_event = time.monotonic()
             self.kept.add(event)
             self.damaged.add(event)
+            if self._notifier is not None:
+                self._notifier.add(event)
             self._check()
             if self.output_lost is None:
                 try:
@@ -223,6 +252,8 @@ class _Ingestion:
             self._check_connection(self._source)
         if self._workers is not None:
             self._workers.check()
+        if self._notifier is not None:
+            self._notifier.check()
         self._background.check()
 
     def _check_connection(self, source: LiveSource) -> None:

@@ -33,6 +33,7 @@ from producer.commands.arguments import (
     ToOption,
 )
 from producer.commands.connecting import connected
+from producer.commands.webhook import WebhookOption
 from producer.embedded.workers import Workers
 from producer.feeding.feed import MAX_BYTES
 from producer.feeding.resuming import LectureNotResumable, read_interrupted
@@ -165,6 +166,7 @@ def ingest(
     begin: FromOption = None,
     end: ToOption = None,
     ignore: IgnoreOption = None,
+    webhook: WebhookOption = None,
     json: JsonOption = False,
     log_format: LogFormatOption = LogFormat.CONSOLE,
     resume: Annotated[
@@ -232,6 +234,7 @@ def ingest(
         roster,
         course=course,
         quiet=log_format is LogFormat.JSON,
+        webhook=webhook,
         chapters=chapters.chapters if chapters is not None else (),
     )
     with ExitStack() as stack:

@@ -1,18 +1,19 @@
 """JSON answers, and the answers to errors."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import msgspec
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
 from producer.reading.lectures import Lecture
+from worker.contract.messages import Ledger, Status
 
 
 def problem(status: int, text: str | None = None) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def answer(_: Request, failure: Exception) -> Response:
-        return json({"error": text or str(failure)}, getattr(failure, "status", status))
+        return json(Problem(text or str(failure)), getattr(failure, "status", status))
 
     return answer
 
@@ -21,12 +22,55 @@ def json(content: object, status: int = 200) -> Response:
     return Response(msgspec.json.encode(content), status, media_type="application/json")
 
 
-def lecture_item(lecture: Lecture) -> dict[str, Any]:
-    """A lecture in the JSON for programs. Times are seconds since 1970."""
-    info = ("status", "source", "fps", "live", "expected", "started", "ended", "reason")
-    more = ("participants", "fed", "abandoned", "ledger")
-    return {
-        "id": lecture.id,
-        **{name: getattr(lecture.info, name) for name in info},
-        **{name: getattr(lecture, name) for name in more},
-    }
+class Problem(Struct, frozen=True):
+    """The answer to a request that cannot be served: what is wrong, and what to do."""
+
+    error: str
+
+
+class LectureItem(Struct, frozen=True):
+    """A lecture. Times are seconds since 1970.
+
+    `expected` is the number of frames of a recording that declares its length. `fed` is whether a producer feeds the
+    lecture; `abandoned` is one that runs without.
+    """
+
+    id: str
+    status: Status
+    source: str
+    fps: float
+    live: bool
+    expected: int | None
+    started: float
+    ended: float | None
+    reason: str | None
+    participants: int
+    fed: bool
+    abandoned: bool
+    ledger: Ledger
+
+
+class LectureItems(Struct, frozen=True):
+    """The lectures that are kept, the oldest first."""
+
+    lectures: list[LectureItem]
+
+
+class ParticipantItem(Struct, frozen=True):
+    """A participant: the first and the last sighting in seconds of media time, and the number of frames with one."""
+
+    id: str
+    first: float
+    last: float
+    frames: int
+
+
+class ParticipantItems(Struct, frozen=True):
+    """The participants of a lecture, by id."""
+
+    participants: list[ParticipantItem]
+
+
+def lecture_item(lecture: Lecture) -> LectureItem:
+    fields = LectureItem.__struct_fields__
+    return LectureItem(*(getattr(lecture if hasattr(lecture, name) else lecture.info, name) for name in fields))

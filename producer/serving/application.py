@@ -29,11 +29,20 @@ from producer.reading.lectures import (
 from producer.reading.merging import LectureUnreadable
 from producer.reading.output_file import ExportRefused
 from producer.serving.adding import AddingRefused
-from producer.serving.answers import json, lecture_item, problem
+from producer.serving.answers import (
+    LectureItem,
+    LectureItems,
+    ParticipantItem,
+    ParticipantItems,
+    json,
+    lecture_item,
+    problem,
+)
 from producer.serving.changing import Changes
-from producer.serving.channel import follow_channel, is_over, read_page
+from producer.serving.channel import Page, follow_channel, is_over, read_page
 from producer.serving.entries import START
-from producer.serving.parameters import BadRequest, limit, parameter, position
+from producer.serving.openapi import JSON, Body, described, openapi
+from producer.serving.parameters import DEFAULT_EVENTS, LIMIT, POSITION, BadRequest, limit, parameter, position
 from producer.serving.reader import Readers, TooManyReaders
 from producer.serving.reports import Reports
 from producer.serving.stream import HEARTBEAT, HEARTBEAT_S, RETRY, EventStream, Streams, message
@@ -43,11 +52,10 @@ STATIC = Path(__file__).parent / "static"
 
 MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
-DEFAULT_EVENTS = 1000
-"""Events in one answer if the request gives no limit."""
-
 # The rest of the policy is in the report itself, which holds all its scripts.
 REPORT_POLICY = "frame-ancestors 'none'"
+
+EVENTS = described(Body(JSON, Page), Body("text/event-stream"), query={"since": POSITION, "limit": LIMIT})
 
 
 class NotFound(Exception):
@@ -78,11 +86,12 @@ class Site:
                 Route("/lectures/{lecture}/stream", self.board),
                 Route("/lectures/{lecture}/export.{ending}", self.export),
                 Route("/static/{name}", self.static),
+                Route("/api/openapi.json", self.openapi),
                 Route("/api/lectures", self.lectures),
                 Route("/api/lectures/{lecture}", self.lecture),
                 Route("/api/lectures/{lecture}/participants", self.participants),
-                Route("/api/lectures/{lecture}/class/events", self.events),
-                Route(events, self.events),
+                Route("/api/lectures/{lecture}/class/events", self.class_events),
+                Route(events, self.participant_events),
                 *(changes.routes() if changes is not None else ()),
             ],
             exception_handlers={
@@ -120,7 +129,9 @@ class Site:
         page = await self._reports.of(keys.lecture)
         return Response(page, media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY})
 
+    @described(Body("*/*"))
     async def export(self, request: Request) -> Response:
+        """Download a lecture as a file; `ending` names the format, as in `producer export`."""
         lecture, ending = self._keys(request).lecture, request.path_params["ending"]
         if ending not in FORMATS:
             raise NotFound(f"there is no export.{ending[:80]}; there are {', '.join(FORMATS)}")
@@ -140,19 +151,42 @@ class Site:
 
     # JSON.
 
+    def openapi(self, request: Request) -> Response:
+        return json(openapi(request.app.routes))
+
+    @described(Body(JSON, LectureItems))
     def lectures(self, _: Request) -> Response:
+        """The lectures, the oldest first."""
         kept = list_lectures(self._client)
         self._reports.keep_only({each.id for each in kept})
-        return json({"lectures": [lecture_item(each) for each in kept if self._only in (None, each.id)]})
+        return json(LectureItems([lecture_item(each) for each in kept if self._only in (None, each.id)]))
 
+    @described(Body(JSON, LectureItem))
     def lecture(self, request: Request) -> Response:
+        """A lecture."""
         return json(lecture_item(self._lecture(self._keys(request))))
 
+    @described(Body(JSON, ParticipantItems))
     def participants(self, request: Request) -> Response:
+        """The participants of a lecture."""
         spans = participants(self._client, self._keys(request).lecture)
-        return json({"participants": [{"id": each, **structs.asdict(span)} for each, span in spans.items()]})
+        return json(ParticipantItems([ParticipantItem(each, **structs.asdict(span)) for each, span in spans.items()]))
 
-    def events(self, request: Request) -> Response:
+    @EVENTS
+    def participant_events(self, request: Request) -> Response:
+        """The events of a participant, as they were published.
+
+        They come as JSON, page by page: the `limit` events behind the position `since`. A client that accepts
+        text/event-stream gets them as they come, until the end; 204 says that no more will come.
+        """
+        return self._events(request)
+
+    @EVENTS
+    def class_events(self, request: Request) -> Response:
+        """The events of the class, as they were published; otherwise like those of a participant."""
+        return self._events(request)
+
+    def _events(self, request: Request) -> Response:
         keys, participant = self._keys(request), request.path_params.get("participant")
         started = self._lecture(keys).info.started
         stream = keys.class_ if participant is None else self._participant(keys, participant)

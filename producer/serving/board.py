@@ -16,7 +16,7 @@ from msgspec import Struct
 from producer.presentation.thresholds import away_after_s
 from producer.reading.analysis.chapters import SlideTimes
 from producer.reading.analysis.losses import Kept, loss_line
-from producer.reading.analysis.moments import moments
+from producer.reading.analysis.moments import grown_enough, moments
 from producer.reading.analysis.names import Names, Roster
 from producer.reading.analysis.places import Place, PlacesBuilder
 from producer.reading.analysis.sentences import Sentence, sentences
@@ -44,10 +44,6 @@ from worker.contract.messages import (
     ParticipantSpan,
     SlideEvent,
 )
-
-MOMENTS_AFTER_S, MOMENTS_AFTER = 10.0, 1 / 60
-"""Moments are searched again after this many seconds of media time, or this part of the lecture if that is longer.
-A search takes much longer than a refresh."""
 
 
 class Board:
@@ -188,8 +184,8 @@ class Board:
 
         This takes up to a second, so call it in a thread. Patches may be taken meanwhile, but nothing may be added.
         """
-        timeline, over, before = self._timeline, self._over, self._searched_s
-        grown = timeline.seconds - before >= max(MOMENTS_AFTER_S, MOMENTS_AFTER * before)
+        timeline, over = self._timeline, self._over
+        grown = grown_enough(timeline.seconds, self._searched_s)
         if self._standing.phase not in ("running", "over") or (over and self._searched_over):
             return
         if not over and not (grown and timeline.bins):

@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -11,8 +10,9 @@ from starlette.routing import Route
 
 from producer.serving import child
 from producer.serving.adding import AddingRefused, Additions
-from producer.serving.answers import json
-from producer.serving.ingesting import Addition
+from producer.serving.answers import Problem, json
+from producer.serving.ingesting import Addition, State
+from producer.serving.openapi import JSON, Body, described
 from producer.serving.parameters import BadRequest, parameter
 from worker.contract.keys import checked_id
 
@@ -20,12 +20,36 @@ MAX_WORDS_BYTES = 1 << 16
 """Bytes of a request that names a path."""
 
 
-class _Path(msgspec.Struct, forbid_unknown_fields=True):
-    """A recording on this machine, as a request names it."""
+class RecordingPath(msgspec.Struct, forbid_unknown_fields=True):
+    """A recording on this machine. `resume` is the id of the lecture that it continues."""
 
     path: str
     class_only: bool = False
     resume: str | None = None
+
+
+class RecordingItem(msgspec.Struct, frozen=True):
+    """A recording that is added. `size` and `received` are bytes of an upload, 0 for a path.
+
+    `lecture` is known when its first event is there. `messages` are those of `producer ingest`.
+    """
+
+    id: str
+    name: str
+    state: State
+    size: int
+    received: int
+    stopping: bool
+    lecture: str | None
+    messages: list[str]
+
+
+class RecordingItems(msgspec.Struct, frozen=True):
+    """The recordings that were added, whether a path may name one, and the bytes that an upload may have."""
+
+    paths: bool
+    room: int
+    recordings: list[RecordingItem]
 
 
 class Changes:
@@ -48,12 +72,23 @@ class Changes:
             Route("/api/lectures/{lecture}", self.forget, methods=["DELETE"]),
         ]
 
+    @described(Body(JSON, RecordingItems))
     async def list(self, _: Request) -> Response:
+        """The recordings that are being added, and those added last."""
         additions = [_item(each) for each in self.additions.listed]
-        return json({"paths": self._paths, "room": self.additions.room, "recordings": additions})
+        return json(RecordingItems(self._paths, self.additions.room, additions))
 
+    @described(
+        Body(JSON, RecordingItem),
+        status=201,
+        query={"name": {"type": "string"}, "class_only": {"enum": ["0", "1"]}, "resume": {"type": "string"}},
+        body=[Body("application/octet-stream"), Body(JSON, RecordingPath)],
+    )
     async def add(self, request: Request) -> Response:
-        """Add a recording: as the body, with its name in the address, or as JSON with a path."""
+        """Add a recording: as the body, with its name in the address, or as JSON with a path.
+
+        Content-Length is needed. A path is accepted only on loopback.
+        """
         kind = request.headers.get("content-type", "")
         if kind == "application/json":
             return json(_item(self._add_path(await self._words(request))), 201)
@@ -75,7 +110,7 @@ class Changes:
         if not self._paths:
             raise AddingRefused("a path is accepted only by a server on loopback; upload the recording", 403)
         try:
-            named = msgspec.json.decode(words, type=_Path)
+            named = msgspec.json.decode(words, type=RecordingPath)
         except msgspec.DecodeError as wrong:
             raise BadRequest(f'{wrong}; send {{"path": "/folder/lecture.mp4"}}') from None
         return self.additions.add_path(named.path, named.class_only, _lecture_id(named.resume))
@@ -88,11 +123,14 @@ class Changes:
                 raise BadRequest(f"the request is longer than {MAX_WORDS_BYTES} bytes")
         return words
 
+    @described(status=204)
     async def stop(self, request: Request) -> Response:
+        """Stop an addition as Ctrl-C does."""
         with suppress(KeyError):
             self.additions.stop(request.path_params["addition"])
         return Response(status_code=204)
 
+    @described(status=204)
     async def forget(self, request: Request) -> Response:
         """Forget a lecture as `producer forget` does, which also erases it from logs and from the disk."""
         lecture = request.path_params["lecture"]
@@ -100,9 +138,9 @@ class Changes:
         said = await child.start(self._redis, "forget", "--", lecture)
         lines = await child.messages(said)
         if said.returncode == 2:
-            return json({"error": " ".join(lines)}, 409)
+            return json(Problem(" ".join(lines)), 409)
         self.additions.forget(lecture)
-        return json({"error": " ".join(lines)}, 500) if said.returncode else Response(status_code=204)
+        return json(Problem(" ".join(lines)), 500) if said.returncode else Response(status_code=204)
 
 
 def _lecture_id(text: str | None) -> str | None:
@@ -112,7 +150,5 @@ def _lecture_id(text: str | None) -> str | None:
         raise BadRequest(str(wrong)) from None
 
 
-def _item(addition: Addition) -> dict[str, Any]:
-    """An addition in the JSON for the page."""
-    names = ("id", "name", "state", "size", "received", "stopping", "lecture", "messages")
-    return {name: getattr(addition, name) for name in names}
+def _item(addition: Addition) -> RecordingItem:
+    return RecordingItem(**{name: getattr(addition, name) for name in RecordingItem.__struct_fields__})

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Annotated, get_args
 
 import msgspec
 import redis
-from msgspec import Struct
+from msgspec import Meta, Struct
 from starlette.concurrency import run_in_threadpool
 
 from producer.serving.entries import entries_behind, last_entry
@@ -18,6 +19,9 @@ MAX_PAGE_EVENTS = 10_000
 STEP = 100
 POLL_S = 0.25
 
+_EVENT = {"oneOf": [{"$ref": f"#/components/schemas/{each.__name__}"} for each in get_args(Event)]}
+"""What a raw event is, for the description of the API."""
+
 
 class PublishedEvent(Struct, frozen=True):
     """An event as it was published, with its `position` in the stream.
@@ -27,7 +31,7 @@ class PublishedEvent(Struct, frozen=True):
 
     position: str
     time: int | None
-    event: msgspec.Raw
+    event: Annotated[msgspec.Raw, Meta(extra_json_schema=_EVENT)]
 
 
 class Page(Struct, frozen=True):

@@ -11,6 +11,13 @@ from producer.serving.entries import START
 _NUMBER = "0|[1-9][0-9]{0,19}"
 _POSITION = re.compile(f"({_NUMBER})(-({_NUMBER}))?")
 
+DEFAULT_EVENTS = 1000
+"""Events in one answer if the request gives no limit."""
+
+# The same for the description of the API.
+POSITION = {"type": "string", "default": START, "description": "A position in a stream, as it came with an event"}
+LIMIT = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_EVENTS, "default": DEFAULT_EVENTS}
+
 
 class BadRequest(Exception):
     """A request is wrong; the message says which part."""

@@ -2,9 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -83,19 +83,34 @@ class Perception:
 
     def observe(self, chunk: Chunk) -> Observations:
         """The faces in every readable picture of a chunk, without those in its ignored regions."""
-        source_size = (chunk.head.width, chunk.head.height)
-        step_s: dict[Step, float] = {}
+        head, step_s = chunk.head, dict[Step, float]()
         with _timed(step_s, "decode"):
             stamps, pictures, failed = _decoded(chunk)
+        seen = self.observe_pictures(stamps, pictures, (head.width, head.height), head.ignored)
+        return replace(seen, failed=failed, step_s=step_s | seen.step_s)
+
+    def observe_pictures(
+        self,
+        stamps: list[FrameStamp],
+        pictures: list[Image],
+        source_size: tuple[int, int],
+        regions: Sequence[PixelBox] = (),
+    ) -> Observations:
+        """The faces in pictures, [height, width, 3] BGR each, without those in the ignored `regions`.
+
+        `source_size` is the width and height of the source, whose pixels boxes and regions count; a stamp may have
+        another one.
+        """
+        step_s: dict[Step, float] = {}
         with _timed(step_s, "faces"):
             detected = self._detect(stamps, pictures)
             ignored = [
-                [_scaled(box, stamp.size or source_size, picture) for box in chunk.head.ignored]
+                [_scaled(box, stamp.size or source_size, picture) for box in regions]
                 for stamp, picture in zip(stamps, pictures, strict=True)
             ]
             detected = [
-                [face for face in faces if not any(_holds(box, face.box) for box in regions)]
-                for faces, regions in zip(detected, ignored, strict=True)
+                [face for face in faces if not any(_holds(box, face.box) for box in boxes)]
+                for faces, boxes in zip(detected, ignored, strict=True)
             ]
         pairs = [(picture, face) for picture, faces in zip(pictures, detected, strict=True) for face in faces]
         with _timed(step_s, "readability"):
@@ -123,7 +138,7 @@ class Perception:
                     frames[i] = structs.replace(frames[i], slide=slide)
         escalated = int(predictions.escalated.sum())
         unreadable = Counter(reason for reason in reasons if reason is not None)
-        return Observations(frames, failed, len(pairs), unreadable, escalated, step_s, predictions.inference_s)
+        return Observations(frames, {}, len(pairs), unreadable, escalated, step_s, predictions.inference_s)
 
     def _detect(self, stamps: list[FrameStamp], pictures: list[Image]) -> list[list[Detection]]:
         """The faces of each picture in reading order.
@@ -194,10 +209,7 @@ def _picture(jpeg: bytes) -> Image:
             width, height = header.size
     except Exception:  # a stranger may have written these bytes, so any error is possible
         raise BadPicture("bad_picture") from None
-    if max(width, height) > MAX_ASPECT * min(width, height):
-        raise BadPicture("bad_picture")
-    if width * height > MAX_PIXELS:
-        raise BadPicture("picture_too_large")
+    check_size(width, height)
     try:
         picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
@@ -205,6 +217,14 @@ def _picture(jpeg: bytes) -> Image:
     if picture is None:
         raise BadPicture("bad_picture")
     return np.asarray(picture, np.uint8)
+
+
+def check_size(width: int, height: int) -> None:
+    """Raise BadPicture if a picture of this size, in pixels, cannot be used."""
+    if min(width, height) < 1 or max(width, height) > MAX_ASPECT * min(width, height):
+        raise BadPicture("bad_picture")
+    if width * height > MAX_PIXELS:
+        raise BadPicture("picture_too_large")
 
 
 def _in_reading_order(faces: list[Detection]) -> list[Detection]:

@@ -11,6 +11,10 @@ from producer.reading.analysis.timeline import Timeline
 # A burst this near to the begin or the end of a stretch is the step of the stretch.
 NEAR_S = 15.0
 
+SEARCH_S, SEARCH_PART = 10.0, 1 / 60
+"""A running lecture is searched again after this many seconds of media time, or this part of the lecture if that is
+longer. A search takes up to a second."""
+
 
 def moments(timeline: Timeline) -> list[Moment]:
     """All moments of a lecture, in the order of time."""
@@ -21,6 +25,11 @@ def moments(timeline: Timeline) -> list[Moment]:
         longer = stretches(changes, short)
         found += [*longer, *(each for each in short if not _is_end_of(each, longer))]
     return sorted(found, key=lambda each: (each.begin, each.end))
+
+
+def grown_enough(seconds: float, searched_s: float) -> bool:
+    """Whether a running lecture of `seconds` is searched again, if it had `searched_s` at the last search."""
+    return seconds - searched_s >= max(SEARCH_S, SEARCH_PART * searched_s)
 
 
 def _is_end_of(burst: Moment, stretches: list[Moment]) -> bool:

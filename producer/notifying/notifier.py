@@ -1,0 +1,147 @@
+"""Follows the events of a lecture and notifies a webhook: of each moment when it is found, and of the end."""
+
+import math
+import threading
+import time
+from queue import Empty, SimpleQueue
+from types import TracebackType
+
+from producer.notifying.sending import Sender
+from producer.notifying.webhook import Webhook
+from producer.reading.analysis.moment import Moment
+from producer.reading.analysis.moments import grown_enough, moments
+from producer.reading.analysis.names import Names, Roster
+from producer.reading.analysis.timeline_builder import TimelineBuilder
+from producer.saying import say
+from producer.stopping import Stop
+from worker.contract.messages import ClassEvent, EndEvent, Event
+
+# Seconds for the last messages after the end of a lecture, and of one that Ctrl-C has stopped.
+LAST_S = 120.0
+STOPPED_S = 10.0
+
+# Seconds of waiting after which the user learns of it, and between two looks for Ctrl-C.
+SAY_AFTER_S = 3.0
+POLL_S = 0.2
+
+MOMENT, ENDED = "lecture.moment", "lecture.ended"
+"""The types of messages."""
+
+
+class Notifier:
+    """Takes events with `add`, and does everything else in threads, so that it delays no event and no commit.
+
+    At the end of this context it waits until the receiver has taken everything: for LAST_S, or until a signal; not
+    after an exception.
+    """
+
+    def __init__(
+        self, webhook: Webhook, fps: float, stop: Stop, roster: Roster | None = None, known_s: float = -math.inf
+    ) -> None:
+        """`fps` is the lecture's. Moments that ended before `known_s` seconds of media time are not sent again."""
+        self._webhook = webhook
+        self._stop = stop
+        self._sender = Sender(webhook)
+        self._events: SimpleQueue[Event | None] = SimpleQueue()
+        self._builder = TimelineBuilder(fps)
+        self._names = Names(roster or Roster())
+        self._seconds, self._searched_s, self._known_s = 0.0, -math.inf, known_s
+        self._reported: list[Moment] = []
+        self._said = False
+        self._searching = threading.Thread(target=self._search_all, name="moments", daemon=True)
+
+    def __enter__(self) -> "Notifier":
+        self._searching.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._events.put(None)
+        try:
+            if kind is None:
+                self._wait()
+        finally:
+            self._sender.close()
+
+    def add(self, event: Event) -> None:
+        """Take an event, in the order of `follow`. The EndEvent is the last. Returns at once."""
+        self._events.put(event)
+
+    def check(self) -> None:
+        """Say once of each outage that messages are not taken."""
+        trouble = self._sender.trouble
+        if trouble is not None and not self._said:
+            say(f"--webhook {self._webhook.shown}: {trouble}; trying again")
+        self._said = trouble is not None
+
+    def _wait(self) -> None:
+        begun, stopped = time.monotonic(), self._stop.signal
+        said = False
+        while self._stop.signal == stopped and (waited := time.monotonic() - begun) < (
+            STOPPED_S if stopped else LAST_S
+        ):
+            self._searching.join(POLL_S)
+            if not self._searching.is_alive() and self._sender.flush(POLL_S):
+                break
+            if waited > SAY_AFTER_S and not said:
+                said = True
+                say(f"--webhook {self._webhook.shown}: waiting until it takes the last messages (Ctrl-C ends that)")
+        if self._sender.waiting or self._sender.gone:
+            trouble = self._sender.trouble or "it does not answer"
+            say(f"--webhook {self._webhook.shown}: {trouble}; the last messages were not taken")
+
+    def _search_all(self) -> None:
+        while (event := self._events.get()) is not None:
+            while event is not None and not isinstance(event, EndEvent):
+                self._take(event)
+                try:
+                    event = self._events.get_nowait()
+                except Empty:
+                    break
+            if event is None:
+                return
+            over = isinstance(event, EndEvent)
+            found = self._found(over)
+            if isinstance(event, EndEvent):
+                data = {
+                    "lecture": event.lecture,
+                    "status": event.status,
+                    "reason": event.reason,
+                    "ledger": event.ledger,
+                }
+                self._sender.send(ENDED, {**data, "moments": [_item(each) for each in found]})
+                return
+            for moment in found:
+                if self._is_new(moment):
+                    self._sender.send(MOMENT, {"lecture": event.lecture, "moment": _item(moment)})
+
+    def _take(self, event: Event) -> None:
+        self._builder.add(event)
+        self._names.add(event)
+        if isinstance(event, ClassEvent):
+            self._seconds = max(self._seconds, event.t)
+
+    def _found(self, over: bool) -> list[Moment]:
+        """The moments of the lecture up to now, as the live page shows them; none if it is too early to search again.
+
+        Participants whom the roster leaves out do not count.
+        """
+        if not over and not grown_enough(self._seconds, self._searched_s):
+            return []
+        self._searched_s = self._seconds
+        return moments(self._builder.timeline(without=self._names.left_out(self._builder.participants)))
+
+    def _is_new(self, moment: Moment) -> bool:
+        """Whether a moment was not reported yet. One that has grown since overlaps with what was reported."""
+        known = [each for each in self._reported if each.kind == moment.kind and _overlap(each, moment)]
+        self._reported = [each for each in self._reported if each not in known] + [moment]
+        return not known and moment.end > self._known_s
+
+
+def _overlap(one: Moment, other: Moment) -> bool:
+    return one.begin <= other.end and other.begin <= one.end
+
+
+def _item(moment: Moment) -> dict[str, object]:
+    return {**moment.as_json(), "words": moment.in_words}
