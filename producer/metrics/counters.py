@@ -15,6 +15,7 @@ DECODER_RESTARTS = Counter(
     "decoder_restarts", "Decoders of recordings started again after their death.", namespace=PREFIX
 )
 SOURCE_CONNECTED = Gauge("source_connected", "1 while the source is connected, 0 while it is lost.", namespace=PREFIX)
+SOURCE_CONNECTED.set(1)  # before its first picture it is not lost: a sender may be awaited
 WAITING_SECONDS = Counter(
     "feed_waiting_seconds", "Time spent waiting for room among the frames in flight.", namespace=PREFIX
 )

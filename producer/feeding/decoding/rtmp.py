@@ -8,6 +8,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -73,7 +74,7 @@ class Push:
                 _, kind, message = self._message()
                 if kind in (_COMMAND, _COMMAND_AMF3):
                     self._answer(decoded(message[kind == _COMMAND_AMF3 :]), path, claim)
-        except (Malformed, struct.error) as wrong:
+        except Malformed as wrong:
             raise Refused(str(wrong)) from None
 
     def read(self, size: int) -> bytes:
@@ -85,9 +86,10 @@ class Push:
                     tag = struct.pack(">II", _VIDEO << 24 | len(message), (timestamp & 0xFFFFFF) << 8 | timestamp >> 24)
                     self._flv += tag + bytes(3) + message + (11 + len(message)).to_bytes(4, "big")
                 elif kind in (_COMMAND, _COMMAND_AMF3):
-                    name = decoded(message[kind == _COMMAND_AMF3 :])[0]
-                    self._over = name in ("FCUnpublish", "closeStream", "deleteStream")
-            except (Malformed, Refused, struct.error):
+                    with suppress(Malformed):  # a command that we need not know
+                        name = decoded(message[kind == _COMMAND_AMF3 :])[0]
+                        self._over = name in ("FCUnpublish", "closeStream", "deleteStream")
+            except Refused:
                 raise OSError(0, "the sender broke the rules of RTMP") from None
             except EOFError:
                 self._over = True
@@ -156,10 +158,10 @@ class Push:
             stream.kind = self._bytes(1)[0]
         if form == 0:
             self._bytes(4)  # the message stream: there is one
+        if stream.length > _MAX_COMMAND and not self._accepted:
+            raise Refused("too long a message")
         extended = int.from_bytes(self._bytes(4), "big") if stream.field == 0xFFFFFF else stream.field
         if stream.message is None:
-            if stream.length > _MAX_COMMAND and not self._accepted:
-                raise Refused("too long a message")
             stream.timestamp = (extended if form == 0 else stream.timestamp + extended) & 0xFFFFFFFF
             stream.message = bytearray()
         stream.message += self._bytes(min(self._chunk_size, max(0, stream.length - len(stream.message))))

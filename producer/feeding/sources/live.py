@@ -54,6 +54,10 @@ class LiveEnd(NamedTuple):
         used = {"--duration": self.duration_s, "--until": self.until, "--end-is-done": self.is_done or None}
         return ", ".join(option for option, value in used.items() if value is not None)
 
+    def shortened(self, wait_s: float) -> float:
+        """Seconds to wait for its begin: `wait_s`, but not beyond `until`."""
+        return wait_s if self.until is None else min(wait_s, max(0.0, self.until - time.time()))
+
     def seconds_left(self) -> float | None:
         """Seconds from its first frame, which comes now, to its end."""
         ends = [self.duration_s, None if self.until is None else max(0.0, self.until - time.time())]

@@ -93,7 +93,7 @@ def open_source(
     tick = excerpt.first_tick(fps) + first
     decoder = LastingDecoder(address.target, fps, tick)
     try:
-        opened = _opened(address, decoder, FILE_SEARCHING_S if tick else FILE_OPENING_S, give_up_s)
+        opened = _opened(address, decoder, FILE_SEARCHING_S if tick else FILE_OPENING_S, end.shortened(give_up_s))
         address = address.reading(opened)
         if not opened.live and end.options:
             raise SourceError(f"{address.shown}: is a recording; {end.options} is for live sources; use --to")
