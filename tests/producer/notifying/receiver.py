@@ -3,11 +3,14 @@
 import base64
 import hmac
 import json
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+import trustme
 
 KEY = bytes(range(32))
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
@@ -29,7 +32,8 @@ class Receiver:
 
 
 @contextmanager
-def receiving(*statuses: int, port: int = 0) -> Iterator[Receiver]:
+def receiving(*statuses: int, port: int = 0, authority: trustme.CA | None = None) -> Iterator[Receiver]:
+    """A receiver on loopback; with an `authority` by https."""
     receiver = Receiver(statuses)
 
     class Handler(BaseHTTPRequestHandler):
@@ -58,7 +62,12 @@ def receiving(*statuses: int, port: int = 0) -> Iterator[Receiver]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        receiver.url = f"http://127.0.0.1:{server.server_port}/hook?token=geheim123"
+        if authority is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            authority.issue_cert("127.0.0.1").configure_cert(context)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        scheme = "http" if authority is None else "https"
+        receiver.url = f"{scheme}://127.0.0.1:{server.server_port}/hook?token=geheim123"
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
         try:
             yield receiver

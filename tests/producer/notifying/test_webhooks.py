@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from producer.notifying import notifier, sending
 from producer.notifying.notifier import ENDED, MOMENT, Notifier
@@ -73,6 +74,23 @@ def test_a_receiver_that_comes_later_gets_everything_and_one_that_is_gone_no_mor
         assert sender.flush(60)
         assert (len(receiver.taken), sender.gone) == (2, True)
     sender.close()
+
+
+def test_the_receiver_s_certificate_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = trustme.CA()
+    with receiving(authority=authority) as receiver:
+        stranger = Sender(hook(receiver))
+        stranger.send("a", {})
+        eventually(lambda: "certificate verify failed" in (stranger.trouble or ""))
+        stranger.close()
+        assert receiver.seen == []
+        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        sender = Sender(hook(receiver))
+        sender.send("a", {"n": 1})
+        assert sender.flush(60)
+        assert receiver.of("a") == [{"n": 1}]
+        sender.close()
 
 
 def test_each_moment_is_sent_once_while_the_lecture_runs_and_all_at_its_end(receiver: Receiver) -> None:
