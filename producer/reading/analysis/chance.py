@@ -54,7 +54,7 @@ def shiftable(changes: Changes) -> bool:
 
 def _lectures(changes: Changes, piece_s: float | None) -> Iterator[Values]:
     """The series of the class, [7, steps], of ROUNDS lectures without any common change."""
-    random = np.random.default_rng(SEED)
+    draws = np.random.default_rng(SEED)
     spans = [_span(each) for each in changes.is_read]
     shift = shiftable(changes)
     read = np.maximum(changes.is_read.sum(axis=0), 1).astype(np.float32)
@@ -62,13 +62,13 @@ def _lectures(changes: Changes, piece_s: float | None) -> Iterator[Values]:
         total = np.zeros_like(changes.of_class)
         for own, (first, end) in zip(changes.own, spans, strict=True):
             if shift and end > first:
-                by = int(random.integers(end - first))
+                by = int(draws.integers(end - first))
                 total[:, first + by : end] += own[:, first : end - by]
                 total[:, first : first + by] += own[:, end - by : end]
             elif piece_s is None:
-                total += _rephased(random, own)
+                total += _rephased(draws, own)
             elif end > first:
-                total[:, first:end] += own[:, first + _pieces(random, end - first, changes.steps(piece_s))]
+                total[:, first:end] += own[:, first + _pieces(draws, end - first, changes.steps(piece_s))]
         yield total / read
 
 
@@ -78,14 +78,14 @@ def _span(seen: npt.NDArray[np.bool_]) -> tuple[int, int]:
     return (int(where[0]), int(where[-1]) + 1) if len(where) else (0, 0)
 
 
-def _rephased(random: np.random.Generator, own: Values) -> Values:
+def _rephased(draws: np.random.Generator, own: Values) -> Values:
     waves = np.fft.rfft(own)
-    turned = waves * np.exp(2j * np.pi * random.random(waves.shape[1]))
+    turned = waves * np.exp(2j * np.pi * draws.random(waves.shape[1]))
     return np.asarray(np.fft.irfft(turned, own.shape[1]), np.float32)
 
 
-def _pieces(random: np.random.Generator, steps: int, length: int) -> npt.NDArray[np.int64]:
+def _pieces(draws: np.random.Generator, steps: int, length: int) -> npt.NDArray[np.int64]:
     """The numbers 0 to `steps`, in pieces of `length` (the first is shorter) in a random order."""
-    cuts: Sequence[int] = np.arange(int(random.integers(1, length + 1)), steps, length).tolist()
+    cuts: Sequence[int] = np.arange(int(draws.integers(1, length + 1)), steps, length).tolist()
     pieces = np.split(np.arange(steps), cuts)
-    return np.concatenate([pieces[n] for n in random.permutation(len(pieces))])
+    return np.concatenate([pieces[n] for n in draws.permutation(len(pieces))])

@@ -107,8 +107,8 @@ def _mean_faces(timeline: Timeline, begin: float, end: float) -> float:
 
 def _p(moving: int, group: _Group, inner: tuple[float, float]) -> float:
     """How often as many of those who come or go at random times do so within as short a time."""
-    random = np.random.default_rng(SEED)
-    times = np.sort(random.uniform(*inner, (ROUNDS, moving)), axis=1)
+    draws = np.random.default_rng(SEED)
+    times = np.sort(draws.uniform(*inner, (ROUNDS, moving)), axis=1)
     several = len(group.times) - 1
     closest = (times[:, several:] - times[:, :-several]).min(axis=1)
     return (1 + int((closest <= group.span).sum())) / (1 + ROUNDS)

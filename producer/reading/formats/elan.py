@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from typing import IO
-from xml.etree import ElementTree
+from xml.etree import ElementTree  # only writes  # nosec B405
 
 from producer.reading.formats.annotations import Annotation, Tier
 
