@@ -10,7 +10,7 @@ import redis
 
 from tests.gallery import gallery_pages
 from tests.lectures import await_end, chunks_of, feed_lecture
-from tests.processes import workers
+from tests.processes import eventually, worker_pids, workers
 from worker.contract.command_line import LogFormat
 from worker.contract.jobs import chunk_of_job_id
 from worker.running.supervisor import worker_name
@@ -22,7 +22,7 @@ def test_a_lecture_whose_job_failed_is_not_named_in_the_log(client: redis.Redis,
     chunks = chunks_of(list(gallery_pages(1, 2, size=(320, 240))), 1)
     keys = feed_lecture(client, NAME, chunks)
     client.hset(keys.chunk(0), "head", "no head")
-    with workers(redis_url, 1) as running:
+    with workers(redis_url, 1, "--log-format", "json") as running:
         await_end(client, keys)
         running.terminate()
         assert running.stdout is not None
@@ -30,6 +30,17 @@ def test_a_lecture_whose_job_failed_is_not_named_in_the_log(client: redis.Redis,
     assert "chunk 0" in said
     assert "ValidationError" in said or "DecodeError" in said
     assert NAME not in said
+    ours = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    assert "worker started" in {each["event"] for each in ours}
+    assert {"error", "warning"} & {each["level"] for each in ours}, "also those of the worker's processes"
+
+
+def test_a_log_leaves_out_less_important_lines(client: redis.Redis, redis_url: str) -> None:
+    with workers(redis_url, 1, "--log-level", "warning") as running:
+        eventually(lambda: worker_pids(client))
+        running.terminate()
+        assert running.stdout is not None
+        assert "worker started" not in running.stdout.read()
 
 
 @pytest.mark.parametrize("form", [LogFormat.CONSOLE, LogFormat.JSON])

@@ -1,6 +1,7 @@
 """Wait for a push: listen, check the sender's key, and open its video. One sender at a time."""
 
 import errno
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -95,7 +96,7 @@ def _listening(target: PushTarget) -> Iterator[socket.socket]:
         listener = socket.create_server((target.host, target.port), family=family)
     except OSError as failure:
         where = f"cannot listen on {target.host}, port {target.port}"
-        why = "host is unknown" if isinstance(failure, socket.gaierror) else failure.strerror
+        why = "host is unknown" if isinstance(failure, socket.gaierror) else os.strerror(failure.errno or 0)
         raise Unreadable(f"{where}: {why}; give 0.0.0.0 or an address of this machine, and a free port") from None
     with listener:
         listener.settimeout(POLL_S)

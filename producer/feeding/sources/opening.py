@@ -16,6 +16,7 @@ from producer.feeding.sources.recordings import Recordings
 from producer.feeding.sources.request import SourceRequest
 from producer.feeding.sources.source import Source
 from producer.saying import say
+from worker.contract.command_line import LogLevel
 
 # Seconds until the first picture of a file. On an idle machine it takes 0.5 s, the start of the process included.
 FILE_OPENING_S = 10.0
@@ -119,7 +120,7 @@ def _opened(address: Address, decoder: LastingDecoder, file_timeout_s: float, gi
     if isinstance(address.target, FileTarget):
         timeout_s, slow, damaged = file_timeout_s, "is it on a slow disk or damaged?", "the file is damaged, convert it"
     elif isinstance(address.target, PushTarget):
-        say(f"{address.shown}: waiting for a sender, for {give_up_s:g} s")
+        say(f"{address.shown}: waiting for a sender, for {give_up_s:.0f} s", LogLevel.INFO)
         timeout_s, slow, damaged = give_up_s, "does the sender have the right host, port and key?", "send H.264"
     else:
         timeout_s, slow, damaged = STREAM_OPENING_S, "is it being sent?", "check whether a player shows it"
