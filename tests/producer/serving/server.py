@@ -41,7 +41,7 @@ class Page:
         for person in patch["participants"]:
             self.people.setdefault(person["id"], {}).update((row[0], row) for row in person.pop("bins"))
         if patch["parts"] is None:
-            patch["parts"] = self.rest["parts"]
+            patch["parts"] = self.rest.get("parts")
         self.rest = {name: value for name, value in patch.items() if name not in ("whole", "bins")}
 
     @property
