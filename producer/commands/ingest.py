@@ -37,7 +37,7 @@ from producer.commands.webhook import WebhookOption
 from producer.embedded.workers import Workers
 from producer.feeding.feed import MAX_BYTES
 from producer.feeding.resuming import LectureNotResumable, read_interrupted
-from producer.feeding.sources.address import PROTOCOLS
+from producer.feeding.sources.address import PROTOCOLS, is_push
 from producer.feeding.sources.excerpt import Excerpt
 from producer.feeding.sources.live import GIVE_UP_S, LiveEnd
 from producer.feeding.sources.opening import open_sources
@@ -244,6 +244,9 @@ def ingest(
         opened: Source | None = None
         if not resume:
             excerpt = Excerpt(begin, end)
+            if redis is not None and is_push(requests[0].source):
+                with connected(redis, writing=True):  # a Redis that cannot be used is named before a long wait
+                    pass
             opened = stack.enter_context(
                 open_sources(requests, settings.fps, give_up, video=stream, excerpt=excerpt, end=live_end)
             )

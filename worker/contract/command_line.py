@@ -99,7 +99,13 @@ def _set_log_format(context: typer.Context, wanted: LogFormat) -> LogFormat:
 LogFormatOption = Annotated[
     LogFormat,
     # Eager, so that an error in another option has this form too.
-    typer.Option("--log-format", callback=_set_log_format, is_eager=True, help="The form of lines in the log."),
+    typer.Option(
+        "--log-format",
+        metavar="console|json",
+        callback=_set_log_format,
+        is_eager=True,
+        help="The form of lines in the log.",
+    ),
 ]
 """The option `--log-format`. It also sets the form of what `print_error` prints."""
 

@@ -132,6 +132,11 @@ def address_of(source: str, video: str | None = None) -> Address:
     return replace(address, target=structs.replace(address.target, video=video))
 
 
+def is_push(source: str) -> bool:
+    """Whether `source` waits for a sender. Raises SourceError as `address_of`."""
+    return isinstance(address_of(source).target, PushTarget)
+
+
 def _stream(url: str, scheme: str) -> Address:
     shown = without_credentials(url)
     protocol = PROTOCOLS.get(scheme)

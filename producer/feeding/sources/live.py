@@ -168,7 +168,8 @@ class LiveSource(Source):
         """Try until there is a connection. False if `stop` is set before, the source is over, or it is given up."""
         pause = FIRST_PAUSE_S
         while True:
-            self._decoder.close()
+            with self._closing:  # `close` of another thread may do the same
+                self._decoder.close()
             if stop.wait(max(0.0, min(pause, self._until_given_up()))) or self._closed:
                 return False
             if self._until_given_up() <= 0:

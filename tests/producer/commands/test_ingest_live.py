@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from tests.lectures import ledger_of
-from tests.processes import children, eventually, json_lines, ran, started
+from tests.processes import called, children, eventually, json_lines, ran, started
 from tests.producer.committing import committing
 from tests.producer.feeding.films import film
 from tests.scraping import listening_hosts, scrape
@@ -191,6 +191,14 @@ def test_a_push_whose_end_is_normal_is_done_with_exit_code_0(client: redis.Redis
     ]
     assert [(each["level"], each["program"]) for each in said] == [("info", "producer"), ("warning", "producer")]
     assert "s3cretKEY" not in err + str(client.hgetall(KEYS.info))
+
+
+def test_a_redis_that_cannot_be_used_is_named_before_the_wait_for_a_push() -> None:
+    url = f"rtmp://127.0.0.1:{free_port()}/live/KEY?listen=1"
+    code, out, err = called("ingest", url, "--redis", f"redis://127.0.0.1:{free_port()}")
+    assert (code, out) == (2, "")
+    assert err.startswith("producer: ")
+    assert "waiting for a sender" not in err
 
 
 @pytest.mark.parametrize("words", [["--duration", "90"], ["--until", "23:59"], ["--end-is-done"]])
