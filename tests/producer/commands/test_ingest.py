@@ -4,7 +4,8 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,16 @@ def test_a_truncated_recording_is_ingested_to_its_end_and_exit_code_1(
     assert printed[-1]["reason"] in err
 
 
+@contextmanager
+def heeded(number: signal.Signals) -> Iterator[None]:
+    """Processes that start within heed this signal, also if this one was started by `nohup`."""
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 @pytest.mark.parametrize(
     ("names", "number", "code", "frames", "at"),
     [
@@ -122,7 +133,7 @@ def test_a_signal_stops_feeding_and_what_was_fed_is_committed(
 ) -> None:
     # There is no room for a second chunk until the first is committed, which happens only after the signal.
     words = ["ingest", *([f"{name}={video}" for name in names] or [str(video)]), "--redis", redis_url, "--max-bytes", 1]
-    with connect(redis_url) as client, started(*words, "--lecture", "l", "--json") as process:
+    with connect(redis_url) as client, heeded(number), started(*words, "--lecture", "l", "--json") as process:
         eventually(lambda: client.hlen(LectureKeys("l").in_flight))
         process.send_signal(number)
         eventually(lambda: client.hlen(LectureKeys("l").in_flight) == 2)
