@@ -36,11 +36,11 @@ LEAST_SIDE = 1 / 3
 CONTENT = 4
 DIFFERENT = 2
 
-# The slide changed if this share of its content is different, and so many cells. The share is far below one, because
+# The slide changed if this share of its content is different, and this many cells. The share is far below one, because
 # other letters may have the same structure.
 REPLACED = 0.12
 
-# Content that outlasted so many changes belongs to the template, and does not count.
+# Content that outlasted this many changes belongs to the template, and does not count.
 TEMPLATE = 2
 
 # A slide with fewer cells of content is almost blank. Then more of it must be different, and the next slide has at

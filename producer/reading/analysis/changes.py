@@ -44,7 +44,7 @@ class Changes:
         return first, over
 
     def steps(self, seconds: float) -> int:
-        """The number of steps in so many seconds, at least one."""
+        """The number of steps in this many seconds, at least one."""
         return max(1, round(seconds / self.step_s))
 
     def without(self, spans: list[tuple[int, int]]) -> "Changes":
@@ -56,7 +56,7 @@ class Changes:
         return replace(self, own=own, of_class=_mean(own, self.is_read))
 
     def joined(self, steps: int) -> "Changes":
-        """The same in longer steps, each of so many; a rest at the end is left out."""
+        """The same in longer steps, each made of this many; a rest at the end is left out."""
         read = means_of(self.is_read.astype(np.float32), steps)
         own = means_of(self.own, steps) / np.maximum(read, 1e-6)[:, np.newaxis]
         is_read = read > 0

@@ -27,7 +27,7 @@ MIN_SHARE = 0.1
 BORDER = 0.05
 BORDER_S = (20.0, 120.0)
 
-# The number of faces must change by this share of the group, between means over so many seconds before and after.
+# The number of faces must change by this share of the group, between means over this many seconds before and after.
 REAL = 0.6
 BESIDE_S = 40.0
 
@@ -67,7 +67,7 @@ def _moments(timeline: Timeline, kind: Kind, times: list[float], inner: tuple[fl
 
 
 def _groups(times: list[float], smallest: int) -> list[_Group]:
-    """Groups of at least so many who come or go together, the larger ones first chosen; in the order of time."""
+    """Groups of at least this many who come or go together, the larger ones first chosen; in the order of time."""
     groups: list[_Group] = []
     left = list(times)
     while left:

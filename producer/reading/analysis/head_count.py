@@ -18,7 +18,7 @@ MOST_P = 0.05
 # Faces are counted by their median in pieces of this many seconds, because a face is missed in single frames.
 PIECE_S = 20.0
 
-# The number must change by so many people, and this share of all; a little less, because faces are missed.
+# The number must change by this many people, and this share of all; a little less, because faces are missed.
 MIN_GROUP, MIN_SHARE, MISSED = 2, 0.1, 0.4
 
 # The pieces at the begin and the end, when everybody comes and goes: a part of the lecture, within these seconds.

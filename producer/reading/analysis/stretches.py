@@ -27,11 +27,11 @@ MIN_CHANGE = ((2, 0.2), (5, 0.16), (1000, 0.12))
 # The smallest share of the people in view that must take part, likewise.
 MIN_PEOPLE = ((3, 0.6), (5, 0.4), (1000, 0.3))
 
-# Windows begin at every GRAIN_S, and each length is so many times the one before.
+# Windows begin at every GRAIN_S, and each length is this many times the one before.
 GRAIN_S = 5.0
 LONGER = 2**0.5
 
-# The noise of a class is that of the means of its people over so many seconds: longer than an expression is held.
+# The noise of a class is that of the means of its people over this many seconds: longer than an expression is held.
 NOISE_S = 20.0
 
 # What stands out less, in standard deviations of the noise, is never larger than chance.
@@ -180,5 +180,5 @@ def _worth_watching(moment: Moment, faces: float) -> bool:
 
 
 def limit(limits: tuple[tuple[int, float], ...], people: float) -> float:
-    """The limit for so many people."""
+    """The limit for this many people."""
     return next(value for up_to, value in limits if people <= up_to)
