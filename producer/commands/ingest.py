@@ -11,7 +11,7 @@ import typer
 from msgspec import structs
 
 from producer.cells.connections import Cells
-from producer.cells.naming import REDIS_VARIABLES
+from producer.cells.naming import REDIS_VARIABLES, shown_cells
 from producer.commands.arguments import (
     COUNT,
     COURSE_ID,
@@ -50,7 +50,6 @@ from producer.ingestion import ingest as ingest_lecture
 from producer.metrics.exposition import metrics_served
 from producer.saying import say
 from worker.contract.command_line import LogFormat, LogFormatOption
-from worker.contract.credentials import without_credentials
 from worker.contract.lifetimes import RETENTION_S
 from worker.contract.limits import MAX_IGNORED
 from worker.contract.messages import LectureChoices, PixelBox
@@ -232,7 +231,7 @@ def ingest(
         choices,
         max_bytes,
         json,
-        without_credentials(redis) if redis is not None and redis not in map(os.environ.get, REDIS_VARIABLES) else None,
+        shown_cells(redis) if redis is not None and redis not in map(os.environ.get, REDIS_VARIABLES) else None,
         roster,
         course=course,
         quiet=log_format is LogFormat.JSON,
