@@ -11,7 +11,7 @@ Measured times are processor times; the check takes times by the clock, so that 
 import math
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean, median, quantiles
 from typing import Any, NamedTuple
@@ -180,25 +180,38 @@ def _workers(measured: Measured, size: int, lectures: int, goal: float, chance: 
     """The fewest workers of a cell with which 95 % of its events come within `goal` seconds; None if none suffice."""
 
     def good(workers: int) -> bool:
-        return _p95(measured, size, lectures, workers, chance) <= goal
+        return _p95(measured, size, lectures, workers, chance.random, chance) <= goal
 
     least = math.ceil(lectures * FPS * mean(measured.service[size].processor))
     return fewest_workers(good, max(1, least)) if good(2 * lectures) else None
 
 
-def _p95(measured: Measured, size: int, lectures: int, workers: int, chance: random.Random) -> float:
+def _p95(
+    measured: Measured, size: int, lectures: int, workers: int, offsets: Callable[[], float], chance: random.Random
+) -> float:
     times, redis_s = measured.service[size].processor, measured.load[size].processor_s
-    frames = live(lectures, SIMULATED_S, chance.random, FPS)
+    frames = live(lectures, SIMULATED_S, offsets, FPS)
     found = latencies(frames, workers, lambda: chance.choice(times), redis_s)
     return quantiles(found, n=20)[-1] + measured.overhead_s
 
 
 def _sweep(measured: Measured, plan: dict[str, Any], chance: random.Random) -> list[dict[str, float]]:
-    """p95 of the largest cell with fewer and with more workers than its load; how much of their time is used."""
+    """p95 of the largest cell with fewer and with more workers than its load, and how much of their time is used.
+
+    Also the worst case: all lectures sample their frames at the same moment.
+    """
     lectures = plan["largest_cell"]
     used = lectures * FPS * mean(measured.service[CLASS].processor)
     counts = sorted({math.ceil(used * factor) for factor in (0.95, 1.0, 1.05, 1.1, 1.2, 1.5, 2.0)})
-    return [{"workers": n, "used": used / n, "p95_s": _p95(measured, CLASS, lectures, n, chance)} for n in counts]
+    return [
+        {
+            "workers": n,
+            "used": used / n,
+            "p95_s": _p95(measured, CLASS, lectures, n, chance.random, chance),
+            "p95_together_s": _p95(measured, CLASS, lectures, n, lambda: 0.0, chance),
+        }
+        for n in counts
+    ]
 
 
 def _milliseconds(delays: Sequence[float]) -> dict[str, float]:
