@@ -51,9 +51,10 @@ class LectureItem(Struct, frozen=True):
 
 
 class LectureItems(Struct, frozen=True):
-    """The lectures that are kept, the oldest first."""
+    """The lectures that are kept, the oldest first. Those of the cells in `down`, which do not answer, are missing."""
 
     lectures: list[LectureItem]
+    down: list[str]
 
 
 class ParticipantItem(Struct, frozen=True):

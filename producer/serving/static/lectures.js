@@ -32,7 +32,8 @@ async function refresh() {
     lectures = new Map(listed.lectures.map((each) => [each.id, each]));
     show();
     busy = showAdditions(added, lectures);
-    setStatus("up to date", "good");
+    if (listed.down.length) setStatus(`lectures are missing: ${listed.down.join(", ")} does not answer`, "bad");
+    else setStatus("up to date", "good");
   } catch (failure) {
     setStatus(failure instanceof TypeError ? "the server does not answer" : failure.message, "bad");
   }
