@@ -1,14 +1,22 @@
 """The archive as a whole: its lectures, by id and as a list."""
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
-from producer.archive.lecture import ArchivedLecture, ArchiveDamaged, read
+from producer.archive.lecture import ArchiveDamaged, ArchivedLecture, read
 from producer.archive.place import ArchiveUnusable, Place
+
+ARCHIVE_VARIABLE = "LECTUREPULSE_ARCHIVE"
+"""The environment variable with the archive's address."""
 
 # Files whose heads are read at the same time. A store answers each after some hundredths of a second.
 READERS = 16
+
+# Seconds for which an archive that was away is not asked again, because each try takes seconds.
+RESTING_S = 15.0
 
 
 class Archive:
@@ -17,21 +25,25 @@ class Archive:
     def __init__(self, address: str) -> None:
         """ValueError if `address` is neither a folder nor s3://BUCKET/PREFIX."""
         self.place = Place(address)
+        self.address, self.shown = self.place.address, self.place.shown
         self._known: dict[str, tuple[Any, ArchivedLecture | ArchiveDamaged]] = {}
+        self._failure: tuple[float, ArchiveUnusable] | None = None
 
     def lecture(self, name: str) -> ArchivedLecture | None:
         """A lecture, if it is here. Raises ArchiveDamaged and ArchiveUnusable."""
-        if self.place.size(name) is None:
-            return None
-        found = read(self.place, name)
-        return found if found.expires > time.time() else None
+        with self._not_often():
+            if not self.place.has(name):
+                return None
+            found = read(self.place, name)
+            return found if found.expires > time.time() else None
 
     def lectures(self) -> tuple[list[ArchivedLecture], list[ArchiveDamaged]]:
         """All lectures, and what is wrong with damaged files. Raises ArchiveUnusable.
 
         Only files that are new or have changed are read again.
         """
-        self._read_heads()
+        with self._not_often():
+            self._read_heads()
         heads = [head for _, head in self._known.values()]
         now = time.time()
         return (
@@ -51,6 +63,17 @@ class Archive:
         over = [each.id for each in heads if isinstance(each, ArchivedLecture) and each.expires <= now]
         return [name for name in over if self.erase(name)]
 
+    @contextmanager
+    def _not_often(self) -> Iterator[None]:
+        """Raise the last failure again, for RESTING_S without trying, if the archive was away."""
+        if self._failure is not None and time.monotonic() < self._failure[0]:
+            raise self._failure[1]
+        try:
+            yield
+        except ArchiveUnusable as failure:
+            self._failure = (time.monotonic() + RESTING_S, failure) if failure.away else None
+            raise
+
     def _read_heads(self) -> None:
         files = self.place.files()
         before = {name: known for name, known in self._known.items() if files.get(name) == known[0]}
@@ -64,6 +87,3 @@ class Archive:
             return read(self.place, name)
         except ArchiveDamaged as wrong:
             return wrong
-
-
-__all__ = ["Archive", "ArchiveDamaged", "ArchiveUnusable", "ArchivedLecture"]

@@ -17,8 +17,8 @@ from worker.contract.lecture_hash import LectureInfo, ledger_from_hashes
 from worker.contract.limits import MAX_PARTICIPANTS, MAX_STREAM_EVENTS
 from worker.contract.messages import EmotionEvent, EndEvent, Event, Ledger, ParticipantSpan, decode_event
 
-# Limits of a file, against damaged and hostile ones. The head of 1,000 participants has 70 kB, and a row group of our own
-# about 6 MB in memory.
+# Limits of a file, against damaged and hostile ones. The head of 1,000 participants has 70 kB, and a row group that
+# we write has about 6 MB in memory.
 MAX_HEAD_BYTES = 32 * 2**20
 MAX_GROUP_BYTES = 64 * 2**20
 MAX_ROWS = (1 + MAX_PARTICIPANTS) * MAX_STREAM_EVENTS
@@ -28,7 +28,12 @@ STEP_ROWS = 1_000
 
 
 class ArchiveDamaged(Exception):
-    """A file of the archive is not as it was written; the message says which one."""
+    """The file of a lecture in the archive is not as it was written; the message says which one and why."""
+
+    def __init__(self, place: Place, lecture: str, why: str) -> None:
+        shown = " ".join(why.split())[:300]
+        super().__init__(f"archive {place.shown}: the file of lecture {lecture!r} is damaged: {shown}")
+        self.lecture = lecture
 
 
 class Digest:
@@ -96,7 +101,7 @@ class ArchivedLecture(Struct, frozen=True):
             for batch in file.iter_batches(STEP_ROWS, columns=list(Row._fields), use_threads=False):
                 participants, positions, events = (batch.column(name).to_pylist() for name in Row._fields)
                 if None in positions or None in events:
-                    raise damaged(self.place, self.id, "it has a row without a position or an event")
+                    raise ArchiveDamaged(self.place, self.id, "it has a row without a position or an event")
                 for participant, position, event in zip(participants, positions, events, strict=True):
                     yield Row(participant, position, event.encode())
 
@@ -111,9 +116,9 @@ class ArchivedLecture(Struct, frozen=True):
         try:
             event = decode_event(row.event)
         except ValueError as wrong:
-            raise damaged(self.place, self.id, f"it has a row without an event ({wrong})") from None
+            raise ArchiveDamaged(self.place, self.id, f"it has a row without an event ({wrong})") from None
         if isinstance(event, EmotionEvent) and event.participant not in self.participants:
-            raise damaged(self.place, self.id, f"it has an event of the unknown {event.participant[:80]!r}")
+            raise ArchiveDamaged(self.place, self.id, f"it has an event of the unknown {event.participant[:80]!r}")
         return event
 
 
@@ -126,9 +131,9 @@ def read(place: Place, lecture: str) -> ArchivedLecture:
             fields = {name.encode(): value.encode() for name, value in head.hash.items()}
             info, ledger = LectureInfo.from_hash(fields), ledger_from_hashes(fields, {})
         except ValueError as wrong:
-            raise damaged(place, lecture, f"it does not say of which lecture it is ({wrong})") from None
+            raise ArchiveDamaged(place, lecture, f"it does not say of which lecture it is ({wrong})") from None
         if head.lecture != lecture:
-            raise damaged(place, lecture, f"it is of lecture {head.lecture!r}")
+            raise ArchiveDamaged(place, lecture, f"it is of lecture {head.lecture!r}")
     return ArchivedLecture(place, lecture, info, ledger, head.participants, head.expires)
 
 
@@ -148,19 +153,13 @@ def opened(place: Place, lecture: str) -> Iterator[Any]:
             )
             groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
             if file.metadata.num_rows > MAX_ROWS or any(each.total_byte_size > MAX_GROUP_BYTES for each in groups):
-                raise damaged(place, lecture, "it is larger than any lecture")
+                raise ArchiveDamaged(place, lecture, "it is larger than any lecture")
             if any(str(file.schema_arrow.field(name).type) != "string" for name in Row._fields):
-                raise damaged(place, lecture, f"its columns {', '.join(Row._fields)} are not text")
+                raise ArchiveDamaged(place, lecture, f"its columns {', '.join(Row._fields)} are not text")
             yield file
     except FileNotFoundError:
-        raise damaged(place, lecture, "it was deleted") from None
+        raise ArchiveDamaged(place, lecture, "it was deleted") from None
     except OSError as failure:
-        raise (place.refusal(failure) if refused(failure) else damaged(place, lecture, str(failure))) from None
+        raise (place.refusal(failure) if refused(failure) else ArchiveDamaged(place, lecture, str(failure))) from None
     except (ArrowException, KeyError, UnicodeError) as wrong:
-        raise damaged(place, lecture, str(wrong)) from None
-
-
-def damaged(place: Place, lecture: str, why: str) -> ArchiveDamaged:
-    """The exception for the file of a lecture."""
-    why = " ".join(why.split())[:300]
-    return ArchiveDamaged(f"archive {place.shown}: the file of lecture {lecture!r} is damaged: {why}")
+        raise ArchiveDamaged(place, lecture, str(wrong)) from None

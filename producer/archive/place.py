@@ -33,7 +33,7 @@ class Place:
 
     def __init__(self, address: str) -> None:
         """`address` is the path of a folder, or s3://BUCKET/PREFIX?OPTION=VALUE; ValueError if it is neither."""
-        self._address = address
+        self.address = address
         self._folder: Path | None = None
         self.shown = without_credentials(address) if "://" in address else address
         parts = urlsplit(address) if "://" in address else None
@@ -70,15 +70,14 @@ class Place:
                 if each.is_file and re.fullmatch(rf"{ID}{re.escape(ENDING)}", each.base_name)
             }
 
-    def size(self, lecture: str) -> int | None:
-        """Bytes of a lecture's file; None if there is none."""
+    def has(self, lecture: str) -> bool:
+        """Whether there is a file of a lecture."""
         with self.explained():
             system, root = self._opened
             found = system.get_file_info(_path(root, lecture))
-        if found.is_file:
-            return int(found.size)
-        self.files()  # raises if there is no such folder or bucket
-        return None
+        if not found.is_file:
+            self.files()  # raises if there is no such folder or bucket
+        return bool(found.is_file)
 
     def open(self, lecture: str) -> Any:
         """A lecture's file, as pyarrow reads it."""
@@ -107,7 +106,7 @@ class Place:
 
     def erase(self, lecture: str) -> bool:
         """Delete a lecture's file; whether there was one."""
-        if self.size(lecture) is None:
+        if not self.has(lecture):
             return False
         with self.explained():
             system, root = self._opened
@@ -140,7 +139,7 @@ class Place:
         if self._folder is not None:
             return fs.LocalFileSystem(), str(self._folder)
         try:
-            system, root = fs.FileSystem.from_uri(self._address)
+            system, root = fs.FileSystem.from_uri(self.address)
         except ValueError as wrong:
             raise ArchiveUnusable(f"cannot use the archive {self.shown}: {wrong}") from None
         return system, root

@@ -9,7 +9,8 @@ from typing import Protocol, cast
 
 import redis
 
-from producer.reading.lectures import LectureForgotten, LectureUnknown, read_lecture
+from producer.archive.lecture import ArchivedLecture
+from producer.reading.lectures import LectureForgotten, LectureUnknown, Store, read_lecture
 from producer.reading.merging import Entry, MergedStreams, OneStream, known_participants, last_entries
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import EndEvent, Event, FinalStatus
@@ -23,7 +24,7 @@ class ParticipantUnknown(Exception):
 
 
 def follow(
-    client: redis.Redis,
+    store: Store,
     lecture: str,
     participant: str | None = None,
     from_start: bool = True,
@@ -38,8 +39,12 @@ def follow(
     twice, even if Redis crashed and lost it, and it is published again.
 
     Raises LectureUnknown, ParticipantUnknown if the lecture is over, LectureForgotten if that happens meanwhile,
-    LectureUnreadable for an entry that holds no event, and redis.RedisError.
+    LectureUnreadable for an entry that holds no event, ArchiveDamaged, ArchiveUnusable, and redis.RedisError.
     """
+    if isinstance(store, ArchivedLecture):
+        yield from _archived(store, participant, from_start)
+        return
+    client = store
     keys = LectureKeys(lecture)
     status = _status(client, keys)
     if status is None:
@@ -68,10 +73,11 @@ def follow(
             while_waiting()
 
 
-def replay(client: redis.Redis, lecture: str) -> Iterator[Event]:
+def replay(store: Store, lecture: str) -> Iterator[Event]:
     """The events that `lecture` has now, in the order of `follow`; the last is an EndEvent if the lecture is over."""
-    for _, event in entries(client, lecture):
-        yield event
+    if isinstance(store, ArchivedLecture):
+        return store.events()
+    return (event for _, event in entries(store, lecture))
 
 
 def entries(client: redis.Redis, lecture: str) -> Iterator[Entry]:
@@ -98,6 +104,17 @@ def _check_participant(client: redis.Redis, keys: LectureKeys, participant: str)
             )
         names = ", ".join(known) or "none"
         raise ParticipantUnknown(f"lecture {keys.lecture!r} has no participant {participant!r}; it has {names}")
+
+
+def _archived(lecture: ArchivedLecture, participant: str | None, from_start: bool) -> Iterator[Event]:
+    """`follow`, for a lecture of the archive."""
+    if participant is not None and participant not in lecture.participants:
+        names = ", ".join(sorted(lecture.participants)) or "none"
+        raise ParticipantUnknown(f"lecture {lecture.id!r} has no participant {participant!r}; it has {names}")
+    events = lecture.events() if participant is None else (event for _, event in lecture.channel(participant))
+    for event in events:
+        if from_start or isinstance(event, EndEvent):
+            yield event
 
 
 class _Events(Protocol):
