@@ -154,12 +154,13 @@ def opened(place: Place, lecture: str) -> Iterator[Any]:
             groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
             if file.metadata.num_rows > MAX_ROWS or any(each.total_byte_size > MAX_GROUP_BYTES for each in groups):
                 raise ArchiveDamaged(place, lecture, "it is larger than any lecture")
-            if any(str(file.schema_arrow.field(name).type) != "string" for name in Row._fields):
-                raise ArchiveDamaged(place, lecture, f"its columns {', '.join(Row._fields)} are not text")
+            types = {field.name: str(field.type) for field in file.schema_arrow}
+            if any(types.get(name) != "string" for name in Row._fields):
+                raise ArchiveDamaged(place, lecture, f"it lacks text in its columns {', '.join(Row._fields)}")
             yield file
     except FileNotFoundError:
         raise ArchiveDamaged(place, lecture, "it was deleted") from None
     except OSError as failure:
         raise (place.refusal(failure) if refused(failure) else ArchiveDamaged(place, lecture, str(failure))) from None
-    except (ArrowException, KeyError, UnicodeError) as wrong:
+    except (ArrowException, UnicodeError) as wrong:
         raise ArchiveDamaged(place, lecture, str(wrong)) from None

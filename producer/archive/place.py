@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from worker.contract.credentials import without_credentials
 from worker.contract.keys import ID
@@ -138,8 +138,10 @@ class Place:
 
         if self._folder is not None:
             return fs.LocalFileSystem(), str(self._folder)
+        parts = urlsplit(self.address)
+        plain = parts._replace(path=quote(unquote(parts.path))).geturl()  # a user may write ü, or %C3%BC
         try:
-            system, root = fs.FileSystem.from_uri(self.address)
+            system, root = fs.FileSystem.from_uri(plain)
         except ValueError as wrong:
             raise ArchiveUnusable(f"cannot use the archive {self.shown}: {wrong}") from None
         return system, root

@@ -14,7 +14,7 @@ from producer.reading.follow import entries
 from producer.reading.lectures import LectureForgotten, participants, read_lecture
 from producer.reading.merging import LectureUnreadable, last_entries
 from worker.contract.keys import LectureKeys
-from worker.contract.lifetimes import ARCHIVED_S
+from worker.contract.lifetimes import ARCHIVED_S, RETENTION_S
 from worker.contract.messages import EmotionEvent, EndEvent, encode
 
 # Fields of the hash that are of no use without Redis.
@@ -45,7 +45,7 @@ def archive_lecture(client: redis.Redis, archive: Archive, name: str) -> None:
     kept = {field.decode(): value.decode() for field, value in fields.items() if field not in LEFT_OUT}
     now, ttl = client.time()[0], client.ttl(keys.info)
     spans = participants(client, name)
-    head = Head(name, kept, spans, now + (ttl if ttl >= 0 else info.retention))
+    head = Head(name, kept, spans, now + (ttl if ttl >= 0 else info.retention or RETENTION_S))
     written = write(archive.place, head, _rows(client, keys, list(spans)))
     if read(archive.place, name).digest() != written:
         raise ArchiveUnusable(f"the archive {archive.shown} did not keep what was written of lecture {name!r}")
