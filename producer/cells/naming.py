@@ -7,6 +7,7 @@ is added or removed moves only the lectures that it gets or had.
 
 import hashlib
 import re
+import shlex
 from collections.abc import Sequence
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -39,20 +40,21 @@ def read_cells(text: str) -> list[Cell]:
     Without a name, host, port and database are the name. So a new password or TLS option moves no lecture. A single
     URL is a single cell; it is not checked here.
     """
-    entries = [each.strip(",") for each in _SEPARATOR.split(text.strip().strip(","))]
-    if len(entries) == 1 and "=" not in text.partition("://")[0]:
-        return [Cell(without_credentials(text.strip()), text.strip())]
+    entries = _entries(text)
+    if len(entries) == 1 and "=" not in entries[0].partition("://")[0]:
+        return [Cell(without_credentials(entries[0]), entries[0])]
     cells: list[Cell] = []
     addresses: dict[str, str] = {}
-    for entry in filter(None, entries):
+    for entry in entries:
         match = _ENTRY.fullmatch(entry)
         address = _address(match[2]) if match else None
         if match is None or address is None:
-            raise CellsRefused(f"cell {without_credentials(entry)}: {UNREADABLE_URL}; write NAME=URL, or URL")
+            raise CellsRefused(f"cell {without_credentials(entry)}: {UNREADABLE_URL}; a cell is URL or NAME=URL")
         name = match[1] or address
-        if name in {each.name for each in cells} or address in addresses:
-            twice = name if name == addresses.get(address, name) else f"{addresses[address]} and {name}"
-            raise CellsRefused(f"cell {twice} is listed twice; name each Redis once, and give each a name of its own")
+        if address in addresses:
+            raise CellsRefused(f"the Redis {address} is listed twice as a cell; list each Redis once")
+        if name in addresses.values():
+            raise CellsRefused(f"two cells have the name {name}; give each a name of its own")
         cells.append(Cell(name, match[2]))
         addresses[address] = name
     if not cells:
@@ -60,9 +62,23 @@ def read_cells(text: str) -> list[Cell]:
     return cells
 
 
+def shown_cells(text: str) -> str:
+    """A list that `read_cells` takes, without credentials, as a word of a command line."""
+    shown = []
+    for entry in _entries(text):
+        match = _ENTRY.fullmatch(entry)
+        name = f"{match[1]}=" if match and match[1] else ""
+        shown.append(name + without_credentials(entry.removeprefix(name)))
+    return shlex.quote(" ".join(shown)) if len(shown) > 1 else shown[0]
+
+
 def ranked(cells: Sequence[Cell], lecture: str) -> list[Cell]:
     """The cells in the order in which they would have `lecture`; the first is its cell."""
     return sorted(cells, key=lambda cell: hashlib.sha256(f"{cell.name} {lecture}".encode()).digest(), reverse=True)
+
+
+def _entries(text: str) -> list[str]:
+    return [each.strip(",") for each in _SEPARATOR.split(text.strip(", \t\n")) if each.strip(",")]
 
 
 def _address(url: str) -> str | None:

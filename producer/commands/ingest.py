@@ -13,7 +13,7 @@ from msgspec import structs
 from producer.archive.archive import Archive
 from producer.archive.place import ArchiveUnusable
 from producer.cells.connections import Cells
-from producer.cells.naming import REDIS_VARIABLES
+from producer.cells.naming import REDIS_VARIABLES, shown_cells
 from producer.commands.arguments import (
     COUNT,
     COURSE_ID,
@@ -53,7 +53,6 @@ from producer.ingestion import ingest as ingest_lecture
 from producer.metrics.exposition import metrics_served
 from producer.saying import say
 from worker.contract.command_line import LogFormat, LogFormatOption
-from worker.contract.credentials import without_credentials
 from worker.contract.lifetimes import RETENTION_S
 from worker.contract.limits import MAX_IGNORED
 from worker.contract.messages import LectureChoices, PixelBox
@@ -236,7 +235,7 @@ def ingest(
         choices,
         max_bytes,
         json,
-        without_credentials(redis) if redis is not None and redis not in map(os.environ.get, REDIS_VARIABLES) else None,
+        shown_cells(redis) if redis is not None and redis not in map(os.environ.get, REDIS_VARIABLES) else None,
         roster,
         course=course,
         quiet=log_format is LogFormat.JSON,

@@ -50,11 +50,11 @@ class LectureItem(Struct, frozen=True):
     ledger: Ledger
 
 
-class LectureItems(Struct, frozen=True):
+class LectureItems(Struct, frozen=True, omit_defaults=True):
     """The lectures that are kept, the oldest first. Those of the cells in `down`, which do not answer, are missing."""
 
     lectures: list[LectureItem]
-    down: list[str]
+    down: list[str] = []
 
 
 class ParticipantItem(Struct, frozen=True):

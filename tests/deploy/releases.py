@@ -28,7 +28,15 @@ ALL_OFF: dict[str, Any] = {
     "lectures": LECTURES[:1],
 }
 OWN_SECRETS: dict[str, Any] = {"redis": {"url": "redis://redis.example.org", "secrets": "vault"}, "lectures": LECTURES}
-VALUES = {"defaults": {}, "all on": ALL_ON, "all off": ALL_OFF, "own secrets": OWN_SECRETS}
+CELLS: dict[str, Any] = {
+    "cells": [
+        {"name": "a", "url": "redis://teach:s%2Fe%40c@redis-a.example.org"},
+        {"name": "b-2", "url": "rediss://redis-b.example.org:7777/3", "secrets": "vault-b"},
+    ],
+    "lectures": LECTURES,
+    "worker": {"max": 50},
+}
+VALUES = {"cells": CELLS, "defaults": {}, "all on": ALL_ON, "all off": ALL_OFF, "own secrets": OWN_SECRETS}
 
 
 def container(template: dict[str, Any]) -> dict[str, Any]:

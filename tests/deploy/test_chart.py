@@ -64,6 +64,13 @@ def test_pods_run_unprivileged_on_a_read_only_file_system(objects: Objects) -> N
         ({"image": ""}, "image"),
         ({"worker": {"procesess": 3}}, "procesess"),
         ({"redis": {"url": "http://redis"}}, "redis.url"),
+        ({"cells": [{"name": "a", "url": "http://redis"}]}, "cells.0.url"),
+        ({"cells": [{"name": "A b", "url": "redis://h"}]}, "cells.0.name"),
+        (
+            {"cells": [{"name": "a", "url": "redis://h"}, {"name": "a", "url": "redis://g"}]},
+            "two cells have the name a",
+        ),
+        ({"redis": {"url": "redis://h"}, "cells": [{"name": "a", "url": "redis://g"}]}, "redis.url and cells are both"),
         ({"serve": {"ingress": {"enabled": True}}}, "serve.ingress.host"),
         ({"lectures": [{"id": "a b", "source": "x"}]}, "lectures.0.id"),
         ({"lectures": [{"id": "nine"}]}, "nine needs either source or sourceFrom"),

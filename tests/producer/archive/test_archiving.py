@@ -129,7 +129,7 @@ def test_commands_read_from_the_archive_what_they_read_from_redis(
     commands = [
         ("list",), ("summary", "l"), ("roster", "l"), ("watch", "l", "--from-start", "--json"),
         ("watch", "l", "--participant", "p02", "--from-start"), ("export", "l", "-o", "-", "--format", "csv"),
-        ("export", "l", "-o", "-", "--format", "eaf"), ("compare", "l", "k", "-o", "-"), ("report", "l", "-o", "-"),
+        ("export", "l", "-o", "-", "--format", "vtt"), ("compare", "l", "k", "-o", "-"), ("report", "l", "-o", "-"),
     ]  # fmt: skip
     before = [called(*command) for command in commands]
     assert called("archive")[:2] == (0, "archived lecture k\narchived lecture l\n")
@@ -141,11 +141,8 @@ def test_commands_read_from_the_archive_what_they_read_from_redis(
     code, out, err = called("forget", "l")
     assert (code, out, err) == (0, "forgot lecture l\n", "")
     assert list(Archive(place).place.files()) == ["k"]
-    assert called("forget", "l") == (
-        2,
-        "",
-        "producer: there is no lecture 'l'; `producer list` shows those that are kept\n",
-    )
+    code, out, err = called("forget", "l")
+    assert (code, out, err.startswith("producer: there is no lecture 'l'")) == (2, "", True)
 
 
 def plain(said: tuple[int, str, str]) -> tuple[int, str, str]:

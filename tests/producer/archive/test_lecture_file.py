@@ -75,11 +75,13 @@ def test_a_damaged_file_is_named_or_read_right_and_never_a_traceback(folder: Pat
         for _ in range(1 + seed % 3):
             content[chance.randrange(len(content))] = chance.randrange(256)
     path.write_bytes(content)
+    said = ""
     try:
         assert list(read(place, "g9").events()) == events
-    except ArchiveDamaged as said:
-        assert str(said).startswith(f"archive {folder}: the file of lecture 'g9' is damaged: ")
-        assert "\n" not in str(said)
+    except ArchiveDamaged as damage:
+        said = str(damage)
+    assert not said or said.startswith(f"archive {folder}: the file of lecture 'g9' is damaged: ")
+    assert "\n" not in said
     found, damaged = Archive(str(folder)).lectures()
     assert len(found) + len(damaged) == 1
 
@@ -100,11 +102,8 @@ def test_a_table_of_another_program_and_a_renamed_file_are_named(folder: Path) -
     found, damaged = Archive(str(folder)).lectures()
     assert found == []
     lacks = "it lacks text in its columns participant, position, event"
-    assert sorted(str(each).partition(" is damaged: ")[2] for each in damaged) == [
-        "it is of lecture 'g9'",
-        lacks,
-        lacks,
-    ]
+    said = sorted(str(each).partition(" is damaged: ")[2] for each in damaged)
+    assert said == ["it is of lecture 'g9'", lacks, lacks]
 
 
 def test_an_event_of_somebody_unknown_is_damage(folder: Path) -> None:
