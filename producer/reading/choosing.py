@@ -1,5 +1,6 @@
 """Chooses where a lecture is read: in its Redis if all of its events are there, otherwise in the archive."""
 
+import re
 from typing import Any
 
 import redis
@@ -7,9 +8,10 @@ import redis
 from producer.archive.lecture import ArchivedLecture
 from producer.archive.place import ArchiveUnusable
 from producer.cells.connections import Cells
-from producer.reading.lectures import Store, participants
+from producer.reading.lectures import Store
+from producer.reading.merging import known_participants
 from producer.saying import say
-from worker.contract.keys import LectureKeys
+from worker.contract.keys import ID, LectureKeys
 
 
 def store_of(cells: Cells, lecture: str) -> Store:
@@ -45,5 +47,6 @@ def store_of(cells: Cells, lecture: str) -> Store:
 
 def _has_streams(client: redis.Redis, keys: LectureKeys) -> bool:
     """Whether Redis has the stream of the class and of each participant."""
-    streams = [keys.class_, *map(keys.participant, participants(client, keys.lecture))]
+    known = [name for name in known_participants(client, keys) if re.fullmatch(ID, name)]  # others are a stranger's
+    streams = [keys.class_, *map(keys.participant, known)]
     return bool(client.exists(*streams) == len(streams))

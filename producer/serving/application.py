@@ -27,6 +27,7 @@ from producer.reading.lectures import (
     Lecture,
     LectureUnknown,
     Missing,
+    Store,
     all_lectures,
     participants,
     read_lecture,
@@ -259,21 +260,29 @@ class Site:
         """The channel of a participant of the lecture, or of the class."""
         store = store_of(self._cells, keys.lecture)
         if participant is not None:
-            try:
-                stream = keys.participant(participant)
-            except ValueError as wrong:
-                raise NotFound(str(wrong)) from None
-            known = participant in participants(store, keys.lecture)
-            if known and isinstance(store, redis.Redis) and not store.exists(stream):
-                raise NotFound(f"the events of participant {participant!r} of lecture {keys.lecture!r} are lost")
-            if not known:
-                raise NotFound(f"lecture {keys.lecture!r} has no participant {participant!r}")
+            _check_participant(store, keys, participant)
         return Channel(store, keys, participant)
 
     def _file(self, name: str, status: int = 200) -> Response:
         if name not in self._files:
             raise NotFound(f"there is no file {name[:80]!r}")
         return Response(self._files[name], status, media_type=MEDIA_TYPES[Path(name).suffix])
+
+
+def _check_participant(store: Store, keys: LectureKeys, participant: str) -> None:
+    """NotFound if the lecture has no such participant, or their events are lost."""
+    try:
+        stream = keys.participant(participant)
+    except ValueError as wrong:
+        raise NotFound(str(wrong)) from None
+    if isinstance(store, redis.Redis):
+        if store.exists(stream):
+            return
+        if store.hexists(keys.participants, participant):
+            raise NotFound(f"the events of participant {participant!r} of lecture {keys.lecture!r} are lost")
+    elif participant in store.participants:
+        return
+    raise NotFound(f"lecture {keys.lecture!r} has no participant {participant!r}")
 
 
 def _name(missing: Missing) -> str:
