@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from producer.archive.lecture import ArchiveDamaged
 from producer.cells.connections import Cells
 from producer.reading.analysis.names import Roster, RosterRefused, natural_order
+from producer.reading.choosing import store_of
 from producer.reading.comparison.lectures import Compared, pairs, read_compared
 from producer.reading.comparison.page import page
 from producer.reading.comparison.refused import CompareRefused
@@ -35,7 +37,7 @@ def compare(
     rosters = rosters or {}
     if strange := sorted(set(rosters).difference(chosen)):
         raise RosterRefused(f"the roster of {strange[0]!r} has no lecture here; compared: {', '.join(chosen)}")
-    read = [read_compared(cells.client_of(each), each, rosters.get(each)) for each in chosen]
+    read = [read_compared(store_of(cells, each), each, rosters.get(each)) for each in chosen]
     _say_unknown(read, rosters)
     whole, chapters = pairs(read)
     with complete_or_absent(path) as file:
@@ -58,9 +60,11 @@ def _chosen(cells: Cells, lectures: Sequence[str], course: str | None) -> list[s
     """The ids, each once."""
     of_course: list[str] = []
     if course is not None:
-        found, down = all_lectures(cells)
-        if down:  # the page would lack lectures without a word
-            raise down[0]
+        found, missing = all_lectures(cells)
+        for each in missing:
+            if not isinstance(each, ArchiveDamaged):  # the page would lack lectures without a word
+                raise each
+            say(each)
         of_course = [each.id for each in found if each.info.course == course]
     if course is not None and not of_course:
         raise CompareRefused(f"no lecture has the course {course!r}; `producer list` shows courses")
