@@ -22,6 +22,7 @@ from worker.perception.emotions import Ensemble
 from worker.perception.faces import FaceDetector
 from worker.perception.manifest import MODELS
 from worker.perception.preprocessing import Image, face_crop
+from worker.perception.scales import Scales
 
 GOAL = 0.85
 
@@ -75,7 +76,7 @@ class BareLoop:
             pictures = [cls._decoded(jpeg) for jpeg in chunk.jpegs]
             crops = [
                 face_crop(picture, face.box)
-                for picture, found in zip(pictures, cls.detector.detect_in_frames(pictures), strict=True)
+                for picture, found in zip(pictures, cls.detector.detect_in_frames(map(Scales, pictures)), strict=True)
                 for face in found
             ]
             faces += len(crops)

@@ -29,6 +29,7 @@ from tests.gallery import Picture
 from tests.slide_lectures import SIZE, SlideLecture, faces_only, lecturer_page, slide_lecture
 from worker.folding.slides import NewSlide, SlideState, advance_slides
 from worker.perception.faces import FaceDetector
+from worker.perception.scales import Scales
 from worker.perception.slides import slide_descriptor
 
 PEOPLE = 12
@@ -50,7 +51,7 @@ class Pipeline:
             jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
             decoded = np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), np.uint8)
             times = [time.process_time()]
-            (faces,) = self._detector.detect_in_frames([decoded])
+            (faces,) = self._detector.detect_in_frames([Scales(decoded)])
             times.append(time.process_time())
             descriptor = slide_descriptor(decoded, [face.box for face in faces])
             times.append(time.process_time())

@@ -11,13 +11,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from worker.perception.preprocessing import Box, Image, padded_square
+from worker.perception.preprocessing import Box, Image
+from worker.perception.scales import Scales
 
 # The colour grid: cells, and its area in face widths. It is wide, because the room beside the head belongs to the
 # person. It is low, because the neighbours' tiles begin above and below. Its centre is COLOURS_RISE above the face's,
 # to cover hair.
 COLUMNS, ROWS = 8, 5
 COLOURS_ACROSS, COLOURS_DOWN, COLOURS_RISE = 2.8, 1.6, 0.2
+COLOURS_PIXELS = 64  # the area is first shrunk, to at least this side
 
 # Light changes more than colour. This share of the area's mean lightness is subtracted, and the rest counts half.
 _LIGHTNESS_REMOVED = 0.7
@@ -33,7 +35,7 @@ _DARK = 10.0  # grey levels added before the logarithm, so that noise in the dar
 _SHAPE_SCALE = 400.0  # makes the values of a shape use the range of a byte
 
 
-def descriptor(picture: Image, box: Box) -> bytes:
+def descriptor(picture: Scales, box: Box) -> bytes:
     """The appearance of the face in `box` and of its surroundings, int8 values as bytes.
 
     COLUMNS * ROWS * 3 values of colours, and CELLS * CELLS * DIRECTIONS values of the shape.
@@ -42,9 +44,9 @@ def descriptor(picture: Image, box: Box) -> bytes:
     return bytes(np.clip(np.rint(values), -127, 127).astype(np.int8))
 
 
-def _colours(picture: Image, box: Box) -> npt.NDArray[np.float32]:
+def _colours(picture: Scales, box: Box) -> npt.NDArray[np.float32]:
     """Mean colours [ROWS, COLUMNS, 3] in L*a*b* of an area around the box."""
-    square = _square(picture, box, COLOURS_ACROSS, COLOURS_RISE)
+    square = _square(picture, box, COLOURS_ACROSS, COLOURS_RISE, at_least=COLOURS_PIXELS)
     cut = round(len(square) * (1 - COLOURS_DOWN / COLOURS_ACROSS) / 2)
     small = cv2.resize(square[cut : len(square) - cut], (COLUMNS, ROWS), interpolation=cv2.INTER_AREA)
     colours = np.asarray(cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_BGR2LAB), np.float32)
@@ -53,13 +55,13 @@ def _colours(picture: Image, box: Box) -> npt.NDArray[np.float32]:
     return colours
 
 
-def _shape(picture: Image, box: Box) -> npt.NDArray[np.float32]:
+def _shape(picture: Scales, box: Box) -> npt.NDArray[np.float32]:
     """Histograms of gradient directions [CELLS, CELLS, DIRECTIONS], of length _SHAPE_SCALE.
 
     Gradients are those of the logarithm of the lightness: a change of exposure does not change them, a change of gamma
     multiplies all of them.
     """
-    square = _square(picture, box, SHAPE_SIDE)
+    square = _square(picture, box, SHAPE_SIDE, at_least=SHAPE_PIXELS)
     small = cv2.resize(square, (SHAPE_PIXELS, SHAPE_PIXELS), interpolation=cv2.INTER_AREA)
     grey = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32), (3, 3), 0)
     light = np.log(grey + _DARK)
@@ -72,9 +74,13 @@ def _shape(picture: Image, box: Box) -> npt.NDArray[np.float32]:
     return np.asarray(_SHAPE_SCALE * cells / max(float(np.linalg.norm(cells)), 1e-6), np.float32)
 
 
-def _square(picture: Image, box: Box, across: float, rise: float = 0.0) -> Image:
-    """The square of `across` face widths around the box, with its centre `rise` face widths higher."""
+def _square(picture: Scales, box: Box, across: float, rise: float = 0.0, *, at_least: int) -> Image:
+    """The square of `across` face widths around the box, with its centre `rise` face widths higher.
+
+    It is shrunk, but not below `at_least` pixels.
+    """
     x, y, w, h = box
     face = max(w, h)
     side = max(COLUMNS, round(face * across))
-    return padded_square(picture, round(x + w / 2 - side / 2), round(y + h / 2 - face * rise - side / 2), side)
+    left, top = round(x + w / 2 - side / 2), round(y + h / 2 - face * rise - side / 2)
+    return picture.square(left, top, side, at_least)[0]

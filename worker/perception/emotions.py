@@ -5,7 +5,8 @@ calibrated by one temperature (Guo et al., On Calibration of Modern Neural Netwo
 higher for small faces.
 
 The adaptive ensemble is a cascade (Wang et al., IDK Cascades, 2018). One cheap model predicts every face. If its
-calibrated confidence is too low, a second one is asked, and if the two disagree, all others.
+calibrated confidence is too low, a second one is asked, and if the two disagree, all others. In a video, a later model
+is not asked about a face again while the first one sees the same.
 """
 
 import time
@@ -52,6 +53,10 @@ View = tuple[int, Colour]
 # after the last full batch run one by one, because padding the batch would often cost more than it saves.
 BATCH = 8
 
+# The first model sees the same face as before if at most this share of its probabilities has moved to other emotions.
+# docs/tracking.md has the measurements.
+SAME_SHARE = 0.2
+
 SMALLEST = 1e-12
 """Replaces a probability of 0 before the logarithm."""
 
@@ -61,7 +66,8 @@ class Predictions:
     """Predictions for n faces: `scores` [n, 7] of the calibrated ensemble, `by_model` of each model alone.
 
     `escalated` [n] marks the faces about which the adaptive ensemble asked more than its first model; the full ensemble
-    marks none. A row of `by_model` is NaN if the model did not predict that face. `sides` [n] are those of the crops.
+    marks none. A row of `by_model` is NaN if the model did not predict that face. It is that of an earlier frame if the
+    model was not asked again. `sides` [n] are those of the crops.
     `inference_s` has the seconds of each model that predicted at least one face.
     """
 
@@ -101,8 +107,11 @@ class Ensemble:
         manifest = load_manifest(folder, mode)
         return cls(manifest, folder, threads, mode or manifest.default_mode)
 
-    def predict(self, crops: Sequence[Image]) -> Predictions:
-        """Predictions for n face crops (`preprocessing.face_crop`), [height, width, 3] each of any size; n may be 0."""
+    def predict(self, crops: Sequence[Image], before: Sequence[int] = ()) -> Predictions:
+        """Predictions for n face crops (`preprocessing.face_crop`), [height, width, 3] each of any size; n may be 0.
+
+        In a video, `before` [n] is the index of the crop of the same face one frame earlier; -1 if there is none.
+        """
         sides = np.asarray([min(crop.shape[:2]) for crop in crops], np.int64)
         views: dict[View, Pixels] = {}
         inference_s: dict[str, float] = {}
@@ -114,7 +123,7 @@ class Ensemble:
             return self._predict_by_model(names, [crops[i] for i in rows], known, inference_s)
 
         if self._adaptive is not None:
-            scores, by_model, escalated = answer_adaptively(self.manifest, self._adaptive, sides, ask)
+            scores, by_model, escalated = answer_adaptively(self.manifest, self._adaptive, sides, ask, before)
             return Predictions(scores, by_model, escalated, sides, inference_s)
         by_model = ask([model.name for model in self.manifest.models], np.arange(len(crops)))
         scores = ensemble_scores(by_model, self.manifest, sides)
@@ -143,24 +152,30 @@ class Ensemble:
 
 
 def answer_adaptively(
-    manifest: Manifest, adaptive: Adaptive, sides: Sides, ask: Ask
+    manifest: Manifest, adaptive: Adaptive, sides: Sides, ask: Ask, before: Sequence[int] = ()
 ) -> tuple[Probabilities, dict[str, Probabilities], npt.NDArray[np.bool_]]:
     """The cascade: `scores`, `by_model` and `escalated` of `Predictions` for n faces with these sides.
 
-    It asks no more models than it needs for each face. Models of weight 0 are never asked after the first.
+    It asks no more models than it needs for each face. Models of weight 0 are never asked after the first. `before` is
+    that of `Ensemble.predict`.
     """
     everybody = np.arange(len(sides))
+    asked_at = everybody.copy()  # the face whose answers of the later models count, which may be of an earlier frame
     by_model = {model.name: np.full((len(sides), len(EMOTIONS)), np.nan, np.float32) for model in manifest.models}
 
     def ask_about(names: Sequence[str], rows: Rows) -> None:
-        for name, predicted in ask(names, rows).items() if names else ():
-            by_model[name][rows] = predicted
+        sources = np.unique(asked_at[rows])
+        for name, predicted in ask(names, sources).items() if names else ():
+            by_model[name][sources] = predicted
+            by_model[name][rows] = by_model[name][asked_at[rows]]
 
     def known(names: Sequence[str], rows: Rows) -> dict[str, Probabilities]:
         return {name: by_model[name][rows] for name in names}
 
     ask_about([adaptive.first], everybody)
     scores, confident = first_model_scores(by_model[adaptive.first], manifest, adaptive, sides)
+    if len(before):
+        asked_at = _asked_at(by_model[adaptive.first], confident, before)
     rest = np.flatnonzero(~confident)
     asked = [adaptive.first]
     if adaptive.second is not None:
@@ -173,7 +188,24 @@ def answer_adaptively(
     combined = combine(known([*asked, *others], rest), _weights([*asked, *others], manifest))
     temperature = adaptive.rest_temperature or manifest.temperature
     scores[rest] = calibrate(combined, temperatures(temperature, manifest, sides[rest]))
-    return scores, by_model, ~confident
+    return scores, by_model, ~confident & (asked_at == everybody)
+
+
+def _asked_at(first: Probabilities, confident: npt.NDArray[np.bool_], before: Sequence[int]) -> Rows:
+    """For each uncertain face, the row of the same face whose answers count: its own if the first model sees another.
+
+    It is compared with the row that was asked last, not with the frame before, so a slow change is not missed.
+    """
+    asked_at = np.arange(len(first))
+    last = asked_at.copy()  # for each face, the row of the same face that was asked last; -1 if none was
+    for i, earlier in enumerate(before):
+        known = last[earlier] if earlier >= 0 else -1
+        if not confident[i]:
+            if known >= 0 and np.abs(first[i] - first[known]).sum() / 2 <= SAME_SHARE:
+                asked_at[i] = known
+            known = asked_at[i]
+        last[i] = known
+    return asked_at
 
 
 def ensemble_scores(by_model: Mapping[str, Probabilities], manifest: Manifest, sides: Sides) -> Probabilities:

@@ -14,7 +14,6 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,7 +21,19 @@ import numpy.typing as npt
 
 from worker.perception.interpreter import TFLiteModel
 from worker.perception.manifest import MODELS
-from worker.perception.preprocessing import Box, Image, padded_square
+from worker.perception.preprocessing import Box, Image
+from worker.perception.scales import Scales
+from worker.perception.windows import (
+    COARSE_SHARES,
+    FINE_SHARES,
+    SMALL_FACE,
+    Thumbnail,
+    Window,
+    has_changed,
+    thumbnails,
+    windows,
+    windows_around,
+)
 
 Floats = npt.NDArray[np.float32]
 
@@ -36,18 +47,6 @@ MODEL = "modules/face_detection/face_detection_short_range.tflite"
 INPUT_SIDE = 128  # pixels of BlazeFace's input, both ways
 ANCHOR_GRIDS = ((16, 2), (8, 6))  # cells along a side, and anchors in each cell
 
-# Windows are squares of these shares of the frame's shorter side, half a window apart: 24 windows at 16:9. If a
-# detected face is smaller than SMALL_FACE of the smallest window, other faces may be too small to be detected. Then the
-# frame is also searched in 50 finer windows.
-COARSE_SHARES = (1.0, 0.5)
-FINE_SHARES = (1 / 3,)
-SMALL_FACE = 0.15
-
-# In the next frame, a detected face is searched in a window. The face takes at least FOLLOW_SHARE of the window's side
-# and has a free margin of FOLLOW_MARGIN face widths. Neighbours share a window. docs/tracking.md has the measurements.
-FOLLOW_SHARE = 0.16
-FOLLOW_MARGIN = 0.3
-
 # A candidate with at least CERTAIN_SCORE is a face. Any other candidate is checked: it is put in the middle of a window
 # of CHECK_SCALE times its size, and is a face if it scores MIN_CHECKED_SCORE there. docs/tracking.md has the
 # measurements.
@@ -57,15 +56,14 @@ CHECK_SCALE = 3.0
 MIN_CHECKED_SCORE = 0.70
 
 SAME_FACE_IOU = 0.3
+SAME_PLACE_IOU = 0.5  # boxes of two frames with this overlap show the same person, unless the picture was cut
 PART_OF_FACE = 0.6  # a box with this share inside a better one is a part of that face
 
-# A window is searched again if its grey levels changed by CHANGED_LEVELS on average. Known faces and their bodies are
-# left out: BODY_ASIDE face widths beside each face, and BODY_ABOVE and BODY_BELOW face heights above and below it.
-THUMBNAIL_SCALE = 8
-CHANGED_LEVELS = 2.0
-BODY_ASIDE = 1.0
-BODY_ABOVE = 0.75
-BODY_BELOW = 3.0
+# A face is unchanged if no pixel of a square of UNCHANGED_AREA face widths, shrunk to at least UNCHANGED_PX pixels,
+# differs by more than UNCHANGED_LEVELS from the picture in which it was found. docs/tracking.md has the measurements.
+UNCHANGED_AREA = 1.5
+UNCHANGED_PX = 24
+UNCHANGED_LEVELS = 4
 
 
 @dataclass(frozen=True)
@@ -80,21 +78,6 @@ class Detection:
     keypoints: tuple[float, ...]
 
 
-class Window(NamedTuple):
-    """A square part of the picture, in pixels."""
-
-    x: int
-    y: int
-    side: int
-
-
-class Thumbnail(NamedTuple):
-    """A small copy of a window: grey pixels [rows, columns], and a mask that is 0 where people are known, else 1."""
-
-    pixels: Image
-    unknown: npt.NDArray[np.uint8]
-
-
 class FaceDetector:
     """Detects faces in single pictures and in consecutive frames. Holds one interpreter, so it is not thread-safe."""
 
@@ -104,47 +87,52 @@ class FaceDetector:
 
     def detect_in_picture(self, image: Image) -> list[Detection]:
         """All faces of a picture [height, width, 3], searched in all windows."""
-        return next(self.detect_in_frames([image]))
+        return next(self.detect_in_frames([Scales(image)]))
 
-    def detect_in_frames(self, images: Iterable[Image]) -> Iterator[list[Detection]]:
+    def detect_in_frames(self, images: Iterable[Scales]) -> Iterator[list[Detection]]:
         """The faces of each frame of a short video.
 
         The first frame is searched in all windows. The others are searched around the faces of the frame before and in
-        the windows that have changed. If a face is missing then, the frame is searched in all windows too.
+        the windows that have changed. If a face is missing then, the frame is searched in all windows too. A face whose
+        pixels have not changed since it was found is not searched again: the same `Detection` is in both frames.
         """
         everywhere: list[Window] = []
         fine: list[Window] = []
         searched: dict[Window, Thumbnail] = {}  # each window as it was when it was last searched
-        before: list[Detection] = []
+        before: list[tuple[Detection, Scales]] = []  # the faces of the last frame, and the picture of each detection
         shape: tuple[int, ...] = ()
         for image in images:
-            if image.shape != shape:
-                shape = image.shape
+            if image.picture.shape != shape:
+                shape = image.picture.shape
                 everywhere, fine = (windows(shape[1], shape[0], shares) for shares in (COARSE_SHARES, FINE_SHARES))
                 searched, before = {}, []
-            now = _thumbnails(image, [*everywhere, *fine], before)
-            chosen = [w for w in everywhere if w not in searched or _has_changed(searched[w], now[w])]
-            candidates = self._search(image, [*windows_around(before), *chosen])
-            faces = self._detections(image, candidates)
+            known = [face for face, _ in before]
+            same = {face: then for face, then in before if _is_unchanged(face, then, image)}
+            now = thumbnails(image, [*everywhere, *fine], [face.box for face in known])
+            chosen = [w for w in everywhere if w not in searched or has_changed(searched[w], now[w])]
+            around = windows_around([face.box for face in known if face not in same])
+            candidates = self._search(image, [*around, *chosen])
+            faces = self._detections(image, candidates, same)
             small = fine and any(face.box[2] < SMALL_FACE * everywhere[-1].side for face in faces)
             if small:
                 everywhere, fine = everywhere + fine, []
             rest = [w for w in everywhere if w not in chosen]
-            if rest and (small or not _all_found_again(before, faces)):
-                faces = self._detections(image, np.concatenate([candidates, self._search(image, rest)]))
+            if rest and (small or not _all_found_again(known, faces)):
+                faces = self._detections(image, np.concatenate([candidates, self._search(image, rest)]), same)
                 chosen = everywhere
             searched.update({w: now[w] for w in chosen})
-            before = faces
+            before = [(face, same.get(face, image)) for face in faces]
             yield faces
 
-    def _search(self, image: Image, chosen: list[Window]) -> Candidates:
+    def _search(self, image: Scales, chosen: list[Window]) -> Candidates:
         """The candidates of all chosen windows, not merged yet."""
         return np.concatenate([np.empty((0, 17), np.float32), *(self._search_window(image, each) for each in chosen)])
 
-    def _search_window(self, image: Image, window: Window) -> Candidates:
-        x, y, side = window
-        method = cv2.INTER_AREA if side > INPUT_SIDE else cv2.INTER_LINEAR
-        view = cv2.resize(padded_square(image, x, y, side), (INPUT_SIDE, INPUT_SIDE), interpolation=method)
+    def _search_window(self, image: Scales, window: Window) -> Candidates:
+        square, by = image.square(*window, at_least=INPUT_SIDE)
+        x, y, side = window.x // by * by, window.y // by * by, len(square) * by
+        method = cv2.INTER_AREA if len(square) > INPUT_SIDE else cv2.INTER_LINEAR
+        view = cv2.resize(square, (INPUT_SIDE, INPUT_SIDE), interpolation=method)
         batch = cv2.cvtColor(view, cv2.COLOR_BGR2RGB)[np.newaxis].astype(np.float32) / 127.5 - 1
         raw_boxes, logits = self._blazeface(batch)
         # The threshold is applied to the logits, because few of the 896 anchors then need an exponential.
@@ -158,16 +146,18 @@ class FaceDetector:
         sizes *= side
         return np.column_stack([places[:, :2] - sizes / 2, sizes, scores, places[:, 4:]]).astype(np.float32)
 
-    def _detections(self, image: Image, candidates: Candidates) -> list[Detection]:
-        """Merge the candidates of all windows, and check those that are not certain."""
-        faces: list[Detection] = []
+    def _detections(self, image: Scales, candidates: Candidates, known: Iterable[Detection]) -> list[Detection]:
+        """The known faces, and others: merge the candidates of all windows, and check those that are not certain."""
+        faces = list(known)
         for candidate in _merged(candidates):
+            if _overlaps_any(candidate, faces):
+                continue
             face = candidate if candidate.score >= CERTAIN_SCORE else self._checked(image, candidate.box)
             if face is not None and not _overlaps_any(face, faces):
                 faces.append(face)
         return faces
 
-    def _checked(self, image: Image, box: Box) -> Detection | None:
+    def _checked(self, image: Scales, box: Box) -> Detection | None:
         """The face at the place of `box`, searched again in a window around it; None if there is none."""
         x, y, w, h = box
         side = round(max(w, h) * CHECK_SCALE)
@@ -180,50 +170,13 @@ class FaceDetector:
         return _detection(found[int(scores.argmax())])
 
 
-def windows(width: int, height: int, shares: Sequence[float] = COARSE_SHARES) -> list[Window]:
-    """The windows in which a picture of this size is searched, the largest first."""
-    return [
-        Window(x, y, side)
-        for side in (max(1, round(min(width, height) * share)) for share in shares)
-        for y in _starts(height, side)
-        for x in _starts(width, side)
-    ]
-
-
-def windows_around(faces: Sequence[Detection]) -> list[Window]:
-    """Windows in which these faces can be found again. A greedy choice keeps their number small."""
-    if not faces:
-        return []
-    boxes = _boxes(faces)
-    sizes = boxes[:, 2:].max(axis=1)
-    margins = (FOLLOW_MARGIN * sizes)[:, np.newaxis]
-    left_top, right_bottom = boxes[:, :2] - margins, boxes[:, :2] + boxes[:, 2:] + margins
-    # One possible window for every pair of faces: its left edge is the margin of the first face, its upper edge the
-    # margin of the second.
-    one, other = (index.ravel() for index in np.indices((len(faces), len(faces))))
-    sides = np.minimum(sizes[one], sizes[other]) / FOLLOW_SHARE
-    corners = np.stack([left_top[one, 0], left_top[other, 1]], axis=1)
-    covered = (
-        (left_top >= corners[:, np.newaxis]).all(axis=2)
-        & (right_bottom <= (corners + sides[:, np.newaxis])[:, np.newaxis]).all(axis=2)
-        & (sizes >= FOLLOW_SHARE * sides[:, np.newaxis] * (1 - 1e-5))
-    )
-    chosen = []
-    left = np.ones(len(faces), bool)
-    while left.any():
-        best = int((covered & left).sum(axis=1).argmax())
-        those = covered[best] & left
-        middle = (left_top[those].min(axis=0) + right_bottom[those].max(axis=0)) / 2
-        x, y = np.rint(middle - sides[best] / 2)
-        chosen.append(Window(int(x), int(y), round(float(sides[best]))))
-        left &= ~those
-    return chosen
-
-
-def _starts(length: int, side: int) -> list[int]:
-    """Where windows of `side` begin: evenly, at most half a window apart, the last one at the end of the picture."""
-    steps = math.ceil((length - side) / (side / 2)) if length > side else 0
-    return [round(i * (length - side) / steps) for i in range(steps + 1)] if steps else [0]
+def at_same_places(faces: Sequence[Detection], before: Sequence[Detection]) -> list[Detection | None]:
+    """For each of `faces`, the face at its place in the frame `before`."""
+    if not faces or not before:
+        return [None] * len(faces)
+    iou, _ = _overlap(_boxes(faces)[:, np.newaxis], _boxes(before))
+    nearest = iou.argmax(axis=1)
+    return [before[j] if iou[i, j] >= SAME_PLACE_IOU else None for i, j in enumerate(nearest)]
 
 
 def _merged(candidates: Candidates) -> Iterator[Detection]:
@@ -257,6 +210,16 @@ def _boxes(faces: Sequence[Detection]) -> Floats:
     return np.asarray([face.box for face in faces], np.float32).reshape(-1, 4)
 
 
+def _is_unchanged(face: Detection, then: Scales, now: Scales) -> bool:
+    """Whether a face and what is around it look in `now` as they did in `then`, the picture in which it was found."""
+    if then.picture.shape != now.picture.shape:
+        return False
+    x, y, w, h = face.box
+    side = max(UNCHANGED_PX, round(max(w, h) * UNCHANGED_AREA))
+    place = round(x + w / 2 - side / 2), round(y + h / 2 - side / 2), side, UNCHANGED_PX
+    return cv2.norm(then.square(*place)[0], now.square(*place)[0], cv2.NORM_INF) <= UNCHANGED_LEVELS
+
+
 def _overlaps_any(face: Detection, faces: list[Detection]) -> bool:
     """Whether `face` is one of `faces`, or a part of one. The second check may find a known neighbour."""
     iou, inside = _overlap(_boxes([face]), _boxes(faces))
@@ -267,29 +230,6 @@ def _all_found_again(before: list[Detection], now: list[Detection]) -> bool:
     """Whether each face of the frame before is there now, at about the same place."""
     iou, _ = _overlap(_boxes(before)[:, np.newaxis], _boxes(now))
     return bool((iou >= SAME_FACE_IOU / 2).any(axis=1).all())
-
-
-def _thumbnails(image: Image, chosen: list[Window], people: list[Detection]) -> dict[Window, Thumbnail]:
-    """The thumbnail of each window, with `people` masked."""
-    height, width = image.shape[:2]
-    k = THUMBNAIL_SCALE
-    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    # The size is rounded up. OpenCV is several times faster if the scale is a whole number.
-    small = np.asarray(cv2.resize(grey, (-(-width // k), -(-height // k)), interpolation=cv2.INTER_AREA), np.uint8)
-    unknown = np.ones(small.shape, np.uint8)
-    for x, y, w, h in (face.box for face in people):
-        top, bottom = (y - BODY_ABOVE * h) / k, (y + (1 + BODY_BELOW) * h) / k
-        left, right = (x - BODY_ASIDE * w) / k, (x + (1 + BODY_ASIDE) * w) / k
-        unknown[max(0, round(top)) : max(0, round(bottom)), max(0, round(left)) : max(0, round(right))] = 0
-    return {
-        w: Thumbnail(small[part], unknown[part])
-        for w in chosen
-        for part in [np.s_[w.y // k : (w.y + w.side) // k + 1, w.x // k : (w.x + w.side) // k + 1]]
-    }
-
-
-def _has_changed(before: Thumbnail, now: Thumbnail) -> bool:
-    return cv2.norm(before.pixels, now.pixels, cv2.NORM_L1, now.unknown) > CHANGED_LEVELS * now.pixels.size
 
 
 def _detection(candidate: Floats) -> Detection:

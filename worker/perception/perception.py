@@ -15,16 +15,17 @@ from msgspec import structs
 from PIL.JpegImagePlugin import JpegImageFile
 
 from worker.contract.limits import MAX_FACES
-from worker.contract.messages import Chunk, FrameStamp, PixelBox, Unreadable
+from worker.contract.messages import Chunk, FrameStamp, PixelBox, Pose, Unreadable
 from worker.contract.reasons import FailureReason
 from worker.outcome import FaceObservation, FrameObservation, ScoreVector
 from worker.perception.appearance import descriptor
 from worker.perception.emotions import Ensemble
-from worker.perception.faces import Detection, FaceDetector
+from worker.perception.faces import Detection, FaceDetector, at_same_places
 from worker.perception.manifest import EnsembleMode
 from worker.perception.pose import head_pose
 from worker.perception.preprocessing import Box, Image, face_crop
 from worker.perception.readability import unreadable_because
+from worker.perception.scales import Scales
 from worker.perception.slides import slide_descriptor
 
 Step = Literal["decode", "faces", "readability", "emotions", "appearance", "slides"]
@@ -35,6 +36,9 @@ MAX_PIXELS = 2**24
 
 # The detector's windows are as high as the picture, so a strip of a million pixels would take a minute.
 MAX_ASPECT = 16
+
+_Reading = tuple[ScoreVector | None, dict[str, str], bytes, Unreadable | None, Pose]
+"""All that a `FaceObservation` has besides box and detection score."""
 
 
 class BadPicture(Exception):
@@ -51,8 +55,8 @@ class Observations:
 
     `frames` has one element per picture that could be decoded, in order; `failed` maps the other frames' numbers to the
     reasons. `faces` is the number of faces, `unreadable` counts those that cannot be read, by reason. `escalated` is
-    the number of faces about which the adaptive ensemble asked more than its first model. `step_s` has the seconds of
-    each step, `inference_s` the seconds of each model that predicted a face.
+    the number of faces about which the adaptive ensemble asked more than its first model; an unchanged face counts
+    once. `step_s` has the seconds of each step, `inference_s` the seconds of each model that predicted a face.
     """
 
     frames: list[FrameObservation]
@@ -102,8 +106,9 @@ class Perception:
         another one.
         """
         step_s: dict[Step, float] = {}
+        scales = [Scales(picture) for picture in pictures]
         with _timed(step_s, "faces"):
-            detected = self._detect(stamps, pictures)
+            detected = self._detect(stamps, scales)
             ignored = [
                 [_scaled(box, stamp.size or source_size, picture) for box in regions]
                 for stamp, picture in zip(stamps, pictures, strict=True)
@@ -112,35 +117,48 @@ class Perception:
                 [face for face in faces if not any(_holds(box, face.box) for box in boxes)]
                 for faces, boxes in zip(detected, ignored, strict=True)
             ]
-        pairs = [(picture, face) for picture, faces in zip(pictures, detected, strict=True) for face in faces]
+        # A face that has not changed is the same detection in several pictures. It is read in the first of them.
+        first: dict[int, tuple[Scales, Detection]] = {}
+        for scaled, faces in zip(scales, detected, strict=True):
+            for face in faces:
+                first.setdefault(id(face), (scaled, face))
         with _timed(step_s, "readability"):
-            reasons = [unreadable_because(picture, face) for picture, face in pairs]
+            reasons = {key: unreadable_because(picture.picture, face) for key, (picture, face) in first.items()}
         with _timed(step_s, "emotions"):
-            crops = [
-                face_crop(picture, face.box)
-                for (picture, face), reason in zip(pairs, reasons, strict=True)
-                if reason is None
-            ]
+            readable = [key for key, reason in reasons.items() if reason is None]
             # All crops of the chunk are predicted together, because the models are faster in full batches.
-            predictions = self._ensemble.predict(crops)
-        read = zip(map(tuple, predictions.scores.tolist()), predictions.labels(), strict=True)
-        readings = iter([(None, {}, reason) if reason else (*next(read), None) for reason in reasons])
+            crops = [face_crop(picture.picture, face.box) for picture, face in map(first.__getitem__, readable)]
+            rows = {key: row for row, key in enumerate(readable)}
+            earlier = _earlier(stamps, detected)
+            predictions = self._ensemble.predict(crops, [rows.get(earlier.get(key, 0), -1) for key in readable])
+            predicted = zip(map(tuple, predictions.scores.tolist()), predictions.labels(), strict=True)
+            read: dict[int, tuple[ScoreVector | None, dict[str, str]]] = dict(zip(readable, predicted, strict=True))
         with _timed(step_s, "appearance"):
-            frames = []
-            for stamp, picture, faces in zip(stamps, pictures, detected, strict=True):
-                size = stamp.size or source_size
-                observed = [_observation(picture, size, face, *next(readings)) for face in faces]
-                frames.append(FrameObservation(stamp, observed))
+            readings: dict[int, _Reading] = {
+                key: (
+                    *read.get(key, (None, {})),
+                    descriptor(picture, face.box),
+                    reasons[key],
+                    head_pose(face.keypoints),
+                )
+                for key, (picture, face) in first.items()
+            }
+        sizes = [stamp.size or source_size for stamp in stamps]
+        frames = [
+            FrameObservation(stamp, [_observation(picture, size, face, readings[id(face)]) for face in faces])
+            for stamp, size, picture, faces in zip(stamps, sizes, pictures, detected, strict=True)
+        ]
         with _timed(step_s, "slides"):
             for i, (picture, faces) in enumerate(zip(pictures, detected, strict=True)):
                 if frames[i].stamp.participant is None:  # a recording of one of several people shows no slides
                     slide = slide_descriptor(picture, [face.box for face in faces], ignored[i])
                     frames[i] = structs.replace(frames[i], slide=slide)
         escalated = int(predictions.escalated.sum())
-        unreadable = Counter(reason for reason in reasons if reason is not None)
-        return Observations(frames, {}, len(pairs), unreadable, escalated, step_s, predictions.inference_s)
+        unreadable = Counter(reason for faces in detected for face in faces if (reason := reasons[id(face)]))
+        shown = sum(map(len, detected))
+        return Observations(frames, {}, shown, unreadable, escalated, step_s, predictions.inference_s)
 
-    def _detect(self, stamps: list[FrameStamp], pictures: list[Image]) -> list[list[Detection]]:
+    def _detect(self, stamps: list[FrameStamp], pictures: list[Scales]) -> list[list[Detection]]:
         """The faces of each picture in reading order.
 
         Each recording is searched by itself, because the detector expects a face where it was one frame before.
@@ -150,6 +168,18 @@ class Perception:
             own = [i for i, stamp in enumerate(stamps) if stamp.participant == recording]
             found.update(zip(own, self._detector.detect_in_frames([pictures[i] for i in own]), strict=True))
         return [_in_reading_order(found[i]) for i in range(len(pictures))]
+
+
+def _earlier(stamps: list[FrameStamp], detected: list[list[Detection]]) -> dict[int, int]:
+    """For each face, by its `id`, the face at the same place one frame earlier."""
+    earlier: dict[int, int] = {}
+    last: dict[str | None, list[Detection]] = {}  # by recording
+    for stamp, faces in zip(stamps, detected, strict=True):
+        for face, before in zip(faces, at_same_places(faces, last.get(stamp.participant, [])), strict=True):
+            if before is not None:
+                earlier.setdefault(id(face), id(before))
+        last[stamp.participant] = faces
+    return earlier
 
 
 @contextmanager
@@ -172,20 +202,11 @@ def _holds(box: Box, face: Box) -> bool:
     return 0 <= face[0] + face[2] / 2 - x < w and 0 <= face[1] + face[3] / 2 - y < h
 
 
-def _observation(
-    picture: Image,
-    size: tuple[int, int],
-    face: Detection,
-    scores: ScoreVector | None,
-    labels: dict[str, str],
-    unreadable: Unreadable | None,
-) -> FaceObservation:
+def _observation(picture: Image, size: tuple[int, int], face: Detection, reading: _Reading) -> FaceObservation:
     """One face of a picture. `size` is the width and height of the source in pixels; the picture may be smaller."""
     across, down = size[0] / picture.shape[1], size[1] / picture.shape[0]
     x, y, w, h = face.box
-    box = x * across, y * down, w * across, h * down
-    pose = head_pose(face.keypoints)
-    return FaceObservation(box, face.score, scores, labels, descriptor(picture, face.box), unreadable, pose)
+    return FaceObservation((x * across, y * down, w * across, h * down), face.score, *reading)
 
 
 def _decoded(chunk: Chunk) -> tuple[list[FrameStamp], list[Image], dict[int, FailureReason]]:

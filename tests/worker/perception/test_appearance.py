@@ -9,19 +9,20 @@ from worker.folding.appearance_distance import blended, distances
 from worker.folding.participants import MAX_DISTANCE_LATER
 from worker.outcome import DESCRIPTOR_BYTES
 from worker.perception.appearance import descriptor
-from worker.perception.preprocessing import Box, Image
+from worker.perception.preprocessing import Box
+from worker.perception.scales import Scales
 
 ROOM = (1.0, 0.9, 1.1)
 
 
-def tile(person: int, size: int = 240, light: float = 1.0, shift: int = 0) -> tuple[Image, Box]:
+def tile(person: int, size: int = 240, light: float = 1.0, shift: int = 0) -> tuple[Scales, Box]:
     """A tile with a portrait, and the approximate box of the face."""
     portrait = cv2.resize(portraits()[person], (size, size), interpolation=cv2.INTER_AREA)
     page = np.full((size, 2 * size, 3), 40 + 120 * person, np.float32) * np.array(ROOM, np.float32)
     left = size // 2 + shift
     page[:, left : left + size] = portrait
     face = (left + 0.3 * size, 0.15 * size, 0.4 * size, 0.4 * size)
-    return np.clip(page * light, 0, 255).astype(np.uint8), face
+    return Scales(np.clip(page * light, 0, 255).astype(np.uint8)), face
 
 
 @pytest.mark.parametrize("person", [0, 1])
@@ -46,6 +47,6 @@ def test_a_descriptor_blended_with_another_comes_nearer_to_it() -> None:
 
 def test_a_descriptor_has_its_length_for_a_face_at_the_edge_and_on_a_grey_picture_too() -> None:
     assert len(descriptor(*tile(0))) == DESCRIPTOR_BYTES
-    page = np.full((40, 40, 3), 128, np.uint8)
+    page = Scales(np.full((40, 40, 3), 128, np.uint8))
     assert len(descriptor(page, (-10.0, -10.0, 30.0, 30.0))) == DESCRIPTOR_BYTES
     assert len(descriptor(page, (38.0, 38.0, 1.0, 1.0))) == DESCRIPTOR_BYTES

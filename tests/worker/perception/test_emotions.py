@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from tests.worker.perception.linear_network import SIDE, linear_network, linear_weights, write_linear_models
 from worker.contract.messages import EMOTIONS
-from worker.perception.emotions import BATCH, Ensemble, calibrate, combine, softmax
+from worker.perception.emotions import BATCH, SAME_SHARE, Ensemble, _asked_at, calibrate, combine, softmax
 from worker.perception.interpreter import TFLiteModel
 from worker.perception.manifest import (
     Adaptive,
@@ -247,6 +247,28 @@ def test_only_escalated_faces_run_through_the_other_models_and_in_batches(
     monkeypatch.setattr(TFLiteModel, "__call__", counted)
     assert ensemble.predict(faces).escalated.sum() == BATCH
     assert batches == [BATCH] * 3 + [BATCH] + [BATCH]  # three of the first, one of each other
+
+
+def test_the_others_are_not_asked_again_while_the_first_model_sees_the_same(tmp_path: Path) -> None:
+    with_adaptive(tmp_path, 1.0)  # every face is uncertain
+    ensemble = Ensemble.load(tmp_path, mode="adaptive")
+    one, other = np.zeros((12, 12, 3), np.uint8), np.full((12, 12, 3), 255, np.uint8)
+    first = ensemble.predict([one, other]).by_model["first"]
+    assert np.abs(first[0] - first[1]).sum() / 2 > SAME_SHARE
+    seen = ensemble.predict([one, one, other, one], before=[-1, 0, 1, 2])
+    assert seen.escalated.tolist() == [True, False, True, True]
+    assert np.array_equal(seen.by_model["second"], ensemble.predict([one, one, other, one]).by_model["second"])
+    assert all(set(labels) == {"first", "second", "other"} for labels in seen.labels())
+    strangers = ensemble.predict([one, one], before=[-1, -1])
+    assert strangers.escalated.all()
+
+
+def test_the_first_model_is_compared_with_the_frame_in_which_the_others_were_asked() -> None:
+    moved = np.linspace(0, 0.9, 11, dtype=np.float32)[:, np.newaxis]
+    first = np.hstack([1 - moved, moved, np.zeros((11, 5), np.float32)])  # each time 0.09 of the probability moves
+    confident = np.array([n in (4, 5) for n in range(11)])
+    asked_at = _asked_at(first, confident, range(-1, 10))
+    assert asked_at.tolist() == [0, 0, 0, 3, 4, 5, 6, 6, 6, 9, 9]
 
 
 @pytest.mark.parametrize(

@@ -11,18 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.gallery import gallery_pages, portraits, tiles
-from worker.perception.faces import (
-    FOLLOW_MARGIN,
-    FOLLOW_SHARE,
-    MODEL,
-    Detection,
-    FaceDetector,
-    Window,
-    windows,
-    windows_around,
-)
+from worker.perception.faces import MODEL, FaceDetector
 from worker.perception.manifest import MODELS
 from worker.perception.preprocessing import Box, Image
+from worker.perception.scales import Scales
+from worker.perception.windows import FOLLOW_MARGIN, FOLLOW_SHARE, Window, windows, windows_around
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +65,7 @@ def test_noise_flat_colour_and_text_have_no_face(detector: FaceDetector) -> None
 def test_a_person_that_joins_in_the_middle_of_a_chunk_is_found_in_that_frame(detector: FaceDetector) -> None:
     two, four = next(gallery_pages(2, 1)), next(gallery_pages(4, 1))
     empty = np.full_like(two, 24)
-    found = detector.detect_in_frames([empty, two, two, four, four, empty])
+    found = detector.detect_in_frames(map(Scales, [empty, two, two, four, four, empty]))
     assert [len(faces) for faces in found] == [0, 2, 2, 4, 4, 0]
 
 
@@ -83,7 +76,7 @@ def test_following_faces_searches_far_fewer_windows(
     search_window = detector._search_window
     searched: list[Window] = []
 
-    def counted(image: Image, window: Window) -> object:
+    def counted(image: Scales, window: Window) -> object:
         searched.append(window)
         return search_window(image, window)
 
@@ -92,7 +85,7 @@ def test_following_faces_searches_far_fewer_windows(
     for page in pages:
         detector.detect_in_picture(page)
     single = len(searched)
-    found = list(detector.detect_in_frames(pages))
+    found = list(detector.detect_in_frames(map(Scales, pages)))
     assert [len(faces) for faces in found] == [people] * 6
     assert len(searched) - single < single / 2
 
@@ -105,11 +98,33 @@ def test_a_person_that_sits_down_at_another_place_is_found_in_that_frame(detecto
         page = np.full((720, 1280, 3), 24, np.uint8)
         page[200 : 200 + height, left : left + width] = astronaut
         pages.append(page)
-    found = list(detector.detect_in_frames(pages))
+    found = list(detector.detect_in_frames(map(Scales, pages)))
     assert [len(faces) for faces in found] == [1] * 5
     first = found[0][0].box[0] - 40
     for left, (face,) in zip((40, 60, 700, 900, 80), found, strict=True):
         assert face.box[0] == pytest.approx(left + first, abs=0.15 * face.box[2])
+
+
+def test_a_face_is_searched_again_only_when_it_has_changed_since_it_was_found(detector: FaceDetector) -> None:
+    page = next(gallery_pages(4, 1))
+    noise = np.random.default_rng(1).normal(0, 3, page.shape)
+    noisy = np.clip(page + noise, 0, 255).astype(np.uint8)
+    one_moved = page.copy()
+    tile = tiles(4, 1280, 720)[0]
+    area = np.s_[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
+    one_moved[area] = np.roll(page[area], 12, axis=1)
+    first, second, third, fourth = detector.detect_in_frames(map(Scales, [page, page, noisy, one_moved]))
+    assert len(first) == 4
+    assert all(a is b is c for a, b, c in zip(first, second, third, strict=True))
+    (kept, moved) = [[face for face in fourth if (face in first) == known] for known in (True, False)]
+    assert (len(kept), len(moved)) == (3, 1)
+    assert tile.holds(moved[0].box)
+
+
+def test_a_slow_change_is_seen_although_each_step_is_too_small(detector: FaceDetector) -> None:
+    page = next(gallery_pages(1, 1))
+    found = list(detector.detect_in_frames(Scales(np.asarray(np.clip(page, 0, 200) + n, np.uint8)) for n in range(12)))
+    assert 2 <= len({id(face) for (face,) in found}) <= 4
 
 
 squares = st.tuples(st.floats(-50, 1900), st.floats(-50, 1000), st.floats(8, 400)).map(lambda b: (*b, b[2]))
@@ -117,7 +132,7 @@ squares = st.tuples(st.floats(-50, 1900), st.floats(-50, 1000), st.floats(8, 400
 
 @given(st.lists(squares, max_size=30))
 def test_every_face_is_followed_in_a_window_in_which_it_is_large_enough_and_has_a_margin(boxes: list[Box]) -> None:
-    around = windows_around([Detection(box, 0.9, ()) for box in boxes])
+    around = windows_around(boxes)
     assert len(around) <= len(boxes)
     for x, y, w, h in boxes:
         room = FOLLOW_MARGIN * w - 1  # windows are whole pixels
