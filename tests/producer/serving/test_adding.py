@@ -241,7 +241,10 @@ def test_a_page_of_another_site_can_change_nothing(site: str, client: redis.Redi
     write(client, "l", [["p01"]])
     for method, path in (("POST", "recordings"), ("DELETE", "lectures/l"), ("DELETE", "recordings/x")):
         answer = httpx.request(method, f"{site}/api/{path}", headers={**OCTETS, **headers}, timeout=60)
-        assert (answer.status_code, answer.json()) == (403, {"error": "only a page of this server may change something"})
+        assert (answer.status_code, answer.json()) == (
+            403,
+            {"error": "only a page of this server may change something"},
+        )
     assert client.exists(LectureKeys("l").info)
     rebound = httpx.delete(f"{site}/api/lectures/l", headers={"Host": "evil.example", "Origin": "http://evil.example"})
     assert rebound.status_code == 421
