@@ -9,6 +9,7 @@ import redis
 import typer
 from typer.core import TyperGroup
 
+from producer.cells.naming import CellsRefused
 from producer.commands.compare import compare
 from producer.commands.connecting import RedisLost
 from producer.commands.export import export
@@ -56,6 +57,7 @@ NOTHING_DONE = (
     ChaptersRefused,
     MetricsRefused,
     EmbeddedError,
+    CellsRefused,
     RedisUnusable,
 )
 """Errors that end a command before it has done anything: exit code 2."""

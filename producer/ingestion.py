@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import redis
 from msgspec import Struct, structs
 
+from producer.cells.connections import Cells
 from producer.embedded.workers import Workers, WorkersEnded
 from producer.feeding.background import BackgroundFeed
 from producer.feeding.feed import Feed
@@ -73,7 +74,7 @@ class IngestSettings(Struct, frozen=True):
 
 
 def ingest(
-    settings: IngestSettings, source: Source, client: redis.Redis, workers: AbstractContextManager[Workers | None]
+    settings: IngestSettings, source: Source, cells: Cells, workers: AbstractContextManager[Workers | None]
 ) -> int:
     """Feed `source` and show the events. Returns the exit code.
 
@@ -83,7 +84,7 @@ def ingest(
     LectureForgotten, WorkersEnded, redis.RedisError, OutputLost after it has stopped because the output cannot be
     written, and SystemExit at the second Ctrl-C.
     """
-    lecture, feed = _started(settings, source, client)
+    client, lecture, feed = _started(settings, source, cells)
     names = Names(settings.roster) if settings.roster is not None else None
     SOURCE_CONNECTED.set_function(lambda: not (isinstance(source, LiveSource) and source.lost))
     label = source.label
@@ -131,8 +132,8 @@ def lecture_name(title: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", plain).strip("-")[:LONGEST_NAME] or "lecture"
 
 
-def _started(settings: IngestSettings, source: Source, client: redis.Redis) -> tuple[str, Feed]:
-    """The lecture's id and its feed. An id made from the source's name gets a number if it is taken."""
+def _started(settings: IngestSettings, source: Source, cells: Cells) -> tuple[redis.Redis, str, Feed]:
+    """The lecture's cell, its id and its feed. An id made from the source's name gets a number if it is taken."""
     chapters = list(settings.chapters or source.chapters)
     name = settings.lecture or lecture_name(source.label.title)
     new = NewLecture(
@@ -149,11 +150,13 @@ def _started(settings: IngestSettings, source: Source, client: redis.Redis) -> t
     )
     if settings.resumed is not None:
         settings.resumed.check(new)
-        return name, Feed.resume(client, name, settings.resumed, settings.max_bytes)
+        client = cells.client_of(name)
+        return client, name, Feed.resume(client, name, settings.resumed, settings.max_bytes)
     number = 1
     while True:
+        client = cells.client_of(new.lecture)
         try:
-            return new.lecture, Feed.start(client, new, settings.max_bytes)
+            return client, new.lecture, Feed.start(client, new, settings.max_bytes)
         except LectureExists:
             if settings.lecture:
                 raise

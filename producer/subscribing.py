@@ -8,13 +8,15 @@ for event in follow("g9", "redis://HOST:6379"):
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 
 from redis import Redis
 
+from producer.cells.connections import Cells, one_cell
+from producer.cells.naming import REDIS_VARIABLES, read_cells
 from producer.embedded.server import private_redis
 from producer.reading import follow as following
-from producer.reading.lectures import Lecture, list_lectures
+from producer.reading.lectures import Lecture, all_lectures
 from worker.contract.connection import connect
 from worker.contract.messages import Event
 
@@ -24,32 +26,40 @@ def follow(
 ) -> Iterator[Event]:
     """The events of `lecture`, or of one participant, until its EndEvent, which is the last; it waits for new ones.
 
-    `redis` is a URL or a client; by default the URL in REDIS_URL, or else the private Redis of this user. Without
-    `from_start` only new events come. The types of events are in `worker.contract.messages`.
+    `redis` is a URL, a list of cells as in `--redis`, or a client; by default what LECTUREPULSE_CELLS or REDIS_URL
+    names, or else the private Redis of this user. Without `from_start` only new events come. The types of events are in
+    `worker.contract.messages`.
 
     Raises, at the first event: ValueError if `lecture` is no id, `producer.reading.lectures.LectureUnknown`,
     `producer.reading.follow.ParticipantUnknown`, `worker.contract.connection.RedisUnusable`. Later: LectureForgotten,
     LectureUnreadable, redis.RedisError.
     """
-    with _connected(redis) as client:
-        yield from following.follow(client, lecture, participant, from_start)
+    with _cells(redis) as cells:
+        yield from following.follow(cells.client_of(lecture), lecture, participant, from_start)
 
 
 def lectures(redis: str | Redis | None = None) -> list[Lecture]:
     """The lectures that are kept, the oldest first, each with its hash (`info`) and its ledger.
 
-    `redis` is as in `follow`. Raises `worker.contract.connection.RedisUnusable`, redis.RedisError.
+    `redis` is as in `follow`. Raises `worker.contract.connection.RedisUnusable`, also if one of several cells does not
+    answer, and redis.RedisError.
     """
-    with _connected(redis) as client:
-        return list_lectures(client)
+    with _cells(redis) as cells:
+        found, down = all_lectures(cells)
+    if down:
+        raise down[0]
+    return found
 
 
 @contextmanager
-def _connected(redis: str | Redis | None) -> Iterator[Redis]:
-    """The client itself, or one for the URL that is closed afterwards."""
+def _cells(redis: str | Redis | None) -> Iterator[Cells]:
+    """The cells that `redis` names; connections that were made here are closed afterwards."""
     if isinstance(redis, Redis):
-        yield redis
+        yield one_cell(redis)
         return
-    url = redis or os.environ.get("REDIS_URL")
-    with private_redis() if url is None else nullcontext(url) as found, connect(found) as client:
-        yield client
+    url = redis or next(filter(None, map(os.environ.get, REDIS_VARIABLES)), None)
+    with (
+        private_redis() if url is None else nullcontext(url) as found,
+        closing(Cells(read_cells(found), lambda cell: connect(cell.url))) as cells,
+    ):
+        yield cells

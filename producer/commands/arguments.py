@@ -1,6 +1,7 @@
 """The arguments that several commands share, and the parsers of their values."""
 
 import math
+import os
 import re
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from producer.cells.naming import REDIS_VARIABLES
 from producer.feeding.decoding.sampling import checked_fps
 from producer.reading.analysis.names import Roster
 from producer.reading.chapters import ChapterFile, read_chapters
@@ -172,6 +174,14 @@ LectureArgument = Annotated[
 ]
 
 
+def _one_variable(context: typer.Context, value: str | None) -> str | None:
+    """Refuse two variables that name different Redis: it would not be clear which one is meant."""
+    source = context.get_parameter_source("redis")
+    if source is not None and source.name == "ENVIRONMENT" and all(map(os.environ.get, REDIS_VARIABLES)):
+        raise typer.BadParameter(f"{' and '.join(REDIS_VARIABLES)} are both set; unset one of them, or give --redis")
+    return value
+
+
 def output_option(endings: str) -> Any:
     """`--output`, for a file with one of these endings."""
     return typer.Option("--output", "-o", metavar="FILE", show_default=False, help=f"The file to write: {endings}.")
@@ -182,10 +192,11 @@ RedisOption = Annotated[
     str | None,
     typer.Option(
         "--redis",
-        envvar="REDIS_URL",
+        envvar=list(REDIS_VARIABLES),
+        callback=_one_variable,
         metavar="URL",
         show_default=False,
-        help="The Redis with the lectures; without it, a private one in your data folder.",
+        help="The Redis with the lectures, or a list of several (cells); by default a private one in your data folder.",
     ),
 ]
 RosterOption = Annotated[

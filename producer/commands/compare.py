@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from producer.commands.arguments import COURSE_ID, LECTURE_ID, LECTURE_ROSTER, LectureRoster, PageOutput, RedisOption
-from producer.commands.connecting import connected
+from producer.commands.connecting import connected_cells
 from producer.reading.output_file import check_page_path
 
 
@@ -39,5 +39,5 @@ def compare(
     from producer.reading.comparison.writing import compare as compare_lectures  # late: slow to load
 
     check_page_path(output)
-    with connected(redis) as (client, _):
-        compare_lectures(client, lectures or [], output, course, dict(roster or []))
+    with connected_cells(redis) as cells:
+        compare_lectures(cells, lectures or [], output, course, dict(roster or []))

@@ -1,10 +1,12 @@
-"""The connection of a command to its Redis."""
+"""The connection of a command to its Redis, or to its cells."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 
 import redis
 
+from producer.cells.connections import Cells
+from producer.cells.naming import Cell, read_cells
 from producer.commands.outage import RetryWithMessages
 from producer.embedded.server import last_message, private_redis
 from worker.contract.connection import RedisUnusable, connect
@@ -16,24 +18,35 @@ class RedisLost(Exception):
 
 
 @contextmanager
-def connected(url: str | None, writing: bool = False) -> Iterator[tuple[redis.Redis, str]]:
-    """A client of the Redis at `url`, or of the private one, and its URL. `writing` as in `connect`.
+def connected(url: str | None, lecture: str) -> Iterator[redis.Redis]:
+    """A client of the Redis that has `lecture`; `url` and errors are as in `connected_cells`."""
+    with connected_cells(url) as cells:
+        yield cells.client_of(lecture)
+
+
+@contextmanager
+def connected_cells(url: str | None, writing: bool = False) -> Iterator[Cells]:
+    """The cells that `url` lists; often it is one Redis, or None for the private one. `writing` is as in `connect`.
 
     A Redis at `url` may be away for OUTAGE_S. The private one is on this machine and keeps everything in memory, so it
-    does not come back. Raises RedisLost if Redis is lost inside this context, RedisUnusable if it cannot be used.
+    does not come back. Raises CellsRefused, RedisUnusable if a Redis cannot be used, and RedisLost if it is lost inside
+    this context.
     """
-    if url is None:
-        with private_redis() as private, connect(private) as client:
-            try:
-                yield client, private
-            except redis.RedisError as failure:
-                raise RedisLost(f"lost the private Redis: {failure}; {last_message()}") from None
-        return
-    shown = without_credentials(url)
-    with connect(url, RetryWithMessages(shown), writing) as client:
+
+    def connect_to(cell: Cell) -> redis.Redis:
+        retry = None if url is None else RetryWithMessages(without_credentials(cell.url))
+        return connect(cell.url, retry, writing)
+
+    with (
+        private_redis() if url is None else nullcontext(url) as found,
+        closing(Cells(read_cells(found), connect_to)) as cells,
+    ):
         try:
-            yield client, url
-        except redis.exceptions.NoPermissionError as failure:
-            raise RedisUnusable(f"Redis at {shown} does not let this user do that: {failure}") from None
+            yield cells
         except redis.RedisError as failure:
+            if url is None:
+                raise RedisLost(f"lost the private Redis: {failure}; {last_message()}") from None
+            shown = without_credentials(cells.last.url)
+            if isinstance(failure, redis.exceptions.NoPermissionError):
+                raise RedisUnusable(f"Redis at {shown} does not let this user do that: {failure}") from None
             raise RedisLost(f"lost Redis at {shown}: {failure}") from None

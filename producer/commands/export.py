@@ -34,7 +34,7 @@ def export(
     from producer.reading.export import export as export_lecture  # late: slow to load
 
     check_export(output, form, rows)
-    with connected(redis) as (client, _):
+    with connected(redis, lecture) as client:
         over, losses = export_lecture(client, lecture, output, roster, form, rows)
     if not over:
         say(f"lecture {lecture} is not over: {shown_path(output)} contains what there is until now")

@@ -10,7 +10,7 @@ from producer.reading.lectures import forget as forget_lecture
 
 def forget(lecture: LectureArgument, redis: RedisOption = None) -> None:
     """Erase everything that is stored of a lecture."""
-    with connected(redis) as (client, _):
+    with connected(redis, lecture) as client:
         forget_lecture(client, lecture)
     if redis is None:
         erase_from_logs(lecture)

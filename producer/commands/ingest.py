@@ -10,6 +10,8 @@ import redis as redis_py
 import typer
 from msgspec import structs
 
+from producer.cells.connections import Cells
+from producer.cells.naming import REDIS_VARIABLES, shown_cells
 from producer.commands.arguments import (
     COUNT,
     COURSE_ID,
@@ -32,7 +34,7 @@ from producer.commands.arguments import (
     RosterOption,
     ToOption,
 )
-from producer.commands.connecting import connected
+from producer.commands.connecting import connected_cells
 from producer.commands.webhook import WebhookOption
 from producer.embedded.workers import Workers
 from producer.feeding.feed import MAX_BYTES
@@ -48,7 +50,6 @@ from producer.ingestion import ingest as ingest_lecture
 from producer.metrics.exposition import metrics_served
 from producer.saying import say
 from worker.contract.command_line import LogFormat, LogFormatOption
-from worker.contract.credentials import without_credentials
 from worker.contract.lifetimes import RETENTION_S
 from worker.contract.limits import MAX_IGNORED
 from worker.contract.messages import LectureChoices, PixelBox
@@ -230,7 +231,7 @@ def ingest(
         choices,
         max_bytes,
         json,
-        without_credentials(redis) if redis is not None and redis != os.environ.get("REDIS_URL") else None,
+        shown_cells(redis) if redis is not None and redis not in map(os.environ.get, REDIS_VARIABLES) else None,
         roster,
         course=course,
         quiet=log_format is LogFormat.JSON,
@@ -245,20 +246,20 @@ def ingest(
         if not resume:
             excerpt = Excerpt(begin, end)
             if redis is not None and is_push(requests[0].source):
-                with connected(redis, writing=True):  # a Redis that cannot be used is named before a long wait
-                    pass
+                with connected_cells(redis, writing=True) as cells:  # name an unusable Redis before a long wait
+                    cells.client_of(lecture) if lecture else cells.each(redis_py.Redis.ping)
             opened = stack.enter_context(
                 open_sources(requests, settings.fps, give_up, video=stream, excerpt=excerpt, end=live_end)
             )
             _check_regions(choices.ignored, opened, len(requests))
-        client, url = stack.enter_context(connected(redis, writing=True))
+        cells = stack.enter_context(connected_cells(redis, writing=True))
         if opened is None:
             given = {"begin": begin, "end": end, "ignored": choices.ignored or None, "min_group": min_group}
-            settings, opened = _resumed(settings, fps, given, requests, stream, client)
+            settings, opened = _resumed(settings, fps, given, requests, stream, cells)
             stack.enter_context(opened)
         count = workers or len(os.sched_getaffinity(0))
-        own = Workers(url, count, models) if redis is None else nullcontext()
-        code = ingest_lecture(settings, opened, client, own)
+        own = Workers(cells.cells[0].url, count, models) if redis is None else nullcontext()
+        code = ingest_lecture(settings, opened, cells, own)
     raise typer.Exit(code)
 
 
@@ -268,14 +269,14 @@ def _resumed(
     given: Mapping[str, Any],
     requests: Sequence[SourceRequest],
     stream: str | None,
-    client: redis_py.Redis,
+    cells: Cells,
 ) -> tuple[IngestSettings, Source]:
     """The settings that resume a lecture, and its source, opened at the first frame that was not fed.
 
     `fps` is the rate that the user gave, `given` the choices; without one (None), the lecture's own is used.
     """
     assert settings.lecture is not None
-    interrupted = read_interrupted(client, settings.lecture)
+    interrupted = read_interrupted(cells.client_of(settings.lecture), settings.lecture)
     if interrupted.status == "failed" and len(requests) > 1:
         raise LectureNotResumable(
             f"lecture {settings.lecture} failed because of one of several recordings, and the others were fed to their "

@@ -5,9 +5,11 @@ import sys
 import typer
 
 from producer.commands.arguments import RedisOption
-from producer.commands.connecting import connected
-from producer.reading.lectures import list_lectures as stored_lectures
+from producer.commands.connecting import connected_cells
+from producer.reading.lectures import all_lectures
+from producer.saying import say
 from producer.terminal.tables import lectures_table
+from worker.contract.command_line import LogLevel
 
 # Columns of output that goes to no terminal: wider than the longest source and name, so that no line is cut.
 FILE_COLUMNS = 1000
@@ -15,11 +17,15 @@ FILE_COLUMNS = 1000
 
 def list_lectures(redis: RedisOption = None) -> None:
     """List the stored lectures, the oldest first."""
-    with connected(redis) as (client, _):
-        lectures = stored_lectures(client)
-    if not lectures:
-        typer.echo("no lectures")
-        return
-    from rich.console import Console
+    with connected_cells(redis) as cells:
+        lectures, down = all_lectures(cells)
+    if lectures:
+        from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else FILE_COLUMNS).print(lectures_table(lectures))
+        Console(width=None if sys.stdout.isatty() else FILE_COLUMNS).print(lectures_table(lectures))
+    elif not down:
+        typer.echo("no lectures")
+    for each in down:
+        say(f"{each}; its lectures are not listed", LogLevel.ERROR)
+    if down:
+        raise typer.Exit(1)

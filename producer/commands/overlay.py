@@ -33,7 +33,7 @@ def overlay(
         disable=not sys.stderr.isatty(),
         transient=True,
     )
-    with connected(redis) as (client, _), progress:
+    with connected(redis, lecture) as client, progress:
         task = progress.add_task(f"drawing {lecture}", total=None)
         made = make_film(
             client,

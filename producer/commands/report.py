@@ -27,7 +27,7 @@ def report(
     check_page_path(output)
     if chapters is not None and chapters.notice:
         say(chapters.notice)
-    with connected(redis) as (client, _):
+    with connected(redis, lecture) as client:
         over, losses = write_report(client, lecture, output, roster, class_only, chapters and chapters.chapters)
     if not over:
         say(f"lecture {lecture} is not over: {shown_path(output)} shows what there is until now")

@@ -17,5 +17,5 @@ def roster(
     check_absent(output)
     from producer.reading.roster_form import roster_form  # late: slow to load
 
-    with connected(redis) as (client, _), complete_or_absent(output) as file:
+    with connected(redis, lecture) as client, complete_or_absent(output) as file:
         file.write(roster_form(client, lecture).encode())

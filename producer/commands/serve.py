@@ -3,9 +3,10 @@
 from typing import Annotated
 
 import typer
+from redis import Redis
 
 from producer.commands.arguments import LECTURE_ID, PORT, RedisOption, RosterOption
-from producer.commands.connecting import connected
+from producer.commands.connecting import connected_cells
 from producer.saying import say
 from worker.contract.command_line import LogFormat, LogFormatOption, LogLevel
 
@@ -33,9 +34,11 @@ def serve(
     from producer.serving.server import ServeRefused  # late: no other command needs a web server
     from producer.serving.server import serve as serve_pages
 
-    with connected(redis) as (_, url):
+    with connected_cells(redis) as cells:
+        for down in cells.each(Redis.ping)[1]:
+            say(down, LogLevel.WARNING)
         try:
-            serve_pages(url, redis, lecture, host, port, roster, typer.echo)
+            serve_pages(cells.cells, redis, lecture, host, port, roster, typer.echo)
         except ServeRefused as refused:
             say(refused, LogLevel.ERROR)
             raise typer.Exit(2) from None

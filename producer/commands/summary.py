@@ -23,7 +23,7 @@ def summary(
     """Say in a few sentences how the class went, and at which times it is worth watching."""
     from producer.reading.summing_up import summed_up  # late: slow to load
 
-    with connected(redis) as (client, _):
+    with connected(redis, lecture) as client:
         found = summed_up(client, read_lecture(client, lecture), roster)
     if as_json:
         typer.echo(json.dumps([each.as_json() for each in found.moments], indent=2))

@@ -33,7 +33,7 @@ def watch(
     log_format: LogFormatOption = LogFormat.CONSOLE,
 ) -> None:
     """Follow a lecture's events until it ends."""
-    with connected(redis) as (client, _):
+    with connected(redis, lecture) as client:
         names = names_in(client, lecture, roster) if roster is not None else None
         kept = Kept()
         class_only = read_lecture(client, lecture).info.class_only  # raises before anything is drawn

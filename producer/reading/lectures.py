@@ -1,10 +1,12 @@
 """The lectures in Redis: list them, read one, list its participants, forget one."""
 
+from itertools import chain
 from typing import Any, cast
 
 import msgspec
 import redis
 
+from producer.cells.connections import CellDown, Cells
 from producer.reading.analysis.losses import Kept, Loss
 from producer.reading.merging import LectureUnreadable
 from worker.contract.jobs import chunk_of_job_id
@@ -62,7 +64,7 @@ class Lecture(msgspec.Struct, frozen=True):
 
 
 def list_lectures(client: redis.Redis) -> list[Lecture]:
-    """All lectures, the oldest first."""
+    """All lectures of one Redis, the oldest first."""
     found = {lecture_of_info_key(key.decode()) for key in client.scan_iter(LECTURES, count=SCAN_STEP, _type="HASH")}
     lectures = []
     for name in filter(None, found):
@@ -70,7 +72,13 @@ def list_lectures(client: redis.Redis) -> list[Lecture]:
             lectures.append(read_lecture(client, name))
         except (LectureUnknown, ValueError):
             continue  # forgotten since the scan, or a stranger's hash under the name of a lecture
-    return sorted(lectures, key=lambda each: (each.info.started, each.id))
+    return sorted(lectures, key=_age)
+
+
+def all_lectures(cells: Cells) -> tuple[list[Lecture], list[CellDown]]:
+    """The lectures of all cells that answer, the oldest first, and the cells that do not; if none does, CellDown."""
+    found, down = cells.each(list_lectures)
+    return sorted(chain(*found), key=_age), down
 
 
 def read_lecture(client: redis.Redis, name: str) -> Lecture:
@@ -137,6 +145,10 @@ def forget(client: redis.Redis, name: str) -> None:
         erased += client.unlink(*rest)
     if not erased:
         raise LectureUnknown(name)
+
+
+def _age(lecture: Lecture) -> tuple[float, str]:
+    return lecture.info.started, lecture.id
 
 
 def _read(client: redis.Redis, keys: LectureKeys, transaction: bool) -> list[Any]:

@@ -66,10 +66,11 @@ class LectureItem(Struct, frozen=True):
     ledger: Ledger
 
 
-class LectureItems(Struct, frozen=True):
-    """The lectures that are kept, the oldest first."""
+class LectureItems(Struct, frozen=True, omit_defaults=True):
+    """The lectures that are kept, the oldest first. Those of the cells in `down`, which do not answer, are missing."""
 
     lectures: list[LectureItem]
+    down: list[str] = []
 
 
 class ParticipantItem(Struct, frozen=True):

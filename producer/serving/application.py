@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from producer.cells.connections import CellDown, Cells
 from producer.presentation.caution import CAUTION
 from producer.presentation.web import shared_script, shared_style
 from producer.reading.analysis.names import Roster, RosterRefused
@@ -23,7 +24,7 @@ from producer.reading.formats.choice import FORMATS
 from producer.reading.lectures import (
     Lecture,
     LectureUnknown,
-    list_lectures,
+    all_lectures,
     participants,
     read_lecture,
 )
@@ -71,11 +72,11 @@ class Site:
     `folder` is for files that are made for an answer.
     """
 
-    def __init__(self, client: redis.Redis, only: str | None, roster: Roster | None, folder: Path) -> None:
-        self._client = client
+    def __init__(self, cells: Cells, only: str | None, roster: Roster | None, folder: Path) -> None:
+        self._cells = cells
         self._only = only
-        self._reports = Reports(client, folder, roster, home=only is None)
-        self._readers = Readers(client, roster)
+        self._reports = Reports(cells, folder, roster, home=only is None)
+        self._readers = Readers(cells, roster)
         self._streams = Streams()
         self._files = _files()
 
@@ -108,6 +109,7 @@ class Site:
                 ExportRefused: problem(409),
                 AddingRefused: problem(409),
                 TooManyReaders: problem(503),
+                CellDown: problem(503),
                 redis.RedisError: problem(503, "Redis does not answer; try again"),
             },
         )
@@ -129,6 +131,8 @@ class Site:
             found = await run_in_threadpool(self._lecture, keys)
         except LectureUnknown:  # it may begin later
             return self._file("lecture.html")
+        except (CellDown, redis.RedisError):  # the page says so, and shows the lecture when Redis is back
+            return self._file("lecture.html", 503)
         if found.info.status == "running":
             return self._file("lecture.html")
         page = await self._reports.of(keys.lecture)
@@ -162,9 +166,10 @@ class Site:
     @described(Body(JSON, LectureItems))
     def lectures(self, _: Request) -> Response:
         """The lectures, the oldest first."""
-        kept = list_lectures(self._client)
+        kept, down = all_lectures(self._cells)
         self._reports.keep_only({each.id for each in kept})
-        return json(LectureItems([lecture_item(each) for each in kept if self._only in (None, each.id)]))
+        items = [lecture_item(each) for each in kept if self._only in (None, each.id)]
+        return json(LectureItems(items, [each.cell.name for each in down]))
 
     @described(Body(JSON, LectureItem))
     def lecture(self, request: Request) -> Response:
@@ -174,7 +179,8 @@ class Site:
     @described(Body(JSON, ParticipantItems))
     def participants(self, request: Request) -> Response:
         """The participants of a lecture."""
-        spans = participants(self._client, self._keys(request).lecture)
+        lecture = self._keys(request).lecture
+        spans = participants(self._cells.client_of(lecture), lecture)
         return json(ParticipantItems([ParticipantItem(each, **structs.asdict(span)) for each, span in spans.items()]))
 
     @EVENTS
@@ -193,8 +199,9 @@ class Site:
 
     def _events(self, request: Request) -> Response:
         keys, participant = self._keys(request), request.path_params.get("participant")
+        client = self._cells.client_of(keys.lecture)
         started = self._lecture(keys).info.started
-        stream = keys.class_ if participant is None else self._participant(keys, participant)
+        stream = keys.class_ if participant is None else _participant(client, keys, participant)
         live = EVENT_STREAM in request.headers.get("accept", "")
         last = request.headers.get("last-event-id") if live else None
         # Both are checked, also where they are not used.
@@ -202,10 +209,10 @@ class Site:
         most = limit(parameter(request, "limit", str(DEFAULT_EVENTS)))
         since = position(last) if last else since
         if not live:
-            return json(read_page(self._client, stream, started, since, most))
-        if is_over(self._client, stream, since):
+            return json(read_page(client, stream, started, since, most))
+        if is_over(client, stream, since):
             return Response(status_code=204)  # a browser does not reconnect after this
-        return EventStream(self._streams, self._channel(stream, since))
+        return EventStream(self._streams, self._channel(client, stream, since))
 
     async def _board(self, lecture: str, since: str | None) -> AsyncGenerator[bytes, None]:
         yield RETRY
@@ -218,10 +225,10 @@ class Site:
                 yield message(edition, patch)
                 since = edition
 
-    async def _channel(self, stream: str, since: str) -> AsyncGenerator[bytes, None]:
+    async def _channel(self, client: redis.Redis, stream: str, since: str) -> AsyncGenerator[bytes, None]:
         yield RETRY
         quiet_since = time.monotonic()
-        async for event in follow_channel(self._client, stream, since):
+        async for event in follow_channel(client, stream, since):
             if self._streams.stopping:
                 return
             if event is not None:
@@ -244,26 +251,27 @@ class Site:
 
     def _lecture(self, keys: LectureKeys) -> Lecture:
         try:
-            return read_lecture(self._client, keys.lecture)
+            return read_lecture(self._cells.client_of(keys.lecture), keys.lecture)
         except ValueError:  # a stranger's hash under the name of a lecture
             raise LectureUnknown(keys.lecture) from None
 
-    def _participant(self, keys: LectureKeys, participant: str) -> str:
-        """The stream of a participant of the lecture."""
-        try:
-            stream = keys.participant(participant)
-        except ValueError as wrong:
-            raise NotFound(str(wrong)) from None
-        if not self._client.exists(stream):
-            if self._client.hexists(keys.participants, participant):
-                raise NotFound(f"the events of participant {participant!r} of lecture {keys.lecture!r} are lost")
-            raise NotFound(f"lecture {keys.lecture!r} has no participant {participant!r}")
-        return stream
-
-    def _file(self, name: str) -> Response:
+    def _file(self, name: str, status: int = 200) -> Response:
         if name not in self._files:
             raise NotFound(f"there is no file {name[:80]!r}")
-        return Response(self._files[name], media_type=MEDIA_TYPES[Path(name).suffix])
+        return Response(self._files[name], status, media_type=MEDIA_TYPES[Path(name).suffix])
+
+
+def _participant(client: redis.Redis, keys: LectureKeys, participant: str) -> str:
+    """The stream of a participant of the lecture."""
+    try:
+        stream = keys.participant(participant)
+    except ValueError as wrong:
+        raise NotFound(str(wrong)) from None
+    if not client.exists(stream):
+        if client.hexists(keys.participants, participant):
+            raise NotFound(f"the events of participant {participant!r} of lecture {keys.lecture!r} are lost")
+        raise NotFound(f"lecture {keys.lecture!r} has no participant {participant!r}")
+    return stream
 
 
 def _files() -> dict[str, bytes]:

@@ -7,17 +7,18 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 
 import producer
+from producer.cells.naming import REDIS_VARIABLES
 
 # The longest line that is read, in bytes. An event of the class has about 400.
 MAX_LINE_BYTES = 1 << 20
 
 
 async def start(redis: str | None, *words: str) -> Process:
-    """`producer` with these words, on the Redis at the URL `redis` (None: the private one).
+    """`producer` with these words, on the Redis or the cells that `redis` names (None: the private Redis).
 
     It is in a session of its own, because Ctrl-C in the terminal is for the server.
     """
-    env = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
+    env = {name: value for name, value in os.environ.items() if name not in REDIS_VARIABLES}
     if redis is not None:
         env["REDIS_URL"] = redis  # not an option: the process list would show its password
     command = (sys.executable, "-m", "producer", *words)

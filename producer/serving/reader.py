@@ -15,10 +15,12 @@ import msgspec
 import redis
 from starlette.concurrency import run_in_threadpool
 
+from producer.cells.connections import Cells
 from producer.reading.analysis.names import Roster
 from producer.reading.lectures import Lecture, LectureUnknown, read_lecture
 from producer.serving.board import Board
 from producer.serving.entries import START, entries_behind
+from worker.contract.connection import RedisUnusable
 from worker.contract.keys import LectureKeys, checked_id
 from worker.contract.limits import MAX_PARTICIPANTS
 from worker.contract.messages import ClassEvent, Event, ParticipantSpan, encode
@@ -65,9 +67,9 @@ class _Update(msgspec.Struct):
 class Reader:
     """Keeps `board` up to date while `run` runs."""
 
-    def __init__(self, client: redis.Redis, lecture: str, roster: Roster | None = None) -> None:
+    def __init__(self, cells: Cells, lecture: str, roster: Roster | None = None) -> None:
         self.board = Board(lecture, roster)
-        self._client = client
+        self._cells = cells
         self._lecture = lecture
         self._keys = LectureKeys(lecture)
         self.places = 1
@@ -84,7 +86,7 @@ class Reader:
         while True:
             try:
                 update = await run_in_threadpool(self._poll)
-            except (redis.RedisError, OSError):
+            except (RedisUnusable, redis.RedisError, OSError):
                 self.board.lose_connection()
                 pause = LOST_S
             else:
@@ -145,8 +147,9 @@ class Reader:
 
     def _poll(self) -> _Update:
         """Read what is new, in a thread of its own. A poll that fails changes nothing."""
+        client = self._cells.client_of(self._lecture)
         try:
-            lecture = read_lecture(self._client, self._lecture)
+            lecture = read_lecture(client, self._lecture)
         except (LectureUnknown, ValueError):
             lecture = None
         if lecture is None or not 0 < lecture.info.fps < math.inf:  # there is none, or a stranger's hash
@@ -154,12 +157,12 @@ class Reader:
             return _Update(None)
         # If there are fewer frames than were read, Redis came back with an older state, and events may come again.
         restarted = lecture.info.started != self._started or lecture.ledger.published < self._read
-        spans = self._spans()
+        spans = self._spans(client)
         positions = dict.fromkeys((self._keys.class_, *map(self._keys.participant, spans)), START)
         positions |= {} if restarted else self._positions
         count = max(MAX_ENTRIES // len(positions), 1)
         update = _Update(lecture, restarted, spans=spans)
-        for stream, entries in entries_behind(self._client, positions, count).items():
+        for stream, entries in entries_behind(client, positions, count).items():
             update.more = update.more or len(entries) == count
             update.events += [entry.event for entry in entries if entry.event is not None]
             positions[stream] = entries[-1].position
@@ -167,9 +170,9 @@ class Reader:
         self._read = (0 if restarted else self._read) + sum(isinstance(event, ClassEvent) for event in update.events)
         return update
 
-    def _spans(self) -> dict[str, ParticipantSpan]:
+    def _spans(self, client: redis.Redis) -> dict[str, ParticipantSpan]:
         """The participants by id, with their spans. A field that holds no span is a stranger's."""
-        stored: Any = self._client.hgetall(self._keys.participants)
+        stored: Any = client.hgetall(self._keys.participants)
         spans = {}
         for participant in sorted(stored)[:MAX_PARTICIPANTS]:
             with suppress(ValueError):
@@ -181,8 +184,8 @@ class Reader:
 class Readers:
     """The readers of all lectures whose pages are open."""
 
-    def __init__(self, client: redis.Redis, roster: Roster | None = None) -> None:
-        self._client = client
+    def __init__(self, cells: Cells, roster: Roster | None = None) -> None:
+        self._cells = cells
         self._roster = roster
         self._running: dict[str, _Running] = {}
 
@@ -216,7 +219,7 @@ class Readers:
         self.check_room(lecture)
         while sum(each.reader.places for each in self._running.values()) >= MAX_READERS and (idle := self._idle()):
             self._stop(idle)
-        running = self._running[lecture] = _Running(Reader(self._client, lecture, self._roster))
+        running = self._running[lecture] = _Running(Reader(self._cells, lecture, self._roster))
         return running
 
     def _idle(self) -> str | None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-import redis
 from starlette.concurrency import run_in_threadpool
 
+from producer.cells.connections import Cells
 from producer.reading.analysis.names import Roster
 from producer.reading.export import export
 from producer.reading.lectures import Lecture, participants, read_lecture
@@ -27,8 +27,8 @@ DOWNLOADS = (("CSV", "csv"), ("Excel", "xlsx"), ("moments as subtitles", "vtt"),
 class Reports:
     """Makes files in `folder`, one at a time, because each takes seconds. With `home`, a report links to the list."""
 
-    def __init__(self, client: redis.Redis, folder: Path, roster: Roster | None, home: bool) -> None:
-        self._client = client
+    def __init__(self, cells: Cells, folder: Path, roster: Roster | None, home: bool) -> None:
+        self._cells = cells
         self._folder = folder
         self._roster = roster
         self._home = [Link("All lectures", "/")] if home else []
@@ -52,7 +52,7 @@ class Reports:
         async with self._making:
             path = Path(mkdtemp(dir=self._folder)) / f"{lecture}.{ending}"
             try:
-                await run_in_threadpool(export, self._client, lecture, path, self._roster)
+                await run_in_threadpool(self._export, lecture, path)
             except BaseException as failure:
                 path.parent.rmdir()
                 raise _by_name(failure, path) if isinstance(failure, ExportRefused) else failure from None
@@ -65,18 +65,22 @@ class Reports:
 
     def _state(self, lecture: str) -> tuple[Lecture, list[int]]:
         """All that a report depends on: the lecture, and how many events each of its streams has."""
-        found = read_lecture(self._client, lecture)
+        client = self._cells.client_of(lecture)
+        found = read_lecture(client, lecture)
         keys = LectureKeys(lecture)
-        with self._client.pipeline(transaction=False) as pipe:
-            for stream in (keys.class_, *map(keys.participant, participants(self._client, lecture))):
+        with client.pipeline(transaction=False) as pipe:
+            for stream in (keys.class_, *map(keys.participant, participants(client, lecture))):
                 pipe.xlen(stream)
             return found, pipe.execute()
+
+    def _export(self, lecture: str, path: Path) -> None:
+        export(self._cells.client_of(lecture), lecture, path, self._roster)
 
     def _report(self, lecture: str) -> bytes:
         path = self._folder / f"{lecture}.html"
         files = (Link(f"Download {kind}", f"/lectures/{lecture}/export.{ending}") for kind, ending in DOWNLOADS)
         try:
-            report(self._client, lecture, path, self._roster, links=[*self._home, *files])
+            report(self._cells.client_of(lecture), lecture, path, self._roster, links=[*self._home, *files])
             return path.read_bytes()
         except ExportRefused as failure:
             raise _by_name(failure, path) from None

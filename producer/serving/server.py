@@ -3,13 +3,16 @@
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
 
 import redis
 import uvicorn
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from producer.cells.connections import Cells
+from producer.cells.naming import Cell
 from producer.reading.analysis.names import Roster
 from producer.serving.access import Access, Guard
 from producer.serving.application import Site
@@ -34,7 +37,7 @@ class ServeRefused(Exception):
 
 
 def serve(
-    url: str,
+    listed: Sequence[Cell],
     redis_given: str | None,
     lecture: str | None,
     host: str,
@@ -42,9 +45,9 @@ def serve(
     roster: Roster | None,
     announce: Callable[[str], None],
 ) -> None:
-    """Serve the pages of `lecture`, or of all lectures, from the Redis at `url`, until a signal.
+    """Serve the pages of `lecture`, or of all lectures, from these cells, until a signal.
 
-    `redis_given` is the URL that the user gave, None for the private Redis. Recordings can be added and lectures
+    `redis_given` is what the user gave as `--redis`, None for the private Redis. Recordings can be added and lectures
     forgotten, unless only one lecture is served. `announce` gets the address to open. If `host` is not loopback, it
     contains the token. Raises ServeRefused.
     """
@@ -53,12 +56,12 @@ def serve(
     retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
     with (
         _listening(host, port) as listener,
-        pool(url, retry, REDIS_ANSWER_S, REDIS_CONNECT_S) as client,
+        closing(Cells(listed, lambda cell: pool(cell.url, retry, REDIS_ANSWER_S, REDIS_CONNECT_S))) as cells,
         scratch_folder() as folder,
     ):
         address, bound = listener.getsockname()[:2]
         access = Access(address, bound, writable=lecture is None)
-        site = Site(client, lecture, roster, folder)
+        site = Site(cells, lecture, roster, folder)
         changes = None
         if lecture is None:
             changes = Changes(folder, redis_given, paths=access.token is None)

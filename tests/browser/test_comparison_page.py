@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from producer.cells.connections import one_cell
 from producer.reading.comparison.writing import compare
 from tests.browser.conftest import record_errors
 from tests.producer.reading.test_compare import MERRY, SOBER, write_lecture
@@ -20,7 +21,7 @@ def file(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         client.flushall()
         write_lecture(client, "a", 6, SOBER, [(0, "Intro"), (10, "<script>alert(1)</script>")])
         write_lecture(client, LONG, 7, MERRY, [(0, "Intro"), (10, "<script>alert(1)</script>")])
-        compare(client, ["a", LONG], path)
+        compare(one_cell(client), ["a", LONG], path)
     return path
 
 

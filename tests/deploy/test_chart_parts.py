@@ -8,8 +8,8 @@ import sys
 import pytest
 import yaml
 
-from tests.deploy.manifests import DEPLOY, compose, named, of_kind, pod_templates, rendered
-from tests.deploy.releases import ALL_OFF, ALL_ON, LECTURES, OWN_SECRETS, container
+from tests.deploy.manifests import CHART, DEPLOY, compose, helm, named, of_kind, pod_templates, rendered
+from tests.deploy.releases import ALL_OFF, ALL_ON, CELLS, LECTURES, OWN_SECRETS, container
 from worker.contract.jobs import QUEUE
 from worker.running.process import DRAIN_S
 
@@ -69,6 +69,44 @@ def test_pods_use_the_secrets_that_the_readme_creates() -> None:
     assert '"vault-worker"' in json.dumps(theirs)
 
 
+def test_each_cell_has_its_own_workers_scaled_by_its_own_queue_and_producers_and_page_know_all_cells() -> None:
+    made = rendered(CELLS)
+    assert of_kind("StatefulSet", made) == []
+    pods = pod_templates(made)
+    for name, beginning, address in (
+        ("a", "lp-a", "redis-a.example.org:6379"),
+        ("b-2", "vault-b", "redis-b.example.org:7777"),
+    ):
+        workers = named("Deployment", f"lp-worker-{name}", made)
+        assert workers["spec"]["selector"]["matchLabels"]["lecturepulse/cell"] == name
+        source = container(pods[f"Deployment/lp-worker-{name}"])["envFrom"]
+        assert source == [{"secretRef": {"name": f"{beginning}-worker"}}]
+        (trigger,) = named("ScaledObject", f"lp-worker-{name}", made)["spec"]["triggers"]
+        assert trigger["metadata"]["address"] == address
+        scaler = named("TriggerAuthentication", trigger["authenticationRef"]["name"], made)
+        assert {each["name"] for each in scaler["spec"]["secretTargetRef"]} == {f"{beginning}-scaler"}
+    (monitor,) = of_kind("PodMonitor", made)
+    assert monitor["spec"]["podTargetLabels"] == ["lecturepulse/cell"]
+    for name, template in pods.items():
+        if "-worker-" not in name:
+            variables = {each["name"]: each for each in container(template)["env"]}
+            assert variables["LECTUREPULSE_CELLS"]["value"] == "a=$(CELL_0) b-2=$(CELL_1)", name
+            names = list(variables)
+            assert names.index("CELL_1") < names.index("LECTUREPULSE_CELLS"), "Kubernetes replaces earlier ones only"
+            secret = variables["CELL_1"]["valueFrom"]["secretKeyRef"]
+            assert secret == {"name": "vault-b-producer", "key": "REDIS_URL"}
+            assert "REDIS_URL" not in variables
+            assert "envFrom" not in container(template)
+    assert {each["metadata"]["name"] for each in of_kind("Secret", made)} == {
+        "lp-a-worker",
+        "lp-a-producer",
+        "lp-a-scaler",
+    }
+    assert "s%2Fe" not in json.dumps([each for each in made if each["kind"] != "Secret"])
+    (egress,) = [each for each in named("NetworkPolicy", "lp-to-redis", made)["spec"]["egress"] if "to" not in each]
+    assert egress["ports"] == [{"port": 6379}, {"port": 7777}]
+
+
 def test_keda_counts_the_queue_of_the_workers_or_there_is_a_fixed_number() -> None:
     made = rendered()
     (scaled,) = of_kind("ScaledObject", made)
@@ -100,6 +138,17 @@ def test_a_lecture_is_a_job_and_with_a_schedule_a_cron_job_whose_lectures_have_i
     assert variables["SOURCE"]["secretKeyRef"] == LECTURES[1]["sourceFrom"]
     (service,) = [each for each in of_kind("Service", made) if each["spec"].get("type") == "LoadBalancer"]
     assert service["spec"]["selector"]["lecturepulse/lecture"] == "pushed"
+
+
+def test_long_ids_that_begin_alike_are_lectures_of_their_own() -> None:
+    lectures = [
+        {"id": f"an-introduction-to-machine-learning-{day}", "source": "x", "schedule": "0 9 * * *"}
+        for day in ("mon", "tue")
+    ]
+    made = helm("template", "lecturepulse-production", str(CHART), values={"lectures": lectures})
+    names = [each["metadata"]["name"] for each in of_kind("CronJob", [*filter(None, yaml.safe_load_all(made.stdout))])]
+    assert len(set(names)) == 2
+    assert all(len(name) <= 52 for name in names)
 
 
 def test_a_changed_lecture_gets_another_job_and_an_upgrade_keeps_the_one_that_runs() -> None:

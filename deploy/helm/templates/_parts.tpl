@@ -3,7 +3,7 @@
 {{/* The labels that select: of the release, and with `component` of its pods of one kind. Takes the list: root, component. */}}
 {{- define "lecturepulse.selector" -}}
 app.kubernetes.io/name: lecturepulse
-app.kubernetes.io/instance: {{ (first .).Release.Name }}
+app.kubernetes.io/instance: {{ (first .).Release.Name | quote }}
 {{- with last . }}
 app.kubernetes.io/component: {{ . }}
 {{- end }}
@@ -16,19 +16,55 @@ app.kubernetes.io/version: {{ (first .).Chart.AppVersion | quote }}
 helm.sh/chart: {{ printf "%s-%s" (first .).Chart.Name (first .).Chart.Version }}
 {{- end }}
 
-{{/* The beginning of the names of the Secrets with users and passwords. */}}
-{{- define "lecturepulse.secrets" -}}
-{{ .Values.redis.secrets | default (ternary .Release.Name "lecturepulse" (ne .Values.redis.url "")) }}
+{{/* YAML with the list `cells`: each one's name, url, the beginning of the names of its Secrets, and for KEDA address, port,
+     database and tls of its Redis. Without cells there is a single one without a name. */}}
+{{- define "lecturepulse.cells" -}}
+{{- $one := dict "name" "" "url" .Values.redis.url "secrets" .Values.redis.secrets }}
+{{- $names := list }}
+cells:
+{{- range .Values.cells | default (list $one) }}
+{{- if has .name $names }}
+{{- fail (printf "two cells have the name %s; choose another one" .name) }}
+{{- end }}
+{{- $names = append $names .name }}
+{{- $url := urlParse (.url | default (printf "redis://redis.%s.svc:6379/0" $.Release.Namespace)) }}
+{{- $port := regexFind ":[0-9]+$" $url.host | default ":6379" }}
+{{- $made := ternary "lecturepulse" (list $.Release.Name .name | compact | join "-") (empty .url) }}
+  - name: {{ .name | quote }}
+    url: {{ .url | quote }}
+    secrets: {{ .secrets | default $made | quote }}
+    makeSecrets: {{ not (or (empty .url) .secrets) }}
+    worker: {{ list $.Release.Name "worker" .name | compact | join "-" }}
+    scaler: {{ list $.Release.Name "scaler" .name | compact | join "-" }}
+    address: {{ print (trimSuffix $port $url.host) $port | quote }}
+    port: {{ trimPrefix ":" $port }}
+    database: {{ regexFind "\\bdb=[0-9]+" $url.query | trimPrefix "db=" | default (trimPrefix "/" $url.path) | default "0" | quote }}
+    tls: {{ eq $url.scheme "rediss" | quote }}
+{{- end }}
+{{- if and .Values.cells .Values.redis.url }}
+{{- fail "redis.url and cells are both given; make redis.url one of the cells" }}
+{{- end }}
 {{- end }}
 
-{{/* YAML of the Redis that the programs use: address, database, tls, port. */}}
-{{- define "lecturepulse.redis" -}}
-{{- $url := urlParse (.Values.redis.url | default (printf "redis://redis.%s.svc:6379/0" .Release.Namespace)) }}
-{{- $port := regexFind ":[0-9]+$" $url.host | default ":6379" }}
-address: {{ print (trimSuffix $port $url.host) $port | quote }}
-port: {{ trimPrefix ":" $port }}
-database: {{ regexFind "\\bdb=[0-9]+" $url.query | trimPrefix "db=" | default (trimPrefix "/" $url.path) | default "0" | quote }}
-tls: {{ eq $url.scheme "rediss" | quote }}
+{{/* The labels of a cell's workers. Takes the list: root, cell. */}}
+{{- define "lecturepulse.workers" -}}
+{{ include "lecturepulse.selector" (list (first .) "worker") }}
+{{- with (last .).name }}
+lecturepulse/cell: {{ . }}
+{{- end }}
+{{- end }}
+
+{{/* The environment variables of a producer or of the page that name the cells, as a list; without cells it is empty. */}}
+{{- define "lecturepulse.environment" -}}
+{{- if .Values.cells }}
+{{- $list := list }}
+{{- range $n, $cell := (include "lecturepulse.cells" . | fromYaml).cells }}
+{{- $list = append $list (printf "%s=$(CELL_%d)" .name $n) }}
+- name: CELL_{{ $n }}
+  valueFrom: {secretKeyRef: {name: {{ .secrets }}-producer, key: REDIS_URL}}
+{{- end }}
+- {name: LECTUREPULSE_CELLS, value: {{ join " " $list | quote }}}
+{{- end }}
 {{- end }}
 
 {{/* What makes a pod unprivileged, and where it runs. Takes the list: root, user id. */}}
@@ -43,7 +79,7 @@ securityContext:
 {{- with (first .).Values.imagePullSecrets }}
 imagePullSecrets:
 {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- with (first .).Values.nodeSelector }}

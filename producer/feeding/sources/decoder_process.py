@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable
 from multiprocessing.connection import Connection
 
+from producer.cells.naming import REDIS_VARIABLES
 from producer.feeding.decoding.wire import Alive, Decoding, Message, Order, SenderRefused, Target, decode_message
 from producer.saying import say
 from worker.contract.messages import encode
@@ -67,7 +68,7 @@ class DecoderProcess:
                 pass_fds=[writing],
                 start_new_session=True,
                 # It reads files of strangers, and need not know our Redis.
-                env={name: value for name, value in os.environ.items() if name != "REDIS_URL"},
+                env={name: value for name, value in os.environ.items() if name not in REDIS_VARIABLES},
                 bufsize=0,
             )
         except BaseException:

@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-import redis
-
+from producer.cells.connections import Cells
 from producer.reading.analysis.names import Roster, RosterRefused, natural_order
 from producer.reading.comparison.lectures import Compared, pairs, read_compared
 from producer.reading.comparison.page import page
 from producer.reading.comparison.refused import CompareRefused
-from producer.reading.lectures import list_lectures
+from producer.reading.lectures import all_lectures
 from producer.reading.output_file import check_page_path, complete_or_absent
 from producer.saying import say
 
@@ -19,7 +18,7 @@ FEWEST = 2
 
 
 def compare(
-    client: redis.Redis,
+    cells: Cells,
     lectures: Sequence[str],
     path: Path,
     course: str | None = None,
@@ -28,15 +27,15 @@ def compare(
     """Write the comparison of `lectures`, and of all lectures of `course` in the order of their beginnings, to `path`.
 
     Every lecture is compared with the first. `rosters` is lecture -> its roster. The file is written as a whole or not
-    at all, and an existing file is never overwritten. Raises ExportRefused, CompareRefused, LectureUnknown, and
-    RosterRefused if a roster does not fit its lecture.
+    at all, and an existing file is never overwritten. Raises ExportRefused, CompareRefused, LectureUnknown,
+    RosterRefused if a roster does not fit its lecture, and CellDown.
     """
     check_page_path(path)
-    chosen = _chosen(client, lectures, course)
+    chosen = _chosen(cells, lectures, course)
     rosters = rosters or {}
     if strange := sorted(set(rosters).difference(chosen)):
         raise RosterRefused(f"the roster of {strange[0]!r} has no lecture here; compared: {', '.join(chosen)}")
-    read = [read_compared(client, each, rosters.get(each)) for each in chosen]
+    read = [read_compared(cells.client_of(each), each, rosters.get(each)) for each in chosen]
     _say_unknown(read, rosters)
     whole, chapters = pairs(read)
     with complete_or_absent(path) as file:
@@ -55,9 +54,14 @@ def _say_unknown(read: Sequence[Compared], rosters: Mapping[str, Roster]) -> Non
             say(f"the roster of {lecture} names {ids}, not seen in {', '.join(each.id for each in with_it)}")
 
 
-def _chosen(client: redis.Redis, lectures: Sequence[str], course: str | None) -> list[str]:
+def _chosen(cells: Cells, lectures: Sequence[str], course: str | None) -> list[str]:
     """The ids, each once."""
-    of_course = [each.id for each in list_lectures(client) if course is not None and each.info.course == course]
+    of_course: list[str] = []
+    if course is not None:
+        found, down = all_lectures(cells)
+        if down:  # the page would lack lectures without a word
+            raise down[0]
+        of_course = [each.id for each in found if each.info.course == course]
     if course is not None and not of_course:
         raise CompareRefused(f"no lecture has the course {course!r}; `producer list` shows courses")
     chosen = list(dict.fromkeys([*lectures, *of_course]))

@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from producer import ingestion as ingesting
+from producer.cells.connections import one_cell
 from producer.feeding.feed import MAX_BYTES
 from producer.feeding.sources.opening import open_source
 from tests.processes import eventually, json_lines, ran, started
@@ -228,6 +229,6 @@ def test_missing_workers_are_reported_once(
     helper.start()
     settings = ingesting.IngestSettings("l", 2.0, LectureChoices(), MAX_BYTES, json=False)
     with open_source(str(video), 2.0) as source:
-        assert ingesting.ingest(settings, source, client, nullcontext()) == 0
+        assert ingesting.ingest(settings, source, one_cell(client), nullcontext()) == 0
     helper.join()
     assert said == ["no worker takes frames from this Redis; start some there with `worker run`; waiting"]

@@ -10,6 +10,7 @@ import pytest
 import redis
 from jsonschema import Draft202012Validator
 
+from producer.cells.connections import one_cell
 from producer.serving.application import Site
 from producer.serving.changing import Changes
 from producer.serving.openapi import openapi
@@ -32,7 +33,7 @@ def test_the_description_is_valid_openapi(site: str) -> None:
 
 
 def test_every_route_of_the_api_is_described(client: redis.Redis, tmp_path: Path) -> None:
-    routes = Site(client, None, None, tmp_path).application(Changes(tmp_path, None, paths=True)).routes
+    routes = Site(one_cell(client), None, None, tmp_path).application(Changes(tmp_path, None, paths=True)).routes
     paths = openapi(routes)["paths"]
     there = {(each.path, method) for each in routes for method in each.methods if method != "HEAD"}  # type: ignore[attr-defined]
     described = {(path, method.upper()) for path, methods in paths.items() for method in methods}
@@ -91,7 +92,7 @@ def test_an_error_of_the_server_is_printed_and_answered_in_the_described_form(
     client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Site, "home", lambda *_: 1 // 0)
-    application = Site(client, None, None, tmp_path).application(None)
+    application = Site(one_cell(client), None, None, tmp_path).application(None)
 
     async def asked() -> httpx.Response:
         transport = httpx.ASGITransport(application, raise_app_exceptions=False)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 import redis
 
+from producer.cells.connections import one_cell
 from producer.serving import reader
 from producer.serving.patch import Patch
 from tests.producer.reading.writing import write
@@ -12,7 +13,7 @@ from tests.producer.reading.writing import write
 
 def patch_of(client: redis.Redis, lecture: str) -> Patch:
     """The state of a new page when all events were read."""
-    following = reader.Reader(client, lecture)
+    following = reader.Reader(one_cell(client), lecture)
 
     async def caught_up() -> None:
         polling = asyncio.create_task(following.run())
@@ -38,7 +39,7 @@ def test_a_large_lecture_takes_the_places_of_several(client: redis.Redis, monkey
     write(client, "large", [{f"p{number:02}" for number in range(1, 31)}])
 
     async def play() -> None:
-        readers = reader.Readers(client)
+        readers = reader.Readers(one_cell(client))
         async with readers.of("large") as large:
             while not large.board.patch(None).standing.caught_up:
                 await large.news(large.board.edition, 10)
