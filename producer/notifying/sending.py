@@ -3,10 +3,12 @@
 import heapq
 import http.client
 import secrets
+import socket
 import threading
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -41,7 +43,7 @@ class Sender:
         self._changed = threading.Condition()
         # A proxy of the environment is used for https only: it would see the messages to this machine.
         proxies = [] if webhook.url.startswith("https:") else [urllib.request.ProxyHandler({})]
-        self._opener = urllib.request.build_opener(_NoRedirect, *proxies)
+        self._opener = urllib.request.build_opener(_NoRedirect, _Http, _Https, *proxies)
         threading.Thread(target=self._run, name="webhook", daemon=True).start()
 
     @property
@@ -112,7 +114,7 @@ class Sender:
             return f"it answers with status {answer.code}"
         except urllib.error.URLError as failure:
             return str(failure.reason)
-        except (OSError, ValueError, http.client.HTTPException) as failure:
+        except Exception as failure:  # whatever it is, the message is sent again
             return str(failure) or type(failure).__name__
 
 
@@ -121,6 +123,41 @@ class _Message:
         self.id = id
         self.body = body
         self.attempts = 0
+
+
+class _Punctual(http.client.HTTPConnection):
+    """A connection on which status and headers must come within ANSWER_S, also if they come byte by byte."""
+
+    def getresponse(self) -> http.client.HTTPResponse:
+        late = threading.Event()
+
+        def cut() -> None:
+            late.set()
+            with suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(ANSWER_S, cut)
+        timer.start()
+        try:
+            return super().getresponse()
+        finally:
+            timer.cancel()
+            if late.is_set():
+                raise TimeoutError(f"it does not answer within {ANSWER_S:g} s")
+
+
+class _PunctualSecure(_Punctual, http.client.HTTPSConnection):
+    pass
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Punctual, request)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_PunctualSecure, request)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -22,6 +22,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from producer.serving.answers import Problem, json
+
 READING = ("GET", "HEAD")
 WRITING = ("POST", "DELETE")
 
@@ -127,7 +129,16 @@ class Guard:
             await send(message)
 
         refused = self._access.refusal(scope)
+        if isinstance(refused, PlainTextResponse) and "text/html" not in Headers(scope=scope).get("accept", ""):
+            refused = _for_program(refused)
         await (self._application if refused is None else refused)(scope, receive, send_with_headers)
+
+
+def _for_program(refusal: PlainTextResponse) -> Response:
+    """The refusal in the form of the API's errors."""
+    answer = json(Problem(bytes(refusal.body).decode().strip()), refusal.status_code)
+    answer.headers.update({name: value for name, value in refusal.headers.items() if not name.startswith("content-")})
+    return answer
 
 
 def _is_loopback_name(host: str) -> bool:

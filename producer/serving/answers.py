@@ -1,9 +1,11 @@
 """JSON answers, and the answers to errors."""
 
+import sys
 from collections.abc import Awaitable, Callable
 
 import msgspec
 from msgspec import Struct
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,6 +18,20 @@ def problem(status: int, text: str | None = None) -> Callable[[Request, Exceptio
         return json(Problem(text or str(failure)), getattr(failure, "status", status))
 
     return answer
+
+
+async def unknown(_: Request, failure: Exception) -> Response:
+    """The answer to an address or a method that does not exist."""
+    assert isinstance(failure, HTTPException)
+    answer = json(Problem(f"{failure.detail}; /api/openapi.json describes what there is"), failure.status_code)
+    answer.headers.update(failure.headers or {})
+    return answer
+
+
+async def failed(_: Request, failure: Exception) -> Response:
+    """The answer to a request that ran into an error of this program, which is printed."""
+    sys.excepthook(type(failure), failure, failure.__traceback__)
+    return json(Problem("the server failed; its log says why"), 500)
 
 
 def json(content: object, status: int = 200) -> Response:

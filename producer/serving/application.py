@@ -11,6 +11,7 @@ from msgspec import structs
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -40,14 +41,16 @@ from producer.serving.answers import (
     LectureItems,
     ParticipantItem,
     ParticipantItems,
+    failed,
     json,
     lecture_item,
     problem,
+    unknown,
 )
 from producer.serving.changing import Changes
 from producer.serving.channel import Channel, Page, follow_channel, is_over, read_page
 from producer.serving.entries import START
-from producer.serving.openapi import JSON, Body, described, openapi
+from producer.serving.openapi import EVENT_STREAM, JSON, Body, described, openapi
 from producer.serving.parameters import DEFAULT_EVENTS, LIMIT, POSITION, BadRequest, limit, parameter, position
 from producer.serving.reader import Readers, TooManyReaders
 from producer.serving.reports import Reports
@@ -61,7 +64,7 @@ MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript
 # The rest of the policy is in the report itself, which holds all its scripts.
 REPORT_POLICY = "frame-ancestors 'none'"
 
-EVENTS = described(Body(JSON, Page), Body("text/event-stream"), query={"since": POSITION, "limit": LIMIT})
+EVENTS = described(Body(JSON, Page), Body(EVENT_STREAM), query={"since": POSITION, "limit": LIMIT})
 
 
 class NotFound(Exception):
@@ -101,6 +104,8 @@ class Site:
                 *(changes.routes() if changes is not None else ()),
             ],
             exception_handlers={
+                HTTPException: unknown,
+                Exception: failed,
                 NotFound: problem(404),
                 LectureUnknown: problem(404),
                 LectureUnreadable: problem(409),
@@ -203,7 +208,7 @@ class Site:
         keys, participant = self._keys(request), request.path_params.get("participant")
         started = self._lecture(keys).info.started
         channel = self._channel_of(keys, participant)
-        live = "text/event-stream" in request.headers.get("accept", "")
+        live = EVENT_STREAM in request.headers.get("accept", "")
         last = request.headers.get("last-event-id") if live else None
         # Both are checked, also where they are not used.
         since = position(parameter(request, "since", START))

@@ -1,5 +1,6 @@
 """The OpenAPI description of the API, made from the routes and from the types of the answers."""
 
+import inspect
 import re
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from worker.contract.keys import ID
 from worker.contract.messages import Event
 
 JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
 
 Schema = dict[str, Any]
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -69,6 +71,9 @@ def openapi(routes: list[BaseRoute]) -> Schema:
     types = [each.type for *_, one in found for each in (*one.answers, *one.body) if each.type is not None]
     named = dict.fromkeys([*types, Problem, Event])
     schemas, components = msgspec.json.schema_components(named, ref_template="#/components/schemas/{name}")
+    for schema in components.values():
+        if "description" in schema:  # a docstring
+            schema["description"] = inspect.cleandoc(schema["description"])
     by_type = dict(zip(named, schemas, strict=True))
     paths: Schema = {}
     for path, method, endpoint, one in found:
@@ -103,10 +108,11 @@ def _operation(path: str, method: str, endpoint: Any, one: _Described, by_type: 
         "parameters": [*named, *asked],
         "responses": {
             str(one.status): answer,
-            "401": {"description": "The token is missing", "content": {"text/plain": {}}},
             "default": {"description": "What is wrong", "content": {JSON: {"schema": by_type[Problem]}}},
         },
     }
+    if any(each.media == EVENT_STREAM for each in one.answers):
+        operation["responses"]["204"] = {"description": "The stream is over"}
     if more:
         operation["description"] = " ".join(more.split())
     if one.body:

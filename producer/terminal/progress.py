@@ -67,6 +67,8 @@ class StatusLine:
 
     def stop(self) -> None:
         self._live.stop()
+        if not self._live.console.is_terminal:
+            self._live.console.print()  # rich ends the line only in a terminal
 
     def advance(self, _: ClassEvent) -> None:
         """Does nothing: the line is about the source, which continues without events too."""

@@ -39,7 +39,34 @@ CELLS: dict[str, Any] = {
     "lectures": LECTURES,
     "worker": {"max": 50},
 }
-VALUES = {"cells": CELLS, "defaults": {}, "all on": ALL_ON, "all off": ALL_OFF, "own secrets": OWN_SECRETS}
+LOOKS_LIKE_NUMBERS: dict[str, Any] = {
+    "redis": {"maxmemory": "2147483648", "storageClass": "1"},
+    "worker": {
+        "resources": {"requests": {"cpu": 2, "memory": "1.5Gi"}, "limits": {"cpu": "250m", "memory": 2147483648}}
+    },
+    "lectures": [
+        {"id": "2026", "source": "1"},
+        {
+            "id": "1e3",
+            "sourceFrom": {"name": "7", "key": "0x1"},
+            "schedule": "0 10 * * 1",
+            "timeZone": "1",
+            "listen": 1935,
+        },
+    ],
+    "serve": {"lecture": "101", "ingress": {"enabled": True, "host": "1.2", "tlsSecret": "5", "className": "6"}},
+    "producer": {"recordings": "3"},
+    "networkPolicy": {"keda": "1", "monitoring": "2", "ingress": "3"},
+    "imagePullSecrets": ["1"],
+}
+VALUES = {
+    "defaults": {},
+    "all on": ALL_ON,
+    "all off": ALL_OFF,
+    "own secrets": OWN_SECRETS,
+    "cells": CELLS,
+    "looks like numbers": LOOKS_LIKE_NUMBERS,
+}
 
 
 def container(template: dict[str, Any]) -> dict[str, Any]:

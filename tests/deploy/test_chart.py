@@ -73,6 +73,10 @@ def test_pods_run_unprivileged_on_a_read_only_file_system(objects: Objects) -> N
         ({"redis": {"url": "redis://h"}, "cells": [{"name": "a", "url": "redis://g"}]}, "redis.url and cells are both"),
         ({"serve": {"ingress": {"enabled": True}}}, "serve.ingress.host"),
         ({"lectures": [{"id": "a b", "source": "x"}]}, "lectures.0.id"),
+        ({"serve": {"ingress": {"enabled": True, "host": "https://lp.example.org"}}}, "serve.ingress.host"),
+        ({"worker": {"min": 5, "max": 2}}, "worker.min is 5, more than worker.max, 2"),
+        ({"worker": {"resources": {"limits": {"memory": "2 GB"}}}}, "worker.resources.limits.memory"),
+        ({"nodeSelector": {"gpu": True}}, "nodeSelector.gpu"),
         ({"lectures": [{"id": "nine"}]}, "nine needs either source or sourceFrom"),
         ({"lectures": [{"id": "A_b", "source": "x"}, {"id": "a-b", "source": "y"}]}, "two lectures have the id a-b"),
     ],
@@ -81,6 +85,11 @@ def test_a_wrong_value_is_named(values: dict[str, Any], named_in_error: str) -> 
     done = helm("template", str(CHART), values=values)
     assert done.returncode != 0
     assert named_in_error in done.stderr
+
+
+@pytest.mark.parametrize("name", ["9am", "a.b", "a" * 41])
+def test_a_release_name_of_which_no_service_or_stateful_set_can_be_made_is_refused(name: str) -> None:
+    assert f"the release name {name} is not" in helm("template", name, str(CHART)).stderr
 
 
 def _selectors(objects: Objects) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from tests.deploy.manifests import CHART, DEPLOY, compose, named, of_kind, pod_templates, rendered
+from tests.deploy.manifests import CHART, DEPLOY, compose, helm, named, of_kind, pod_templates, rendered
 from tests.deploy.releases import ALL_OFF, ALL_ON, CELLS, LECTURES, OWN_SECRETS, container
 from worker.contract.jobs import QUEUE
 from worker.running.process import DRAIN_S
@@ -158,6 +158,17 @@ def test_a_lecture_is_a_job_and_with_a_schedule_a_cron_job_whose_lectures_have_i
     assert variables["SOURCE"]["secretKeyRef"] == LECTURES[1]["sourceFrom"]
     (service,) = [each for each in of_kind("Service", made) if each["spec"].get("type") == "LoadBalancer"]
     assert service["spec"]["selector"]["lecturepulse/lecture"] == "pushed"
+
+
+def test_long_ids_that_begin_alike_are_lectures_of_their_own() -> None:
+    lectures = [
+        {"id": f"an-introduction-to-machine-learning-{day}", "source": "x", "schedule": "0 9 * * *"}
+        for day in ("mon", "tue")
+    ]
+    made = helm("template", "lecturepulse-production", str(CHART), values={"lectures": lectures})
+    names = [each["metadata"]["name"] for each in of_kind("CronJob", [*filter(None, yaml.safe_load_all(made.stdout))])]
+    assert len(set(names)) == 2
+    assert all(len(name) <= 52 for name in names)
 
 
 def test_a_changed_lecture_gets_another_job_and_an_upgrade_keeps_the_one_that_runs() -> None:

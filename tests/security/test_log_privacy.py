@@ -30,9 +30,36 @@ def test_a_lecture_whose_job_failed_is_not_named_in_the_log(client: redis.Redis,
     assert "chunk 0" in said
     assert "ValidationError" in said or "DecodeError" in said
     assert NAME not in said
-    ours = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
-    assert "worker started" in {each["event"] for each in ours}
-    assert {"error", "warning"} & {each["level"] for each in ours}, "also those of the worker's processes"
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert "worker started" in {each["event"] for each in lines}
+    assert {"error", "warning"} & {each["level"] for each in lines}, "also those of the worker's processes"
+
+
+def test_a_json_log_also_has_uncaught_exceptions_and_warnings_as_one_line_each() -> None:
+    code = """
+import ctypes, threading, warnings
+from worker.running import process
+from worker.contract.command_line import LogFormat
+from worker.perception.manifest import ChosenModels
+from worker.running.log_privacy import LogSettings
+def failing(): raise ValueError("redis://user:s3cret@host/0 is away")
+def work(*_):
+    warnings.warn("old")
+    thread = threading.Thread(target=failing); thread.start(); thread.join()
+    failing()
+process.load_perception = lambda _: None
+process._work = work
+process.serve("redis://127.0.0.1:1", "w", ChosenModels(None, None), ctypes.c_bool(), LogSettings(LogFormat.JSON))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    warning, *failures = [json.loads(line) for line in done.stderr.splitlines()]
+    assert done.returncode == 1
+    assert (warning["event"], warning["level"]) == ("old", "warning")
+    for failure in failures:
+        assert failure["event"] == "ValueError: redis://host/0 is away"
+        assert "in failing" in failure["exception"]
+    assert len(failures) == 2
+    assert "s3cret" not in done.stderr
 
 
 def test_a_log_leaves_out_less_important_lines(client: redis.Redis, redis_url: str) -> None:

@@ -3,9 +3,13 @@
 import json
 import signal
 import sys
+import threading
+import traceback
+import warnings
 from datetime import datetime, timezone
 from enum import Enum
 from importlib.metadata import version
+from types import TracebackType
 from typing import Annotated, Any
 
 import typer
@@ -59,18 +63,32 @@ def run(app: typer.Typer, program: str) -> int:
         return 2
 
 
-def print_error(program: str, message: object, level: LogLevel = LogLevel.ERROR) -> None:
-    """Print `message` as one line on standard error, without users and passwords of URLs."""
+def print_error(program: str, message: object, level: LogLevel = LogLevel.ERROR, **more: str) -> None:
+    """Print `message` as one line on standard error, without users and passwords of URLs. JSON has `more` fields."""
     line = masked(" ".join(str(message).splitlines()))
     if _lines is LogFormat.JSON:
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         # As worker logs are: the same names in the same form.
         record = {"event": line, "program": program, "level": level.value, "timestamp": now.replace("+00:00", "Z")}
-        line = json.dumps(record)
+        line = json.dumps(record | {name: masked(text) for name, text in more.items()})
     else:
         line = f"{program}: {line}"
     sys.stderr.write(f"{line}\n")  # not typer.echo: a progress display would not notice it
     sys.stderr.flush()
+
+
+def print_json_lines(program: str) -> None:
+    """From now on, this process prints errors as JSON, and also uncaught exceptions and warnings."""
+    global _lines
+    _lines = LogFormat.JSON
+
+    def uncaught(kind: type[BaseException], failure: BaseException | None, trace: TracebackType | None) -> None:
+        exception = "".join(traceback.format_exception(kind, failure, trace))
+        print_error(program, f"{kind.__name__}: {failure}", exception=exception)
+
+    sys.excepthook = uncaught
+    threading.excepthook = lambda thread: uncaught(thread.exc_type, thread.exc_value, thread.exc_traceback)
+    warnings.showwarning = lambda message, *_, **__: print_error(program, message, LogLevel.WARNING)
 
 
 class Command(TyperCommand):
@@ -90,9 +108,8 @@ def _print_version(context: typer.Context, wanted: bool) -> None:
 
 
 def _set_log_format(context: typer.Context, wanted: LogFormat) -> LogFormat:
-    global _lines
-    if not context.resilient_parsing:
-        _lines = LogFormat(wanted)
+    if wanted == LogFormat.JSON and not context.resilient_parsing:
+        print_json_lines(context.find_root().info_name or "")
     return wanted
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from worker.contract.command_line import LogFormat, LogLevel
+from worker.contract.command_line import LogFormat, LogLevel, print_json_lines
 from worker.contract.jobs import chunk_of_job_id
 from worker.contract.standard_streams import log_stream
 
@@ -27,6 +27,7 @@ def configure_logging(settings: LogSettings) -> None:
     rendered = structlog.get_config()["processors"]
     formatter = logging.Formatter("%(asctime)s [%(levelname)s] %(message)s")
     if settings.format is LogFormat.JSON:
+        print_json_lines("worker")
         rendered, formatter = [*_JSON, structlog.processors.JSONRenderer()], _json_formatter()
     structlog.configure(
         processors=[_event_without_ids, *rendered],

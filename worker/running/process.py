@@ -1,10 +1,12 @@
 """One worker process: RQ's loop around the job, with models that stay loaded."""
 
 import math
+import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from ctypes import c_bool
 from multiprocessing import connection, parent_process
 from os import getpid, kill
@@ -24,8 +26,10 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
 
 from worker import time_limit
+from worker.contract.command_line import LogFormat
 from worker.contract.connection import ANSWER_TIMEOUT_S, RetryWhileAway, pool
 from worker.contract.jobs import JOB_TIMEOUT_S, QUEUE
+from worker.contract.standard_streams import STDERR
 from worker.job import give_up, load_perception, make_room
 from worker.perception.manifest import ChosenModels
 from worker.running.admission import ChunkJob, ChunkQueue
@@ -176,8 +180,17 @@ def serve(url: str, name: str, models: ChosenModels, ready: c_bool, log_settings
     """
     configure_logging(log_settings)
     _stop_with_parent()
-    load_perception(models)  # before the first job, whose time limit would include it
-    ready.value = True
+    try:
+        with nullcontext() if log_settings.format is LogFormat.CONSOLE else _native_lines_discarded():
+            load_perception(models)  # before the first job, whose time limit would include it
+        ready.value = True
+        _work(url, name)
+    except Exception:
+        sys.excepthook(*sys.exc_info())  # multiprocessing would print it, but not as JSON
+        sys.exit(1)
+
+
+def _work(url: str, name: str) -> None:
     stopping = threading.Event()
     with pool(url, RetryWhileAway(math.inf, hurried=stopping.is_set)) as second:
         retry = RetryWhileAway(math.inf, hurried=stopping.is_set, when_full=lambda: make_room(second))
@@ -204,6 +217,19 @@ def chunk_worker(
         prepare_for_work=prepare_for_work,
         stopping=stopping or threading.Event(),
     )
+
+
+@contextmanager
+def _native_lines_discarded() -> Iterator[None]:
+    """Within, nothing is written to standard error: the model runtime prints a line that is not JSON."""
+    kept, nowhere = os.dup(STDERR), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, STDERR)
+    try:
+        yield
+    finally:
+        os.dup2(kept, STDERR)
+        os.close(kept)
+        os.close(nowhere)
 
 
 @contextmanager

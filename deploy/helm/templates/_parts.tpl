@@ -3,7 +3,7 @@
 {{/* The labels that select: of the release, and with `component` of its pods of one kind. Takes the list: root, component. */}}
 {{- define "lecturepulse.selector" -}}
 app.kubernetes.io/name: lecturepulse
-app.kubernetes.io/instance: {{ (first .).Release.Name }}
+app.kubernetes.io/instance: {{ (first .).Release.Name | quote }}
 {{- with last . }}
 app.kubernetes.io/component: {{ . }}
 {{- end }}
@@ -108,7 +108,7 @@ securityContext:
 {{- with (first .).Values.imagePullSecrets }}
 imagePullSecrets:
 {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- with (first .).Values.nodeSelector }}

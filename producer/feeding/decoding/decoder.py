@@ -29,7 +29,7 @@ from producer.feeding.decoding.dash import as_playlist
 from producer.feeding.decoding.jpeg import LONGEST_SIDE, JpegEncoder
 from producer.feeding.decoding.live_video import LiveVideo
 from producer.feeding.decoding.pacing import paced
-from producer.feeding.decoding.pushing import open_push
+from producer.feeding.decoding.pushing import CannotListen, open_push
 from producer.feeding.decoding.recorded_video import RecordedVideo, needed_from
 from producer.feeding.decoding.sampling import sample_count, sampled
 from producer.feeding.decoding.wire import (
@@ -43,6 +43,7 @@ from producer.feeding.decoding.wire import (
     Order,
     PushTarget,
     Sampled,
+    SenderRefused,
     StreamTarget,
 )
 from worker.contract.messages import encode
@@ -89,8 +90,8 @@ def decode(order: Order, send: Send) -> None:
                 _decode_recording(video, choice, order, send, lambda: os.fstat(file.fileno()).st_size > size)
             return
         if isinstance(order.target, PushTarget):
-            container, choice = choose_in(open_push(order.target), order.target.video, LONGEST_SIDE, None)
-            _decode_live(LiveVideo(container, alive), choice, order, send)
+            while not _decoded_push(order.target, order, send, alive):
+                pass
             return
         container, choice, recording = chosen_at(order.target)
         if recording:
@@ -158,6 +159,24 @@ def _decode_recording(
         last = picture
     growing = "the file is still being written; ingest it again when it is complete"
     send(encode(Ended(growing if has_grown() else video.shortfall(order.first / order.fps))))
+
+
+def _decoded_push(target: PushTarget, order: Order, send: Send, alive: Callable[[], None]) -> bool:
+    """Decode the next push; whether it had a picture. Raises CannotListen."""
+
+    def refused(why: str) -> None:
+        send(encode(SenderRefused(why)))
+
+    try:
+        with open_push(target, refused) as opened:
+            container, choice = choose_in(opened, target.video, LONGEST_SIDE, None)
+            _decode_live(LiveVideo(container, alive), choice, order, send)
+            return True
+    except CannotListen:
+        raise
+    except Unreadable as why:
+        refused(str(why))
+        return False
 
 
 def _decode_live(video: LiveVideo, choice: Choice, order: Order, send: Send) -> None:

@@ -97,9 +97,13 @@ class Push:
         del self._flv[:size]
         return found
 
+    def close(self) -> None:
+        self._incoming.close()
+        self._connection.close()
+
     def _shake_hands(self) -> None:
         if self._bytes(1) != b"\3":
-            raise Refused("no RTMP")
+            raise Refused("it is no RTMP")
         theirs = self._bytes(_HELLO)
         # A version of zero: without Adobe's digests.
         self._connection.sendall(b"\3" + bytes(8) + os.urandom(_HELLO - 8) + theirs)
@@ -119,7 +123,7 @@ class Push:
             right = hmac.compare_digest(_plain(asked_path), _plain(path))
             if not right or not claim():
                 self._command("onStatus", 0.0, None, _status("NetStream.Publish.BadName", "error"), stream=1)
-                raise Refused("wrong key" if not right else "another sender pushes")
+                raise Refused("wrong app or key" if not right else "another sender pushes")
             self._accepted = True
             self._command("onStatus", 0.0, None, _status("NetStream.Publish.Start"), stream=1)
         elif name in ("createStream", "releaseStream", "FCPublish"):
@@ -193,4 +197,5 @@ def _status(code: str, level: str = "status", **more: object) -> dict[str, objec
 
 
 def _plain(path: str) -> bytes:
-    return unquote(path).strip("/").encode(errors="replace")
+    """The path to compare: without empty parts, which come from a server address that ends with a slash."""
+    return "/".join(filter(None, unquote(path).split("/"))).encode(errors="replace")

@@ -83,6 +83,12 @@ class Opened(Struct, frozen=True, tag="opened"):
     chapters: list[Chapter] = []
 
 
+class SenderRefused(Struct, frozen=True, tag="refused"):
+    """A push was refused or had no picture, for the reason `why`. It comes only before `Opened`."""
+
+    why: str
+
+
 class DecodingFailed(Struct, frozen=True, tag="failed"):
     """Nothing can be decoded, or nothing more, for this `reason`."""
 
@@ -123,7 +129,7 @@ class Ended(Struct, frozen=True, tag="ended"):
     shortfall: str | None
 
 
-Message = Opened | DecodingFailed | Sampled | KeyFrame | Decoding | Alive | Ended
+Message = Opened | SenderRefused | DecodingFailed | Sampled | KeyFrame | Decoding | Alive | Ended
 
 
 def decode_message(data: bytes) -> Message:

@@ -157,6 +157,11 @@ def _stream(url: str, scheme: str) -> Address:
     target: Target
     if scheme.startswith("rtmp") and parse_qs(parts.query).get("listen", ["0"]) != ["0"]:
         target = _push(shown, scheme, parts)
+    elif scheme.startswith("rtmp") and host in ("0.0.0.0", "::"):  # nosec B104  # nothing is opened here
+        raise SourceError(
+            f"{shown}: {host} is no server; to wait for a push, end the address with /APP/KEY?listen=1, in quotes "
+            "(a # or ? in the key is %23 or %3F)"
+        )
     else:
         target = protocol.target(scheme + url[len(scheme) :])  # FFmpeg does not know a scheme in capitals
     return Address(shown, shown, place.removesuffix(Path(place).suffix) if parts.path else place, target)

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from multiprocessing.connection import Connection
 
 from producer.cells.naming import REDIS_VARIABLES
-from producer.feeding.decoding.wire import Alive, Decoding, Message, Order, Target, decode_message
+from producer.feeding.decoding.wire import Alive, Decoding, Message, Order, SenderRefused, Target, decode_message
+from producer.saying import say
 from worker.contract.messages import encode
 
 # Python ignores the environment's and the working folder's modules (-I); the parent passes its own sys.path.
@@ -106,7 +107,10 @@ class DecoderProcess:
             if stop.is_set():
                 return None
             if self._answered():
-                return decode_message(self.receive_bytes())
+                message = decode_message(self.receive_bytes())
+                if not isinstance(message, SenderRefused):
+                    return message
+                say(f"a push was refused: {message.why}")
         raise DecoderSilent
 
     def receive_bytes(self) -> bytes:

@@ -6,7 +6,7 @@ import json
 import ssl
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -14,7 +14,7 @@ import trustme
 
 KEY = bytes(range(32))
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
-DROP, HANG = 0, -1
+DROP, HANG, DRIP = 0, -1, -2
 
 
 class Receiver:
@@ -46,7 +46,12 @@ def receiving(*statuses: int, port: int = 0, authority: trustme.CA | None = None
             status = receiver.statuses.pop(0) if receiver.statuses else 200
             if status == HANG:
                 receiver.end.wait()
-            if status in (DROP, HANG):
+            if status == DRIP:
+                with suppress(OSError):
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+                    while not receiver.end.wait(0.05):
+                        self.wfile.write(b"a")
+            if status in (DROP, HANG, DRIP):
                 self.close_connection = True
                 return
             if status == 200:

@@ -17,7 +17,7 @@ from producer.stopping import Stop
 from tests.processes import called, eventually, started
 from tests.producer.committing import committing
 from tests.producer.feeding.films import film
-from tests.producer.notifying.receiver import DROP, HANG, KEY, SECRET, Receiver, receiving
+from tests.producer.notifying.receiver import DRIP, DROP, HANG, KEY, SECRET, Receiver, receiving
 from tests.producer.reading.simulated import Episode, Script, events, played, simulated_timeline
 from tests.producer.serving.server import serving
 from worker.contract.messages import EndEvent, Ledger
@@ -76,6 +76,22 @@ def test_a_receiver_that_comes_later_gets_everything_and_one_that_is_gone_no_mor
         assert sender.flush(60)
         assert (len(receiver.taken), sender.gone) == (2, True)
     sender.close()
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_receiver_that_answers_byte_by_byte_does_not_hold_the_messages_up(
+    secure: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    monkeypatch.setattr(sending, "ANSWER_S", 0.5)
+    with receiving(DRIP, authority=authority if secure else None) as receiver:
+        sender = Sender(hook(receiver))
+        sender.send("a", {"n": 1})
+        assert sender.flush(60)
+        assert (len(receiver.seen), receiver.of("a")) == (2, [{"n": 1}])
+        sender.close()
 
 
 def test_the_receiver_s_certificate_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -241,7 +241,10 @@ def test_a_page_of_another_site_can_change_nothing(site: str, client: redis.Redi
     write(client, "l", [["p01"]])
     for method, path in (("POST", "recordings"), ("DELETE", "lectures/l"), ("DELETE", "recordings/x")):
         answer = httpx.request(method, f"{site}/api/{path}", headers={**OCTETS, **headers}, timeout=60)
-        assert (answer.status_code, answer.text) == (403, "only a page of this server may change something\n")
+        assert (answer.status_code, answer.json()) == (
+            403,
+            {"error": "only a page of this server may change something"},
+        )
     assert client.exists(LectureKeys("l").info)
     rebound = httpx.delete(f"{site}/api/lectures/l", headers={"Host": "evil.example", "Origin": "http://evil.example"})
     assert rebound.status_code == 421
@@ -290,7 +293,7 @@ def test_a_server_of_one_lecture_adds_and_forgets_nothing(redis_url: str, client
     with serving(redis_url, "mine") as address:
         for method, path in (("POST", "recordings"), ("DELETE", "lectures/mine"), ("DELETE", "lectures/other")):
             answer = httpx.request(method, f"{address}api/{path}", timeout=60)
-            assert (answer.status_code, answer.text) == (405, "this server is read only\n")
+            assert (answer.status_code, answer.json()) == (405, {"error": "this server is read only"})
         assert httpx.get(f"{address}api/recordings").status_code == 404
 
 

@@ -1,5 +1,6 @@
 """The description of the API fits OpenAPI 3.1, the routes and the answers."""
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,50 @@ def test_real_answers_fit_their_schemas(site: str, client: redis.Redis) -> None:
             _check(spec, content["application/json"]["schema"], answer.json())
             seen.add(path)
     assert len(seen) == 6
-    wrong = get(f"{site}/api/lectures/no")
-    default = spec["paths"]["/api/lectures/{lecture}"]["get"]["responses"]["default"]
-    _check(spec, default["content"]["application/json"]["schema"], wrong.json())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "api/lectures/no", {}, 404),
+        ("GET", "api/nothing", {}, 404),
+        ("POST", "api/lectures", {}, 405),
+        ("PUT", "api/lectures", {}, 405),
+        ("GET", "api/lectures", {"Host": "elsewhere"}, 421),
+        ("DELETE", "api/lectures/l", {"Origin": "http://elsewhere"}, 403),
+        ("POST", "api/recordings", {"Content-Type": "text/plain"}, 400),
+    ],
+)
+def test_every_error_has_the_described_form(
+    site: str, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    answer = httpx.request(method, f"{site}/{path}", headers=headers, timeout=60)
+    assert answer.status_code == status
+    assert "allow" in answer.headers or status != 405
+    spec = get(f"{site}/api/openapi.json").json()
+    default = spec["paths"]["/api/lectures"]["get"]["responses"]["default"]
+    _check(spec, default["content"]["application/json"]["schema"], answer.json())
+
+
+def test_a_person_in_a_browser_gets_a_refusal_as_text(site: str) -> None:
+    answer = get(f"{site}/api/lectures", Host="elsewhere", Accept="text/html,*/*;q=0.8")
+    assert answer.text == "use the name localhost or 127.0.0.1 in the address\n"
+
+
+def test_an_error_of_the_server_is_printed_and_answered_in_the_described_form(
+    client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Site, "home", lambda *_: 1 // 0)
+    application = Site(one_cell(client), None, None, tmp_path).application(None)
+
+    async def asked() -> httpx.Response:
+        transport = httpx.ASGITransport(application, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as browser:
+            return await browser.get("/")
+
+    answer = asyncio.run(asked())
+    assert (answer.status_code, answer.json()) == (500, {"error": "the server failed; its log says why"})
+    assert "ZeroDivisionError" in capsys.readouterr().err
 
 
 def test_the_schema_of_an_event_refuses_what_is_none(site: str, client: redis.Redis) -> None:

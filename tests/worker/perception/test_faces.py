@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.gallery import gallery_pages, portraits, tiles
 from worker.perception.faces import MODEL, FaceDetector
 from worker.perception.manifest import MODELS
-from worker.perception.preprocessing import Box, Image
+from worker.perception.preprocessing import Box
 from worker.perception.scales import Scales
 from worker.perception.windows import FOLLOW_MARGIN, FOLLOW_SHARE, Window, windows, windows_around
 

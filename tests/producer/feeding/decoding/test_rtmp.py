@@ -4,12 +4,15 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import ETIMEDOUT
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.feeding.decoding.amf0 import encoded
+from producer.feeding.decoding.pushing import FileOfPush
 from producer.feeding.decoding.rtmp import Push, Refused
 
 HANDSHAKE = b"\3" + bytes(1536) + bytes(1536)
@@ -58,6 +61,17 @@ def test_sound_and_unknown_messages_are_left_out() -> None:
     sound = b"\4" + bytes(3) + b"\0\0\5\x08" + bytes(4) + b"sound"
     unknown = b"\4" + bytes(3) + b"\0\0\5\x63" + bytes(4) + b"other"
     assert accepted(sound + unknown + command("onFI", 0.0)) == b"FLV\1\1\0\0\0\x09" + bytes(4)
+
+
+def test_the_first_error_of_a_push_is_the_one_that_is_reported() -> None:
+    with sent(HANDSHAKE + SIZE_4096 + PUBLISH) as push:
+        push.accept("live/KEY", lambda: True)
+        file = FileOfPush(push)
+        with patch.object(push, "read", side_effect=[TimeoutError, OSError("cannot read from timed out object")]):
+            for _ in range(2):  # as FFmpeg does
+                with pytest.raises(OSError, match="nothing came for 15 s") as failure:
+                    file.read(100)
+                assert failure.value.errno == ETIMEDOUT
 
 
 def test_a_push_is_refused_if_somebody_else_was_faster() -> None:
