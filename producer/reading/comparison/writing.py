@@ -27,8 +27,8 @@ def compare(
     """Write the comparison of `lectures`, and of all lectures of `course` in the order of their beginnings, to `path`.
 
     Every lecture is compared with the first. `rosters` is lecture -> its roster. The file is written as a whole or not
-    at all, and an existing file is never overwritten. Raises ExportRefused, CompareRefused, LectureUnknown,
-    RosterRefused if a roster does not fit its lecture, and CellDown.
+    at all, and an existing file is never overwritten. Raises ExportRefused, CompareRefused, LectureUnknown, and
+    RosterRefused if a roster does not fit its lecture.
     """
     check_page_path(path)
     chosen = _chosen(cells, lectures, course)
@@ -59,8 +59,8 @@ def _chosen(cells: Cells, lectures: Sequence[str], course: str | None) -> list[s
     of_course: list[str] = []
     if course is not None:
         found, down = all_lectures(cells)
-        if down:  # the page would lack lectures without a word
-            raise down[0]
+        if down:
+            raise CompareRefused(f"{down[0]}; the course may have lectures there, so name those to compare")
         of_course = [each.id for each in found if each.info.course == course]
     if course is not None and not of_course:
         raise CompareRefused(f"no lecture has the course {course!r}; `producer list` shows courses")
