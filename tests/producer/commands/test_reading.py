@@ -1,5 +1,7 @@
 """The commands that read lectures: watch, list, export, forget."""
 
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -148,6 +150,17 @@ def test_standard_output_needs_a_format_and_takes_a_report(client: redis.Redis, 
     assert "add --format, such as --format csv" in err
     code, out, err = called("report", "l", "-o", "-", "--redis", redis_url)
     assert (code, err, out.startswith("<!doctype html>"), out.endswith("</html>")) == (0, "", True, True)
+
+
+def test_a_terminal_gets_no_binary_file(client: redis.Redis, redis_url: str) -> None:
+    write(client, "l", [{"p01"}] * 4)
+    terminal, ours = pty.openpty()
+    command = [sys.executable, "-m", "producer", "export", "l", "-o", "-", "--redis", redis_url, "--format", "xlsx"]
+    done = subprocess.run(command, stdout=ours, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    os.close(ours)
+    os.close(terminal)
+    assert done.returncode == 2
+    assert "xlsx is no text for a terminal; send standard output to a file or a program" in done.stderr
 
 
 def test_an_export_ends_quietly_when_its_reader_leaves(client: redis.Redis, redis_url: str) -> None:
