@@ -30,7 +30,7 @@ def follow(
     names, or else the private Redis of this user. Without `from_start` only new events come. The types of events are in
     `worker.contract.messages`.
 
-    Raises, at the first event: ValueError if `lecture` is no id, `producer.reading.lectures.LectureUnknown`,
+    Raises, at the first event: ValueError if `lecture` is no id or `redis` cannot be used, `producer.reading.lectures.LectureUnknown`,
     `producer.reading.follow.ParticipantUnknown`, `worker.contract.connection.RedisUnusable`. Later: LectureForgotten,
     LectureUnreadable, redis.RedisError.
     """
@@ -54,7 +54,11 @@ def lectures(redis: str | Redis | None = None) -> list[Lecture]:
 @contextmanager
 def _cells(redis: str | Redis | None) -> Iterator[Cells]:
     """The cells that `redis` names; connections that were made here are closed afterwards."""
+    if not isinstance(redis, str | Redis | None):
+        raise ValueError(f"{type(redis).__name__} is neither a URL nor a redis.Redis")
     if isinstance(redis, Redis):
+        if redis.get_encoder().decode_responses:  # type: ignore[no-untyped-call]
+            raise ValueError("the client has decode_responses=True; give one without, because events are bytes")
         yield one_cell(redis)
         return
     url = redis or next(filter(None, map(os.environ.get, REDIS_VARIABLES)), None)
