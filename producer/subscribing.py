@@ -30,9 +30,9 @@ def follow(
     names, or else the private Redis of this user. Without `from_start` only new events come. The types of events are in
     `worker.contract.messages`.
 
-    Raises, at the first event: ValueError if `lecture` is no id or `redis` cannot be used, `producer.reading.lectures.LectureUnknown`,
-    `producer.reading.follow.ParticipantUnknown`, `worker.contract.connection.RedisUnusable`. Later: LectureForgotten,
-    LectureUnreadable, redis.RedisError.
+    Raises, at the first event: ValueError if `lecture` is no id or `redis` cannot be used,
+    `producer.reading.lectures.LectureUnknown`, `producer.reading.follow.ParticipantUnknown`,
+    `worker.contract.connection.RedisUnusable`. Later: LectureForgotten, LectureUnreadable, redis.RedisError.
     """
     with _cells(redis) as cells:
         yield from following.follow(cells.client_of(lecture), lecture, participant, from_start)
@@ -57,7 +57,7 @@ def _cells(redis: str | Redis | None) -> Iterator[Cells]:
     if not isinstance(redis, str | Redis | None):
         raise ValueError(f"{type(redis).__name__} is neither a URL nor a redis.Redis")
     if isinstance(redis, Redis):
-        if redis.get_encoder().decode_responses:  # type: ignore[no-untyped-call]
+        if redis.get_encoder().decode_responses:
             raise ValueError("the client has decode_responses=True; give one without, because events are bytes")
         yield one_cell(redis)
         return

@@ -204,7 +204,7 @@ def test_a_redis_that_cannot_be_used_is_named_before_the_wait_for_a_push() -> No
 @pytest.mark.parametrize("words", [["--duration", "90"], ["--until", "23:59"], ["--end-is-done"]])
 def test_a_recording_has_no_other_end(tmp_path: Path, words: list[str]) -> None:
     path = film(tmp_path / "a.mp4")
-    line = f"producer: {path}: is a recording; {words[0]} is for live sources; use --to\n"
+    line = f"producer: {path}: is a recording; {words[0]} is for live sources; leave it out, or use --to\n"
     assert ran("ingest", path, *words) == (2, "", line)
     code, _, err = ran("ingest", path, "--lecture", "l", "--resume", *words)
     assert code == 2

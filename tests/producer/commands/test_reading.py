@@ -152,6 +152,20 @@ def test_standard_output_needs_a_format_and_takes_a_report(client: redis.Redis, 
     assert (code, err, out.startswith("<!doctype html>"), out.endswith("</html>")) == (0, "", True, True)
 
 
+def test_a_full_temporary_folder_is_named(
+    client: redis.Redis, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(client, "l", [{"p01", "p02"}] * 300)
+    command = [sys.executable, "-m", "producer", "export", "l", "-o", "-", "--redis", redis_url, "--format", "jsonl"]
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    limited = ["prlimit", "--fsize=20000", *command]  # stands for a small folder
+    done = subprocess.run(limited, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(
+        f"producer: cannot write the whole output to {tmp_path} first: File too large; set TM"
+    )
+
+
 def test_a_terminal_gets_no_binary_file(client: redis.Redis, redis_url: str) -> None:
     write(client, "l", [{"p01"}] * 4)
     terminal, ours = pty.openpty()
