@@ -30,7 +30,7 @@ def follow(
     names, or else the private Redis of this user. Without `from_start` only new events come. The types of events are in
     `worker.contract.messages`.
 
-    Raises, at the first event: ValueError if `lecture` is no id or `redis` cannot be used,
+    Raises, at the first event: ValueError if `lecture` is not an id or `redis` cannot be used,
     `producer.reading.lectures.LectureUnknown`, `producer.reading.follow.ParticipantUnknown`,
     `worker.contract.connection.RedisUnusable`. Later: LectureForgotten, LectureUnreadable, redis.RedisError.
     """

@@ -9,7 +9,7 @@ _END_OF_OBJECT = b"\0\0\x09"
 
 
 class Malformed(ValueError):
-    """Bytes that are no AMF0, or have a type that no command needs."""
+    """Bytes that are not AMF0, or have a type that no command needs."""
 
 
 def decoded(data: bytes) -> list[object]:

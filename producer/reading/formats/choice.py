@@ -32,7 +32,7 @@ def check_export(path: Path, form: Format | None, rows: Kind | None) -> Format:
     if form is None and path == STANDARD_OUTPUT:
         raise ExportRefused("standard output has no ending that says the format; add --format, such as --format csv")
     if form in BINARY and path == STANDARD_OUTPUT and sys.stdout.isatty():
-        raise ExportRefused(f"{form} is no text for a terminal; send standard output to a file or a program")
+        raise ExportRefused(f"{form} is not text, which a terminal needs; send standard output to a file or a program")
     if form is None:
         raise ExportRefused(f"cannot export to {str(path)!r}: the name must end in {ENDINGS}")
     if rows is not None and form in WITHOUT_ROWS:

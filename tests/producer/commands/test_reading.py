@@ -174,7 +174,7 @@ def test_a_terminal_gets_no_binary_file(client: redis.Redis, redis_url: str) -> 
     os.close(ours)
     os.close(terminal)
     assert done.returncode == 2
-    assert "xlsx is no text for a terminal; send standard output to a file or a program" in done.stderr
+    assert "xlsx is not text, which a terminal needs; send standard output to a file or a program" in done.stderr
 
 
 def test_an_export_ends_quietly_when_its_reader_leaves(client: redis.Redis, redis_url: str) -> None:
