@@ -8,7 +8,7 @@ from redis import Redis
 from producer.commands.arguments import LECTURE_ID, PORT, RedisOption, RosterOption
 from producer.commands.connecting import connected_cells
 from producer.saying import say
-from worker.contract.command_line import LogFormat, LogFormatOption, LogLevel
+from worker.contract.command_line import LogFormat, LogFormatOption, LogLevel, LogLevelOption
 
 
 def serve(
@@ -27,6 +27,7 @@ def serve(
     roster: RosterOption = None,
     redis: RedisOption = None,
     log_format: LogFormatOption = LogFormat.CONSOLE,
+    log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
     """Show a lecture, or all of them, as web pages, and add recordings there. Ctrl-C ends it."""
     if roster is not None and lecture is None:

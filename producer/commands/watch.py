@@ -17,7 +17,7 @@ from producer.reading.lectures import losses_at_end, read_lecture
 from producer.reading.roster import names_in
 from producer.saying import say
 from producer.terminal.outputs import JsonLines, PlainLines
-from worker.contract.command_line import LogFormat, LogFormatOption
+from worker.contract.command_line import LogFormat, LogFormatOption, LogLevel, LogLevelOption
 
 
 def watch(
@@ -31,6 +31,7 @@ def watch(
     redis: RedisOption = None,
     json: JsonOption = False,
     log_format: LogFormatOption = LogFormat.CONSOLE,
+    log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
     """Follow a lecture's events until it ends."""
     with connected(redis, lecture) as client:

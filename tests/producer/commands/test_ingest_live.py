@@ -209,3 +209,11 @@ def test_a_recording_has_no_other_end(tmp_path: Path, words: list[str]) -> None:
     code, _, err = ran("ingest", path, "--lecture", "l", "--resume", *words)
     assert code == 2
     assert f"a live source cannot be resumed; leave out {words[0]}" in err
+
+
+@pytest.mark.parametrize(("level", "lines"), [("info", 2), ("error", 1)])
+def test_less_important_lines_can_be_left_out(redis_url: str, level: str, lines: int) -> None:
+    url = f"rtmp://127.0.0.1:{free_port()}/live/k?listen=1"
+    code, out, err = ran("ingest", url, "--redis", redis_url, "--give-up", "0.5", "--log-level", level)
+    assert (code, out, len(err.splitlines())) == (2, "", lines)
+    assert "no picture within 0.5 s" in err.splitlines()[-1]
