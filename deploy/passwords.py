@@ -5,7 +5,8 @@ It needs Python 3.10 or newer and nothing else. It writes deploy/secrets/, which
 - users.acl for Redis: the rules of deploy/redis/users.acl and deploy/redis/scaler.acl with hashed passwords;
 - worker.env and producer.env: the REDIS_URL of each;
 - grafana.env: the passwords of Grafana's admin, and of the user `subscriber`, as which Grafana reads streams;
-- scaler.env: user and password for KEDA.
+- scaler.env: user and password for KEDA;
+- serve.env: the token of the page.
 
 For compose it also makes deploy/lectures/, the folder of recordings and reports, and writes its owner to deploy/.env:
 the containers that use it run as this user.
@@ -31,6 +32,7 @@ NOBODY = 10001
 
 # Their URL-safe base64 needs no escape in a URL, an environment file or an ACL.
 PASSWORD_BYTES = 24
+TOKEN_BYTES = 32
 
 
 def main() -> None:
@@ -43,7 +45,8 @@ def main() -> None:
         sys.stderr.write(f"passwords: {failure}; delete {SECRETS} to start again\n")
         sys.exit(2)
     passwords = {user: secrets.token_urlsafe(PASSWORD_BYTES) for user in users(rules)}
-    for name, content in files(rules, passwords, secrets.token_urlsafe(PASSWORD_BYTES)).items():
+    admin, token = secrets.token_urlsafe(PASSWORD_BYTES), secrets.token_urlsafe(TOKEN_BYTES)
+    for name, content in files(rules, passwords, admin, token).items():
         (SECRETS / name).write_text(content)  # others cannot enter the folder; Redis' container user can read
     sys.stdout.write(f"wrote {SECRETS}\n")
 
@@ -62,8 +65,8 @@ def users(rules: Iterable[str]) -> list[str]:
     return [line.split()[1] for line in rules if line.startswith("user ") and line.split()[1] != "default"]
 
 
-def files(rules: Iterable[str], passwords: dict[str, str], admin: str) -> dict[str, str]:
-    """File name -> content. `passwords` maps each Redis user to its password; `admin` is Grafana's."""
+def files(rules: Iterable[str], passwords: dict[str, str], admin: str, token: str) -> dict[str, str]:
+    """File name -> content. `passwords`: Redis user -> password. `admin` is Grafana's password, `token` the page's."""
     acl = "".join(f"{_with_password(line, passwords)}\n" for line in rules if line.startswith("user "))
     url = {user: f"REDIS_URL=redis://{user}:{password}@redis:6379/0\n" for user, password in passwords.items()}
     return {
@@ -71,6 +74,7 @@ def files(rules: Iterable[str], passwords: dict[str, str], admin: str) -> dict[s
         "worker.env": url["worker"],
         "producer.env": url["producer"],
         "grafana.env": f"GF_SECURITY_ADMIN_PASSWORD={admin}\nREDIS_SUBSCRIBER_PASSWORD={passwords['subscriber']}\n",
+        "serve.env": f"LECTUREPULSE_SERVE_TOKEN={token}\n",
         "scaler.env": f"username=scaler\npassword={passwords['scaler']}\n",
     }
 

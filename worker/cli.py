@@ -18,6 +18,7 @@ from rq.worker_registration import REDIS_WORKER_KEYS
 from worker.contract.command_line import LogFormat, LogFormatOption, LogLevel, LogLevelOption, Version, print_error
 from worker.contract.command_line import run as run_app
 from worker.contract.connection import RedisUnusable, RetryWhileAway, connect
+from worker.contract.cores import usable_cores
 from worker.contract.credentials import without_credentials
 from worker.contract.environment import EMBEDDED, METRICS_FOLDER, METRICS_FOLDERS
 from worker.contract.lifetimes import OUTAGE_S
@@ -44,7 +45,7 @@ def run(
     redis: Annotated[str, typer.Option(metavar="URL", envvar="REDIS_URL", help="Redis that holds the frames.")],
     processes: Annotated[
         int, typer.Option(min=1, max=1024, metavar="N", show_default="one per core", help="Worker processes.")
-    ] = len(os.sched_getaffinity(0)),
+    ] = usable_cores(),
     models: Annotated[
         Path,
         typer.Option(

@@ -50,6 +50,7 @@ from producer.ingestion import ingest as ingest_lecture
 from producer.metrics.exposition import metrics_served
 from producer.saying import say
 from worker.contract.command_line import LogFormat, LogFormatOption, LogLevel, LogLevelOption
+from worker.contract.cores import usable_cores
 from worker.contract.lifetimes import RETENTION_S
 from worker.contract.limits import MAX_IGNORED
 from worker.contract.messages import LectureChoices, PixelBox
@@ -258,7 +259,7 @@ def ingest(
             given = {"begin": begin, "end": end, "ignored": choices.ignored or None, "min_group": min_group}
             settings, opened = _resumed(settings, fps, given, requests, stream, cells)
             stack.enter_context(opened)
-        count = workers or len(os.sched_getaffinity(0))
+        count = workers or usable_cores()
         own = Workers(cells.cells[0].url, count, models) if redis is None else nullcontext()
         code = ingest_lecture(settings, opened, cells, own)
     raise typer.Exit(code)

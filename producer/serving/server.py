@@ -14,6 +14,7 @@ from redis.retry import Retry
 from producer.cells.connections import Cells
 from producer.cells.naming import Cell
 from producer.reading.analysis.names import Roster
+from producer.serving import TOKEN
 from producer.serving.access import Access, Guard
 from producer.serving.application import Site
 from producer.serving.changing import Changes
@@ -42,14 +43,15 @@ def serve(
     lecture: str | None,
     host: str,
     port: int,
+    token: str | None,
     roster: Roster | None,
     announce: Callable[[str], None],
 ) -> None:
     """Serve the pages of `lecture`, or of all lectures, from these cells, until a signal.
 
     `redis_given` is what the user gave as `--redis`, None for the private Redis. Recordings can be added and lectures
-    forgotten, unless only one lecture is served. `announce` gets the address to open. If `host` is not loopback, it
-    contains the token. Raises ServeRefused.
+    forgotten, unless only one lecture is served. Without `token`, one is made if `host` is not loopback. `announce`
+    gets the address to open, with a token that was made here. Raises ServeRefused.
     """
     # Pages do not wait for a lost Redis. They say that it is lost. Only a connection that was closed while idle is
     # retried.
@@ -60,7 +62,7 @@ def serve(
         scratch_folder() as folder,
     ):
         address, bound = listener.getsockname()[:2]
-        access = Access(address, bound, writable=lecture is None)
+        access = Access(address, bound, writable=lecture is None, token=token)
         site = Site(cells, lecture, roster, folder)
         changes = None
         if lecture is None:
@@ -77,7 +79,7 @@ def serve(
             proxy_headers=False,
             timeout_graceful_shutdown=STOP_S,
         )
-        announce(_page(host, address, bound, access.token))
+        announce(_page(host, address, bound, f"${TOKEN}" if token else access.token))
         asyncio.run(_Server(config, site, changes).serve([listener]))
 
 

@@ -10,11 +10,14 @@ LECTURES: list[dict[str, Any]] = [
 ALL_ON: dict[str, Any] = {
     "image": "registry.example.org/lecturepulse@sha256:00ff",
     "imagePullSecrets": ["registry"],
-    "redis": {"url": "rediss://teach:s%2Fe%40c@redis.example.org:7777/3"},
+    "redis": {"url": "rediss://teach:s%2Fe%40c@redis.example.org:7777/3", "ca": "our-ca"},
     "worker": {"processes": 4, "options": ["--ensemble", "full"], "max": 50},
     "lectures": LECTURES,
-    "producer": {"recordings": "recordings"},
-    "serve": {"ingress": {"enabled": True, "host": "lp.example.org", "tlsSecret": "tls", "className": "nginx"}},
+    "producer": {"recordings": "recordings", "webhook": "hook"},
+    "serve": {
+        "token": "page",
+        "ingress": {"enabled": True, "host": "lp.example.org", "tlsSecret": "tls", "className": "nginx"},
+    },
     "monitoring": {"labels": {"release": "prometheus"}},
     "tolerations": [{"key": "lectures", "operator": "Exists"}],
 }

@@ -56,6 +56,25 @@ def test_keda_gets_address_and_database_of_the_url(url: str, address: str, datab
     assert (metadata["address"], metadata["databaseIndex"], metadata["enableTLS"]) == (address, database, "false")
 
 
+def test_secrets_of_yours_hold_the_page_s_token_the_webhook_and_the_authority_of_redis() -> None:
+    made = rendered(ALL_ON)
+    for name, template in pod_templates(made).items():
+        secrets = [each["secretRef"]["name"] for each in container(template)["envFrom"]]
+        hook = [] if "worker" in name else ["hook"]
+        page = ["page"] if "serve" in name else []
+        assert secrets == [f"lp-{'worker' if 'worker' in name else 'producer'}", *hook, *page], name
+        mounted = {each["name"]: each["mountPath"] for each in container(template)["volumeMounts"]}
+        (volume,) = [each for each in template["spec"]["volumes"] if each["name"] == "redis-ca"]
+        assert volume["secret"] == {"secretName": "our-ca", "items": [{"key": "ca.crt", "path": "redis-ca.crt"}]}
+        assert f"{mounted['redis-ca']}/redis-ca.crt" in (CHART / "values.yaml").read_text()
+    keda = named("TriggerAuthentication", "lp-scaler", made)["spec"]["secretTargetRef"]
+    assert {"parameter": "ca", "name": "our-ca", "key": "ca.crt"} in keda
+    for values, allowed in ((ALL_ON, ["Ingress", "Egress"]), ({}, ["Ingress"])):
+        assert named("NetworkPolicy", "lp-serve", rendered(values))["spec"]["policyTypes"] == allowed
+    in_cells = rendered({**CELLS, "producer": {"webhook": "hook"}})
+    assert container(pod_templates(in_cells)["Deployment/lp-serve"])["envFrom"] == [{"secretRef": {"name": "hook"}}]
+
+
 def test_pods_use_the_secrets_that_the_readme_creates() -> None:
     made = json.dumps(rendered({"lectures": LECTURES}))
     readme = (DEPLOY / "README.md").read_text()
@@ -63,7 +82,8 @@ def test_pods_use_the_secrets_that_the_readme_creates() -> None:
         "users", "worker", "producer", "scaler",
     }  # fmt: skip
     assert "secret generic lecturepulse-users --from-file=deploy/secrets/users.acl" in readme
-    assert "for each in worker producer scaler" in readme
+    assert "for each in worker producer scaler serve" in readme
+    assert "--set serve.token=lecturepulse-serve" in readme
     theirs = rendered(OWN_SECRETS)
     assert of_kind("Secret", theirs) == []
     assert '"vault-worker"' in json.dumps(theirs)
@@ -185,7 +205,7 @@ def test_a_prometheus_without_the_operator_finds_the_pods_by_annotations() -> No
 
 def test_an_upgrade_replaces_only_pods_that_it_changes() -> None:
     before = pod_templates(rendered(ALL_ON))
-    after = pod_templates(rendered({**ALL_ON, "redis": {"url": "redis://other"}}))
+    after = pod_templates(rendered({**ALL_ON, "redis": {**ALL_ON["redis"], "url": "rediss://other"}}))
     changed = {name for name in before if before[name] != after.get(name)}
     assert changed == {"Deployment/lp-worker", "Deployment/lp-serve"}
     assert "helm.sh/chart" not in json.dumps([*before.values(), *pod_templates(rendered()).values()])

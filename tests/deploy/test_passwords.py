@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from producer.serving import TOKEN
 from tests.deploy.manifests import DEPLOY, compose
 from tests.deploy.queries import streams
 from tests.processes import eventually
@@ -49,7 +50,7 @@ def server(written: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def test_only_the_owner_can_enter_the_folder_and_a_second_run_writes_nothing(written: Path) -> None:
     assert written.stat().st_mode & 0o077 == 0
     before = {file.name: file.read_text() for file in written.iterdir()}
-    assert set(before) == {"users.acl", "worker.env", "producer.env", "grafana.env", "scaler.env"}
+    assert set(before) == {"users.acl", "worker.env", "producer.env", "grafana.env", "scaler.env", "serve.env"}
     again = _run(written.parents[1])
     assert again.returncode == 2
     assert "delete" in again.stderr
@@ -72,6 +73,7 @@ def test_passwords_differ_and_redis_gets_only_their_digests(written: Path) -> No
     passwords += [
         _value(written / "grafana.env", f"{name}_PASSWORD") for name in ("REDIS_SUBSCRIBER", "GF_SECURITY_ADMIN")
     ]
+    passwords.append(_value(written / "serve.env", TOKEN))
     assert len(set(passwords)) == len(passwords)
     assert all(len(password) >= 32 for password in passwords)
     assert not any(password in (written / "users.acl").read_text() for password in passwords)

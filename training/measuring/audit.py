@@ -5,7 +5,6 @@ of the person and the angle of the camera. An interval has 95 % of the values ov
 pictures where persons are not known (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -20,6 +19,7 @@ from training.datasets.labels import kdef_view
 from training.measuring.crops import DetectFace, pictures_with_crops
 from training.measuring.metrics import Labels, expected_calibration_error
 from training.measuring.predictions import BLOCK
+from worker.contract.cores import usable_cores
 from worker.contract.messages import EMOTIONS
 from worker.perception.emotions import Ensemble, Probabilities
 from worker.perception.manifest import EnsembleMode
@@ -71,7 +71,7 @@ def audit(models: Path, mode: EnsembleMode | None, dataset: Dataset, detect: Det
 
     Raises DatasetError if no picture is usable, and ManifestError if the models cannot be used.
     """
-    ensemble = Ensemble.load(models, threads=len(os.sched_getaffinity(0)), mode=mode)
+    ensemble = Ensemble.load(models, threads=usable_cores(), mode=mode)
     scores, pictures, traits = [], [], []
     found = pictures_with_crops(dataset, detect=detect)
     while block := list(islice(found, BLOCK)):

@@ -1,6 +1,5 @@
 """Applying a function to many items in threads, in order, with a progress display in a terminal."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -8,10 +7,12 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import track
 
+from worker.contract.cores import usable_cores
+
 T = TypeVar("T")
 U = TypeVar("U")
 
-THREADS = len(os.sched_getaffinity(0))
+THREADS = usable_cores()
 
 
 def in_threads(work: Callable[[T], U], items: Sequence[T], doing: str) -> Iterator[U]:

@@ -14,7 +14,6 @@ default of workers if it loses at most MAX_LOSS on every validation set.
 Every validation set has the same total weight. Otherwise FER-2013, the largest, would decide alone.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -43,6 +42,7 @@ from training.weighing.weights import (
     learned_weights,
     rank_weights,
 )
+from worker.contract.cores import usable_cores
 from worker.perception.emotions import (
     Ensemble,
     Predictions,
@@ -152,7 +152,7 @@ def fit_ensemble(
     manifest = load_manifest(models)
     if manual is not None:
         _check_manual(manual, [model.name for model in manifest.models])
-    ensemble = Ensemble(manifest, models, threads=len(os.sched_getaffinity(0)))
+    ensemble = Ensemble(manifest, models, threads=usable_cores())
     asked: dict[Role, Sequence[Dataset]] = {"validation": validation, "test": test}
     predicted = {
         role: [_Predicted(dataset, *predict_dataset(ensemble, dataset, detect)) for dataset in datasets]

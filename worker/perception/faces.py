@@ -4,8 +4,9 @@ BlazeFace (Bazarevsky et al., 2019; the short-range model of MediaPipe) takes 12
 at least about a tenth of them wide. On a whole gallery of 25 people it detects none. So it runs in overlapping square
 windows, some as high as the frame and some half as high, and the detections of all windows are merged.
 
-The model file is read from the mediapipe package and run by the interpreter of the emotion models. `import mediapipe`
-would take seconds, and its graph takes 1.6 ms per window instead of 1.0 (measured on one core, November 2026).
+The model file is that of the mediapipe package or, where that has no wheel, a copy in `worker/models`. The interpreter
+of the emotion models runs it. `import mediapipe` would take seconds, and its graph takes 1.6 ms per window instead of
+1.0 (measured on one core, November 2026).
 """
 
 import importlib.util
@@ -20,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.perception.interpreter import TFLiteModel
+from worker.perception.manifest import MODELS
 from worker.perception.preprocessing import Box, Image, padded_square
 
 Floats = npt.NDArray[np.float32]
@@ -305,10 +307,7 @@ def _anchors() -> Floats:
 
 
 def _model_file() -> Path:
+    """mediapipe's model file; if the package or its file is not there, the copy that is part of the worker."""
     found = importlib.util.find_spec("mediapipe")  # finds the package without importing it
-    if found is None or found.origin is None:
-        raise FileNotFoundError("the package mediapipe, which contains the face model, is not installed; install it")
-    file = Path(found.origin).parent / MODEL
-    if not file.is_file():
-        raise FileNotFoundError(f"{file} is missing; install mediapipe 0.10.21, the last version that contains it")
-    return file
+    in_package = Path(found.origin).parent / MODEL if found and found.origin else None
+    return in_package if in_package and in_package.is_file() else MODELS / Path(MODEL).name

@@ -67,6 +67,35 @@ lecturepulse/cell: {{ . }}
 {{- end }}
 {{- end }}
 
+{{/* `envFrom`: the Secrets whose keys are environment variables of a producer or the page. Takes the list: root, more names. */}}
+{{- define "lecturepulse.sources" -}}
+{{- $root := first . }}
+{{- $own := "" }}
+{{- if not $root.Values.cells }}
+{{- $own = printf "%s-producer" (first (include "lecturepulse.cells" $root | fromYaml).cells).secrets }}
+{{- end }}
+{{- with compact (concat (list $own $root.Values.producer.webhook) (rest .)) }}
+envFrom:
+{{- range . }}
+  - secretRef: {name: {{ . }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The certificate authority of Redis: the file's mount, and its volume. */}}
+{{- define "lecturepulse.ca-mount" -}}
+{{- if .Values.redis.ca }}
+- {name: redis-ca, mountPath: /etc/lecturepulse, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "lecturepulse.ca-volume" -}}
+{{- with .Values.redis.ca }}
+- name: redis-ca
+  secret: {secretName: {{ . }}, items: [{key: ca.crt, path: redis-ca.crt}]}
+{{- end }}
+{{- end }}
+
 {{/* What makes a pod unprivileged, and where it runs. Takes the list: root, user id. */}}
 {{- define "lecturepulse.pod" -}}
 automountServiceAccountToken: false

@@ -60,7 +60,8 @@ def main() -> None:
     """Read the order from standard input, decode, answer. When standard input ends, the process ends at once."""
     allowed = [limit for limit in resource.getrlimit(resource.RLIMIT_AS) if limit != resource.RLIM_INFINITY]
     address_space = min([ADDRESS_SPACE_BYTES, *allowed])  # a limit that the user has set may be lower
-    resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
+    if sys.platform == "linux":  # macOS has no such limit
+        resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would contain the address, with its password
     order = json.decode(sys.stdin.buffer.readline(), type=Order)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import trustme
 
@@ -18,6 +19,7 @@ from tests.producer.committing import committing
 from tests.producer.feeding.films import film
 from tests.producer.notifying.receiver import DRIP, DROP, HANG, KEY, SECRET, Receiver, receiving
 from tests.producer.reading.simulated import Episode, Script, events, played, simulated_timeline
+from tests.producer.serving.server import serving
 from worker.contract.messages import EndEvent, Ledger
 
 LECTURE = Script(9, 900, episodes=[Episode(300, 420, ("happiness",)), Episode(600, 720, ("anger", "sadness"))])
@@ -167,6 +169,18 @@ def test_an_ingest_notifies_a_receiver_that_fails_at_first(
         assert [each["status"] for each in receiver.of(ENDED)] == ["done"]
     assert "geheim" not in out + err
     assert SECRET not in out + err
+
+
+def test_a_recording_that_is_added_on_the_page_notifies_the_webhook_of_the_environment(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = film(tmp_path / "a.mp4", pictures=8, fps=4)
+    with receiving() as receiver, committing(redis_url):
+        monkeypatch.setenv("LECTUREPULSE_WEBHOOK", receiver.url)
+        monkeypatch.setenv("LECTUREPULSE_WEBHOOK_SECRET", SECRET)
+        with serving(redis_url) as address:
+            httpx.post(f"{address}api/recordings", json={"path": str(video)}, timeout=60).raise_for_status()
+            eventually(lambda: [each["status"] for each in receiver.of(ENDED)] == ["done"])
 
 
 @pytest.mark.parametrize(

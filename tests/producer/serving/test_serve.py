@@ -11,6 +11,7 @@ import httpx
 import pytest
 import redis
 
+from producer.serving import TOKEN
 from tests.processes import called
 from tests.producer.reading.writing import begin, commit, frame_events, write
 from tests.producer.serving.server import serving
@@ -159,6 +160,29 @@ def test_a_browser_sends_the_token_once_and_then_a_cookie_and_a_program_a_header
         assert 'url=/lectures/l?since=1"' in welcome.text
         assert browser.get(f"{base}api/lectures").json() == {"lectures": []}
     assert get(f"{base}api/lectures", Authorization=f"Bearer {token}").json() == {"lectures": []}, "for programs"
+
+
+def test_a_token_of_the_environment_and_its_cookies_outlive_the_server(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, cookies = "0123456789abcdef" * 4, set()
+    monkeypatch.setenv(TOKEN, token)
+    for host in ("127.0.0.1", ANYWHERE):  # a given token is needed on loopback too
+        with serving(redis_url, "--host", host) as address:
+            assert urlsplit(address).query == f"token=${TOKEN}", "a log does not show it"
+            port = urlsplit(address).port
+            site = f"http://127.0.0.1:{port}/"
+            assert get(site).status_code == 401
+            assert get(site, Authorization=f"Bearer {token}").status_code == 200
+            cookies.add(httpx.get(f"{site}?token={token}").cookies[f"lecturepulse_{port}"])
+    assert len(cookies - {token}) == 1
+
+
+def test_a_token_that_can_be_guessed_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN, "secret")
+    code, _, err = called("serve", "--port", "0")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert f"{TOKEN}: not 32 or more letters" in err
 
 
 def test_the_page_that_sets_the_cookie_leads_to_no_other_server(guarded: str) -> None:

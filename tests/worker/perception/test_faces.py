@@ -1,5 +1,9 @@
 """Face detection in galleries with a known number of faces at known places."""
 
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -10,12 +14,14 @@ from tests.gallery import gallery_pages, portraits, tiles
 from worker.perception.faces import (
     FOLLOW_MARGIN,
     FOLLOW_SHARE,
+    MODEL,
     Detection,
     FaceDetector,
     Window,
     windows,
     windows_around,
 )
+from worker.perception.manifest import MODELS
 from worker.perception.preprocessing import Box, Image
 
 
@@ -34,6 +40,17 @@ def test_every_face_of_a_gallery_is_detected_and_nothing_else(
     assert len(faces) == people
     for tile in tiles(people, *size):
         assert sum(tile.holds(face.box) for face in faces) == 1
+
+
+def test_the_model_of_platforms_without_mediapipe_is_the_same_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_package = find_spec("mediapipe")
+    if in_package is None or in_package.origin is None:
+        pytest.skip("mediapipe is not installed")
+    (page,) = gallery_pages(4, 1)
+    faces = FaceDetector().detect_in_picture(page)
+    assert (Path(in_package.origin).parent / MODEL).read_bytes() == (MODELS / Path(MODEL).name).read_bytes()
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    assert FaceDetector().detect_in_picture(page) == faces
 
 
 @pytest.mark.parametrize("size", [(640, 480), (480, 640), (200, 200), (1920, 200)])
