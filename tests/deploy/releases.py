@@ -40,7 +40,7 @@ CELLS: dict[str, Any] = {
     "worker": {"max": 50},
 }
 LOOKS_LIKE_NUMBERS: dict[str, Any] = {
-    "redis": {"maxmemory": "2147483648", "storageClass": "1"},
+    "redis": {"ca": "8", "maxmemory": "2147483648", "storageClass": "1"},
     "worker": {
         "resources": {"requests": {"cpu": 2, "memory": "1.5Gi"}, "limits": {"cpu": "250m", "memory": 2147483648}}
     },
@@ -54,8 +54,12 @@ LOOKS_LIKE_NUMBERS: dict[str, Any] = {
             "listen": 1935,
         },
     ],
-    "serve": {"lecture": "101", "ingress": {"enabled": True, "host": "1.2", "tlsSecret": "5", "className": "6"}},
-    "producer": {"recordings": "3"},
+    "serve": {
+        "token": "4",
+        "lecture": "101",
+        "ingress": {"enabled": True, "host": "1.2", "tlsSecret": "5", "className": "6"},
+    },
+    "producer": {"recordings": "3", "webhook": "9"},
     "networkPolicy": {"keda": "1", "monitoring": "2", "ingress": "3"},
     "imagePullSecrets": ["1"],
 }

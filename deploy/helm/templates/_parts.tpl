@@ -77,7 +77,7 @@ lecturepulse/cell: {{ . }}
 {{- with compact (concat (list $own $root.Values.producer.webhook) (rest .)) }}
 envFrom:
 {{- range . }}
-  - secretRef: {name: {{ . }}}
+  - secretRef: {name: {{ . | quote }}}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -92,7 +92,7 @@ envFrom:
 {{- define "lecturepulse.ca-volume" -}}
 {{- with .Values.redis.ca }}
 - name: redis-ca
-  secret: {secretName: {{ . }}, items: [{key: ca.crt, path: redis-ca.crt}]}
+  secret: {secretName: {{ . | quote }}, items: [{key: ca.crt, path: redis-ca.crt}]}
 {{- end }}
 {{- end }}
 
