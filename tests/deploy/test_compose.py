@@ -75,4 +75,5 @@ def test_the_workflow_is_valid_and_runs_the_second_command_of_the_readme() -> No
     jobs = yaml.safe_load(file.read_text())["jobs"]
     steps = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
     assert "make test" in steps
+    assert "empty/bin/python -I tests/installed.py" in steps
     assert any(step.startswith("docker build --file deploy/Dockerfile ") for step in steps)
