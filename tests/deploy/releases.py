@@ -14,6 +14,7 @@ ALL_ON: dict[str, Any] = {
     "worker": {"processes": 4, "options": ["--ensemble", "full"], "max": 50},
     "lectures": LECTURES,
     "producer": {"recordings": "recordings"},
+    "archive": {"store": "s3://lectures/all?region=eu-central-1", "secret": "archive-keys"},
     "serve": {"ingress": {"enabled": True, "host": "lp.example.org", "tlsSecret": "tls", "className": "nginx"}},
     "monitoring": {"labels": {"release": "prometheus"}},
     "tolerations": [{"key": "lectures", "operator": "Exists"}],
@@ -35,6 +36,7 @@ CELLS: dict[str, Any] = {
     ],
     "lectures": LECTURES,
     "worker": {"max": 50},
+    "archive": {"claim": "archive"},
 }
 VALUES = {"cells": CELLS, "defaults": {}, "all on": ALL_ON, "all off": ALL_OFF, "own secrets": OWN_SECRETS}
 

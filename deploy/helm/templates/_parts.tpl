@@ -54,7 +54,41 @@ lecturepulse/cell: {{ . }}
 {{- end }}
 {{- end }}
 
-{{/* The environment variables of a producer or of the page that name the cells, as a list; without cells it is empty. */}}
+{{/* The place of the archive; empty if there is none. */}}
+{{- define "lecturepulse.archive" -}}
+{{- with .Values.archive }}
+{{- if and .store .claim }}
+{{- fail "archive.store and archive.claim are both given; choose one" }}
+{{- end }}
+{{- ternary "/archive" .store (not (empty .claim)) }}
+{{- end }}
+{{- end }}
+
+{{/* The volume of the archive and its mount, each as a list; empty without a claim. */}}
+{{- define "lecturepulse.archiveVolume" -}}
+{{- with .Values.archive.claim }}
+- name: archive
+  persistentVolumeClaim: {claimName: {{ . }}}
+{{- end }}
+{{- end }}
+
+{{- define "lecturepulse.archiveMount" -}}
+{{- if .Values.archive.claim }}
+- {name: archive, mountPath: /archive}
+{{- end }}
+{{- end }}
+
+{{/* The Secrets with environment variables of a producer or of the page, as a list. */}}
+{{- define "lecturepulse.secrets" -}}
+{{- if not .Values.cells }}
+- secretRef: {name: {{ (first (include "lecturepulse.cells" . | fromYaml).cells).secrets }}-producer}  # REDIS_URL
+{{- end }}
+{{- with .Values.archive.secret }}
+- secretRef: {name: {{ . }}}  # the keys of the archive
+{{- end }}
+{{- end }}
+
+{{/* The environment variables of a producer or of the page that name cells and archive, as a list. */}}
 {{- define "lecturepulse.environment" -}}
 {{- if .Values.cells }}
 {{- $list := list }}
@@ -64,6 +98,9 @@ lecturepulse/cell: {{ . }}
   valueFrom: {secretKeyRef: {name: {{ .secrets }}-producer, key: REDIS_URL}}
 {{- end }}
 - {name: LECTUREPULSE_CELLS, value: {{ join " " $list | quote }}}
+{{- end }}
+{{- with include "lecturepulse.archive" . }}
+- {name: LECTUREPULSE_ARCHIVE, value: {{ . | quote }}}
 {{- end }}
 {{- end }}
 
