@@ -133,7 +133,7 @@ def test_a_lecture_is_a_job_and_with_a_schedule_a_cron_job_whose_lectures_have_i
     cron = named("CronJob", "lp-m10", made)
     weekly = container(cron["spec"]["jobTemplate"]["spec"]["template"])
     assert weekly["args"] == ["--lecture", "$(JOB)", "--course", "m10", "$(SOURCE)"]
-    variables = {each["name"]: each["valueFrom"] for each in weekly["env"]}
+    variables = {each["name"]: each.get("valueFrom") for each in weekly["env"]}
     assert variables["JOB"]["fieldRef"]["fieldPath"] == "metadata.labels['batch.kubernetes.io/job-name']"
     assert variables["SOURCE"]["secretKeyRef"] == LECTURES[1]["sourceFrom"]
     (service,) = [each for each in of_kind("Service", made) if each["spec"].get("type") == "LoadBalancer"]
@@ -198,7 +198,7 @@ def test_commands_and_options_of_chart_compose_and_image_exist() -> None:
 def test_the_archive_is_known_to_the_page_to_producers_and_to_the_job_that_catches_up() -> None:
     for values, place in ((ALL_ON, ALL_ON["archive"]["store"]), (CELLS, "/archive")):
         made = rendered(values)
-        job = named("CronJob", "lp-archive", made)["spec"]
+        job = named("CronJob", "archive-lp", made)["spec"]
         assert job["schedule"] == "17 * * * *"
         templates = pod_templates(made)
         users = [name for name in templates if not name.endswith(("redis", "worker", "worker-a", "worker-b-2"))]
@@ -210,5 +210,5 @@ def test_the_archive_is_known_to_the_page_to_producers_and_to_the_job_that_catch
             assert mounted == (values is CELLS), name
             keys = {"secretRef": {"name": "archive-keys"}} in program["envFrom"]
             assert keys == (values is ALL_ON), name
-    assert container(templates["CronJob/lp-archive"])["command"][:2] == ["producer", "archive"]
+    assert container(templates["CronJob/archive-lp"])["command"][:2] == ["producer", "archive"]
     assert "ARCHIVE" not in json.dumps(rendered())
