@@ -98,13 +98,14 @@ def _measured(terms: Terms, chance: random.Random) -> tuple[Measured, dict[str, 
         for size in SIZES:
             frames = gallery(terms, size)
             service[size] = service_times(client, frames)
-            alone = watch(client, frames, 1, CHECKED_S // 2)
-            load[size] = alone.load
+            one = watch(client, frames, 1, CHECKED_S // 2)
+            load[size] = one.load
             if size == CHECKED_SIZE:
-                overhead = max(0.0, median(alone.delays) - median(service[size].clock))
+                alone = one
                 several = max(2, int(CHECKED_LOAD / FPS / mean(service[size].clock)))
                 together = watch(client, frames, several, CHECKED_S)
                 load[size] = together.load
+    overhead = max(0.0, median(alone.delays) - median(service[CHECKED_SIZE].clock))
     found = Measured(service, load, idle, overhead, stream_s, ingest_bytes)
     even = iter(range(several))
     frames_of_check = live(several, CHECKED_S, lambda: next(even) / several, FPS)

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from producer.archive.lecture import ArchiveDamaged
 from producer.cells.connections import Cells
 from producer.reading.analysis.names import Roster, RosterRefused, natural_order
 from producer.reading.choosing import store_of
@@ -29,8 +28,8 @@ def compare(
     """Write the comparison of `lectures`, and of all lectures of `course` in the order of their beginnings, to `path`.
 
     Every lecture is compared with the first. `rosters` is lecture -> its roster. The file is written as a whole or not
-    at all, and an existing file is never overwritten. Raises ExportRefused, CompareRefused, LectureUnknown,
-    RosterRefused if a roster does not fit its lecture, and CellDown.
+    at all, and an existing file is never overwritten. Raises ExportRefused, CompareRefused, LectureUnknown, and
+    RosterRefused if a roster does not fit its lecture.
     """
     check_page_path(path)
     chosen = _chosen(cells, lectures, course)
@@ -61,10 +60,8 @@ def _chosen(cells: Cells, lectures: Sequence[str], course: str | None) -> list[s
     of_course: list[str] = []
     if course is not None:
         found, missing = all_lectures(cells)
-        for each in missing:
-            if not isinstance(each, ArchiveDamaged):  # the page would lack lectures without a word
-                raise each
-            say(each)
+        if missing:
+            raise CompareRefused(f"{missing[0]}; the course may have lectures there, so name those to compare")
         of_course = [each.id for each in found if each.info.course == course]
     if course is not None and not of_course:
         raise CompareRefused(f"no lecture has the course {course!r}; `producer list` shows courses")
