@@ -33,7 +33,7 @@ def store_of(cells: Cells, lecture: str) -> Store:
             raise
         say(f"{failure}; reading what Redis has of lecture {lecture}")
         return client
-    if isinstance(archived, ArchivedLecture) and (status is None or archived.info.started == float(started)):
+    if archived is not None and (status is None or repr(archived.info.started).encode() == started):
         return archived
     if moved and cells.archive is None:
         raise ArchiveUnusable(
