@@ -38,7 +38,7 @@ NETWORK_BYTES = 0.5 * 125e6
 KEPT_S = 2 * 3600
 MEMORY_BYTES = 0.75 * 16e9
 
-CHECKED_LOAD = 0.75
+CHECKED_LOAD = 0.6
 """The share of the worker's time that the checked lectures take."""
 
 CHECKED_SIZE = 9
