@@ -18,6 +18,7 @@ ALL_ON: dict[str, Any] = {
         "token": "page",
         "ingress": {"enabled": True, "host": "lp.example.org", "tlsSecret": "tls", "className": "nginx"},
     },
+    "archive": {"store": "s3://lectures/all?region=eu-central-1", "secret": "archive-keys"},
     "monitoring": {"labels": {"release": "prometheus"}},
     "tolerations": [{"key": "lectures", "operator": "Exists"}],
 }
@@ -38,6 +39,7 @@ CELLS: dict[str, Any] = {
     ],
     "lectures": LECTURES,
     "worker": {"max": 50},
+    "archive": {"claim": "archive"},
 }
 VALUES = {"cells": CELLS, "defaults": {}, "all on": ALL_ON, "all off": ALL_OFF, "own secrets": OWN_SECRETS}
 
