@@ -9,7 +9,10 @@ import redis
 import typer
 from typer.core import TyperGroup
 
+from producer.archive.lecture import ArchiveDamaged
+from producer.archive.place import ArchiveUnusable
 from producer.cells.naming import CellsRefused
+from producer.commands.archive import archive
 from producer.commands.compare import compare
 from producer.commands.connecting import RedisLost
 from producer.commands.export import export
@@ -31,6 +34,7 @@ from producer.feeding.sources.address import SourceError
 from producer.feeding.starting import LectureExists, TooManyLectures
 from producer.metrics.exposition import MetricsRefused
 from producer.reading.analysis.names import RosterRefused
+from producer.reading.archiving import LectureRunning
 from producer.reading.chapters import ChaptersRefused
 from producer.reading.comparison.refused import CompareRefused
 from producer.reading.follow import ParticipantUnknown
@@ -59,6 +63,8 @@ NOTHING_DONE = (
     EmbeddedError,
     CellsRefused,
     RedisUnusable,
+    ArchiveUnusable,
+    LectureRunning,
 )
 """Errors that end a command before it has done anything: exit code 2."""
 
@@ -66,6 +72,7 @@ CUT_SHORT = (
     LectureGone,
     LectureForgotten,
     LectureUnreadable,
+    ArchiveDamaged,
     RedisLost,
     ResultsUnsaved,
     LimitExceeded,
@@ -100,7 +107,7 @@ class Commands(TyperGroup):
 
 
 app = typer.Typer(cls=Commands, rich_markup_mode=None, pretty_exceptions_enable=False)
-for command in (ingest, watch, serve, summary, report, overlay, compare, export, roster):
+for command in (ingest, watch, serve, summary, report, overlay, compare, export, roster, archive):
     app.command(cls=Command)(command)
 app.command("list", cls=Command)(list_lectures)
 app.command(cls=Command)(forget)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import redis
 from msgspec import Struct, structs
 
+from producer.archive.archive import Archive
 from producer.cells.connections import Cells
 from producer.embedded.workers import Workers, WorkersEnded
 from producer.feeding.background import BackgroundFeed
@@ -29,6 +30,7 @@ from producer.reading.analysis.damage import DamagedFrames
 from producer.reading.analysis.losses import Kept, loss_line
 from producer.reading.analysis.names import Names, Roster
 from producer.reading.analysis.summary import ledger_line
+from producer.reading.archiving import ARCHIVING_FAILURES, archive_lecture
 from producer.reading.follow import follow
 from producer.reading.lectures import forget, losses_at_end
 from producer.saying import say
@@ -36,6 +38,7 @@ from producer.stopping import Stop, exit_code, stoppable
 from producer.terminal.outputs import JsonLines, Output, Overview
 from producer.terminal.progress import ProgressBar, StatusLine
 from worker.contract.chapters import Chapter
+from worker.contract.command_line import LogLevel
 from worker.contract.messages import EndEvent, LectureChoices
 from worker.contract.standard_streams import OutputLost
 
@@ -113,6 +116,8 @@ def ingest(
         say(f"exiting at once; lecture {lecture} is not finished, `producer forget {lecture}` erases it{_hint(source)}")
         raise
     losses = losses_at_end(client, lecture, ingestion.kept)
+    if cells.archive is not None:
+        _archive(client, cells.archive, lecture)
     if ingestion.output_lost is None:
         display.conclude(end, losses)
     if losses:
@@ -124,6 +129,14 @@ def ingest(
     if ingestion.output_lost is not None and stop.signal is None:
         raise ingestion.output_lost
     return code
+
+
+def _archive(client: redis.Redis, archive: Archive, lecture: str) -> None:
+    """Archive the lecture, or say why that is not possible. It stays in Redis then."""
+    try:
+        archive_lecture(client, archive, lecture)
+    except ARCHIVING_FAILURES as failure:
+        say(f"{failure}; lecture {lecture} stays in Redis; `producer archive` tries again", LogLevel.ERROR)
 
 
 def lecture_name(title: str) -> str:

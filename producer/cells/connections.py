@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import redis
 
+from producer.archive.archive import Archive
 from producer.cells.naming import Cell, ranked
 from worker.contract.connection import RedisUnusable
 from worker.contract.keys import LectureKeys
@@ -31,8 +32,12 @@ class Cells:
     With one cell, failures are raised as they are. With several, a cell that fails is a CellDown.
     """
 
-    def __init__(self, cells: Sequence[Cell], connect: Callable[[Cell], redis.Redis]) -> None:
+    def __init__(
+        self, cells: Sequence[Cell], connect: Callable[[Cell], redis.Redis], archive: Archive | None = None
+    ) -> None:
+        """`archive` is that of all cells."""
         self.cells = cells
+        self.archive = archive
         self.last = cells[0]
         """The cell of the client that was returned last."""
         self._connect = connect
@@ -103,6 +108,6 @@ class Cells:
         return self._clients[cell]
 
 
-def one_cell(client: redis.Redis) -> Cells:
+def one_cell(client: redis.Redis, archive: Archive | None = None) -> Cells:
     """The case of one Redis, with its client."""
-    return Cells([Cell("redis", "")], lambda _: client)
+    return Cells([Cell("redis", "")], lambda _: client, archive)

@@ -69,7 +69,7 @@ def shown_cells(text: str) -> str:
         match = _ENTRY.fullmatch(entry)
         name = f"{match[1]}=" if match and match[1] else ""
         shown.append(name + without_credentials(entry.removeprefix(name)))
-    return shlex.quote(" ".join(shown)) if len(shown) > 1 else shown[0]
+    return shlex.quote(" ".join(shown)) if len(shown) > 1 else "".join(shown)
 
 
 def ranked(cells: Sequence[Cell], lecture: str) -> list[Cell]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from producer.archive.archive import ARCHIVE_VARIABLE, Archive
 from producer.cells.naming import REDIS_VARIABLES
 from producer.feeding.decoding.sampling import checked_fps
 from producer.reading.analysis.names import Roster
@@ -168,6 +169,7 @@ MEDIA_TIME = _parsed(media_time)
 REGION = _parsed(region)
 DURATION = _parsed(duration)
 MOMENT = _parsed(moment)
+ARCHIVE = _parsed(Archive)
 
 LectureArgument = Annotated[
     str, typer.Argument(parser=LECTURE_ID, metavar="LECTURE", show_default=False, help="The lecture's id.")
@@ -197,6 +199,17 @@ RedisOption = Annotated[
         metavar="URL",
         show_default=False,
         help="The Redis with the lectures, or a list of several (cells); by default a private one in your data folder.",
+    ),
+]
+ArchiveOption = Annotated[
+    Archive | None,
+    typer.Option(
+        "--archive",
+        parser=ARCHIVE,
+        envvar=ARCHIVE_VARIABLE,
+        metavar="PLACE",
+        show_default=False,
+        help="Where lectures that are over are kept: a folder, or s3://BUCKET/PREFIX.",
     ),
 ]
 RosterOption = Annotated[

@@ -4,7 +4,15 @@ from typing import Annotated
 
 import typer
 
-from producer.commands.arguments import COURSE_ID, LECTURE_ID, LECTURE_ROSTER, LectureRoster, PageOutput, RedisOption
+from producer.commands.arguments import (
+    COURSE_ID,
+    LECTURE_ID,
+    LECTURE_ROSTER,
+    ArchiveOption,
+    LectureRoster,
+    PageOutput,
+    RedisOption,
+)
 from producer.commands.connecting import connected_cells
 from producer.reading.output_file import check_page_path
 
@@ -34,10 +42,11 @@ def compare(
         ),
     ] = None,
     redis: RedisOption = None,
+    archive: ArchiveOption = None,
 ) -> None:
     """Write a page that compares lectures: what was displayed more or less, and how certain that is."""
     from producer.reading.comparison.writing import compare as compare_lectures  # late: slow to load
 
     check_page_path(output)
-    with connected_cells(redis) as cells:
+    with connected_cells(redis, archive=archive) as cells:
         compare_lectures(cells, lectures or [], output, course, dict(roster or []))

@@ -5,10 +5,13 @@ from contextlib import closing, contextmanager, nullcontext
 
 import redis
 
+from producer.archive.archive import Archive
 from producer.cells.connections import Cells
 from producer.cells.naming import Cell, read_cells
 from producer.commands.outage import RetryWithMessages
 from producer.embedded.server import last_message, private_redis
+from producer.reading.choosing import store_of
+from producer.reading.lectures import Store
 from worker.contract.connection import RedisUnusable, connect
 from worker.contract.credentials import without_credentials
 
@@ -18,14 +21,14 @@ class RedisLost(Exception):
 
 
 @contextmanager
-def connected(url: str | None, lecture: str) -> Iterator[redis.Redis]:
-    """A client of the Redis that has `lecture`; `url` and errors are as in `connected_cells`."""
-    with connected_cells(url) as cells:
-        yield cells.client_of(lecture)
+def connected(url: str | None, lecture: str, archive: Archive | None) -> Iterator[Store]:
+    """Where `lecture` is read (`store_of`); `url` and errors are as in `connected_cells`."""
+    with connected_cells(url, archive=archive) as cells:
+        yield store_of(cells, lecture)
 
 
 @contextmanager
-def connected_cells(url: str | None, writing: bool = False) -> Iterator[Cells]:
+def connected_cells(url: str | None, writing: bool = False, archive: Archive | None = None) -> Iterator[Cells]:
     """The cells that `url` lists; often it is one Redis, or None for the private one. `writing` is as in `connect`.
 
     A Redis at `url` may be away for OUTAGE_S. The private one is on this machine and keeps everything in memory, so it
@@ -39,7 +42,7 @@ def connected_cells(url: str | None, writing: bool = False) -> Iterator[Cells]:
 
     with (
         private_redis() if url is None else nullcontext(url) as found,
-        closing(Cells(read_cells(found), connect_to)) as cells,
+        closing(Cells(read_cells(found), connect_to, archive)) as cells,
     ):
         try:
             yield cells

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from producer.commands.arguments import LectureArgument, RedisOption, RosterOption, output_option
+from producer.commands.arguments import ArchiveOption, LectureArgument, RedisOption, RosterOption, output_option
 from producer.commands.connecting import connected
 from producer.reading.analysis.losses import loss_line
 from producer.reading.formats.choice import ENDINGS, Format, Kind, check_export
@@ -29,13 +29,14 @@ def export(
     ] = None,
     roster: RosterOption = None,
     redis: RedisOption = None,
+    archive: ArchiveOption = None,
 ) -> None:
     """Write a lecture to a file: a table with a row for each frame, events, subtitles, or annotations for ELAN."""
     from producer.reading.export import export as export_lecture  # late: slow to load
 
     check_export(output, form, rows)
-    with connected(redis, lecture) as client:
-        over, losses = export_lecture(client, lecture, output, roster, form, rows)
+    with connected(redis, lecture, archive) as store:
+        over, losses = export_lecture(store, lecture, output, roster, form, rows)
     if not over:
         say(f"lecture {lecture} is not over: {shown_path(output)} contains what there is until now")
     if losses:

@@ -1,17 +1,46 @@
 """`producer forget`."""
 
+from contextlib import suppress
+
+import redis as redis_py
 import typer
 
-from producer.commands.arguments import LectureArgument, RedisOption
-from producer.commands.connecting import connected
+from producer.archive.place import ArchiveUnusable
+from producer.commands.arguments import ArchiveOption, LectureArgument, RedisOption
+from producer.commands.connecting import connected_cells
 from producer.embedded.folder import erase_from_logs
+from producer.reading.lectures import LectureUnknown
 from producer.reading.lectures import forget as forget_lecture
+from producer.saying import say
+from worker.contract.command_line import LogLevel
+from worker.contract.keys import LectureKeys
 
 
-def forget(lecture: LectureArgument, redis: RedisOption = None) -> None:
-    """Erase everything that is stored of a lecture."""
-    with connected(redis, lecture) as client:
-        forget_lecture(client, lecture)
+def forget(lecture: LectureArgument, redis: RedisOption = None, archive: ArchiveOption = None) -> None:
+    """Erase everything that is stored of a lecture, also in the archive."""
+    with connected_cells(redis, archive=archive) as cells:
+        client = cells.client_of(lecture)
+        if archive is None:
+            with suppress(redis_py.ResponseError):  # a stranger's key of another type
+                if client.hexists(LectureKeys(lecture).info, "archived"):
+                    raise ArchiveUnusable(
+                        f"lecture {lecture!r} is also in an archive; name it with --archive or LECTUREPULSE_ARCHIVE, "
+                        "so that it is erased there too"
+                    )
+        unknown: LectureUnknown | None = None
+        try:
+            forget_lecture(client, lecture)
+        except LectureUnknown as failure:
+            unknown = failure
+        try:
+            archived = archive is not None and archive.erase(lecture)
+        except ArchiveUnusable as failure:
+            if unknown is not None:
+                raise
+            say(f"{failure}; lecture {lecture} is erased in Redis, but not there: forget it again", LogLevel.ERROR)
+            raise typer.Exit(1) from None
+        if unknown is not None and not archived:
+            raise unknown
     if redis is None:
         erase_from_logs(lecture)
     typer.echo(f"forgot lecture {lecture}")

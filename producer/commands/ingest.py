@@ -10,6 +10,8 @@ import redis as redis_py
 import typer
 from msgspec import structs
 
+from producer.archive.archive import Archive
+from producer.archive.place import ArchiveUnusable
 from producer.cells.connections import Cells
 from producer.cells.naming import REDIS_VARIABLES, shown_cells
 from producer.commands.arguments import (
@@ -25,6 +27,7 @@ from producer.commands.arguments import (
     PARTICIPANT_ID,
     SECONDS,
     USED_PORT,
+    ArchiveOption,
     ChaptersOption,
     FromOption,
     IgnoreOption,
@@ -169,6 +172,7 @@ def ingest(
     end: ToOption = None,
     ignore: IgnoreOption = None,
     webhook: WebhookOption = None,
+    archive: ArchiveOption = None,
     json: JsonOption = False,
     log_format: LogFormatOption = LogFormat.CONSOLE,
     log_level: LogLevelOption = LogLevel.INFO,
@@ -245,6 +249,8 @@ def ingest(
             stack.enter_context(metrics_served(metrics_host, metrics_port))
         # Nothing is started for a source that cannot be opened. But where to open a resumed one is stored in Redis.
         opened: Source | None = None
+        if archive is not None:
+            _check_archive(archive)
         if not resume:
             excerpt = Excerpt(begin, end)
             if redis is not None and is_push(requests[0].source):
@@ -254,7 +260,7 @@ def ingest(
                 open_sources(requests, settings.fps, give_up, video=stream, excerpt=excerpt, end=live_end)
             )
             _check_regions(choices.ignored, opened, len(requests))
-        cells = stack.enter_context(connected_cells(redis, writing=True))
+        cells = stack.enter_context(connected_cells(redis, writing=True, archive=archive))
         if opened is None:
             given = {"begin": begin, "end": end, "ignored": choices.ignored or None, "min_group": min_group}
             settings, opened = _resumed(settings, fps, given, requests, stream, cells)
@@ -297,6 +303,16 @@ def _resumed(
         source.close()
         raise LectureNotResumable(f"{source.label.shown}: is live; only a recording can be resumed")
     return structs.replace(settings, fps=fps, choices=choices, resumed=interrupted), source
+
+
+def _check_archive(archive: Archive) -> None:
+    """Raise ArchiveUnusable, unless the archive may be back at the end of the lecture."""
+    try:
+        archive.place.check()
+    except ArchiveUnusable as failure:
+        if not failure.away:
+            raise
+        say(f"{failure}; the lecture begins, and is archived at its end if that works then")
 
 
 def _check_regions(ignored: Sequence[PixelBox], source: Source, recordings: int) -> None:

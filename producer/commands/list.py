@@ -4,7 +4,8 @@ import sys
 
 import typer
 
-from producer.commands.arguments import RedisOption
+from producer.archive.lecture import ArchiveDamaged
+from producer.commands.arguments import ArchiveOption, RedisOption
 from producer.commands.connecting import connected_cells
 from producer.reading.lectures import all_lectures
 from producer.saying import say
@@ -15,9 +16,9 @@ from worker.contract.command_line import LogLevel
 FILE_COLUMNS = 1000
 
 
-def list_lectures(redis: RedisOption = None) -> None:
+def list_lectures(redis: RedisOption = None, archive: ArchiveOption = None) -> None:
     """List the stored lectures, the oldest first."""
-    with connected_cells(redis) as cells:
+    with connected_cells(redis, archive=archive) as cells:
         lectures, down = all_lectures(cells)
     if lectures:
         from rich.console import Console
@@ -26,6 +27,6 @@ def list_lectures(redis: RedisOption = None) -> None:
     elif not down:
         typer.echo("no lectures")
     for each in down:
-        say(f"{each}; its lectures are not listed", LogLevel.ERROR)
+        say(each if isinstance(each, ArchiveDamaged) else f"{each}; its lectures are not listed", LogLevel.ERROR)
     if down:
         raise typer.Exit(1)

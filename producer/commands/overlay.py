@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from producer.commands.arguments import LectureArgument, RedisOption, RosterOption, output_option
+from producer.commands.arguments import ArchiveOption, LectureArgument, RedisOption, RosterOption, output_option
 from producer.commands.connecting import connected
 from producer.saying import say
 
@@ -17,6 +17,7 @@ def overlay(
     output: Annotated[Path, output_option(".mp4 or .mkv")],
     roster: RosterOption = None,
     redis: RedisOption = None,
+    archive: ArchiveOption = None,
 ) -> None:
     """Write the recording with a box, the id (or name) and the displayed expression at each face. The sound stays."""
     from rich.console import Console  # late: all of these are slow to load
@@ -33,10 +34,10 @@ def overlay(
         disable=not sys.stderr.isatty(),
         transient=True,
     )
-    with connected(redis, lecture) as client, progress:
+    with connected(redis, lecture, archive) as store, progress:
         task = progress.add_task(f"drawing {lecture}", total=None)
         made = make_film(
-            client,
+            store,
             video,
             lecture,
             output,

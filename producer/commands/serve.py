@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 from redis import Redis
 
-from producer.commands.arguments import LECTURE_ID, PORT, RedisOption, RosterOption
+from producer.archive.archive import ARCHIVE_VARIABLE
+from producer.commands.arguments import LECTURE_ID, PORT, ArchiveOption, RedisOption, RosterOption
 from producer.commands.connecting import connected_cells
 from producer.saying import say
 from producer.serving import TOKEN
@@ -30,6 +31,7 @@ def serve(
     ] = "127.0.0.1",
     roster: RosterOption = None,
     redis: RedisOption = None,
+    archive: ArchiveOption = None,
     log_format: LogFormatOption = LogFormat.CONSOLE,
     log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
@@ -40,11 +42,13 @@ def serve(
     from producer.serving.server import ServeRefused  # late: no other command needs a web server
     from producer.serving.server import serve as serve_pages
 
-    with connected_cells(redis) as cells:
+    if archive is not None:
+        os.environ[ARCHIVE_VARIABLE] = archive.address  # for the commands that the server starts
+    with connected_cells(redis, archive=archive) as cells:
         for down in cells.each(Redis.ping)[1]:
             say(down, LogLevel.WARNING)
         try:
-            serve_pages(cells.cells, redis, lecture, host, port, token, roster, typer.echo)
+            serve_pages(cells.cells, redis, lecture, host, port, token, roster, archive, typer.echo)
         except ServeRefused as refused:
             say(refused, LogLevel.ERROR)
             raise typer.Exit(2) from None

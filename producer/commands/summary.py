@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from producer.commands.arguments import LectureArgument, RedisOption, RosterOption
+from producer.commands.arguments import ArchiveOption, LectureArgument, RedisOption, RosterOption
 from producer.commands.connecting import connected
 from producer.reading.analysis.losses import loss_line
 from producer.reading.lectures import read_lecture
@@ -19,12 +19,13 @@ def summary(
     ] = False,
     roster: RosterOption = None,
     redis: RedisOption = None,
+    archive: ArchiveOption = None,
 ) -> None:
     """Say in a few sentences how the class went, and at which times it is worth watching."""
     from producer.reading.summing_up import summed_up  # late: slow to load
 
-    with connected(redis, lecture) as client:
-        found = summed_up(client, read_lecture(client, lecture), roster)
+    with connected(redis, lecture, archive) as store:
+        found = summed_up(store, read_lecture(store, lecture), roster)
     if as_json:
         typer.echo(json.dumps([each.as_json() for each in found.moments], indent=2))
     else:

@@ -7,13 +7,20 @@ from typing import Annotated
 import redis as redis_py
 import typer
 
-from producer.commands.arguments import PARTICIPANT_ID, JsonOption, LectureArgument, RedisOption, RosterOption
+from producer.commands.arguments import (
+    PARTICIPANT_ID,
+    ArchiveOption,
+    JsonOption,
+    LectureArgument,
+    RedisOption,
+    RosterOption,
+)
 from producer.commands.connecting import connected
 from producer.listening import workers_listen
 from producer.reading.analysis.losses import Kept, loss_line
 from producer.reading.analysis.names import Names
 from producer.reading.follow import follow
-from producer.reading.lectures import losses_at_end, read_lecture
+from producer.reading.lectures import Store, losses_at_end, read_lecture
 from producer.reading.roster import names_in
 from producer.saying import say
 from producer.terminal.outputs import JsonLines, PlainLines
@@ -29,30 +36,31 @@ def watch(
     from_start: Annotated[bool, typer.Option("--from-start", help="Start with the lecture's first event.")] = False,
     roster: RosterOption = None,
     redis: RedisOption = None,
+    archive: ArchiveOption = None,
     json: JsonOption = False,
     log_format: LogFormatOption = LogFormat.CONSOLE,
     log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
     """Follow a lecture's events until it ends."""
-    with connected(redis, lecture) as client:
-        names = names_in(client, lecture, roster) if roster is not None else None
+    with connected(redis, lecture, archive) as store:
+        names = names_in(store, lecture, roster) if roster is not None else None
         kept = Kept()
-        class_only = read_lecture(client, lecture).info.class_only  # raises before anything is drawn
-        waiting = _Waiting(client, lecture)
+        class_only = read_lecture(store, lecture).info.class_only  # raises before anything is drawn
+        waiting = _Waiting(store, lecture)
         if not json and sys.stdout.isatty():
-            _watch_live(client, lecture, participant, from_start, names, waiting, kept)
+            _watch_live(store, lecture, participant, from_start, names, waiting, kept)
         else:
             output = JsonLines(names) if json else PlainLines(names, class_only)
-            for event in follow(client, lecture, participant, from_start, while_waiting=waiting):
+            for event in follow(store, lecture, participant, from_start, while_waiting=waiting):
                 kept.add(event)
                 output.show(event)
-        losses = losses_at_end(client, lecture, kept) if from_start else []
+        losses = losses_at_end(store, lecture, kept) if from_start else []
     if losses := [each for each in losses if participant in (None, each.participant)]:
         say(f"lecture {lecture}: {loss_line(losses)}")
 
 
 def _watch_live(
-    client: redis_py.Redis,
+    store: Store,
     lecture: str,
     participant: str | None,
     from_start: bool,
@@ -67,8 +75,8 @@ def _watch_live(
         waiting()
         table.tick()
 
-    with LiveTable(lecture, lambda: read_lecture(client, lecture), names, whole=participant is None) as table:
-        for event in follow(client, lecture, participant, from_start, while_waiting=while_waiting):
+    with LiveTable(lecture, lambda: read_lecture(store, lecture), names, whole=participant is None) as table:
+        for event in follow(store, lecture, participant, from_start, while_waiting=while_waiting):
             kept.add(event)
             table.show(event)
 
@@ -79,14 +87,15 @@ class _Waiting:
     # A feed renews its heartbeat every 10 s, and a worker that loads its models is not listed yet.
     QUIET_CALLS = 15
 
-    def __init__(self, client: redis_py.Redis, lecture: str) -> None:
-        self._client = client
+    def __init__(self, store: Store, lecture: str) -> None:
+        self._store = store
         self._lecture = lecture
         self._seconds = 0
 
     def __call__(self) -> None:
         self._seconds += 1
         if self._seconds == self.QUIET_CALLS:
-            found = read_lecture(self._client, self._lecture)
-            if not found.fed and (found.abandoned or not workers_listen(self._client)):
+            found = read_lecture(self._store, self._lecture)
+            assert isinstance(self._store, redis_py.Redis), "nobody waits for events of the archive"
+            if not found.fed and (found.abandoned or not workers_listen(self._store)):
                 say(f"no producer feeds lecture {self._lecture}, and no worker works on it; waiting (Ctrl-C ends that)")

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import av
 import cv2
 import numpy as np
-import redis
 
 from producer.feeding.decoding.choosing import choose_in
 from producer.feeding.decoding.container import Unreadable, open_file, video_in
@@ -28,7 +27,7 @@ from producer.presentation.clock import clock
 from producer.reading.analysis.boxes import MAX_SHAPE_DIFFERENCE, several_recordings, slack_s
 from producer.reading.analysis.names import Roster
 from producer.reading.follow import replay
-from producer.reading.lectures import Lecture, read_lecture
+from producer.reading.lectures import Lecture, Store, read_lecture
 from producer.reading.output_file import ExportRefused, check_absent, complete_or_absent
 from producer.reading.roster import names_in
 
@@ -51,7 +50,7 @@ def check_film_path(path: Path) -> None:
 
 
 def overlay(
-    client: redis.Redis,
+    store: Store,
     video: str,
     lecture: str,
     path: Path,
@@ -65,8 +64,8 @@ def overlay(
     written; SourceError if `video` cannot be read; LectureUnknown and RosterRefused.
     """
     check_film_path(path)
-    found = read_lecture(client, lecture)
-    sightings = _sightings(client, found, roster)
+    found = read_lecture(store, lecture)
+    sightings = _sightings(store, found, roster)
     number = _VIDEO.search(found.info.source)
     address = address_of(video, number and number[1])
     if not isinstance(address.target, FileTarget):
@@ -98,13 +97,13 @@ def overlay(
         return Made(recording.shortfall, film.sound_lost)
 
 
-def _sightings(client: redis.Redis, lecture: Lecture, roster: Roster | None) -> Sightings:
-    names = names_in(client, lecture.id, roster) if roster is not None else None
+def _sightings(store: Store, lecture: Lecture, roster: Roster | None) -> Sightings:
+    names = names_in(store, lecture.id, roster) if roster is not None else None
     if lecture.info.class_only:
         raise ExportRefused(
             f"lecture {lecture.id} was ingested with --class-only: nothing is known per person, so nothing can be drawn"
         )
-    sightings = Sightings(replay(client, lecture.id), names, lecture.info.fps)
+    sightings = Sightings(replay(store, lecture.id), names, lecture.info.fps)
     if not sightings.participants:
         raise ExportRefused(f"in lecture {lecture.id} nobody was seen, so there is nothing to draw")
     if several_recordings(lecture.info.source, sightings.participants):

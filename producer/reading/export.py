@@ -3,8 +3,6 @@
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-import redis
-
 from producer.reading.analysis.class_without import ClassWithout
 from producer.reading.analysis.losses import Kept, Loss
 from producer.reading.analysis.names import Roster
@@ -17,7 +15,7 @@ from producer.reading.formats.json_lines import write_jsonl
 from producer.reading.formats.rows import Rows
 from producer.reading.formats.subtitles import write_vtt
 from producer.reading.formats.tables import EXCEL_ROWS, too_long, write_csv, write_parquet, write_xlsx
-from producer.reading.lectures import Lecture, participants, read_lecture
+from producer.reading.lectures import Lecture, Store, participants, read_lecture
 from producer.reading.output_file import ExportRefused, Written, complete_or_absent
 from producer.reading.roster import names_in
 from producer.reading.summing_up import summed_up
@@ -27,7 +25,7 @@ TABLES = {"csv": write_csv, "xlsx": write_xlsx, "parquet": write_parquet}
 
 
 def export(
-    client: redis.Redis,
+    store: Store,
     lecture: str,
     path: Path,
     roster: Roster | None = None,
@@ -45,21 +43,21 @@ def export(
     lecture.
     """
     form = check_export(path, form, rows)
-    found = read_lecture(client, lecture)
+    found = read_lecture(store, lecture)
     kinds = _kinds(found, form, rows)
-    spans = participants(client, lecture)
+    spans = participants(store, lecture)
     if form == "xlsx" and "people" in kinds and sum(span.frames for span in spans.values()) >= EXCEL_ROWS:
         raise too_long()
-    names = names_in(client, lecture, roster) if roster is not None else None
+    names = names_in(store, lecture, roster) if roster is not None else None
     left_out = names.left_out(spans) if names is not None else {}
     if form in WITHOUT_ROWS:
-        return _annotated(client, found, path, roster, left_out, form)
+        return _annotated(store, found, path, roster, left_out, form)
     over, losses = False, list[Loss]()
 
     def events() -> Iterator[Event | Loss]:
         nonlocal over
         kept, end, class_ = Kept(), None, ClassWithout(left_out)
-        for event in replay(client, lecture):
+        for event in replay(store, lecture):
             kept.add(event)
             if isinstance(event, EndEvent):
                 over, end = True, event
@@ -72,19 +70,19 @@ def export(
 
     with complete_or_absent(path) as file:
         if form in TABLES:
-            TABLES[form](events(), Rows(kinds, names, _own_usual(client, lecture, left_out), found.info.chapters), file)
+            TABLES[form](events(), Rows(kinds, names, _own_usual(store, lecture, left_out), found.info.chapters), file)
         else:
             write_jsonl(events(), kinds, names, file)
     return Written(over, losses)
 
 
 def _annotated(
-    client: redis.Redis, found: Lecture, path: Path, roster: Roster | None, left_out: Collection[str], form: Format
+    store: Store, found: Lecture, path: Path, roster: Roster | None, left_out: Collection[str], form: Format
 ) -> Written:
     """Write subtitles, or annotations for ELAN."""
     displayed, class_ = AnnotationsBuilder(found.info.fps), ClassWithout(left_out)
     with complete_or_absent(path) as file:
-        summed = summed_up(client, found, roster, also=(lambda event: displayed.add(class_.of(event)),))
+        summed = summed_up(store, found, roster, also=(lambda event: displayed.add(class_.of(event)),))
         if form == "vtt":
             write_vtt(cues(summed), file)
         else:
@@ -105,8 +103,8 @@ def _kinds(found: Lecture, form: Format, rows: Kind | None) -> tuple[Kind, ...]:
     return ("people",) if form in ONE_KIND else KINDS
 
 
-def _own_usual(client: redis.Redis, lecture: str, left_out: Collection[str]) -> OwnUsual:
+def _own_usual(store: Store, lecture: str, left_out: Collection[str]) -> OwnUsual:
     own = OwnUsual(left_out)
-    for event in replay(client, lecture):
+    for event in replay(store, lecture):
         own.add(event)
     return own

@@ -9,8 +9,9 @@ from typing import Protocol, cast
 
 import redis
 
-from producer.reading.lectures import LectureForgotten, LectureUnknown, read_lecture
-from producer.reading.merging import MergedStreams, OneStream, known_participants, last_entries
+from producer.archive.lecture import ArchivedLecture
+from producer.reading.lectures import LectureForgotten, LectureUnknown, Store, read_lecture
+from producer.reading.merging import Entry, MergedStreams, OneStream, known_participants, last_entries
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import EndEvent, Event, FinalStatus
 
@@ -23,7 +24,7 @@ class ParticipantUnknown(Exception):
 
 
 def follow(
-    client: redis.Redis,
+    store: Store,
     lecture: str,
     participant: str | None = None,
     from_start: bool = True,
@@ -38,8 +39,12 @@ def follow(
     twice, even if Redis crashed and lost it, and it is published again.
 
     Raises LectureUnknown, ParticipantUnknown if the lecture is over, LectureForgotten if that happens meanwhile,
-    LectureUnreadable for an entry that holds no event, and redis.RedisError.
+    LectureUnreadable for an entry that holds no event, ArchiveDamaged, ArchiveUnusable, and redis.RedisError.
     """
+    if isinstance(store, ArchivedLecture):
+        yield from _archived(store, participant, from_start)
+        return
+    client = store
     keys = LectureKeys(lecture)
     status = _status(client, keys)
     if status is None:
@@ -53,7 +58,7 @@ def follow(
         events.skip_to_end()
     while True:
         came = False
-        for event in events.read(WAKE_MS):
+        for _, event in events.read(WAKE_MS):
             came = True
             yield event
             if isinstance(event, EndEvent):
@@ -63,13 +68,20 @@ def follow(
             if status is None:
                 raise LectureForgotten(lecture)
             if status != b"running":
-                yield from _remainder(client, keys, events)
+                yield from (event for _, event in _remainder(client, keys, events))
                 return
             while_waiting()
 
 
-def replay(client: redis.Redis, lecture: str) -> Iterator[Event]:
+def replay(store: Store, lecture: str) -> Iterator[Event]:
     """The events that `lecture` has now, in the order of `follow`; the last is an EndEvent if the lecture is over."""
+    if isinstance(store, ArchivedLecture):
+        return store.events()
+    return (event for _, event in entries(store, lecture))
+
+
+def entries(client: redis.Redis, lecture: str) -> Iterator[Entry]:
+    """The events of `replay` with their positions in their streams."""
     keys = LectureKeys(lecture)
     status = _status(client, keys)
     if status is None:
@@ -94,40 +106,52 @@ def _check_participant(client: redis.Redis, keys: LectureKeys, participant: str)
         raise ParticipantUnknown(f"lecture {keys.lecture!r} has no participant {participant!r}; it has {names}")
 
 
+def _archived(lecture: ArchivedLecture, participant: str | None, from_start: bool) -> Iterator[Event]:
+    """`follow`, for a lecture of the archive."""
+    if participant is not None and participant not in lecture.participants:
+        names = ", ".join(sorted(lecture.participants)) or "none"
+        raise ParticipantUnknown(f"lecture {lecture.id!r} has no participant {participant!r}; it has {names}")
+    events = lecture.events() if participant is None else (event for _, event in lecture.channel(participant))
+    for event in events:
+        if from_start or isinstance(event, EndEvent):
+            yield event
+
+
 class _Events(Protocol):
     def skip_to_end(self) -> object: ...
 
-    def read(self, wait_ms: int | None) -> Iterator[Event]: ...
+    def read(self, wait_ms: int | None) -> Iterator[Entry]: ...
 
-    def rest(self) -> Iterator[Event]: ...
+    def rest(self) -> Iterator[Entry]: ...
 
 
-def _remainder(client: redis.Redis, keys: LectureKeys, events: _Events) -> Iterator[Event]:
+def _remainder(client: redis.Redis, keys: LectureKeys, events: _Events) -> Iterator[Entry]:
     """The events between the last read and the lecture's end, and the EndEvent even if the stream has none."""
-    for event in _all_there(events):
-        yield event
+    for position, event in _all_there(events):
+        yield position, event
         if isinstance(event, EndEvent):
             return
     yield from events.rest()
     yield _end(client, keys)
 
 
-def _end(client: redis.Redis, keys: LectureKeys) -> EndEvent:
+def _end(client: redis.Redis, keys: LectureKeys) -> Entry:
     """The end of a lecture that is over, from the stream of the class; if that is lost, from the lecture's hash."""
-    for _, event in last_entries(client, keys.class_, 1):
+    for position, event in last_entries(client, keys.class_, 1):
         if isinstance(event, EndEvent):
-            return event
+            return position, event
     try:
         lecture = read_lecture(client, keys.lecture)
     except LectureUnknown:
         raise LectureForgotten(keys.lecture) from None
-    return EndEvent(keys.lecture, cast(FinalStatus, lecture.info.status), lecture.info.reason, lecture.ledger)
+    position = b"%d-0" % round((lecture.info.ended or lecture.info.started) * 1000)  # Redis' own for that time
+    return position, EndEvent(keys.lecture, cast(FinalStatus, lecture.info.status), lecture.info.reason, lecture.ledger)
 
 
-def _all_there(events: _Events) -> Iterator[Event]:
+def _all_there(events: _Events) -> Iterator[Entry]:
     more = True
     while more:
         more = False
-        for event in events.read(None):
+        for entry in events.read(None):
             more = True
-            yield event
+            yield entry

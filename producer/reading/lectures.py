@@ -1,4 +1,4 @@
-"""The lectures in Redis: list them, read one, list its participants, forget one."""
+"""The lectures in Redis and in the archive: list them, read one, list its participants, forget one."""
 
 from itertools import chain
 from typing import Any, cast
@@ -6,6 +6,8 @@ from typing import Any, cast
 import msgspec
 import redis
 
+from producer.archive.lecture import ArchiveDamaged, ArchivedLecture
+from producer.archive.place import ArchiveUnusable
 from producer.cells.connections import CellDown, Cells
 from producer.reading.analysis.losses import Kept, Loss
 from producer.reading.merging import LectureUnreadable
@@ -22,6 +24,12 @@ from worker.contract.keys import (
 from worker.contract.lecture_hash import LectureInfo, ledger_from_hashes
 from worker.contract.messages import Ledger, ParticipantSpan
 from worker.contract.queue import QUEUE_KEY, REGISTRIES, discard_job
+
+Store = redis.Redis | ArchivedLecture
+"""Where a lecture is read from (`producer.reading.choosing`)."""
+
+Missing = CellDown | ArchiveUnusable | ArchiveDamaged
+"""Why some lectures are missing in a list."""
 
 
 class LectureUnknown(Exception):
@@ -75,14 +83,29 @@ def list_lectures(client: redis.Redis) -> list[Lecture]:
     return sorted(lectures, key=_age)
 
 
-def all_lectures(cells: Cells) -> tuple[list[Lecture], list[CellDown]]:
-    """The lectures of all cells that answer, the oldest first, and the cells that do not; if none does, CellDown."""
+def all_lectures(cells: Cells) -> tuple[list[Lecture], list[Missing]]:
+    """The lectures of all cells that answer and of the archive, the oldest first, and why others are missing.
+
+    A lecture that is in both is that of its cell. Raises CellDown if no cell answers.
+    """
     found, down = cells.each(list_lectures)
-    return sorted(chain(*found), key=_age), down
+    lectures = {each.id: each for each in chain(*found)}
+    missing: list[Missing] = [*down]
+    if cells.archive is not None:
+        try:
+            archived, damaged = cells.archive.lectures()
+            lectures = {each.id: read_lecture(each, each.id) for each in archived} | lectures
+            missing += damaged
+        except ArchiveUnusable as failure:
+            missing.append(failure)
+    return sorted(lectures.values(), key=_age), missing
 
 
-def read_lecture(client: redis.Redis, name: str) -> Lecture:
+def read_lecture(store: Store, name: str) -> Lecture:
     """The lecture `name`; LectureUnknown if there is none, LectureUnreadable if its hash is not that of a lecture."""
+    if isinstance(store, ArchivedLecture):
+        return Lecture(name, store.info, store.ledger, len(store.participants), fed=False, chunks_in_flight=0)
+    client = store
     try:
         info, in_flight, participants, fed = _read(client, LectureKeys(name), transaction=True)
     except redis.OutOfMemoryError:  # a full Redis refuses transactions, even to read
@@ -103,11 +126,13 @@ def read_lecture(client: redis.Redis, name: str) -> Lecture:
     )
 
 
-def participants(client: redis.Redis, name: str) -> dict[str, ParticipantSpan]:
+def participants(store: Store, name: str) -> dict[str, ParticipantSpan]:
     """Participant id -> first and last time and frames, sorted by id; LectureUnknown, LectureUnreadable."""
+    if isinstance(store, ArchivedLecture):
+        return dict(sorted(store.participants.items()))
     keys = LectureKeys(name)
-    spans = cast(dict[bytes, bytes], client.hgetall(keys.participants))
-    if not spans and not client.exists(keys.info):
+    spans = cast(dict[bytes, bytes], store.hgetall(keys.participants))
+    if not spans and not store.exists(keys.info):
         raise LectureUnknown(name)
     try:
         return {
@@ -118,10 +143,10 @@ def participants(client: redis.Redis, name: str) -> dict[str, ParticipantSpan]:
         raise LectureUnreadable(name, f"{keys.participants} holds something else than participants ({wrong})") from None
 
 
-def losses_at_end(client: redis.Redis, name: str, kept: Kept) -> list[Loss]:
+def losses_at_end(store: Store, name: str, kept: Kept) -> list[Loss]:
     """What Redis lacks of the events of a lecture that was read up to its end; nothing if it was forgotten since."""
     try:
-        return kept.losses(name, read_lecture(client, name).info, participants(client, name))
+        return kept.losses(name, read_lecture(store, name).info, participants(store, name))
     except LectureUnknown:
         return []
 

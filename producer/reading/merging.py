@@ -18,6 +18,9 @@ PAGE = 32
 # New slides that may follow one class event: the first slide becomes known with the second.
 SLIDES_AT_ONCE = 2
 
+Entry = tuple[bytes, Event]
+"""An event with its position in its stream."""
+
 START = b"0-0"
 """The position before a stream's first entry."""
 
@@ -53,12 +56,12 @@ class OneStream:
                     return event.frame
         return -1
 
-    def read(self, wait_ms: int | None) -> Iterator[Event]:
+    def read(self, wait_ms: int | None) -> Iterator[Entry]:
         """The next page. It is empty if nothing comes within `wait_ms`; None does not wait."""
         for entries in _next_entries(self._client, {self._key: self._position}, wait_ms).values():
             for self._position, event in entries:
                 if self._is_new(event):  # otherwise Redis crashed, lost the event, and it is published again
-                    yield event
+                    yield self._position, event
 
     def _is_new(self, event: Event) -> bool:
         if isinstance(event, SlideEvent):
@@ -70,7 +73,7 @@ class OneStream:
             self._frame = max(self._frame, _frame(event))
         return new
 
-    def rest(self) -> Iterator[Event]:
+    def rest(self) -> Iterator[Entry]:
         return iter(())
 
 
@@ -91,19 +94,19 @@ class MergedStreams:
         self._participants.skip_to_end()
         self._participants.seen_frame = self._class.skip_to_end()
 
-    def read(self, wait_ms: int | None) -> Iterator[Event]:
+    def read(self, wait_ms: int | None) -> Iterator[Entry]:
         page = list(self._class.read(wait_ms))
         if not page:
             return
-        self._participants.read(up_to=max(map(_frame, page)))
-        for event in page:
-            yield from self._participants.events(up_to=_frame(event))
-            yield event
+        self._participants.read(up_to=max(_frame(event) for _, event in page))
+        for entry in page:
+            yield from self._participants.entries(up_to=_frame(entry[1]))
+            yield entry
 
-    def rest(self) -> Iterator[Event]:
+    def rest(self) -> Iterator[Entry]:
         """The participants' events after the last class event. There are some only if class events are lost."""
         self._participants.read(up_to=sys.maxsize)
-        yield from self._participants.events(up_to=sys.maxsize)
+        yield from self._participants.entries(up_to=sys.maxsize)
 
 
 def _frame(event: Event) -> int:
@@ -118,7 +121,7 @@ class _ParticipantStreams:
         self._client = client
         self._keys = keys
         self._positions: dict[str, bytes] = {}
-        self._held: dict[str, deque[EmotionEvent]] = {}
+        self._held: dict[str, deque[tuple[bytes, EmotionEvent]]] = {}
         self._exhausted: set[str] = set()
         self._next: list[tuple[int, str]] = []
         self.seen_frame = -1
@@ -136,13 +139,13 @@ class _ParticipantStreams:
         wanted = []
         for participant in known_participants(self._client, self._keys):
             held = self._held.setdefault(participant, deque())
-            if not held or held[-1].frame <= up_to:
+            if not held or held[-1][1].frame <= up_to:
                 wanted.append(participant)
         self._read_more(wanted)
-        self._next = [(held[0].frame, participant) for participant, held in self._held.items() if held]
+        self._next = [(held[0][1].frame, participant) for participant, held in self._held.items() if held]
         heapify(self._next)
 
-    def events(self, up_to: int) -> Iterator[EmotionEvent]:
+    def entries(self, up_to: int) -> Iterator[tuple[bytes, EmotionEvent]]:
         """The events in memory up to and including frame `up_to`, in order."""
         while self._next and self._next[0][0] <= up_to:
             participant = self._next[0][1]
@@ -151,7 +154,7 @@ class _ParticipantStreams:
             if not held:
                 self._read_more([participant])
             if held:
-                heapreplace(self._next, (held[0].frame, participant))
+                heapreplace(self._next, (held[0][1].frame, participant))
             else:
                 heappop(self._next)
 
@@ -172,23 +175,23 @@ class _ParticipantStreams:
                 continue
             self._positions[participant] = entries[-1][0]
             last, held = max(self.seen_frame, self._last_frames.get(participant, -1)), self._held[participant]
-            for _, event in entries:
+            for position, event in entries:
                 if isinstance(event, EmotionEvent) and event.frame > last:
                     last = event.frame
-                    held.append(event)
+                    held.append((position, event))
             self._last_frames[participant] = last
 
 
 def _next_entries(
     client: redis.Redis, positions: Mapping[str, bytes], wait_ms: int | None = None
-) -> dict[str, list[tuple[bytes, Event]]]:
+) -> dict[str, list[Entry]]:
     """Stream -> its next page behind the given position. Streams without new entries are left out."""
     streams: dict[Any, Any] = dict(positions)
     answer: Any = client.xread(streams, count=PAGE, block=wait_ms)
     return {key.decode(): [(at, _event(key.decode(), at, fields)) for at, fields in entries] for key, entries in answer}
 
 
-def last_entries(client: redis.Redis, key: str, count: int) -> list[tuple[bytes, Event]]:
+def last_entries(client: redis.Redis, key: str, count: int) -> list[Entry]:
     """The last entries of a stream, the newest first."""
     answer: Any = client.xrevrange(key, count=count)
     return [(position, _event(key, position, fields)) for position, fields in answer]

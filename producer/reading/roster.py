@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import redis
 
 from producer.reading.analysis.names import Names, Roster, RosterRefused
 from producer.reading.follow import replay
-from producer.reading.lectures import participants, read_lecture
+from producer.reading.lectures import Store, participants, read_lecture
 from producer.reading.small_file import read_small
 from producer.saying import say
 from worker.contract.keys import checked_id
@@ -45,18 +44,18 @@ def read_roster(path: Path) -> Roster:
     return roster
 
 
-def names_in(client: redis.Redis, lecture: str, roster: Roster) -> Names:
+def names_in(store: Store, lecture: str, roster: Roster) -> Names:
     """The names of the participants of `lecture`, by all of its events.
 
     Raises LectureUnknown, and RosterRefused if the roster's tiles do not fit a lecture that is over. Says which
     participants such a lecture lacks; in a running one they may still come.
     """
-    over = read_lecture(client, lecture).info.status != "running"
+    over = read_lecture(store, lecture).info.status != "running"
     names = Names(roster)
     if roster.tiles:
-        for event in replay(client, lecture):
+        for event in replay(store, lecture):
             names.add(event)
-    if over and (unknown := names.check(participants(client, lecture))):
+    if over and (unknown := names.check(participants(store, lecture))):
         say(unknown)
     return names
 

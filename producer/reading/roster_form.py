@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator
 
-import redis
-
 from producer.presentation.clock import clock
 from producer.reading.analysis.names import RosterRefused, natural_order
 from producer.reading.analysis.places import PlacesBuilder
 from producer.reading.follow import replay
-from producer.reading.lectures import participants, read_lecture
+from producer.reading.lectures import Store, participants, read_lecture
 
 HEAD = """\
 # The participants of lecture {lecture}. Write names between the quotes, then give this file as --roster.
@@ -20,15 +18,15 @@ participants:
 """
 
 
-def roster_form(client: redis.Redis, lecture: str) -> str:
+def roster_form(store: Store, lecture: str) -> str:
     """The YAML of a roster without names. LectureUnknown; RosterRefused if the lecture has no participants."""
-    found = read_lecture(client, lecture)
-    spans = participants(client, lecture)
+    found = read_lecture(store, lecture)
+    spans = participants(store, lecture)
     if not spans:
         why = "it was ingested with --class-only" if found.info.class_only else "nobody was seen in it"
         raise RosterRefused(f"lecture {lecture} has no participants to name: {why}")
     places = PlacesBuilder(found.info.width, found.info.height)
-    for event in replay(client, lecture):
+    for event in replay(store, lecture):
         places.add(event)
     where = places.places()
 

@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import redis
-
 from producer.reading.analysis.chapters import Parts, SlideTimes
 from producer.reading.analysis.losses import Kept, Loss
 from producer.reading.analysis.moment import Moment
@@ -15,7 +13,7 @@ from producer.reading.analysis.sentences import Sentence, sentences
 from producer.reading.analysis.timeline import Timeline
 from producer.reading.analysis.timeline_builder import TimelineBuilder
 from producer.reading.follow import replay
-from producer.reading.lectures import Lecture, participants
+from producer.reading.lectures import Lecture, Store, participants
 from worker.contract.chapters import Chapter
 from worker.contract.messages import Event
 
@@ -53,7 +51,7 @@ class SummedUp:
 
 
 def summed_up(
-    client: redis.Redis,
+    store: Store,
     lecture: Lecture,
     roster: Roster | None = None,
     chapters: Sequence[Chapter] | None = None,
@@ -65,10 +63,10 @@ def summed_up(
     LectureUnknown if it was forgotten since it was read, and RosterRefused if the roster does not fit the lecture.
     """
     info = lecture.info
-    spans = participants(client, lecture.id)
+    spans = participants(store, lecture.id)
     builder, names, kept, slides = TimelineBuilder(info.fps), Names(roster or Roster()), Kept(), SlideTimes()
     readers = (builder.add, names.add, kept.add, slides.add, *also)
-    for event in replay(client, lecture.id):
+    for event in replay(store, lecture.id):
         for add in readers:
             add(event)
     seen = {*builder.participants, *spans}

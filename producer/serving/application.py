@@ -16,14 +16,19 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from producer.archive.lecture import ArchiveDamaged
+from producer.archive.place import ArchiveUnusable
 from producer.cells.connections import CellDown, Cells
 from producer.presentation.caution import CAUTION
 from producer.presentation.web import shared_script, shared_style
 from producer.reading.analysis.names import Roster, RosterRefused
+from producer.reading.choosing import store_of
 from producer.reading.formats.choice import FORMATS
 from producer.reading.lectures import (
     Lecture,
     LectureUnknown,
+    Missing,
+    Store,
     all_lectures,
     participants,
     read_lecture,
@@ -43,7 +48,7 @@ from producer.serving.answers import (
     unknown,
 )
 from producer.serving.changing import Changes
-from producer.serving.channel import Page, follow_channel, is_over, read_page
+from producer.serving.channel import Channel, Page, follow_channel, is_over, read_page
 from producer.serving.entries import START
 from producer.serving.openapi import EVENT_STREAM, JSON, Body, described, openapi
 from producer.serving.parameters import DEFAULT_EVENTS, LIMIT, POSITION, BadRequest, limit, parameter, position
@@ -110,6 +115,8 @@ class Site:
                 AddingRefused: problem(409),
                 TooManyReaders: problem(503),
                 CellDown: problem(503),
+                ArchiveUnusable: problem(503),
+                ArchiveDamaged: problem(409),
                 redis.RedisError: problem(503, "Redis does not answer; try again"),
             },
         )
@@ -166,10 +173,10 @@ class Site:
     @described(Body(JSON, LectureItems))
     def lectures(self, _: Request) -> Response:
         """The lectures, the oldest first."""
-        kept, down = all_lectures(self._cells)
+        kept, missing = all_lectures(self._cells)
         self._reports.keep_only({each.id for each in kept})
         items = [lecture_item(each) for each in kept if self._only in (None, each.id)]
-        return json(LectureItems(items, [each.cell.name for each in down]))
+        return json(LectureItems(items, [_name(each) for each in missing]))
 
     @described(Body(JSON, LectureItem))
     def lecture(self, request: Request) -> Response:
@@ -180,7 +187,7 @@ class Site:
     def participants(self, request: Request) -> Response:
         """The participants of a lecture."""
         lecture = self._keys(request).lecture
-        spans = participants(self._cells.client_of(lecture), lecture)
+        spans = participants(store_of(self._cells, lecture), lecture)
         return json(ParticipantItems([ParticipantItem(each, **structs.asdict(span)) for each, span in spans.items()]))
 
     @EVENTS
@@ -199,9 +206,8 @@ class Site:
 
     def _events(self, request: Request) -> Response:
         keys, participant = self._keys(request), request.path_params.get("participant")
-        client = self._cells.client_of(keys.lecture)
         started = self._lecture(keys).info.started
-        stream = keys.class_ if participant is None else _participant(client, keys, participant)
+        channel = self._channel_of(keys, participant)
         live = EVENT_STREAM in request.headers.get("accept", "")
         last = request.headers.get("last-event-id") if live else None
         # Both are checked, also where they are not used.
@@ -209,10 +215,10 @@ class Site:
         most = limit(parameter(request, "limit", str(DEFAULT_EVENTS)))
         since = position(last) if last else since
         if not live:
-            return json(read_page(client, stream, started, since, most))
-        if is_over(client, stream, since):
+            return json(read_page(channel, started, since, most))
+        if is_over(channel, since):
             return Response(status_code=204)  # a browser does not reconnect after this
-        return EventStream(self._streams, self._channel(client, stream, since))
+        return EventStream(self._streams, self._channel(channel, since))
 
     async def _board(self, lecture: str, since: str | None) -> AsyncGenerator[bytes, None]:
         yield RETRY
@@ -225,10 +231,10 @@ class Site:
                 yield message(edition, patch)
                 since = edition
 
-    async def _channel(self, client: redis.Redis, stream: str, since: str) -> AsyncGenerator[bytes, None]:
+    async def _channel(self, channel: Channel, since: str) -> AsyncGenerator[bytes, None]:
         yield RETRY
         quiet_since = time.monotonic()
-        async for event in follow_channel(client, stream, since):
+        async for event in follow_channel(channel, since):
             if self._streams.stopping:
                 return
             if event is not None:
@@ -251,9 +257,16 @@ class Site:
 
     def _lecture(self, keys: LectureKeys) -> Lecture:
         try:
-            return read_lecture(self._cells.client_of(keys.lecture), keys.lecture)
+            return read_lecture(store_of(self._cells, keys.lecture), keys.lecture)
         except ValueError:  # a stranger's hash under the name of a lecture
             raise LectureUnknown(keys.lecture) from None
+
+    def _channel_of(self, keys: LectureKeys, participant: str | None) -> Channel:
+        """The channel of a participant of the lecture, or of the class."""
+        store = store_of(self._cells, keys.lecture)
+        if participant is not None:
+            _check_participant(store, keys, participant)
+        return Channel(store, keys, participant)
 
     def _file(self, name: str, status: int = 200) -> Response:
         if name not in self._files:
@@ -261,17 +274,27 @@ class Site:
         return Response(self._files[name], status, media_type=MEDIA_TYPES[Path(name).suffix])
 
 
-def _participant(client: redis.Redis, keys: LectureKeys, participant: str) -> str:
-    """The stream of a participant of the lecture."""
+def _check_participant(store: Store, keys: LectureKeys, participant: str) -> None:
+    """NotFound if the lecture has no such participant, or their events are lost."""
     try:
         stream = keys.participant(participant)
     except ValueError as wrong:
         raise NotFound(str(wrong)) from None
-    if not client.exists(stream):
-        if client.hexists(keys.participants, participant):
+    if isinstance(store, redis.Redis):
+        if store.exists(stream):
+            return
+        if store.hexists(keys.participants, participant):
             raise NotFound(f"the events of participant {participant!r} of lecture {keys.lecture!r} are lost")
-        raise NotFound(f"lecture {keys.lecture!r} has no participant {participant!r}")
-    return stream
+    elif participant in store.participants:
+        return
+    raise NotFound(f"lecture {keys.lecture!r} has no participant {participant!r}")
+
+
+def _name(missing: Missing) -> str:
+    """What cannot be read, for a list of lectures that lacks some."""
+    if isinstance(missing, ArchiveDamaged):
+        return f"the archive's file of {missing.lecture}"
+    return missing.cell.name if isinstance(missing, CellDown) else "the archive"
 
 
 def _files() -> dict[str, bytes]:

@@ -1,7 +1,9 @@
 """One channel of a lecture for programs: its published events, page by page or as they come."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
 from typing import Annotated, get_args
 
 import msgspec
@@ -9,7 +11,10 @@ import redis
 from msgspec import Meta, Struct
 from starlette.concurrency import run_in_threadpool
 
-from producer.serving.entries import entries_behind, last_entry
+from producer.archive.lecture import ArchivedLecture
+from producer.reading.lectures import Store
+from producer.serving.entries import Entry, entries_behind, last_entry
+from worker.contract.keys import LectureKeys
 from worker.contract.messages import EndEvent, Event
 
 MAX_PAGE_EVENTS = 10_000
@@ -41,9 +46,37 @@ class Page(Struct, frozen=True):
     next: str | None
 
 
-def read_page(client: redis.Redis, stream: str, started: float, since: str, limit: int) -> Page:
+class Channel(Struct, frozen=True):
+    """The events of a participant, or of the class (None), in Redis or in the archive."""
+
+    store: Store
+    keys: LectureKeys
+    participant: str | None
+
+    def behind(self, since: str, count: int) -> list[Entry]:
+        """The next entries behind the position `since`, at most `count`."""
+        if isinstance(self.store, redis.Redis):
+            return entries_behind(self.store, {self._stream: since}, count).get(self._stream, [])
+        first = order(since)
+        return list(islice((each for each in self._archived(self.store) if order(each.position) > first), count))
+
+    def last(self) -> Entry | None:
+        """The newest entry; None if there is none."""
+        if isinstance(self.store, redis.Redis):
+            return last_entry(self.store, self._stream)
+        return next(iter(deque(self._archived(self.store), maxlen=1)), None)
+
+    @property
+    def _stream(self) -> str:
+        return self.keys.class_ if self.participant is None else self.keys.participant(self.participant)
+
+    def _archived(self, lecture: ArchivedLecture) -> Iterator[Entry]:
+        return (Entry(row.position, row.event, event) for row, event in lecture.channel(self.participant))
+
+
+def read_page(channel: Channel, started: float, since: str, limit: int) -> Page:
     """The first `limit` events behind the position `since`."""
-    entries = entries_behind(client, {stream: since}, limit).get(stream, [])
+    entries = channel.behind(since, limit)
     events = [
         PublishedEvent(each.position, _time(each.event, started), msgspec.Raw(each.body))
         for each in entries
@@ -52,17 +85,17 @@ def read_page(client: redis.Redis, stream: str, started: float, since: str, limi
     return Page(events, entries[-1].position if len(entries) == limit else None)
 
 
-def is_over(client: redis.Redis, stream: str, since: str) -> bool:
-    """Whether the stream has its EndEvent at the position `since` or before it, so that nothing follows."""
-    last = last_entry(client, stream)
-    return last is not None and isinstance(last.event, EndEvent) and _order(last.position) <= _order(since)
+def is_over(channel: Channel, since: str) -> bool:
+    """Whether the channel has its EndEvent at the position `since` or before it, so that nothing follows."""
+    last = channel.last()
+    return last is not None and isinstance(last.event, EndEvent) and order(last.position) <= order(since)
 
 
-async def follow_channel(client: redis.Redis, stream: str, since: str) -> AsyncIterator[tuple[str, bytes] | None]:
+async def follow_channel(channel: Channel, since: str) -> AsyncIterator[tuple[str, bytes] | None]:
     """(position, JSON) of every event behind `since`, until the lecture's end; None while nothing comes."""
     while True:
-        found = await run_in_threadpool(entries_behind, client, {stream: since}, STEP)
-        for entry in found.get(stream, []):
+        found = await run_in_threadpool(channel.behind, since, STEP)
+        for entry in found:
             since = entry.position
             if entry.event is not None:
                 yield entry.position, entry.body
@@ -77,6 +110,6 @@ def _time(event: Event, started: float) -> int | None:
     return None if isinstance(event, EndEvent) else round((started + event.t) * 1000)
 
 
-def _order(position: str) -> tuple[int, int]:
+def order(position: str) -> tuple[int, int]:
     milliseconds, _, number = position.partition("-")
     return int(milliseconds), int(number or 0)

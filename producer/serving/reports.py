@@ -8,8 +8,10 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
+from producer.archive.lecture import ArchivedLecture
 from producer.cells.connections import Cells
 from producer.reading.analysis.names import Roster
+from producer.reading.choosing import store_of
 from producer.reading.export import export
 from producer.reading.lectures import Lecture, participants, read_lecture
 from producer.reading.output_file import ExportRefused
@@ -65,22 +67,24 @@ class Reports:
 
     def _state(self, lecture: str) -> tuple[Lecture, list[int]]:
         """All that a report depends on: the lecture, and how many events each of its streams has."""
-        client = self._cells.client_of(lecture)
-        found = read_lecture(client, lecture)
+        store = store_of(self._cells, lecture)
+        found = read_lecture(store, lecture)
+        if isinstance(store, ArchivedLecture):
+            return found, []
         keys = LectureKeys(lecture)
-        with client.pipeline(transaction=False) as pipe:
-            for stream in (keys.class_, *map(keys.participant, participants(client, lecture))):
+        with store.pipeline(transaction=False) as pipe:
+            for stream in (keys.class_, *map(keys.participant, participants(store, lecture))):
                 pipe.xlen(stream)
             return found, pipe.execute()
 
     def _export(self, lecture: str, path: Path) -> None:
-        export(self._cells.client_of(lecture), lecture, path, self._roster)
+        export(store_of(self._cells, lecture), lecture, path, self._roster)
 
     def _report(self, lecture: str) -> bytes:
         path = self._folder / f"{lecture}.html"
         files = (Link(f"Download {kind}", f"/lectures/{lecture}/export.{ending}") for kind, ending in DOWNLOADS)
         try:
-            report(self._cells.client_of(lecture), lecture, path, self._roster, links=[*self._home, *files])
+            report(store_of(self._cells, lecture), lecture, path, self._roster, links=[*self._home, *files])
             return path.read_bytes()
         except ExportRefused as failure:
             raise _by_name(failure, path) from None

@@ -11,6 +11,7 @@ import uvicorn
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from producer.archive.archive import Archive
 from producer.cells.connections import Cells
 from producer.cells.naming import Cell
 from producer.reading.analysis.names import Roster
@@ -45,6 +46,7 @@ def serve(
     port: int,
     token: str | None,
     roster: Roster | None,
+    archive: Archive | None,
     announce: Callable[[str], None],
 ) -> None:
     """Serve the pages of `lecture`, or of all lectures, from these cells, until a signal.
@@ -58,7 +60,7 @@ def serve(
     retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
     with (
         _listening(host, port) as listener,
-        closing(Cells(listed, lambda cell: pool(cell.url, retry, REDIS_ANSWER_S, REDIS_CONNECT_S))) as cells,
+        closing(Cells(listed, lambda cell: pool(cell.url, retry, REDIS_ANSWER_S, REDIS_CONNECT_S), archive)) as cells,
         scratch_folder() as folder,
     ):
         address, bound = listener.getsockname()[:2]

@@ -10,10 +10,12 @@ import redis
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import record_errors
+from tests.conftest import running_redis
 from tests.producer.committing import committing
 from tests.producer.feeding.films import film
 from tests.producer.reading.writing import begin, commit, frame_events, write
 from tests.producer.serving.server import serving
+from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
 
 
@@ -124,3 +126,16 @@ def test_every_participant_of_a_large_lecture_has_a_row(page: Page, client: redi
     expect(page.locator("#participants-body tr")).to_have_count(300)
     expect(page.locator("#about")).to_have_text(re.compile(r"begun \d{4}-\d\d-\d\d \d\d:\d\d, 2 frames"))
     assert errors == []
+
+
+def test_a_cell_that_does_not_answer_is_named_above_the_other_lectures(browser: Browser) -> None:
+    with running_redis() as (one, _), running_redis() as (other, server), connect(one) as client:
+        write(client, "l", [["p01"]])
+        with serving(f"north={one} south={other}") as address:
+            page = browser.new_page()
+            page.goto(address)
+            expect(page.locator("#status")).to_have_text("up to date")
+            server.kill()
+            expect(page.locator("#status")).to_have_text("lectures are missing, because south does not answer")
+            expect(page.get_by_role("row", name="l done")).to_be_visible()
+            page.close()

@@ -18,6 +18,7 @@ ALL_ON: dict[str, Any] = {
         "token": "page",
         "ingress": {"enabled": True, "host": "lp.example.org", "tlsSecret": "tls", "className": "nginx"},
     },
+    "archive": {"store": "s3://lectures/all?region=eu-central-1", "secret": "archive-keys"},
     "monitoring": {"labels": {"release": "prometheus"}},
     "tolerations": [{"key": "lectures", "operator": "Exists"}],
 }
@@ -38,6 +39,7 @@ CELLS: dict[str, Any] = {
     ],
     "lectures": LECTURES,
     "worker": {"max": 50},
+    "archive": {"claim": "archive"},
 }
 LOOKS_LIKE_NUMBERS: dict[str, Any] = {
     "redis": {"ca": "8", "maxmemory": "2147483648", "storageClass": "1"},
@@ -62,6 +64,7 @@ LOOKS_LIKE_NUMBERS: dict[str, Any] = {
     "producer": {"recordings": "3", "webhook": "9"},
     "networkPolicy": {"keda": "1", "monitoring": "2", "ingress": "3"},
     "imagePullSecrets": ["1"],
+    "archive": {"secret": "7", "claim": "8"},
 }
 VALUES = {
     "defaults": {},

@@ -13,6 +13,7 @@ from tests.processes import called, eventually, json_lines, ran, worker_pids, wo
 from tests.security.contents import contents
 from tests.security.servers import Guarded, guarded_redis, url
 from worker.contract.connection import RedisUnusable, connect
+from worker.contract.lifetimes import ARCHIVED_S
 
 Deed = Callable[[redis.Redis], Any]
 
@@ -173,10 +174,16 @@ def test_a_lecture_outlives_a_restart_of_redis_with_its_append_only_file(
     assert {key: after.get(key) for key in of_lecture} == {key: before[key] for key in of_lecture}
 
 
-def test_forgetting_as_the_producer_leaves_nothing(server: Guarded, ingested: list[dict[str, Any]]) -> None:
+def test_archiving_and_forgetting_as_the_producer_leave_nothing(
+    server: Guarded, ingested: list[dict[str, Any]], tmp_path: Path
+) -> None:
     assert ingested
-    code, _, said = called("forget", "g", "--redis", server.urls["subscriber"])
+    there = ["--redis", server.urls["producer"], "--archive", tmp_path]
+    assert called("archive", *there) == (0, "archived lecture g\n", "")
+    assert 0 < server.admin.ttl("lecture:{g}:participant:p01") <= ARCHIVED_S
+    code, _, said = called("forget", "g", "--redis", server.urls["subscriber"], "--archive", tmp_path)
     assert (code, len(said.splitlines())) == (2, 1)
     assert "does not let this user do that" in said
-    assert called("forget", "g", "--redis", server.urls["producer"])[0] == 0
+    assert called("forget", "g", *there)[0] == 0
+    assert list(tmp_path.iterdir()) == []
     assert [key for key in server.admin.scan_iter() if b"{g}" in key or b"g-" in key] == []

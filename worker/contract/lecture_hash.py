@@ -19,7 +19,8 @@ class LectureFields(TypedDict, total=False):
     `models` is the version of the models that read the first frame. `feed` is the token of the feed that may write to
     the lecture, `chunks` the number of chunks that were fed, `chapters` the JSON of its chapters (`contract.chapters`),
     missing if there are none. `live` is 1 for a live source; `expected` is the number of frames of a recording that
-    declares its length.
+    declares its length. `archived` is what `ended` was when all events were in the archive; a lecture that is resumed
+    ends again later.
     """
 
     source: str
@@ -47,6 +48,7 @@ class LectureFields(TypedDict, total=False):
     begin: float
     end: float
     ignored: bytes
+    archived: float
 
 
 def as_hash(fields: LectureFields) -> Mapping[Any, Any]:
@@ -79,6 +81,7 @@ class LectureInfo(Struct, frozen=True):
     begin: float | None = None
     end: float | None = None
     ignored: tuple[PixelBox, ...] = ()
+    archived: float | None = None
 
     @classmethod
     def from_hash(cls, fields: dict[bytes, bytes]) -> "LectureInfo":

@@ -17,5 +17,8 @@ ABANDONED_S = 150.0
 committed. It is longer than OUTAGE_S, so that a producer that loses Redis and comes back in time finds its lecture
 running."""
 
+ARCHIVED_S = 3600
+"""Seconds that the streams of an archived lecture stay in Redis, for subscribers that catch up."""
+
 RESUME_S = 24 * 3600
 """Seconds during which a lecture that was stopped or failed can be resumed: `LectureKeys.state` is kept."""

@@ -67,8 +67,12 @@ class DecoderProcess:
                 stderr=subprocess.DEVNULL,
                 pass_fds=[writing],
                 start_new_session=True,
-                # It reads files of strangers, and need not know our Redis.
-                env={name: value for name, value in os.environ.items() if name not in REDIS_VARIABLES},
+                # It reads files of strangers, and need not know our Redis, nor the keys of the archive.
+                env={
+                    name: value
+                    for name, value in os.environ.items()
+                    if name not in REDIS_VARIABLES and not name.startswith("AWS_")
+                },
                 bufsize=0,
             )
         except BaseException:

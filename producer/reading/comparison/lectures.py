@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import redis
 
 from producer.reading.analysis.comparison import MIN_PEOPLE, Difference, Shares, differences, shares
 from producer.reading.analysis.losses import Loss
 from producer.reading.analysis.names import Roster
 from producer.reading.analysis.timeline import Timeline
-from producer.reading.lectures import Lecture, read_lecture
+from producer.reading.lectures import Lecture, Store, read_lecture
 from producer.reading.summing_up import SummedUp, summed_up
 
 Steps = npt.NDArray[np.bool_]
@@ -50,9 +49,9 @@ class Pair:
     difference: Difference | None
 
 
-def read_compared(client: redis.Redis, lecture: str, roster: Roster | None) -> Compared:
+def read_compared(store: Store, lecture: str, roster: Roster | None) -> Compared:
     """Read one lecture. Raises LectureUnknown, and RosterRefused if the roster does not fit."""
-    summed = summed_up(client, read_lecture(client, lecture), roster)
+    summed = summed_up(store, read_lecture(store, lecture), roster)
     timeline = summed.timeline
     people = {each.id: _person(lecture, each.id, summed.names) for each in timeline.participants}
     chapters = {title: shares(timeline, people, within) for title, within in _chapters(summed).items() if within.any()}

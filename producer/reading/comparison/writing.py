@@ -6,6 +6,7 @@ from pathlib import Path
 
 from producer.cells.connections import Cells
 from producer.reading.analysis.names import Roster, RosterRefused, natural_order
+from producer.reading.choosing import store_of
 from producer.reading.comparison.lectures import Compared, pairs, read_compared
 from producer.reading.comparison.page import page
 from producer.reading.comparison.refused import CompareRefused
@@ -27,15 +28,15 @@ def compare(
     """Write the comparison of `lectures`, and of all lectures of `course` in the order of their beginnings, to `path`.
 
     Every lecture is compared with the first. `rosters` is lecture -> its roster. The file is written as a whole or not
-    at all, and an existing file is never overwritten. Raises ExportRefused, CompareRefused, LectureUnknown,
-    RosterRefused if a roster does not fit its lecture, and CellDown.
+    at all, and an existing file is never overwritten. Raises ExportRefused, CompareRefused, LectureUnknown, and
+    RosterRefused if a roster does not fit its lecture.
     """
     check_page_path(path)
     chosen = _chosen(cells, lectures, course)
     rosters = rosters or {}
     if strange := sorted(set(rosters).difference(chosen)):
         raise RosterRefused(f"the roster of {strange[0]!r} has no lecture here; compared: {', '.join(chosen)}")
-    read = [read_compared(cells.client_of(each), each, rosters.get(each)) for each in chosen]
+    read = [read_compared(store_of(cells, each), each, rosters.get(each)) for each in chosen]
     _say_unknown(read, rosters)
     whole, chapters = pairs(read)
     with complete_or_absent(path) as file:
@@ -58,9 +59,9 @@ def _chosen(cells: Cells, lectures: Sequence[str], course: str | None) -> list[s
     """The ids, each once."""
     of_course: list[str] = []
     if course is not None:
-        found, down = all_lectures(cells)
-        if down:  # the page would lack lectures without a word
-            raise down[0]
+        found, missing = all_lectures(cells)
+        if missing:
+            raise CompareRefused(f"{missing[0]}; the course may have lectures there, so name those to compare")
         of_course = [each.id for each in found if each.info.course == course]
     if course is not None and not of_course:
         raise CompareRefused(f"no lecture has the course {course!r}; `producer list` shows courses")

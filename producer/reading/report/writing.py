@@ -5,12 +5,10 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-import redis
-
 from producer.reading.analysis.boxes import BoxesBuilder
 from producer.reading.analysis.names import Roster
 from producer.reading.analysis.places import PlacesBuilder
-from producer.reading.lectures import read_lecture
+from producer.reading.lectures import Store, read_lecture
 from producer.reading.output_file import Written, check_page_path, complete_or_absent
 from producer.reading.report.content import Content
 from producer.reading.report.model_tests import shipped_model_tests
@@ -22,7 +20,7 @@ from worker.contract.chapters import Chapter
 
 
 def report(
-    client: redis.Redis,
+    store: Store,
     lecture: str,
     path: Path,
     roster: Roster | None = None,
@@ -38,22 +36,22 @@ def report(
     """
     check_page_path(path)
     with complete_or_absent(path) as file:
-        content = _content(client, lecture, roster, class_only, chapters)
+        content = _content(store, lecture, roster, class_only, chapters)
         file.write(page(content, specs(), library(), links).encode())
     return Written(content.lecture.info.status != "running", content.losses)
 
 
 def _content(
-    client: redis.Redis,
+    store: Store,
     lecture: str,
     roster: Roster | None,
     class_only: bool,
     chapters: Sequence[Chapter] | None,
 ) -> Content:
-    found = read_lecture(client, lecture)
+    found = read_lecture(store, lecture)
     info = found.info
     places, boxed = PlacesBuilder(info.width, info.height), BoxesBuilder()
-    summed = summed_up(client, found, roster, chapters, () if class_only else (places.add, boxed.add))
+    summed = summed_up(store, found, roster, chapters, () if class_only else (places.add, boxed.add))
     if summed.warning:
         say(summed.warning)
     timeline, losses = summed.timeline, summed.losses

@@ -32,7 +32,7 @@ async function refresh() {
     lectures = new Map(listed.lectures.map((each) => [each.id, each]));
     show();
     busy = showAdditions(added, lectures);
-    if (listed.down) setStatus(`lectures are missing, because ${listed.down.join(", ")} ${listed.down.length > 1 ? "do" : "does"} not answer`, "bad");
+    if (listed.down) setStatus(`lectures are missing, because ${listed.down.join(", ")} cannot be read`, "bad");
     else setStatus("up to date", "good");
   } catch (failure) {
     setStatus(failure instanceof TypeError ? "the server does not answer" : failure.message, "bad");
