@@ -8,8 +8,8 @@ It needs Python 3.10 or newer and nothing else. It writes deploy/secrets/, which
 - scaler.env: user and password for KEDA;
 - serve.env: the token of the page.
 
-For compose it also makes deploy/lectures/, the folder of recordings and reports, and writes its owner to deploy/.env:
-the containers that use it run as this user.
+For compose it also makes deploy/lectures/, the folder of recordings and reports, and deploy/archive/, and writes their
+owner and group to deploy/.env: the containers that use them run as this user, or with this group.
 
 It writes nothing if the folder of secrets exists; delete it to start again.
 """
@@ -25,9 +25,10 @@ HERE = Path(__file__).parent
 RULES = (HERE / "redis" / "users.acl", HERE / "redis" / "scaler.acl")
 SECRETS = HERE / "secrets"
 LECTURES = HERE / "lectures"
+ARCHIVE = HERE / "archive"
 ENV = HERE / ".env"
 
-# The user of the image. It gets the folder of recordings if root runs this program.
+# The user of the image. It gets the folders if root runs this program.
 NOBODY = 10001
 
 # Their URL-safe base64 needs no escape in a URL, an environment file or an ACL.
@@ -40,7 +41,7 @@ def main() -> None:
     try:
         rules = [line for file in RULES for line in file.read_text().splitlines()]
         SECRETS.mkdir(mode=0o700)
-        _make_lectures()
+        _make_folders()
     except OSError as failure:
         sys.stderr.write(f"passwords: {failure}; delete {SECRETS} to start again\n")
         sys.exit(2)
@@ -51,13 +52,15 @@ def main() -> None:
     sys.stdout.write(f"wrote {SECRETS}\n")
 
 
-def _make_lectures() -> None:
-    """Make the folder of recordings, and name its owner in .env."""
-    LECTURES.mkdir(exist_ok=True)
-    if os.getuid() == 0:
-        os.chown(LECTURES, NOBODY, NOBODY)
+def _make_folders() -> None:
+    """Make the folder of recordings and the archive, and name their owner and group in .env."""
+    for folder in (LECTURES, ARCHIVE):
+        folder.mkdir(exist_ok=True)
+        if os.getuid() == 0:
+            os.chown(folder, NOBODY, NOBODY)
+    ARCHIVE.chmod(0o2770)  # the page, another user with this group, writes there too, and nobody else reads it
     owner = LECTURES.stat()
-    ENV.write_text(f"LECTUREPULSE_USER={owner.st_uid}:{owner.st_gid}\n")
+    ENV.write_text(f"LECTUREPULSE_USER={owner.st_uid}:{owner.st_gid}\nLECTUREPULSE_GROUP={ARCHIVE.stat().st_gid}\n")
 
 
 def users(rules: Iterable[str]) -> list[str]:

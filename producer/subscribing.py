@@ -37,10 +37,10 @@ def follow(
     as in `--archive`; by default what LECTUREPULSE_ARCHIVE names. Without `from_start` only new events come. The types
     of events are in `worker.contract.messages`.
 
-    Raises, at the first event: ValueError if `lecture` is no id, `producer.reading.lectures.LectureUnknown`,
-    `producer.reading.follow.ParticipantUnknown`, `worker.contract.connection.RedisUnusable`. Later: LectureForgotten,
-    LectureUnreadable, redis.RedisError. Of the archive: `producer.archive.place.ArchiveUnusable`,
-    `producer.archive.lecture.ArchiveDamaged`.
+    Raises, at the first event: ValueError if `lecture` is not an id or `redis` cannot be used,
+    `producer.reading.lectures.LectureUnknown`, `producer.reading.follow.ParticipantUnknown`,
+    `worker.contract.connection.RedisUnusable`. Later: LectureForgotten, LectureUnreadable, redis.RedisError. Of the
+    archive: `producer.archive.place.ArchiveUnusable`, `producer.archive.lecture.ArchiveDamaged`.
     """
     with _cells(redis, archive) as cells:
         yield from following.follow(store_of(cells, lecture), lecture, participant, from_start)
@@ -62,9 +62,13 @@ def lectures(redis: str | Redis | None = None, archive: str | None = None) -> li
 @contextmanager
 def _cells(redis: str | Redis | None, archive: str | None) -> Iterator[Cells]:
     """The cells that `redis` names; connections that were made here are closed afterwards."""
+    if not isinstance(redis, str | Redis | None):
+        raise ValueError(f"{type(redis).__name__} is neither a URL nor a redis.Redis")
     address = archive or os.environ.get(ARCHIVE_VARIABLE)
     kept = Archive(address) if address else None
     if isinstance(redis, Redis):
+        if redis.get_encoder().decode_responses:
+            raise ValueError("the client has decode_responses=True; give one without, because events are bytes")
         yield one_cell(redis, kept)
         return
     url = redis or next(filter(None, map(os.environ.get, REDIS_VARIABLES)), None)

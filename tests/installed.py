@@ -21,6 +21,7 @@ PROGRAMS = Path(sys.executable).parent
 
 def main() -> None:
     """Raise an error at the first thing that does not work."""
+    given = [str(Path(path).absolute()) for path in sys.argv[1:]]
     with tempfile.TemporaryDirectory(prefix="lp-") as folder:
         os.chdir(folder)
         os.environ.pop("PYTHONPATH", None)
@@ -29,7 +30,6 @@ def main() -> None:
         modules = run("python", "-I", "-c", "import producer, worker; print(producer.__file__, worker.__file__)")
         assert modules.count("site-packages") == 2, modules
         run("worker", "run", "--help")
-        given = sys.argv[1:]
         events = run("producer", "ingest", *(given or [film(Path("film.mp4"))]), "--lecture", "tried", "--json")
         assert '"status":"done"' in events, events
         assert bool(given) == ('"type":"emotion"' in events), events

@@ -9,7 +9,7 @@ import pytest
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 PURE_CONTRACT = (
-    *("keys", "messages", "lecture_hash", "streams", "jobs", "lifetimes", "limits", "environment", "usual"),
+    *("keys", "messages", "lecture_hash", "streams", "jobs", "lifetimes", "limits", "environment", "cores", "usual"),
 )
 TRAINING_ONLY = ("mediapipe", "tensorflow", "keras", "jax", "torch")
 HEAVY = (*TRAINING_ONLY, "ai_edge_litert", "tflite_runtime")

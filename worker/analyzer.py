@@ -9,10 +9,13 @@ for face in Analyzer().faces(picture):
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from threading import Lock
+from typing import get_args
 
 import numpy as np
 from msgspec import Struct
 
+from worker.contract.keys import checked_id
 from worker.contract.limits import MAX_CHUNK_PICTURES
 from worker.contract.messages import (
     EMOTIONS,
@@ -29,7 +32,7 @@ from worker.folding.affect import valence_and_arousal
 from worker.folding.fold import LectureState, fold
 from worker.outcome import FaceObservation, Outcome
 from worker.perception.manifest import MODELS, EnsembleMode
-from worker.perception.perception import MAX_ASPECT, MAX_PIXELS, BadPicture, Perception, check_size
+from worker.perception.perception import MAX_ASPECT, MAX_PIXELS, BadPicture, Observations, Perception, check_size
 from worker.perception.preprocessing import Image
 
 BATCH = 16
@@ -61,15 +64,19 @@ class Face(Struct, frozen=True):
 
 
 class Analyzer:
-    """The models of the worker, loaded once. Make one per thread and keep it."""
+    """The models of the worker, loaded once: keep it. Threads that share one wait for each other."""
 
-    def __init__(self, models: Path | None = None, ensemble: EnsembleMode | None = None) -> None:
+    def __init__(self, models: str | Path | None = None, ensemble: EnsembleMode | None = None) -> None:
         """Load the models in the folder `models`, by default the shipped ones. OpenCV then uses one thread.
 
         `ensemble` "full" asks all models about every face, "adaptive" others only if it must; by default the folder's
-        manifest chooses. Raises worker.perception.manifest.ManifestError if the folder cannot be used.
+        manifest chooses. Raises ValueError for another `ensemble`, and worker.perception.manifest.ManifestError if the
+        folder cannot be used.
         """
-        self._perception = Perception(MODELS if models is None else models, ensemble)
+        if ensemble is not None and ensemble not in get_args(EnsembleMode):
+            raise ValueError(f"ensemble is {ensemble!r}; give one of {', '.join(get_args(EnsembleMode))}, or none")
+        self._perception = Perception(MODELS if models is None else Path(models), ensemble)
+        self._one_by_one = Lock()
 
     @property
     def model_version(self) -> str:
@@ -81,7 +88,7 @@ class Analyzer:
 
         Raises ValueError for an array of another form, and for one that is too large or too narrow.
         """
-        seen = self._perception.observe_pictures([FrameStamp(0, 0.0)], [_bgr(picture)], _size(picture))
+        seen = self._observed([FrameStamp(0, 0.0)], [_bgr(picture)], _size(picture))
         return [_face(each) for each in seen.frames[0].faces]
 
     def events(
@@ -94,9 +101,13 @@ class Analyzer:
         frame, the participants come first. Events of a new participant's first sightings may come later, before the
         next frame's. Raises ValueError as `faces` does, and for a time that does not rise.
         """
-        if not 1 <= batch <= MAX_CHUNK_PICTURES:
+        if not (isinstance(batch, int) and 1 <= batch <= MAX_CHUNK_PICTURES):
             raise ValueError(f"batch is {batch}; give a number of frames from 1 to {MAX_CHUNK_PICTURES}")
-        return self._folded(_stamped(frames), lecture, batch)
+        return self._folded(_stamped(frames), checked_id(lecture, "lecture id"), batch)
+
+    def _observed(self, stamps: list[FrameStamp], pictures: list[Image], size: tuple[int, int]) -> Observations:
+        with self._one_by_one:
+            return self._perception.observe_pictures(stamps, pictures, size)
 
     def _folded(
         self, stamped: Iterator[tuple[FrameStamp, Image]], lecture: str, batch: int
@@ -105,7 +116,7 @@ class Analyzer:
         while some := list(islice(stamped, batch)):
             stamps, pictures = [stamp for stamp, _ in some], [_bgr(picture) for _, picture in some]
             size = size or _size(pictures[0])
-            seen = self._perception.observe_pictures(stamps, pictures, size)
+            seen = self._observed(stamps, pictures, size)
             for frame in seen.frames:
                 folded = fold(lecture, state, [Outcome([frame], model_version=self.model_version)], [1])
                 state = folded.state

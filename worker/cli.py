@@ -15,7 +15,7 @@ from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError
 from rq.worker_registration import REDIS_WORKER_KEYS
 
-from worker.contract.command_line import LogFormat, LogFormatOption, LogLevel, Version, print_error
+from worker.contract.command_line import LogFormat, LogFormatOption, LogLevel, LogLevelOption, Version, print_error
 from worker.contract.command_line import run as run_app
 from worker.contract.connection import RedisUnusable, RetryWhileAway, connect
 from worker.contract.cores import usable_cores
@@ -65,7 +65,7 @@ def run(
     ] = None,
     metrics_host: Annotated[str, typer.Option(metavar="HOST", help="Address of /metrics and /healthz.")] = "127.0.0.1",
     log_format: LogFormatOption = LogFormat.CONSOLE,
-    log_level: Annotated[LogLevel, typer.Option(help="The least important lines in the log.")] = LogLevel.INFO,
+    log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
     """Work until SIGTERM or Ctrl-C, then finish the current jobs and exit."""
     stop = threading.Event()

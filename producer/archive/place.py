@@ -105,7 +105,9 @@ class Place:
                 raise
 
     def erase(self, lecture: str) -> bool:
-        """Delete a lecture's file; whether there was one."""
+        """Delete a lecture's file, and what killed programs left of it; whether there was a file."""
+        for partial in self._folder.glob(f".{lecture}.*.partial") if self._folder is not None else ():
+            partial.unlink(missing_ok=True)
         if not self.has(lecture):
             return False
         with self.explained():

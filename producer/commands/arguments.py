@@ -114,7 +114,7 @@ def media_time(text: str) -> float:
 def duration(text: str) -> float:
     value = media_time(text)
     if value <= 0:
-        raise ValueError(f"{text!r} is no time; give more than 0 s")
+        raise ValueError(f"{text!r} is not long enough; give more than 0 s")
     return value
 
 

@@ -52,7 +52,7 @@ from producer.ingestion import IngestSettings
 from producer.ingestion import ingest as ingest_lecture
 from producer.metrics.exposition import metrics_served
 from producer.saying import say
-from worker.contract.command_line import LogFormat, LogFormatOption
+from worker.contract.command_line import LogFormat, LogFormatOption, LogLevel, LogLevelOption
 from worker.contract.cores import usable_cores
 from worker.contract.lifetimes import RETENTION_S
 from worker.contract.limits import MAX_IGNORED
@@ -175,6 +175,7 @@ def ingest(
     archive: ArchiveOption = None,
     json: JsonOption = False,
     log_format: LogFormatOption = LogFormat.CONSOLE,
+    log_level: LogLevelOption = LogLevel.INFO,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the recording --lecture where it was stopped.")
     ] = False,

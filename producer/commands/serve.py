@@ -12,7 +12,7 @@ from producer.commands.arguments import LECTURE_ID, PORT, ArchiveOption, RedisOp
 from producer.commands.connecting import connected_cells
 from producer.saying import say
 from producer.serving import TOKEN
-from worker.contract.command_line import LogFormat, LogFormatOption, LogLevel
+from worker.contract.command_line import LogFormat, LogFormatOption, LogLevel, LogLevelOption
 
 
 def serve(
@@ -33,6 +33,7 @@ def serve(
     redis: RedisOption = None,
     archive: ArchiveOption = None,
     log_format: LogFormatOption = LogFormat.CONSOLE,
+    log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
     """Show a lecture, or all of them, as web pages, and add recordings there. Ctrl-C ends it."""
     if roster is not None and lecture is None:

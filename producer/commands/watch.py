@@ -24,7 +24,7 @@ from producer.reading.lectures import Store, losses_at_end, read_lecture
 from producer.reading.roster import names_in
 from producer.saying import say
 from producer.terminal.outputs import JsonLines, PlainLines
-from worker.contract.command_line import LogFormat, LogFormatOption
+from worker.contract.command_line import LogFormat, LogFormatOption, LogLevel, LogLevelOption
 
 
 def watch(
@@ -39,6 +39,7 @@ def watch(
     archive: ArchiveOption = None,
     json: JsonOption = False,
     log_format: LogFormatOption = LogFormat.CONSOLE,
+    log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
     """Follow a lecture's events until it ends."""
     with connected(redis, lecture, archive) as store:

@@ -20,7 +20,7 @@ from worker.contract.messages import ClassEvent, EndEvent, Event
 LAST_S = 120.0
 STOPPED_S = 10.0
 
-# Seconds of waiting after which the user learns of it, and between two looks for Ctrl-C.
+# Seconds of waiting after which a line says so, and between two checks for Ctrl-C.
 SAY_AFTER_S = 3.0
 POLL_S = 0.2
 
@@ -31,8 +31,8 @@ MOMENT, ENDED = "lecture.moment", "lecture.ended"
 class Notifier:
     """Takes events with `add`, and does everything else in threads, so that it delays no event and no commit.
 
-    At the end of this context it waits until the receiver has taken everything: for LAST_S, or until a signal; not
-    after an exception.
+    At the end of this context it waits until the receiver has taken everything: at most LAST_S, or until a signal. It
+    does not wait after an exception.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Notifier:
         return moments(self._builder.timeline(without=self._names.left_out(self._builder.participants)))
 
     def _is_new(self, moment: Moment) -> bool:
-        """Whether a moment was not reported yet. One that has grown since overlaps with what was reported."""
+        """Whether a moment was not reported yet. A reported one that has grown overlaps with its earlier form."""
         known = [each for each in self._reported if each.kind == moment.kind and _overlap(each, moment)]
         self._reported = [each for each in self._reported if each not in known] + [moment]
         return not known and moment.end > self._known_s

@@ -10,18 +10,17 @@ from producer.archive.archive import Archive
 from producer.archive.lecture import ArchiveDamaged, read, write
 from producer.archive.place import ArchiveUnusable
 from producer.archive.table import Head, Row
+from producer.reading.choosing import has_streams
 from producer.reading.follow import entries
-from producer.reading.lectures import LectureForgotten, participants, read_lecture
+from producer.reading.lectures import LectureForgotten, LectureUnknown, participants, read_lecture
 from producer.reading.merging import LectureUnreadable, last_entries
 from worker.contract.keys import LectureKeys
+from worker.contract.lecture_hash import LectureInfo
 from worker.contract.lifetimes import ARCHIVED_S, RETENTION_S
 from worker.contract.messages import EmotionEvent, EndEvent, encode
 
 # Fields of the hash that are of no use without Redis.
 LEFT_OUT = (b"feed", b"chunks", b"archived")
-
-ARCHIVING_FAILURES = (ArchiveUnusable, ArchiveDamaged, LectureForgotten, LectureUnreadable)
-"""Why a lecture cannot be archived. It stays in Redis as it was."""
 
 
 class LectureRunning(Exception):
@@ -29,6 +28,22 @@ class LectureRunning(Exception):
 
     def __init__(self, lecture: str) -> None:
         super().__init__(f"lecture {lecture!r} is not over, so it cannot be archived yet")
+
+
+ARCHIVING_FAILURES = (
+    ArchiveUnusable,
+    ArchiveDamaged,
+    LectureForgotten,
+    LectureRunning,
+    LectureUnknown,
+    LectureUnreadable,
+)
+"""Why a lecture cannot be archived. It stays in Redis as it was."""
+
+
+def moved(info: LectureInfo) -> bool:
+    """Whether all events of a lecture were archived. Its streams may be gone."""
+    return info.archived is not None and info.archived == info.ended
 
 
 def archive_lecture(client: redis.Redis, archive: Archive, name: str) -> None:
@@ -41,6 +56,8 @@ def archive_lecture(client: redis.Redis, archive: Archive, name: str) -> None:
     info = read_lecture(client, name).info
     if info.status == "running":
         raise LectureRunning(name)
+    if moved(info) and not has_streams(client, keys):
+        raise ArchiveUnusable(f"its events were moved to an archive before, and not to {archive.shown}")
     fields: Any = client.hgetall(keys.info)
     kept = {field.decode(): value.decode() for field, value in fields.items() if field not in LEFT_OUT}
     now, ttl = client.time()[0], client.ttl(keys.info)

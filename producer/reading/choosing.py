@@ -5,7 +5,6 @@ from typing import Any
 
 import redis
 
-from producer.archive.lecture import ArchivedLecture
 from producer.archive.place import ArchiveUnusable
 from producer.cells.connections import Cells
 from producer.reading.lectures import Store
@@ -24,16 +23,16 @@ def store_of(cells: Cells, lecture: str) -> Store:
     keys = LectureKeys(lecture)
     stored: Any = client.hmget(keys.info, "status", "started", "archived")
     status, started, moved = stored
-    if status == b"running" or (status is not None and _has_streams(client, keys)):
+    if status == b"running" or (status is not None and has_streams(client, keys)):
         return client
     try:
-        archived = cells.archive and cells.archive.lecture(lecture)
+        archived = cells.archive.lecture(lecture) if cells.archive is not None else None
     except ArchiveUnusable as failure:
         if status is None or moved:
             raise
         say(f"{failure}; reading what Redis has of lecture {lecture}")
         return client
-    if isinstance(archived, ArchivedLecture) and (status is None or archived.info.started == float(started)):
+    if archived is not None and (status is None or repr(archived.info.started).encode() == started):
         return archived
     if moved and cells.archive is None:
         raise ArchiveUnusable(
@@ -45,7 +44,7 @@ def store_of(cells: Cells, lecture: str) -> Store:
     return client
 
 
-def _has_streams(client: redis.Redis, keys: LectureKeys) -> bool:
+def has_streams(client: redis.Redis, keys: LectureKeys) -> bool:
     """Whether Redis has the stream of the class and of each participant."""
     known = [name for name in known_participants(client, keys) if re.fullmatch(ID, name)]  # others are a stranger's
     streams = [keys.class_, *map(keys.participant, known)]

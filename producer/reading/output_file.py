@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import IO, NamedTuple
 
 from producer.reading.analysis.losses import Loss
@@ -53,11 +53,15 @@ def complete_or_absent(path: Path) -> Iterator[IO[bytes]]:
     Raises ExportRefused if it cannot be written, and OutputLost if standard output cannot.
     """
     if path == STANDARD_OUTPUT:
-        with TemporaryFile(prefix="lecturepulse-") as whole:  # some formats seek in their file; a pipe cannot
-            yield whole
-            whole.seek(0)
-            shutil.copyfileobj(whole, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
+        try:
+            with TemporaryFile(prefix="lecturepulse-") as whole:  # some formats seek in their file; a pipe cannot
+                yield whole
+                whole.seek(0)
+                shutil.copyfileobj(whole, sys.stdout.buffer)
+                sys.stdout.buffer.flush()
+        except OSError as failure:
+            where = f"cannot write the whole output to {gettempdir()} first: {failure.strerror or failure}"
+            raise ExportRefused(f"{where}; set TMPDIR to another folder, or name a file") from None
         return
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

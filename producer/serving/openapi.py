@@ -33,7 +33,7 @@ _PATH: dict[str, Schema] = {
 
 
 class Body(Struct, frozen=True):
-    """A body of a request or an answer: the media type, and the type of its JSON; None if it is no JSON."""
+    """A body of a request or an answer: the media type, and the type of its JSON; None if it is not JSON."""
 
     media: str
     type: Any = None

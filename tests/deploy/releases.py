@@ -18,6 +18,7 @@ ALL_ON: dict[str, Any] = {
         "token": "page",
         "ingress": {"enabled": True, "host": "lp.example.org", "tlsSecret": "tls", "className": "nginx"},
     },
+    "archive": {"store": "s3://lectures/all?region=eu-central-1", "secret": "archive-keys"},
     "monitoring": {"labels": {"release": "prometheus"}},
     "tolerations": [{"key": "lectures", "operator": "Exists"}],
 }
@@ -38,9 +39,10 @@ CELLS: dict[str, Any] = {
     ],
     "lectures": LECTURES,
     "worker": {"max": 50},
+    "archive": {"claim": "archive"},
 }
 LOOKS_LIKE_NUMBERS: dict[str, Any] = {
-    "redis": {"maxmemory": "2147483648", "storageClass": "1"},
+    "redis": {"ca": "8", "maxmemory": "2147483648", "storageClass": "1"},
     "worker": {
         "resources": {"requests": {"cpu": 2, "memory": "1.5Gi"}, "limits": {"cpu": "250m", "memory": 2147483648}}
     },
@@ -54,10 +56,15 @@ LOOKS_LIKE_NUMBERS: dict[str, Any] = {
             "listen": 1935,
         },
     ],
-    "serve": {"lecture": "101", "ingress": {"enabled": True, "host": "1.2", "tlsSecret": "5", "className": "6"}},
-    "producer": {"recordings": "3"},
+    "serve": {
+        "token": "4",
+        "lecture": "101",
+        "ingress": {"enabled": True, "host": "1.2", "tlsSecret": "5", "className": "6"},
+    },
+    "producer": {"recordings": "3", "webhook": "9"},
     "networkPolicy": {"keda": "1", "monitoring": "2", "ingress": "3"},
     "imagePullSecrets": ["1"],
+    "archive": {"secret": "7", "claim": "8"},
 }
 VALUES = {
     "defaults": {},

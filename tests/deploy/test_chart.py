@@ -72,6 +72,8 @@ def test_pods_run_unprivileged_on_a_read_only_file_system(objects: Objects) -> N
         ),
         ({"redis": {"url": "redis://h"}, "cells": [{"name": "a", "url": "redis://g"}]}, "redis.url and cells are both"),
         ({"serve": {"ingress": {"enabled": True}}}, "serve.ingress.host"),
+        ({"archive": {"store": "/folder"}}, "archive.store"),
+        ({"archive": {"store": "s3://b", "claim": "c"}}, "archive.store and archive.claim are both given"),
         ({"lectures": [{"id": "a b", "source": "x"}]}, "lectures.0.id"),
         ({"serve": {"ingress": {"enabled": True, "host": "https://lp.example.org"}}}, "serve.ingress.host"),
         ({"worker": {"min": 5, "max": 2}}, "worker.min is 5, more than worker.max, 2"),

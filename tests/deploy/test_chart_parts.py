@@ -16,7 +16,7 @@ from worker.running.process import DRAIN_S
 
 def test_one_value_names_the_image_of_all_programs() -> None:
     images = {name: container(template)["image"] for name, template in pod_templates(rendered(ALL_ON)).items()}
-    assert len(images) == 5
+    assert len(images) == 6
     assert set(images.values()) == {ALL_ON["image"]}
     worker = container(pod_templates(rendered())["Deployment/lp-worker"])
     assert worker["image"] == compose()["services"]["worker"]["image"]
@@ -60,9 +60,8 @@ def test_secrets_of_yours_hold_the_page_s_token_the_webhook_and_the_authority_of
     made = rendered(ALL_ON)
     for name, template in pod_templates(made).items():
         secrets = [each["secretRef"]["name"] for each in container(template)["envFrom"]]
-        hook = [] if "worker" in name else ["hook"]
         page = ["page"] if "serve" in name else []
-        assert secrets == [f"lp-{'worker' if 'worker' in name else 'producer'}", *hook, *page], name
+        assert secrets == (["lp-worker"] if "worker" in name else ["lp-producer", "archive-keys", "hook", *page]), name
         mounted = {each["name"]: each["mountPath"] for each in container(template)["volumeMounts"]}
         (volume,) = [each for each in template["spec"]["volumes"] if each["name"] == "redis-ca"]
         assert volume["secret"] == {"secretName": "our-ca", "items": [{"key": "ca.crt", "path": "redis-ca.crt"}]}
@@ -116,7 +115,7 @@ def test_each_cell_has_its_own_workers_scaled_by_its_own_queue_and_producers_and
             secret = variables["CELL_1"]["valueFrom"]["secretKeyRef"]
             assert secret == {"name": "vault-b-producer", "key": "REDIS_URL"}
             assert "REDIS_URL" not in variables
-            assert "envFrom" not in container(template)
+            assert container(template)["envFrom"] == []
     assert {each["metadata"]["name"] for each in of_kind("Secret", made)} == {
         "lp-a-worker",
         "lp-a-producer",
@@ -150,10 +149,10 @@ def test_a_lecture_is_a_job_and_with_a_schedule_a_cron_job_whose_lectures_have_i
     assert sorted(re.sub("-[0-9a-f]{8}$", "", job["metadata"]["name"]) for job in jobs) == ["lp-monday-9", "lp-pushed"]
     first = container(next(job for job in jobs if "monday" in job["metadata"]["name"])["spec"]["template"])
     assert first["args"] == ["--lecture", "Monday_9", "--fps", "1", LECTURES[0]["source"]]
-    (cron,) = of_kind("CronJob", made)
+    cron = named("CronJob", "lp-m10", made)
     weekly = container(cron["spec"]["jobTemplate"]["spec"]["template"])
     assert weekly["args"] == ["--lecture", "$(JOB)", "--course", "m10", "$(SOURCE)"]
-    variables = {each["name"]: each["valueFrom"] for each in weekly["env"]}
+    variables = {each["name"]: each.get("valueFrom") for each in weekly["env"]}
     assert variables["JOB"]["fieldRef"]["fieldPath"] == "metadata.labels['batch.kubernetes.io/job-name']"
     assert variables["SOURCE"]["secretKeyRef"] == LECTURES[1]["sourceFrom"]
     (service,) = [each for each in of_kind("Service", made) if each["spec"].get("type") == "LoadBalancer"]
@@ -184,7 +183,7 @@ def test_prometheus_gets_the_alerts_and_grafana_the_dashboards_with_its_own_data
     assert rule["spec"] == yaml.safe_load((DEPLOY / "prometheus" / "rules.yml").read_text())
     (monitor,) = of_kind("PodMonitor", made)
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
-    ports = {port["name"] for each in pod_templates(made).values() for port in container(each)["ports"]}
+    ports = {port["name"] for each in pod_templates(made).values() for port in container(each).get("ports", [])}
     assert {endpoint["port"] for endpoint in monitor["spec"]["podMetricsEndpoints"]} <= ports
     boards = named("ConfigMap", "lp-dashboards", made)["data"]
     assert len(boards) == len(list((DEPLOY / "grafana" / "dashboards").glob("*.json"))) == 3
@@ -219,8 +218,27 @@ def test_commands_and_options_of_chart_compose_and_image_exist() -> None:
     options: dict[tuple[str, str], set[str]] = {}
     for program, command, *given in commands:
         options.setdefault((program, command), set()).update(word for word in given if word.startswith("--"))
-    assert set(options) == {("worker", "run"), ("producer", "ingest"), ("producer", "serve")}
+    assert set(options) == {("worker", "run"), ("producer", "ingest"), ("producer", "serve"), ("producer", "archive")}
     for words, given in options.items():
         asked = subprocess.run([sys.executable, "-m", *words, "--help"], capture_output=True, text=True, check=True)
         unknown = [option for option in given if f"{option} " not in asked.stdout]
         assert unknown == [], words
+
+
+def test_the_archive_is_known_to_the_page_to_producers_and_to_the_job_that_catches_up() -> None:
+    for values, place in ((ALL_ON, ALL_ON["archive"]["store"]), (CELLS, "/archive")):
+        made = rendered(values)
+        job = named("CronJob", "archive-lp", made)["spec"]
+        assert job["schedule"] == "17 * * * *"
+        templates = pod_templates(made)
+        users = [name for name in templates if not name.endswith(("redis", "worker", "worker-a", "worker-b-2"))]
+        assert len(users) == 5
+        for name in users:
+            program = container(templates[name])
+            assert {"name": "LECTUREPULSE_ARCHIVE", "value": place} in program["env"], name
+            mounted = {"name": "archive", "mountPath": "/archive"} in program["volumeMounts"]
+            assert mounted == (values is CELLS), name
+            keys = {"secretRef": {"name": "archive-keys"}} in program["envFrom"]
+            assert keys == (values is ALL_ON), name
+    assert container(templates["CronJob/archive-lp"])["command"][:2] == ["producer", "archive"]
+    assert "ARCHIVE" not in json.dumps(rendered())

@@ -10,6 +10,7 @@ import sys
 import pytest
 import yaml
 
+from producer.archive.archive import ARCHIVE_VARIABLE
 from tests.deploy.manifests import DEPLOY, ROOT, compose
 from worker.running.process import DRAIN_S
 
@@ -41,9 +42,17 @@ def test_our_programs_run_the_same_image_on_the_platform_that_it_is_built_for() 
 
 def test_the_user_who_made_the_passwords_owns_recordings_and_reports() -> None:
     service = compose()["services"]["producer"]
-    assert service["volumes"] == ["./lectures:/lectures"]
+    assert service["volumes"] == ["./lectures:/lectures", "./archive:/archive"]
     assert service["working_dir"] == "/lectures"
     assert service["user"] == "${LECTUREPULSE_USER:?run python3 passwords.py first}"
+
+
+def test_the_page_and_producers_share_the_archive() -> None:
+    producer, serve = (compose()["services"][name] for name in ("producer", "serve"))
+    assert producer["environment"] == serve["environment"]
+    assert producer["environment"][ARCHIVE_VARIABLE] == f"${{{ARCHIVE_VARIABLE}:-/archive}}"
+    assert "./archive:/archive" in serve["volumes"]
+    assert serve["group_add"] == ["${LECTUREPULSE_GROUP:?run python3 passwords.py first}"]
 
 
 def test_a_worker_gets_the_time_to_finish_its_chunk() -> None:
@@ -75,4 +84,5 @@ def test_the_workflow_is_valid_and_runs_the_second_command_of_the_readme() -> No
     jobs = yaml.safe_load(file.read_text())["jobs"]
     steps = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
     assert "make test" in steps
+    assert "empty/bin/python -I tests/installed.py" in steps
     assert any(step.startswith("docker build --file deploy/Dockerfile ") for step in steps)

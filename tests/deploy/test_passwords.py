@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -63,6 +64,9 @@ def test_recordings_have_a_folder_that_the_container_s_user_owns(written: Path) 
     assert lectures.st_uid == (os.getuid() or 10001)
     owner = _value(written.parent / ".env", "LECTUREPULSE_USER")
     assert owner == f"{lectures.st_uid}:{lectures.st_gid}"
+    archive = (written.parent / "archive").stat()
+    assert (archive.st_uid, stat.S_IMODE(archive.st_mode)) == (lectures.st_uid, 0o2770)
+    assert _value(written.parent / ".env", "LECTUREPULSE_GROUP") == str(archive.st_gid)
 
 
 def test_passwords_differ_and_redis_gets_only_their_digests(written: Path) -> None:

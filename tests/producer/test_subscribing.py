@@ -38,6 +38,10 @@ def test_what_cannot_be_followed_is_an_exception_of_one_line(client: redis.Redis
         next(follow("a/b", client))
     with pytest.raises(RedisUnusable, match="cannot reach Redis"):
         lectures("unix:///nowhere/redis.sock")
+    with pytest.raises(ValueError, match="the client has decode_responses=True"):
+        lectures(redis.Redis(decode_responses=True))
+    with pytest.raises(ValueError, match="int is neither a URL nor"):
+        lectures(6379)  # type: ignore[arg-type]
 
 
 def test_the_notebook_leads_from_a_recording_to_a_plot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

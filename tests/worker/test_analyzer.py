@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.gallery import Picture, gallery_pages, tiles
 from tests.processes import called
 from worker import Analyzer
 from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent
+from worker.perception.manifest import ManifestError
 
 PAGES = [np.ascontiguousarray(page[:, :, ::-1]) for page in gallery_pages(4, 6, fps=2)]
 """Four people, [720, 1280, 3] RGB."""
@@ -77,12 +79,29 @@ def test_what_is_no_picture_and_no_time_is_named(analyzer: Analyzer) -> None:
         list(analyzer.events([(-0.5, PAGES[0])]))
     with pytest.raises(ValueError, match="batch is 0; give a number of frames from 1 to"):
         analyzer.events(twice, batch=0)
+    with pytest.raises(ValueError, match=r"batch is 1\.5; give a number of frames"):
+        analyzer.events(twice, batch=1.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="lecture id 'a b' is not"):
+        analyzer.events(twice, "a b")
+    with pytest.raises(ValueError, match="ensemble is 'fast'; give one of full, adaptive"):
+        Analyzer(ensemble="fast")  # type: ignore[arg-type]
+    with pytest.raises(ManifestError, match="/nowhere"):
+        Analyzer("/nowhere")
+
+
+def test_threads_may_share_an_analyzer(analyzer: Analyzer) -> None:
+    alone = analyzer.faces(PAGES[0])
+    with ThreadPoolExecutor(4) as threads:
+        together = [*threads.map(analyzer.faces, [PAGES[0]] * 8)]
+    assert together == [alone] * 8
 
 
 def test_the_public_names_are_these_and_importing_them_is_cheap() -> None:
     assert worker.__all__ == ["Analyzer", "Face", "__version__"]
     assert producer.__all__ == ["__version__", "follow", "lectures"]
-    assert all(hasattr(package, name) for package in (worker, producer) for name in package.__all__)
+    for package in (worker, producer):
+        assert all(hasattr(package, name) for name in package.__all__)
+        assert dir(package) == sorted(package.__all__), "editors suggest what is public"
     assert called("--version")[1].split() == ["producer", producer.__version__]
     code = "import producer, worker, sys; print('numpy' in sys.modules, 'redis' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False False\n"

@@ -38,8 +38,11 @@ class LogLevel(str, Enum):
     ERROR = "error"
 
 
-_lines = LogFormat.CONSOLE
-"""The form of what `print_error` prints in this process."""
+LEVELS = list(LogLevel)
+"""From the least to the most important."""
+
+_lines, _least = LogFormat.CONSOLE, LogLevel.INFO
+"""The form of what `print_error` prints in this process, and the least important lines of it."""
 
 
 def run(app: typer.Typer, program: str) -> int:
@@ -64,7 +67,12 @@ def run(app: typer.Typer, program: str) -> int:
 
 
 def print_error(program: str, message: object, level: LogLevel = LogLevel.ERROR, **more: str) -> None:
-    """Print `message` as one line on standard error, without users and passwords of URLs. JSON has `more` fields."""
+    """Print `message` as one line on standard error, without users and passwords of URLs. JSON has `more` fields.
+
+    Nothing is printed if `level` is less important than --log-level asks for.
+    """
+    if LEVELS.index(level) < LEVELS.index(_least):
+        return
     line = masked(" ".join(str(message).splitlines()))
     if _lines is LogFormat.JSON:
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
@@ -112,6 +120,25 @@ def _set_log_format(context: typer.Context, wanted: LogFormat) -> LogFormat:
         print_json_lines(context.find_root().info_name or "")
     return wanted
 
+
+def _set_log_level(context: typer.Context, wanted: LogLevel) -> LogLevel:
+    global _least
+    if not context.resilient_parsing:
+        _least = LogLevel(wanted)
+    return wanted
+
+
+LogLevelOption = Annotated[
+    LogLevel,
+    typer.Option(
+        "--log-level",
+        metavar="|".join(LEVELS),
+        callback=_set_log_level,
+        is_eager=True,
+        help="The least important lines in the log.",
+    ),
+]
+"""The option `--log-level`, also for `print_error`."""
 
 LogFormatOption = Annotated[
     LogFormat,

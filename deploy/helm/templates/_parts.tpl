@@ -54,7 +54,44 @@ lecturepulse/cell: {{ . }}
 {{- end }}
 {{- end }}
 
-{{/* The environment variables of a producer or of the page that name the cells, as a list; without cells it is empty. */}}
+{{/* The place of the archive; empty if there is none. */}}
+{{- define "lecturepulse.archive" -}}
+{{- with .Values.archive }}
+{{- if and .store .claim }}
+{{- fail "archive.store and archive.claim are both given; choose one" }}
+{{- end }}
+{{- ternary "/archive" .store (not (empty .claim)) }}
+{{- end }}
+{{- end }}
+
+{{/* The volume of the archive and its mount, each as a list; empty without a claim. */}}
+{{- define "lecturepulse.archiveVolume" -}}
+{{- with .Values.archive.claim }}
+- name: archive
+  persistentVolumeClaim: {claimName: {{ . | quote }}}
+{{- end }}
+{{- end }}
+
+{{- define "lecturepulse.archiveMount" -}}
+{{- if .Values.archive.claim }}
+- {name: archive, mountPath: /archive}
+{{- end }}
+{{- end }}
+
+{{/* The Secrets with environment variables of a producer or of the page, as a list. */}}
+{{- define "lecturepulse.secrets" -}}
+{{- if not .Values.cells }}
+- secretRef: {name: {{ (first (include "lecturepulse.cells" . | fromYaml).cells).secrets }}-producer}  # REDIS_URL
+{{- end }}
+{{- with .Values.archive.secret }}
+- secretRef: {name: {{ . | quote }}}  # the keys of the archive
+{{- end }}
+{{- with .Values.producer.webhook }}
+- secretRef: {name: {{ . | quote }}}  # LECTUREPULSE_WEBHOOK and its secret
+{{- end }}
+{{- end }}
+
+{{/* The environment variables of a producer or of the page that name cells and archive, as a list. */}}
 {{- define "lecturepulse.environment" -}}
 {{- if .Values.cells }}
 {{- $list := list }}
@@ -65,34 +102,22 @@ lecturepulse/cell: {{ . }}
 {{- end }}
 - {name: LECTUREPULSE_CELLS, value: {{ join " " $list | quote }}}
 {{- end }}
-{{- end }}
-
-{{/* `envFrom`: the Secrets whose keys are environment variables of a producer or the page. Takes the list: root, more names. */}}
-{{- define "lecturepulse.sources" -}}
-{{- $root := first . }}
-{{- $own := "" }}
-{{- if not $root.Values.cells }}
-{{- $own = printf "%s-producer" (first (include "lecturepulse.cells" $root | fromYaml).cells).secrets }}
-{{- end }}
-{{- with compact (concat (list $own $root.Values.producer.webhook) (rest .)) }}
-envFrom:
-{{- range . }}
-  - secretRef: {name: {{ . }}}
-{{- end }}
+{{- with include "lecturepulse.archive" . }}
+- {name: LECTUREPULSE_ARCHIVE, value: {{ . | quote }}}
 {{- end }}
 {{- end }}
 
 {{/* The certificate authority of Redis: the file's mount, and its volume. */}}
-{{- define "lecturepulse.ca-mount" -}}
+{{- define "lecturepulse.caMount" -}}
 {{- if .Values.redis.ca }}
 - {name: redis-ca, mountPath: /etc/lecturepulse, readOnly: true}
 {{- end }}
 {{- end }}
 
-{{- define "lecturepulse.ca-volume" -}}
+{{- define "lecturepulse.caVolume" -}}
 {{- with .Values.redis.ca }}
 - name: redis-ca
-  secret: {secretName: {{ . }}, items: [{key: ca.crt, path: redis-ca.crt}]}
+  secret: {secretName: {{ . | quote }}, items: [{key: ca.crt, path: redis-ca.crt}]}
 {{- end }}
 {{- end }}
 

@@ -9,11 +9,11 @@ _END_OF_OBJECT = b"\0\0\x09"
 
 
 class Malformed(ValueError):
-    """Bytes that are no AMF0, or have a type that no command needs."""
+    """Bytes that are not AMF0, or have a type that no command needs."""
 
 
 def decoded(data: bytes) -> list[object]:
-    """All values in `data`, at least one: float, bool, str, dict or None. Raises Malformed."""
+    """All values in `data`, at least one: float, bool, str, dict, list or None. Raises Malformed."""
     values, at = [], 0
     try:
         while at < len(data):
@@ -47,6 +47,13 @@ def _value(data: bytes, at: int, depth: int) -> tuple[object, int]:
             name, at = _text(data, at)
             found[name], at = _value(data, at, depth - 1)
         return found, at + 3
+    if kind == 10 and depth:  # an array without names, such as the codecs of Enhanced RTMP
+        count, at = int(struct.unpack_from(">I", data, at)[0]), at + 4
+        items: list[object] = []
+        while len(items) < count:
+            item, at = _value(data, at, depth - 1)
+            items.append(item)
+        return items, at
     if kind in (5, 6):  # null, undefined
         return None, at
     raise Malformed(f"type {kind} in a command")

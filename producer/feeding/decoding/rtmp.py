@@ -40,7 +40,10 @@ class Refused(Exception):
 
 @dataclass
 class _ChunkStream:
-    """The last header of a chunk stream, and the message of which it brings chunks."""
+    """The last header of a chunk stream, and the message that its chunks form.
+
+    `field` is the timestamp in the header (ms, or 0xFFFFFF if it follows the header), `timestamp` that of the message.
+    """
 
     length: int = 0
     kind: int = 0
@@ -64,9 +67,10 @@ class Push:
         self._flv = bytearray(_FLV_HEADER)
 
     def accept(self, path: str, claim: Callable[[], bool]) -> None:
-        """Answer until the sender publishes. It must ask for `path` (APP/KEY), and `claim` must agree, else Refused.
+        """Answer until the sender publishes.
 
-        Raises OSError if the connection breaks.
+        Raises Refused if it asks for another path than `path` (APP/KEY), or `claim` returns False; OSError or EOFError
+        if the connection breaks.
         """
         try:
             self._shake_hands()
@@ -86,7 +90,7 @@ class Push:
                     tag = struct.pack(">II", _VIDEO << 24 | len(message), (timestamp & 0xFFFFFF) << 8 | timestamp >> 24)
                     self._flv += tag + bytes(3) + message + (11 + len(message)).to_bytes(4, "big")
                 elif kind in (_COMMAND, _COMMAND_AMF3):
-                    with suppress(Malformed):  # a command that we need not know
+                    with suppress(Malformed):  # a command that is not needed
                         name = decoded(message[kind == _COMMAND_AMF3 :])[0]
                         self._over = name in ("FCUnpublish", "closeStream", "deleteStream")
             except Refused:
@@ -103,14 +107,14 @@ class Push:
 
     def _shake_hands(self) -> None:
         if self._bytes(1) != b"\3":
-            raise Refused("it is no RTMP")
+            raise Refused("it does not speak RTMP")
         theirs = self._bytes(_HELLO)
         # A version of zero: without Adobe's digests.
         self._connection.sendall(b"\3" + bytes(8) + os.urandom(_HELLO - 8) + theirs)
         self._bytes(_HELLO)
 
     def _answer(self, command: list[object], path: str, claim: Callable[[], bool]) -> None:
-        name, number, *arguments = [*command, None, None][: max(2, len(command))]
+        name, number, *arguments = command if len(command) > 1 else (*command, None)
         if name == "connect":
             asked = arguments[0] if arguments and isinstance(arguments[0], dict) else {}
             self._app = str(asked.get("app", ""))

@@ -159,8 +159,8 @@ def _stream(url: str, scheme: str) -> Address:
         target = _push(shown, scheme, parts)
     elif scheme.startswith("rtmp") and host in ("0.0.0.0", "::"):  # nosec B104  # nothing is opened here
         raise SourceError(
-            f"{shown}: {host} is no server; to wait for a push, end the address with /APP/KEY?listen=1, in quotes "
-            "(a # or ? in the key is %23 or %3F)"
+            f"{shown}: {host} cannot be connected to; to wait for a push, end the address with /APP/KEY?listen=1, "
+            "in quotes (a # or ? in the key is %23 or %3F)"
         )
     else:
         target = protocol.target(scheme + url[len(scheme) :])  # FFmpeg does not know a scheme in capitals

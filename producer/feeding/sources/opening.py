@@ -97,7 +97,9 @@ def open_source(
         opened = _opened(address, decoder, FILE_SEARCHING_S if tick else FILE_OPENING_S, end.shortened(give_up_s))
         address = address.reading(opened)
         if not opened.live and end.options:
-            raise SourceError(f"{address.shown}: is a recording; {end.options} is for live sources; use --to")
+            raise SourceError(
+                f"{address.shown}: is a recording; {end.options} is for live sources; leave it out, or use --to"
+            )
         if not opened.live:
             return Recording(address, decoder, opened, fps, first, excerpt)
         if not excerpt.whole:

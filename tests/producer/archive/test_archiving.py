@@ -208,6 +208,23 @@ def test_a_bad_archive_is_named_before_anything_begins(
     assert "name a folder or store, or set LECTUREPULSE_ARCHIVE" in err
 
 
+def test_a_lecture_whose_streams_are_gone_is_never_archived_again(
+    redis_url: str, client: redis.Redis, folder: Path, tmp_path: Path
+) -> None:
+    events = over(client)
+    options = ("--redis", redis_url, "--archive", folder)
+    assert called("archive", *options)[0] == 0
+    client.delete(LectureKeys("l").class_, *client.scan_iter("lecture:{l}:participant:*"))
+    assert called("archive", "l", *options) == (0, "", "")
+    found = Archive(str(folder)).lecture("l")
+    assert found is not None
+    assert list(found.events()) == events
+    (tmp_path / "other").mkdir()
+    code, out, err = called("archive", "--redis", redis_url, "--archive", tmp_path / "other")
+    assert (code, out, list((tmp_path / "other").iterdir())) == (1, "", [])
+    assert "its events were moved to an archive before" in err
+
+
 def test_a_damaged_file_is_one_line(redis_url: str, client: redis.Redis, folder: Path) -> None:
     over(client, "k")
     (folder / "l.parquet").write_bytes(b"PAR1 and no more")

@@ -43,6 +43,13 @@ def test_other_files_in_the_folder_are_left_alone(folder: Path) -> None:
     assert Place(str(folder)).files() == {}
 
 
+def test_erasing_removes_what_a_killed_program_left(folder: Path) -> None:
+    (folder / ".g9.17.partial").write_text("half of it")
+    (folder / ".g9x.17.partial").write_text("another lecture's")
+    assert not Place(str(folder)).erase("g9")
+    assert [path.name for path in folder.iterdir()] == [".g9x.17.partial"]
+
+
 def test_a_folder_may_be_a_file_url(folder: Path) -> None:
     written(Place(str(folder)), "g9", b"x")
     assert list(Place(folder.as_uri()).files()) == ["g9"]

@@ -65,7 +65,7 @@ def test_a_lost_connection_is_reported_once_and_counted(client: redis.Redis, red
                 out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err.count("connection lost: ") == 1
-    assert "frames, 0 dropped, reconnects: 1" in err
+    assert "frames, 0 dropped, reconnects: 1\n" in err, "the line ends, also where there is no terminal"
     assert "happiness 100%" in out
     assert client.hget(KEYS.info, "source") == url.encode()
 
@@ -204,8 +204,16 @@ def test_a_redis_that_cannot_be_used_is_named_before_the_wait_for_a_push() -> No
 @pytest.mark.parametrize("words", [["--duration", "90"], ["--until", "23:59"], ["--end-is-done"]])
 def test_a_recording_has_no_other_end(tmp_path: Path, words: list[str]) -> None:
     path = film(tmp_path / "a.mp4")
-    line = f"producer: {path}: is a recording; {words[0]} is for live sources; use --to\n"
+    line = f"producer: {path}: is a recording; {words[0]} is for live sources; leave it out, or use --to\n"
     assert ran("ingest", path, *words) == (2, "", line)
     code, _, err = ran("ingest", path, "--lecture", "l", "--resume", *words)
     assert code == 2
     assert f"a live source cannot be resumed; leave out {words[0]}" in err
+
+
+@pytest.mark.parametrize(("level", "lines"), [("info", 2), ("error", 1)])
+def test_less_important_lines_can_be_left_out(redis_url: str, level: str, lines: int) -> None:
+    url = f"rtmp://127.0.0.1:{free_port()}/live/k?listen=1"
+    code, out, err = ran("ingest", url, "--redis", redis_url, "--give-up", "0.5", "--log-level", level)
+    assert (code, out, len(err.splitlines())) == (2, "", lines)
+    assert "no picture within 0.5 s" in err.splitlines()[-1]

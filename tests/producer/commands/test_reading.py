@@ -1,5 +1,7 @@
 """The commands that read lectures: watch, list, export, forget."""
 
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -148,6 +150,31 @@ def test_standard_output_needs_a_format_and_takes_a_report(client: redis.Redis, 
     assert "add --format, such as --format csv" in err
     code, out, err = called("report", "l", "-o", "-", "--redis", redis_url)
     assert (code, err, out.startswith("<!doctype html>"), out.endswith("</html>")) == (0, "", True, True)
+
+
+def test_a_full_temporary_folder_is_named(
+    client: redis.Redis, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(client, "l", [{"p01", "p02"}] * 300)
+    command = [sys.executable, "-m", "producer", "export", "l", "-o", "-", "--redis", redis_url, "--format", "jsonl"]
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    limited = ["prlimit", "--fsize=20000", *command]  # stands for a small folder
+    done = subprocess.run(limited, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(
+        f"producer: cannot write the whole output to {tmp_path} first: File too large; set TM"
+    )
+
+
+def test_a_terminal_gets_no_binary_file(client: redis.Redis, redis_url: str) -> None:
+    write(client, "l", [{"p01"}] * 4)
+    terminal, ours = pty.openpty()
+    command = [sys.executable, "-m", "producer", "export", "l", "-o", "-", "--redis", redis_url, "--format", "xlsx"]
+    done = subprocess.run(command, stdout=ours, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    os.close(ours)
+    os.close(terminal)
+    assert done.returncode == 2
+    assert "xlsx is not text, which a terminal needs; send standard output to a file or a program" in done.stderr
 
 
 def test_an_export_ends_quietly_when_its_reader_leaves(client: redis.Redis, redis_url: str) -> None:

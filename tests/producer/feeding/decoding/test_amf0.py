@@ -26,6 +26,15 @@ def test_any_bytes_are_values_or_malformed(data: bytes) -> None:
         assert decoded(data)
 
 
+def test_the_codecs_that_enhanced_rtmp_names_are_an_array() -> None:
+    array = b"\x0a\0\0\0\2\2\0\4hvc1\2\0\4av01"
+    assert decoded(b"\3\0\x0afourCcList" + array + b"\0\3app\2\0\4live\0\0\x09") == [
+        {"fourCcList": ["hvc1", "av01"], "app": "live"}
+    ]
+    with pytest.raises(Malformed):
+        decoded(b"\x0a\xff\xff\xff\xff\5")
+
+
 def test_objects_in_objects_without_end_are_malformed() -> None:
     with pytest.raises(Malformed):
         decoded(b"\3\0\1a" * 5000)

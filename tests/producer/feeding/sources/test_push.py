@@ -148,8 +148,8 @@ def test_an_address_of_a_push_has_its_key_and_is_told_from_an_address_to_pull_fr
         "rtmp://0.0.0.0/s3cret?listen=1": "lacks the key",
         "rtmp://0.0.0.0/live/?listen=1": "lacks the key",
         "rtmps://0.0.0.0/live/s3cret?listen=1": "cannot listen; write rtmp://",
-        "rtmp://0.0.0.0/live/s3cret&listen=1": "0.0.0.0 is no server; to wait for a push",
-        "rtmp://0.0.0.0/live/s3#cret?listen=1": "0.0.0.0 is no server; to wait for a push",
+        "rtmp://0.0.0.0/live/s3cret&listen=1": "0.0.0.0 cannot be connected to; to wait for a push",
+        "rtmp://0.0.0.0/live/s3#cret?listen=1": "0.0.0.0 cannot be connected to; to wait for a push",
     }.items():
         with pytest.raises(SourceError, match=advice) as wrong:
             address_of(url)
