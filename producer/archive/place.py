@@ -39,6 +39,7 @@ class Place:
         parts = urlsplit(address) if "://" in address else None
         if parts is None or parts.scheme == "file":
             self._folder = Path(address if parts is None else unquote(parts.path)).expanduser().absolute()
+            self.address = str(self._folder)  # a child process may have another working folder
         elif parts.scheme != "s3":
             raise ValueError(f"archive {self.shown} is neither a folder nor s3://BUCKET/PREFIX")
         elif "@" in parts.netloc:
