@@ -33,6 +33,8 @@ class Place:
 
     def __init__(self, address: str) -> None:
         """`address` is the path of a folder, or s3://BUCKET/PREFIX?OPTION=VALUE; ValueError if it is neither."""
+        if not address:
+            raise ValueError("the archive has no name; give a folder, or s3://BUCKET/PREFIX")
         self.address = address
         self._folder: Path | None = None
         self.shown = without_credentials(address) if "://" in address else address

@@ -85,6 +85,7 @@ def test_a_bad_folder_is_named(tmp_path: Path) -> None:
             "archive s3://bucket/x: keys in the address are not accepted; put them into AWS_",
         ),
         ("s3://", "archive s3:// has no bucket"),
+        ("", "the archive has no name"),
     ],
 )
 def test_an_address_that_can_be_none_is_refused(address: str, said: str) -> None:
