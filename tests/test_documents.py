@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from worker.folding import appearance_distance, participants, smoothing
-from worker.perception import appearance, faces, readability
+from worker.perception import appearance, emotions, faces, readability, windows
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -42,7 +42,7 @@ def _anchors(document: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("document", "modules"),
     [
-        ("tracking.md", (faces, appearance, appearance_distance, participants, smoothing)),
+        ("tracking.md", (faces, windows, emotions, appearance, appearance_distance, participants, smoothing)),
         ("readability.md", (readability,)),
     ],
 )

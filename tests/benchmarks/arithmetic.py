@@ -1,9 +1,14 @@
 """The cost of a worker besides its networks: faces per second of one worker process over those of a bare loop.
 
 The bare loop runs in one process, on the same core and in turns with the worker. It decodes the same JPEGs, detects the
-faces and calls the same three models, without Redis, queue, appearance descriptors, participants and events. It has two
-forms: "one by one" calls the models with one face at a time, as in a simple script; "in batches" calls them as the
-worker does, so the difference is the whole cost of the worker. Goal: the worker reaches at least 0.85 of either.
+faces and calls the same networks, without Redis, queue, appearance descriptors, slides, participants and events. It has
+two forms. "One by one" calls the networks with one face at a time, as in a simple script. "In batches" calls them as
+the worker does, so the difference is the whole cost of the worker. Both ask about the faces that can be read and have
+changed.
+
+On some galleries a worker publishes fewer faces than the loop finds: a doubtful face that is gone before its third
+sighting gets no id. So each is measured by the faces that it found itself. Goal: the worker reaches at least 0.85 of
+the first and 0.95 of the second.
 
     python -m tests.benchmarks.arithmetic [--repeats 5] [--seconds 64] [--people 25] [--images KDEF]
 """
@@ -22,9 +27,10 @@ from worker.perception.emotions import Ensemble
 from worker.perception.faces import FaceDetector
 from worker.perception.manifest import MODELS
 from worker.perception.preprocessing import Image, face_crop
+from worker.perception.readability import unreadable_because
 from worker.perception.scales import Scales
 
-GOAL = 0.85
+GOALS = {"one by one": 0.85, "in batches": 0.95}
 
 
 def benchmark(terms: Terms) -> Result:
@@ -36,23 +42,27 @@ def benchmark(terms: Terms) -> Result:
         multiprocessing.get_context("spawn").Pool(1, BareLoop.start, ([core],)) as bare,
     ):
         chunks = film.chunks()
-        faces = work(client, chunks).faces
-        loops = {form: bare.apply(BareLoop.run, (chunks, form)) for form in ("one by one", "in batches")}
-        assert {found for _, found in loops.values()} == {faces}, "all detect the same faces"
+        faces = {"worker": work(client, chunks).faces}
+        faces |= {form: bare.apply(BareLoop.run, (chunks, form))[1] for form in GOALS}
         seconds, measured = medians(
             {
                 "worker": lambda: work(client, chunks).seconds,
-                **{form: lambda form=form: bare.apply(BareLoop.run, (chunks, form))[0] for form in loops},  # type: ignore[misc]
+                **{form: lambda form=form: bare.apply(BareLoop.run, (chunks, form))[0] for form in GOALS},  # type: ignore[misc]
             },
             terms.repeats,
         )
     os.sched_setaffinity(0, {core, other})
-    ratios = {form: seconds[form] / seconds["worker"] for form in loops}
+    speed = {name: faces[name] / took for name, took in seconds.items()}
+    ratios = {form: speed["worker"] / speed[form] for form in GOALS}
     rows = [
-        (name, f"{faces / took:.0f}", f"{ratios[name]:.3f}" if name in ratios else "") for name, took in seconds.items()
+        (name, str(faces[name]), f"{speed[name]:.0f}", f"{ratios[name]:.3f}" if name in ratios else "")
+        for name in seconds
     ]
-    verdict = f"goal {GOAL}: {'met' if min(ratios.values()) >= GOAL else 'MISSED'}, by the median of {terms.repeats}"
-    return Result(("", "faces/s", "worker over it"), rows, verdict, {"faces": faces, "ratios": ratios, **measured})
+    met = all(ratios[form] >= goal for form, goal in GOALS.items())
+    goals = " and ".join(f"{goal} of it {form}" for form, goal in GOALS.items())
+    verdict = f"goal {goals}: {'met' if met else 'MISSED'}, by the median of {terms.repeats}"
+    columns = ("", "faces found", "faces/s", "worker over it")
+    return Result(columns, rows, verdict, {"faces": faces, "ratios": ratios, **measured})
 
 
 class BareLoop:
@@ -74,12 +84,15 @@ class BareLoop:
         faces = 0
         for chunk in chunks:
             pictures = [cls._decoded(jpeg) for jpeg in chunk.jpegs]
+            detected = list(cls.detector.detect_in_frames(map(Scales, pictures)))
+            faces += sum(map(len, detected))
+            # An unchanged face is the same detection in several frames.
+            once = {face: picture for picture, found in zip(pictures, detected, strict=True) for face in found}
             crops = [
                 face_crop(picture, face.box)
-                for picture, found in zip(pictures, cls.detector.detect_in_frames(map(Scales, pictures)), strict=True)
-                for face in found
+                for face, picture in once.items()
+                if unreadable_because(picture, face) is None
             ]
-            faces += len(crops)
             for some in [[crop] for crop in crops] if form == "one by one" else [crops]:
                 cls.ensemble.predict(some)
         return time.perf_counter() - begun, faces

@@ -1,7 +1,8 @@
 """LecturePulse against PyPI's `fer` with its MTCNN pipeline: faces per second, and accuracy on all shown faces.
 
 Both take turns at the same frames of the same gallery on both cores; start-up is not timed. LecturePulse uses the
-adaptive ensemble if the manifest has one. Goal: 3 times the faces per second, and a higher accuracy.
+adaptive ensemble if the manifest has one. Goal: 4 times the faces per second, 6 times with VNNI, and the right answer
+for 25 points more of the shown faces.
 `fer` lives in an environment of its own: `python -m venv peer; peer/bin/pip install fer==25.10.3`.
 
     python -m tests.benchmarks.peer --peer-python peer/bin/python --images KDEF [--repeats 5] [--seconds 64]
@@ -14,10 +15,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.ruler import CORES, Result, Skipped, Terms, Worked, lecture, main, medians, warm_workers, work
+from tests.benchmarks.ruler import (
+    CORES,
+    Result,
+    Skipped,
+    Terms,
+    Worked,
+    instructions,
+    lecture,
+    main,
+    medians,
+    warm_workers,
+    work,
+)
 from worker.perception.manifest import MODELS, load_manifest
 
-GOAL = 3.0
+GOAL, GOAL_WITH_VNNI = 4.0, 6.0
+MORE_RIGHT = 0.25
 
 # For each line of standard input, the name of a folder of JPEGs, it prints the seconds and the detected faces.
 PEER = """
@@ -71,14 +85,14 @@ def benchmark(terms: Terms) -> Result:
         peer.stdin.close()
         right = {name: film.right(one.found) for name, one in worked.items()}
     speed = {name: one.faces / seconds[name] for name, one in worked.items()}
-    rows = [
-        (name, f"{speed[name]:.0f}", str(one.faces), f"{right[name][0] / right[name][1]:.1%}")
-        for name, one in worked.items()
-    ]
     ours, theirs = speed
     ratio = speed[ours] / speed[theirs]
-    met = ratio >= GOAL and right[ours][0] > right[theirs][0]
-    verdict = f"goal {GOAL:g} times and more of them right: {'met' if met else 'MISSED'} ({ratio:.2f} times)"
+    goal = GOAL_WITH_VNNI if any("vnni" in name for name in instructions()) else GOAL
+    share = {name: good / shown for name, (good, shown) in right.items()}
+    more = share[ours] - share[theirs]
+    met = "met" if ratio >= goal and more >= MORE_RIGHT else "MISSED"
+    verdict = f"goal {goal:g} times and {MORE_RIGHT:.0%} more right: {met} ({ratio:.2f} times, {more:.1%} more)"
+    rows = [(name, f"{speed[name]:.0f}", str(one.faces), f"{share[name]:.1%}") for name, one in worked.items()]
     return Result(
         ("", "faces/s", "faces found", "right of those on show"),
         rows,

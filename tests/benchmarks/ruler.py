@@ -40,6 +40,9 @@ SIZE = (1280, 720)
 RESULTS = Path(__file__).parent / "results"
 CORES = sorted(os.sched_getaffinity(0))
 
+WITHOUT_AVX512 = "LECTUREPULSE_WITHOUT_AVX512"
+"""The variable of the environment that `tests.benchmarks.without_avx512` sets."""
+
 
 class Skipped(Exception):
     """A benchmark that cannot run here; the message says what is missing."""
@@ -96,7 +99,7 @@ def terms_of(description: str | None) -> Terms:
 
 def conclude(name: str, result: Result, terms: Terms) -> None:
     """Print a result and write its file."""
-    table = Table(*result.columns, title=name)
+    table = Table(*result.columns, title=f"{name} ({instructions()[-1]})")
     for row in result.rows:
         table.add_row(*row)
     console = Console(width=110)
@@ -110,10 +113,17 @@ def write_down(name: str, measured: dict[str, Any]) -> None:
     origin = provenance(load_manifest(MODELS).digest)
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{origin['date'].replace(':', '')}-{name}.json"
+    origin["instructions"] = instructions()
     versions = {**origin["versions"], "av": version("av"), "redis": _redis_version()}
     file.write_text(
         json.dumps({**measured, "provenance": {**origin, "versions": versions}}, indent=2, default=str) + "\n"
     )
+
+
+def instructions() -> list[str]:
+    """The instruction sets that programs of this benchmark see, the best for int8 networks last."""
+    seen: list[str] = provenance()["instructions"] or ["unknown"]
+    return [name for name in seen if WITHOUT_AVX512 not in os.environ or not name.startswith(("avx512", "amx"))]
 
 
 def medians(contestants: dict[str, Callable[[], float]], repeats: int) -> tuple[dict[str, float], dict[str, Any]]:

@@ -26,6 +26,7 @@ import worker.perception.appearance
 import worker.perception.emotions
 import worker.perception.faces
 import worker.perception.perception
+import worker.perception.scales
 import worker.running.process
 from tests.benchmarks.ruler import Lecture, Result, Terms, forget, lecture, main, on_cores, two_cores
 from tests.conftest import running_redis
@@ -42,10 +43,13 @@ STEPS: tuple[tuple[str, Any, str], ...] = (
     ("JPEG", worker.perception.perception, "_decoded"),
     ("faces: thumbnails, merging", worker.perception.perception.Perception, "_detect"),
     ("faces: windows", worker.perception.faces.FaceDetector, "_search"),
+    ("faces: halved copies of the picture", worker.perception.scales.Scales, "copy"),
     ("faces: checks", worker.perception.faces.FaceDetector, "_checked"),
     ("crops", worker.perception.perception, "face_crop"),
     ("scaling to the networks' sizes", worker.perception.emotions, "_scaled"),
     ("ensemble, the rest", worker.perception.emotions.Ensemble, "predict"),
+    ("readability of faces", worker.perception.perception, "unreadable_because"),
+    ("slides", worker.perception.perception, "slide_descriptor"),
     ("appearance of faces", worker.perception.perception, "descriptor"),
     ("observations", worker.perception.perception.Perception, "observe"),
     ("writing the outcome", worker.job, "_store"),

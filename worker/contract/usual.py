@@ -22,12 +22,12 @@ Counts = npt.NDArray[np.uint32]
 """How many scores of each emotion lie in each bin, [7, bins]."""
 
 
-def counted(before: bytes, scores: Iterable[Sequence[float]]) -> bytes:
+def counted(before: bytes, scores: Iterable[Sequence[float]] | npt.NDArray[np.float64]) -> bytes:
     """The counts `before` (empty for none) and those of more `scores`, each in the order of EMOTIONS."""
     counts = _counts(before)
-    values = np.array(list(scores), float).reshape(-1, len(EMOTIONS))
-    bins = np.clip(np.searchsorted(_EDGES, values, side="right") - 1, 0, _BINS - 1)
-    np.add.at(counts, (np.arange(len(EMOTIONS)), bins), 1)
+    values = np.array(scores if isinstance(scores, np.ndarray) else list(scores), float).reshape(-1, len(EMOTIONS))
+    bins = np.searchsorted(_EDGES[1:-1], values, side="right") + _BINS * np.arange(len(EMOTIONS))
+    counts += np.bincount(bins.ravel(), minlength=counts.size).astype(np.uint32).reshape(counts.shape)
     return counts.astype("<u4").tobytes()
 
 

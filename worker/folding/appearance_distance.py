@@ -37,8 +37,9 @@ def distances(some: Sequence[bytes], others: Sequence[bytes]) -> Distances:
     mean difference.
     """
     difference = np.abs(_values(some)[:, np.newaxis] - _values(others)[np.newaxis])
-    colours = np.sqrt(difference[..., :COLOURS]).mean(axis=2) ** 2 / COLOUR_UNIT
-    shape = difference[..., COLOURS:].mean(axis=2) / SHAPE_UNIT
+    shapes = difference.shape[2] - COLOURS
+    colours = (np.sqrt(difference[..., :COLOURS]).sum(axis=2) / COLOURS) ** 2 / COLOUR_UNIT
+    shape = difference[..., COLOURS:].sum(axis=2) / (shapes * SHAPE_UNIT)
     return Distances(np.minimum(colours, MAX_COLOUR_DISTANCE) + SHAPE_WEIGHT * shape, shape)
 
 

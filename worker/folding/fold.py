@@ -150,7 +150,7 @@ def _emotion_event(lecture: str, identified: IdentifiedSighting, model_version: 
         t=sighting.t,
         box=(x, y, w, h),
         detection=round(face.detection, SCORE_DIGITS),
-        emotion=None if face.scores is None else EMOTIONS[int(np.argmax(face.scores))],
+        emotion=None if face.scores is None else EMOTIONS[face.scores.index(max(face.scores))],
         scores=_scores(face.scores),
         smoothed=None if face.scores is None else _scores(sighting.smoothed),
         valence=valence,

@@ -8,6 +8,7 @@ measurements behind the constants.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
@@ -225,7 +226,7 @@ def _place(free: Mask) -> Mask | None:
     coarse = free.reshape(SLIDE_ROWS // 2, 2, SLIDE_COLUMNS // 2, 2).all(axis=(1, 3))
     if coarse.all():
         return np.ones_like(free)
-    top, bottom, left, right = _largest_rectangle(coarse)
+    top, bottom, left, right = _largest_rectangle(tuple(map(tuple, coarse.tolist())))
     rows, columns = coarse.shape
     if bottom - top < LEAST_SIDE * rows or right - left < LEAST_SIDE * columns:
         return None
@@ -234,14 +235,15 @@ def _place(free: Mask) -> Mask | None:
     return place
 
 
-def _largest_rectangle(free: Mask) -> tuple[int, int, int, int]:
-    """(top, bottom, left, right) of the largest rectangle of true cells; ends are exclusive."""
+@lru_cache(maxsize=16)  # people seldom move by a cell
+def _largest_rectangle(free: tuple[tuple[bool, ...], ...]) -> tuple[int, int, int, int]:
+    """(top, bottom, left, right) of the largest rectangle of true cells, given by rows; ends are exclusive."""
     best, found = 0, (0, 0, 0, 0)
-    heights = np.zeros(free.shape[1], np.int64)
-    for row in range(free.shape[0]):
-        heights = np.where(free[row], heights + 1, 0)
+    heights = [0] * len(free[0])
+    for row, cells in enumerate(free):
+        heights = [height + 1 if is_free else 0 for height, is_free in zip(heights, cells, strict=True)]
         open_: list[tuple[int, int]] = []  # (left, height), heights increasing
-        for column, height in enumerate([*heights.tolist(), 0]):
+        for column, height in enumerate([*heights, 0]):
             left = column
             while open_ and open_[-1][1] >= height:
                 left, h = open_.pop()

@@ -19,7 +19,7 @@ from worker.perception.scales import Scales
 # to cover hair.
 COLUMNS, ROWS = 8, 5
 COLOURS_ACROSS, COLOURS_DOWN, COLOURS_RISE = 2.8, 1.6, 0.2
-COLOURS_PIXELS = 64  # the area is first shrunk, to at least this side
+COLOURS_PIXELS = 32  # the area is first shrunk, to at least this side
 
 # Light changes more than colour. This share of the area's mean lightness is subtracted, and the rest counts half.
 _LIGHTNESS_REMOVED = 0.7
@@ -33,6 +33,7 @@ CELLS = 4
 DIRECTIONS = 8
 _DARK = 10.0  # grey levels added before the logarithm, so that noise in the dark stays small
 _SHAPE_SCALE = 400.0  # makes the values of a shape use the range of a byte
+_PIXELS = np.arange(SHAPE_PIXELS**2)
 
 
 def descriptor(picture: Scales, box: Box) -> bytes:
@@ -66,10 +67,14 @@ def _shape(picture: Scales, box: Box) -> npt.NDArray[np.float32]:
     grey = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32), (3, 3), 0)
     light = np.log(grey + _DARK)
     strength, angle = cv2.cartToPolar(cv2.Sobel(light, cv2.CV_32F, 1, 0), cv2.Sobel(light, cv2.CV_32F, 0, 1))
-    direction = angle / (2 * np.pi) * DIRECTIONS
+    direction = angle.ravel() * (DIRECTIONS / (2 * np.pi))
     # A gradient counts for the two nearest directions.
-    away = np.abs((direction[..., np.newaxis] - np.arange(DIRECTIONS) + DIRECTIONS / 2) % DIRECTIONS - DIRECTIONS / 2)
-    shares = strength[..., np.newaxis] * np.maximum(1 - away, 0)
+    lower = direction.astype(np.int32)
+    to_upper = strength.ravel() * (direction - lower)
+    shares = np.zeros((SHAPE_PIXELS**2, DIRECTIONS), np.float32)
+    shares[_PIXELS, lower % DIRECTIONS] = strength.ravel() - to_upper
+    shares[_PIXELS, (lower + 1) % DIRECTIONS] = to_upper
+    shares = shares.reshape(SHAPE_PIXELS, SHAPE_PIXELS, DIRECTIONS)
     cells = np.sqrt(cv2.resize(shares, (CELLS, CELLS), interpolation=cv2.INTER_AREA))
     return np.asarray(_SHAPE_SCALE * cells / max(float(np.linalg.norm(cells)), 1e-6), np.float32)
 

@@ -13,14 +13,17 @@ import importlib.util
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from worker.contract.messages import Pose
 from worker.perception.interpreter import TFLiteModel
 from worker.perception.manifest import MODELS
+from worker.perception.pose import head_pose
 from worker.perception.preprocessing import Box, Image
 from worker.perception.scales import Scales
 from worker.perception.windows import (
@@ -63,7 +66,7 @@ PART_OF_FACE = 0.6  # a box with this share inside a better one is a part of tha
 # differs by more than UNCHANGED_LEVELS from the picture in which it was found. docs/tracking.md has the measurements.
 UNCHANGED_AREA = 1.5
 UNCHANGED_PX = 24
-UNCHANGED_LEVELS = 4
+UNCHANGED_LEVELS = 8
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,11 @@ class Detection:
     box: Box
     score: float
     keypoints: tuple[float, ...]
+
+    @cached_property
+    def pose(self) -> Pose:
+        """The turn of the head."""
+        return head_pose(self.keypoints)
 
 
 class FaceDetector:

@@ -22,7 +22,6 @@ from worker.perception.appearance import descriptor
 from worker.perception.emotions import Ensemble
 from worker.perception.faces import Detection, FaceDetector, at_same_places
 from worker.perception.manifest import EnsembleMode
-from worker.perception.pose import head_pose
 from worker.perception.preprocessing import Box, Image, face_crop
 from worker.perception.readability import unreadable_because
 from worker.perception.scales import Scales
@@ -133,16 +132,11 @@ class Perception:
             predictions = self._ensemble.predict(crops, [rows.get(earlier.get(key, 0), -1) for key in readable])
             predicted = zip(map(tuple, predictions.scores.tolist()), predictions.labels(), strict=True)
             read: dict[int, tuple[ScoreVector | None, dict[str, str]]] = dict(zip(readable, predicted, strict=True))
+        readings: dict[int, _Reading] = {}
         with _timed(step_s, "appearance"):
-            readings: dict[int, _Reading] = {
-                key: (
-                    *read.get(key, (None, {})),
-                    descriptor(picture, face.box),
-                    reasons[key],
-                    head_pose(face.keypoints),
-                )
-                for key, (picture, face) in first.items()
-            }
+            for key, (scaled, face) in first.items():
+                appearance = descriptor(scaled, face.box)
+                readings[key] = (*read.get(key, (None, {})), appearance, reasons[key], face.pose)
         sizes = [stamp.size or source_size for stamp in stamps]
         frames = [
             FrameObservation(stamp, [_observation(picture, size, face, readings[id(face)]) for face in faces])

@@ -11,7 +11,6 @@ import numpy as np
 
 from worker.contract.messages import Unreadable
 from worker.perception.faces import Detection
-from worker.perception.pose import head_pose
 from worker.perception.preprocessing import Image, padded_square
 
 MIN_SIDE = 36.0  # pixels of the picture
@@ -67,5 +66,5 @@ def measured(picture: Image, face: Detection) -> Measures:
     grey = cv2.cvtColor(cv2.resize(square, (scaled, scaled), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
     (_, contrast), (_, edges) = cv2.meanStdDev(grey), cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_32F))
     deviation = float(contrast[0, 0])
-    turn = abs(head_pose(face.keypoints).yaw)
+    turn = abs(face.pose.yaw)
     return Measures(max(w, h), turn, deviation, (float(edges[0, 0]) / max(deviation, 1.0)) ** 2)

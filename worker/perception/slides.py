@@ -34,7 +34,10 @@ def slide_descriptor(picture: Image, faces: Iterable[Box], ignored: Iterable[Box
     """
     size = SLIDE_COLUMNS * CELL_PX, SLIDE_ROWS * CELL_PX
     grey = cv2.cvtColor(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
-    across, down = _levels(cv2.absdiff(grey[:, 1:], grey[:, :-1])), _levels(cv2.absdiff(grey[1:], grey[:-1]))
+    # The last step is repeated, so that cells are a whole number of pixels: OpenCV is then several times faster.
+    repeat = cv2.BORDER_REPLICATE
+    across = _levels(cv2.copyMakeBorder(cv2.absdiff(grey[:, 1:], grey[:, :-1]), 0, 0, 0, 1, repeat))
+    down = _levels(cv2.copyMakeBorder(cv2.absdiff(grey[1:], grey[:-1]), 0, 1, 0, 0, repeat))
     cells = (across << 4) | down
     across_px, down_px = picture.shape[1] / SLIDE_COLUMNS, picture.shape[0] / SLIDE_ROWS
     for x, y, w, h in faces:

@@ -3,6 +3,9 @@
 from collections import defaultdict
 from collections.abc import Collection
 
+import numpy as np
+import numpy.typing as npt
+
 from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, Event, Scores
 from worker.contract.usual import change, counted, mean_of, usual
 
@@ -34,6 +37,11 @@ class OwnUsual:
             self._usual.pop(event.participant, None)
             if len(waiting) >= _BATCH:
                 self._count(event.participant)
+
+    def add_scores(self, participant: str, scores: npt.NDArray[np.float64]) -> None:
+        """Add sightings by their scores [n, 7], in the order of EMOTIONS."""
+        self._counts[participant] = counted(self._counts[participant], scores)
+        self._usual.pop(participant, None)
 
     def of(self, participant: str) -> Scores | None:
         """The median of the participant's own scores; None if their face could never be read."""

@@ -153,12 +153,10 @@ class TimelineBuilder:
         if seen is None:
             seen = self._seen[event.participant] = _Seen(len(self._seen), event.t, event.t)
         seen.add(event, self._away_after_s)
-        self._own.add(event)
-        scores = _NO_SCORES if event.scores is None else _in_order(event.scores)
-        if event.emotion is not None:
-            self._confidence += max(scores)
-            self._predictions[event.emotion, tuple(event.models.items())] += 1
-        read = float(event.emotion is not None)
+        read, scores = 0.0, _NO_SCORES
+        if event.scores is not None:
+            read, scores = 1.0, _in_order(event.scores)
+            self._predictions[event.emotion or "", tuple(event.models.items())] += 1
         poses = (0, 0) if event.pose is UNSET else (0, 1) if event.pose.turned_away else (1, 0)
         row = (event.t, seen.index, 1, 1, read, *scores, event.valence or 0.0, event.arousal or 0.0, *poses, 0.0)
         self._people_rows.append(row)
@@ -177,9 +175,21 @@ class TimelineBuilder:
         for first, sums, rows in ((0, self._class, self._class_rows), (1, self._people, self._people_rows)):
             if rows:
                 table = np.array(rows)
+                if first:
+                    self._sum_up_scores(table)
                 self._series.add(table, first)
-                np.add.at(sums, (table[:, 1].astype(int), self._bin_of(table[:, 0])), table[:, 2:])
+                _add_rows(sums, table[:, 1].astype(int) * MAX_BINS + self._bin_of(table[:, 0]), table[:, 2:])
                 rows.clear()
+
+    def _sum_up_scores(self, sightings: Array) -> None:
+        """Count the scores of those who could be read, for certainty and for everybody's usual."""
+        read = sightings[sightings[:, 2 + _READ] > 0]
+        scores = read[:, 2:][:, _SCORES]
+        self._confidence += float(scores.max(axis=1, initial=0).sum())
+        for participant, seen in self._seen.items():
+            of_them = scores[read[:, 1] == seen.index]
+            if len(of_them):
+                self._own.add_scores(participant, of_them)
 
     @property
     def _slack(self) -> float:
@@ -247,6 +257,16 @@ class _Seen:
 
 def _longer(bin_s: float) -> float:
     return next((each for each in BIN_SECONDS if each > bin_s), 2 * bin_s)
+
+
+def _add_rows(sums: Array, steps: npt.NDArray[np.int64], rows: Array) -> None:
+    """Add each of `rows` [n, columns] to the step of `sums` [people, bins, columns] with this number, of all people's.
+
+    The same as `np.add.at`, which is several times slower.
+    """
+    order = np.argsort(steps, kind="stable")
+    different, first = np.unique(steps[order], return_index=True)
+    sums.reshape(-1, sums.shape[2])[different] += np.add.reduceat(rows[order], first, axis=0)
 
 
 def _joined(sums: Array, steps: int) -> Array:

@@ -193,7 +193,17 @@ def test_every_line_has_its_provenance(tmp_path: Path, models: Path) -> None:
     lines = [json.loads(line) for line in evaluate(data, data, "--models", models, "--json").stdout.splitlines()]
     for line in lines:
         origin = line["provenance"]
-        assert set(origin) == {"date", "commit", "dirty", "host", "cpu", "cores", "versions", "manifest"}
+        assert set(origin) == {
+            "date",
+            "commit",
+            "dirty",
+            "host",
+            "cpu",
+            "instructions",
+            "cores",
+            "versions",
+            "manifest",
+        }
         assert origin["manifest"] == load_manifest(models).digest
         assert origin["versions"]["numpy"] == np.__version__
         assert {"python", "ai-edge-litert"} <= set(origin["versions"])
