@@ -33,12 +33,15 @@ class Place:
 
     def __init__(self, address: str) -> None:
         """`address` is the path of a folder, or s3://BUCKET/PREFIX?OPTION=VALUE; ValueError if it is neither."""
+        if not address:
+            raise ValueError("the archive has no name; give a folder, or s3://BUCKET/PREFIX")
         self.address = address
         self._folder: Path | None = None
         self.shown = without_credentials(address) if "://" in address else address
         parts = urlsplit(address) if "://" in address else None
         if parts is None or parts.scheme == "file":
             self._folder = Path(address if parts is None else unquote(parts.path)).expanduser().absolute()
+            self.address = str(self._folder)  # a child process may have another working folder
         elif parts.scheme != "s3":
             raise ValueError(f"archive {self.shown} is neither a folder nor s3://BUCKET/PREFIX")
         elif "@" in parts.netloc:

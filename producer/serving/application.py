@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from producer.archive.lecture import ArchiveDamaged
@@ -135,6 +135,8 @@ class Site:
             return self._file("lecture.html")
         except (CellDown, redis.RedisError):  # the page says so, and shows the lecture when Redis is back
             return self._file("lecture.html", 503)
+        except (ArchiveUnusable, ArchiveDamaged) as failure:
+            return PlainTextResponse(f"Lecture {keys.lecture} cannot be shown: {failure}", 503)
         if found.info.status == "running":
             return self._file("lecture.html")
         page = await self._reports.of(keys.lecture)

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,6 +72,7 @@ def cell() -> Iterator[redis.Redis]:
         port = free_port()
         by_socket.config_set("port", port)
         by_socket.config_set("appendonly", "yes")
+        by_socket.config_set("auto-aof-rewrite-percentage", 0)  # its size counts what was written
         with connect(f"redis://127.0.0.1:{port}") as client:
             yield client
 
@@ -106,14 +107,14 @@ def service_times(client: redis.Redis, frames: list[SampledFrame]) -> Service:
     return Service(processor, clock, (kept[1] - kept[0]) / (len(frames) - WARM))
 
 
-def watch(client: redis.Redis, frames: list[SampledFrame], lectures: int, seconds: int) -> Watched:
-    """Run so many live lectures at once, staggered within a second, and follow each."""
+def watch(client: redis.Redis, frames: list[SampledFrame], offsets: Sequence[float], seconds: int) -> Watched:
+    """Run live lectures, each with its offset in seconds, and follow each."""
     idle = idle_load(client)
     begin = time.monotonic() + 1.0
     delays: list[float] = []
     run = uuid4().hex[:6]
-    cameras = [Camera(frames, seconds, begin + n / lectures) for n in range(lectures)]
-    names = [f"live-{run}-{n}" for n in range(lectures)]
+    names = [f"live-{run}-{n}" for n in range(len(offsets))]
+    cameras = [Camera(frames, seconds, begin + offset) for offset in offsets]
     lives = list(zip(names, cameras, strict=True))
     threads = [threading.Thread(target=_run, args=(client, name, camera, delays)) for name, camera in lives]
     before = _counted(client)

@@ -136,6 +136,6 @@ def test_a_cell_that_does_not_answer_is_named_above_the_other_lectures(browser: 
             page.goto(address)
             expect(page.locator("#status")).to_have_text("up to date")
             server.kill()
-            expect(page.locator("#status")).to_have_text("lectures are missing, because south does not answer")
+            expect(page.locator("#status")).to_have_text("lectures are missing, because south cannot be read")
             expect(page.get_by_role("row", name="l done")).to_be_visible()
             page.close()

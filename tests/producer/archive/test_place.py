@@ -50,6 +50,13 @@ def test_erasing_removes_what_a_killed_program_left(folder: Path) -> None:
     assert [path.name for path in folder.iterdir()] == [".g9x.17.partial"]
 
 
+def test_a_folder_may_be_relative_and_stays_the_same_for_a_child_elsewhere(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert Place(folder.name).address == str(folder)
+
+
 def test_a_folder_may_be_a_file_url(folder: Path) -> None:
     written(Place(str(folder)), "g9", b"x")
     assert list(Place(folder.as_uri()).files()) == ["g9"]
@@ -78,6 +85,7 @@ def test_a_bad_folder_is_named(tmp_path: Path) -> None:
             "archive s3://bucket/x: keys in the address are not accepted; put them into AWS_",
         ),
         ("s3://", "archive s3:// has no bucket"),
+        ("", "the archive has no name"),
     ],
 )
 def test_an_address_that_can_be_none_is_refused(address: str, said: str) -> None:

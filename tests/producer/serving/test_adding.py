@@ -113,7 +113,7 @@ def test_a_file_that_cannot_be_read_fails_with_the_line_of_the_command(
         "none.mp4: the file is empty; copy or record it again"
     ]
     assert uploads(home) == []
-    assert httpx.get(f"{own}/api/lectures", timeout=60).json() == {"lectures": [], "down": []}
+    assert httpx.get(f"{own}/api/lectures", timeout=60).json() == {"lectures": []}
 
 
 def test_requests_that_make_no_sense_are_refused_in_one_line(site: str, redis_url: str) -> None:
