@@ -74,7 +74,10 @@ def gallery_page(seated: Sequence[int], t: float, size: tuple[int, int] = (1280,
 
 
 def _tile_picture(number: int, tile: Tile, t: float) -> Picture:
-    """One person's picture at second `t`: the portrait drifts a little before a wall of its own colour."""
+    """One person's picture at second `t`: the portrait drifts a little before a wall and in a light of its own colour.
+
+    The same picture in the same light at two places would be one participant to the tracker, who may change places.
+    """
     portrait = _portrait(number, tile.height)
     wall = [60 + number * 53 % 140, 60 + number * 91 % 140, 60 + number * 29 % 140]
     picture = np.empty((tile.height, tile.width, 3), np.uint8)
@@ -93,9 +96,10 @@ def _portrait(number: int, height: int) -> Picture:
     if number // 2 % 2:
         picture = picture[:, ::-1]
     light = 0.8 + 0.1 * (number // 4 % 5)
+    colour = np.array([(1.0, 1.0, 1.0), (1.1, 1.0, 0.9), (0.9, 1.0, 1.1)][number // 4 % 3])  # of the lamp, BGR
     width = round(picture.shape[1] * height / picture.shape[0])
     scaled = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-    return np.clip(scaled * light, 0, 255).astype(np.uint8)
+    return np.clip(scaled * light * colour, 0, 255).astype(np.uint8)
 
 
 @cache

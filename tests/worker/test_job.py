@@ -134,7 +134,7 @@ def test_a_job_counts_its_faces_and_those_that_were_escalated(
         write_adaptive_models(models, "mobilenetv2", threshold)
         monkeypatch.setattr(worker.job, "_loaded", Perception(models, "adaptive"))
         faces, escalations = counted("faces"), counted("escalations")
-        streams = events_after_work(client, chunks_of(PAGES[:2], 2)).values()
+        streams = events_after_work(client, chunks_of(PAGES[:2], 1)).values()
         assert (counted("faces"), counted("escalations")) == (faces + 8, escalations + escalated)
         emotions = [event for stream in streams for event in stream if isinstance(event, EmotionEvent)]
         assert [len(event.models) for event in emotions] == [2 if escalated else 1] * 8
@@ -147,9 +147,9 @@ def test_faces_that_cannot_be_read_are_followed_and_counted_but_no_network_reads
     read: list[int] = []
     predict = Ensemble.predict
 
-    def recorded(self: Ensemble, crops: Sequence[Image]) -> Predictions:
+    def recorded(self: Ensemble, crops: Sequence[Image], before: Sequence[int]) -> Predictions:
         read.append(len(crops))
-        return predict(self, crops)
+        return predict(self, crops, before)
 
     monkeypatch.setattr(Ensemble, "predict", recorded)
     faces, unreadable = counted("faces"), counted("faces_unreadable", reason="small")

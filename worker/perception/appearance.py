@@ -19,7 +19,7 @@ from worker.perception.scales import Scales
 # to cover hair.
 COLUMNS, ROWS = 8, 5
 COLOURS_ACROSS, COLOURS_DOWN, COLOURS_RISE = 2.8, 1.6, 0.2
-COLOURS_PIXELS = 32  # the area is first shrunk, to at least this side
+COLOURS_PIXELS = 64  # the area is first shrunk, to at least this side
 
 # Light changes more than colour. This share of the area's mean lightness is subtracted, and the rest counts half.
 _LIGHTNESS_REMOVED = 0.7
@@ -62,7 +62,7 @@ def _shape(picture: Scales, box: Box) -> npt.NDArray[np.float32]:
     Gradients are those of the logarithm of the lightness: a change of exposure does not change them, a change of gamma
     multiplies all of them.
     """
-    square = _square(picture, box, SHAPE_SIDE, at_least=SHAPE_PIXELS)
+    square = _square(picture, box, SHAPE_SIDE, at_least=2 * SHAPE_PIXELS)
     small = cv2.resize(square, (SHAPE_PIXELS, SHAPE_PIXELS), interpolation=cv2.INTER_AREA)
     grey = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32), (3, 3), 0)
     light = np.log(grey + _DARK)
