@@ -99,7 +99,7 @@ def _portrait(number: int, height: int) -> Picture:
     colour = np.array([(1.0, 1.0, 1.0), (1.1, 1.0, 0.9), (0.9, 1.0, 1.1)][number // 4 % 3])  # of the lamp, BGR
     width = round(picture.shape[1] * height / picture.shape[0])
     scaled = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-    return np.clip(scaled * light * colour, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(scaled * light * colour, 0, 255), np.uint8)
 
 
 @cache
