@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -94,7 +95,7 @@ class Place:
             system, root = self._opened
             path = partial = _path(root, lecture)
             if self._folder is not None:  # a store shows a file only when it is complete
-                partial = str(self._folder / f".{lecture}.{os.getpid()}.partial")
+                partial = str(self._folder / f".{lecture}.{token_hex(8)}.partial")  # containers share numbers
             try:
                 with system.open_output_stream(partial) as stream:
                     yield stream
@@ -128,7 +129,7 @@ class Place:
 
     def refusal(self, failure: OSError) -> ArchiveUnusable:
         """What to raise for a failure of the folder or the store."""
-        if isinstance(failure, FileNotFoundError):
+        if isinstance(failure, FileNotFoundError) and not (self._folder is not None and self._folder.exists()):
             what = "there is no such folder; create it" if self._folder is not None else "there is no such bucket"
             return ArchiveUnusable(f"cannot use the archive {self.shown}: {what}")
         said = _AWS.search(str(failure))

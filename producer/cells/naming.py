@@ -49,7 +49,7 @@ def read_cells(text: str) -> list[Cell]:
         match = _ENTRY.fullmatch(entry)
         address = _address(match[2]) if match else None
         if match is None or address is None:
-            raise CellsRefused(f"cell {without_credentials(entry)}: {UNREADABLE_URL}; a cell is URL or NAME=URL")
+            raise CellsRefused(f"cell {_beginning(entry)}: {UNREADABLE_URL}, a space as %20; a cell is URL or NAME=URL")
         name = match[1] or address
         if address in addresses:
             raise CellsRefused(f"the Redis {address} is listed twice as a cell; list each Redis once")
@@ -79,6 +79,14 @@ def ranked(cells: Sequence[Cell], lecture: str) -> list[Cell]:
 
 def _entries(text: str) -> list[str]:
     return [each.strip(",") for each in _SEPARATOR.split(text.strip(", \t\n")) if each.strip(",")]
+
+
+def _beginning(entry: str) -> str:
+    """What can be shown of an entry that cannot be read. Without an @ it may hold the beginning of a password."""
+    if "@" in entry:
+        return without_credentials(entry)
+    name, separator, _ = entry.partition("://")
+    return f"{name[:40]}://..." if separator else "..."
 
 
 def _address(url: str) -> str | None:

@@ -180,7 +180,9 @@ def _one_variable(context: typer.Context, value: str | None) -> str | None:
     """Refuse two variables that name different Redis: it would not be clear which one is meant."""
     source = context.get_parameter_source("redis")
     if source is not None and source.name == "ENVIRONMENT" and all(map(os.environ.get, REDIS_VARIABLES)):
-        raise typer.BadParameter(f"{' and '.join(REDIS_VARIABLES)} are both set; unset one of them, or give --redis")
+        raise typer.BadParameter(
+            f"{' and '.join(REDIS_VARIABLES)} are both set; unset one of them, or give --redis", param_hint="--redis"
+        )
     return value
 
 

@@ -27,6 +27,9 @@ def list_lectures(redis: RedisOption = None, archive: ArchiveOption = None) -> N
     elif not down:
         typer.echo("no lectures")
     for each in down:
-        say(each if isinstance(each, ArchiveDamaged) else f"{each}; its lectures are not listed", LogLevel.ERROR)
+        say(
+            each if isinstance(each, ArchiveDamaged) else f"{each}; the lectures that only it has are not listed",
+            LogLevel.ERROR,
+        )
     if down:
         raise typer.Exit(1)

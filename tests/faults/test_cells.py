@@ -74,7 +74,7 @@ def test_workers_of_each_cell_read_its_lectures_and_a_killed_cell_stops_no_other
     code, out, err = called("list")
     assert (code, err.count("\n")) == (1, 1)
     assert "cell c: cannot reach Redis" in err
-    assert "its lectures are not listed" in err
+    assert "the lectures that only it has are not listed" in err
     assert [line.split()[0] for line in out.splitlines()[1:]] == [one, other]
     lost = three.lecture_in("c")
     for command in (

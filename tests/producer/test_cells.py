@@ -55,6 +55,8 @@ def test_the_name_of_a_cell_does_not_change_with_its_password_or_its_encryption(
         ("redis://h redis://:s3cret@g:port", "not a URL that can be read"),
         ("redis://h :s3cret@g", "not a URL that can be read"),
         ("redis://h http://:s3cret@g", "cell http://g: not a URL"),
+        ("a=redis://:s3cret word@h redis://g", "cell a=redis://...: not a URL"),
+        ("redis://g a=redis://:word s3cret@h", "a space as %20"),
     ],
 )
 def test_a_list_that_cannot_be_used_is_refused_in_one_line_without_credentials(
@@ -67,6 +69,7 @@ def test_a_list_that_cannot_be_used_is_refused_in_one_line_without_credentials(
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert why in err
     assert "s3cret" not in err
+    assert "'[" not in err
 
 
 def test_two_variables_that_name_different_redis_are_refused(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,7 +168,7 @@ def test_a_store_that_is_away_loses_nothing_and_catches_up(
     assert client.ttl(LectureKeys("l").class_) > ARCHIVED_S
     code, out, err = called("list", "--archive", address)
     assert (code, "\nl " in out) == (1, True)
-    assert "its lectures are not listed" in err
+    assert "the lectures that only it has are not listed" in err
     code, out, err = called("report", "l", "-o", "-", "--archive", address)
     assert (code, err) == (0, ""), "Redis has all of it"
     store.start()
