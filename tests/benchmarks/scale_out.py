@@ -1,11 +1,12 @@
 """Two workers on two cores against one on one, the producer's share, and the load of Redis.
 
 First, one process and two processes take turns at a lecture that is in Redis already; goal: two are at least 1.95 times
-as fast. Then `producer ingest` of the same recording: its processor time over that of the worker. Then the commands and
-bytes per frame that Redis handles, producer included, with 1 to 8 workers and 1 to 50 lectures at once: they must not
-grow. Last, the memory of Redis, which must stay within the feeds' budget.
+as fast. 16 frames are one job, so only a long lecture keeps both busy to its end. Then `producer ingest` of the same
+recording: its processor time over that of the worker. Then the commands and bytes per frame that Redis handles,
+producer included, with 1 to 8 workers and 1 to 50 lectures at once: they must not grow. Last, the memory of Redis,
+which must stay within the feeds' budget.
 
-    python -m tests.benchmarks.scale_out [--repeats 5] [--seconds 64] [--people 25] [--images KDEF]
+    python -m tests.benchmarks.scale_out --seconds 512 [--repeats 5] [--people 25] [--images KDEF]
 """
 
 import resource
