@@ -30,7 +30,7 @@ demo: $(VENV)/.demo $(if $(filter $(SAMPLE),$(VIDEO)),$(SAMPLE))  ## run a sampl
 	@$(BIN)/producer ingest "$(VIDEO)"
 
 test: check  ## the whole suite, and what it needs
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses $$(($$(nproc) + 1)) --dist loadfile  # tests wait for a third of their time
 
 services: debian $(HELM)  ## Debian's packages (as root) and Helm, for the tests that skip without them
 

@@ -1,8 +1,6 @@
 """The command line of the producer: its commands, and the exit codes of what may go wrong in any of them."""
 
-import signal
 import sys
-from types import FrameType
 from typing import Any
 
 import redis
@@ -42,7 +40,7 @@ from producer.reading.lectures import LectureFed, LectureForgotten, LectureUnkno
 from producer.reading.merging import LectureUnreadable
 from producer.reading.output_file import ExportRefused
 from producer.saying import say
-from producer.stopping import exit_code, stopping_signals
+from producer.stopping import exit_on_signals
 from worker.contract.command_line import Command, LogLevel, Version, run
 from worker.contract.connection import RedisUnusable
 from worker.contract.limits import LimitExceeded
@@ -83,9 +81,7 @@ CUT_SHORT = (
 
 def main() -> None:
     """Run the command line. Every error is one line on standard error."""
-    for number in stopping_signals():
-        if number is not signal.SIGINT:  # Python's own, KeyboardInterrupt
-            signal.signal(number, _on_signal)
+    exit_on_signals()
     sys.exit(run(app, "producer"))
 
 
@@ -120,7 +116,3 @@ def producer(version: Version = False) -> None:
     Exit codes: 0 done; 1 the lecture ended with failed frames or too early, or a connection was lost; 2 bad arguments,
     an unreadable source or an unusable Redis; 128 + N stopped by signal N (130 for Ctrl-C).
     """
-
-
-def _on_signal(number: int, _: FrameType | None) -> None:
-    raise SystemExit(exit_code(number))
