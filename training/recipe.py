@@ -5,7 +5,7 @@ from typing import Literal
 
 from worker.perception.preprocessing import Colour
 
-ModelName = Literal["mobilenetv2", "resnet50v2", "inceptionv3"]
+ModelName = Literal["mobilenetv2", "resnet50v2", "inceptionv3", "mobilenetv1"]
 Optimizer = Literal["adamw", "adam", "sgd", "rmsprop"]
 Schedule = Literal["cosine", "plateau"]
 Monitor = Literal["val_accuracy", "val_loss"]
@@ -15,9 +15,12 @@ Precision = Literal["float32", "mixed_bfloat16"]
 IMAGENET = "imagenet"
 """The starting weights that Keras downloads."""
 
-# Keras refuses to build a smaller network: MobileNetV2 and ResNet50V2 halve the picture five times, InceptionV3 does so
-# without padding.
-SMALLEST_SIDE: dict[ModelName, int] = {"mobilenetv2": 32, "resnet50v2": 32, "inceptionv3": 75}
+TEACHER: ModelName = "mobilenetv1"
+"""The network that is fitted to teach the others, and never served."""
+
+# Keras refuses to build a smaller network: the MobileNets and ResNet50V2 halve the picture five times, InceptionV3 does
+# so without padding.
+SMALLEST_SIDE: dict[ModelName, int] = {"mobilenetv2": 32, "resnet50v2": 32, "inceptionv3": 75, "mobilenetv1": 32}
 
 
 class RunError(Exception):

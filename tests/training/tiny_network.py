@@ -26,7 +26,7 @@ PLATEAU_PATIENCE = 1  # epochs, so that a fit reaches a plateau soon
 def tiny(size: int, channels: int) -> keras.Model:
     """[n, size, size, channels] -> [n, 7] logits, of the same kinds of layer as MobileNetV2."""
     x = given = keras.Input((size, size, channels))
-    x = keras.layers.Conv2D(8, 3, strides=2, use_bias=False)(x)
+    x = keras.layers.Conv2D(8, 3, strides=2, use_bias=False, name="stem")(x)
     x = keras.layers.ReLU(6.0)(keras.layers.BatchNormalization()(x))
     for channels in (16, 64):
         x = keras.layers.DepthwiseConv2D(3, strides=2, use_bias=False)(x)
@@ -43,6 +43,7 @@ def tiny_fits() -> Iterator[None]:
     """Every fit is of the tiny network and draws no charts, which take a quarter of its time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(architectures.NETWORKS, "mobilenetv2", tiny)
+        patch.setitem(architectures.NETWORKS, "mobilenetv1", tiny)
         patch.setattr(optimizer, "PLATEAU_PATIENCE", PLATEAU_PATIENCE)
         patch.setattr(fit, "save_chart", lambda _, path: path.touch())
         yield

@@ -26,7 +26,9 @@ from worker.perception.preprocessing import Colour
 def fit(
     data: Data,
     validation: Validation,
-    model: Annotated[ModelName, typer.Option(help="Architecture of the network.", show_default=False)],
+    model: Annotated[
+        ModelName, typer.Option(help="Architecture of the network; mobilenetv1 only teaches.", show_default=False)
+    ],
     out: Annotated[
         Path,
         typer.Option(

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from training.datasets import Dataset, FaceArrays, load_faces
 from training.provenance import short_path
-from training.recipe import Recipe, RunError, in_one_line
+from training.recipe import TEACHER, Recipe, RunError, in_one_line
 from training.run import FIXED, Standardization, network_file, read_recipe, read_standardization
 from training.silence import tensorflow_silenced
 from worker.perception.manifest import Form, Input, Model, file_sha256
@@ -42,6 +42,8 @@ def make_forms(run: Path, data: Sequence[Dataset], work: Path) -> list[Model]:
     without figures. Raises RunError if `run` holds no network and DatasetError if `data` holds no usable picture.
     """
     recipe, standardization = read_recipe(run), read_standardization(run)
+    if recipe.model == TEACHER:
+        raise RunError(f"{run}: {TEACHER} is not served; let it teach (`training teach`) and quantize what it taught")
     file = network_file(run, recipe.model)
     if not file.is_file():
         raise RunError(f"{file}: no such file; let `training fit` finish with --out {run}")

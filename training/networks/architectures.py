@@ -1,4 +1,6 @@
-"""The three architectures, in Keras 3 on any backend: standardized pixels [n, size, size, channels] -> logits [n, 7].
+"""The architectures, in Keras 3 on any backend: standardized pixels [n, size, size, channels] -> logits [n, 7].
+
+Three are served. MobileNetV1 teaches them: a face network of that kind could be had, and none of the others.
 
 Logits, not probabilities: the worker applies softmax in float, and calibrates after the average over the networks.
 """
@@ -23,6 +25,7 @@ APPLICATIONS: dict[ModelName, Callable[..., keras.Model]] = {
     "mobilenetv2": keras.applications.MobileNetV2,
     "resnet50v2": keras.applications.ResNet50V2,
     "inceptionv3": keras.applications.InceptionV3,
+    "mobilenetv1": keras.applications.MobileNet,
 }
 
 
@@ -52,10 +55,17 @@ def inceptionv3(size: int, channels: int) -> keras.Model:
     return _with_plain_head(keras.models.clone_model(base, clone_function=_with_scale), "inceptionv3")
 
 
+def mobilenetv1(size: int, channels: int) -> keras.Model:
+    """MobileNetV1 1.0 with a plain head."""
+    base = APPLICATIONS["mobilenetv1"](input_shape=(size, size, channels), include_top=False, weights=None)
+    return _with_plain_head(base, "mobilenetv1")
+
+
 NETWORKS: dict[ModelName, Callable[[int, int], keras.Model]] = {
     "mobilenetv2": mobilenetv2,
     "resnet50v2": resnet50v2,
     "inceptionv3": inceptionv3,
+    "mobilenetv1": mobilenetv1,
 }
 
 
@@ -77,7 +87,7 @@ def _is_head(layer: keras.Layer) -> bool:
 
 
 def _with_plain_head(base: keras.Model, name: str) -> keras.Model:
-    """Average, dropout, classes. More layers brought these two networks nothing for their cost (the study, 6.3)."""
+    """Average, dropout, classes. More layers brought ResNet50V2 and InceptionV3 nothing (the study, 6.3)."""
     x = keras.layers.GlobalAveragePooling2D(name="head_pool")(base.output)
     x = keras.layers.Dropout(HEAD_DROPOUT, name="head_dropout")(x)
     logits = keras.layers.Dense(len(EMOTIONS), dtype="float32", name="logits")(x)

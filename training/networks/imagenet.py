@@ -1,4 +1,4 @@
-"""ImageNet weights: as Keras downloads them, or as folded kernels.
+"""Starting weights: of ImageNet as Keras downloads them, or as folded kernels.
 
 A frozen graph for inference holds kernels that are already multiplied with the scales of their batch norms. With new
 batch norms, training would begin by dividing each channel by a scale that is in the kernel already. So each batch norm
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from training.networks.architectures import APPLICATIONS
 from training.networks.norm_statistics import Affine, give_statistics, norm_of_tensor
 from training.recipe import IMAGENET
+from training.run import FIXED
 
 # The numbers of convolutions in a block of InceptionV3's graph of 2015: outside the towers, in tower, tower_1, tower_2.
 # The last value says whether tower and tower_1 end in a fork ("mixed") of 1x3 and 3x1.
@@ -26,6 +27,9 @@ _INCEPTION_BLOCKS = (
     *[(1, 1, 2, 1, True)] * 2,
 )
 _INCEPTION_STEM = 5
+
+# What MobileNetV1's folded kernels expect to be subtracted from BGR pixels of 0 to 255 (VGGFace2, Caffe's means).
+_BGR_MEANS = np.array([103.939, 116.779, 123.68], np.float32)
 
 # The end of the name of the norm that a block of ResNet50V2 begins with.
 _PREACTIVATION = "_preact_bn"
@@ -60,8 +64,11 @@ def load_folded_imagenet(network: keras.Model, path: Path, sample: npt.NDArray[n
 
     `path` is an .npz of `LAYER/kernel` and `LAYER/bias` arrays. A layer with a bias of its own takes the bias;
     otherwise the batch norm after the layer does. A ResNet50V2 block normalizes its input first, a folded block does
-    not, so that norm starts as the identity. `sample` is standardized pixels, [n, size, size, channels], that run
-    through the network once. Raises ValueError if no kernel fits.
+    not, so that norm starts as the identity. MobileNetV1's kernels are those of a face network, which takes BGR pixels
+    less their means; its first kernel is changed for standardized RGB pixels.
+
+    `sample` is standardized pixels, [n, size, size, channels], that run through the network once. Raises ValueError if
+    no kernel fits.
     """
     arrays = np.load(path)
     names = _inception_names(network) if network.name == "inceptionv3" else {}
@@ -73,12 +80,14 @@ def load_folded_imagenet(network: keras.Model, path: Path, sample: npt.NDArray[n
         if f"{name}/kernel" not in arrays:
             continue
         wanted = layer.weights[0].shape
-        kernel = _for_channels_of(layer.weights[0], arrays[f"{name}/kernel"].astype(np.float32))
+        kernel, bias = (arrays[f"{name}/{part}"].astype(np.float32) for part in ("kernel", "bias"))
+        if network.name == "mobilenetv1" and name == "conv1":
+            kernel, bias = _for_standardized_rgb(kernel, bias)
+        kernel = _for_channels_of(layer.weights[0], kernel)
         if kernel.shape != tuple(wanted):
             raise ValueError(f"{path.name}: {name} has shape {kernel.shape}, the network wants {tuple(wanted)}")
         layer.weights[0].assign(kernel)
         loaded += 1
-        bias = arrays[f"{name}/bias"].astype(np.float32)
         if len(layer.weights) > 1:
             layer.weights[1].assign(bias)
         else:
@@ -93,6 +102,17 @@ def load_folded_imagenet(network: keras.Model, path: Path, sample: npt.NDArray[n
             folded.append(Affine(layer, np.ones_like(zeros), zeros))
     give_statistics(network, folded, sample)
     return loaded
+
+
+def _for_standardized_rgb(
+    kernel: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """A kernel for BGR pixels less _BGR_MEANS, as one for RGB pixels in [-1, 1], and its bias.
+
+    They give the same, except where the kernel reaches beyond the picture.
+    """
+    shift = np.einsum("hwio,i->o", kernel, FIXED.mean - _BGR_MEANS)
+    return kernel[:, :, ::-1] * np.float32(FIXED.std), np.asarray(bias + shift, np.float32)
 
 
 def _for_channels_of(weight: keras.Variable, kernel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""The training of the shipped models: prepare, fit the three networks, quantize them, weigh the ensemble."""
+"""The training of the shipped models: prepare, fit a teacher and its three students, quantize, weigh the ensemble."""
 
 import os
 import shlex
@@ -10,11 +10,9 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
-
-from training.datasets import read_dataset
+from training.datasets import Dataset, read_dataset
 from training.preparing.prepare import Preparation, prepare
-from training.recipe import ModelName, Recipe
+from training.recipe import TEACHER, ModelName, Recipe
 from training.reproduce.steps import (
     Report,
     epochs_left,
@@ -27,6 +25,7 @@ from training.reproduce.steps import (
     shortened,
 )
 from training.run import network_file
+from training.silence import tensorflow_silenced
 from training.whole_file import write_whole
 from worker.perception.manifest import Form, file_sha256
 
@@ -41,8 +40,12 @@ EMPHASIS = {"kdef": 3.0, "ckplus": 2.0}
 _DONE = "done.txt"
 """The finished commands of the conversion, one per line, with the sha256 of the networks at that time."""
 
-# Common to the three recipes; the values are for a few processor cores. FER-2013 has its own labels: its votes and a
-# teacher that learned them agree with only 64 % of the labels that are measured (training/CAMPAIGN.md).
+TEACHING = Recipe(
+    TEACHER, size=112, colour="rgb", epochs=6, learning_rate=3e-4, label_smoothing=0.05, ema=0.998, tune=63
+)
+"""The teacher learns the labels that are measured: FER+'s votes agree with only 64 % of FER-2013's (CAMPAIGN.md)."""
+
+# Common to the three recipes; the values are for a few processor cores.
 _BASE = Recipe(model="mobilenetv2", batch=64, learning_rate=1e-3, label_smoothing=0.0, ema=0.999)
 
 # In the order of fitting.
@@ -56,10 +59,7 @@ FORMS: dict[ModelName, Form] = {"mobilenetv2": "int8", "resnet50v2": "dynamic", 
 """The form that is shipped (docs/decisions.md, "Emotions")."""
 
 TARGETS = "soft_targets.npz"
-"""In DATA/weights: soft targets by `training teach`, or with the same arrays."""
-
-OWN_LABELS = "fer2013"
-"""The set that is learned from its labels only."""
+"""The file of the teacher's soft targets in the folder of everything that is made."""
 
 
 def reproduce_shipped(
@@ -68,7 +68,7 @@ def reproduce_shipped(
     """Make the shipped models out of the sets in `data`, in the folder `run`, and install them in `models`.
 
     A stopped call is resumed by the same call. Before the fits it measures and reports how many hours they take here.
-    Soft targets of RAF-DB, KDEF and CK+ are used if `data` has a file of them. Only TensorFlow converts networks; if it
+    The three networks learn from a teacher if `data` has its starting weights. Only TensorFlow converts networks; if it
     is not installed, the remaining commands are reported. Each fit has at most `epochs` epochs, and about `limit`
     pictures of each split. Returns the exit status of the first conversion that fails, which has printed why, or 0.
     Raises DatasetError if `data` holds none of the sets, and RunError if `run` holds something else.
@@ -80,12 +80,16 @@ def reproduce_shipped(
     train, validation = (limited(read_dataset(made / split), limit) for split in ("train", "validation"))
     emphasis = {sources[name].name: factor for name, factor in EMPHASIS.items() if name in sources}
     train.pictures[:] = [replace(p, weight=p.weight * emphasis.get(p.source or "", 1.0)) for p in train.pictures]
-    targets = _soft_targets(data, run, sources)
+    teaching = None if find_weights(data, TEACHER) is None else shortened(_complete(TEACHING, data, None), epochs)
+    targets = None if teaching is None else run / TARGETS
     recipes = [shortened(_complete(recipe, data, targets), epochs) for recipe in RECIPES]
-    _report_hours(recipes, len(train.pictures), run, report)
+    _report_hours([*([] if teaching is None else [teaching]), *recipes], len(train.pictures), run, report)
+    if teaching is not None and targets is not None and not targets.is_file():
+        report(f"{TEACHER}: fitting the teacher, from {teaching.weights}")
+        _teach(fit_once(teaching, train, validation, run / TEACHER), train, targets)
     for recipe in recipes:
         start = f"from {recipe.weights}" if recipe.weights else "without starting weights"
-        report(f"{recipe.model}: fitting, {start}, {f'with {targets}' if targets else 'without soft targets'}")
+        report(f"{recipe.model}: fitting, {start}, {f'with {targets}' if targets else 'without a teacher'}")
         fit_once(recipe, train, validation, run / recipe.model)
     commands = _conversions(made, run, models)
     if find_spec("tensorflow") is None:
@@ -106,23 +110,11 @@ def _complete(recipe: Recipe, data: Path, targets: Path | None) -> Recipe:
     )
 
 
-def _soft_targets(data: Path, run: Path, sources: dict[str, Path]) -> Path | None:
-    """The soft targets in `data`, without those of the set that is learned from its labels; None if none are left."""
-    file = data / "weights" / TARGETS
-    if not file.is_file():
-        return None
-    from training.fitting.distillation import ORIGIN, read_soft_targets
-
-    arrays = read_soft_targets(file)
-    own = f"{sources[OWN_LABELS].name}/" if OWN_LABELS in sources else None
-    kept = np.asarray([own is None or not str(origin).startswith(own) for origin in arrays[ORIGIN]], bool)
-    if not kept.any():
-        return None
-    copy = run / TARGETS
-    if not copy.is_file():
-        with copy.open("wb") as out:
-            np.savez_compressed(out, **{name: values[kept] for name, values in arrays.items()})
-    return copy
+def _teach(teacher: Path, train: Dataset, out: Path) -> None:
+    """Write the soft targets of the run `teacher` for the pictures of `train`."""
+    with tensorflow_silenced():
+        from training.fitting.teaching import load_teacher, teach
+    teach(load_teacher(teacher), [train], TEACHER, out)
 
 
 def _report_hours(recipes: Sequence[Recipe], pictures: int, run: Path, report: Report) -> None:

@@ -46,8 +46,9 @@ def find_votes(data: Path) -> Path | None:
 
 
 def find_weights(data: Path, model: str) -> Path | None:
-    """The folded ImageNet kernels of `model` in DATA/weights, or None."""
-    return next(iter(sorted((data / "weights").glob(f"{model}*.npz"))), None)
+    """The file of starting weights of `model` in DATA/weights, if possible of folded kernels, or None."""
+    files = sorted((data / "weights").glob(f"*{model}*.npz"), key=lambda file: ("folded" not in file.name, file.name))
+    return next(iter(files), None)
 
 
 def fit_once(recipe: Recipe, train: Dataset, validation: Dataset, run: Path) -> Path:

@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.training.command_line import refusal
 from tests.training.drawn_faces import write_faces
 from tests.worker.perception.linear_network import write_linear_models
 from training.conversion.convert import representative_set
 from training.conversion.forms import FormMetrics, excessive_loss, install, measure_forms
 from training.datasets import Dataset, FaceArrays, read_dataset
 from training.measuring.metrics import negative_log_likelihood
+from training.recipe import Recipe
+from training.run import FIXED, claim_run, write_standardization
 from training.weighing.weights import fit_temperature
 from worker.perception.emotions import calibrate, softmax
 from worker.perception.manifest import Form, Manifest, ManifestError, Model, load_manifest
@@ -25,11 +28,20 @@ def metrics(accuracy: float) -> FormMetrics:
 
 def test_a_form_that_loses_more_than_allowed_is_refused_with_both_accuracies() -> None:
     forms: dict[Form, FormMetrics] = {"float32": metrics(0.70), "int8": metrics(0.69), "float16": metrics(0.71)}
-    refusal = excessive_loss("int8", forms, 0.007)
-    assert refusal is not None
-    assert "int8 loses 0.0100 of accuracy (0.6900, float32 0.7000), more than --max-loss 0.007" in refusal
+    too_much = excessive_loss("int8", forms, 0.007)
+    assert too_much is not None
+    assert "int8 loses 0.0100 of accuracy (0.6900, float32 0.7000), more than --max-loss 0.007" in too_much
     assert excessive_loss("int8", forms, 0.011) is None
     assert excessive_loss("float16", forms, 0.0) is None
+
+
+def test_a_teacher_is_not_served(tmp_path: Path) -> None:
+    data = write_faces(tmp_path / "data", each=1, first_seed=1)
+    claim_run(tmp_path / "run", Recipe("mobilenetv1"))
+    write_standardization(tmp_path / "run", FIXED)
+    line = refusal("quantize", tmp_path / "run", data, "--validation", data, "--models", tmp_path / "models")
+    assert line.startswith(f"{tmp_path}/run: mobilenetv1 is not served; let it teach")
+    assert not (tmp_path / "models").exists()
 
 
 @settings(deadline=None, max_examples=20)

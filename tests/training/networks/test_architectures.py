@@ -1,4 +1,4 @@
-"""The three networks: inputs and outputs, the layers that learn, and the weights they start from."""
+"""The networks: inputs and outputs, the layers that learn, and the weights they start from."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -58,6 +58,27 @@ def test_folded_kernels_give_a_network_the_function_of_the_folded_one(tmp_path: 
     assert np.allclose(as_in_training, grey.predict(sample, verbose=0), atol=1e-3)
 
 
+def test_a_face_networks_kernels_for_bgr_pixels_are_changed_for_standardized_rgb_ones(tmp_path: Path) -> None:
+    random = np.random.default_rng(6)
+    means = np.array([103.939, 116.779, 123.68])
+    kernel, bias = random.normal(0, 0.01, (3, 3, 3, 6)), random.normal(0, 1, 6)
+    np.savez(tmp_path / "folded.npz", **{"conv1/kernel": kernel, "conv1/bias": bias})
+    given = keras.Input((12, 12, 3))
+    x = keras.layers.Conv2D(6, 3, use_bias=False, name="conv1")(given)
+    x = keras.layers.ReLU(6.0)(keras.layers.BatchNormalization()(x))
+    network = keras.Model(given, x, name="mobilenetv1")
+
+    pixels = random.uniform(0, 255, (40, 12, 12, 3)).astype(np.float32)
+    load_folded_imagenet(network, tmp_path / "folded.npz", (pixels - 127.5) / 127.5)
+
+    plain = keras.layers.Conv2D(6, 3)
+    plain.build((None, 12, 12, 3))
+    plain.set_weights([kernel, bias])
+    expected = np.clip(keras.ops.convert_to_numpy(plain(pixels[..., ::-1] - means)), 0, 6)
+    assert np.ptp(expected) > 1
+    assert np.allclose(network.predict((pixels - 127.5) / 127.5, verbose=0), expected, atol=1e-3)
+
+
 def test_a_block_that_normalizes_first_starts_with_a_norm_that_is_the_identity(tmp_path: Path) -> None:
     """A small ResNet50V2: a stem, and a block whose outer convolutions have biases and whose inner ones have norms."""
 
@@ -96,7 +117,9 @@ def test_a_block_that_normalizes_first_starts_with_a_norm_that_is_the_identity(t
     assert np.allclose(grey.predict(faces, verbose=0), expected, atol=2e-3)
 
 
-@pytest.mark.parametrize(("name", "size", "channels"), [("inceptionv3", 75, 1), ("mobilenetv2", 32, 3)])
+@pytest.mark.parametrize(
+    ("name", "size", "channels"), [("inceptionv3", 75, 1), ("mobilenetv2", 32, 3), ("mobilenetv1", 32, 3)]
+)
 def test_imagenet_weights_give_a_network_the_function_of_the_one_they_come_from(
     name: ModelName, size: int, channels: int
 ) -> None:

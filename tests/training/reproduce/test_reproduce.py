@@ -15,7 +15,7 @@ from typer.testing import Result
 from tests.training.command_line import refusal, training
 from tests.training.drawn_faces import draw_face, write_faces
 from training.datasets import Dataset, DatasetError, LabelledPicture, read_dataset
-from training.datasets.index import Entry, read_index, write_index
+from training.datasets.index import Entry, write_index
 from training.recipe import Recipe
 from training.reproduce import phase, shipped, study
 from training.reproduce.shipped import RECIPES
@@ -51,8 +51,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_kdef(folder / "KDEF")
     write_faces(folder / "fer2013" / "public_test", each=6, first_seed=9001)
     (folder / "weights").mkdir()
-    origins = [entry.origin for entry in read_index(folder / "KDEF")] + ["fer2013/public_test/fear/0.png"]
-    np.savez(folder / "weights" / "soft_targets.npz", origin=origins, teacher=np.full((len(origins), 7), 1 / 7))
+    stem = {"stem/kernel": np.full((3, 3, 3, 8), 0.1), "stem/bias": np.zeros(8)}
+    np.savez(folder / "weights" / "a_mobilenetv1.npz", other=np.zeros(1))
+    np.savez(folder / "weights" / "faces_mobilenetv1_folded.npz", **stem)
     return folder
 
 
@@ -208,6 +209,7 @@ def test_a_share_is_drawn_from_every_emotion_and_does_not_depend_on_the_order() 
 
 
 ONE_RECIPE = (Recipe("mobilenetv2", size=32, epochs=2, batch=28),)
+TEACHING = Recipe("mobilenetv1", size=48, colour="rgb", epochs=3, batch=28)
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +218,7 @@ def fitted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     run = tmp_path_factory.mktemp("shipped") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shipped, "RECIPES", ONE_RECIPE)
+        patch.setattr(shipped, "TEACHING", TEACHING)
         patch.setattr(shipped, "find_spec", lambda _: None)
         return run, reproduce(data, run, "--recipe", "shipped", "--limit", "28")
 
@@ -241,20 +244,44 @@ def test_the_hours_of_the_fits_are_reported_before_they_begin_and_not_for_finish
     run, result = fitted
     lines = result.stdout.splitlines()
     (each,) = [i for i, line in enumerate(lines) if re.fullmatch(r"mobilenetv2: 1 epochs of 3\d pictures, .* h", line)]
+    assert re.fullmatch(r"mobilenetv1: 1 epochs of 3\d pictures, .* h", lines[each - 1])
     assert lines[each + 1].startswith("fitting takes about 0.0 hours on this machine")
-    assert lines[each + 2].startswith("mobilenetv2: fitting, without starting weights, with ")
+    assert lines[each + 2].startswith("mobilenetv1: fitting the teacher, from ")
+    assert f"mobilenetv2: fitting, without starting weights, with {run}/soft_targets.npz" in lines
     monkeypatch.setattr(shipped, "RECIPES", ONE_RECIPE)
+    monkeypatch.setattr(shipped, "TEACHING", TEACHING)
     monkeypatch.setattr(shipped, "find_spec", lambda _: None)
     again = reproduce(data, run, "--recipe", "shipped", "--limit", "28")
     assert "hours" not in again.stdout
+    assert "teacher" not in again.stdout
     assert epochs_left(run / "mobilenetv2", ONE_RECIPE[0]) == 0
     assert epochs_left(run / "inceptionv3", RECIPES[2]) == RECIPES[2].epochs
 
 
-def test_fer_2013_is_learned_from_its_own_labels(fitted: tuple[Path, Result]) -> None:
-    with np.load(fitted[0] / "soft_targets.npz") as kept:
+def test_the_teacher_starts_from_the_face_network_and_says_what_the_others_learn(
+    fitted: tuple[Path, Result],
+) -> None:
+    run, _ = fitted
+    recipe = read_recipe(run / "mobilenetv1")
+    assert Path(str(recipe.weights)).name == "faces_mobilenetv1_folded.npz"
+    assert recipe.targets is None
+    with np.load(run / "soft_targets.npz") as kept:
         assert {origin.split("/")[0] for origin in kept["origin"]} == {"kdef"}
-        assert kept["teacher"].shape == (2 * len(PEOPLE) * len(EMOTIONS), 7)
+        assert 28 <= len(kept["mobilenetv1"]) < 40
+        assert np.ptp(kept["mobilenetv1"], axis=0).max() > 0
+
+
+def test_without_a_face_network_nobody_teaches(
+    data: Path, fitted: tuple[Path, Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "KDEF").symlink_to(data / "KDEF")
+    monkeypatch.setattr(shipped, "RECIPES", ONE_RECIPE)
+    monkeypatch.setattr(shipped, "find_spec", lambda _: None)
+    alone = reproduce(tmp_path / "data", tmp_path / "run", "--recipe", "shipped", "--limit", "28")
+    assert alone.exit_code == 0, alone.output
+    assert "mobilenetv2: fitting, without starting weights, without a teacher" in alone.stdout.splitlines()
+    assert read_recipe(tmp_path / "run" / "mobilenetv2").targets is None
 
 
 def test_shipped_models_are_quantized_and_weighed_once(
@@ -267,6 +294,7 @@ def test_shipped_models_are_quantized_and_weighed_once(
         return SimpleNamespace(returncode=1 if any("broken" in word for word in command) else 0)
 
     monkeypatch.setattr(shipped, "RECIPES", ONE_RECIPE)
+    monkeypatch.setattr(shipped, "TEACHING", TEACHING)
     monkeypatch.setattr(shipped, "subprocess", SimpleNamespace(run=run_command))
     run, models = fitted[0], tmp_path / "models"
 
