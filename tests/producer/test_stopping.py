@@ -9,7 +9,7 @@ import pytest
 from producer.stopping import exit_code
 
 FINALIZING = """
-import os, sys, time
+import os, signal, sys, time
 from producer.stopping import exit_on_signals
 
 class Finalized:
@@ -18,6 +18,7 @@ class Finalized:
         for _ in range(1000):  # the handler runs between two instructions of this method
             pass
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
 exit_on_signals()
 Finalized()
 time.sleep(60)
