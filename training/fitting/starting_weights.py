@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from training.datasets import FaceArrays
-from training.networks.imagenet import load_folded_imagenet, load_imagenet
+from training.networks.imagenet import load_folded, load_imagenet
 from training.networks.quantized_weights import load_quantized
 from training.recipe import IMAGENET, RunError, in_one_line
 from training.run import Standardization, network_file, read_recipe
@@ -31,7 +31,7 @@ def load_starting_weights(
         if path.suffix in (".npz", ".tflite"):
             random = np.random.default_rng(0)
             chosen = random.permutation(len(train.labels))[:STATISTICS_SAMPLE]
-            load = load_quantized if path.suffix == ".tflite" else load_folded_imagenet
+            load = load_quantized if path.suffix == ".tflite" else load_folded
             load(network, path, standardization.applied(train.pixels[chosen]))
         else:
             file = network_file(path, read_recipe(path).model) if path.is_dir() else path

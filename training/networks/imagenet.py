@@ -59,7 +59,7 @@ def copy_base(base: keras.Model, network: keras.Model) -> None:
             weight.assign(_for_channels_of(weight, array))
 
 
-def load_folded_imagenet(network: keras.Model, path: Path, sample: npt.NDArray[np.float32]) -> int:
+def load_folded(network: keras.Model, path: Path, sample: npt.NDArray[np.float32]) -> int:
     """Load the kernels of `path` and give the batch norms their statistics; returns the number of loaded kernels.
 
     `path` is an .npz of `LAYER/kernel` and `LAYER/bias` arrays. A layer with a bias of its own takes the bias;

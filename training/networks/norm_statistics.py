@@ -47,6 +47,7 @@ def _channel_statistics(
     """Mean and variance [channels] of every output of `network` over the sample."""
     of_blocks = []
     for start in range(0, len(sample), _STATISTICS_BLOCK):
+        # Keras gives a single output as itself, several as a list.
         outputs = keras.tree.flatten(network(sample[start : start + _STATISTICS_BLOCK], training=False))
         values = [keras.ops.convert_to_numpy(output).astype(np.float64) for output in outputs]
         spatial = [tuple(range(1, v.ndim - 1)) for v in values]

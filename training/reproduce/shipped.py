@@ -80,11 +80,11 @@ def reproduce_shipped(
     train, validation = (limited(read_dataset(made / split), limit) for split in ("train", "validation"))
     emphasis = {sources[name].name: factor for name, factor in EMPHASIS.items() if name in sources}
     train.pictures[:] = [replace(p, weight=p.weight * emphasis.get(p.source or "", 1.0)) for p in train.pictures]
-    teaching = None if find_weights(data, TEACHER) is None else shortened(_complete(TEACHING, data, None), epochs)
-    targets = None if teaching is None else run / TARGETS
+    teaching = shortened(_complete(TEACHING, data, None), epochs)
+    targets = None if teaching.weights is None else run / TARGETS
     recipes = [shortened(_complete(recipe, data, targets), epochs) for recipe in RECIPES]
-    _report_hours([*([] if teaching is None else [teaching]), *recipes], len(train.pictures), run, report)
-    if teaching is not None and targets is not None and not targets.is_file():
+    _report_hours(recipes if targets is None else [teaching, *recipes], len(train.pictures), run, report)
+    if targets is not None and not targets.is_file():
         report(f"{TEACHER}: fitting the teacher, from {teaching.weights}")
         _teach(fit_once(teaching, train, validation, run / TEACHER), train, targets)
     for recipe in recipes:

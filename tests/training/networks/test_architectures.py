@@ -13,7 +13,7 @@ from training.networks import architectures  # noqa: E402
 from training.networks.architectures import NETWORKS, choose_tuned  # noqa: E402
 from training.networks.imagenet import (  # noqa: E402
     copy_base,
-    load_folded_imagenet,
+    load_folded,
 )
 from training.recipe import ModelName  # noqa: E402
 
@@ -47,7 +47,7 @@ def test_folded_kernels_give_a_network_the_function_of_the_folded_one(tmp_path: 
     grey = network(channels=1, folded=False)
 
     sample = random.uniform(-1, 1, (40, 12, 12, 1)).astype(np.float32)
-    assert load_folded_imagenet(grey, tmp_path / "folded.npz", sample) == 2
+    assert load_folded(grey, tmp_path / "folded.npz", sample) == 2
 
     faces = random.uniform(-1, 1, (5, 12, 12, 1)).astype(np.float32)
     expected = folded.predict(np.repeat(faces, 3, axis=-1), verbose=0)
@@ -69,7 +69,7 @@ def test_a_face_networks_kernels_for_bgr_pixels_are_changed_for_standardized_rgb
     network = keras.Model(given, x, name="mobilenetv1")
 
     pixels = random.uniform(0, 255, (40, 12, 12, 3)).astype(np.float32)
-    load_folded_imagenet(network, tmp_path / "folded.npz", (pixels - 127.5) / 127.5)
+    load_folded(network, tmp_path / "folded.npz", (pixels - 127.5) / 127.5)
 
     plain = keras.layers.Conv2D(6, 3)
     plain.build((None, 12, 12, 3))
@@ -107,7 +107,7 @@ def test_a_block_that_normalizes_first_starts_with_a_norm_that_is_the_identity(t
     grey = network(channels=1, folded=False)
 
     sample = random.uniform(-1, 1, (40, 12, 12, 1)).astype(np.float32)
-    assert load_folded_imagenet(grey, tmp_path / "folded.npz", sample) == 4
+    assert load_folded(grey, tmp_path / "folded.npz", sample) == 4
     assert not np.allclose(grey.get_layer("block1_preact_bn").moving_mean, 0)
     assert np.allclose(grey.get_layer("block2_preact_bn").moving_mean, 0), "its block is not in the file"
 
