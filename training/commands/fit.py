@@ -19,7 +19,7 @@ from training.recipe import (
     RunError,
     Schedule,
 )
-from training.run import extend_run
+from training.run import extend_run, read_recipe
 from worker.perception.preprocessing import Colour
 
 
@@ -74,7 +74,12 @@ def fit(
         float, typer.Option(metavar="X", min=0.0, max=1.0, help="Share of a target that comes from the index's votes.")
     ] = Recipe.vote_share,
     teacher: Annotated[
-        list[str] | None, typer.Option(metavar="RUN", help="Finished fit to learn from. Can be repeated.")
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Finished fit whose features and predictions are learned, for the same changed pictures.",
+            show_default=False,
+        ),
     ] = None,
     targets: Annotated[
         Path | None,
@@ -119,7 +124,7 @@ def fit(
             monitor=monitor,
             patience=patience,
             vote_share=vote_share,
-            teachers=teacher or [],
+            teacher=teacher,
             targets=None if targets is None else str(targets),
             label_smoothing=label_smoothing,
             logit_adjustment=logit_adjustment,
@@ -140,13 +145,18 @@ def fit(
         train_faces = load_faces(train_sets, recipe.size, recipe.colour, without=frozenset(validation_faces.digests))
         for dataset in (*train_sets, *validation_sets):
             typer.echo(_summary(dataset))
+        for_teacher = None
+        if teacher is not None:
+            taught = read_recipe(Path(teacher))
+            without = frozenset(validation_faces.digests)
+            for_teacher = load_faces(read_datasets(data), taught.size, taught.colour, without).pixels
         if extend:
             extend_run(out, recipe)
         from training.silence import tensorflow_silenced
 
         with tensorflow_silenced():
             from training.fitting.fit import fit as fit_network
-        file = fit_network(recipe, train_faces, validation_faces, out)
+        file = fit_network(recipe, train_faces, validation_faces, out, for_teacher)
         typer.echo(f"fitted network: {file}; next: training quantize {out} DATA... --validation DATA")
 
 

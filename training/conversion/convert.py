@@ -112,7 +112,7 @@ def _entry(form: Form, path: Path, recipe: Recipe, standardization: Standardizat
     settings: dict[str, Any] = asdict(recipe)
     train = settings.pop("train") or [dataset.name for dataset in data]
     settings["validation"] = [short_path(folder) for folder in recipe.validation]
-    settings["teachers"] = [short_path(run) for run in recipe.teachers]
+    settings["teacher"] = short_path(recipe.teacher) if recipe.teacher else None
     settings["targets"] = short_path(recipe.targets) if recipe.targets else None
     settings["weights"] = short_path(recipe.weights) if recipe.weights else None
     return Model(

@@ -1,6 +1,7 @@
 """Batches of training pictures, in an order that a restart repeats."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -16,14 +17,16 @@ from worker.contract.messages import EMOTIONS
 class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras comes without types
     """Batches of pixels [n, size, size, channels] uint8, targets [n, 7] float32 and weights [n] float32.
 
-    The order and the pairs of mixup follow from the recipe's seed and the epoch. Keras' own shuffling of arrays would
-    differ after a restart.
+    With a teacher, the first part of a batch is a pair: these pixels, and the same pictures for the teacher. The order
+    and the pairs of mixup follow from the recipe's seed and the epoch. Keras' own shuffling of arrays would differ
+    after a restart.
     """
 
-    def __init__(self, faces: FaceArrays, recipe: Recipe) -> None:
+    def __init__(self, faces: FaceArrays, recipe: Recipe, for_teacher: npt.NDArray[np.uint8] | None = None) -> None:
         super().__init__()
         self.recipe = recipe
         self._faces = faces
+        self._pixels = [faces.pixels] if for_teacher is None else [faces.pixels, for_teacher]
         share = np.float32(recipe.vote_share)
         self._targets = distilled_targets(recipe, (1 - share) * one_hot(faces) + share * faces.votes, faces)
         self.shuffle(0)
@@ -41,13 +44,15 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras com
     def __len__(self) -> int:
         return math.ceil(len(self._order) / self.recipe.batch)
 
-    def __getitem__(self, index: int) -> tuple[npt.NDArray[Any], ...]:
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
         chosen = self._order[index * self.recipe.batch :][: self.recipe.batch]
-        pixels, targets, weights = self._faces.pixels[chosen], self._targets[chosen], self._faces.weights[chosen]
-        if not self.recipe.mixup:
-            return pixels, targets, weights
-        random = np.random.default_rng((self.recipe.seed, self._epoch, index))
-        return mixed(pixels, targets, weights, self.recipe.mixup, random)
+        arrays: list[npt.NDArray[Any]] = [*self._pixels, self._targets, self._faces.weights]
+        parts = [array[chosen] for array in arrays]
+        if self.recipe.mixup:
+            random = np.random.default_rng((self.recipe.seed, self._epoch, index))
+            parts = mixed(parts, self.recipe.mixup, random)
+        *pixels, targets, weights = parts
+        return tuple(pixels) if len(pixels) > 1 else pixels[0], targets, weights
 
 
 def one_hot(faces: FaceArrays) -> npt.NDArray[np.float32]:
@@ -55,23 +60,19 @@ def one_hot(faces: FaceArrays) -> npt.NDArray[np.float32]:
     return np.eye(len(EMOTIONS), dtype=np.float32)[faces.labels]
 
 
-def mixed(
-    pixels: npt.NDArray[np.uint8],
-    targets: npt.NDArray[np.float32],
-    weights: npt.NDArray[np.float32],
-    alpha: float,
-    random: np.random.Generator,
-) -> tuple[npt.NDArray[Any], ...]:
-    """Mixup: each picture of a batch mixed with another one of it; pixels, targets and weights in the same shares.
+def mixed(parts: Sequence[npt.NDArray[Any]], alpha: float, random: np.random.Generator) -> list[npt.NDArray[Any]]:
+    """Mixup: each picture of a batch mixed with another one of it; all parts of a batch, [n, ...], in the same shares.
 
-    The share of the picture itself is drawn from Beta(alpha, alpha), for each picture anew. Zhang et al., mixup:
-    Beyond Empirical Risk Minimization, 2018, section 2.
+    The share of the picture itself is drawn from Beta(alpha, alpha), for each picture anew. Pixels stay uint8. Zhang et
+    al., mixup: Beyond Empirical Risk Minimization, 2018, section 2.
     """
-    others = random.permutation(len(pixels))
-    share = random.beta(alpha, alpha, len(pixels)).astype(np.float32)
+    n = len(parts[0])
+    others = random.permutation(n)
+    share = random.beta(alpha, alpha, n).astype(np.float32)
 
-    def mix(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def mix(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         shares = share.reshape(-1, *[1] * (values.ndim - 1))
-        return np.asarray(shares * values + (1 - shares) * values[others], np.float32)
+        made = shares * values + (1 - shares) * values[others]
+        return np.asarray(np.rint(made) if values.dtype == np.uint8 else made, values.dtype)
 
-    return np.rint(mix(pixels)).astype(np.uint8), mix(targets), mix(weights)
+    return [mix(values) for values in parts]

@@ -1,21 +1,17 @@
-"""Distillation: a network learns what earlier networks predict for the training pictures.
+"""Distillation from files: a network learns what earlier networks predict for the training pictures.
 
 Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, 2015, section 2: soft targets hold more
 information than labels. It helps a network without starting weights most.
 """
 
-from dataclasses import replace
 from pathlib import Path
 from zipfile import BadZipFile
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from training.datasets import FaceArrays
-from training.fitting.predict import predict
 from training.recipe import Recipe, RunError
-from training.run import network_file, read_recipe
 from worker.contract.messages import EMOTIONS
 from worker.perception.emotions import Probabilities
 
@@ -29,34 +25,17 @@ _SUM_TOLERANCE = 0.02  # of a row of probabilities, which may be stored in half 
 
 
 def distilled_targets(recipe: Recipe, targets: npt.NDArray[np.float32], faces: FaceArrays) -> npt.NDArray[np.float32]:
-    """The targets [n, 7] of `faces`: mostly the mean of the recipe's teachers and soft targets, partly `targets`.
+    """The targets [n, 7] of `faces`: mostly the mean of the recipe's soft targets, partly `targets`.
 
-    A picture without a soft target keeps its target. RunError if a teacher's run holds no network, or one for pictures
-    of another colour, or if the file of soft targets cannot be used.
+    A picture without a soft target keeps its target. RunError if the file of soft targets cannot be used.
     """
-    soft = [_teacher_predictions(Path(run), recipe, faces) for run in recipe.teachers]
-    if recipe.targets is not None:
-        soft += _soft_targets(Path(recipe.targets), faces)
-    if not soft:
+    if recipe.targets is None:
         return targets
+    soft = _soft_targets(Path(recipe.targets), faces)
     known = ~np.isnan(np.stack(soft))
     mean = np.where(known, soft, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     mean = np.where(known.any(axis=0), mean, targets)
     return np.asarray((1 - DISTILLED_SHARE) * targets + DISTILLED_SHARE * mean, np.float32)
-
-
-def _teacher_predictions(run: Path, recipe: Recipe, faces: FaceArrays) -> Probabilities:
-    teacher = read_recipe(run)
-    if teacher.colour != recipe.colour:
-        raise RunError(f"--teacher {run}: takes {teacher.colour} pictures, but this fit has {recipe.colour} ones")
-    if not network_file(run, teacher.model).is_file():
-        raise RunError(f"--teacher {run}: holds no network; let its `training fit` finish first")
-    return predict(run, replace(faces, pixels=_scaled(faces.pixels, teacher.size)))
-
-
-def _scaled(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    scaled = [cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR) for picture in pixels]
-    return np.asarray(scaled, np.uint8).reshape(len(pixels), size, size, pixels.shape[-1])
 
 
 def _soft_targets(path: Path, faces: FaceArrays) -> list[Probabilities]:

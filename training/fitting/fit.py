@@ -4,6 +4,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from training.datasets import FaceArrays
 from training.fitting.averaging import AveragedWeights, take_average
@@ -14,6 +15,7 @@ from training.fitting.logit_adjustment import AdjustedLogits
 from training.fitting.optimizer import make_optimizer, make_plateau
 from training.fitting.progress_display import ProgressDisplay
 from training.fitting.starting_weights import load_starting_weights
+from training.fitting.teacher import Taught, Teacher, read_teacher
 from training.measuring.metrics import confusion
 from training.networks.architectures import NETWORKS, choose_tuned
 from training.networks.augmentation import Augment
@@ -28,13 +30,20 @@ CURVES, CONFUSION = "curves.png", "confusion.png"
 VALIDATION_BATCH = 256
 
 
-def fit(recipe: Recipe, train: FaceArrays, validation: FaceArrays, run: Path) -> Path:
+def fit(
+    recipe: Recipe,
+    train: FaceArrays,
+    validation: FaceArrays,
+    run: Path,
+    for_teacher: npt.NDArray[np.uint8] | None = None,
+) -> Path:
     """Fit a network by `recipe`. Its best epoch on validation becomes RUN/NAME.keras, which is returned.
 
     Beside it are history.csv, curves.png and confusion.png. If the fit is killed, the same call resumes it after its
     last finished epoch; a finished fit is left as it is. The same recipe, pictures and backend give the same network.
-    Raises RunError if `run` holds a fit by another recipe, the starting weights cannot be used, the loss is no longer a
-    number, or the disk is full.
+    `for_teacher` are the pictures of `train` in the size and colour of the recipe's teacher.
+    Raises RunError if `run` holds a fit by another recipe, the starting weights or the teacher cannot be used, the loss
+    is no longer a number, or the disk is full.
     """
     if is_finished(run, recipe):
         return network_file(run, recipe.model)
@@ -45,6 +54,7 @@ def fit(recipe: Recipe, train: FaceArrays, validation: FaceArrays, run: Path) ->
     network = build_network(recipe)
     if recipe.weights is not None and not checkpoints.epochs:
         load_starting_weights(network, recipe.weights, train, standardization)
+    teacher = None if for_teacher is None else read_teacher(recipe, for_teacher)
     try:
         choose_tuned(network, recipe.tune)
     except ValueError as failure:
@@ -52,8 +62,8 @@ def fit(recipe: Recipe, train: FaceArrays, validation: FaceArrays, run: Path) ->
     claim_run(run, recipe)
     write_standardization(run, standardization)
 
-    batches = TrainingBatches(train, recipe)
-    trained = compiled_for_training(network, recipe, standardization, batches)
+    batches = TrainingBatches(train, recipe, for_teacher)
+    trained = compiled_for_training(network, recipe, standardization, batches, teacher)
     checkpoints.restore(trained)
     if not checkpoints.over:
         done = checkpoints.epochs
@@ -104,21 +114,26 @@ def build_network(recipe: Recipe, precision: Precision | None = None) -> keras.M
 
 
 def compiled_for_training(
-    network: keras.Model, recipe: Recipe, standardization: Standardization, batches: TrainingBatches
+    network: keras.Model,
+    recipe: Recipe,
+    standardization: Standardization,
+    batches: TrainingBatches,
+    teacher: Teacher | None = None,
 ) -> keras.Model:
-    """`network` behind augmentation and standardization, ready to be trained on pixels."""
-    layers = [
-        keras.Input(network.input.shape[1:], dtype="uint8"),
-        Augment(recipe.seed, recipe.augmentation),
-        keras.layers.Rescaling(1 / standardization.std, -standardization.mean / standardization.std),
-        network,
-    ]
-    if recipe.logit_adjustment:
-        layers.append(AdjustedLogits(recipe.logit_adjustment, batches.priors.tolist()))
-    trained = keras.Sequential(layers)
+    """`network` behind augmentation and standardization, ready to be trained on the batches."""
+    augment = Augment(recipe.seed, recipe.augmentation)
+    rescaling = keras.layers.Rescaling(1 / standardization.std, -standardization.mean / standardization.std)
+    adjust = AdjustedLogits(recipe.logit_adjustment, batches.priors.tolist())
+    if teacher is None:
+        given = keras.Input(network.input.shape[1:], dtype="uint8")
+        trained = keras.Sequential([given, augment, rescaling, network, adjust])
+    else:
+        trained = Taught(network, augment, rescaling, adjust, teacher)
+        trained(batches[0][0])  # creates the variables
     trained.compile(
         make_optimizer(recipe, len(batches) * recipe.epochs),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
+        loss_weights=1.0 if teacher is None else Taught.LABELS_WEIGHT,
         metrics=["accuracy"],
     )
     return trained

@@ -36,10 +36,15 @@ CHANGES: dict[Augmentation, Changes] = {
 }
 
 
+Draws = dict[str, Any]
+"""The drawn value of each change for n pictures, [n]."""
+
+
 class Augment(keras.layers.Layer):  # type: ignore[misc]  # Keras comes without types
     """[n, size, size, channels] pixels 0 to 255 -> the same shape; outside training nothing changes.
 
-    Both kinds of augmentation mirror half of the pictures.
+    It also takes a list of such arrays, the same pictures in several sizes and colours, and changes them alike. Both
+    kinds of augmentation mirror half of the pictures.
     """
 
     def __init__(self, seed: int, kind: Augmentation = "crop", **kwargs: Any) -> None:
@@ -52,50 +57,71 @@ class Augment(keras.layers.Layer):  # type: ignore[misc]  # Keras comes without 
         self.supports_jit = keras.backend.backend() != "tensorflow"
 
     def call(self, pixels: Any, training: bool = False) -> Any:
-        pixels = ops.cast(pixels, "float32")
-        if not training:
-            return pixels
-        pixels = self._move(pixels)
+        several = list(pixels) if isinstance(pixels, list | tuple) else [pixels]
+        several = [ops.cast(pictures, "float32") for pictures in several]
+        if training:
+            draws = self._draws(ops.shape(several[0])[0])
+            several = [self._changed(pictures, draws) for pictures in several]
+        return several if isinstance(pixels, list | tuple) else several[0]
+
+    def _draws(self, count: Any) -> Draws:
+        """A value of each change for each of `count` pictures, [count]."""
+        changes = self._changes
+        log_scale, log_contrast = math.log(changes.scale), math.log(changes.contrast)
+        extremes = {
+            "turn": (-changes.turn, changes.turn),
+            "log_scale": (-log_scale, log_scale),
+            "mirror": (-1.0, 1.0),
+            "right": (-changes.shift, changes.shift),
+            "down": (-changes.shift, changes.shift),
+            "log_contrast": (-log_contrast, log_contrast),
+            "brightness": (-changes.brightness, changes.brightness),
+            "hide": (0.0, 1.0),
+            "hide_side": changes.hide_side,
+            "hide_left": (0.0, 1.0),
+            "hide_top": (0.0, 1.0),
+        }
+        return {
+            name: keras.random.uniform((count,), low, high, seed=self.seed_generator)
+            for name, (low, high) in extremes.items()
+        }
+
+    def _changed(self, pixels: Any, draws: Draws) -> Any:
+        pixels = self._move(pixels, draws)
         if self._changes.contrast != 1 or self._changes.brightness:
-            pixels = self._light(pixels)
-        return self._hide(pixels) if self._changes.hide_chance else pixels
+            pixels = self._light(pixels, draws)
+        return self._hide(pixels, draws) if self._changes.hide_chance else pixels
 
-    def _uniform(self, count: Any, low: float, high: float) -> Any:
-        return keras.random.uniform((count,), low, high, seed=self.seed_generator)
-
-    def _move(self, pixels: Any) -> Any:
-        n, size = ops.shape(pixels)[0], pixels.shape[1]
-        turn = self._uniform(n, -self._changes.turn, self._changes.turn) * (math.pi / 180)
-        log_scale = math.log(self._changes.scale)
-        scale = ops.exp(self._uniform(n, -log_scale, log_scale))
-        mirror = ops.sign(self._uniform(n, -1.0, 1.0))
+    def _move(self, pixels: Any, draws: Draws) -> Any:
+        size = pixels.shape[1]
+        turn, scale = draws["turn"] * (math.pi / 180), ops.exp(draws["log_scale"])
+        mirror = ops.sign(draws["mirror"])
         # From output to input coordinates: turn and scale around the middle, then shift.
         a0, a1 = ops.cos(turn) * scale * mirror, -ops.sin(turn) * scale
         b0, b1 = ops.sin(turn) * scale * mirror, ops.cos(turn) * scale
-        middle, shift = (size - 1) / 2, self._changes.shift
-        a2 = middle - (a0 + a1) * middle + self._uniform(n, -shift, shift) * size
-        b2 = middle - (b0 + b1) * middle + self._uniform(n, -shift, shift) * size
+        middle = (size - 1) / 2
+        a2 = middle - (a0 + a1) * middle + draws["right"] * size
+        b2 = middle - (b0 + b1) * middle + draws["down"] * size
         zero = ops.zeros_like(a0)
         transform = ops.stack([a0, a1, a2, b0, b1, b2, zero, zero], axis=1)
         return ops.image.affine_transform(pixels, transform, interpolation="bilinear", fill_mode="nearest")
 
-    def _light(self, pixels: Any) -> Any:
-        n = ops.shape(pixels)[0]
-        log_contrast = math.log(self._changes.contrast)
-        contrast = ops.reshape(ops.exp(self._uniform(n, -log_contrast, log_contrast)), (-1, 1, 1, 1))
-        brightness = self._uniform(n, -self._changes.brightness, self._changes.brightness)
+    def _light(self, pixels: Any, draws: Draws) -> Any:
+        contrast, brightness = (
+            ops.reshape(values, (-1, 1, 1, 1)) for values in (ops.exp(draws["log_contrast"]), draws["brightness"])
+        )
         mean = ops.mean(pixels, axis=(1, 2, 3), keepdims=True)
-        return ops.clip((pixels - mean) * contrast + mean + ops.reshape(brightness, (-1, 1, 1, 1)), 0.0, 255.0)
+        return ops.clip((pixels - mean) * contrast + mean + brightness, 0.0, 255.0)
 
-    def _hide(self, pixels: Any) -> Any:
+    def _hide(self, pixels: Any, draws: Draws) -> Any:
         """Grey out one square of some of the pictures, as a hand or a cup hides a part of a face."""
-        n, size = ops.shape(pixels)[0], pixels.shape[1]
-        side = self._uniform(n, *self._changes.hide_side) * size
-        left, top = self._uniform(n, 0.0, 1.0) * (size - side), self._uniform(n, 0.0, 1.0) * (size - side)
+        size = pixels.shape[1]
+        side = draws["hide_side"] * size
+        left, top = draws["hide_left"] * (size - side), draws["hide_top"] * (size - side)
         at = ops.arange(size, dtype="float32")[None, :]
         columns = ops.logical_and(at >= left[:, None], at < (left + side)[:, None])
         rows = ops.logical_and(at >= top[:, None], at < (top + side)[:, None])
-        chosen = self._uniform(n, 0.0, 1.0) < self._changes.hide_chance
+        chosen = draws["hide"] < self._changes.hide_chance
         hidden = ops.logical_and(ops.logical_and(rows[:, :, None], columns[:, None, :]), chosen[:, None, None])
         return ops.where(hidden[..., None], 127.5, pixels)
 

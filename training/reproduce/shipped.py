@@ -10,7 +10,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from training.datasets import Dataset, read_dataset
+from training.datasets import read_dataset
 from training.preparing.prepare import Preparation, prepare
 from training.recipe import TEACHER, ModelName, Recipe
 from training.reproduce.steps import (
@@ -25,7 +25,6 @@ from training.reproduce.steps import (
     shortened,
 )
 from training.run import network_file
-from training.silence import tensorflow_silenced
 from training.whole_file import write_whole
 from worker.perception.manifest import Form, file_sha256
 
@@ -58,9 +57,6 @@ RECIPES: tuple[Recipe, ...] = (
 FORMS: dict[ModelName, Form] = {"mobilenetv2": "int8", "resnet50v2": "dynamic", "inceptionv3": "dynamic"}
 """The form that is shipped (docs/decisions.md, "Emotions")."""
 
-TARGETS = "soft_targets.npz"
-"""The file of the teacher's soft targets in the folder of everything that is made."""
-
 
 def reproduce_shipped(
     data: Path, run: Path, models: Path, report: Report, epochs: int | None = None, limit: int | None = None
@@ -80,16 +76,16 @@ def reproduce_shipped(
     train, validation = (limited(read_dataset(made / split), limit) for split in ("train", "validation"))
     emphasis = {sources[name].name: factor for name, factor in EMPHASIS.items() if name in sources}
     train.pictures[:] = [replace(p, weight=p.weight * emphasis.get(p.source or "", 1.0)) for p in train.pictures]
-    teaching = shortened(_complete(TEACHING, data, None), epochs)
-    targets = None if teaching.weights is None else run / TARGETS
-    recipes = [shortened(_complete(recipe, data, targets), epochs) for recipe in RECIPES]
-    _report_hours(recipes if targets is None else [teaching, *recipes], len(train.pictures), run, report)
-    if targets is not None and not targets.is_file():
-        report(f"{TEACHER}: fitting the teacher, from {teaching.weights}")
-        _teach(fit_once(teaching, train, validation, run / TEACHER), train, targets)
+    teaching = shortened(_complete(TEACHING, data), epochs)
+    teacher = None if teaching.weights is None else str(run / TEACHER)
+    recipes = [replace(shortened(_complete(recipe, data), epochs), teacher=teacher) for recipe in RECIPES]
+    if teacher is not None:
+        recipes = [teaching, *recipes]
+    _report_hours(recipes, len(train.pictures), run, report)
     for recipe in recipes:
         start = f"from {recipe.weights}" if recipe.weights else "without starting weights"
-        report(f"{recipe.model}: fitting, {start}, {f'with {targets}' if targets else 'without a teacher'}")
+        learning = f", learning from {recipe.teacher}" if recipe.teacher else ""
+        report(f"{recipe.model}: fitting, {start}{learning}")
         fit_once(recipe, train, validation, run / recipe.model)
     commands = _conversions(made, run, models)
     if find_spec("tensorflow") is None:
@@ -100,21 +96,10 @@ def reproduce_shipped(
     return _convert(commands, run, report)
 
 
-def _complete(recipe: Recipe, data: Path, targets: Path | None) -> Recipe:
-    """The recipe with the files of `data` that it begins and learns from."""
+def _complete(recipe: Recipe, data: Path) -> Recipe:
+    """The recipe with its starting weights in `data`."""
     weights = find_weights(data, recipe.model)
-    return replace(
-        recipe,
-        weights=None if weights is None else str(weights),
-        targets=None if targets is None else str(targets),
-    )
-
-
-def _teach(teacher: Path, train: Dataset, out: Path) -> None:
-    """Write the soft targets of the run `teacher` for the pictures of `train`."""
-    with tensorflow_silenced():
-        from training.fitting.teaching import load_teacher, teach
-    teach(load_teacher(teacher), [train], TEACHER, out)
+    return replace(recipe, weights=None if weights is None else str(weights))
 
 
 def _report_hours(recipes: Sequence[Recipe], pictures: int, run: Path, report: Report) -> None:
@@ -123,7 +108,7 @@ def _report_hours(recipes: Sequence[Recipe], pictures: int, run: Path, report: R
     for recipe in recipes:
         left = epochs_left(run / recipe.model, recipe)
         if left:
-            seconds = measured_seconds(recipe)
+            seconds = measured_seconds(recipe, None if recipe.teacher is None else TEACHING)
             hours = left * pictures * seconds / 3600
             total += hours
             report(f"{recipe.model}: {left} epochs of {pictures} pictures, {1000 * seconds:.1f} ms each: {hours:.1f} h")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from training.datasets import Dataset, DatasetError, FaceArrays, load_faces
 from training.recipe import Recipe
-from training.run import HISTORY, RECIPE, is_finished, network_file
+from training.run import HISTORY, RECIPE, is_finished, network_file, read_recipe
 from training.silence import tensorflow_silenced
 
 # Names are compared in lower case and without signs: CK+48 is ck48.
@@ -65,7 +65,8 @@ def fit_once(recipe: Recipe, train: Dataset, validation: Dataset, run: Path) -> 
         from training.fitting.fit import fit
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of several fits in one process
     keras.utils.clear_session()  # frees the memory of the network before
-    fit(recipe, faces_of(recipe, train), faces_of(recipe, validation), run)
+    for_teacher = None if recipe.teacher is None else faces_of(read_recipe(Path(recipe.teacher)), train).pixels
+    fit(recipe, faces_of(recipe, train), faces_of(recipe, validation), run, for_teacher)
     return run
 
 
@@ -78,11 +79,11 @@ def epochs_left(run: Path, recipe: Recipe) -> int:
     return max(0, recipe.epochs - done)
 
 
-def measured_seconds(recipe: Recipe) -> float:
-    """The seconds that a training picture takes on this machine, from a few steps."""
+def measured_seconds(recipe: Recipe, teaching: Recipe | None = None) -> float:
+    """The seconds that a training picture takes on this machine, from a few steps, with a teacher by `teaching`."""
     with tensorflow_silenced():
         from training.fitting.timing import seconds_per_picture
-    return seconds_per_picture(recipe)
+    return seconds_per_picture(recipe, teaching)
 
 
 def shortened(recipe: Recipe, epochs: int | None) -> Recipe:

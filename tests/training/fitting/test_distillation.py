@@ -1,4 +1,4 @@
-"""Distillation: targets from the predictions of earlier networks, and from files of soft targets."""
+"""Distillation from files of soft targets."""
 
 from pathlib import Path
 
@@ -7,21 +7,12 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from tests.training.drawn_faces import write_faces
-from tests.training.tiny_network import finished_run
-from training.datasets import FaceArrays, load_faces, read_dataset
+from training.datasets import FaceArrays
 from training.fitting.distillation import DISTILLED_SHARE, distilled_targets
-from training.fitting.predict import predict
 from training.recipe import Recipe, RunError
-from worker.perception.preprocessing import Colour
 
 # TensorFlow alone takes 5 s of a free core to import, many more of a busy one.
 pytestmark = pytest.mark.timeout(900)
-
-
-@pytest.fixture(scope="module")
-def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return finished_run(tmp_path_factory.mktemp("teacher") / "run", Recipe("mobilenetv2", size=32, colour="rgb"))
 
 
 def four_faces() -> FaceArrays:
@@ -37,26 +28,6 @@ def labelled(labels: np.ndarray[tuple[int], np.dtype[np.int64]]) -> np.ndarray[t
 def soft_targets(path: Path, **arrays: object) -> Path:
     np.savez(path, **arrays)  # type: ignore[arg-type]
     return path
-
-
-def test_a_target_is_mostly_what_the_teachers_predict(teacher: Path, tmp_path: Path) -> None:
-    faces = load_faces([read_dataset(write_faces(tmp_path / "data", each=1, first_seed=1))], 32, "rgb")
-    recipe = Recipe("mobilenetv2", size=32, colour="rgb", teachers=[str(teacher)] * 2)
-    targets = distilled_targets(recipe, labelled(faces.labels), faces)
-    predicted = predict(teacher, faces)
-    expected = DISTILLED_SHARE * predicted + (1 - DISTILLED_SHARE) * labelled(faces.labels)
-    assert targets == pytest.approx(expected, abs=1e-5)
-
-
-@pytest.mark.parametrize(("colour", "complaint"), [("grey", "takes rgb pictures"), ("rgb", "holds no network")])
-def test_a_teacher_that_cannot_be_used_is_named(teacher: Path, tmp_path: Path, colour: Colour, complaint: str) -> None:
-    if colour == "rgb":
-        teacher = finished_run(tmp_path / "run", Recipe("mobilenetv2", size=32, colour="rgb"))
-        (teacher / "mobilenetv2.keras").unlink()
-    recipe = Recipe("mobilenetv2", size=32, colour=colour, teachers=[str(teacher)])
-    with pytest.raises(RunError) as refused:
-        distilled_targets(recipe, labelled(four_faces().labels), four_faces())
-    assert str(refused.value).startswith(f"--teacher {teacher}: {complaint}")
 
 
 def test_soft_targets_are_assigned_by_the_origin_of_a_picture(tmp_path: Path) -> None:

@@ -238,7 +238,7 @@ def test_a_fit_can_start_and_learn_from_an_earlier_one_and_train_its_head_alone_
     run = tmp_path / "run"
     more = ["--weights", str(undisturbed), "--tune", "head", "--precision", "mixed_bfloat16", "--colour", "rgb"]
     succeeded(*fit_arguments(data, run, *more, "--learning-rate", "0.1", "--teacher", str(undisturbed)))
-    assert read_recipe(run).teachers == [str(undisturbed)]
+    assert read_recipe(run).teacher == str(undisturbed)
     before, after = (keras.models.load_model(folder / "mobilenetv2.keras") for folder in (undisturbed, run))
     for old, new in zip(before.layers, after.layers, strict=True):
         same = all(np.array_equal(*pair) for pair in zip(old.get_weights(), new.get_weights(), strict=True))

@@ -63,8 +63,8 @@ def test_pictures_are_turned_and_shifted_up_to_the_extremes(
     kind: Augmentation, turn: float, shift: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Light and hidden squares would change the measured middle.
-    monkeypatch.setattr(Augment, "_light", lambda _, pixels: pixels)
-    monkeypatch.setattr(Augment, "_hide", lambda _, pixels: pixels)
+    monkeypatch.setattr(Augment, "_light", lambda _, pixels, draws: pixels)
+    monkeypatch.setattr(Augment, "_hide", lambda _, pixels, draws: pixels)
     middle, angle = moments(augmented(bars(), kind))
     assert turn * 0.9 < np.abs(angle).max() < turn + 2
     assert angle.min() < 0 < angle.max()
@@ -100,3 +100,12 @@ def test_crops_are_darker_and_brighter_and_sometimes_half_hidden() -> None:
 def test_the_same_seed_changes_pictures_the_same_way() -> None:
     assert np.array_equal(augmented(bars(), "crop", seed=4), augmented(bars(), "crop", seed=4))
     assert not np.array_equal(augmented(bars(), "crop", seed=4), augmented(bars(), "crop", seed=5))
+
+
+def test_the_same_pictures_in_two_sizes_are_changed_alike() -> None:
+    pictures = np.random.default_rng(1).integers(0, 256, (50, 8, 8, 1), np.uint8).astype(np.float32)
+    small, large = (pictures.repeat(n, axis=1).repeat(n, axis=2) for n in (4, 8))
+    small, large = Augment(1, "crop")([small, large], training=True)
+    assert (small.shape[1], large.shape[1]) == (32, 64)
+    shrunk = np.asarray(large).reshape(50, 32, 2, 32, 2, 1).mean(axis=(2, 4))
+    assert np.abs(shrunk - np.asarray(small)).mean() < 5, "two pictures that are changed apart differ by about 60"
