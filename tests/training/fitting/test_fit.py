@@ -173,14 +173,15 @@ def test_the_network_that_is_kept_is_the_one_that_was_measured(undisturbed: Path
 
 
 @pytest.fixture(scope="module")
-def one_epoch(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A fit of one epoch on a prepared set, with soft targets and mixup, and its arguments."""
+def one_epoch(undisturbed: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A fit of one epoch on a prepared set, with a teacher, soft targets and mixup, and its arguments."""
     folder = tmp_path_factory.mktemp("soft")
     succeeded("prepare", data / "train", "--out", folder / "set", "--validation-share", "0.2")
     with (folder / "set" / "train" / "index.csv").open(newline="") as file:
         origins = [row["origin"] for row in csv.DictReader(file)]
     np.savez(folder / "soft.npz", origin=origins, teacher=np.full((len(origins), 7), 1 / 7))
     more = ["--targets", str(folder / "soft.npz"), "--mixup", "0.2", "--label-smoothing", "0"]
+    more += ["--teacher", str(undisturbed), "--ema", "0.5"]
     arguments = fit_arguments(data, folder / "run", *more)
     arguments[1] = str(folder / "set" / "train")
     succeeded(*arguments)
