@@ -19,7 +19,7 @@ from training.recipe import (
     RunError,
     Schedule,
 )
-from training.run import extend_run, read_recipe
+from training.run import extend_run, network_file, read_recipe
 from worker.perception.preprocessing import Colour
 
 
@@ -77,7 +77,7 @@ def fit(
         str | None,
         typer.Option(
             metavar="RUN",
-            help="Finished fit whose features and predictions are learned, for the same changed pictures.",
+            help="Finished fit that teaches: its predictions and features for the same augmented picture are learned.",
             show_default=False,
         ),
     ] = None,
@@ -139,17 +139,17 @@ def fit(
             train=[str(folder) for folder in data],
             validation=[str(folder) for folder in validation],
         )
+        taught_by = None if teacher is None else _teacher(teacher)
         train_sets, validation_sets = read_datasets(data), read_datasets(validation)
         refuse_shared_persons(train_sets, validation_sets)
         validation_faces = load_faces(validation_sets, recipe.size, recipe.colour)
-        train_faces = load_faces(train_sets, recipe.size, recipe.colour, without=frozenset(validation_faces.digests))
+        without = frozenset(validation_faces.digests)
+        train_faces = load_faces(train_sets, recipe.size, recipe.colour, without)
         for dataset in (*train_sets, *validation_sets):
             typer.echo(_summary(dataset))
         for_teacher = None
-        if teacher is not None:
-            taught = read_recipe(Path(teacher))
-            without = frozenset(validation_faces.digests)
-            for_teacher = load_faces(read_datasets(data), taught.size, taught.colour, without).pixels
+        if taught_by is not None:
+            for_teacher = load_faces(read_datasets(data), taught_by.size, taught_by.colour, without).pixels
         if extend:
             extend_run(out, recipe)
         from training.silence import tensorflow_silenced
@@ -170,6 +170,17 @@ def _weights(weights: str) -> str | None:
     if weights not in ("none", IMAGENET) and not Path(weights).exists():
         raise RunError(f"--weights {weights}: no such file; name one, or say imagenet or none")
     return None if weights == "none" else weights
+
+
+def _teacher(run: str) -> Recipe:
+    """The recipe of a finished fit."""
+    try:
+        recipe = read_recipe(Path(run))
+    except RunError as failure:
+        raise RunError(f"--teacher {failure}") from None
+    if not network_file(Path(run), recipe.model).is_file():
+        raise RunError(f"--teacher {run}: holds no network; let its `training fit` finish first")
+    return recipe
 
 
 def _tune(tune: str) -> Literal["all", "head"] | int:

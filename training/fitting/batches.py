@@ -9,24 +9,27 @@ import numpy as np
 import numpy.typing as npt
 
 from training.datasets import FaceArrays
-from training.fitting.distillation import distilled_targets
-from training.recipe import Recipe
+from training.fitting.distillation import DISTILLED_SHARE, distilled_targets
+from training.fitting.feature_distillation import FeatureTeacher
+from training.recipe import Recipe, RunError
 from worker.contract.messages import EMOTIONS
 
 
 class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras comes without types
     """Batches of pixels [n, size, size, channels] uint8, targets [n, 7] float32 and weights [n] float32.
 
-    With a teacher, the first part of a batch is a pair: these pixels, and the same pictures for the teacher. The order
-    and the pairs of mixup follow from the recipe's seed and the epoch. Keras' own shuffling of arrays would differ
-    after a restart.
+    With a teacher, the first part of a batch is what `Taught` takes, and the weights are those of the labels' part of
+    the loss. The order and the pairs of mixup follow from the recipe's seed and the epoch. Keras' own shuffling of
+    arrays would differ after a restart.
     """
 
-    def __init__(self, faces: FaceArrays, recipe: Recipe, for_teacher: npt.NDArray[np.uint8] | None = None) -> None:
+    def __init__(self, faces: FaceArrays, recipe: Recipe, teacher: FeatureTeacher | None = None) -> None:
         super().__init__()
         self.recipe = recipe
         self._faces = faces
-        self._pixels = [faces.pixels] if for_teacher is None else [faces.pixels, for_teacher]
+        self._pixels = [faces.pixels] if teacher is None else [faces.pixels, teacher.pixels]
+        if len({len(pixels) for pixels in self._pixels}) > 1:
+            raise RunError("the training pictures changed while they were read; repeat the command")
         share = np.float32(recipe.vote_share)
         self._targets = distilled_targets(recipe, (1 - share) * one_hot(faces) + share * faces.votes, faces)
         self.shuffle(0)
@@ -52,7 +55,9 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras com
             random = np.random.default_rng((self.recipe.seed, self._epoch, index))
             parts = mixed(parts, self.recipe.mixup, random)
         *pixels, targets, weights = parts
-        return tuple(pixels) if len(pixels) > 1 else pixels[0], targets, weights
+        if len(pixels) == 1:
+            return pixels[0], targets, weights
+        return (*pixels, weights), targets, np.float32(1 - DISTILLED_SHARE) * weights
 
 
 def one_hot(faces: FaceArrays) -> npt.NDArray[np.float32]:

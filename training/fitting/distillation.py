@@ -16,7 +16,7 @@ from worker.contract.messages import EMOTIONS
 from worker.perception.emotions import Probabilities
 
 DISTILLED_SHARE = 0.7
-"""The share of a target that comes from the teachers; the rest comes from labels and votes."""
+"""The share of a target, or of the cross entropy, that comes from teachers; the rest comes from labels and votes."""
 
 ORIGIN = "origin"
 """The array in a file of soft targets that names the picture of each row."""

@@ -11,11 +11,11 @@ from training.fitting.averaging import AveragedWeights, take_average
 from training.fitting.batches import TrainingBatches, one_hot
 from training.fitting.charts import confusion_matrix, curves, save_chart
 from training.fitting.checkpoints import Checkpoints
+from training.fitting.feature_distillation import FeatureTeacher, Taught, read_teacher, rescaled
 from training.fitting.logit_adjustment import AdjustedLogits
 from training.fitting.optimizer import make_optimizer, make_plateau
 from training.fitting.progress_display import ProgressDisplay
 from training.fitting.starting_weights import load_starting_weights
-from training.fitting.teacher import Taught, Teacher, read_teacher
 from training.measuring.metrics import confusion
 from training.networks.architectures import NETWORKS, choose_tuned
 from training.networks.augmentation import Augment
@@ -54,7 +54,7 @@ def fit(
     network = build_network(recipe)
     if recipe.weights is not None and not checkpoints.epochs:
         load_starting_weights(network, recipe.weights, train, standardization)
-    teacher = None if for_teacher is None else read_teacher(recipe, for_teacher)
+    teacher = read_teacher(recipe, for_teacher)
     try:
         choose_tuned(network, recipe.tune)
     except ValueError as failure:
@@ -62,7 +62,7 @@ def fit(
     claim_run(run, recipe)
     write_standardization(run, standardization)
 
-    batches = TrainingBatches(train, recipe, for_teacher)
+    batches = TrainingBatches(train, recipe, teacher)
     trained = compiled_for_training(network, recipe, standardization, batches, teacher)
     checkpoints.restore(trained)
     if not checkpoints.over:
@@ -118,11 +118,11 @@ def compiled_for_training(
     recipe: Recipe,
     standardization: Standardization,
     batches: TrainingBatches,
-    teacher: Teacher | None = None,
+    teacher: FeatureTeacher | None = None,
 ) -> keras.Model:
     """`network` behind augmentation and standardization, ready to be trained on the batches."""
     augment = Augment(recipe.seed, recipe.augmentation)
-    rescaling = keras.layers.Rescaling(1 / standardization.std, -standardization.mean / standardization.std)
+    rescaling = rescaled(standardization)
     adjust = AdjustedLogits(recipe.logit_adjustment, batches.priors.tolist())
     if teacher is None:
         given = keras.Input(network.input.shape[1:], dtype="uint8")
@@ -133,7 +133,6 @@ def compiled_for_training(
     trained.compile(
         make_optimizer(recipe, len(batches) * recipe.epochs),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
-        loss_weights=1.0 if teacher is None else Taught.LABELS_WEIGHT,
         metrics=["accuracy"],
     )
     return trained

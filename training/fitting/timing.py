@@ -7,8 +7,8 @@ import numpy as np
 
 from training.datasets import FaceArrays
 from training.fitting.batches import TrainingBatches
+from training.fitting.feature_distillation import FeatureTeacher
 from training.fitting.fit import build_network, compiled_for_training
-from training.fitting.teacher import Teacher
 from training.networks.architectures import choose_tuned
 from training.recipe import Recipe
 from training.run import FIXED
@@ -20,10 +20,10 @@ TIMED_STEPS = 5
 
 
 def seconds_per_picture(recipe: Recipe, teaching: Recipe | None = None) -> float:
-    """The seconds that a picture takes in a fit by `recipe`, with a teacher by `teaching`, measured on noise.
+    """The seconds that a picture takes in a fit by `recipe`, measured on noise.
 
-    The first steps compile and are not counted. The median step counts, because others may use the machine for a
-    moment.
+    The picture is also shown to a teacher with the recipe `teaching`. The first steps compile and are not counted. The
+    median step counts, because others may use the machine for a moment.
     """
     n, random = recipe.batch, np.random.default_rng(0)
     pixels, for_teacher = (
@@ -35,8 +35,8 @@ def seconds_per_picture(recipe: Recipe, teaching: Recipe | None = None) -> float
     plain = Recipe(
         recipe.model, size=recipe.size, colour=recipe.colour, batch=n, ema=recipe.ema, precision=recipe.precision
     )
-    teacher = None if teaching is None else Teacher(build_network(teaching), FIXED, for_teacher)
-    batches = TrainingBatches(noise, plain, None if teacher is None else for_teacher)
+    teacher = None if teaching is None else FeatureTeacher(build_network(teaching), FIXED, for_teacher)
+    batches = TrainingBatches(noise, plain, teacher)
     network = build_network(plain)
     choose_tuned(network, recipe.tune)
     trained = compiled_for_training(network, plain, FIXED, batches, teacher)

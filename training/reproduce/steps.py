@@ -80,7 +80,10 @@ def epochs_left(run: Path, recipe: Recipe) -> int:
 
 
 def measured_seconds(recipe: Recipe, teaching: Recipe | None = None) -> float:
-    """The seconds that a training picture takes on this machine, from a few steps, with a teacher by `teaching`."""
+    """The seconds that a training picture takes on this machine, from a few steps.
+
+    `teaching` is the recipe of the teacher.
+    """
     with tensorflow_silenced():
         from training.fitting.timing import seconds_per_picture
     return seconds_per_picture(recipe, teaching)

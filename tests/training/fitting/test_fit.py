@@ -248,6 +248,23 @@ def test_a_fit_can_start_and_learn_from_an_earlier_one_and_train_its_head_alone_
         assert new.dtype_policy.name == "float32"
 
 
+@pytest.mark.parametrize(
+    ("teacher", "complaint"),
+    [
+        ("nowhere", "nowhere/recipe.json: No such file or directory; name the --out of a `training fit`"),
+        ("unfinished", "unfinished: holds no network; let its `training fit` finish first"),
+    ],
+)
+def test_a_teacher_that_is_not_fitted_is_named_before_pictures_are_read(
+    teacher: str, complaint: str, undisturbed: Path, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "unfinished").mkdir()
+    shutil.copy(undisturbed / "recipe.json", tmp_path / "unfinished")
+    arguments = fit_arguments(data, tmp_path / "run", "--teacher", str(tmp_path / teacher))
+    assert refusal(*arguments) == f"--teacher {tmp_path}/{complaint}"
+    assert not (tmp_path / "run").exists()
+
+
 def test_starting_weights_that_do_not_fit_are_refused_and_leave_no_run(data: Path, tmp_path: Path) -> None:
     weights, run = tmp_path / "other.npz", tmp_path / "run"
     np.savez(weights, **{"elsewhere/kernel": np.zeros((3, 3, 3, 8)), "elsewhere/bias": np.zeros(8)})
