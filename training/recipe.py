@@ -52,7 +52,7 @@ class Recipe:
     augmentation: Augmentation = "crop"
     standardization: Literal["fixed", "featurewise"] = "fixed"
     tune: Literal["all", "head"] | int = "all"  # the layers that learn; a number: the head and N layers before it
-    teacher: str | None = None  # folder of a finished fit to learn from (see training.fitting.teacher)
+    teacher: str | None = None  # folder of a finished fit to learn from (training.fitting.feature_distillation)
     targets: str | None = None  # file of soft targets
     # Strength with which rare emotions are learned as if they were as frequent as others; 0 does not change them.
     logit_adjustment: float = 0.0

@@ -43,7 +43,7 @@ def fit(
     last finished epoch; a finished fit is left as it is. The same recipe, pictures and backend give the same network.
     `for_teacher` are the pictures of `train` in the size and colour of the recipe's teacher.
     Raises RunError if `run` holds a fit by another recipe, the starting weights or the teacher cannot be used, the loss
-    is no longer a number, or the disk is full.
+    becomes infinite or NaN, or the disk is full.
     """
     if is_finished(run, recipe):
         return network_file(run, recipe.model)
