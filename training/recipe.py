@@ -11,6 +11,7 @@ Schedule = Literal["cosine", "plateau"]
 Monitor = Literal["val_accuracy", "val_loss"]
 Augmentation = Literal["crop", "study"]
 Precision = Literal["float32", "mixed_bfloat16"]
+Tune = Literal["all", "head"] | int
 
 IMAGENET = "imagenet"
 """The starting weights that Keras downloads."""
@@ -51,7 +52,7 @@ class Recipe:
     vote_share: float = 0.0  # share of a target that comes from the annotators' votes; the rest is the label
     augmentation: Augmentation = "crop"
     standardization: Literal["fixed", "featurewise"] = "fixed"
-    tune: Literal["all", "head"] | int = "all"  # the layers that learn; a number: the head and N layers before it
+    tune: Tune = "all"  # the layers that learn; a number: the head and N layers before it
     teacher: str | None = None  # folder of a finished fit to learn from (training.fitting.feature_distillation)
     targets: str | None = None  # file of soft targets
     # Strength with which rare emotions are learned as if they were as frequent as others; 0 does not change them.

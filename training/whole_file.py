@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,20 @@ _DISK_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     """Let `write` make a file that becomes `path` in one step, when it is complete.
 
-    If the disk is full or cannot be written, raises RunError and removes the incomplete file.
+    A missing folder is made. If the disk is full or cannot be written, raises RunError and removes the incomplete file.
     """
     unfinished = path.with_name(f"unfinished-{path.name}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(unfinished)
         unfinished.replace(path)
     except (OSError, RuntimeError) as failure:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
         if any(reason in str(failure) for reason in _DISK_FULL):
             why = f"no space left to write {path.name}; make some and run the same command again"
         elif isinstance(failure, OSError):
-            why = f"{path.name} cannot be written ({failure.strerror or failure}); name another --out"
+            why = f"{path.name} cannot be written ({failure.strerror or failure}); name another folder"
         else:
             raise
         raise RunError(f"{path.parent}: {why}") from None

@@ -27,13 +27,15 @@ def audit(
     from training.measuring.audit_output import audit_table
     from training.measuring.crops import face_detector
     from training.provenance import provenance
-    from worker.perception.manifest import load_manifest
+    from worker.contract.cores import usable_cores
+    from worker.perception.emotions import Ensemble
 
     with errors_in_one_line("training audit"):
         datasets, detect = read_datasets(data), face_detector() if crop else None
-        origin = provenance(load_manifest(models).digest)
+        loaded = Ensemble.load(models, threads=usable_cores(), mode=ensemble)
+        mode, origin = ensemble or loaded.manifest.default_mode, provenance(loaded.manifest.digest)
         for dataset in datasets:
-            audited = audit_dataset(models, ensemble, dataset, detect)
+            audited = audit_dataset(loaded, mode, dataset, detect)
             if as_json:
                 typer.echo(json.dumps({**asdict(audited), "provenance": origin}))
             else:

@@ -18,6 +18,7 @@ from training.recipe import (
     Recipe,
     RunError,
     Schedule,
+    Tune,
 )
 from training.run import extend_run, network_file, read_recipe
 from worker.perception.preprocessing import Colour
@@ -183,9 +184,9 @@ def _teacher(run: str) -> Recipe:
     return recipe
 
 
-def _tune(tune: str) -> Literal["all", "head"] | int:
+def _tune(tune: str) -> Tune:
     if tune in ("all", "head"):
-        return cast(Literal["all", "head"], tune)
+        return cast(Tune, tune)
     if tune.isascii() and tune.isdigit():
         return int(tune)
     raise RunError(f"--tune {tune}: not a choice of layers; say all, head, or a number of layers")

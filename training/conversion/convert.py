@@ -9,6 +9,7 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
@@ -19,8 +20,9 @@ import numpy.typing as npt
 from training.datasets import Dataset, FaceArrays, load_faces
 from training.provenance import short_path
 from training.recipe import TEACHER, Recipe, RunError, in_one_line
-from training.run import FIXED, Standardization, network_file, read_recipe, read_standardization
+from training.run import Standardization, network_file, read_recipe, read_standardization
 from training.silence import tensorflow_silenced
+from training.whole_file import write_whole
 from worker.perception.manifest import Form, Input, Model, file_sha256
 
 FORMS: tuple[Form, ...] = get_args(Form)
@@ -54,16 +56,15 @@ def make_forms(run: Path, data: Sequence[Dataset], work: Path) -> list[Model]:
     if not file.is_file():
         raise RunError(f"{file}: no such file; let `training fit` finish with --out {run}")
     representative = representative_set(load_faces(data, recipe.size, recipe.colour), standardization)
-    work.mkdir(parents=True, exist_ok=True)
     models = []
     for form, content in _converted(file, representative):
         path = work / f"{recipe.model}.{form}.tflite"
-        path.write_bytes(content)
+        write_whole(path, partial(Path.write_bytes, data=content))
         models.append(_entry(form, path, recipe, standardization, data))
     return models
 
 
-def representative_set(faces: FaceArrays, standardization: Standardization = FIXED) -> npt.NDArray[np.float32]:
+def representative_set(faces: FaceArrays, standardization: Standardization) -> npt.NDArray[np.float32]:
     """Standardized pictures, [n, size, size, channels], the same number of each emotion if there are enough."""
     random = np.random.default_rng(REPRESENTATIVE_SEED)
     of_emotion = [np.flatnonzero(faces.labels == label) for label in np.unique(faces.labels)]

@@ -1,8 +1,10 @@
 """Measuring the forms of a network, the cost of each in accuracy, bytes and time, and installing one."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,6 +16,7 @@ from training.measuring.metrics import accuracy, measure, negative_log_likelihoo
 from training.measuring.predictions import ms_per_face, predict_dataset
 from training.provenance import short_path
 from training.weighing.weights import DIGITS, fit_temperature
+from training.whole_file import write_whole
 from worker.contract.messages import EMOTIONS
 from worker.perception.emotions import Ensemble
 from worker.perception.manifest import MANIFEST, VERSION, Form, Manifest, Model, load_manifest, write_manifest
@@ -87,12 +90,9 @@ def install(
     network is removed if its name differs. Returns the written manifest; ManifestError if there is one already that
     cannot be used.
     """
-    models.mkdir(parents=True, exist_ok=True)
     before = load_manifest(models).models if (models / MANIFEST).exists() else []
     others = [msgspec.structs.replace(model, weight=1.0) for model in before if model.name != name]
-    unfinished = models / f"{form.file}.unfinished"
-    unfinished.write_bytes((work / form.file).read_bytes())
-    unfinished.replace(models / form.file)
+    write_whole(models / form.file, partial(shutil.copyfile, work / form.file))
 
     entry = msgspec.structs.replace(form, name=name)
     predictions, labels = predict_dataset(Ensemble(_manifest([*others, entry]), models), validation)

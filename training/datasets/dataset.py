@@ -10,6 +10,9 @@ import numpy as np
 
 from worker.perception.preprocessing import Image
 
+# OpenCV decodes a JPEG that is cut off and makes the rest grey. Some cameras write a few bytes behind the end.
+_JPEG_START, _JPEG_END, _JPEG_TAIL = b"\xff\xd8", b"\xff\xd9", 4096
+
 
 class DatasetError(Exception):
     """A dataset that cannot be used or made; the message names the folder and says what to do."""
@@ -33,14 +36,8 @@ class LabelledPicture:
     origin: str | None = None
 
     def pixels(self) -> Image | None:
-        """The picture as [height, width, 3] BGR, or None if the file cannot be read or decoded."""
-        try:
-            # Not imread, which takes names as UTF-8: in another locale it finds no file, or crashes.
-            content = np.fromfile(self.path, np.uint8)
-        except OSError:
-            return None
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-        return None if image is None else np.asarray(image, np.uint8)
+        """[height, width, 3] BGR, or None (see `decoded`)."""
+        return decoded(self.path)
 
 
 @dataclass
@@ -50,6 +47,19 @@ class Dataset:
     name: str
     pictures: list[LabelledPicture]
     skipped: Counter[str] = field(default_factory=Counter)
+
+
+def decoded(path: Path) -> Image | None:
+    """A picture as [height, width, 3] BGR, or None if its file is missing, cut off or not a picture."""
+    try:
+        # Not imread, which takes names as UTF-8: in another locale it finds no file, or crashes.
+        content = path.read_bytes()
+    except OSError:
+        return None
+    if not content or (content.startswith(_JPEG_START) and _JPEG_END not in content[-_JPEG_TAIL:]):
+        return None
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    return None if image is None else np.asarray(image, np.uint8)
 
 
 def left_out(skipped: Counter[str]) -> str:

@@ -50,20 +50,12 @@ def kdef_label(stem: str) -> PathLabel | None:
     return PathLabel(EMOTION_OF[match[2].lower()], f"kdef:{match[1].upper()}") if match else None
 
 
-@dataclass(frozen=True)
-class KdefView:
-    """What a file name of KDEF says beside the emotion: the person's sex, and the angle of the camera."""
-
-    sex: str
-    angle: str
-
-
-def kdef_view(stem: str) -> KdefView | None:
-    """The sex and the angle in a file name of KDEF, None for any other name."""
+def kdef_view(stem: str) -> dict[str, str]:
+    """The person's `sex` and the camera's `angle` in a file name of KDEF; nothing for any other name."""
     match = _KDEF.fullmatch(stem)
     if match is None:
-        return None
-    return KdefView({"F": "female", "M": "male"}[match[1][0].upper()], _ANGLES[match[3].upper()])
+        return {}
+    return {"sex": {"F": "female", "M": "male"}[match[1][0].upper()], "angle": _ANGLES[match[3].upper()]}
 
 
 def folder_label(folders: Sequence[str], stem: str) -> PathLabel | str:

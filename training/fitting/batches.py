@@ -18,9 +18,11 @@ from worker.contract.messages import EMOTIONS
 class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras comes without types
     """Batches of pixels [n, size, size, channels] uint8, targets [n, 7] float32 and weights [n] float32.
 
-    With a teacher, the first part of a batch is what `Taught` takes, and the weights are those of the labels' part of
-    the loss. The order and the pairs of mixup follow from the recipe's seed and the epoch. Keras' own shuffling of
-    arrays would differ after a restart.
+    With a teacher, a batch is ((pixels, teacher's pixels, weights), targets, label weights). `Taught` takes the first
+    part; the label weights scale the labels' part of the loss.
+
+    The order and the pairs of mixup follow from the recipe's seed and the epoch. Keras' own shuffling of arrays would
+    differ after a restart.
     """
 
     def __init__(self, faces: FaceArrays, recipe: Recipe, teacher: FeatureTeacher | None = None) -> None:

@@ -5,15 +5,15 @@ information than labels. It helps a network without starting weights most.
 """
 
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from training.arrays import read_npz
 from training.datasets import FaceArrays
 from training.recipe import Recipe, RunError
 from worker.contract.messages import EMOTIONS
-from worker.perception.emotions import Probabilities
 
 DISTILLED_SHARE = 0.7
 """The share of a target, or of the cross entropy, that comes from teachers; the rest comes from labels and votes."""
@@ -31,15 +31,7 @@ def distilled_targets(recipe: Recipe, targets: npt.NDArray[np.float32], faces: F
     """
     if recipe.targets is None:
         return targets
-    soft = _soft_targets(Path(recipe.targets), faces)
-    known = ~np.isnan(np.stack(soft))
-    mean = np.where(known, soft, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    mean = np.where(known.any(axis=0), mean, targets)
-    return np.asarray((1 - DISTILLED_SHARE) * targets + DISTILLED_SHARE * mean, np.float32)
-
-
-def _soft_targets(path: Path, faces: FaceArrays) -> list[Probabilities]:
-    """Each array of soft targets as [n, 7], in the order of `faces`; a picture that is not in the file has NaN."""
+    path = Path(recipe.targets)
     arrays = read_soft_targets(path)
     row_of = {str(origin): row for row, origin in enumerate(arrays.pop(ORIGIN))}
     rows = np.array([row_of.get(origin or "", -1) for origin in faces.origins], int)
@@ -48,19 +40,19 @@ def _soft_targets(path: Path, faces: FaceArrays) -> list[Probabilities]:
             f"--targets {path}: has none of the {len(faces.labels)} training pictures; "
             "train on the prepared set that it was made of"
         )
-    known = (rows >= 0)[:, np.newaxis]
-    return [np.where(known, values[rows], np.nan).astype(np.float32) for values in arrays.values()]
+    soft = np.mean([values[rows].astype(np.float32) for values in arrays.values()], axis=0)
+    soft = np.where((rows >= 0)[:, np.newaxis], soft, targets)
+    return np.asarray((1 - DISTILLED_SHARE) * targets + DISTILLED_SHARE * soft, np.float32)
 
 
-def read_soft_targets(path: Path) -> dict[str, npt.NDArray[np.generic]]:
+def read_soft_targets(path: Path) -> dict[str, npt.NDArray[Any]]:
     """The origins [n] and the arrays of probabilities [n, 7] by name; other arrays are left out.
 
     Raises RunError if the file cannot be read, or has none.
     """
     try:
-        with np.load(path) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, AttributeError, BadZipFile) as failure:
+        arrays = read_npz(path)
+    except (OSError, ValueError) as failure:
         raise RunError(f"--targets {path}: cannot be read ({failure}); name an .npz of soft targets") from None
     shape = (len(arrays.get(ORIGIN, ())), len(EMOTIONS))
     probabilities = {name: values for name, values in arrays.items() if name != ORIGIN and values.shape == shape}

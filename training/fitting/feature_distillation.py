@@ -105,7 +105,10 @@ class Taught(keras.Model):  # type: ignore[misc]  # Keras comes without types
         return self.adjust(logits, training=training)
 
     def _teachers_part(self, features: Any, logits: Any, pixels: Any, weights: Any) -> Any:
-        """The weighted mean of what `features` and `logits` lack of the teacher's, for pictures as it takes them."""
+        """The teacher's part of the loss, weighted: the cross entropy, and the distance of the features.
+
+        `pixels` are the teacher's pictures.
+        """
         wanted, predicted = self.teacher(self.teacher_rescaling(pixels), training=False)
         wanted = (_flat(wanted) - self._mean) / self._deviation
         difference = ops.mean(ops.square(self.imitate(_flat(features)) - wanted), axis=1)

@@ -7,7 +7,7 @@ import keras
 
 from training.recipe import Recipe
 
-WARM_UP = 0.05  # share of all steps, in which the learning rate climbs from a twentieth of its peak
+WARM_UP = 0.05  # during this share of the steps the learning rate climbs from a twentieth of its peak
 
 # The study (6.1) names the factor and the minimum of its ReduceLROnPlateau; the patience is Keras' default.
 PLATEAU_FACTOR = 0.1

@@ -18,7 +18,7 @@ from training.datasets import Dataset, DatasetError, left_out
 from training.fitting.distillation import ORIGIN, read_soft_targets
 from training.measuring.framing import AS_SERVED, Framing, reframed
 from training.recipe import RunError, in_one_line
-from training.run import network_file, read_recipe, read_standardization
+from training.run import FIXED, network_file, read_recipe, read_standardization
 from training.whole_file import write_whole
 from worker.contract.messages import EMOTIONS
 from worker.perception.emotions import Probabilities, softmax
@@ -69,22 +69,22 @@ class Teacher:
 
 def load_teacher(
     model: Path,
-    size: int | None = None,
-    colour: TeacherColour | None = None,
-    mean: tuple[float, ...] | None = None,
-    std: float | None = None,
+    size: int | None,
+    colour: TeacherColour | None,
+    mean: tuple[float, ...] | None,
+    std: float | None,
 ) -> Teacher:
     """The network of a run, or of a file that Keras can load.
 
     Values that are None follow from the run, or from the input of the network (three channels are RGB). Raises RunError
     if there is no such network, or if it cannot take such pictures or has other outputs.
     """
-    known = TeacherInput(0, "rgb")
     file = model
     if model.is_dir():
         recipe, standardization = read_recipe(model), read_standardization(model)
         file = network_file(model, recipe.model)
-        known = TeacherInput(recipe.size, recipe.colour, (standardization.mean,), standardization.std)
+        size, colour = size or recipe.size, colour or recipe.colour
+        mean, std = mean or (standardization.mean,), std or standardization.std
     try:
         network = keras.models.load_model(file, compile=False)
         _, height, width, channels = network.input.shape
@@ -95,16 +95,16 @@ def load_teacher(
         ) from None
     if outputs != len(EMOTIONS):
         raise RunError(f"{model}: has {outputs} outputs instead of {len(EMOTIONS)}, one for each emotion")
-    side = size or known.size or height
+    side = size or height
     if side is None or height not in (None, side) or width not in (None, side):
         raise RunError(f"{model}: takes pictures of {height}x{width}; say with --size which side to give it")
-    chosen = colour or (known.colour if model.is_dir() else ("grey" if channels == 1 else "rgb"))
+    chosen: TeacherColour = colour or ("grey" if channels == 1 else "rgb")
     if channels not in (None, 1 if chosen == "grey" else 3):
         raise RunError(f"{model}: takes {channels} channels, which are not {chosen}; say another --colour")
-    means = mean or known.mean
+    means = mean or (FIXED.mean,)
     if len(means) not in (1, 1 if chosen == "grey" else 3):
         raise RunError(f"--mean has {len(means)} values; give one, or one for each channel")
-    return Teacher(network, TeacherInput(side, chosen, means, std or known.std))
+    return Teacher(network, TeacherInput(side, chosen, means, std or FIXED.std))
 
 
 def teach(teacher: Teacher, datasets: Sequence[Dataset], name: str, out: Path) -> int:

@@ -19,13 +19,13 @@ from training.datasets.labels import kdef_view
 from training.measuring.crops import DetectFace, pictures_with_crops
 from training.measuring.metrics import Labels, expected_calibration_error
 from training.measuring.predictions import BLOCK
-from worker.contract.cores import usable_cores
 from worker.contract.messages import EMOTIONS
 from worker.perception.emotions import Ensemble, Probabilities
 from worker.perception.manifest import EnsembleMode
 from worker.perception.preprocessing import Image
 
 RESAMPLES = 1000
+CHANCE_DRAWS = 100
 SEED = 1
 
 SIZES = (48, 64, 96, 128, 192)
@@ -42,7 +42,7 @@ class Group:
     """`n` pictures of `persons` known persons for which `kind` is `value`, and the metrics of the ensemble on them.
 
     `ece_by_chance` is the mean expected calibration error that the same scores would have on as many pictures if they
-    were perfectly calibrated. An error near it is no sign of bad calibration.
+    were perfectly calibrated. An error near it does not mean bad calibration.
     """
 
     kind: str
@@ -66,12 +66,8 @@ class Audit:
     skipped: dict[str, int] = field(default_factory=dict)
 
 
-def audit(models: Path, mode: EnsembleMode | None, dataset: Dataset, detect: DetectFace | None = None) -> Audit:
-    """Audit the ensemble in the folder `models` on `dataset`; without `mode`, in the one that workers use.
-
-    Raises DatasetError if no picture is usable, and ManifestError if the models cannot be used.
-    """
-    ensemble = Ensemble.load(models, threads=usable_cores(), mode=mode)
+def audit(ensemble: Ensemble, mode: EnsembleMode, dataset: Dataset, detect: DetectFace | None = None) -> Audit:
+    """Audit the ensemble, which was loaded in `mode`, on `dataset`. Raises DatasetError if no picture is usable."""
     scores, pictures, traits = [], [], []
     found = pictures_with_crops(dataset, detect=detect)
     while block := list(islice(found, BLOCK)):
@@ -83,7 +79,7 @@ def audit(models: Path, mode: EnsembleMode | None, dataset: Dataset, detect: Det
     labels = np.asarray([picture.label for picture in pictures], np.int64)
     persons = [picture.person for picture in pictures]
     groups = list(audited_groups(np.concatenate(scores), labels, persons, traits))
-    return Audit(dataset.name, mode or ensemble.manifest.default_mode, groups, dict(dataset.skipped))
+    return Audit(dataset.name, mode, groups, dict(dataset.skipped))
 
 
 def audited_groups(
@@ -131,11 +127,11 @@ def _group(
     )
 
 
-def _ece_by_chance(scores: Probabilities, generator: np.random.Generator, draws: int = 100) -> float:
+def _ece_by_chance(scores: Probabilities, generator: np.random.Generator) -> float:
     """The mean ECE if labels were drawn from the scores themselves."""
     limits = scores.cumsum(axis=1)
     errors = []
-    for _ in range(draws):
+    for _ in range(CHANCE_DRAWS):
         drawn = (generator.random((len(scores), 1)) > limits).sum(axis=1)
         errors.append(expected_calibration_error(scores, np.minimum(drawn, len(EMOTIONS) - 1)))
     return float(np.mean(errors))
@@ -143,10 +139,12 @@ def _ece_by_chance(scores: Probabilities, generator: np.random.Generator, draws:
 
 def _traits(picture: LabelledPicture, crop: Image) -> dict[str, str]:
     """The groups of a picture by kind. The file that it was made of has its name in KDEF."""
-    view = kdef_view(Path(picture.origin or picture.path).stem)
-    named = {} if view is None else {"sex": view.sex, "angle": view.angle}
     brightness = float(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY).mean())
-    return {**named, "size": _between(min(crop.shape[:2]), SIZES), "brightness": _between(brightness, BRIGHTNESSES)}
+    return {
+        **kdef_view(Path(picture.origin or picture.path).stem),
+        "size": _between(min(crop.shape[:2]), SIZES),
+        "brightness": _between(brightness, BRIGHTNESSES),
+    }
 
 
 def _between(value: float, limits: tuple[int, ...]) -> str:

@@ -11,17 +11,6 @@ DetectFace = Callable[[Image], Box | None]
 """The box of a picture's face; None if it has none."""
 
 
-def labelled_crops(
-    dataset: Dataset,
-    framings: Sequence[Framing] = (AS_SERVED,),
-    detect: DetectFace | None = None,
-    without: Container[bytes] = (),
-) -> Iterator[tuple[list[Image], int]]:
-    """The crops of every usable picture, one for each framing, and its label (see `pictures_with_crops`)."""
-    for picture, crops in pictures_with_crops(dataset, framings, detect, without):
-        yield crops, picture.label
-
-
 def pictures_with_crops(
     dataset: Dataset,
     framings: Sequence[Framing] = (AS_SERVED,),

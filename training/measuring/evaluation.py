@@ -45,7 +45,7 @@ def evaluate(
     without: Container[bytes] = (),
     framings: Sequence[Framing] = (),
 ) -> Evaluation:
-    """Compare the predictions for every usable picture of `dataset` (see `labelled_crops`) with its label.
+    """Compare the predictions for every usable picture of `dataset` (see `pictures_with_crops`) with its label.
 
     Each of `framings` is compared with the worker's framing. Raises DatasetError if no picture is usable.
     """

@@ -64,15 +64,15 @@ def confusion(probabilities: Probabilities, labels: Labels) -> npt.NDArray[np.in
     return counts
 
 
-def expected_calibration_error(probabilities: Probabilities, labels: Labels, bins: int = ECE_BINS) -> float:
+def expected_calibration_error(probabilities: Probabilities, labels: Labels) -> float:
     """The mean distance between confidence and accuracy over equally wide bins of confidence.
 
     Naeini et al., 2015; Guo et al., On Calibration of Modern Neural Networks, 2017, equation 3.
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels
-    of_bin = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gap = np.bincount(of_bin, weights=right - confidence, minlength=bins)
+    of_bin = np.clip(np.ceil(confidence * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)
+    gap = np.bincount(of_bin, weights=right - confidence, minlength=ECE_BINS)
     return float(np.abs(gap).sum() / len(labels))
 
 

@@ -7,7 +7,7 @@ from time import process_time
 import numpy as np
 
 from training.datasets import Dataset, DatasetError, left_out
-from training.measuring.crops import DetectFace, labelled_crops
+from training.measuring.crops import DetectFace, pictures_with_crops
 from training.measuring.framing import AS_SERVED, Framing
 from training.measuring.metrics import Labels
 from worker.perception.emotions import Ensemble, Predictions, Probabilities, Rows, answer_adaptively
@@ -23,7 +23,7 @@ TIMED_RUNS = 3
 def predict_dataset(
     ensemble: Ensemble, dataset: Dataset, detect: DetectFace | None = None
 ) -> tuple[Predictions, Labels]:
-    """The predictions for every usable picture (see `labelled_crops`), and their labels, [n].
+    """The predictions for every usable picture (see `pictures_with_crops`), and their labels, [n].
 
     Raises DatasetError if no picture is usable.
     """
@@ -41,10 +41,10 @@ def predict_framings(
     """Like `predict_dataset`, for every framing; each picture is decoded and its face detected once."""
     labels: list[int] = []
     blocks: list[list[Predictions]] = []
-    pictures = labelled_crops(dataset, framings, detect, without)
+    pictures = pictures_with_crops(dataset, framings, detect, without)
     while block := list(islice(pictures, BLOCK)):
-        blocks.append([ensemble.predict(crops) for crops in zip(*(crops for crops, _ in block), strict=True)])
-        labels.extend(label for _, label in block)
+        blocks.append([ensemble.predict(crops) for crops in zip(*(crops for _, crops in block), strict=True)])
+        labels.extend(picture.label for picture, _ in block)
     if not blocks:
         raise DatasetError(f"{dataset.name}: none of its pictures can be used{left_out(dataset.skipped)}")
     return [joined(predictions) for predictions in zip(*blocks, strict=True)], np.asarray(labels, np.int64)

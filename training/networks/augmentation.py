@@ -47,10 +47,8 @@ class Augment(keras.layers.Layer):  # type: ignore[misc]  # Keras comes without 
     kinds of augmentation mirror half of the pictures.
     """
 
-    def __init__(self, seed: int, kind: Augmentation = "crop", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.seed = seed
-        self.kind = kind
+    def __init__(self, seed: int, kind: Augmentation) -> None:
+        super().__init__()
         self.seed_generator = keras.random.SeedGenerator(seed)
         self._changes = CHANGES[kind]
         # XLA has no kernel for TensorFlow's affine transformation; JAX is slow without XLA.
@@ -124,9 +122,6 @@ class Augment(keras.layers.Layer):  # type: ignore[misc]  # Keras comes without 
         chosen = draws["hide"] < self._changes.hide_chance
         hidden = ops.logical_and(ops.logical_and(rows[:, :, None], columns[:, None, :]), chosen[:, None, None])
         return ops.where(hidden[..., None], 127.5, pixels)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "seed": self.seed, "kind": self.kind}
 
 
 def seed_random_layers(network: keras.Model, random: np.random.Generator) -> None:

@@ -1,8 +1,8 @@
 """Starting weights: of ImageNet as Keras downloads them, or as folded kernels.
 
-A frozen graph for inference holds kernels that are already multiplied with the scales of their batch norms. With new
-batch norms, training would begin by dividing each channel by a scale that is in the kernel already. So each batch norm
-gets the statistics of a sample, with gamma and beta that leave the function of the network as it is.
+Folded kernels are already multiplied with the scales of their batch norms. New batch norms would normalize each channel
+again and change the function of the network. So each gets the statistics of a sample, and the gamma and beta that undo
+them.
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from training.arrays import read_npz
 from training.networks.architectures import APPLICATIONS
 from training.networks.norm_statistics import Affine, give_statistics, norm_of_tensor
 from training.recipe import IMAGENET
@@ -70,7 +71,7 @@ def load_folded(network: keras.Model, path: Path, sample: npt.NDArray[np.float32
     `sample` is standardized pixels, [n, size, size, channels], that run through the network once. Raises ValueError if
     no kernel fits.
     """
-    arrays = np.load(path)
+    arrays = read_npz(path)
     names = _inception_names(network) if network.name == "inceptionv3" else {}
     norms = norm_of_tensor(network)
     loaded = 0
@@ -80,6 +81,8 @@ def load_folded(network: keras.Model, path: Path, sample: npt.NDArray[np.float32
         if f"{name}/kernel" not in arrays:
             continue
         wanted = layer.weights[0].shape
+        if f"{name}/bias" not in arrays:
+            raise ValueError(f"{path.name}: {name} has a kernel and no bias")
         kernel, bias = (arrays[f"{name}/{part}"].astype(np.float32) for part in ("kernel", "bias"))
         if network.name == "mobilenetv1" and name == "conv1":
             kernel, bias = _for_standardized_rgb(kernel, bias)

@@ -31,7 +31,9 @@ class ExaminedFace:
         """The crop [height, width, 3] BGR, its shorter side at most LARGEST_SIDE."""
         image = self.record.pixels()
         if image is None:
-            raise DatasetError(f"{self.record.origin}: has disappeared; do not change the sources and start again")
+            raise DatasetError(
+                f"{self.record.origin}: has disappeared; start again, and leave the sources unchanged meanwhile"
+            )
         return _reduced(_cut(image, self.box))
 
 

@@ -48,7 +48,7 @@ class _Summary(msgspec.Struct):
     """prepared.json. `pictures` is the fingerprint of the pictures that the set was made of."""
 
     version: int
-    settings: dict[str, Any] = msgspec.field(name="wish")
+    settings: dict[str, Any] = msgspec.field(name="wish")  # its name in sets of version 1
     pictures: str
     counts: dict[Split, dict[str, int]]
     sources: dict[str, dict[Split, int]]

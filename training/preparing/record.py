@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import cv2
 import numpy as np
 
+from training.datasets.dataset import decoded
 from worker.perception.preprocessing import Box, Image
 
 Split = Literal["train", "validation", "test"]
@@ -19,9 +20,6 @@ _SPLIT_OF_FOLDER: dict[str, Split] = {
     **dict.fromkeys(("validation", "valid", "val", "public_test", "publictest"), "validation"),
     **dict.fromkeys(("test", "private_test", "privatetest"), "test"),
 }
-
-# OpenCV decodes a JPEG that is cut off and makes the rest grey. Some cameras write a few bytes behind the end.
-_JPEG_START, _JPEG_END, _JPEG_TAIL = b"\xff\xd8", b"\xff\xd9", 4096
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Record:
     def pixels(self) -> Image | None:
         """[height, width, 3] BGR, or None if the file is missing, cut off or not a picture."""
         if isinstance(self.picture, Path):
-            return _decoded(self.picture)
+            return decoded(self.picture)
         return np.asarray(cv2.cvtColor(self.picture, cv2.COLOR_GRAY2BGR), np.uint8)
 
 
@@ -90,14 +88,3 @@ def path_text(path: str | Path) -> str:
 def published_split(folder: str) -> Split | None:
     """The split that a folder is named after, or None."""
     return _SPLIT_OF_FOLDER.get(folder.lower())
-
-
-def _decoded(path: Path) -> Image | None:
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    if not content or (content.startswith(_JPEG_START) and _JPEG_END not in content[-_JPEG_TAIL:]):
-        return None
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    return None if image is None else np.asarray(image, np.uint8)

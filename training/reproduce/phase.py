@@ -6,7 +6,17 @@ from training.datasets import Dataset, LabelledPicture, read_dataset
 from training.measuring.metrics import measure
 from training.preparing.prepare import Preparation, prepare
 from training.recipe import IMAGENET, ModelName
-from training.reproduce.steps import Report, drawn, faces_of, find_sources, find_weights, fit_once, limited, shortened
+from training.reproduce.steps import (
+    Report,
+    drawn,
+    epochs_made,
+    faces_of,
+    find_sources,
+    find_weights,
+    fit_once,
+    limited,
+    shortened,
+)
 from training.reproduce.study import (
     CAP,
     FINE_TUNING_EPOCHS,
@@ -114,8 +124,7 @@ def _row(phase: Phase, model: ModelName, splits: dict[str, Dataset], folder: Pat
     for name in splits.keys() - {"train"}:
         faces = faces_of(read_recipe(tuned), splits[name])
         metrics[name] = measure(predict(tuned, faces), faces.labels)
-    histories = [(run / "history.csv").read_text(encoding="utf-8").splitlines() for run in (folder / "first", tuned)]
-    epochs = sum(len(lines) - 1 for lines in histories)  # without the headings
+    epochs = epochs_made(folder / "first") + epochs_made(tuned)
     return Row(model, phase.reported.get(model), epochs, metrics["validation"], metrics.get("test"))
 
 

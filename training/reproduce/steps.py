@@ -13,7 +13,7 @@ from training.recipe import Recipe
 from training.run import HISTORY, RECIPE, is_finished, network_file, read_recipe
 from training.silence import tensorflow_silenced
 
-# Names are compared in lower case and without signs: CK+48 is ck48.
+# The names of each set as `spelled`: CK+48 is ck48. If a folder holds several, the first name counts.
 NAMES = {
     "fer2013": ("fer2013", "fer"),
     "affectnet": ("affectnet",),
@@ -33,11 +33,16 @@ def find_sources(data: Path, wanted: tuple[str, ...]) -> dict[str, Path]:
     """The folders in `data` of the `wanted` sets, by name in the order of `wanted`; DatasetError if there is none."""
     if not data.is_dir():
         raise DatasetError(f"{data}: no such folder; name the one that holds the sets {', '.join(wanted)}")
-    folders = {re.sub(r"\W|_", "", path.name.lower()): path for path in sorted(data.iterdir()) if path.is_dir()}
+    folders = {spelled(path.name): path for path in sorted(data.iterdir()) if path.is_dir()}
     found = {name: folders[spelling] for name in wanted for spelling in reversed(NAMES[name]) if spelling in folders}
     if not found:
         raise DatasetError(f"{data}: holds none of the sets {', '.join(wanted)}; unpack them into folders of that name")
     return found
+
+
+def spelled(name: str) -> str:
+    """The name of a set as it is compared: in lower case and without signs."""
+    return re.sub(r"\W|_", "", name.lower())
 
 
 def find_votes(data: Path) -> Path | None:
@@ -46,19 +51,19 @@ def find_votes(data: Path) -> Path | None:
 
 
 def find_weights(data: Path, model: str) -> Path | None:
-    """The file of starting weights of `model` in DATA/weights, if possible of folded kernels, or None."""
+    """The starting weights of `model` in DATA/weights: folded kernels if possible, or another .npz; or None."""
     files = sorted((data / "weights").glob(f"*{model}*.npz"), key=lambda file: ("folded" not in file.name, file.name))
     return next(iter(files), None)
 
 
-def fit_once(recipe: Recipe, train: Dataset, validation: Dataset, run: Path) -> Path:
-    """Fit `recipe` on all of `train` in the folder `run`, which is returned. A finished fit reads no picture.
+def fit_once(recipe: Recipe, train: Dataset, validation: Dataset, run: Path) -> None:
+    """Fit `recipe` on all of `train` in the folder `run`. A finished fit reads no picture.
 
     Raises RunError if `run` holds a fit by another recipe.
     """
     recipe = replace(recipe, train=[train.name], validation=[validation.name])
     if is_finished(run, recipe):
-        return run
+        return
     with tensorflow_silenced():
         import keras
 
@@ -67,19 +72,22 @@ def fit_once(recipe: Recipe, train: Dataset, validation: Dataset, run: Path) -> 
     keras.utils.clear_session()  # frees the memory of the network before
     for_teacher = None if recipe.teacher is None else faces_of(read_recipe(Path(recipe.teacher)), train).pixels
     fit(recipe, faces_of(recipe, train), faces_of(recipe, validation), run, for_teacher)
-    return run
 
 
 def epochs_left(run: Path, recipe: Recipe) -> int:
     """The number of epochs that the fit of `recipe` in the folder `run` still has to make, at most."""
     if (run / RECIPE).is_file() and network_file(run, recipe.model).is_file():
         return 0
+    return max(0, recipe.epochs - epochs_made(run))
+
+
+def epochs_made(run: Path) -> int:
+    """The number of epochs that the fit in the folder `run` has made."""
     history = run / HISTORY
-    done = max(0, len(history.read_text().splitlines()) - 1) if history.is_file() else 0
-    return max(0, recipe.epochs - done)
+    return max(0, len(history.read_text(encoding="utf-8").splitlines()) - 1) if history.is_file() else 0  # no heading
 
 
-def measured_seconds(recipe: Recipe, teaching: Recipe | None = None) -> float:
+def measured_seconds(recipe: Recipe, teaching: Recipe | None) -> float:
     """The seconds that a training picture takes on this machine, from a few steps.
 
     `teaching` is the recipe of the teacher.

@@ -1,9 +1,9 @@
 """The study's three trainings, and the results that it reports; numbers in brackets are its sections."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
-from training.recipe import ModelName, Optimizer, Recipe
+from training.preparing.cropping import DetectorName
+from training.recipe import ModelName, Optimizer, Recipe, Tune
 from worker.perception.preprocessing import Colour
 
 MODELS: tuple[ModelName, ...] = ("mobilenetv2", "resnet50v2", "inceptionv3")  # 4
@@ -18,7 +18,7 @@ KDEF_VALIDATION = 160 / 260
 TEST_SHARE = 0.5
 
 # The last layers that learn in fine-tuning. The other two networks were worse with frozen layers (6.2).
-TUNED: dict[ModelName, Literal["all"] | int] = {"mobilenetv2": 56, "resnet50v2": "all", "inceptionv3": "all"}
+TUNED: dict[ModelName, Tune] = {"mobilenetv2": 56, "resnet50v2": "all", "inceptionv3": "all"}
 FINE_TUNING_RATE = 1e-5  # 6.2
 FINE_TUNING_EPOCHS = 25  # 6.2
 
@@ -52,7 +52,7 @@ class Phase:
     batch: int = 32
     epochs: int = 100
     patience: int | None = None
-    detector: Literal["mediapipe", "haar"] = "mediapipe"
+    detector: DetectorName = "mediapipe"
 
 
 PHASES: dict[int, Phase] = {

@@ -15,7 +15,7 @@ Every validation set has the same total weight. Otherwise FER-2013, the largest,
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from itertools import islice
 from pathlib import Path
@@ -26,9 +26,9 @@ import numpy as np
 import numpy.typing as npt
 
 from training.datasets import Dataset
-from training.measuring.crops import DetectFace, labelled_crops
+from training.measuring.crops import DetectFace, pictures_with_crops
 from training.measuring.evaluation import Evaluation, compare
-from training.measuring.metrics import Labels, Shares, label_probabilities, measure
+from training.measuring.metrics import Labels, Shares, label_probabilities, measure, negative_log_likelihood
 from training.measuring.predictions import adaptive_predictions, joined, ms_per_face, predict_dataset
 from training.provenance import short_path
 from training.recipe import RunError
@@ -47,12 +47,13 @@ from worker.perception.emotions import (
     Ensemble,
     Predictions,
     Probabilities,
-    Sides,
     calibrate,
     combine,
     ensemble_scores,
     first_model_scores,
     size_factors,
+    temperatures,
+    weights_of,
 )
 from worker.perception.manifest import Adaptive, Manifest, Second, SmallFaces, load_manifest, write_manifest
 from worker.perception.preprocessing import Image
@@ -64,7 +65,7 @@ LARGE_SIDE = 100
 """A crop with a side of this many pixels is large: its temperature is that of all larger ones."""
 
 MIN_FITTED = 50
-"""Pictures below which the temperature of a stage of the adaptive ensemble is fitted on all pictures."""
+"""With fewer pictures than this, the temperature of a stage of the cascade is fitted on all pictures."""
 
 ROUNDS = 3
 
@@ -115,7 +116,7 @@ class _Predicted:
 
 @dataclass(frozen=True)
 class _Pooled:
-    """The predictions for all validation pictures. The `shares` of each set sum to the same, all of them to one.
+    """The predictions for all validation pictures. All sets have the same total share; all shares sum to one.
 
     `of_set` [n] is the number of the set of each picture.
     """
@@ -128,6 +129,11 @@ class _Pooled:
     @property
     def by_model(self) -> dict[str, Probabilities]:
         return self.predictions.by_model
+
+    @property
+    def sets(self) -> list[npt.NDArray[np.bool_]]:
+        """The pictures of each set, [n] each."""
+        return [self.of_set == i for i in range(self.of_set.max() + 1)]
 
     def accuracy(self, scores: Probabilities) -> float:
         return float((scores.argmax(axis=1) == self.labels) @ self.shares)
@@ -222,12 +228,7 @@ def _weighings(pooled: _Pooled, manual: Mapping[str, float] | None) -> dict[str,
 
 def _weighing(weights: Mapping[str, float], pooled: _Pooled) -> Weighing:
     total = sum(weights.values())
-    rounded = {name: round(weight / total, DIGITS) for name, weight in weights.items()}
-    combined = combine(pooled.by_model, rounded)
-    temperature = round(fit_temperature(combined, pooled.labels, pooled.shares), DIGITS)
-    scores = calibrate(combined, temperature)
-    nll = float(-np.log(label_probabilities(scores, pooled.labels)) @ pooled.shares)
-    return Weighing(rounded, temperature, nll, pooled.accuracy(scores))
+    return _calibrated({name: round(weight / total, DIGITS) for name, weight in weights.items()}, pooled, exponent=0.0)
 
 
 def _with_small_faces(weighing: Weighing, pooled: _Pooled) -> Weighing:
@@ -235,12 +236,17 @@ def _with_small_faces(weighing: Weighing, pooled: _Pooled) -> Weighing:
     combined = combine(pooled.by_model, weighing.weights)
     smallness = LARGE_SIDE / np.clip(pooled.predictions.sides, 1, LARGE_SIDE)
     exponent = fit_size_exponent(combined, pooled.labels, smallness, pooled.shares)
-    if not exponent:
-        return weighing
-    temperature = round(fit_temperature(combined, pooled.labels, pooled.shares, smallness**exponent), DIGITS)
-    scores = calibrate(combined, temperature * smallness**exponent)
-    nll = float(-np.log(label_probabilities(scores, pooled.labels)) @ pooled.shares)
-    return replace(weighing, temperature=temperature, nll=nll, exponent=exponent)
+    return _calibrated(weighing.weights, pooled, exponent) if exponent else weighing
+
+
+def _calibrated(weights: dict[str, float], pooled: _Pooled, exponent: float) -> Weighing:
+    """The candidate with these weights and its best temperature."""
+    combined = combine(pooled.by_model, weights)
+    factors = size_factors(SmallFaces(LARGE_SIDE, exponent), pooled.predictions.sides)
+    temperature = round(fit_temperature(combined, pooled.labels, pooled.shares, factors), DIGITS)
+    scores = calibrate(combined, temperature * factors)
+    nll = negative_log_likelihood(scores, pooled.labels, pooled.shares)
+    return Weighing(weights, temperature, nll, pooled.accuracy(scores), exponent)
 
 
 def _ensemble_entry(chosen: str, weighings: Mapping[str, Weighing], validation: Sequence[_Predicted]) -> dict[str, Any]:
@@ -306,15 +312,11 @@ def _lost(manifest: Manifest, adaptive: Adaptive, pooled: _Pooled) -> list[float
     lost: npt.NDArray[np.float64] = full.astype(float) - _right(
         adaptive_predictions(pooled.predictions, manifest, adaptive).scores, pooled
     )
-    return [float(lost[pooled.of_set == i].mean()) for i in range(pooled.of_set.max() + 1)]
+    return [float(lost[rows].mean()) for rows in pooled.sets]
 
 
 def _right(scores: Probabilities, pooled: _Pooled) -> npt.NDArray[np.bool_]:
     return np.asarray(scores.argmax(axis=1) == pooled.labels)
-
-
-def _factors(manifest: Manifest, sides: Sides) -> npt.NDArray[np.float64]:
-    return size_factors(manifest.small_faces or SmallFaces(LARGE_SIDE, 0.0), sides)
 
 
 def _second(manifest: Manifest) -> Second | None:
@@ -342,11 +344,8 @@ def _temperature(manifest: Manifest, pooled: _Pooled, names: Sequence[str], rows
     """The temperature of the average of these models that fits the pictures `rows`, or all if those are too few."""
     if len(rows) < MIN_FITTED:
         rows = np.arange(len(pooled.labels))
-    weights = {model.name: model.weight for model in manifest.models if model.name in names}
-    if not any(weights.values()):
-        weights = dict.fromkeys(weights, 1.0)
-    average = combine({name: pooled.by_model[name][rows] for name in weights}, weights)
-    factors = _factors(manifest, pooled.predictions.sides[rows])
+    average = combine({name: pooled.by_model[name][rows] for name in names}, weights_of(names, manifest))
+    factors = temperatures(1.0, manifest, pooled.predictions.sides[rows])
     return round(fit_temperature(average, pooled.labels[rows], pooled.shares[rows], factors), DIGITS)
 
 
@@ -361,8 +360,7 @@ def _threshold(
         given = confidence[rows], right["first"][rows], right["escalated"][rows], shares
         return fit_threshold(*given, max_loss=MAX_LOSS - lost_later, errors=errors)
 
-    sets = [pooled.of_set == i for i in range(pooled.of_set.max() + 1)]
-    return max(fitted(np.ones(len(confidence), bool), 1.0), *(fitted(rows, 0.0) for rows in sets))
+    return max(fitted(np.ones(len(confidence), bool), 1.0), *(fitted(rows, 0.0) for rows in pooled.sets))
 
 
 def _timed_faces(validation: Sequence[Dataset], detect: DetectFace | None) -> list[Image]:
@@ -372,5 +370,5 @@ def _timed_faces(validation: Sequence[Dataset], detect: DetectFace | None) -> li
     faces = []
     for dataset in validation:
         shuffled = Dataset(dataset.name, [dataset.pictures[i] for i in random.permutation(len(dataset.pictures))])
-        faces += [face for (face,), _ in islice(labelled_crops(shuffled, detect=detect), each)]
+        faces += [face for _, (face,) in islice(pictures_with_crops(shuffled, detect=detect), each)]
     return faces

@@ -21,7 +21,7 @@ MAX_EXPONENT = 1.0
 """The largest exponent that is tried for small faces."""
 
 MIN_GAIN = 0.002
-"""The nats per picture, over both halves, below which an exponent is not worth its complexity."""
+"""An exponent must lower the NLL by more than this (nats per picture, summed over both halves)."""
 
 MAX_LOSS = 0.003
 """The accuracy that the adaptive ensemble may lose against the full one."""
@@ -124,36 +124,21 @@ def fit_size_exponent(
     help on pictures that it was not fitted on: every other picture, and then the others.
     """
 
+    def nll(exponent: float, fitted: slice, measured: slice) -> float:
+        """The NLL of the pictures `measured` with the temperature of the pictures `fitted`."""
+        factors = smallness**exponent
+        temperature = fit_temperature(probabilities[fitted], labels[fitted], shares[fitted], factors[fitted])
+        calibrated = calibrate(probabilities[measured], temperature * factors[measured])
+        return negative_log_likelihood(calibrated, labels[measured], shares[measured])
+
     def best(rows: slice) -> float:
-        def nll(exponent: float) -> float:
-            return _nll_at(exponent, probabilities[rows], labels[rows], smallness[rows], shares[rows])
+        return float(minimize_scalar(nll, bounds=(0, MAX_EXPONENT), args=(rows, rows), method="bounded").x)
 
-        return float(minimize_scalar(nll, bounds=(0, MAX_EXPONENT), method="bounded").x)
-
-    halves = slice(0, None, 2), slice(1, None, 2)
-    gain = 0.0
-    for fitted, other in (halves, halves[::-1]):
-        if not len(labels[other]):
-            return 0.0
-        exponent = best(fitted)
-        parts = probabilities[fitted], labels[fitted], smallness[fitted], shares[fitted]
-        for sign, tried in ((1, 0.0), (-1, exponent)):
-            temperature = fit_temperature(*parts[:2], parts[3], parts[2] ** tried)
-            calibrated = calibrate(probabilities[other], temperature * smallness[other] ** tried)
-            gain += sign * negative_log_likelihood(calibrated, labels[other], shares[other])
+    if len(labels) < 2:
+        return 0.0
+    even, odd = slice(0, None, 2), slice(1, None, 2)
+    gain = sum(nll(0.0, one, other) - nll(best(one), one, other) for one, other in ((even, odd), (odd, even)))
     return round(best(slice(None)), DIGITS) if gain > MIN_GAIN else 0.0
-
-
-def _nll_at(
-    exponent: float,
-    probabilities: Probabilities,
-    labels: Labels,
-    smallness: npt.NDArray[np.float64],
-    shares: Shares,
-) -> float:
-    factors = smallness**exponent
-    temperature = fit_temperature(probabilities, labels, shares, factors)
-    return negative_log_likelihood(calibrate(probabilities, temperature * factors), labels, shares)
 
 
 def fit_threshold(

@@ -185,7 +185,7 @@ def answer_adaptively(
         rest = rest[~agreed]
     others = [model.name for model in manifest.models if model.name not in asked and model.weight > 0]
     ask_about(others, rest)
-    combined = combine(known([*asked, *others], rest), _weights([*asked, *others], manifest))
+    combined = combine(known([*asked, *others], rest), weights_of([*asked, *others], manifest))
     temperature = adaptive.rest_temperature or manifest.temperature
     scores[rest] = calibrate(combined, temperatures(temperature, manifest, sides[rest]))
     return scores, by_model, ~confident & (asked_at == everybody)
@@ -210,7 +210,7 @@ def _asked_at(first: Probabilities, confident: npt.NDArray[np.bool_], before: Se
 
 def ensemble_scores(by_model: Mapping[str, Probabilities], manifest: Manifest, sides: Sides) -> Probabilities:
     """The scores of the full ensemble, [n, 7], from the probabilities of all models of the manifest with a weight."""
-    combined = combine(by_model, _weights(by_model, manifest))
+    combined = combine(by_model, weights_of(by_model, manifest))
     return calibrate(combined, temperatures(manifest.temperature, manifest, sides))
 
 
@@ -227,7 +227,7 @@ def both_scores(
 ) -> tuple[Probabilities, npt.NDArray[np.bool_]]:
     """The calibrated average of the first two models, [n, 7], and whether they predict the same emotion, [n]."""
     one, other = (rows.argmax(axis=1) for rows in by_model.values())
-    combined = combine(by_model, _weights(by_model, manifest))
+    combined = combine(by_model, weights_of(by_model, manifest))
     return calibrate(combined, temperatures(second.temperature, manifest, sides)), one == other
 
 
@@ -243,7 +243,7 @@ def size_factors(small: SmallFaces, sides: Sides) -> npt.NDArray[np.float64]:
     return np.asarray((small.side / np.clip(sides, 1, small.side)) ** small.exponent, np.float64)
 
 
-def _weights(names: Iterable[str], manifest: Manifest) -> dict[str, float]:
+def weights_of(names: Iterable[str], manifest: Manifest) -> dict[str, float]:
     """The weights of these models; equal ones if all of them have weight 0."""
     weights = {model.name: model.weight for model in manifest.models if model.name in set(names)}
     return weights if any(weights.values()) else dict.fromkeys(weights, 1.0)

@@ -15,7 +15,7 @@ from training.conversion.convert import representative_set
 from training.conversion.forms import FormMetrics, excessive_loss, install, measure_forms
 from training.datasets import Dataset, FaceArrays, read_dataset
 from training.measuring.metrics import negative_log_likelihood
-from training.recipe import Recipe
+from training.recipe import Recipe, RunError
 from training.run import FIXED, claim_run, write_standardization
 from training.weighing.weights import fit_temperature
 from worker.perception.emotions import calibrate, softmax
@@ -61,10 +61,10 @@ def test_the_representative_set_has_as_many_of_each_emotion_and_is_always_the_sa
     labels = np.repeat(np.arange(7), [5, 100, 200, 1000, 300, 80, 100])
     pixels = np.broadcast_to(labels[:, None, None, None], (len(labels), 4, 4, 1)).astype(np.uint8)
     faces = FaceArrays(pixels, labels, [], np.eye(7, dtype=np.float32)[labels], np.ones(len(labels), np.float32))
-    chosen = representative_set(faces)
+    chosen = representative_set(faces, FIXED)
     of_label = np.bincount(np.rint(chosen[:, 0, 0, 0] * 127.5 + 127.5).astype(int), minlength=7)
     assert of_label.tolist() == [5, 60, 60, 60, 60, 60, 60]
-    assert np.array_equal(chosen, representative_set(faces))
+    assert np.array_equal(chosen, representative_set(faces, FIXED))
 
 
 @pytest.fixture
@@ -101,6 +101,12 @@ def test_installing_keeps_the_other_networks_and_removes_the_old_file(tmp_path: 
     installed(tmp_path / "work", models, "new", validation)
     assert {m.name: m.file for m in load_manifest(models).models} == {"other": "other.tflite", "new": "int8.tflite"}
     assert {path.name for path in models.iterdir()} == {"int8.tflite", "other.tflite", "manifest.json"}
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, validation: Dataset) -> None:
+    (tmp_path / "models").write_text("a file")
+    with pytest.raises(RunError, match=f"{tmp_path / 'models'}: int8.tflite cannot be written"):
+        installed(tmp_path / "work", tmp_path / "models", "new", validation)
 
 
 def test_the_entry_names_the_day_and_the_pictures_of_its_metrics(tmp_path: Path, validation: Dataset) -> None:

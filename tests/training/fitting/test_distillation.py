@@ -60,3 +60,16 @@ def test_soft_targets_that_cannot_be_used_are_named(
     with pytest.raises(RunError) as refused:
         distilled_targets(Recipe("mobilenetv2", targets=str(file)), labelled(faces.labels), faces)
     assert str(refused.value).startswith(f"--targets {file}: {complaint}")
+
+
+def test_a_damaged_file_of_soft_targets_is_named(tmp_path: Path) -> None:
+    soft_targets(tmp_path / "whole.npz", origin=["a"], teacher=np.full((1, 7), 1 / 7))
+    whole = (tmp_path / "whole.npz").read_bytes()
+    np.save(tmp_path / "single.npy", np.zeros(3))
+    (tmp_path / "empty.npz").write_bytes(b"")
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    for name in ("single.npy", "empty.npz", "cut.npz"):
+        with pytest.raises(RunError, match=f"--targets {tmp_path / name}: cannot be read"):
+            distilled_targets(
+                Recipe("mobilenetv2", targets=str(tmp_path / name)), labelled(four_faces().labels), four_faces()
+            )

@@ -269,6 +269,10 @@ def test_starting_weights_that_do_not_fit_are_refused_and_leave_no_run(data: Pat
     weights, run = tmp_path / "other.npz", tmp_path / "run"
     np.savez(weights, **{"elsewhere/kernel": np.zeros((3, 3, 3, 8)), "elsewhere/bias": np.zeros(8)})
     assert "no layer of mobilenetv2 in it" in refusal(*fit_arguments(data, run, "--weights", str(weights)))
+    whole = weights.read_bytes()
+    for content in (b"", whole[: len(whole) // 2]):
+        weights.write_bytes(content)
+        assert "no starting weights for mobilenetv2" in refusal(*fit_arguments(data, run, "--weights", str(weights)))
     assert not run.exists()
 
 

@@ -16,7 +16,7 @@ from tests.training.command_line import refusal, training
 from tests.training.drawn_faces import write_faces
 from tests.worker.perception.linear_network import SIDE, linear_weights, write_linear_models
 from training.datasets import Dataset, read_dataset
-from training.measuring.crops import labelled_crops
+from training.measuring.crops import pictures_with_crops
 from training.measuring.framing import AS_SERVED, FRAMINGS
 from training.measuring.metrics import measure
 from training.measuring.predictions import predict_dataset
@@ -102,7 +102,7 @@ def map_picture(folder: Path, side: int = 200) -> Dataset:
 def framed(dataset: Dataset, box: Box | None) -> dict[str, Image]:
     """The one picture of `dataset` in every framing."""
     framings = (AS_SERVED, *FRAMINGS)
-    ((crops, _),) = labelled_crops(dataset, framings, detect=None if box is None else lambda _: box)
+    ((_, crops),) = pictures_with_crops(dataset, framings, detect=None if box is None else lambda _: box)
     return {framing.name: crop for framing, crop in zip(framings, crops, strict=True)}
 
 

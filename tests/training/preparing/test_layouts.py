@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.training.drawn_faces import distinct_face, put_picture
-from training.datasets import DatasetError
+from training.datasets import DatasetError, LabelledPicture
 from training.preparing.layouts import layout_of, read_source
 from training.preparing.record import Record
 from training.preparing.votes import read_votes, with_votes
@@ -259,6 +259,13 @@ def test_a_jpeg_that_is_cut_off_is_unreadable(tmp_path: Path) -> None:
     for content, readable in ((whole.tobytes(), True), (whole.tobytes()[: len(whole) // 2], False), (b"", False)):
         path.write_bytes(content)
         assert (Record("web", "a", path, "fear").pixels() is not None) == readable
+        assert (LabelledPicture(path, 0).pixels() is not None) == readable
+
+
+def test_an_empty_csv_has_no_pictures(tmp_path: Path) -> None:
+    (tmp_path / "fer2013.csv").write_text("")
+    with pytest.raises(DatasetError):
+        read_source(tmp_path)
 
 
 def test_a_csv_is_recognised_by_its_columns(tmp_path: Path) -> None:

@@ -265,6 +265,24 @@ def test_the_teacher_starts_from_the_face_network(fitted: tuple[Path, Result]) -
     assert recipe.teacher is None
 
 
+def test_kdef_weighs_more_whatever_the_case_of_its_folder(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights: dict[str | None, set[float]] = {}
+
+    def fit_nothing(recipe: Recipe, train: Dataset, *_: object) -> None:
+        for picture in train.pictures:
+            weights.setdefault(picture.source, set()).add(picture.weight)
+
+    monkeypatch.setattr(shipped, "RECIPES", ONE_RECIPE)
+    monkeypatch.setattr(shipped, "find_spec", lambda _: None)
+    monkeypatch.setattr(shipped, "measured_seconds", lambda *_: 0.0)
+    monkeypatch.setattr(shipped, "fit_once", fit_nothing)
+    done = reproduce(data, tmp_path / "run", "--recipe", "shipped", "--limit", "100")
+    assert done.exit_code == 0, done.output
+    assert weights == {"kdef": {3.0}}
+
+
 def test_without_a_face_network_nobody_teaches(
     data: Path, fitted: tuple[Path, Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,7 @@ def read(source: Path) -> Iterator[Record | Removal]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = csv.reader(file)
-            columns = _columns(next(rows))
+            columns = _columns(next(rows, []))
             for number, row in enumerate(rows):
                 yield _picture(dict(zip(columns, row, strict=False)), number, path)
     except (OSError, UnicodeDecodeError, csv.Error) as failure:
