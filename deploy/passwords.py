@@ -42,13 +42,13 @@ def main() -> None:
         rules = [line for file in RULES for line in file.read_text().splitlines()]
         SECRETS.mkdir(mode=0o700)
         _make_folders()
+        passwords = {user: secrets.token_urlsafe(PASSWORD_BYTES) for user in users(rules)}
+        admin, token = secrets.token_urlsafe(PASSWORD_BYTES), secrets.token_urlsafe(TOKEN_BYTES)
+        for name, content in files(rules, passwords, admin, token).items():
+            (SECRETS / name).write_text(content)  # others cannot enter the folder; Redis' container user can read
     except OSError as failure:
         sys.stderr.write(f"passwords: {failure}; delete {SECRETS} to start again\n")
         sys.exit(2)
-    passwords = {user: secrets.token_urlsafe(PASSWORD_BYTES) for user in users(rules)}
-    admin, token = secrets.token_urlsafe(PASSWORD_BYTES), secrets.token_urlsafe(TOKEN_BYTES)
-    for name, content in files(rules, passwords, admin, token).items():
-        (SECRETS / name).write_text(content)  # others cannot enter the folder; Redis' container user can read
     sys.stdout.write(f"wrote {SECRETS}\n")
 
 

@@ -236,8 +236,8 @@ def _end(pipe: Pipeline, keys: LectureKeys, ending: Ending, state: LectureState,
     mixed = ledger.reasons.get(OTHER_MODELS, 0)
     if reason is None and mixed:
         reason = f"{mixed} of {ledger.sampled} frames were read by other models than the first ones"
-    if reason is None and len(state.spans) >= MAX_PARTICIPANTS:
-        reason = f"the limit of {MAX_PARTICIPANTS} participants was reached; further people have no events"
+    if reason is None and sum(tracker.ids for tracker in state.trackers.values()) >= MAX_PARTICIPANTS:
+        reason = f"the limit of {MAX_PARTICIPANTS} participants was reached; further people do not count"
     end = EndEvent(keys.lecture, status, reason, ledger)
     resumable = ending.status != "done"
     end_lecture(pipe, keys, end, state.spans, now, state.retention, resumable, usuals(state))

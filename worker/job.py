@@ -5,6 +5,7 @@ exactly once, because the commit is ordered (`worker.commit`).
 """
 
 import traceback
+from collections.abc import Iterator
 from random import choice
 from types import TracebackType
 from typing import cast
@@ -19,6 +20,7 @@ from rq.job import Job
 from rq.timeouts import JobTimeoutException
 
 from worker.commit import commit, has_outcome
+from worker.contract.connection import is_foreign
 from worker.contract.jobs import JOB, JOB_TIMEOUT_S, job_id
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lifetimes import RETENTION_S
@@ -80,8 +82,10 @@ def fail(job: Job, failure: BaseException) -> None:
         try:
             _store(job.connection, keys, number, Outcome(failure=_reason(failure)))
             commit(job.connection, keys.lecture)
-        except ValueError:  # a stranger wrote the lecture's state, so none of its chunks can be committed
-            JOBS_REFUSED.labels("foreign_state").inc()
+        except (ValueError, redis.ResponseError) as cause:
+            if not is_foreign(cause):
+                raise
+            JOBS_REFUSED.labels("foreign_state").inc()  # none of the lecture's chunks can be committed
 
 
 def make_room(client: redis.Redis) -> bool:
@@ -91,13 +95,7 @@ def make_room(client: redis.Redis) -> bool:
     smaller. It is harmless if another worker processes the same chunk.
     """
     try:
-        with_pixels = [
-            (keys, int(number))
-            for lecture in cast(set[bytes], client.smembers(RUNNING))
-            for keys in [LectureKeys(lecture.decode())]
-            for number in cast(list[bytes], client.hkeys(keys.in_flight))
-            if client.exists(keys.chunk(int(number)))
-        ]
+        with_pixels = list(_with_pixels(client))
         if not with_pixels:
             return False
         keys, number = choice(with_pixels)  # nosec B311  # no secret depends on it
@@ -106,6 +104,19 @@ def make_room(client: redis.Redis) -> bool:
         log.error("could not make room in Redis", error=_described(failure))
         return False
     return True
+
+
+def _with_pixels(client: redis.Redis) -> Iterator[tuple[LectureKeys, int]]:
+    """The chunks in flight whose pixels are in Redis. Lectures that a stranger wrote are left out."""
+    for lecture in cast(set[bytes], client.smembers(RUNNING)):
+        try:
+            keys = LectureKeys(lecture.decode())
+            for number in map(int, cast(list[bytes], client.hkeys(keys.in_flight))):
+                if client.exists(keys.chunk(number)):
+                    yield keys, number
+        except (ValueError, redis.ResponseError) as failure:
+            if not is_foreign(failure):
+                raise
 
 
 def _chunk_of(job: Job) -> tuple[LectureKeys, int] | None:

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometheus, stat, text, timeseries
+from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, text, timeseries
 from grafana_foundation_sdk.models import common as shared
 from grafana_foundation_sdk.models.dashboard import (
     DashboardCursorSync,
     DataSourceRef,
     DynamicConfigValue,
-    FieldColorModeId,
     Threshold,
     ThresholdsMode,
     VariableRefresh,
@@ -71,10 +70,10 @@ def chart(
     unit: str = "short",
     span: int = THIRD,
     stacked: bool = False,
-    lowest: float | None = 0,
+    lowest: float = 0,
     highest: float | None = None,
 ) -> timeseries.Panel:
-    """Series over time. `lowest` and `highest` bound the axis; None lets Grafana choose."""
+    """Series over time. `lowest` and `highest` bound the axis; without `highest`, Grafana chooses."""
     panel = (
         timeseries.Panel()
         .title(title)
@@ -91,8 +90,7 @@ def chart(
     )
     if stacked:
         panel.stacking(common.StackingConfig().mode(shared.StackingMode.NORMAL))
-    if lowest is not None:
-        panel.min(lowest)
+    panel.min(lowest)
     if highest is not None:
         panel.max(highest)
     for query in _queries(lines):
@@ -127,30 +125,9 @@ def number(
     )
 
 
-def bars(title: str, description: str, *lines: Line, unit: str, span: int) -> bargauge.Panel:
-    """Current values, one bar each."""
-    panel = (
-        bargauge.Panel()
-        .title(title)
-        .description(description)
-        .datasource(PROMETHEUS)
-        .unit(unit)
-        .span(span)
-        .height(8)
-        .min(0)
-        .orientation(shared.VizOrientation.HORIZONTAL)
-        .display_mode(shared.BarGaugeDisplayMode.BASIC)
-        .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
-        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-    )
-    for query in _queries(lines):
-        panel.with_target(query.instant())
-    return panel
-
-
-def words(content: str, span: int = 24, height: int = 3) -> text.Panel:
-    """A Markdown text."""
-    return text.Panel().content(content).span(span).height(height).transparent(True)
+def words(content: str) -> text.Panel:
+    """A Markdown text, as wide as the dashboard."""
+    return text.Panel().content(content).span(24).height(3).transparent(True)
 
 
 def colour(value: str) -> list[DynamicConfigValue]:

@@ -24,14 +24,15 @@ BLOCK, BLMOVE), so a longer silence means that the server or the network is gone
 # The pause between two attempts to reach an absent Redis doubles from the first to the longest.
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 2.0
+LARGEST_POWER = 30  # of two; redis-py computes the pause before it limits it, and 2**1024 is no float
 
 # The part of Redis' `maxmemory` that producers leave to the workers, for outcomes, events, the queue and answers with
 # pixels. Without it workers could not finish a chunk, and no memory would become free again.
 WORKERS_SHARE = 0.25
 WORKERS_SHARE_MAX = 64 * 2**20
 
-# Options in the query of a Redis URL that are honoured, those of TLS for rediss:// only. redis-py would let all others
-# win over our own settings: answers as text instead of bytes, another protocol, timeouts shorter than our waits.
+# Options that a Redis URL may have; those of TLS only with rediss://. Others are refused, because redis-py would let
+# them override our settings: answers as bytes, the protocol, the timeouts.
 URL_OPTIONS = ("db", "username", "password", "client_name", "health_check_interval")
 TLS_OPTIONS = (
     *("ssl_cert_reqs", "ssl_check_hostname", "ssl_ca_certs", "ssl_ca_path", "ssl_ca_data", "ssl_certfile"),
@@ -93,13 +94,22 @@ class RetryWhileAway(Retry):
                     raise
                 if refused and self._when_full is not None:
                     self._when_full()
-                time.sleep(self._backoff.compute(failures))
+                time.sleep(self._backoff.compute(min(failures, LARGEST_POWER)))
                 fail(*arguments)  # for a transaction under WATCH it raises WatchError, so the pause comes first
 
 
 def takes_no_writes(failure: BaseException) -> bool:
     """Whether Redis refuses every write for now."""
-    return isinstance(failure, redis.OutOfMemoryError | redis.ReadOnlyError) or str(failure).startswith("MISCONF")
+    return isinstance(failure, redis.OutOfMemoryError | redis.ReadOnlyError) or bool(_MISCONF.search(str(failure)))
+
+
+# redis-py has no exception for it. In a pipeline it writes the command before it, and Redis 6.2 does so in a script.
+_MISCONF = re.compile(r"(^|: -?)MISCONF ")
+
+
+def is_foreign(failure: BaseException) -> bool:
+    """Whether reading our keys failed because a stranger wrote one: its value is invalid, or of another type."""
+    return isinstance(failure, ValueError) or (isinstance(failure, redis.ResponseError) and "WRONGTYPE" in str(failure))
 
 
 def connect(url: str, retry: Retry | None = None, writing: bool = False) -> redis.Redis:

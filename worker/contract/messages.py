@@ -53,8 +53,9 @@ class LectureChoices(Struct, frozen=True):
 
     `participant` is the one person of the recording, if the user named one. With `class_only`, nothing is published per
     person. `retention` is the number of seconds for which results are kept after their last change. What fewer than
-    `min_group` people displayed stays hidden (docs/privacy.md). Of a recording, only what is from `begin` to `end` is
-    read, in seconds; None for its own begin or end. Faces whose middle is in one of the regions `ignored` do not count.
+    `min_group` people displayed stays hidden (docs/privacy.md). Only the part of a recording from `begin` to `end`
+    (seconds) is read; None means its own begin or end. Faces whose middle is in one of the regions `ignored` do not
+    count.
     """
 
     participant: Id | None = None
@@ -242,8 +243,8 @@ class ClassEvent(Struct, frozen=True, tag_field="type", tag="class", gc=False):
     `faces` counts all faces, `unreadable` those that cannot be read, `turned_away` those that do not face the screen
     (`Pose`; not there in lectures from before this field). `damaged` is there, and true, if a picture of the frame is
     not as it was recorded. `hidden` is there, and true, if faces could be read and their scores stay hidden, because a
-    small group would show what single people displayed. Then scores, valence and arousal are None, and of fewer faces
-    than the smallest group `turned_away` is not there.
+    small group would show what single people displayed. Then scores, valence and arousal are None. With
+    fewer faces than the smallest group, `turned_away` is not there either.
     """
 
     lecture: str

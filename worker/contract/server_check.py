@@ -15,7 +15,7 @@ CLUSTER = "runs in cluster mode, where RQ's queue does not work; give a single R
 
 
 def unusable(info: Mapping[str, Any], writing: bool) -> str | None:
-    """Why the server with this INFO cannot be used and what to do, to follow its address; None if it can be used.
+    """The end of a message that begins with the server's address: why it cannot be used, and what to do; or None.
 
     `info` is as redis-py parses it; fields that a server leaves out do no harm, except its version. With `writing` the
     server must be able to hold a new lecture: it is a master and never evicts keys. Reading needs neither.

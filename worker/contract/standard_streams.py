@@ -105,7 +105,7 @@ def _text(buffer: BufferedWriter, before: TextIO | None, line_buffering: bool = 
 
 
 def _replaced(error: UnicodeError) -> tuple[str | bytes, int]:
-    """The bytes of a file name that is not text as they are, other characters that cannot be encoded as \\xNN."""
+    """Bytes of a file name that are not text stay as they are; characters that the encoding lacks become \\xNN."""
     try:
         return codecs.lookup_error("surrogateescape")(error)
     except UnicodeEncodeError:

@@ -61,7 +61,7 @@ RESTLESS = 2
 # A new place for slides counts when this share of it is at rest.
 AT_REST = 0.9
 
-# What stands still for this long is at rest; for one step, if that is longer.
+# A cell is at rest if it has not changed for this long, or for one step if a step is longer.
 REST_S = 1.0
 
 # Something that does not come to rest within this time is not a slide.

@@ -22,7 +22,7 @@ STEPS = ("fetch", "decode", "faces", "readability", "emotions", "appearance", "s
 """The steps of a job, in order."""
 
 RefusalReason = Literal["unreadable", "function", "arguments", "unknown_lecture", "not_in_flight", "foreign_state"]
-"""Why a job is discarded before it runs. Only `foreign_state` is counted after a job ran and had no effect.
+"""Why a job is discarded. All but `foreign_state` are found before it runs; such a job ran and changed nothing.
 
 A job that is `not_in_flight` may be one of ours that was in the queue twice.
 """
@@ -69,7 +69,9 @@ COMMIT_CONFLICTS = Counter(
     "commit_conflicts", "Commits tried again because another worker was faster.", namespace=PREFIX
 )
 JOB_RETRIES = Counter("job_retries", "Jobs put back into the queue to run again.", ["reason"], namespace=PREFIX)
-JOBS_REFUSED = Counter("jobs_refused", "Strangers' jobs, discarded before they ran.", ["reason"], namespace=PREFIX)
+JOBS_REFUSED = Counter(
+    "jobs_refused", "Jobs discarded because a stranger wrote them or their lecture.", ["reason"], namespace=PREFIX
+)
 WORKER_RESTARTS = Counter("worker_restarts", "Worker processes that died and were replaced.", namespace=PREFIX)
 WORKER_PROCESSES = Gauge(
     "worker_processes", "Worker processes that run.", namespace=PREFIX, multiprocess_mode="livesum"

@@ -192,9 +192,10 @@ def answer_adaptively(
 
 
 def _asked_at(first: Probabilities, confident: npt.NDArray[np.bool_], before: Sequence[int]) -> Rows:
-    """For each uncertain face, the row of the same face whose answers count: its own if the first model sees another.
+    """For each face, the row whose answers of the later models count: its own, or an earlier one of the same face.
 
-    It is compared with the row that was asked last, not with the frame before, so a slow change is not missed.
+    An earlier row counts while the first model sees the same as there. The comparison is with the row that was asked
+    last, not with the frame before, so a slow change is not missed.
     """
     asked_at = np.arange(len(first))
     last = asked_at.copy()  # for each face, the row of the same face that was asked last; -1 if none was

@@ -19,8 +19,10 @@ from rq.job import Job, JobStatus
 from rq.job_lifecycle import record_job_failure
 from rq.timeouts import JobTimeoutException
 
+from worker.contract.connection import is_foreign
 from worker.job import fail
 from worker.metrics.counters import JOB_RETRIES
+from worker.running.admission import check_call
 
 log = structlog.get_logger()
 
@@ -70,7 +72,12 @@ def requeue_expired(queue: Queue) -> None:
         leases = pipe.execute()
     for execution, lease in zip(executions, leases, strict=True):
         if not lease:
-            _requeue(queue, execution)
+            try:
+                _requeue(queue, execution)
+            except (ValueError, redis.ResponseError) as failure:
+                if not is_foreign(failure):
+                    raise
+                log.warning("cannot requeue a job that a stranger wrote", kind=type(failure).__name__)
 
 
 def requeue_jobs_of(queue: Queue, worker: str) -> None:
@@ -107,7 +114,7 @@ def _requeue(queue: Queue, execution: Execution) -> None:
             with suppress(redis.WatchError):
                 pipe.execute()
             return
-        deaths = int(cast(bytes, pipe.hget(key, "deaths")) or 0) + 1
+        deaths = _deaths(cast("bytes | None", pipe.hget(key, "deaths"))) + 1
         stuck = _exceeded_time_limit(job, lease_end)
         again = job.should_retry if stuck else deaths <= MAX_WORKER_DEATHS
         if not again:
@@ -130,9 +137,17 @@ def _requeue(queue: Queue, execution: Execution) -> None:
     log.warning("job requeued" if again else "job failed", job=execution.job_id, worker_deaths=deaths)
 
 
+def _deaths(stored: bytes | None) -> int:
+    """How often the job's worker has died; a stranger's value counts as the most."""
+    if stored is None:
+        return 0
+    return int(stored) if stored.isdigit() and len(stored) <= 3 else MAX_WORKER_DEATHS
+
+
 def _started_job(queue: Queue, job_id: str) -> Job | None:
-    """The job if it has started and not finished; else, or if it cannot be read, None."""
+    """The job if it has started and not finished; else, or if it cannot be read or is a stranger's, None."""
     try:
+        check_call(cast("bytes | None", queue.connection.hget(Job.key_for(job_id), "data")) or b"")
         job = queue.fetch_job(job_id)
     except Exception as unreadable:
         log.warning("cannot read a job, ignoring it", error=type(unreadable).__name__)

@@ -14,6 +14,7 @@ from msgspec import json
 from rq import Queue
 
 from worker.commit import end_abandoned, has_outcome, remove_from_running
+from worker.contract.connection import is_foreign
 from worker.contract.jobs import job_id
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lifetimes import ABANDONED_S, FEEDER_TTL_S
@@ -44,9 +45,8 @@ class LectureRepair:
         for name in sorted(cast(set[bytes], self._client.smembers(RUNNING))):
             try:
                 found = self._lecture(name.decode())
-            except ValueError as failure:
-                log.warning("not a lecture, removed from the running ones", name=name[:80], error=str(failure))
-                self._client.srem(RUNNING, name)
+            except (ValueError, redis.ResponseError) as failure:
+                self._leave_out(name, failure)
                 continue
             if found is not None:
                 lectures.append(found)
@@ -97,9 +97,20 @@ class LectureRepair:
 
     def _end_abandoned(self, lectures: list["_Lecture"]) -> None:
         for name in [each.name for each in lectures if not each.fed and not each.in_flight]:
-            unfed_s = self._clock() - self._unfed_since[name]
-            if unfed_s >= ABANDONED_S - FEEDER_TTL_S and end_abandoned(self._client, name):
-                log.warning("lecture ended: its producer is gone", lecture=name)
+            if self._clock() - self._unfed_since[name] < ABANDONED_S - FEEDER_TTL_S:
+                continue
+            try:
+                if end_abandoned(self._client, name):
+                    log.warning("lecture ended: its producer is gone", lecture=name)
+            except (ValueError, redis.ResponseError) as failure:
+                self._leave_out(name.encode(), failure)
+
+    def _leave_out(self, name: bytes, failure: Exception) -> None:
+        """Remove a lecture that a stranger wrote from the running ones; any other failure is raised."""
+        if not is_foreign(failure):
+            raise failure
+        log.warning("not a lecture, removed from the running ones", kind=type(failure).__name__)
+        self._client.srem(RUNNING, name)
 
 
 class _Lecture(NamedTuple):

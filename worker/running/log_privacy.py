@@ -4,6 +4,7 @@ A lecture's id often is a file name, and a job's id contains the lecture's id. O
 """
 
 import logging
+import re
 from collections.abc import MutableMapping
 from typing import Any, NamedTuple
 
@@ -65,13 +66,23 @@ def _event_without_ids(_: Any, __: str, event: MutableMapping[str, Any]) -> Muta
 def _remove_ids_from_record(record: logging.LogRecord) -> bool:
     if isinstance(record.args, tuple):
         record.args = tuple(_without_job_ids(value, record.args) for value in record.args)
+    if record.exc_info:
+        record.exc_text = _QUOTED.sub("", logging.Formatter().formatException(record.exc_info))
+        record.exc_info = None
     return True
 
 
+# What redis-py writes before the error of a command in a pipeline: the command, with keys and so with ids.
+_QUOTED = re.compile(r"Command # \d+ \(.*?\) of pipeline caused error: ", re.DOTALL)
+
+
 def _without_job_ids(value: Any, beside: Any) -> Any:
-    """`value` with every job id that is among the values `beside` it replaced by the chunk's number."""
+    """`value` without quoted commands, and with every job id among the values `beside` it replaced by its chunk."""
+    if isinstance(value, Exception):
+        value = str(value)
     if not isinstance(value, str):
         return value
+    value = _QUOTED.sub("", value)
     for each in beside:
         if isinstance(each, str) and (chunk := chunk_of_job_id(each)):
             value = value.replace(each, f"chunk {chunk[1]}")

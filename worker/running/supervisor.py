@@ -87,9 +87,8 @@ class Supervisor:
                 for name, worker in list(self._running.items()):
                     if not worker.process.is_alive():
                         self._remove_dead(name, worker)
-                        stop.wait(RESTART_PAUSE_S)
-                        if not stop.is_set():
-                            self._start()
+                if self.processes < self._count and not stop.wait(RESTART_PAUSE_S):
+                    self._start()
         finally:
             self._drain()
 
@@ -99,7 +98,15 @@ class Supervisor:
         process = self._spawn.Process(
             target=serve, args=(self._url, name, self._models, ready, self._log_settings), name=name
         )
-        process.start()
+        # Only this process handles Ctrl-C; at its end it lets the workers finish. They inherit the blocked signal.
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            process.start()
+        except OSError as failure:  # no memory, or too many processes
+            log.warning("cannot start a worker, trying again", error=str(failure))
+            return
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         self._running[name] = WorkerProcess(process, time.monotonic(), ready)
         WORKER_PROCESSES.set(self.processes)
         log.info("worker started", worker=name, pid=process.pid)
@@ -155,6 +162,6 @@ def worker_name() -> str:
 
 
 def stop_on_signals(stop: threading.Event) -> None:
-    """Set `stop` on SIGTERM and SIGINT. Ctrl-C in a terminal also reaches the workers, which stop by themselves."""
+    """Set `stop` on SIGTERM and SIGINT."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
