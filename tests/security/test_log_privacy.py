@@ -80,13 +80,20 @@ configure_logging(LogSettings(FORM))
 structlog.get_logger().warning("job failed", lecture="Geheimnis-7", job="Geheimnis-7-12", deaths=3)
 logging.getLogger("rq.worker").error("job %s of %s: %s", "Geheimnis-7-12", "me", "Error: Geheimnis-7-12 is bad")
 logging.getLogger("rq.worker").info("not a word")
+quoted = "Command # 4 (HSET rq:job:Geheimnis-7-0 a b) of pipeline caused error: command not allowed"
+structlog.get_logger().warning("sweep failed", error=quoted)
+try:
+    raise ValueError(quoted)
+except ValueError as failure:
+    logging.getLogger("rq.worker").error("unhandled: %s", failure, exc_info=True)
 """.replace("FORM)", f"{form})")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     said = done.stdout + done.stderr
     assert "Geheimnis" not in said
     assert "chunk 12" in done.stdout
+    assert done.stderr.count("command not allowed") >= 2, "also in the traceback"
     if form is LogFormat.JSON:
-        ours, theirs = json.loads(done.stdout), json.loads(done.stderr)
+        ours, theirs = (json.loads(stream.splitlines()[0]) for stream in (done.stdout, done.stderr))
         assert (ours["deaths"], ours["level"], theirs["level"]) == (3, "warning", "error")
         assert theirs["event"] == "job chunk 12 of me: Error: chunk 12 is bad"
     else:

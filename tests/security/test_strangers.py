@@ -268,6 +268,27 @@ def test_a_strangers_state_stops_only_its_lecture(client: redis.Redis, foreign: 
     assert refused("foreign_state") == before + 1
 
 
+def test_a_lecture_whose_chunks_in_flight_are_no_hash_ends_no_worker(client: redis.Redis) -> None:
+    before = refused("unreadable")
+    client.set(LectureKeys("broken").in_flight, "stranger's")
+    put(client, "broken-7", data=call(arguments=["broken", 7]))
+    ours = feed_ending(client, "ours")
+    work(client, 1)
+    assert client.hget(ours.info, "status") == b"done"
+    assert refused("unreadable") == before + 1
+
+
+def test_a_state_of_another_type_stops_only_its_lecture(client: redis.Redis) -> None:
+    before = refused("foreign_state")
+    keys = feed_ending(client, "l")
+    client.delete(keys.state)
+    client.rpush(keys.state, "stranger's")
+    other = feed_ending(client, "other")
+    work(client, 4)
+    assert client.hget(other.info, "status") == b"done"
+    assert refused("foreign_state") == before + 1
+
+
 @pytest.mark.parametrize(
     "head",
     [

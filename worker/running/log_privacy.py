@@ -42,9 +42,20 @@ def configure_logging(settings: LogSettings) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
 
 
+# What redis-py writes before the error of a command in a pipeline: the command, with keys and so with ids.
+_QUOTED = re.compile(r"Command # \d+ \(.*?\) of pipeline caused error: ", re.DOTALL)
+
+
+def _exception_without_commands(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if "exception" in event:
+        event["exception"] = _QUOTED.sub("", event["exception"])
+    return event
+
+
 _JSON: list[Any] = [
     structlog.processors.add_log_level,
     structlog.processors.format_exc_info,
+    _exception_without_commands,
     structlog.processors.TimeStamper(fmt="iso"),
 ]
 """What a JSON log has besides the fields of an event."""
@@ -68,12 +79,7 @@ def _remove_ids_from_record(record: logging.LogRecord) -> bool:
         record.args = tuple(_without_job_ids(value, record.args) for value in record.args)
     if record.exc_info:
         record.exc_text = _QUOTED.sub("", logging.Formatter().formatException(record.exc_info))
-        record.exc_info = None
     return True
-
-
-# What redis-py writes before the error of a command in a pipeline: the command, with keys and so with ids.
-_QUOTED = re.compile(r"Command # \d+ \(.*?\) of pipeline caused error: ", re.DOTALL)
 
 
 def _without_job_ids(value: Any, beside: Any) -> Any:

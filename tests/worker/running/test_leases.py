@@ -1,6 +1,7 @@
 """Leases on jobs, on a real Redis with RQ's own data, and only Redis' clock."""
 
 import time
+import zlib
 from typing import Any
 from uuid import uuid4
 
@@ -63,6 +64,29 @@ def test_a_job_without_a_lease_goes_to_the_front_of_the_queue_and_one_with_a_lea
     assert job_now(client).get_status() == "queued"
     assert job_now(client).retries_left == MAX_JOB_RETRIES, "a worker's death does not count as a failure of the job"
     assert not queue.started_job_registry.get_job_ids(cleanup=False)
+
+
+def test_jobs_of_strangers_do_not_keep_another_from_being_requeued(client: redis.Redis, keys: LectureKeys) -> None:
+    queue = frame_queue(client)
+    _, _, execution = begin_job(client)
+    expire_lease(client, execution)
+    call = client.hget("rq:job:l-0", "data")
+    assert isinstance(call, bytes)
+    bomb = zlib.compress(b"0" * 2**24)
+    written: list[dict[str, Any]] = [
+        {"deaths": "x", "data": call},
+        {"deaths": "9", "data": b"7"},
+        {"data": bomb},
+    ]
+    for number, fields in enumerate(written):
+        job: dict[Any, Any] = {"status": "started", "origin": queue.name, **fields}
+        client.hset(f"rq:job:evil-{number}", mapping=job)
+        client.zadd(queue.started_job_registry.key, {f"evil-{number}:1": 0})
+    client.rpush("rq:job:evil-list", "no hash")
+    client.zadd(queue.started_job_registry.key, {"evil-list:1": 0})
+    for _ in range(2):
+        requeue_expired(queue)
+    assert "l-0" in queue.get_job_ids()
 
 
 def test_a_lease_can_be_renewed_until_its_job_is_requeued(client: redis.Redis, keys: LectureKeys) -> None:

@@ -84,6 +84,18 @@ def test_a_lecture_whose_producer_is_gone_for_long_is_stopped(
     assert not client.sismember(RUNNING, "l")
 
 
+def test_lectures_of_strangers_do_not_keep_another_from_being_stopped(
+    client: redis.Redis, repair: LectureRepair, clock: Clock, keys: LectureKeys
+) -> None:
+    client.set("lecture:{a}", "no hash")
+    strange = begin_lecture(client, "b")
+    client.set(strange.state, b'{"next_chunk": 0, "rosters": 7}')
+    client.sadd(RUNNING, "a", "b", b"\xff")
+    wait(repair, clock, ABANDONED_S)
+    assert info_of(client, keys).status == "stopped"
+    assert client.smembers(RUNNING) == set()
+
+
 def test_a_lecture_that_is_fed_goes_on(
     client: redis.Redis, keys: LectureKeys, repair: LectureRepair, clock: Clock
 ) -> None:

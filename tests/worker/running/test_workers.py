@@ -10,7 +10,7 @@ from rq.serializers import JSONSerializer
 
 from tests.conftest import running_redis
 from tests.lectures import await_end, begin_lecture, events_of, feed_chunk, push_chunk
-from tests.processes import eventually, worker_pids, workers
+from tests.processes import children, eventually, worker_pids, workers
 from tests.undisturbed import FRAMES, chunks
 from tests.worker.perception.linear_network import write_adaptive_models
 from worker.contract.jobs import QUEUE
@@ -56,6 +56,17 @@ def test_on_sigterm_workers_finish_their_jobs_and_exit(client: redis.Redis, redi
         assert supervisor.returncode == 0
     assert client.hget(keys.info, "published") == b"3"
     assert client.smembers("rq:workers") == set()
+
+
+def test_ctrl_c_while_models_load_ends_without_a_traceback(redis_url: str) -> None:
+    """A terminal sends SIGINT to all processes of the command."""
+    with workers(redis_url, 2) as supervisor:
+        eventually(lambda: len(children(supervisor.pid)) > 2)  # the workers, and Python's tracker of shared memory
+        for pid in (*children(supervisor.pid), supervisor.pid):
+            os.kill(pid, signal.SIGINT)
+        said, _ = supervisor.communicate(timeout=60)
+        assert supervisor.returncode == 0
+    assert "Traceback" not in said
 
 
 def test_on_sigterm_workers_exit_even_if_redis_is_gone() -> None:
