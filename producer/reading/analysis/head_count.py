@@ -37,7 +37,7 @@ def head_count(timeline: Timeline) -> list[Moment]:
     width = max(1, round(PIECE_S / series.step_s))
     faces = series.faces[there].astype(float)
     pieces = len(faces) // width
-    border = int(np.ceil(np.clip(BORDER * timeline.seconds, *BORDER_S) / PIECE_S))
+    border = int(np.ceil(np.clip(BORDER * len(there) * series.step_s, *BORDER_S) / PIECE_S))
     if pieces < 2 * border + 2:
         return []
     counts = np.median(faces[: pieces * width].reshape(pieces, width), axis=1)
