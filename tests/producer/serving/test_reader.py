@@ -1,12 +1,14 @@
 """What a reader takes from Redis for the pages of a lecture."""
 
 import asyncio
+import sys
 
 import pytest
 import redis
 
 from producer.cells.connections import one_cell
 from producer.serving import reader
+from producer.serving.board import Board
 from producer.serving.patch import Patch
 from tests.producer.reading.writing import write
 
@@ -64,7 +66,7 @@ def test_a_reader_that_fails_is_reported_and_the_next_page_starts_another_one(
     async def play() -> None:
         readers = reader.Readers(one_cell(client))
         with monkeypatch.context() as broken:
-            broken.setattr(reader.Board, "search", fail)
+            broken.setattr(Board, "search", fail)
             async with readers.of("l") as first:
                 while not first.stopped:
                     await first.news(first.board.edition, 10)
@@ -75,7 +77,7 @@ def test_a_reader_that_fails_is_reported_and_the_next_page_starts_another_one(
             assert not second.stopped
         readers.stop()
 
-    monkeypatch.setattr(reader.sys, "excepthook", lambda *failure: failures.append(str(failure[1])))
+    monkeypatch.setattr(sys, "excepthook", lambda *failure: failures.append(str(failure[1])))
     asyncio.run(play())
     assert failures == ["unexpected"]
 
