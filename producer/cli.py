@@ -34,7 +34,6 @@ from producer.metrics.exposition import MetricsRefused
 from producer.reading.analysis.names import RosterRefused
 from producer.reading.archiving import LectureRunning
 from producer.reading.chapters import ChaptersRefused
-from producer.reading.comparison.refused import CompareRefused
 from producer.reading.follow import ParticipantUnknown
 from producer.reading.lectures import LectureFed, LectureForgotten, LectureUnknown
 from producer.reading.merging import LectureUnreadable
@@ -54,7 +53,6 @@ NOTHING_DONE = (
     LectureFed,
     ParticipantUnknown,
     ExportRefused,
-    CompareRefused,
     RosterRefused,
     ChaptersRefused,
     MetricsRefused,

@@ -5,7 +5,7 @@ lost.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Protocol, cast
+from typing import cast
 
 import redis
 
@@ -14,6 +14,8 @@ from producer.reading.lectures import LectureForgotten, LectureUnknown, Store, r
 from producer.reading.merging import Entry, MergedStreams, OneStream, known_participants, last_entries
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import EndEvent, Event, FinalStatus
+
+_Events = MergedStreams | OneStream
 
 # How long a read waits. Ctrl-C, a forgotten lecture and the caller's own checks are noticed after this time.
 WAKE_MS = 1000
@@ -115,14 +117,6 @@ def _archived(lecture: ArchivedLecture, participant: str | None, from_start: boo
     for event in events:
         if from_start or isinstance(event, EndEvent):
             yield event
-
-
-class _Events(Protocol):
-    def skip_to_end(self) -> object: ...
-
-    def read(self, wait_ms: int | None) -> Iterator[Entry]: ...
-
-    def rest(self) -> Iterator[Entry]: ...
 
 
 def _remainder(client: redis.Redis, keys: LectureKeys, events: _Events) -> Iterator[Entry]:

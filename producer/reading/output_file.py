@@ -18,7 +18,7 @@ PAGE_SUFFIXES = (".html", ".htm")
 
 
 class ExportRefused(Exception):
-    """The file cannot be written; the message says why."""
+    """The file cannot be written, or there is nothing to write; the message says why."""
 
 
 class Written(NamedTuple):

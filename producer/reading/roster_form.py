@@ -25,7 +25,7 @@ def roster_form(store: Store, lecture: str) -> str:
     if not spans:
         why = "it was ingested with --class-only" if found.info.class_only else "nobody was seen in it"
         raise RosterRefused(f"lecture {lecture} has no participants to name: {why}")
-    places = PlacesBuilder(found.info.width, found.info.height)
+    places = PlacesBuilder(found.info.width, found.info.height, found.info.source)
     for event in replay(store, lecture):
         places.add(event)
     where = places.places()

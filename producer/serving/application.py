@@ -225,7 +225,7 @@ class Site:
     async def _board(self, lecture: str, since: str | None) -> AsyncGenerator[bytes, None]:
         yield RETRY
         async with self._readers.of(lecture) as reader:
-            while not self._streams.stopping:
+            while not (self._streams.stopping or reader.stopped):
                 if not await reader.news(since, HEARTBEAT_S):
                     yield HEARTBEAT
                     continue

@@ -55,13 +55,13 @@ class Board:
         self._standing = Standing()
         self._clear(fps=1.0)
 
-    def _clear(self, fps: float, size: tuple[int, int] = (1, 1)) -> None:
+    def _clear(self, fps: float, size: tuple[int, int] = (1, 1), source: str = "") -> None:
         self._history = secrets.token_hex(8)
         self._revision = self._joined = 1
         self._stale = False
         self._size = size
         self._builder = TimelineBuilder(fps)
-        self._places_builder = PlacesBuilder(*size)
+        self._places_builder = PlacesBuilder(*size, source)
         self._places: dict[str, Place] = {}
         self._left_out: dict[str, str] = {}
         self._timeline = self._builder.timeline()
@@ -90,9 +90,12 @@ class Board:
     def phase(self) -> Phase:
         return self._standing.phase
 
-    def begin(self, fps: float, size: tuple[int, int] = (1, 1)) -> None:
-        """Start a lecture with pictures of this width and height. Everything that was added before is dropped."""
-        self._clear(fps, size)
+    def begin(self, fps: float, size: tuple[int, int] = (1, 1), source: str = "") -> None:
+        """Start a lecture of this source, with pictures of this width and height.
+
+        Everything that was added before is dropped.
+        """
+        self._clear(fps, size, source)
         self._standing = Standing(phase="running", fps=fps, away_after=away_after_s(fps))
 
     def set_standing(

@@ -20,7 +20,8 @@ from worker.contract.messages import EndEvent, Event
 MAX_PAGE_EVENTS = 10_000
 """Events in one answer: about 6 MB."""
 
-# Events sent at once, and seconds between two reads while nothing comes.
+# Events that are read at once from Redis, and seconds between two reads while nothing comes. From the archive there are
+# MAX_PAGE_EVENTS, because each read begins with the first row of the file.
 STEP = 100
 POLL_S = 0.25
 
@@ -60,6 +61,10 @@ class Channel(Struct, frozen=True):
         first = order(since)
         return list(islice((each for each in self._archived(self.store) if order(each.position) > first), count))
 
+    def is_running(self) -> bool:
+        """Whether the lecture is there and not over, so that new events may come."""
+        return isinstance(self.store, redis.Redis) and self.store.hget(self.keys.info, "status") == b"running"
+
     def last(self) -> Entry | None:
         """The newest entry; None if there is none."""
         if isinstance(self.store, redis.Redis):
@@ -86,21 +91,28 @@ def read_page(channel: Channel, started: float, since: str, limit: int) -> Page:
 
 
 def is_over(channel: Channel, since: str) -> bool:
-    """Whether the channel has its EndEvent at the position `since` or before it, so that nothing follows."""
+    """Whether nothing follows the position `since`: the channel has its EndEvent, or the lecture is over without it."""
+    over = not channel.is_running()  # asked first, because the end comes in the same transaction as the last events
     last = channel.last()
-    return last is not None and isinstance(last.event, EndEvent) and order(last.position) <= order(since)
+    if last is None:
+        return over
+    return (over or isinstance(last.event, EndEvent)) and order(last.position) <= order(since)
 
 
 async def follow_channel(channel: Channel, since: str) -> AsyncIterator[tuple[str, bytes] | None]:
     """(position, JSON) of every event behind `since`, until the lecture's end; None while nothing comes."""
+    step = STEP if isinstance(channel.store, redis.Redis) else MAX_PAGE_EVENTS
     while True:
-        found = await run_in_threadpool(channel.behind, since, STEP)
+        running = await run_in_threadpool(channel.is_running)
+        found = await run_in_threadpool(channel.behind, since, step)
         for entry in found:
             since = entry.position
             if entry.event is not None:
                 yield entry.position, entry.body
             if isinstance(entry.event, EndEvent):
                 return
+        if not found and not running:  # it was forgotten, or its EndEvent is lost
+            return
         if not found:
             yield None
             await asyncio.sleep(POLL_S)

@@ -6,9 +6,11 @@ no longer than the timeout of one answer.
 
 import asyncio
 import math
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -65,7 +67,7 @@ class _Update(msgspec.Struct):
 
 
 class Reader:
-    """Keeps `board` up to date while `run` runs."""
+    """Keeps `board` up to date while `run` runs. Once it is `stopped`, nothing new comes."""
 
     def __init__(self, cells: Cells, lecture: str, roster: Roster | None = None) -> None:
         self.board = Board(lecture, roster)
@@ -73,6 +75,7 @@ class Reader:
         self._lecture = lecture
         self._keys = LectureKeys(lecture)
         self.places = 1
+        self.stopped = False
         self._started: float | None = None
         self._positions: dict[str, str] = {}
         self._read = 0
@@ -133,7 +136,7 @@ class Reader:
         self.places = 1 + len(update.spans) // PLACE_PARTICIPANTS
         if update.restarted:
             info = update.lecture.info
-            self.board.begin(info.fps, (info.width, info.height))
+            self.board.begin(info.fps, (info.width, info.height), info.source)
         for event in update.events:
             self.board.add(event)
         now = time.monotonic()
@@ -201,8 +204,8 @@ class Readers:
             yield running.reader
         finally:
             running.users -= 1
-            if not running.users:
-                running.end = asyncio.get_running_loop().call_later(LINGER_S, self._stop, lecture)
+            if not running.users and not running.reader.stopped:
+                running.end = asyncio.get_running_loop().call_later(LINGER_S, self._stop, running)
 
     def check_room(self, lecture: str) -> None:
         """TooManyReaders if there is no room for a reader of `lecture`."""
@@ -212,31 +215,42 @@ class Readers:
 
     def stop(self) -> None:
         """End all of them."""
-        for lecture in list(self._running):
-            self._stop(lecture)
+        for running in list(self._running.values()):
+            self._stop(running)
 
     def _start(self, lecture: str) -> "_Running":
         self.check_room(lecture)
         while sum(each.reader.places for each in self._running.values()) >= MAX_READERS and (idle := self._idle()):
             self._stop(idle)
-        running = self._running[lecture] = _Running(Reader(self._cells, lecture, self._roster))
+        running = self._running[lecture] = _Running(lecture, Reader(self._cells, lecture, self._roster))
+        running.task.add_done_callback(partial(self._ended, running))
         return running
 
-    def _idle(self) -> str | None:
-        """A lecture without an open page, if there is one."""
-        return next((each for each, running in self._running.items() if not running.users), None)
+    def _idle(self) -> "_Running | None":
+        """A reader without an open page, if there is one."""
+        return next((each for each in self._running.values() if not each.users), None)
 
-    def _stop(self, lecture: str) -> None:
-        running = self._running.pop(lecture, None)
-        if running is not None:
-            running.task.cancel()
-            running.reader.wake()
+    def _ended(self, running: "_Running", task: asyncio.Task[None]) -> None:
+        """Report the error of a reader that failed. The next page of its lecture starts another one."""
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            sys.excepthook(type(failure), failure, failure.__traceback__)
+            self._stop(running)
+
+    def _stop(self, running: "_Running") -> None:
+        if self._running.get(running.lecture) is running:  # and not a later reader of the same lecture
+            del self._running[running.lecture]
+        if running.end is not None:
+            running.end.cancel()
+        running.task.cancel()
+        running.reader.stopped = True
+        running.reader.wake()
 
 
 class _Running:
     """A running reader, the number of its pages, and the timer that ends it after the last one."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, lecture: str, reader: Reader) -> None:
+        self.lecture = lecture
         self.reader = reader
         self.task = asyncio.create_task(reader.run())
         self.users = 0

@@ -20,7 +20,8 @@ def scratch_folder() -> Iterator[Path]:
     parent = _parent()
     with _locked(parent):  # so that no other server removes the new folder before it is locked
         for left in parent.iterdir():
-            with suppress(BlockingIOError), _locked(left, fcntl.LOCK_NB):
+            # It belongs to a running server, it is gone already, or it is no folder of a server.
+            with suppress(OSError), _locked(left, fcntl.LOCK_NB):
                 shutil.rmtree(left, ignore_errors=True)
         own = Path(tempfile.mkdtemp(dir=parent))
         lock = _locked(own)

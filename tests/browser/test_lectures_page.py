@@ -68,6 +68,22 @@ def test_files_are_dropped_on_the_page_and_bad_ones_are_explained(page: Page, re
     expect(page.locator("#refused")).to_contain_text("'none.mp4' is not a whole path")
 
 
+def test_stopping_a_waiting_file_twice_removes_no_other_one(page: Page) -> None:
+    page.route("**/api/recordings?*", lambda route: None)  # the first upload never ends
+    names = ["one.mp4", "two.mp4", "three.mp4", "four.mp4"]
+    page.get_by_label("Drop video files here, or choose them:").set_input_files(
+        [{"name": name, "mimeType": "video/mp4", "buffer": b"no video"} for name in names]
+    )
+    waiting = page.locator("#additions > li")
+    expect(waiting).to_have_count(3)
+    page.evaluate("""() => {
+        const stop = document.querySelector('#additions button[aria-label="Stop adding two.mp4"]');
+        stop.click();
+        stop.click();
+    }""")
+    expect(waiting.locator(".name")).to_have_text(["three.mp4", "four.mp4"])
+
+
 def test_the_list_is_sorted_searched_and_forgotten_from(page: Page, client: redis.Redis, errors: list[str]) -> None:
     for number in range(12):
         write(client, f"week-{number}", [["p01"]] * (number % 5 + 1))

@@ -88,6 +88,7 @@ def test_a_lecture_from_before_its_beginning_to_its_end(page: Page, client: redi
     expect(page.locator("h1")).to_have_text("Lecture l")
     assert page.url.endswith("/lectures/l#t=1"), "the report, at the time that was chosen"
     expect(page.locator("[data-chart=faces] svg")).to_be_visible()
+    expect(page.locator("[data-time]")).to_have_value("1")
     expect(page.get_by_role("button", name="Pause")).to_have_count(0)
     page.get_by_role("link", name="All lectures").click()
     expect(page.get_by_role("row", name="l done")).to_contain_text("a.mp4")

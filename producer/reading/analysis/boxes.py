@@ -77,5 +77,10 @@ def several_recordings(source: str, participants: Collection[str]) -> bool:
 
     `source` is the lecture's.
     """
-    named = {each.partition("=")[0] for each in source.split(", ") if "=" in each}
+    named = own_recordings(source)
     return len(named) > 1 and named >= set(participants)
+
+
+def own_recordings(source: str) -> set[str]:
+    """The ids of participants with a recording of their own, like `alice=a.mp4`. `source` is the lecture's."""
+    return {each.partition("=")[0] for each in source.split(", ") if "=" in each}

@@ -85,8 +85,8 @@ def _sizes(of_class: Values, widths: list[int], beside: int) -> list[Sizes]:
 
 
 def _most(of_class: Values, widths: list[int], beside: int) -> Sizes:
-    """The largest size of each width, [widths]."""
-    return np.array([each.max() for each in _sizes(of_class, widths, beside)], np.float32)
+    """The largest size of each width, [widths]; 0 for a width that is longer than the lecture."""
+    return np.array([each.max(initial=0) for each in _sizes(of_class, widths, beside)], np.float32)
 
 
 def _around(changes: Changes, first: int, end: int) -> Values:

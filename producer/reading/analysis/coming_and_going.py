@@ -5,8 +5,6 @@ the picture, or a client may show other people for a while. Neither is the begin
 departure, nor an id that takes the place of another.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from producer.reading.analysis.chance import ROUNDS, SEED
@@ -32,15 +30,6 @@ REAL = 0.6
 BESIDE_S = 40.0
 
 
-@dataclass(frozen=True)
-class _Group:
-    times: tuple[float, ...]
-
-    @property
-    def span(self) -> float:
-        return self.times[-1] - self.times[0]
-
-
 def coming_and_going(timeline: Timeline) -> list[Moment]:
     """All arrivals and departures, in the order of time. None if single people are not known."""
     analysed = np.flatnonzero(timeline.series.frames)
@@ -60,42 +49,42 @@ def _moments(timeline: Timeline, kind: Kind, times: list[float], inner: tuple[fl
     found = []
     for group in _groups(moving, smallest):
         of = _in_view(timeline, kind, group)
-        p = _p(len(moving), group, inner)
-        if p <= MOST_P and len(group.times) < of and _changed(timeline, kind, group):
-            found.append(Moment(kind, group.times[0], group.times[-1], {}, len(group.times), of, p))
+        p = _p(len(moving), len(group), group[-1] - group[0], inner)
+        if p <= MOST_P and len(group) < of and _changed(timeline, kind, group):
+            found.append(Moment(kind, group[0], group[-1], {}, len(group), of, p))
     return found
 
 
-def _groups(times: list[float], smallest: int) -> list[_Group]:
+def _groups(times: list[float], smallest: int) -> list[list[float]]:
     """Groups of at least this many who come or go together, the larger ones first chosen; in the order of time."""
-    groups: list[_Group] = []
+    groups: list[list[float]] = []
     left = list(times)
     while left:
         best = max((_together(left, first) for first in range(len(left))), key=lambda each: (len(each), -each[0]))
         if len(best) < smallest:
             break
-        groups.append(_Group(tuple(best)))
+        groups.append(best)
         left = [each for each in left if not best[0] <= each <= best[-1]]
-    return sorted(groups, key=lambda each: each.times)
+    return sorted(groups)
 
 
 def _together(times: list[float], first: int) -> list[float]:
     return [each for each in times[first:] if each <= times[first] + TOGETHER_S]
 
 
-def _in_view(timeline: Timeline, kind: Kind, group: _Group) -> int:
+def _in_view(timeline: Timeline, kind: Kind, group: list[float]) -> int:
     """The number of people before a departure, or after an arrival, who were there and not only passing."""
-    at = group.times[0] if kind == "departures" else group.times[-1]
+    at = group[0] if kind == "departures" else group[-1]
     return sum(each.first <= at <= each.last for each in timeline.participants)
 
 
-def _changed(timeline: Timeline, kind: Kind, group: _Group) -> bool:
+def _changed(timeline: Timeline, kind: Kind, group: list[float]) -> bool:
     """Whether the number of faces changed as it must if these people came or went."""
     series = timeline.series
-    before = _mean_faces(timeline, group.times[0] - BESIDE_S, group.times[0])
-    after = _mean_faces(timeline, group.times[-1] + series.step_s, group.times[-1] + series.step_s + BESIDE_S)
+    before = _mean_faces(timeline, group[0] - BESIDE_S, group[0])
+    after = _mean_faces(timeline, group[-1] + series.step_s, group[-1] + series.step_s + BESIDE_S)
     fewer = before - after if kind == "departures" else after - before
-    return min(before, after) > 0 and fewer >= REAL * len(group.times)
+    return min(before, after) > 0 and fewer >= REAL * len(group)
 
 
 def _mean_faces(timeline: Timeline, begin: float, end: float) -> float:
@@ -105,10 +94,10 @@ def _mean_faces(timeline: Timeline, begin: float, end: float) -> float:
     return float(series.faces[first:last][there].mean()) if there.any() else 0.0
 
 
-def _p(moving: int, group: _Group, inner: tuple[float, float]) -> float:
-    """How often as many of those who come or go at random times do so within as short a time."""
+def _p(moving: int, together: int, span: float, inner: tuple[float, float]) -> float:
+    """How often as many `together` of those who come or go at random times do so within `span` seconds."""
     draws = np.random.default_rng(SEED)
     times = np.sort(draws.uniform(*inner, (ROUNDS, moving)), axis=1)
-    several = len(group.times) - 1
+    several = together - 1
     closest = (times[:, several:] - times[:, :-several]).min(axis=1)
-    return (1 + int((closest <= group.span).sum())) / (1 + ROUNDS)
+    return (1 + int((closest <= span).sum())) / (1 + ROUNDS)

@@ -10,22 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from producer.reading.analysis.chance import ROUNDS
+from producer.reading.analysis.coming_and_going import BORDER, MIN_GROUP, MIN_SHARE, MOST_P, TOGETHER_S
 from producer.reading.analysis.moment import Kind, Moment
 from producer.reading.analysis.timeline import Timeline
-
-MOST_P = 0.05
 
 # Faces are counted by their median in pieces of this many seconds, because a face is missed in single frames.
 PIECE_S = 20.0
 
-# The number must change by this many people, and this share of all; a little less, because faces are missed.
-MIN_GROUP, MIN_SHARE, MISSED = 2, 0.1, 0.4
+# The number of faces may change by this much less than that of a group, because faces are missed.
+MISSED = 0.4
 
-# The pieces at the begin and the end, when everybody comes and goes: a part of the lecture, within these seconds.
-BORDER, BORDER_S = 0.05, (40.0, 120.0)
-
-# All of a group come or go within this time.
-TOGETHER_S = 45.0
+# The length of the begin and of the end, when everybody comes and goes, is within these seconds.
+BORDER_S = (40.0, 120.0)
 
 Numbers = npt.NDArray[np.float64]
 
@@ -37,7 +33,7 @@ def head_count(timeline: Timeline) -> list[Moment]:
     width = max(1, round(PIECE_S / series.step_s))
     faces = series.faces[there].astype(float)
     pieces = len(faces) // width
-    border = int(np.ceil(np.clip(BORDER * timeline.seconds, *BORDER_S) / PIECE_S))
+    border = int(np.ceil(np.clip(BORDER * len(there) * series.step_s, *BORDER_S) / PIECE_S))
     if pieces < 2 * border + 2:
         return []
     counts = np.median(faces[: pieces * width].reshape(pieces, width), axis=1)

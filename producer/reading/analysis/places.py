@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from producer.reading.analysis.boxes import own_recordings
 from worker.contract.messages import EmotionEvent, Event
 
 CELLS = 24
@@ -60,15 +61,19 @@ class Place(NamedTuple):
 class PlacesBuilder:
     """Where the faces of each participant were, from all events that were added."""
 
-    def __init__(self, width: int, height: int) -> None:
-        """`width` and `height` are those of the lecture's picture, in pixels."""
+    def __init__(self, width: int, height: int, source: str = "") -> None:
+        """`width` and `height` are those of the lecture's picture, in pixels; `source` is the lecture's.
+
+        A participant with a recording of their own fills it, so they have no place.
+        """
+        self._own = own_recordings(source)
         self._size = np.array([width, height], float)
         self._index: dict[str, int] = {}
         self._rows: list[tuple[int, int, int, int, int]] = []
         self._sums = np.zeros((0, CELLS, CELLS, 5))  # count, x, y, width, height
 
     def add(self, event: Event) -> None:
-        if isinstance(event, EmotionEvent):
+        if isinstance(event, EmotionEvent) and event.participant not in self._own:
             self._rows.append((self._index.setdefault(event.participant, len(self._index)), *event.box))
             if len(self._rows) >= BATCH:
                 self._sum_up()

@@ -3,7 +3,7 @@
 They say what was displayed, never what anybody felt, and at which times, so that the reader can watch it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,6 +27,9 @@ NAMED_SHARE = 0.4
 # The sentence about the whole lecture names up to this many emotions, with at least this share.
 MAX_NAMED = 3
 MIN_SHARE = 0.1
+
+# A share up to this would be written as 0%, so it is not named.
+UNWRITTEN = 0.005
 
 # An expression prevailed if its share is at least this: twice that of seven equal parts.
 PREVAILING = 2 / len(EMOTIONS)
@@ -101,8 +104,15 @@ def too_little(timeline: Timeline) -> bool:
 
 
 def nobody(timeline: Timeline, running: bool) -> Sentence:
-    why = "No face was found in any frame" if timeline.analysed else "No frame was analysed"
+    why = no_face(timeline, timeline.left_out)
     return Sentence((f"{why}{' until now' if running else ''}, so nothing can be said about this lecture.",))
+
+
+def no_face(timeline: Timeline, left_out: Collection[object]) -> str:
+    """Why the class of a lecture has no faces. `left_out` are those who do not count for the class."""
+    if not timeline.analysed:
+        return "No frame was analysed"
+    return "Only people whom the roster leaves out were in view" if left_out else "No face was found in any frame"
 
 
 def unreadable(timeline: Timeline) -> Sentence:
@@ -136,7 +146,7 @@ def nothing_stood_out(timeline: Timeline, running: bool) -> Sentence:
 
 def in_view(timeline: Timeline) -> Sentence:
     """How many were in view, and how many of their faces could not be read."""
-    unread = f"; {timeline.unreadable:.0%} of the faces could not be read" if timeline.unreadable >= 0.005 else ""
+    unread = f"; {timeline.unreadable:.0%} of the faces could not be read" if timeline.unreadable > UNWRITTEN else ""
     people = len(timeline.participants)
     of = f" of {people} people" if people > 1 else " faces"
     if people == 1:

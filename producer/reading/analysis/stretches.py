@@ -111,7 +111,8 @@ def stretches(changes: Changes, bursts: list[Moment]) -> list[Moment]:
     found = candidates(search)
     if not found:
         return []
-    # What few people display for some seconds is no more than chance, so it must not be taken away from it.
+    # With few people, one person who changes for some seconds looks like a change of the class. So their candidates
+    # stay in the series that chance is computed from.
     common = [(each.first, each.end) for each in found] if shiftable(changes) or changes.faces > FEW else []
     rest = changes.without([*short, *common])
     chance = Chance(rest.joined(search.grain), search.largest, PIECE_S if changes.faces > FEW else PIECE_OF_FEW_S)
@@ -167,6 +168,9 @@ def exact(search: Search, low: int, high: int, first: int, end: int) -> tuple[in
 
 def _moment(changes: Changes, found: Candidate, outside: npt.NDArray[np.bool_], p: float) -> Moment:
     first, end = found.first, found.end
+    if outside.sum() < changes.steps(MIN_S):  # stretches fill the lecture, so each is compared with all the rest of it
+        outside = np.ones(len(outside), bool)
+        outside[first:end] = False
     change = changes.of_class[:, first:end].mean(axis=1) - changes.of_class[:, outside].mean(axis=1)
     people, of = people_in(changes, first, end, change, outside)
     return Moment("stretch", changes.time(first), changes.time(end), by_size(change), people, of, p)

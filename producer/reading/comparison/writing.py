@@ -9,9 +9,8 @@ from producer.reading.analysis.names import Roster, RosterRefused, natural_order
 from producer.reading.choosing import store_of
 from producer.reading.comparison.lectures import Compared, pairs, read_compared
 from producer.reading.comparison.page import page
-from producer.reading.comparison.refused import CompareRefused
 from producer.reading.lectures import all_lectures
-from producer.reading.output_file import check_page_path, complete_or_absent
+from producer.reading.output_file import ExportRefused, check_page_path, complete_or_absent
 from producer.saying import say
 
 FEWEST = 2
@@ -28,8 +27,8 @@ def compare(
     """Write the comparison of `lectures`, and of all lectures of `course` in the order of their beginnings, to `path`.
 
     Every lecture is compared with the first. `rosters` is lecture -> its roster. The file is written as a whole or not
-    at all, and an existing file is never overwritten. Raises ExportRefused, CompareRefused, LectureUnknown, and
-    RosterRefused if a roster does not fit its lecture.
+    at all, and an existing file is never overwritten. Raises ExportRefused, also if there is nothing to
+    compare, LectureUnknown, and RosterRefused if a roster does not fit its lecture.
     """
     check_page_path(path)
     chosen = _chosen(cells, lectures, course)
@@ -61,12 +60,12 @@ def _chosen(cells: Cells, lectures: Sequence[str], course: str | None) -> list[s
     if course is not None:
         found, missing = all_lectures(cells)
         if missing:
-            raise CompareRefused(f"{missing[0]}; the course may have lectures there, so name those to compare")
+            raise ExportRefused(f"{missing[0]}; the course may have lectures there, so name those to compare")
         of_course = [each.id for each in found if each.info.course == course]
     if course is not None and not of_course:
-        raise CompareRefused(f"no lecture has the course {course!r}; `producer list` shows courses")
+        raise ExportRefused(f"no lecture has the course {course!r}; `producer list` shows courses")
     chosen = list(dict.fromkeys([*lectures, *of_course]))
     if len(chosen) < FEWEST:
         named = f"only {chosen[0]!r}" if chosen else "nothing"
-        raise CompareRefused(f"a comparison needs at least two lectures, not {named}; name more, or a --course")
+        raise ExportRefused(f"a comparison needs at least two lectures, not {named}; name more, or a --course")
     return chosen

@@ -4,6 +4,7 @@ They name data sets but hold none. `chart_data` makes the data sets, and `charts
 Colours are variables of the style sheet, so the same chart serves light and dark pages and paper.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import altair as alt
@@ -33,23 +34,7 @@ def _spec(top: int, height: int, *layers: alt.Chart) -> dict[str, Any]:
 
 
 def _shares() -> tuple[Any, ...]:
-    areas = [
-        _of("class")
-        .mark_area(
-            interpolate="step-after", fill=f"var(--{emotion})", stroke="var(--paper)", strokeWidth=BORDER, clip=True
-        )
-        .encode(
-            x=_time(),
-            y=alt.Y(
-                f"y{n}:Q",
-                scale=alt.Scale(domain=[0, 100]),
-                axis=alt.Axis(values=[0, 25, 50, 75, 100], labelExpr="datum.value + '%'"),
-            ),
-            y2=f"y{n + 1}:Q",
-            detail="run:N",
-        )
-        for n, emotion in enumerate(STACK)
-    ]
+    areas = _stacked("class", [{"fill": f"var(--{emotion})"} for emotion in STACK], [0, 25, 50, 75, 100])
     unread = _of("unread").mark_line(stroke="var(--quiet)", strokeWidth=2, strokeDash=[2, 4], clip=True)
     dots = unread.encode(x=_time(), y=alt.datum(50, type="quantitative"), detail="run:N")
     rules = _of("moments").mark_rule(stroke="var(--ink)", strokeWidth=1.5, strokeDash=[3, 3]).encode(x=_time())
@@ -90,29 +75,24 @@ def _affect() -> tuple[Any, ...]:
 
 
 def _presence() -> tuple[Any, ...]:
-    areas = [
-        _of("presence")
-        .mark_area(
-            interpolate="step-after",
-            fill="var(--quiet)",
-            fillOpacity=tone,
-            stroke="var(--paper)",
-            strokeWidth=BORDER,
-            clip=True,
-        )
+    fills = [{"fill": "var(--quiet)", "fillOpacity": tone} for tone in PRESENCE_TONES]
+    return 6, 90, *_stacked("presence", fills, [0, 50, 100])
+
+
+def _stacked(data: str, fills: Sequence[Mapping[str, Any]], marks: Sequence[int]) -> list[Any]:
+    """Areas from `y0` to `y1`, `y1` to `y2`..., each with its fill, on an axis of percent with these marks."""
+    axis = alt.Axis(values=marks, labelExpr="datum.value + '%'")
+    return [
+        _of(data)
+        .mark_area(interpolate="step-after", stroke="var(--paper)", strokeWidth=BORDER, clip=True, **fill)
         .encode(
             x=_time(),
-            y=alt.Y(
-                f"y{n}:Q",
-                scale=alt.Scale(domain=[0, 100]),
-                axis=alt.Axis(values=[0, 50, 100], labelExpr="datum.value + '%'"),
-            ),
+            y=alt.Y(f"y{n}:Q", scale=alt.Scale(domain=[0, 100]), axis=axis),
             y2=f"y{n + 1}:Q",
             detail="run:N",
         )
-        for n, tone in enumerate(PRESENCE_TONES)
+        for n, fill in enumerate(fills)
     ]
-    return 6, 90, *areas
 
 
 def _faces() -> tuple[Any, ...]:

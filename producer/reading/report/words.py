@@ -9,7 +9,7 @@ from producer.presentation.thresholds import away_after_s
 from producer.reading.analysis.chance import MOST_P
 from producer.reading.analysis.coming_and_going import MOST_P as MOST_P_OF_GOING
 from producer.reading.analysis.losses import loss_line
-from producer.reading.analysis.sentences import Sentence
+from producer.reading.analysis.sentences import UNWRITTEN, Sentence, no_face
 from producer.reading.analysis.stretches import MIN_S as STRETCH_S
 from producer.reading.analysis.timeline import MIN_FOR_MARGIN, Timeline
 from producer.reading.report.content import Content
@@ -76,8 +76,8 @@ def class_figures(content: Content) -> str:
         hidden = float(timeline.frames[steps].sum()) / max(timeline.analysed, 1)
         return (
             f"Small groups stay hidden: nothing is shown of {content.few} ({hidden:.0%} of the time). The class is a "
-            "group that changes by that many people at once or not at all. Until then, what somebody displayed last "
-            "counts on, so that nobody can be found by subtraction."
+            "fixed group. People join or leave it together, never fewer than that at once. Until then, the last "
+            "expression of a person who left still counts. So nobody's expression can be found by subtraction."
         )
     if not content.left_out:
         return ""
@@ -140,8 +140,7 @@ def nothing(content: Content) -> str:
     """Why there are no charts of the class."""
     if content.class_lost:
         return f"{CLASS_LOST}, so there is nothing to show."
-    why = "No face was found in any frame" if content.timeline.analysed else "No frame was analysed"
-    return f"{why}, so there is nothing to show."
+    return f"{no_face(content.timeline, content.left_out)}, so there is nothing to show."
 
 
 def coverage(content: Content) -> list[str]:
@@ -154,15 +153,15 @@ def coverage(content: Content) -> list[str]:
     words = f"{timeline.analysed} frames were analysed."
     if timeline.most_faces:
         words += f" On average {timeline.mean_faces:.1f} faces were in view, at most {timeline.most_faces}."
-        if timeline.empty:
-            words += f" In {timeline.empty / timeline.analysed:.0%} of the frames nobody was in view."
-        if timeline.unreadable:
+        if (empty := timeline.empty / timeline.analysed) > UNWRITTEN:
+            words += f" In {empty:.0%} of the frames nobody was in view."
+        if timeline.unreadable > UNWRITTEN:
             words += (
                 f" {timeline.unreadable:.0%} of the faces were too small, turned away, too dark or too blurred to be "
                 "read. They count as seen and have no expression."
             )
     else:
-        words += " No face was found in any of them."
+        words += f" {no_face(timeline, content.left_out)}."
     lost = ledger.dropped + ledger.failed
     words += f" {lost} more frames were dropped or failed; nothing is known about them." if lost else ""
     if not timeline.everybody:

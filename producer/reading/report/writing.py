@@ -50,7 +50,7 @@ def _content(
 ) -> Content:
     found = read_lecture(store, lecture)
     info = found.info
-    places, boxed = PlacesBuilder(info.width, info.height), BoxesBuilder()
+    places, boxed = PlacesBuilder(info.width, info.height, info.source), BoxesBuilder()
     summed = summed_up(store, found, roster, chapters, () if class_only else (places.add, boxed.add))
     if summed.warning:
         say(summed.warning)
@@ -58,8 +58,6 @@ def _content(
     if class_only:
         timeline = replace(timeline, participants=[], left_out=[])
         losses = [each for each in losses if each.participant is None]
-    # Somebody with a recording of their own fills it.
-    where = {each: place for each, place in places.places().items() if f"{each}=" not in info.source}
     version = next(iter(timeline.versions)) if len(timeline.versions) == 1 else ""
     return Content(
         found,
@@ -72,6 +70,6 @@ def _content(
         losses,
         summed.parts,
         boxed.boxes() if timeline.everybody else None,
-        where,
+        places.places(),
         summed.left_out,
     )

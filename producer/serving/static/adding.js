@@ -67,12 +67,19 @@ function additionRow({ id, name, file }) {
   const row = { line, words: element("span"), open: element("a"), bar: element("progress"), messages: element("ul", "", "messages"), button: element("button") };
   row.bar.setAttribute("aria-label", `Progress of ${name}`);
   row.button.type = "button";
-  row.button.addEventListener("click", () => (file ? queue.splice(queue.indexOf(file), 1) : call("DELETE", `/api/recordings/${id}`).then(() => document.dispatchEvent(new Event("added")))));
+  row.button.addEventListener("click", () => (file ? leaveOut(file) : call("DELETE", `/api/recordings/${id}`).then(() => document.dispatchEvent(new Event("added")))));
   state.append(row.words, " ", row.open);
   line.append(element("span", name, "name"), row.button, state, row.bar, row.messages);
   byId("additions").append(line);
   rows.set(id, row);
   return row;
+}
+
+/** Take a file out of the queue, unless it is being sent or was taken out before. */
+function leaveOut(file) {
+  const place = queue.indexOf(file);
+  if (place > 0) queue.splice(place, 1);
+  document.dispatchEvent(new Event("added"));
 }
 
 // Requests.

@@ -1,5 +1,6 @@
 """The page and its API, for a lecture that is only in the archive."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,17 @@ import httpx
 import pytest
 import redis
 
+from producer.archive.archive import Archive
+from producer.archive.lecture import ArchivedLecture
+from producer.archive.table import Row
+from producer.cells.connections import one_cell
+from producer.reading.archiving import archive_lecture
+from producer.reading.choosing import store_of
+from producer.serving import channel
 from tests.processes import called
 from tests.producer.archive.test_archiving import over
 from tests.producer.serving.server import serving
+from worker.contract.keys import LectureKeys
 
 
 @pytest.fixture
@@ -88,3 +97,27 @@ def test_an_archive_that_is_away_leaves_what_redis_has(
     assert (away.status_code, "there is no such folder" in away.text) == (503, True)
     away = httpx.get(f"{site[0]}/api/lectures/l", timeout=60)
     assert (away.status_code, "there is no such folder" in away.json()["error"]) == (503, True)
+
+
+def test_a_stream_of_events_reads_the_file_once(
+    client: redis.Redis, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over(client)
+    archive = Archive(str(folder))
+    archive_lecture(client, archive, "l")
+    client.flushall()
+    store = store_of(one_cell(client, archive), "l")
+    reads: list[str] = []
+    rows = ArchivedLecture.rows
+
+    def counted(lecture: ArchivedLecture) -> Iterator[Row]:
+        reads.append(lecture.id)
+        return rows(lecture)
+
+    monkeypatch.setattr(ArchivedLecture, "rows", counted)
+    monkeypatch.setattr(channel, "STEP", 10)
+
+    async def events() -> list[tuple[str, bytes] | None]:
+        return [each async for each in channel.follow_channel(channel.Channel(store, LectureKeys("l"), "p02"), "0")]
+
+    assert (len(asyncio.run(events())), reads) == (41, ["l"])

@@ -140,3 +140,12 @@ def test_what_cannot_be_compared_is_refused_in_one_line(
     assert (code, out) == (2, "")
     assert said in err
     assert len(err.splitlines()) == 1
+
+
+def test_the_length_of_a_part_is_that_of_the_part(client: redis.Redis, redis_url: str) -> None:
+    write_lecture(client, "a", 6, SOBER)
+    write_lecture(client, "b", 6, SOBER)
+    client.hset(LectureKeys("b").info, "begin", 15)
+    page = page_of(redis_url, "a", "b")
+    assert page.count("0:00:20") == 1
+    assert page.count("0:00:05") == 1

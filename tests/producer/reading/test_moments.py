@@ -121,3 +121,37 @@ def test_a_moment_in_words_names_the_largest_changes() -> None:
     change = {"happiness": 0.312, "neutral": -0.25, "sadness": -0.04, "fear": 0.0}
     assert Moment("stretch", 1, 30, change, 5, 9, 0.01).in_words == "happiness up 31 points, neutral down 25"
     assert Moment("departures", 1, 3, {}, 3, 9, 0.01).in_words == "3 of 9 people left"
+
+
+@pytest.mark.parametrize("seconds", [4, 8, 9, 10])
+def test_a_lecture_that_is_shorter_than_the_longest_burst_is_searched(seconds: int) -> None:
+    def shows(person: int, frame: int) -> str:
+        return "happiness" if 3 <= frame / 2 < 6 else "neutral"
+
+    assert moments(scripted_timeline(3, 2 * seconds, shows)) == []
+
+
+def test_stretches_that_fill_the_lecture_are_compared_with_all_the_rest_of_it() -> None:
+    def shows(person: int, frame: int) -> str:
+        mixed = (person * 7919 + frame * 104729) % 97
+        main = "happiness" if frame < 600 else "sadness"
+        return main if mixed % 5 else ("happiness", "sadness", "anger", "neutral")[mixed % 4]
+
+    merry, sad = moments(scripted_timeline(4, 1200, shows))
+    assert [(each.begin, each.end) for each in (merry, sad)] == [(0, 300), (300, 600)]
+    for one, other in ((merry, sad), (sad, merry)):
+        assert one.emotions["happiness"] == pytest.approx(-other.emotions["happiness"])
+    assert merry.emotions["happiness"] > 0.5
+    assert sad.emotions["sadness"] > 0.5
+
+
+def test_the_border_of_a_part_without_ids_follows_from_the_length_of_the_part() -> None:
+    def shows(person: int, frame: int) -> str | None:
+        return "neutral" if person > 3 or frame < 4240 else None
+
+    whole = scripted_timeline(12, 4320, shows, 1.0, class_only=True)
+    part = scripted_timeline(12, 4320, shows, 1.0, class_only=True, skipped=range(3400))
+    assert moments(whole) == []
+    (left,) = moments(part)
+    assert (left.kind, left.people) == ("departures", 4)
+    assert abs(left.begin - 4239) <= 3

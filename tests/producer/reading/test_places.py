@@ -69,3 +69,10 @@ AREAS = st.builds(Area, st.floats(-200, 1400), st.floats(-200, 800), st.floats(1
 def test_any_faces_have_a_tile(faces: list[Area]) -> None:
     found = estimated_places({str(n): face for n, face in enumerate(faces)}, *SIZE)
     assert all(place.tile.width >= 1 and place.tile.height >= 1 and place.words for place in found.values())
+
+
+def test_somebody_with_a_recording_of_their_own_has_no_place() -> None:
+    found = PlacesBuilder(*SIZE, "lice=a.mp4, bob=b.mp4")
+    for each in ("lice", "ice", "bob"):
+        found.add(emotion("l", each, 0))
+    assert list(found.places()) == ["ice"]

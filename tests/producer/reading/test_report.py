@@ -245,7 +245,7 @@ def afraid(person: int, frame: int) -> str | None:
         (scripted_timeline(1, 1, afraid), ["fear 88%", "A band of uncertainty needs at least 3 participants"]),
         (
             scripted_timeline(0, 20, nobody),
-            ["No face was found in any frame, so nothing can be said", "No face was found in any of them."],
+            ["No face was found in any frame, so nothing can be said", "20 frames were analysed. No face was found"],
         ),
         (
             scripted_timeline(0, 0, nobody),
@@ -473,3 +473,23 @@ def _data(made: str, name: str) -> str:
     found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', made, re.DOTALL)
     assert found
     return found[1]
+
+
+def test_if_the_roster_leaves_out_everybody_the_report_says_so(client: redis.Redis, tmp_path: Path) -> None:
+    write_scripted(client, scripted_events(1, 20, half_happy))
+    roster = Roster({"p01": Person("Dr. No", role="lecturer")})
+    for class_only in (False, True):
+        report(client, "l", tmp_path / f"{class_only}.html", roster, class_only=class_only)
+        text = Text((tmp_path / f"{class_only}.html").read_text(encoding="utf-8")).text
+        assert text.count("Only people whom the roster leaves out were in view") == 3
+        assert "No face was found" not in text
+
+
+def test_shares_that_round_to_zero_are_not_named() -> None:
+    def rarely(person: int, frame: int) -> str | None:
+        return None if frame == 0 else "dark" if frame == 1 else "neutral"
+
+    text = read(content(scripted_timeline(1, 400, rarely))).text
+    assert "400 frames were analysed." in text
+    assert "nobody was in view" not in text
+    assert "of the faces were too small" not in text

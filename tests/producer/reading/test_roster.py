@@ -232,3 +232,9 @@ def test_exports_have_a_column_or_field_for_the_name_and_redis_does_not_change(
         assert [(row["participant"], row["name"]) for row in written] == expected
     assert not any("name" in line for line in lines if line["type"] != "emotion")
     assert {key: client.dump(key) for key in client.scan_iter("*")} == before
+
+
+def test_the_roster_to_fill_in_has_no_tile_of_somebody_with_a_recording_of_their_own(client: redis.Redis) -> None:
+    write(client, "l", [["alice", "bob"]] * 4)
+    client.hset(LectureKeys("l").info, "source", "alice=a.mp4, bob=b.mp4")
+    assert '  alice: ""  # 0:00:00 to 0:00:01, 100% of the frames\n' in roster_form(client, "l")

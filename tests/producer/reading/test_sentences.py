@@ -10,6 +10,7 @@ from producer.reading.analysis.sentences import most_worth_watching, sentence, s
 from producer.reading.analysis.timeline import Timeline
 from tests.processes import called
 from tests.producer.reading.scripted import scripted_events, scripted_timeline, write_scripted
+from tests.producer.reading.writing import timeline_of
 from worker.contract.messages import EMOTIONS
 
 
@@ -125,3 +126,9 @@ def test_the_command_prints_sentences_or_moments(client: redis.Redis, redis_url:
     (only,) = json.loads(out)
     assert (only["kind"], only["from"], only["to"], only["people"], only["of"]) == ("stretch", 100.0, 150.0, 3, 4)
     assert called("summary", "k", "--redis", redis_url)[0] == 2
+
+
+def test_if_the_roster_leaves_out_everybody_it_says_so() -> None:
+    alone = timeline_of(scripted_events(1, 60, lambda *_: "fear"), without=["p01"])
+    only = "Only people whom the roster leaves out were in view, so nothing can be said about this lecture."
+    assert said_about(alone) == [only]

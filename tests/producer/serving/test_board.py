@@ -226,3 +226,11 @@ def test_moments_appear_after_the_search_with_a_new_edition() -> None:
     assert board.edition != before
     (moment,) = board.patch(None).moments
     assert (moment.kind, round(moment.t), round(moment.end)) == ("stretch", 120, 180)
+
+
+def test_a_page_has_no_map_of_somebody_with_a_recording_of_their_own() -> None:
+    board = Board("l")
+    board.begin(2, (640, 360), "p01=a.mp4, p02=b.mp4")
+    add(board, [event for frame in posed(2, 8, lambda person, _: 50) for event in frame])
+    _, _, rest = shown(board)
+    assert [each["map"] for each in rest["participants"]] == [None, None]

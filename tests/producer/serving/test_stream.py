@@ -247,3 +247,18 @@ def test_the_server_stops_at_once_while_a_stream_is_open(redis_url: str, client:
         assert begun.wait(60)
     listener.join(timeout=60)
     assert ended, "the stream came to its end, and not to a reset"
+
+
+def test_the_stream_of_a_channel_ends_if_the_lecture_is_forgotten_or_its_end_is_lost(
+    site: str, client: redis.Redis
+) -> None:
+    address = f"{site}/api/lectures/l/class/events"
+    for stop in (lambda keys: forget(client, "l"), lambda keys: client.hset(keys.info, "status", "done")):
+        keys = begin(client, "l")
+        frames(client, "l", range(3), ("p01",))
+        with listening(address) as stream:
+            read = [next(stream) for _ in range(3)]
+            stop(keys)
+            assert list(stream) == []
+    over = httpx.get(address, headers={"Accept": "text/event-stream", "Last-Event-ID": read[-1].id}, timeout=60)
+    assert over.status_code == 204
