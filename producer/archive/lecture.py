@@ -36,27 +36,13 @@ class ArchiveDamaged(Exception):
         self.lecture = lecture
 
 
-class Digest:
-    """The digest of the rows of a file, to compare what was written with what can be read."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.blake2b()
-
-    def add(self, row: Row) -> Row:
-        self._hash.update(msgspec.json.encode((row.participant, row.position)) + row.event)
-        return row
-
-    def value(self) -> bytes:
-        return self._hash.digest()
-
-
 def write(place: Place, head: Head, rows: Iterable[Row]) -> bytes:
     """Write the file of a lecture, in place of an older one; the digest of its rows. ArchiveUnusable."""
     from pyarrow.parquet import ParquetWriter
 
-    made, digest = schema(head), Digest()
+    made, digest = schema(head), hashlib.blake2b()
     words = [field.name for field in made if str(field.type) == "string" and field.name not in ("position", "event")]
-    left = map(digest.add, rows)
+    left = _hashed(rows, digest)
     with (
         place.writing(head.lecture) as file,
         ParquetWriter(
@@ -65,7 +51,7 @@ def write(place: Place, head: Head, rows: Iterable[Row]) -> bytes:
     ):
         while group := list(islice(left, GROUP_ROWS)):
             writer.write_table(table(group, made))
-    return digest.value()
+    return digest.digest()
 
 
 class ArchivedLecture(Struct, frozen=True):
@@ -106,11 +92,11 @@ class ArchivedLecture(Struct, frozen=True):
                     yield Row(participant, position, event.encode())
 
     def digest(self) -> bytes:
-        """The digest of what can be read."""
-        digest = Digest()
-        for row in self.rows():
-            digest.add(row)
-        return digest.value()
+        """The digest of what can be read, to compare with that of `write`."""
+        digest = hashlib.blake2b()
+        for _ in _hashed(self.rows(), digest):
+            pass
+        return digest.digest()
 
     def _event(self, row: Row) -> Event:
         try:
@@ -164,3 +150,10 @@ def opened(place: Place, lecture: str) -> Iterator[Any]:
         raise (place.refusal(failure) if refused(failure) else ArchiveDamaged(place, lecture, str(failure))) from None
     except (ArrowException, UnicodeError) as wrong:
         raise ArchiveDamaged(place, lecture, str(wrong)) from None
+
+
+def _hashed(rows: Iterable[Row], digest: hashlib.blake2b) -> Iterator[Row]:
+    """The rows; each is added to `digest` when it is taken."""
+    for row in rows:
+        digest.update(msgspec.json.encode((row.participant, row.position)) + row.event)
+        yield row

@@ -41,7 +41,10 @@ class Place:
         self.shown = without_credentials(address) if "://" in address else address
         parts = urlsplit(address) if "://" in address else None
         if parts is None or parts.scheme == "file":
-            self._folder = Path(address if parts is None else unquote(parts.path)).expanduser().absolute()
+            try:
+                self._folder = Path(address if parts is None else unquote(parts.path)).expanduser().absolute()
+            except RuntimeError:
+                raise ValueError(f"archive {self.shown}: there is no such home folder; write the whole path") from None
             self.address = str(self._folder)  # a child process may have another working folder
         elif parts.scheme != "s3":
             raise ValueError(f"archive {self.shown} is neither a folder nor s3://BUCKET/PREFIX")
@@ -60,7 +63,10 @@ class Place:
             raise ArchiveUnusable(f"cannot use the archive {self.shown}: this user may not write to it")
 
     def files(self) -> dict[str, Any]:
-        """Lecture -> what changes if its file does. Other files are left out."""
+        """Lecture id -> time and size of its file, which differ after a change.
+
+        Files that are not a lecture's are left out.
+        """
         with self.explained():
             from pyarrow import fs
 

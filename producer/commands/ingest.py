@@ -165,8 +165,14 @@ def ingest(
         bool, typer.Option("--class-only", help="Publish what the class displays, and nothing per person.")
     ] = False,
     retention: Annotated[
-        float, typer.Option(parser=DAYS, metavar="DAYS", help="Delete results this long after their last change.")
-    ] = RETENTION_S / DAY_S,
+        float | None,
+        typer.Option(
+            parser=DAYS,
+            metavar="DAYS",
+            show_default=f"{RETENTION_S / DAY_S:g}; with --resume as before",
+            help="Delete results this long after their last change.",
+        ),
+    ] = None,
     min_group: MinGroupOption = None,
     begin: FromOption = None,
     end: ToOption = None,
@@ -206,6 +212,8 @@ def ingest(
         raise typer.BadParameter(
             "a resumed lecture keeps its chapters; give the file to `report`", param_hint="--chapters"
         )
+    if resume and retention is not None:
+        raise typer.BadParameter("a resumed lecture keeps its retention time; leave it out", param_hint="--retention")
     if min_group is not None and min_group > 1 and not (class_only or resume):
         raise typer.BadParameter(
             f"a group of fewer than {min_group} cannot be hidden while single people are published; add --class-only",
@@ -225,7 +233,7 @@ def ingest(
     choices = LectureChoices(
         requests[0].participant if len(requests) == 1 else None,
         class_only,
-        round(retention * DAY_S),
+        RETENTION_S if retention is None else round(retention * DAY_S),
         min_group or (MIN_GROUP if class_only else 1),
         begin,
         end,
@@ -292,9 +300,15 @@ def _resumed(
         )
     fps = fps or interrupted.fps
     own = interrupted.choices
+    if settings.choices.class_only and not own.class_only:
+        raise LectureNotResumable(
+            f"lecture {settings.lecture} has published single people since its start; leave out --class-only, or run "
+            f"`producer forget {settings.lecture}` and ingest the recording again"
+        )
     choices = structs.replace(
         settings.choices,
         class_only=own.class_only,
+        retention=own.retention,
         **{name: getattr(own, name) if value is None else value for name, value in given.items()},
     )
     excerpt = Excerpt(choices.begin, choices.end)

@@ -1,7 +1,6 @@
 """`producer watch`."""
 
 import sys
-from collections.abc import Callable
 from typing import Annotated
 
 import redis as redis_py
@@ -52,6 +51,7 @@ def watch(
         else:
             output = JsonLines(names) if json else PlainLines(names, class_only)
             for event in follow(store, lecture, participant, from_start, while_waiting=waiting):
+                waiting.calls = 0
                 kept.add(event)
                 output.show(event)
         losses = losses_at_end(store, lecture, kept) if from_start else []
@@ -65,7 +65,7 @@ def _watch_live(
     participant: str | None,
     from_start: bool,
     names: Names | None,
-    waiting: Callable[[], None],
+    waiting: "_Waiting",
     kept: Kept,
 ) -> None:
     """Follow a lecture as a table that moves."""
@@ -77,12 +77,16 @@ def _watch_live(
 
     with LiveTable(lecture, lambda: read_lecture(store, lecture), names, whole=participant is None) as table:
         for event in follow(store, lecture, participant, from_start, while_waiting=while_waiting):
+            waiting.calls = 0
             kept.add(event)
             table.show(event)
 
 
 class _Waiting:
-    """Called once a second while no event comes. The call number QUIET_CALLS says if no event is likely to come."""
+    """Called once a second while no event comes. The call number QUIET_CALLS says if no event is likely to come.
+
+    `calls` counts the calls in a row. Set it to 0 at every event.
+    """
 
     # A feed renews its heartbeat every 10 s, and a worker that loads its models is not listed yet.
     QUIET_CALLS = 15
@@ -90,11 +94,11 @@ class _Waiting:
     def __init__(self, store: Store, lecture: str) -> None:
         self._store = store
         self._lecture = lecture
-        self._seconds = 0
+        self.calls = 0
 
     def __call__(self) -> None:
-        self._seconds += 1
-        if self._seconds == self.QUIET_CALLS:
+        self.calls += 1
+        if self.calls == self.QUIET_CALLS:
             found = read_lecture(self._store, self._lecture)
             assert isinstance(self._store, redis_py.Redis), "nobody waits for events of the archive"
             if not found.fed and (found.abandoned or not workers_listen(self._store)):

@@ -33,11 +33,12 @@ class BackgroundFeed:
         self._thread.join(HURRIED_STOP_S if kind is SystemExit else STOP_S)
 
     def check(self) -> None:
-        """Raise the feed's failure if it failed; renew its heartbeat if it is done. Call this often.
+        """Raise the feed's failure if it failed; otherwise keep its heartbeat. Call this often.
 
         If Redis has lost frames of a recording after they were all fed, the feed starts again.
         """
         if self._thread.is_alive():
+            self._feed.beat()
             return
         if self._failure is not None:
             raise self._failure

@@ -97,6 +97,7 @@ class FedLecture:
         self._replaced_token: bytes | None = None
         self.fed = Fed()
         self._renew_at = math.inf  # until the lecture is held
+        self._beat_at = 0.0
         self._released = False
         self._said_full = False
 
@@ -124,7 +125,8 @@ class FedLecture:
         fed = structs.replace(self.fed, chunks=self.fed.chunks + 1, frames=self.fed.frames + chunk.head.frame_count)
         self._when_not_full(lambda: self._store(chunk, fed))
         number, self.fed = self.fed.chunks, fed
-        with suppress(FramesLost):  # the next call notices it too; then this chunk is lost, or workers add its job
+        # Ignored here, because the next call raises it again. If Redis still has the chunk, workers enqueue it.
+        with suppress(FramesLost):
             self._when_not_full(lambda: enqueue_chunk(self._queue, self._lecture, number))
 
     def drop(self, reason: DropReason, frames: int) -> None:
@@ -203,6 +205,13 @@ class FedLecture:
                 with suppress(redis.OutOfMemoryError):
                     self._client.set(self.keys.feeder, 1, ex=FEEDER_TTL_S)
             self._list_as_running()
+
+    def beat(self) -> None:
+        """Keep the heartbeat while the feed's thread waits for its source. Any thread may call it, often."""
+        now = time.monotonic()
+        if now >= self._beat_at:
+            self._beat_at = now + RENEW_EVERY_S
+            self._client.expire(self.keys.feeder, FEEDER_TTL_S)
 
     def release(self) -> None:
         """Remove the heartbeat: everything is fed, and workers end the lecture."""

@@ -172,6 +172,10 @@ class Feed:
         """
         self._through_losses(self._lecture.renew)
 
+    def beat(self) -> None:
+        """Keep the heartbeat while `run` waits for its source. Any thread may call it, often."""
+        self._lecture.beat()
+
     def _feed(self, source: FrameSource, stop: threading.Event) -> None:
         if source.live:
             self._feed_live(source, stop)

@@ -22,10 +22,10 @@ class LectureNotResumable(Exception):
 class Interrupted(Struct, frozen=True):
     """What Redis has of a lecture whose feed was interrupted.
 
-    It was started with `source`, `fps`, the size in pixels, and `choices`. `frames` frames
-    were fed and are there, so the first missing frame has this number, and `next_chunk` is the number of the next
-    chunk. Chunks in flight from there on are `useless`: the pixels of one of them expired. `token` is that of the feed,
-    `status` and `course` those of the lecture.
+    It was started with `source`, `fps`, the size in pixels, and `choices`. Its first `frames` frames are committed, or
+    in flight with their pixels. Feeding continues with the frame of that number, in chunk `next_chunk`. Chunks in
+    flight with this number or a higher one are `useless`, because pixels are missing; their frames are fed again.
+    `token` is the token of the last feed; `status` and `course` are the lecture's.
     """
 
     source: str
@@ -55,7 +55,9 @@ class Interrupted(Struct, frozen=True):
         )
         for name, then, now in pairs:
             if then != now:
-                raise LectureNotResumable(f"lecture {asked.lecture} was started with another {name}: {then}, not {now}")
+                raise LectureNotResumable(
+                    f"lecture {asked.lecture} cannot be resumed: {name} was {then} at its start and is {now} now"
+                )
 
 
 def _shown(seconds: float | None) -> str:
@@ -81,7 +83,7 @@ def read_interrupted(client: redis.Redis, lecture: str) -> Interrupted:
             f"lecture {lecture} is being fed; stop its producer first (if it was killed, try again in "
             f"{max(seconds, 1)} s)"
         )
-    if info.dropped:
+    if info.live or info.dropped:
         raise LectureNotResumable(f"lecture {lecture} has a live source and cannot be resumed")
     if any(chunk.frames == 0 for chunk in _in_flight(client, keys).values()):
         raise LectureNotResumable(

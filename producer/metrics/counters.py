@@ -26,6 +26,6 @@ PUSH_SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 
-# They start at zero: a series that appears with its first count never seems to have risen.
+# Each series starts at 0. Prometheus sees no increase in a series that first appears with a count of 1.
 for _reason in DROPS:
     FRAMES_DROPPED.labels(_reason)

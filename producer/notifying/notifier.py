@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from types import TracebackType
 
 from producer.notifying.sending import Sender
@@ -93,16 +93,6 @@ class Notifier:
 
     def _search_all(self) -> None:
         while (event := self._events.get()) is not None:
-            while event is not None and not isinstance(event, EndEvent):
-                self._take(event)
-                try:
-                    event = self._events.get_nowait()
-                except Empty:
-                    break
-            if event is None:
-                return
-            over = isinstance(event, EndEvent)
-            found = self._found(over)
             if isinstance(event, EndEvent):
                 data = {
                     "lecture": event.lecture,
@@ -110,9 +100,12 @@ class Notifier:
                     "reason": event.reason,
                     "ledger": event.ledger,
                 }
-                self._sender.send(ENDED, {**data, "moments": [_item(each) for each in found]})
+                self._sender.send(ENDED, {**data, "moments": [_item(each) for each in self._found(over=True)]})
                 return
-            for moment in found:
+            self._take(event)
+            if not self._events.empty():
+                continue
+            for moment in self._found(over=False):
                 if self._is_new(moment):
                     self._sender.send(MOMENT, {"lecture": event.lecture, "moment": _item(moment)})
 

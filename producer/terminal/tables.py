@@ -29,7 +29,7 @@ def lectures_table(lectures: list[Lecture]) -> Table:
         frames = f"{each.ledger.published}/{each.ledger.sampled}"
         course = [each.info.course or ""] if courses else []
         started = date(each.info.started)
-        table.add_row(each.id, status, started, str(each.participants), frames, *course, each.info.source)
+        table.add_row(each.id, status, started, str(each.participants), frames, *course, Text(each.info.source))
     return table
 
 

@@ -139,7 +139,7 @@ def test_a_lecture_is_resumed_at_its_own_rate_if_no_other_is_given(
     Feed.start(client, NewLecture("l", short.name, 5.0, *SIZE)).finish("stopped")
     work_on(client, KEYS)
     code, said = resumed(redis_url, short, "--lecture", "l", "--fps", 1)
-    assert (code, said) == (2, ["producer: lecture l was started with another fps: 5, not 1"])
+    assert (code, said) == (2, ["producer: lecture l cannot be resumed: fps was 5 at its start and is 1 now"])
     words = ["ingest", short, "--lecture", "l", "--redis", redis_url, "--json", "--resume"]
     with committing(redis_url), producing(*words) as ingest:
         assert finished(ingest)[0] == 0
@@ -152,11 +152,11 @@ SAME = NewLecture("l", "talk.mp4", 2.0, 640, 360)
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"source": "other.mp4"}, "source: talk.mp4, not other.mp4"),
-        ({"fps": 5.0}, "fps: 2, not 5"),
-        ({"width": 1280}, "size in pixels: 640x360, not 1280x360"),
-        ({"choices": LectureChoices("ada")}, "participant: not named, not ada"),
-        ({"course": "stats"}, "course: not named, not stats"),
+        ({"source": "other.mp4"}, "source was talk.mp4 at its start and is other.mp4 now"),
+        ({"fps": 5.0}, "fps was 2 at its start and is 5 now"),
+        ({"width": 1280}, "size in pixels was 640x360 at its start and is 1280x360 now"),
+        ({"choices": LectureChoices("ada")}, "participant was not named at its start and is ada now"),
+        ({"course": "stats"}, "course was not named at its start and is stats now"),
     ],
 )
 def test_a_lecture_is_only_resumed_with_the_settings_of_its_start(
@@ -165,7 +165,7 @@ def test_a_lecture_is_only_resumed_with_the_settings_of_its_start(
     stopped(client)
     interrupted = read_interrupted(client, "l")
     interrupted.check(SAME)
-    with pytest.raises(LectureNotResumable, match=f"^lecture l was started with another {said}$"):
+    with pytest.raises(LectureNotResumable, match=f"^lecture l cannot be resumed: {said}$"):
         interrupted.check(structs.replace(SAME, **asked))
 
 
@@ -174,6 +174,7 @@ def test_a_lecture_is_only_resumed_with_the_settings_of_its_start(
     [
         (("status", "done"), "lecture l is done; only a stopped or failed lecture can be resumed"),
         (("dropped", "3"), "lecture l has a live source and cannot be resumed"),
+        (("live", "1"), "lecture l has a live source and cannot be resumed"),
     ],
 )
 def test_a_lecture_that_was_not_interrupted_is_not_resumed(
@@ -290,6 +291,22 @@ def test_a_resume_that_is_not_possible_is_one_line_and_exit_code_2(
     code, said = resumed(redis_url, short, "--lecture", "l")
     assert code == 2
     assert "lecture l is being fed; stop its producer first (if it was killed, try again in " in said[0]
+
+
+def test_a_lecture_that_has_published_single_people_is_not_resumed_for_the_class_only(
+    client: redis.Redis, redis_url: str, short: Path
+) -> None:
+    stopped(client)
+    with committing(redis_url):
+        code, said = resumed(redis_url, short, "--lecture", "l", "--class-only")
+    assert (code, said) == (
+        2,
+        [
+            "producer: lecture l has published single people since its start; leave out --class-only, or run `producer "
+            "forget l` and ingest the recording again"
+        ],
+    )
+    assert client.hget(KEYS.info, "status") == b"stopped"
 
 
 def test_a_lecture_of_several_recordings_is_resumed_too(client: redis.Redis, redis_url: str, short: Path) -> None:

@@ -19,6 +19,9 @@ from tests.streams import free_port, rtsp_server
 PLANTED = "SECRET"
 # It is in every password and query. RTSP's user is `me`.
 
+OURS = ("CELLS", "ARCHIVE", "SERVE_TOKEN", "WEBHOOK", "WEBHOOK_SECRET")
+# Our variables that may hold a credential.
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Guarded]:
@@ -140,11 +143,12 @@ def test_no_error_contains_a_planted_credential(words: list[str]) -> None:
     assert "SECR ET" not in said
 
 
-def test_the_decoder_does_not_get_the_url_of_redis(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_decoder_gets_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from producer.feeding.sources.opening import open_source
     from tests.producer.feeding.films import film
 
-    monkeypatch.setenv("REDIS_URL", f"redis://:{PLANTED}@h")
+    for name in ("REDIS_URL", "AWS_SECRET_ACCESS_KEY", *(f"LECTUREPULSE_{each}" for each in OURS)):
+        monkeypatch.setenv(name, f"redis://:{PLANTED}@h")
     with open_source(str(film(tmp_path / "a.mp4")), 2) as opened:
         assert PLANTED.encode() not in Path(f"/proc/{opened.decoder_pid}/environ").read_bytes()
         limits = Path(f"/proc/{opened.decoder_pid}/limits").read_text()

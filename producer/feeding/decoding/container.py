@@ -78,7 +78,7 @@ def open_stream(target: StreamTarget, playlist: bytes | None = None) -> InputCon
 def read_dash(target: StreamTarget) -> bytes | None:
     """The DASH manifest at an address; None if there is something else. Raises Unreadable."""
     options = {**target.options, "format_whitelist": "data"}
-    content = b""
+    content = bytearray()
     try:
         with av.open(target.url, format="data", options=options, timeout=(OPEN_S, READ_S)) as container:
             for packet in container.demux():
@@ -89,7 +89,7 @@ def read_dash(target: StreamTarget) -> bytes | None:
                     raise Unreadable(f"is a DASH manifest of more than {MAX_DASH_BYTES} bytes; cut it into parts")
     except (av.FFmpegError, OSError):
         return None
-    return content if b"<MPD" in content[:DASH_HEAD_BYTES] else None
+    return bytes(content) if b"<MPD" in content[:DASH_HEAD_BYTES] else None
 
 
 def is_recording(container: InputContainer) -> bool:

@@ -99,7 +99,10 @@ class StoredExtent:
         self._ends: dict[int, float] = {}
         """When each stream ends, without its latest packet."""
         self._latest: dict[int, tuple[float, float]] = {}
-        """When the latest packet of each stream begins and ends. If the next one is far before it, it was wrong."""
+        """Begin and end of the latest packet of each stream.
+
+        If the next packet begins far earlier, the stamp of this one is wrong, and its end does not count.
+        """
         self._sound_ends: dict[int, float] = {}
         """When each stream of sound ends by the durations of its packets, because their stamps may be wrong."""
         self._furthest = 0.0

@@ -69,7 +69,7 @@ class FileOfPush:
 def _first_push(target: PushTarget, refused: Callable[[str], None]) -> Push:
     found: SimpleQueue[Push | str] = SimpleQueue()
     silent_until: dict[str, float] = {}
-    claimed = threading.Lock()  # held from the first right key on
+    claimed = threading.Lock()  # held from a right key on, until its connection breaks
     greeting = threading.BoundedSemaphore(MAX_GREETING)
 
     def greet(connection: socket.socket) -> None:
@@ -80,7 +80,9 @@ def _first_push(target: PushTarget, refused: Callable[[str], None]) -> Push:
         try:
             push.accept(target.path, lambda: claimed.acquire(blocking=False))
         except (Refused, OSError, EOFError) as why:
-            connection.close()
+            push.close()
+            if push.accepted:  # its connection broke before it got the answer
+                claimed.release()
             if isinstance(why, Refused):
                 found.put(str(why))
         else:

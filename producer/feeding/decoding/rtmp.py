@@ -53,7 +53,10 @@ class _ChunkStream:
 
 
 class Push:
-    """A connection of a sender. First call `accept`; then `read` returns the video as an FLV file."""
+    """A connection of a sender. First call `accept`; then `read` returns the video as an FLV file.
+
+    `accepted` is set when `claim` has returned True. The connection may still break before `accept` returns.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -63,7 +66,7 @@ class Push:
         self._window = _WINDOW_BYTES
         self._received = self._acknowledged = 0
         self._app = ""
-        self._accepted = self._over = False
+        self.accepted = self._over = False
         self._flv = bytearray(_FLV_HEADER)
 
     def accept(self, path: str, claim: Callable[[], bool]) -> None:
@@ -74,7 +77,7 @@ class Push:
         """
         try:
             self._shake_hands()
-            while not self._accepted:
+            while not self.accepted:
                 _, kind, message = self._message()
                 if kind in (_COMMAND, _COMMAND_AMF3):
                     self._answer(decoded(message[kind == _COMMAND_AMF3 :]), path, claim)
@@ -128,7 +131,7 @@ class Push:
             if not right or not claim():
                 self._command("onStatus", 0.0, None, _status("NetStream.Publish.BadName", "error"), stream=1)
                 raise Refused("wrong app or key" if not right else "another sender pushes")
-            self._accepted = True
+            self.accepted = True
             self._command("onStatus", 0.0, None, _status("NetStream.Publish.Start"), stream=1)
         elif name in ("createStream", "releaseStream", "FCPublish"):
             self._command("_result", number, None, 1.0 if name == "createStream" else None)
@@ -166,7 +169,7 @@ class Push:
             stream.kind = self._bytes(1)[0]
         if form == 0:
             self._bytes(4)  # the message stream: there is one
-        if stream.length > _MAX_COMMAND and not self._accepted:
+        if stream.length > _MAX_COMMAND and not self.accepted:
             raise Refused("too long a message")
         extended = int.from_bytes(self._bytes(4), "big") if stream.field == 0xFFFFFF else stream.field
         if stream.message is None:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterable
 from multiprocessing.connection import Connection
 
-from producer.cells.naming import REDIS_VARIABLES
 from producer.feeding.decoding.wire import Alive, Decoding, Message, Order, SenderRefused, Target, decode_message
 from producer.saying import say
 from worker.contract.messages import encode
@@ -31,8 +30,8 @@ class DecoderSilent(Exception):
 class DecoderGone(Exception):
     """The decoder's process ended; the message says with which signal or exit code.
 
-    It was `killed` from outside if the signal is none of those of a crash. An exit code is `odd`, because errors of a
-    source come as messages.
+    `killed`: a signal from outside ended it, none of CRASHES. `odd`: it ended with an exit code. That should not
+    happen, because errors of a source come as messages.
     """
 
     def __init__(self, signal_or_code: str) -> None:
@@ -67,11 +66,11 @@ class DecoderProcess:
                 stderr=subprocess.DEVNULL,
                 pass_fds=[writing],
                 start_new_session=True,
-                # It reads files of strangers, and need not know our Redis, nor the keys of the archive.
+                # It reads files of strangers, and needs none of our settings: some hold credentials.
                 env={
                     name: value
                     for name, value in os.environ.items()
-                    if name not in REDIS_VARIABLES and not name.startswith("AWS_")
+                    if name != "REDIS_URL" and not name.startswith(("AWS_", "LECTUREPULSE_"))
                 },
                 bufsize=0,
             )

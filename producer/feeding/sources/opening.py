@@ -1,7 +1,8 @@
 """Open sources: a file, a URL or a camera, or several recordings as one."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from producer.feeding.decoding.sampling import checked_fps
 from producer.feeding.decoding.wire import DecodingFailed, FileTarget, Opened, PushTarget
@@ -39,13 +40,14 @@ def open_sources(
     Raises SourceError if one of them cannot be opened, one of several is live, or none has pictures in the excerpt.
     """
     source: Source
+    opened_at = partial(open_source, fps=fps, first=first, video=video, excerpt=excerpt)
     if len(requests) == 1:
-        source = open_source(requests[0].source, fps, give_up_s, first, video, excerpt, end)
+        source = opened_at(requests[0].source, give_up_s=give_up_s, end=end)
         recordings = [source] if isinstance(source, Recording) else []
     else:
         if end.options:
             raise SourceError(f"{len(requests)} recordings: {end.options} is for live sources; leave it out")
-        opened = _all_opened(requests, fps, first, video, excerpt)
+        opened = _all_opened(requests, opened_at)
         source, recordings = Recordings(opened, first), list(opened.values())
     if source.expected == 0:
         source.close()
@@ -55,14 +57,18 @@ def open_sources(
 
 
 def _all_opened(
-    requests: Sequence[SourceRequest], fps: float, first: int, video: str | None, excerpt: Excerpt
+    requests: Sequence[SourceRequest], opened_at: Callable[[str], Recording | LiveSource]
 ) -> dict[str, Recording]:
-    """Participant -> recording. If one cannot be opened, all are closed."""
+    """Participant -> recording. If one cannot be opened or is live, all are closed."""
     opened: dict[str, Recording] = {}
     try:
         for source, participant in requests:
             assert participant is not None, "each of several sources has a name"
-            opened[participant] = _open_recording(source, fps, first, video, excerpt)
+            found = opened_at(source)
+            if isinstance(found, LiveSource):
+                found.close()
+                raise SourceError(f"{found.label.shown}: is live; only recordings can be ingested together")
+            opened[participant] = found
     except BaseException:
         for recording in opened.values():
             recording.close()
@@ -108,14 +114,6 @@ def open_source(
         decoder.close()
         raise
     return LiveSource(address, fps, give_up_s, decoder.process, opened, end)
-
-
-def _open_recording(source: str, fps: float, first: int, video: str | None, excerpt: Excerpt) -> Recording:
-    opened = open_source(source, fps, first=first, video=video, excerpt=excerpt)
-    if isinstance(opened, LiveSource):
-        opened.close()
-        raise SourceError(f"{opened.label.shown}: is live; only recordings can be ingested together")
-    return opened
 
 
 def _opened(address: Address, decoder: LastingDecoder, file_timeout_s: float, give_up_s: float) -> Opened:

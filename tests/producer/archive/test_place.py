@@ -116,3 +116,8 @@ def test_a_store_that_is_away_is_named_and_found_again(store: Store) -> None:
     store.start()
     with there.open("g9") as file:
         assert file.read() == b"x"
+
+
+def test_a_home_folder_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^archive ~no-such-user/x: there is no such home folder; write the whole "):
+        Place("~no-such-user/x")

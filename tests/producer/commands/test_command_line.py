@@ -41,6 +41,10 @@ from tests.streams import serving
         (["ingest", "no.mp4", "--retention", "0"], "'0' is not a number of days from 1 to 3650"),
         (["ingest", "alice=a.mp4", "bob=b.mp4", "--class-only"], "leave out NAME= and --participant"),
         (["ingest", "no.mp4", "--resume"], "name the lecture to resume: --lecture ID"),
+        (
+            ["ingest", "no.mp4", "--lecture", "l", "--resume", "--retention", "7"],
+            "--retention: a resumed lecture keeps its retention time; leave it out",
+        ),
         (["ingest", "srt://me:SECRET@127.0.0.1:1"], "srt:// is not supported; give a file, a camera or one of rtsp://"),
         (["ingest", "/dev/video4711"], "/dev/video4711: no such camera"),
         (["ingest", "udp://:1", "--give-up", "0"], "'--give-up': '0' is not a number of seconds above 0"),

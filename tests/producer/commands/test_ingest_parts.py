@@ -30,13 +30,13 @@ def test_a_part_of_a_recording_keeps_its_times_and_is_resumed_with_the_same(
     work_on(client, KEYS)
     client.delete(KEYS.feeder)
     for other, said in (
-        (["--from", "11"], "--from: 10 s, not 11 s"),
-        (["--to", "20"], "--to: 25.5 s, not 20 s"),
-        (["--ignore", "1,2,3,4"], "--ignore: 0,0,40,30 and 200,10,20,20, not 1,2,3,4"),
-        (["--min-group", "2"], "--min-group: 5, not 2"),
+        (["--from", "11"], "--from was 10 s at its start and is 11 s now"),
+        (["--to", "20"], "--to was 25.5 s at its start and is 20 s now"),
+        (["--ignore", "1,2,3,4"], "--ignore was 0,0,40,30 and 200,10,20,20 at its start and is 1,2,3,4 now"),
+        (["--min-group", "2"], "--min-group was 5 at its start and is 2 now"),
     ):
         code, _, err = called(*words, "--resume", *other)
-        assert (code, err) == (2, f"producer: lecture l was started with another {said}\n")
+        assert (code, err) == (2, f"producer: lecture l cannot be resumed: {said}\n")
     with committing(redis_url), producing(*words, "--resume", "--json") as ingest:
         assert finished(ingest)[0] == 0
     times = [json_event["t"] for json_event in class_events(redis_url)]

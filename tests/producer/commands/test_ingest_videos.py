@@ -73,7 +73,10 @@ def test_a_lecture_is_resumed_with_the_same_stream_only(client: redis.Redis, red
     for others in ([], ["--stream", "1"]):
         code, out, err = called(*words, *others, "--resume")
         assert (code, out) == (2, "")
-        assert err == "producer: lecture l was started with another source: two.mkv (video 2), not two.mkv\n"
+        assert (
+            err
+            == "producer: lecture l cannot be resumed: source was two.mkv (video 2) at its start and is two.mkv now\n"
+        )
     with committing(redis_url):
         code, out, _ = ran(*words, "--stream", "Lecturer", "--resume")
     assert code == 0

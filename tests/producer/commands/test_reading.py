@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from threading import Timer
 
 import pytest
 import redis
 
+from producer.commands import watch as watching
+from producer.reading import follow
 from tests.processes import called, json_lines, ran, started
 from tests.producer.committing import committing
-from tests.producer.reading.writing import begin, commit, frame_events, write
+from tests.producer.reading.writing import begin, commit, end, frame_events, write
 
 
 def test_watch_follows_in_plain_words_or_in_json(
@@ -32,6 +35,29 @@ def test_watch_follows_in_plain_words_or_in_json(
     assert (code, err, [each["type"] for each in json_lines(out)]) == (0, "", ["emotion", "end"])
     code, out, err = called("watch", "l", "--json", "--redis", redis_url)
     assert (code, err, [each["type"] for each in json_lines(out)]) == (0, "", ["end"])
+
+
+def test_watch_says_after_each_event_again_if_no_other_is_likely_to_come(
+    client: redis.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def say(message: str) -> None:
+        said.append(message)
+        if len(said) == 1:
+            commit(client, "l", frame_events("l", 0, {"p01"}))
+        else:
+            end(client, "l")
+
+    begin(client, "l")
+    monkeypatch.setattr(follow, "WAKE_MS", 20)
+    monkeypatch.setattr(watching, "say", say)
+    monkeypatch.setattr(watching._Waiting, "QUIET_CALLS", 2)
+    rescue = Timer(60, end, [client, "l"])
+    rescue.start()
+    assert called("watch", "l", "--redis", redis_url)[0] == 0
+    rescue.cancel()
+    assert said == ["no producer feeds lecture l, and no worker works on it; waiting (Ctrl-C ends that)"] * 2
 
 
 def test_a_roster_names_participants_wherever_they_are_printed(

@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from producer.feeding import fed_lecture
+from producer.feeding.background import BackgroundFeed
 from producer.feeding.fed_lecture import LectureGone
 from producer.feeding.feed import LIVE_IN_FLIGHT_S, MAX_BYTES, Feed, FeedProgress
 from producer.feeding.packing import packed
@@ -117,6 +118,30 @@ def test_everything_that_a_feed_stores_expires_and_pixels_and_heartbeat_are_rene
     assert 5 < client.ttl(KEYS.chunk(0)) <= FRAMES_TTL_S < client.ttl(KEYS.chunk(1)), "the ending waits longer"
     assert not client.exists(KEYS.feeder)
     assert all(0 < client.ttl(key) <= RETENTION_S for key in client.scan_iter("lecture:*"))
+
+
+def test_the_heartbeat_goes_on_while_the_source_searches_for_its_first_frame(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searching, found = threading.Event(), threading.Event()
+
+    class Huge(Frames):
+        def frames(self, stop: threading.Event, first: int | None = None) -> Iterator[SampledFrame]:
+            searching.set()
+            found.wait()
+            yield from super().frames(stop, first)
+
+    monkeypatch.setattr(fed_lecture, "RENEW_EVERY_S", 0.0)
+    with BackgroundFeed(started(client), Huge(1), threading.Event()) as background:
+        searching.wait()
+        try:
+            client.expire(KEYS.feeder, 5)
+            background.check()
+            assert 5 < client.ttl(KEYS.feeder) <= FEEDER_TTL_S
+            client.delete(KEYS.info)
+            background.check()  # only the feed's thread reports that the lecture is gone
+        finally:
+            found.set()
 
 
 @pytest.mark.parametrize("participant", ["alice", None])

@@ -202,7 +202,7 @@ def test_a_server_that_ends_stops_the_lecture_and_it_can_be_resumed(tmp_path: Pa
         with serving(redis_url) as site, committing(redis_url):
             site = site.rstrip("/")
             wrong = ended(site, upload(site, "Week 9.mp4", long.read_bytes(), resume="Week-8"))
-            assert "was started with another source: Week 8.mp4, not Week 9.mp4" in wrong["messages"][0]
+            assert "cannot be resumed: source was Week 8.mp4 at its start and is Week 9.mp4 now" in wrong["messages"][0]
             assert ended(site, upload(site, "Week 8.mp4", long.read_bytes(), resume="Week-8"))["state"] == "done"
         assert client.hmget(keys.info, "status", "published") == [b"done", b"120"]
 

@@ -63,6 +63,16 @@ def test_the_id_of_a_lecture_is_never_cut(client: redis.Redis, width: int) -> No
     assert all(each in captured.get() for each in ids)
 
 
+@pytest.mark.parametrize("source", ["Talk [dQw4w9WgXcQ].webm", "https://h/[/x].m3u8", "talk :smile:.mp4"])
+def test_the_source_of_a_lecture_is_never_markup(client: redis.Redis, source: str) -> None:
+    write(client, "l", [{"p01"}])
+    client.hset(LectureKeys("l").info, "source", source)
+    console = Console(file=StringIO(), width=200)
+    with console.capture() as captured:
+        console.print(lectures_table(list_lectures(client)))
+    assert captured.get().rstrip().endswith(source)
+
+
 def test_the_ledger_line_says_where_every_frame_went() -> None:
     ledger = Ledger(10, 6, 1, 2, 1, {"failed:timeout": 2, "dropped:slow": 1, "published:other_models": 3})
     assert ledger_line(ledger) == (

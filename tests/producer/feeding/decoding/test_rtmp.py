@@ -2,9 +2,11 @@
 
 import socket
 import struct
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import ETIMEDOUT
+from queue import SimpleQueue
 from unittest.mock import patch
 
 import pytest
@@ -12,8 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.feeding.decoding.amf0 import encoded
-from producer.feeding.decoding.pushing import FileOfPush
+from producer.feeding.decoding.pushing import FileOfPush, _first_push
 from producer.feeding.decoding.rtmp import Push, Refused
+from producer.feeding.decoding.wire import PushTarget
+from tests.processes import eventually
+from tests.scraping import listening_hosts
+from tests.streams import free_port
 
 HANDSHAKE = b"\3" + bytes(1536) + bytes(1536)
 
@@ -72,6 +78,33 @@ def test_the_first_error_of_a_push_is_the_one_that_is_reported() -> None:
                 with pytest.raises(OSError, match="nothing came for 15 s") as failure:
                     file.read(100)
                 assert failure.value.errno == ETIMEDOUT
+
+
+def test_a_sender_whose_connection_breaks_after_its_key_keeps_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, breaks, refusals = Push._command, threading.Event(), list[str]()
+    found: SimpleQueue[Push] = SimpleQueue()
+    target = PushTarget("127.0.0.1", free_port(), "live/KEY", {})
+
+    def breaking(push: Push, *values: object, stream: int = 0) -> None:
+        if values[0] == "onStatus" and not breaks.is_set():
+            breaks.set()
+            raise ConnectionResetError
+        answer(push, *values, stream=stream)
+
+    def push_once() -> socket.socket:
+        sender = socket.create_connection((target.host, target.port))
+        sender.sendall(HANDSHAKE + SIZE_4096 + PUBLISH)
+        return sender
+
+    monkeypatch.setattr(Push, "_command", breaking)
+    threading.Thread(target=lambda: found.put(_first_push(target, refusals.append)), daemon=True).start()
+    eventually(lambda: listening_hosts(target.port))
+    with push_once():
+        eventually(breaks.is_set)
+        with push_once():
+            eventually(lambda: not found.empty() or refusals)
+    assert (found.empty(), refusals) == (False, [])
+    found.get().close()
 
 
 def test_a_push_is_refused_if_somebody_else_was_faster() -> None:
