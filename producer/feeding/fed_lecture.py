@@ -207,9 +207,12 @@ class FedLecture:
             self._list_as_running()
 
     def beat(self) -> None:
-        """Keep the heartbeat while the feed's thread waits for its source. Any thread may call it, often."""
+        """Keep the heartbeat of a held lecture while the feed's thread waits for its source.
+
+        Any thread may call it, often. Only the feed's own thread notices that another feed has taken the lecture over.
+        """
         now = time.monotonic()
-        if now >= self._beat_at:
+        if self._renew_at < math.inf and not self._released and now >= self._beat_at:
             self._beat_at = now + RENEW_EVERY_S
             self._client.expire(self.keys.feeder, FEEDER_TTL_S)
 

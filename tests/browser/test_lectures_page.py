@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import redis
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from tests.browser.conftest import record_errors
 from tests.conftest import running_redis
@@ -71,9 +71,8 @@ def test_files_are_dropped_on_the_page_and_bad_ones_are_explained(page: Page, re
 def test_stopping_a_waiting_file_twice_removes_no_other_one(page: Page) -> None:
     page.route("**/api/recordings?*", lambda route: None)  # the first upload never ends
     names = ["one.mp4", "two.mp4", "three.mp4", "four.mp4"]
-    page.get_by_label("Drop video files here, or choose them:").set_input_files(
-        [{"name": name, "mimeType": "video/mp4", "buffer": b"no video"} for name in names]
-    )
+    files: list[FilePayload] = [{"name": name, "mimeType": "video/mp4", "buffer": b"no video"} for name in names]
+    page.get_by_label("Drop video files here, or choose them:").set_input_files(files)
     waiting = page.locator("#additions > li")
     expect(waiting).to_have_count(3)
     page.evaluate("""() => {

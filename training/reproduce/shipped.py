@@ -55,7 +55,7 @@ RECIPES: tuple[Recipe, ...] = (
     replace(_BASE, model="inceptionv3", precision="mixed_bfloat16"),
 )
 
-FORMS: dict[ModelName, Form] = {"mobilenetv2": "int8", "resnet50v2": "dynamic", "inceptionv3": "dynamic"}
+FORMS: dict[ModelName, Form] = {"mobilenetv2": "int8", "resnet50v2": "int8", "inceptionv3": "dynamic"}
 """The form that is shipped (docs/decisions.md, "Emotions")."""
 
 

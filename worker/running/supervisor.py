@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from ctypes import c_bool
+from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnProcess
 from queue import Empty, SimpleQueue
 from socket import gethostname
@@ -99,6 +100,7 @@ class Supervisor:
             target=serve, args=(self._url, name, self._models, ready, self._log_settings), name=name
         )
         # Only this process handles Ctrl-C; at its end it lets the workers finish. They inherit the blocked signal.
+        resource_tracker.ensure_running()  # it starts with the first process, and would unblock the signal
         unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             process.start()

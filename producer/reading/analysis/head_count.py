@@ -21,7 +21,7 @@ PIECE_S = 20.0
 MISSED = 0.4
 
 # The length of the begin and of the end, when everybody comes and goes, is within these seconds.
-BORDER_S = (40.0, 120.0)
+BORDER_OF_CLASS_S = (40.0, 120.0)
 
 Numbers = npt.NDArray[np.float64]
 
@@ -33,7 +33,7 @@ def head_count(timeline: Timeline) -> list[Moment]:
     width = max(1, round(PIECE_S / series.step_s))
     faces = series.faces[there].astype(float)
     pieces = len(faces) // width
-    border = int(np.ceil(np.clip(BORDER * len(there) * series.step_s, *BORDER_S) / PIECE_S))
+    border = int(np.ceil(np.clip(BORDER * len(there) * series.step_s, *BORDER_OF_CLASS_S) / PIECE_S))
     if pieces < 2 * border + 2:
         return []
     counts = np.median(faces[: pieces * width].reshape(pieces, width), axis=1)
