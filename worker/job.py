@@ -20,7 +20,7 @@ from rq.job import Job
 from rq.timeouts import JobTimeoutException
 
 from worker.commit import commit, has_outcome
-from worker.contract.connection import is_foreign
+from worker.contract.connection import foreign_values_skipped
 from worker.contract.jobs import JOB, JOB_TIMEOUT_S, job_id
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lifetimes import RETENTION_S
@@ -79,13 +79,10 @@ def fail(job: Job, failure: BaseException) -> None:
     """Store the failure as the outcome of the job's chunk, unless it has one, and commit."""
     if chunk := _chunk_of(job):
         keys, number = chunk
-        try:
+        # If a stranger wrote the lecture's state, none of its chunks can be committed.
+        with foreign_values_skipped(lambda _: JOBS_REFUSED.labels("foreign_state").inc()):
             _store(job.connection, keys, number, Outcome(failure=_reason(failure)))
             commit(job.connection, keys.lecture)
-        except (ValueError, redis.ResponseError) as cause:
-            if not is_foreign(cause):
-                raise
-            JOBS_REFUSED.labels("foreign_state").inc()  # none of the lecture's chunks can be committed
 
 
 def make_room(client: redis.Redis) -> bool:
@@ -109,14 +106,11 @@ def make_room(client: redis.Redis) -> bool:
 def _with_pixels(client: redis.Redis) -> Iterator[tuple[LectureKeys, int]]:
     """The chunks in flight whose pixels are in Redis. Lectures that a stranger wrote are left out."""
     for lecture in cast(set[bytes], client.smembers(RUNNING)):
-        try:
+        with foreign_values_skipped():
             keys = LectureKeys(lecture.decode())
             for number in map(int, cast(list[bytes], client.hkeys(keys.in_flight))):
                 if client.exists(keys.chunk(number)):
                     yield keys, number
-        except (ValueError, redis.ResponseError) as failure:
-            if not is_foreign(failure):
-                raise
 
 
 def _chunk_of(job: Job) -> tuple[LectureKeys, int] | None:

@@ -20,7 +20,7 @@ def scratch_folder() -> Iterator[Path]:
     parent = _parent()
     with _locked(parent):  # so that no other server removes the new folder before it is locked
         for left in parent.iterdir():
-            # It belongs to a running server, it is gone already, or it is no folder of a server.
+            # It belongs to a running server, has gone already, or is a file.
             with suppress(OSError), _locked(left, fcntl.LOCK_NB):
                 shutil.rmtree(left, ignore_errors=True)
         own = Path(tempfile.mkdtemp(dir=parent))

@@ -3,8 +3,8 @@
 import math
 import re
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -107,9 +107,15 @@ def takes_no_writes(failure: BaseException) -> bool:
 _MISCONF = re.compile(r"(^|: -?)MISCONF ")
 
 
-def is_foreign(failure: BaseException) -> bool:
-    """Whether reading our keys failed because a stranger wrote one: its value is invalid, or of another type."""
-    return isinstance(failure, ValueError) or (isinstance(failure, redis.ResponseError) and "WRONGTYPE" in str(failure))
+@contextmanager
+def foreign_values_skipped(skipped: Callable[[Exception], object] = lambda _: None) -> Iterator[None]:
+    """Within, a value that a stranger wrote into one of our keys, invalid or of another type, only calls `skipped`."""
+    try:
+        yield
+    except (ValueError, redis.ResponseError) as failure:
+        if isinstance(failure, redis.ResponseError) and "WRONGTYPE" not in str(failure):
+            raise
+        skipped(failure)
 
 
 def connect(url: str, retry: Retry | None = None, writing: bool = False) -> redis.Redis:

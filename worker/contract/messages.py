@@ -243,8 +243,8 @@ class ClassEvent(Struct, frozen=True, tag_field="type", tag="class", gc=False):
     `faces` counts all faces, `unreadable` those that cannot be read, `turned_away` those that do not face the screen
     (`Pose`; not there in lectures from before this field). `damaged` is there, and true, if a picture of the frame is
     not as it was recorded. `hidden` is there, and true, if faces could be read and their scores stay hidden, because a
-    small group would show what single people displayed. Then scores, valence and arousal are None. With
-    fewer faces than the smallest group, `turned_away` is not there either.
+    small group would show what single people displayed. Then scores, valence and arousal are None. With fewer faces
+    than the smallest group, `turned_away` is not there either.
     """
 
     lecture: str

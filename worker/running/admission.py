@@ -17,7 +17,7 @@ from rq.exceptions import NoSuchJobError
 from rq.executions import ExecutionRegistry
 from rq.job import Job
 
-from worker.contract.connection import is_foreign
+from worker.contract.connection import foreign_values_skipped
 from worker.contract.jobs import FAILED_JOB_TTL_S, JOB, JOB_TIMEOUT_S, MAX_JOB_RETRIES, QUEUE, chunk_of_job_id, job_id
 from worker.contract.keys import LectureKeys
 from worker.contract.limits import MAX_CHUNKS
@@ -150,12 +150,9 @@ def refuse(client: redis.Redis, job: str | bytes, reason: RefusalReason) -> None
     """Discard a job and count it. If it has the id of a chunk in flight, that chunk is enqueued again."""
     discard_job(client, job)
     JOBS_REFUSED.labels(reason).inc()
-    try:
+    with foreign_values_skipped():
         if (chunk := chunk_of_job_id(job)) and client.hexists(LectureKeys(chunk[0]).in_flight, str(chunk[1])):
             enqueue_chunk(frame_queue(client), *chunk)
-    except redis.ResponseError as failure:
-        if not is_foreign(failure):
-            raise
 
 
 def _decompressed(data: bytes) -> bytes:

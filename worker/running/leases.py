@@ -19,7 +19,7 @@ from rq.job import Job, JobStatus
 from rq.job_lifecycle import record_job_failure
 from rq.timeouts import JobTimeoutException
 
-from worker.contract.connection import is_foreign
+from worker.contract.connection import foreign_values_skipped
 from worker.job import fail
 from worker.metrics.counters import JOB_RETRIES
 from worker.running.admission import check_call
@@ -72,12 +72,8 @@ def requeue_expired(queue: Queue) -> None:
         leases = pipe.execute()
     for execution, lease in zip(executions, leases, strict=True):
         if not lease:
-            try:
+            with foreign_values_skipped(lambda _: log.warning("cannot requeue a job that a stranger wrote")):
                 _requeue(queue, execution)
-            except (ValueError, redis.ResponseError) as failure:
-                if not is_foreign(failure):
-                    raise
-                log.warning("cannot requeue a job that a stranger wrote", kind=type(failure).__name__)
 
 
 def requeue_jobs_of(queue: Queue, worker: str) -> None:

@@ -6,6 +6,7 @@ chunks are committed. Redis does not store since when a lecture has no producer,
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, cast
 
 import redis
@@ -14,7 +15,7 @@ from msgspec import json
 from rq import Queue
 
 from worker.commit import end_abandoned, has_outcome, remove_from_running
-from worker.contract.connection import is_foreign
+from worker.contract.connection import foreign_values_skipped
 from worker.contract.jobs import job_id
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lifetimes import ABANDONED_S, FEEDER_TTL_S
@@ -43,13 +44,9 @@ class LectureRepair:
     def _running(self) -> list["_Lecture"]:
         lectures = []
         for name in sorted(cast(set[bytes], self._client.smembers(RUNNING))):
-            try:
-                found = self._lecture(name.decode())
-            except (ValueError, redis.ResponseError) as failure:
-                self._leave_out(name, failure)
-                continue
-            if found is not None:
-                lectures.append(found)
+            with foreign_values_skipped(partial(self._leave_out, name)):
+                if (found := self._lecture(name.decode())) is not None:
+                    lectures.append(found)
         self._unfed_since = {
             each.name: self._unfed_since.get(each.name, self._clock()) for each in lectures if not each.fed
         }
@@ -99,16 +96,12 @@ class LectureRepair:
         for name in [each.name for each in lectures if not each.fed and not each.in_flight]:
             if self._clock() - self._unfed_since[name] < ABANDONED_S - FEEDER_TTL_S:
                 continue
-            try:
+            with foreign_values_skipped(partial(self._leave_out, name.encode())):
                 if end_abandoned(self._client, name):
                     log.warning("lecture ended: its producer is gone", lecture=name)
-            except (ValueError, redis.ResponseError) as failure:
-                self._leave_out(name.encode(), failure)
 
     def _leave_out(self, name: bytes, failure: Exception) -> None:
-        """Remove a lecture that a stranger wrote from the running ones; any other failure is raised."""
-        if not is_foreign(failure):
-            raise failure
+        """Remove a lecture that a stranger wrote from the running ones."""
         log.warning("not a lecture, removed from the running ones", kind=type(failure).__name__)
         self._client.srem(RUNNING, name)
 
