@@ -198,8 +198,9 @@ def test_a_wall_clock_that_jumps_by_hours_changes_nothing(client: redis.Redis, m
     fed = threading.Thread(target=feed.run, args=(Slides(40), NEVER))
     fed.start()
     while fed.is_alive():
-        if client.hlen(KEYS.in_flight):
-            assert 0 < client.ttl(KEYS.feeder) <= FEEDER_TTL_S or not fed.is_alive() or feed._lecture._released
+        with client.pipeline() as pipe:  # in one transaction, since the feed removes its heartbeat once all is fed
+            sampled, seconds = pipe.hget(KEYS.info, "sampled").ttl(KEYS.feeder).execute()
+        assert int(sampled) == 40 or 0 < seconds <= FEEDER_TTL_S
         work_on(client, KEYS)
     fed.join()
     work_on(client, KEYS)
