@@ -236,10 +236,10 @@ def test_a_closed_port_is_one_clear_line_without_the_password(protocol: str) -> 
 def test_a_silent_server_gets_a_request_of_its_protocol_and_times_out(
     protocol: str, hello: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    impatient = "from producer.feeding.decoding import container; container.OPEN_S = 2.0; "
+    impatient = "from producer.feeding.decoding import container; container.OPEN_S = 1.0; "
     monkeypatch.setattr(decoder_process, "CHILD", decoder_process.CHILD.replace("from", impatient + "from", 1))
     with silent_server() as (port, heard):
-        with pytest.raises(SourceError, match="nothing came within 2 s") as refused:
+        with pytest.raises(SourceError, match="nothing came within 1 s") as refused:
             open_source(f"{protocol}://me:SECRET@127.0.0.1:{port}/a/b?key=SECRET", 2)
         eventually(lambda: heard)
     assert heard[0].startswith(hello)
