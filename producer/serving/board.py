@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 import msgspec
 import numpy as np
-from msgspec import Struct
 
 from producer.presentation.thresholds import away_after_s
 from producer.reading.analysis.chapters import SlideTimes
@@ -20,6 +19,7 @@ from producer.reading.analysis.moments import grown_enough, moments
 from producer.reading.analysis.names import Names, Roster
 from producer.reading.analysis.places import Place, PlacesBuilder
 from producer.reading.analysis.sentences import Sentence, sentences
+from producer.reading.analysis.timeline import ParticipantTimeline
 from producer.reading.analysis.timeline_builder import TimelineBuilder
 from producer.reading.lectures import Lecture
 from producer.serving.patch import (
@@ -73,7 +73,7 @@ class Board:
         self._names = Names(self._roster) if self._roster is not None else None
         self._read = 0
         self._now: NewestFrame | None = None
-        self._latest: dict[str, _Latest] = {}
+        self._latest: dict[str, EmotionEvent] = {}
         self._kept = Kept()
         self._slides = SlideTimes()
         self._chapters: list[Chapter] = []
@@ -153,7 +153,8 @@ class Board:
         else:
             if self._names is not None:
                 self._names.add(event)
-            self._latest[event.participant] = _later(self._latest.get(event.participant), event)
+            if event.frame >= self._latest.get(event.participant, event).frame:
+                self._latest[event.participant] = event
 
     def refresh(self) -> None:
         """Bring the timeline up to date with all events that were added, and note its changes."""
@@ -224,7 +225,7 @@ class Board:
             length=self._timeline.bins,
             now=self._class_now(),
             bins=self._class_bins(after),
-            participants=[*(self._participant(each.id, after) for each in self._timeline.everybody), *self._lost()],
+            participants=[*(self._participant(each, after) for each in self._timeline.everybody), *self._lost()],
             moments=self._moments,
             sentences=[each.parts for each in self._sentences],
             parts=self._parts if self._parted > after else None,
@@ -263,19 +264,18 @@ class Board:
             bins.append(ClassBin(bin, int(frames), _number(faces) or 0.0, _number(read) or 0.0, *means))
         return bins
 
-    def _participant(self, participant: str, after: int) -> ParticipantPatch:
-        latest = self._latest[participant]
-        last = latest.event
+    def _participant(self, participant: ParticipantTimeline, after: int) -> ParticipantPatch:
+        id, last = participant.id, self._latest[participant.id]
         bins = [
             ParticipantBin(bin, int(frames), None if shown < 0 else int(shown), round(strength, 4))
-            for bin, (frames, shown, strength) in self._rows[participant].newer(after)
+            for bin, (frames, shown, strength) in self._rows[id].newer(after)
         ]
         return ParticipantPatch(
-            id=participant,
-            name=self._name(participant),
-            frames=latest.frames,
-            unread=latest.unread,
-            first=latest.first,
+            id=id,
+            name=self._name(id),
+            frames=participant.frames,
+            unread=participant.unreadable.total(),
+            first=participant.first,
             last=last.t,
             emotion=last.emotion,
             reason=last.reason or "",
@@ -283,9 +283,9 @@ class Board:
             valence=last.valence,
             arousal=last.arousal,
             bins=bins,
-            missing=self._missing.get(participant, ""),
-            map=self._places[participant].map(self._size) if participant in self._places else None,
-            left_out=self._left_out.get(participant, ""),
+            missing=self._missing.get(id, ""),
+            map=self._places[id].map(self._size) if id in self._places else None,
+            left_out=self._left_out.get(id, ""),
         )
 
     def _class_now(self) -> NewestFrame | None:
@@ -293,8 +293,8 @@ class Board:
         now = self._now
         if now is None or not self._left_out:
             return now
-        newest = {each: latest.event for each, latest in self._latest.items() if each not in self._left_out}
-        faces = [event for event in newest.values() if event.frame == now.frame]
+        counted = [event for each, event in self._latest.items() if each not in self._left_out]
+        faces = [event for event in counted if event.frame == now.frame]
         read = [event for event in faces if event.scores]
         if not read:
             return NewestFrame(now.frame, now.t, len(faces), 0, None, None, None)
@@ -312,23 +312,6 @@ class Board:
 
     def _name(self, participant: str) -> str | None:
         return self._names.of(participant) if self._names is not None else None
-
-
-class _Latest(Struct, frozen=True):
-    """A participant's newest event, their number of frames and of unreadable ones, and the time of their first."""
-
-    event: EmotionEvent
-    frames: int
-    unread: int
-    first: float
-
-
-def _later(before: _Latest | None, event: EmotionEvent) -> _Latest:
-    unread = int(event.emotion is None)
-    if before is None:
-        return _Latest(event, 1, unread, event.t)
-    newest = event if event.frame >= before.event.frame else before.event
-    return _Latest(newest, before.frames + 1, before.unread + unread, min(before.first, event.t))
 
 
 def _number(value: float) -> float | None:
