@@ -17,6 +17,7 @@ from producer.presentation.thresholds import SHADES, away_after_s
 from producer.reading.analysis.names import Names, natural_order
 from producer.reading.analysis.summary import displayed, ledger_line
 from producer.reading.lectures import Lecture, LectureUnknown
+from producer.terminal.outputs import Output
 from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, EndEvent, Event, Scores, SlideEvent
 
 # Seconds between two draws. A terminal over a slow line must keep up.
@@ -48,8 +49,8 @@ MIN_CLASS_SHARE = 0.05
 LETTERS = dict(zip(EMOTIONS, "ADFHSUN", strict=True))
 
 
-class LiveTable:
-    """A context manager that shows events, of a `whole` lecture or of one participant. `read` gives the lecture."""
+class LiveTable(Output):
+    """Shows the events of a `whole` lecture, or of one participant, as a table that moves. `read` gives the lecture."""
 
     def __init__(
         self, lecture: str, read: Callable[[], Lecture], names: Names | None = None, whole: bool = True
@@ -85,7 +86,7 @@ class LiveTable:
             self.tick()
 
     def tick(self) -> None:
-        """Draw if it is time to. Call it while no event comes, too."""
+        """Draw if it is time to."""
         now = time.monotonic()
         if now - self._polled >= POLL_S:
             self._polled = now

@@ -24,11 +24,14 @@ class Output:
     def __enter__(self) -> object:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         pass
 
     def show(self, event: Event) -> None:
         raise NotImplementedError
+
+    def tick(self) -> None:
+        """Call it while no event comes, too: what is displayed may depend on the time."""
 
     def conclude(self, end: EndEvent, losses: Sequence[Loss] = ()) -> None:
         """Show the result, after the display has stopped. `losses` are the channels with missing events."""
