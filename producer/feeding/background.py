@@ -4,7 +4,8 @@ import threading
 from types import TracebackType
 
 from producer.feeding.fed_lecture import FramesLost
-from producer.feeding.feed import Feed, FrameSource
+from producer.feeding.feed import Feed
+from producer.feeding.sources.source import Source
 
 # Seconds to wait for a feed that stops. It needs one poll of Redis, or more if Redis does not answer.
 STOP_S = 10.0
@@ -16,7 +17,7 @@ HURRIED_STOP_S = 1.0
 class BackgroundFeed:
     """Runs the feed inside this context. At its end `stop` is set, and the feed stops."""
 
-    def __init__(self, feed: Feed, source: FrameSource, stop: threading.Event) -> None:
+    def __init__(self, feed: Feed, source: Source, stop: threading.Event) -> None:
         self._feed = feed
         self._source = source
         self._stop = stop
