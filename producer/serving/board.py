@@ -51,7 +51,7 @@ class Board:
 
     def __init__(self, lecture: str, roster: Roster | None = None) -> None:
         self._lecture = lecture
-        self._roster = roster
+        self._roster = roster or Roster()
         self._standing = Standing()
         self._clear(fps=1.0)
 
@@ -70,7 +70,7 @@ class Board:
         self._sentences: list[Sentence] = []
         self._searched_s = -math.inf
         self._over = self._searched_over = False
-        self._names = Names(self._roster) if self._roster is not None else None
+        self._names = Names(self._roster)
         self._read = 0
         self._now: NewestFrame | None = None
         self._latest: dict[str, EmotionEvent] = {}
@@ -151,8 +151,7 @@ class Board:
                 means = (event.scores, event.valence, event.arousal)
                 self._now = NewestFrame(event.frame, event.t, event.faces, read, *means)
         else:
-            if self._names is not None:
-                self._names.add(event)
+            self._names.add(event)
             if event.frame >= self._latest.get(event.participant, event).frame:
                 self._latest[event.participant] = event
 
@@ -163,7 +162,7 @@ class Board:
         self._stale = False
         self._revision += 1
         self._places = self._places_builder.places()
-        self._left_out = self._names.left_out(self._latest) if self._names is not None else {}
+        self._left_out = self._names.left_out(self._latest)
         timeline = self._builder.timeline(without=self._left_out)
         if timeline.bin_s != self._timeline.bin_s:
             self._joined = self._revision
@@ -272,7 +271,7 @@ class Board:
         ]
         return ParticipantPatch(
             id=id,
-            name=self._name(id),
+            name=self._names.of(id),
             frames=participant.frames,
             unread=participant.unreadable.total(),
             first=participant.first,
@@ -305,13 +304,10 @@ class Board:
     def _lost(self) -> list[ParticipantPatch]:
         """The participants of whom no event is left."""
         return [
-            ParticipantPatch(each, self._name(each), 0, 0, 0.0, 0.0, None, "", 0.0, None, None, [], missing)
+            ParticipantPatch(each, self._names.of(each), 0, 0, 0.0, 0.0, None, "", 0.0, None, None, [], missing)
             for each, missing in self._missing.items()
             if each is not None and each not in self._latest
         ]
-
-    def _name(self, participant: str) -> str | None:
-        return self._names.of(participant) if self._names is not None else None
 
 
 def _number(value: float) -> float | None:

@@ -14,7 +14,7 @@ from rich.text import Text
 from producer.presentation.clock import clock
 from producer.presentation.palette import COLOURS, STACK
 from producer.presentation.thresholds import SHADES, away_after_s
-from producer.reading.analysis.names import Names, natural_order
+from producer.reading.analysis.names import Names, Roster, natural_order
 from producer.reading.analysis.summary import displayed, ledger_line
 from producer.reading.lectures import Lecture, LectureUnknown
 from producer.terminal.outputs import Output
@@ -110,7 +110,7 @@ class Screen:
         self.standing: Lecture | None = None
         self._colours = colours
         self._lecture = lecture
-        self._names = names
+        self._names = names or Names(Roster())
         self._first = math.inf
         self._t = 0.0
         self._class: ClassEvent | None = None
@@ -127,8 +127,7 @@ class Screen:
         if isinstance(event, ClassEvent):
             self._class = event
             return
-        if self._names is not None:
-            self._names.add(event)
+        self._names.add(event)
         self._participants.setdefault(event.participant, _History(event)).add(event)
 
     def render(self, width: int, height: int) -> RenderableType:
@@ -200,7 +199,7 @@ class Screen:
         return unseen if unseen > away_after_s(fps) else 0.0
 
     def _label(self, participant: str) -> str:
-        name = self._names.of(participant) if self._names is not None else None
+        name = self._names.of(participant)
         return participant if name is None else f"{name} ({participant})"
 
     def _blocks(self, history: "_History", count: int) -> Text:
