@@ -1,7 +1,6 @@
 """A feed that runs in a thread of its own."""
 
 import threading
-from types import TracebackType
 
 from producer.feeding.fed_lecture import FramesLost
 from producer.feeding.feed import Feed
@@ -27,9 +26,7 @@ class BackgroundFeed:
         self._start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stop.set()
         self._thread.join(HURRIED_STOP_S if kind is SystemExit else STOP_S)
 
