@@ -60,7 +60,7 @@ def test_it_opens_without_a_network_and_errors_and_without_scripts_it_has_tables
 ) -> None:
     expect(page).to_have_title("Lecture l \N{EN DASH} LecturePulse report")
     for chart in ("shares", "affect", "faces"):
-        assert page.locator(f"[data-chart={chart}] svg path").count() > 0
+        expect(page.locator(f"[data-chart={chart}] svg .mark-area path")).not_to_have_count(0)
     expect(page.get_by_text("If scripts may not run")).to_have_count(0)
     expect(page.get_by_role("slider", name=f"{NAME} (p01)")).to_be_visible()
     expect(page.locator("img")).to_have_count(0)  # markup in a name stays text
