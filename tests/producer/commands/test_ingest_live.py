@@ -174,7 +174,8 @@ def test_a_live_lecture_ends_as_done_after_a_time_or_at_a_time(client: redis.Red
 def test_a_push_whose_end_is_normal_is_done_with_exit_code_0(client: redis.Redis, redis_url: str) -> None:
     port = free_port()
     url = f"rtmp://127.0.0.1:{port}/live/s3cretKEY"
-    words = [f"{url}?listen=1", "--redis", redis_url, "--lecture", "l", "--give-up", GIVE_UP_S, "--log-format", "json"]
+    words = [f"{url}?listen=1", "--redis", redis_url, "--lecture", "l", "--log-format", "json"]
+    words += ["--give-up", str(2 * GIVE_UP_S)]  # in this time the sender has to start
     metrics = free_port()
     with committing(redis_url), started("ingest", *words, "--end-is-done", "--metrics-port", metrics) as process:
         eventually(lambda: listening_hosts(port))
