@@ -225,7 +225,7 @@ class _Ingestion:
         self._notifier = notifier
         self._said_stopping = False
         self._said_nobody_listens = False
-        self._said_no_connection = False
+        self._said_losses = 0
         self._last_event = time.monotonic()
         self.kept = Kept()
         self.damaged = DamagedFrames()
@@ -273,11 +273,12 @@ class _Ingestion:
         self._background.check()
 
     def _check_connection(self, source: LiveSource) -> None:
-        """If the connection was lost, say why, once for each loss."""
-        trouble = source.trouble
-        if trouble is not None and not self._said_no_connection and source.shortfall is None:
-            say(f"{source.label.shown}: connection lost: {trouble}; trying again")
-        self._said_no_connection = trouble is not None
+        """If the connection was lost, say why, once for each loss, also if it is back already."""
+        reconnects, trouble = source.reconnects, source.trouble  # in this order, because the feed may reconnect now
+        losses = reconnects + (trouble is not None)
+        if losses > self._said_losses and source.shortfall is None:
+            self._said_losses = losses
+            say(f"{source.label.shown}: connection lost: {trouble or source.last_trouble}; trying again")
 
 
 def _concluded(source: Source, feed: Feed, end: EndEvent, stop: Stop) -> int:

@@ -84,8 +84,9 @@ class Notifier:
             if waited > SAY_AFTER_S and not said:
                 said = True
                 say(f"--webhook {self._webhook.shown}: waiting until it takes the last messages (Ctrl-C ends that)")
-        if self._sender.waiting or self._sender.gone:
-            trouble = self._sender.trouble or "it does not answer"
+        if self._searching.is_alive() or self._sender.waiting or self._sender.gone:
+            silent = "it does not answer" if self._sender.waiting else "the search for moments took too long"
+            trouble = self._sender.trouble or silent
             say(f"--webhook {self._webhook.shown}: {trouble}; the last messages were not taken")
 
     def _search_all(self) -> None:

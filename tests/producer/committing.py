@@ -26,7 +26,7 @@ FACE = FaceObservation(
 def committing(url: str, fail: bool = False, empty: bool = False) -> Iterator[None]:
     """Commit all that is pushed to the Redis at `url`, with `fail` as failed chunks, if `empty` without faces.
 
-    It registers as RQ's workers do. Otherwise a producer on a slow machine says that no worker takes frames.
+    It registers as RQ's workers do.
     """
     stop = threading.Event()
     worker = threading.Thread(target=_work, args=(url, fail, empty, stop))
@@ -40,8 +40,7 @@ def committing(url: str, fail: bool = False, empty: bool = False) -> Iterator[No
 
 def _work(url: str, fail: bool, empty: bool, stop: threading.Event) -> None:
     with connect(url) as client:
-        client.hset(REGISTERED, "state", "idle")
-        client.sadd(WORKERS_BY_QUEUE_KEY % QUEUE, REGISTERED)
+        register(client)
         while not stop.wait(0.01):
             for key in client.scan_iter("lecture:{*}"):
                 lecture = lecture_of_info_key(key.decode())
@@ -49,6 +48,12 @@ def _work(url: str, fail: bool, empty: bool, stop: threading.Event) -> None:
                     work_on(client, LectureKeys(lecture), fail, empty)
         client.srem(WORKERS_BY_QUEUE_KEY % QUEUE, REGISTERED)
         client.delete(REGISTERED)
+
+
+def register(client: redis.Redis) -> None:
+    """Register as RQ's workers do. Otherwise a producer on a slow machine says that no worker takes frames."""
+    client.hset(REGISTERED, "state", "idle")
+    client.sadd(WORKERS_BY_QUEUE_KEY % QUEUE, REGISTERED)
 
 
 def work_on(client: redis.Redis, keys: LectureKeys, fail: bool = False, empty: bool = False) -> None:

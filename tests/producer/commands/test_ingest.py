@@ -16,7 +16,7 @@ from producer.cells.connections import one_cell
 from producer.feeding.feed import MAX_BYTES
 from producer.feeding.sources.opening import open_source
 from tests.processes import eventually, json_lines, ran, started
-from tests.producer.committing import committing, work_on
+from tests.producer.committing import committing, register, work_on
 from tests.producer.feeding.films import as_matroska, cut, damage_bits, film
 from tests.producer.reading.writing import begin
 from worker.contract.connection import connect
@@ -130,11 +130,19 @@ def heeded(number: signal.Signals) -> Iterator[None]:
     ],
 )
 def test_a_signal_stops_feeding_and_what_was_fed_is_committed(
-    redis_url: str, video: Path, names: list[str], number: signal.Signals, code: int, frames: int, at: str
+    client: redis.Redis,
+    redis_url: str,
+    video: Path,
+    names: list[str],
+    number: signal.Signals,
+    code: int,
+    frames: int,
+    at: str,
 ) -> None:
     # There is no room for a second chunk until the first is committed, which happens only after the signal.
     words = ["ingest", *([f"{name}={video}" for name in names] or [str(video)]), "--redis", redis_url, "--max-bytes", 1]
-    with connect(redis_url) as client, heeded(number), started(*words, "--lecture", "l", "--json") as process:
+    register(client)
+    with heeded(number), started(*words, "--lecture", "l", "--json") as process:
         eventually(lambda: client.hlen(LectureKeys("l").in_flight))
         process.send_signal(number)
         eventually(lambda: client.hlen(LectureKeys("l").in_flight) == 2)
@@ -151,9 +159,9 @@ def test_a_signal_stops_feeding_and_what_was_fed_is_committed(
     ]
 
 
-def test_a_second_ctrl_c_exits_at_once(redis_url: str, video: Path) -> None:
-    words = ["ingest", video, "--redis", redis_url, "--lecture", "l", "--json"]
-    with connect(redis_url) as client, started(*words) as process:
+def test_a_second_ctrl_c_exits_at_once(client: redis.Redis, redis_url: str, video: Path) -> None:
+    register(client)
+    with started("ingest", video, "--redis", redis_url, "--lecture", "l", "--json") as process:
         eventually(lambda: client.hlen(LectureKeys("l").in_flight))
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
@@ -166,10 +174,10 @@ def test_a_second_ctrl_c_exits_at_once(redis_url: str, video: Path) -> None:
     )
 
 
-def test_ingest_stops_quietly_when_its_output_is_closed(redis_url: str, video: Path) -> None:
+def test_ingest_stops_quietly_when_its_output_is_closed(client: redis.Redis, redis_url: str, video: Path) -> None:
     keys = LectureKeys("l")
-    words = ["ingest", video, "--redis", redis_url, "--lecture", "l", "--json", "--max-bytes", 1]
-    with connect(redis_url) as client, started(*words) as process:
+    register(client)
+    with started("ingest", video, "--redis", redis_url, "--lecture", "l", "--json", "--max-bytes", 1) as process:
         assert process.stdout is not None
         process.stdout.close()
         eventually(lambda: client.hlen(keys.in_flight))
@@ -194,6 +202,7 @@ def test_a_redis_that_dies_is_one_line_and_exit_code_1(
         connect(url) as client,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
     ):
+        register(client)
         eventually(lambda: client.hlen(LectureKeys("l").in_flight))
         server.kill()
         out, err = process.communicate(timeout=60)
@@ -205,6 +214,7 @@ def test_a_lecture_that_is_forgotten_while_it_is_ingested_is_one_line_and_exit_c
     client: redis.Redis, redis_url: str, video: Path
 ) -> None:
     keys = LectureKeys("l")
+    register(client)
     with started("ingest", video, "--redis", redis_url, "--lecture", "l", "--json", "--max-bytes", 1) as process:
         eventually(lambda: client.hlen(keys.in_flight))
         client.delete(keys.info)
