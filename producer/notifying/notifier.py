@@ -69,10 +69,10 @@ class Notifier:
         self._events.put(event)
 
     def check(self) -> None:
-        """Say once of each outage that messages are not taken."""
+        """Say once of each outage that messages are not taken, and once that the receiver wants no more."""
         trouble = self._sender.trouble
         if trouble is not None and not self._said:
-            say(f"--webhook {self._webhook.shown}: {trouble}; trying again")
+            say(f"--webhook {self._webhook.shown}: {trouble}{'' if self._sender.gone else '; trying again'}")
         self._said = trouble is not None
 
     def _wait(self) -> None:
