@@ -115,8 +115,9 @@ def test_lectures_of_other_models_or_with_lost_events_are_marked(client: redis.R
 
 def test_a_lecture_without_frames_is_there_and_nothing_is_said_about_it(client: redis.Redis, redis_url: str) -> None:
     write_lecture(client, "a", 6, SOBER)
-    begin(client, "b")
+    client.hset(begin(client, "b").info, "begin", 600)
     page = page_of(redis_url, "a", "b")
+    assert "<td>0:00:00</td>" in page
     assert "Nothing can be concluded about b and a: no face could be read in b." in page
     assert "Lecture b is not over; it is shown up to now." in page
 
