@@ -44,7 +44,8 @@ Seconds = Annotated[float, Meta(ge=0, le=2**40)]
 GroupSize = Annotated[int, Meta(ge=1, le=MAX_PARTICIPANTS)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Degrees = Annotated[int, Meta(ge=-180, le=180)]
-PixelBox = tuple[int, int, int, int]
+Pixel = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+PixelBox = tuple[Pixel, Pixel, Pixel, Pixel]
 """x, y, width, height in pixels of the source frame."""
 
 

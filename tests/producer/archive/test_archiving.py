@@ -236,6 +236,19 @@ def test_a_damaged_file_is_one_line(redis_url: str, client: redis.Redis, folder:
     assert (code, "\nk " in out, len(err.splitlines())) == (1, True, 1)
 
 
+def test_a_stranger_s_event_that_fits_into_no_file_stops_only_its_lecture(
+    redis_url: str, client: redis.Redis, folder: Path
+) -> None:
+    over(client, "k")
+    over(client, "l")
+    (_, fields), *_ = client.xrange(LectureKeys("k").participant("p01"), count=1)
+    strange = re.sub(rb'"box":\[\d+', b'"box":[' + b"9" * 30, fields[b"event"].replace(b'"frame":0', b'"frame":5000'))
+    client.xadd(LectureKeys("k").participant("p01"), {"event": strange})
+    code, out, err = called("archive", "--redis", redis_url, "--archive", folder)
+    assert (code, out, len(err.splitlines())) == (1, "archived lecture l\n", 1)
+    assert "lecture 'k' cannot be read: lecture:{k}:participant:p01 has an entry" in err
+
+
 def test_forget_says_what_it_cannot_erase(redis_url: str, client: redis.Redis, folder: Path) -> None:
     over(client)
     archive_lecture(client, Archive(str(folder)), "l")
