@@ -19,7 +19,7 @@ from producer.reading.formats import tables
 from producer.reading.formats.rows import COLUMNS
 from producer.reading.formats.tables import plain_text
 from producer.reading.lectures import LectureUnknown
-from producer.reading.output_file import ExportRefused
+from producer.reading.output_file import ExportRefused, complete_or_absent
 from tests.producer.reading.scripted import mean_valence, scores_of, scripted_events, write_scripted
 from tests.producer.reading.writing import begin, class_, commit, emotion, end, frame_events, write
 from worker.contract.keys import LectureKeys
@@ -198,6 +198,18 @@ def test_an_export_that_fails_leaves_no_file(client: redis.Redis, tmp_path: Path
     with pytest.raises(LectureUnknown):
         export(client, "k", tmp_path / f"e{suffix}")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_commands_that_write_one_file_at_a_time_the_first_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "e.csv"
+    with (  # in one process, as two containers whose processes have the same number
+        pytest.raises(ExportRefused, match="exists already"),
+        complete_or_absent(path) as slow,
+    ):
+        slow.write(b"slow")
+        with complete_or_absent(path) as fast:
+            fast.write(b"fast")
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("e.csv", b"fast")]
 
 
 def test_rows_of_the_class_are_those_of_its_events(client: redis.Redis, tmp_path: Path) -> None:
