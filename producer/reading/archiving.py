@@ -68,8 +68,8 @@ def archive_lecture(client: redis.Redis, archive: Archive, name: str) -> None:
         raise ArchiveUnusable(f"the archive {archive.shown} did not keep what was written of lecture {name!r}")
 
     def mark(pipe: Pipeline) -> None:
-        status, ended = pipe.hmget(keys.info, "status", "ended")
-        if status is None:
+        status, started, ended = pipe.hmget(keys.info, "status", "started", "ended")
+        if started != fields.get(b"started"):  # also if another lecture has the id by now
             archive.erase(name)
             raise LectureForgotten(name)
         pipe.multi()

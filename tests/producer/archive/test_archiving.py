@@ -93,14 +93,17 @@ def test_a_lecture_that_can_be_resumed_keeps_its_streams(client: redis.Redis, fo
     assert client.ttl(keys.class_) <= ARCHIVED_S
 
 
+@pytest.mark.parametrize("again", [False, True])
 def test_a_lecture_that_is_forgotten_meanwhile_does_not_stay_in_the_archive(
-    client: redis.Redis, folder: Path, monkeypatch: pytest.MonkeyPatch
+    client: redis.Redis, folder: Path, monkeypatch: pytest.MonkeyPatch, again: bool
 ) -> None:
     over(client)
     digest = ArchivedLecture.digest
 
     def forgotten(lecture: ArchivedLecture) -> bytes:
         client.flushall()
+        if again:
+            begin(client, "l", started=5000)
         return digest(lecture)
 
     monkeypatch.setattr(ArchivedLecture, "digest", forgotten)
