@@ -112,6 +112,39 @@ def test_a_lecture_that_is_forgotten_meanwhile_does_not_stay_in_the_archive(
     assert list(folder.iterdir()) == []
 
 
+def test_a_lecture_that_is_resumed_and_ends_meanwhile_keeps_its_streams(
+    client: redis.Redis, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over(client)
+    digest = ArchivedLecture.digest
+
+    def resumed(lecture: ArchivedLecture) -> bytes:
+        client.hset(LectureKeys("l").info, "ended", 2000)
+        return digest(lecture)
+
+    monkeypatch.setattr(ArchivedLecture, "digest", resumed)
+    archive_lecture(client, Archive(str(folder)), "l")
+    assert client.ttl(LectureKeys("l").class_) > ARCHIVED_S
+
+
+def test_a_full_redis_trims_nothing_and_says_so(client: redis.Redis, redis_url: str, folder: Path) -> None:
+    events = over(client)
+    over(client, "m")
+    options = ("--redis", redis_url, "--archive", folder)
+    client.config_set("maxmemory", 1)
+    try:
+        code, out, err = called("archive", *options)
+    finally:
+        client.config_set("maxmemory", 0)
+    assert (code, out, len(err.splitlines())) == (1, "", 2)
+    assert "Redis is full, so no streams of 'l' are trimmed; raise maxmemory, or forget lectures" in err
+    assert client.ttl(LectureKeys("l").class_) > ARCHIVED_S
+    assert called("archive", *options)[:2] == (0, "archived lecture l\narchived lecture m\n")
+    found = Archive(str(folder)).lecture("l")
+    assert found is not None
+    assert list(found.events()) == events
+
+
 def test_an_archive_that_keeps_something_else_trims_nothing(
     client: redis.Redis, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
