@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tempfile
 import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
@@ -107,6 +108,15 @@ def test_an_excel_file_holds_text_and_numbers_and_no_formula(client: redis.Redis
     heading, *rows = sheet(tmp_path / "e.xlsx")
     assert [dict(zip(heading, row, strict=True)) for row in rows] == expected
     assert sorted(path.name for path in tmp_path.iterdir()) == ["e.parquet", "e.xlsx"]
+
+
+def test_an_excel_file_needs_no_room_in_the_system_s_temporary_folder(
+    client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(client, "l", PRESENCE)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "full"))
+    assert export(client, "l", tmp_path / "e.xlsx").over
+    assert [path.name for path in tmp_path.iterdir()] == ["e.xlsx"]
 
 
 @pytest.mark.parametrize("counted", [True, False])
