@@ -1,6 +1,7 @@
 """The page that compares lectures: what it says, and when it says that nothing can be concluded."""
 
 import json
+import unicodedata
 from collections.abc import Sequence
 from html import unescape
 from pathlib import Path
@@ -88,11 +89,12 @@ def test_people_with_the_same_name_are_the_same_and_rosters_belong_to_compared_l
 ) -> None:
     write_lecture(client, "a", 6, SOBER)
     write_lecture(client, "b", 6, MERRY)
-    names = ", ".join(f"p{n:02d}: Person {n}" for n in range(1, 6))
-    roster = tmp_path / "r.yaml"
+    names = ", ".join(f"p{n:02d}: Jürgen {n}" for n in range(1, 6))
+    roster, other = tmp_path / "r.yaml", tmp_path / "of a Mac.yaml"
     roster.write_text(f"participants: {{{names}}}")
+    other.write_text(unicodedata.normalize("NFD", roster.read_text()))
     at = ["--redis", redis_url]
-    rosters = ["--roster", f"a={roster}", "--roster", f"b={roster}"]
+    rosters = ["--roster", f"a={roster}", "--roster", f"b={other}"]
     assert "6 people against 6, 5 of them in both." in page_of(redis_url, "a", "b", *rosters)
     roster.write_text(f"participants: {{{names}, p08: Eve, p09: Max}}")
     write_lecture(client, "c", 8, SOBER)
