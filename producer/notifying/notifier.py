@@ -87,8 +87,9 @@ class Notifier:
             if waited > SAY_AFTER_S and not said:
                 said = True
                 say(f"--webhook {self._webhook.shown}: waiting until it takes the last messages (Ctrl-C ends that)")
-        if self._sender.waiting or self._sender.gone:
-            trouble = self._sender.trouble or "it does not answer"
+        searching = self._searching.is_alive()
+        if searching or self._sender.gone or not self._sender.flush(0):
+            trouble = "moments are still searched" if searching else self._sender.trouble or "it does not answer"
             say(f"--webhook {self._webhook.shown}: {trouble}; the last messages were not taken")
 
     def _search_all(self) -> None:

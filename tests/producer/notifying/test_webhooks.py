@@ -1,6 +1,7 @@
 """Webhooks: signed, sent again until they are taken, each moment once, and never in the way of the lecture."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,6 +157,18 @@ def test_a_receiver_that_never_answers_delays_the_end_only_for_a_while(
     assert "waiting until it takes the last messages" in waiting
     assert "it does not answer; the last messages were not taken" in lost
     assert "geheim" not in waiting + lost
+
+
+def test_a_search_that_takes_too_long_is_named(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    searched = threading.Event()
+    monkeypatch.setattr(notifier, "LAST_S", 0.1)
+    monkeypatch.setattr(notifier, "moments", lambda _: [] if searched.wait() else [])
+    with Notifier(hook(receiver), 2.0, Stop()) as notifying:
+        notifying.add(END)
+    searched.set()
+    assert capsys.readouterr().err.endswith("moments are still searched; the last messages were not taken\n")
 
 
 def test_nothing_is_tried_again_with_a_receiver_that_wants_no_more(capsys: pytest.CaptureFixture[str]) -> None:
