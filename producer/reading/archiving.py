@@ -34,7 +34,7 @@ class RedisFull(Exception):
     """A Redis that is so full that it cannot be noted there that a lecture is archived."""
 
     def __init__(self, lecture: str) -> None:
-        super().__init__(f"Redis is full, so no streams of {lecture!r} are trimmed; raise maxmemory, or forget lectures")
+        super().__init__(f"Redis is full, so no stream of {lecture!r} is trimmed; raise maxmemory, or forget lectures")
 
 
 ARCHIVING_FAILURES = (

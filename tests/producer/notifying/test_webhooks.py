@@ -13,7 +13,9 @@ from producer.notifying import notifier, sending
 from producer.notifying.notifier import ENDED, MOMENT, Notifier
 from producer.notifying.sending import Sender
 from producer.notifying.webhook import Webhook, checked_webhook
+from producer.reading.analysis.moment import Moment
 from producer.reading.analysis.moments import moments
+from producer.reading.analysis.timeline import Timeline
 from producer.stopping import Stop
 from tests.processes import called, eventually, started
 from tests.producer.committing import committing
@@ -163,8 +165,13 @@ def test_a_search_that_takes_too_long_is_named(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     searched = threading.Event()
+
+    def slow(_: Timeline) -> list[Moment]:
+        searched.wait()
+        return []
+
     monkeypatch.setattr(notifier, "LAST_S", 0.1)
-    monkeypatch.setattr(notifier, "moments", lambda _: [] if searched.wait() else [])
+    monkeypatch.setattr(notifier, "moments", slow)
     with Notifier(hook(receiver), 2.0, Stop()) as notifying:
         notifying.add(END)
     searched.set()
