@@ -4,7 +4,6 @@ import math
 import threading
 import time
 from queue import SimpleQueue
-from types import TracebackType
 
 from producer.notifying.sending import Sender
 from producer.notifying.webhook import Webhook
@@ -54,9 +53,7 @@ class Notifier:
         self._searching.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._events.put(None)
         try:
             if kind is None:

@@ -9,7 +9,7 @@ import typer
 
 from producer.presentation.clock import clock
 from producer.reading.analysis.losses import Loss
-from producer.reading.analysis.names import Names, RosterRefused, encode_named
+from producer.reading.analysis.names import Names, Roster, RosterRefused, encode_named
 from producer.reading.analysis.summary import Summary, displayed, ledger_line
 from producer.saying import say
 from producer.terminal.progress import ProgressBar, StatusLine
@@ -24,11 +24,14 @@ class Output:
     def __enter__(self) -> object:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         pass
 
     def show(self, event: Event) -> None:
         raise NotImplementedError
+
+    def tick(self) -> None:
+        """Call it while no event comes, too: what is displayed may depend on the time."""
 
     def conclude(self, end: EndEvent, losses: Sequence[Loss] = ()) -> None:
         """Show the result, after the display has stopped. `losses` are the channels with missing events."""
@@ -51,15 +54,13 @@ class PlainLines(Output):
     """One line for each participant's event (with `class_only`, for each class event), and one for the end."""
 
     def __init__(self, names: Names | None = None, class_only: bool = False) -> None:
-        self._names = names
+        self._names = names or Names(Roster())
         self._class_only = class_only
 
     def show(self, event: Event) -> None:
         if isinstance(event, EmotionEvent):
-            participant = [event.participant]
-            if self._names is not None:
-                self._names.add(event)
-                participant += filter(None, [self._names.of(event.participant)])
+            self._names.add(event)
+            participant = filter(None, [event.participant, self._names.of(event.participant)])
             typer.echo("  ".join([clock(event.t), *participant, *displayed(event)]))
         elif isinstance(event, ClassEvent) and self._class_only:
             scores = sorted((event.scores or {}).items(), key=lambda score: -score[1])[:3]
