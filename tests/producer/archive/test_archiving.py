@@ -298,6 +298,19 @@ def test_forget_says_what_it_cannot_erase(redis_url: str, client: redis.Redis, f
     assert (client.keys(), list(folder.iterdir())) == ([], [])
 
 
+def test_forget_says_if_the_lecture_is_in_another_archive(
+    redis_url: str, client: redis.Redis, folder: Path, tmp_path: Path
+) -> None:
+    over(client)
+    archive_lecture(client, Archive(str(folder)), "l")
+    (other := tmp_path / "other").mkdir()
+    code, out, err = called("forget", "l", "--redis", redis_url, "--archive", other)
+    assert (code, out, client.keys()) == (1, "forgot lecture l\n", [])
+    assert f"lecture l was archived, but not in {other}; forget it with its archive too" in err
+    assert called("forget", "l", "--redis", redis_url, "--archive", folder)[0] == 0
+    assert list(folder.iterdir()) == []
+
+
 def test_what_is_over_its_retention_time_is_not_read_and_erased(
     redis_url: str, client: redis.Redis, folder: Path
 ) -> None:
