@@ -25,8 +25,8 @@ def forget(lecture: LectureArgument, redis: RedisOption = None, archive: Archive
             archived = bool(client.hexists(LectureKeys(lecture).info, "archived"))
         if archived and archive is None:
             raise ArchiveUnusable(
-                f"lecture {lecture!r} is also in an archive; name it with --archive or LECTUREPULSE_ARCHIVE, so that it "
-                "is erased there too"
+                f"lecture {lecture!r} is also in an archive; name it with --archive or LECTUREPULSE_ARCHIVE, so that "
+                "it is erased there too"
             )
         unknown: LectureUnknown | None = None
         try:
@@ -46,5 +46,5 @@ def forget(lecture: LectureArgument, redis: RedisOption = None, archive: Archive
         erase_from_logs(lecture)
     typer.echo(f"forgot lecture {lecture}")
     if archived and not erased and archive is not None:
-        say(f"lecture {lecture} was archived, but not in {archive.shown}; forget it with its archive too", LogLevel.ERROR)
+        say(f"lecture {lecture} was archived, but not in {archive.shown}; forget it in its archive too", LogLevel.ERROR)
         raise typer.Exit(1)

@@ -306,7 +306,7 @@ def test_forget_says_if_the_lecture_is_in_another_archive(
     (other := tmp_path / "other").mkdir()
     code, out, err = called("forget", "l", "--redis", redis_url, "--archive", other)
     assert (code, out, client.keys()) == (1, "forgot lecture l\n", [])
-    assert f"lecture l was archived, but not in {other}; forget it with its archive too" in err
+    assert f"lecture l was archived, but not in {other}; forget it in its archive too" in err
     assert called("forget", "l", "--redis", redis_url, "--archive", folder)[0] == 0
     assert list(folder.iterdir()) == []
 
