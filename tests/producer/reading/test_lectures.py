@@ -34,6 +34,7 @@ def test_lectures_are_listed_by_start_time_with_ledger_and_participants(client: 
     commit(client, "early", frame_events("early", 0, ["p01", "p02"]))
     client.set("lecture:{other}:class", b"no lecture of its own")
     client.hset("lecture:{foreign}", "some", "thing")
+    begin(client, "in-the-year-30-million", started=1e15)
     client.set("lecture:{text}", "thing")
     first, second = list_lectures(client)
     assert (first.id, second.id) == ("early", "late")
