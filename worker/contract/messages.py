@@ -222,7 +222,7 @@ class EmotionEvent(Struct, frozen=True, tag_field="type", tag="emotion", gc=Fals
     lecture: str
     participant: str
     frame: NonNegative
-    t: float
+    t: Seconds
     box: PixelBox
     detection: Probability
     emotion: str | None
@@ -250,7 +250,7 @@ class ClassEvent(Struct, frozen=True, tag_field="type", tag="class", gc=False):
 
     lecture: str
     frame: NonNegative
-    t: float
+    t: Seconds
     faces: NonNegative
     scores: Scores | None
     valence: float | None
@@ -272,7 +272,7 @@ class SlideEvent(Struct, frozen=True, tag_field="type", tag="slide"):
 
     lecture: str
     frame: NonNegative
-    t: float
+    t: Seconds
     slide: Annotated[int, Meta(ge=1, le=2**53)]
     v: Literal[1] = 1
 
