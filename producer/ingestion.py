@@ -58,7 +58,7 @@ class IngestSettings(Struct, frozen=True):
     If `lecture` is None, the id is made from the source's name. `redis` is the URL given on the command line, without
     credentials; the commands suggested at the end contain it. `roster` has names for what is printed. `resumed` is the
     lecture to resume. Without `chapters`, those in the file are used. `course` is the id of the course that the lecture
-    belongs to. If it is `quiet`, no progress is displayed, because standard error is a log for programs. `webhook` is
+    belongs to. If it is `quiet`, neither progress nor people are displayed, because the output is a log. `webhook` is
     notified of moments and of the end.
     """
 
@@ -97,7 +97,8 @@ def ingest(
     display: Output = JsonLines(names)
     if not settings.json:
         progress = _progress(lecture, source, feed, settings.quiet)
-        display = Overview(lecture, settings.redis, progress, names, settings.choices.class_only, notice)
+        class_only = settings.choices.class_only
+        display = Overview(lecture, settings.redis, progress, names, class_only, notice, settings.quiet)
     try:
         with (
             stoppable() as stop,

@@ -48,6 +48,16 @@ def test_ingest_ends_with_a_table_and_names_a_second_lecture_of_the_same_file(re
     assert "60/60 frames" in err
 
 
+def test_the_log_of_an_ingest_has_nothing_about_people(redis_url: str, video: Path) -> None:
+    with committing(redis_url):
+        words = ["--redis", redis_url, "--participant", "ada", "--log-format", "json"]
+        code, out, err = ran("ingest", video, *words)
+    assert (code, err) == (0, "")
+    assert "60 frames sampled: 60 published" in out
+    assert "ada" not in out
+    assert "happiness" not in out
+
+
 def test_damaged_pictures_are_reported_in_one_line_and_exit_code_1(redis_url: str, tmp_path: Path) -> None:
     whole = film(tmp_path / "whole.mp4", pictures=200, noise=60, codec_options={"preset": "ultrafast", "g": "50"})
     with committing(redis_url):
