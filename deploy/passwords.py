@@ -9,7 +9,8 @@ It needs Python 3.10 or newer and nothing else. It writes deploy/secrets/, which
 - serve.env: the token of the page.
 
 For compose it also makes deploy/lectures/, the folder of recordings and reports, and deploy/archive/, and writes their
-owner and group to deploy/.env: the containers that use them run as this user, or with this group.
+owner and group to deploy/.env: the containers that use them run as this user, or with this group. Other lines of .env
+stay.
 
 It writes nothing if the folder of secrets exists; delete it to start again.
 """
@@ -45,7 +46,8 @@ def main() -> None:
         passwords = {user: secrets.token_urlsafe(PASSWORD_BYTES) for user in users(rules)}
         admin, token = secrets.token_urlsafe(PASSWORD_BYTES), secrets.token_urlsafe(TOKEN_BYTES)
         for name, content in files(rules, passwords, admin, token).items():
-            (SECRETS / name).write_text(content)  # others cannot enter the folder; Redis' container user can read
+            (SECRETS / name).write_text(content)
+            (SECRETS / name).chmod(0o644)  # others cannot enter the folder; Redis' container user can read
     except OSError as failure:
         sys.stderr.write(f"passwords: {failure}; delete {SECRETS} to start again\n")
         sys.exit(2)
@@ -60,7 +62,10 @@ def _make_folders() -> None:
             os.chown(folder, NOBODY, NOBODY)
     ARCHIVE.chmod(0o2770)  # the page, another user with this group, writes there too, and nobody else reads it
     owner = LECTURES.stat()
-    ENV.write_text(f"LECTUREPULSE_USER={owner.st_uid}:{owner.st_gid}\nLECTUREPULSE_GROUP={ARCHIVE.stat().st_gid}\n")
+    ours = [f"LECTUREPULSE_USER={owner.st_uid}:{owner.st_gid}", f"LECTUREPULSE_GROUP={ARCHIVE.stat().st_gid}"]
+    before = ENV.read_text().splitlines() if ENV.exists() else []
+    yours = [line for line in before if not line.startswith(("LECTUREPULSE_USER=", "LECTUREPULSE_GROUP="))]
+    ENV.write_text("".join(f"{line}\n" for line in [*ours, *yours]))  # yours: another archive, and its keys
 
 
 def users(rules: Iterable[str]) -> list[str]:

@@ -58,7 +58,7 @@ class IngestSettings(Struct, frozen=True):
     If `lecture` is None, the id is made from the source's name. `redis` is the URL given on the command line, without
     credentials; the commands suggested at the end contain it. `roster` has names for what is printed. `resumed` is the
     lecture to resume. Without `chapters`, those in the file are used. `course` is the id of the course that the lecture
-    belongs to. If it is `quiet`, no progress is displayed, because standard error is a log for programs. `webhook` is
+    belongs to. If it is `quiet`, neither progress nor people are displayed, because the output is a log. `webhook` is
     notified of moments and of the end.
     """
 
@@ -97,7 +97,8 @@ def ingest(
     display: Output = JsonLines(names)
     if not settings.json:
         progress = _progress(lecture, source, feed, settings.quiet)
-        display = Overview(lecture, settings.redis, progress, names, settings.choices.class_only, notice)
+        class_only = settings.choices.class_only
+        display = Overview(lecture, settings.redis, progress, names, class_only, notice, settings.quiet)
     try:
         with (
             stoppable() as stop,
@@ -225,7 +226,7 @@ class _Ingestion:
         self._notifier = notifier
         self._said_stopping = False
         self._said_nobody_listens = False
-        self._said_no_connection = False
+        self._said_losses = 0
         self._last_event = time.monotonic()
         self.kept = Kept()
         self.damaged = DamagedFrames()
@@ -273,11 +274,12 @@ class _Ingestion:
         self._background.check()
 
     def _check_connection(self, source: LiveSource) -> None:
-        """If the connection was lost, say why, once for each loss."""
-        trouble = source.trouble
-        if trouble is not None and not self._said_no_connection and source.shortfall is None:
-            say(f"{source.label.shown}: connection lost: {trouble}; trying again")
-        self._said_no_connection = trouble is not None
+        """If the connection was lost, say why, once for each loss, also if it is back already."""
+        reconnects, trouble = source.reconnects, source.trouble  # in this order, because the feed may reconnect now
+        losses = reconnects + (trouble is not None)
+        if losses > self._said_losses and source.shortfall is None:
+            self._said_losses = losses
+            say(f"{source.label.shown}: connection lost: {trouble or source.last_trouble}; trying again")
 
 
 def _concluded(source: Source, feed: Feed, end: EndEvent, stop: Stop) -> int:

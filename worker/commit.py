@@ -19,7 +19,7 @@ from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lecture_hash import ledger_from_hashes
 from worker.contract.limits import MAX_PARTICIPANTS
 from worker.contract.messages import EndEvent, Ending, InFlight, Ledger, ParticipantSpan, encode
-from worker.contract.reasons import DAMAGED, OTHER_MODELS, failed
+from worker.contract.reasons import DAMAGED, OTHER_MODELS, PREFIXES, failed
 from worker.contract.streams import ABANDONED, end_lecture, publish
 from worker.folding.fold import Folded, LectureState, accounts_for, fold, usuals
 from worker.metrics.counters import COMMIT_CONFLICTS, count_committed, timed
@@ -106,15 +106,17 @@ def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
         folded = fold(keys.lecture, state, outcomes, frames)
         first, noted = _first_models(pipe, keys, outcomes)
         others = _read_by_other_models(outcomes, first)
-        if folded.ending is not None:
-            before = ledger_from_hashes(_hash(pipe, keys.info), {})
-            ledger = _final_ledger(before, folded, others.total())  # it was the last chunk
+        counts = _counted(folded, others.total())
+        if folded.ending is not None:  # it was the last chunk: feeding is over, so nothing else changes the ledger
+            ledger = _added(ledger_from_hashes(_hash(pipe, keys.info), {}), counts)
             now = _now(pipe)
 
         pipe.multi()
         _publish_all(pipe, keys, folded, known=state.spans)
-        _count(pipe, keys, folded)
-        _note_models(pipe, keys, first, others.total())
+        for field, more in counts.items():
+            pipe.hincrby(keys.info, field, more)
+        if first:
+            pipe.hset(keys.info, "models", first)
         pipe.delete(*(key for n in chunks for key in (keys.chunk(n), keys.outcome(n))))
         pipe.hdel(keys.in_flight, *map(str, chunks))
         pipe.set(keys.state, encode(folded.state), ex=folded.state.retention)
@@ -172,16 +174,6 @@ def _publish_all(pipe: Pipeline, keys: LectureKeys, folded: Folded, known: dict[
         pipe.expire(key, folded.state.retention)
 
 
-def _count(pipe: Pipeline, keys: LectureKeys, folded: Folded) -> None:
-    if folded.published:
-        pipe.hincrby(keys.info, "published", folded.published)
-    if folded.damaged:
-        pipe.hincrby(keys.info, DAMAGED, folded.damaged)
-    for reason, frames in folded.failed.items():
-        pipe.hincrby(keys.info, "failed", frames)
-        pipe.hincrby(keys.info, failed(reason), frames)
-
-
 def _first_models(pipe: Pipeline, keys: LectureKeys, outcomes: list[Outcome]) -> tuple[str, bool]:
     """The version of the models that read the lecture's first frame, and whether others were noted before.
 
@@ -203,26 +195,21 @@ def _read_by_other_models(outcomes: list[Outcome], first: str) -> Counter[str]:
     return others
 
 
-def _note_models(pipe: Pipeline, keys: LectureKeys, first: str, others: int) -> None:
-    if first:
-        pipe.hset(keys.info, "models", first)
-    if others:
-        pipe.hincrby(keys.info, OTHER_MODELS, others)
+def _counted(folded: Folded, others: int) -> Counter[str]:
+    """How many frames this transaction adds to each field of the ledger, without fields that stay the same."""
+    counts = Counter(published=folded.published, failed=folded.failed.total())
+    counts.update({failed(reason): frames for reason, frames in folded.failed.items()})
+    counts.update({DAMAGED: folded.damaged, OTHER_MODELS: others})
+    return +counts
 
 
-def _final_ledger(before: Ledger, folded: Folded, others: int) -> Ledger:
-    """The ledger after this transaction. Feeding is over, so nothing else changes it."""
-    reasons = Counter(before.reasons)
-    reasons.update({failed(reason): frames for reason, frames in folded.failed.items()})
-    if folded.damaged:
-        reasons[DAMAGED] += folded.damaged
-    if others:
-        reasons[OTHER_MODELS] += others
+def _added(ledger: Ledger, counts: Counter[str]) -> Ledger:
+    reasons = {field: frames for field, frames in counts.items() if field.startswith(PREFIXES)}
     return structs.replace(
-        before,
-        published=before.published + folded.published,
-        failed=before.failed + folded.failed.total(),
-        reasons=dict(reasons),
+        ledger,
+        published=ledger.published + counts["published"],
+        failed=ledger.failed + counts["failed"],
+        reasons=dict(Counter(ledger.reasons) + Counter(reasons)),
     )
 
 

@@ -154,11 +154,10 @@ def _observed(chunk: Chunk, one_by_one: bool) -> Outcome:
     if chunk.head.ending is not None:
         return Outcome(ending=chunk.head.ending)
     chunk, raising = _without_raising(chunk) if one_by_one else (chunk, {})
-    observations = perception().observe(chunk)
-    seen = observations
+    seen = perception().observe(chunk)
     count_observed(seen.faces, seen.unreadable, seen.escalated, seen.step_s, seen.inference_s)
-    failed, version = observations.failed | raising, perception().model_version
-    return Outcome(observations.frames, failed, model_version=version, taken=chunk.head.taken)
+    version = perception().model_version
+    return Outcome(seen.frames, seen.failed | raising, model_version=version, taken=chunk.head.taken)
 
 
 def _without_raising(chunk: Chunk) -> tuple[Chunk, dict[int, FailureReason]]:

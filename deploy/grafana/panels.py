@@ -15,19 +15,14 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
+from producer.presentation.palette import COLOURS
+from worker.contract.messages import EMOTIONS
+
 PROMETHEUS = DataSourceRef("prometheus", "lecturepulse-prometheus")
 """The uid in provisioning/datasources; a test checks that they agree."""
 
-# In the contract's order; the colours of producer/presentation/palette.py. A test checks that they agree.
-EMOTION_COLOURS = {
-    "anger": "#ee5701",
-    "disgust": "#145715",
-    "fear": "#74008e",
-    "happiness": "#f8d928",
-    "sadness": "#5477ea",
-    "surprise": "#7cddff",
-    "neutral": "#adaaa4",
-}
+EMOTION_COLOURS = {emotion: COLOURS[emotion] for emotion in EMOTIONS}
+"""In the contract's order."""
 
 GREEN, AMBER, RED = "green", "orange", "red"
 

@@ -79,24 +79,15 @@ def _now() -> list[stat.Panel]:
     """Panels of the newest event."""
     return [
         _newest(
-            "Expression now",
-            "The most likely one in the newest event; empty if the face cannot be read.",
-            {"emotion": "emotion"},
-            "/^emotion$/",
+            "emotion", "Expression now", "The most likely one in the newest event; empty if the face cannot be read."
         ),
-        _newest("Valence", f"{AFFECT} Of the newest event.", {"valence": "valence"}, "/^valence$/"),
-        _newest("Arousal", f"{AFFECT} Of the newest event.", {"arousal": "arousal"}, "/^arousal$/"),
-        _newest(
-            "Time",
-            "Media time of the newest event; for a live lecture, seconds since it began.",
-            {"t": "t"},
-            "/^t$/",
-            "s",
-        ),
+        _newest("valence", "Valence", f"{AFFECT} Of the newest event."),
+        _newest("arousal", "Arousal", f"{AFFECT} Of the newest event."),
+        _newest("t", "Time", "Media time of the newest event; for a live lecture, seconds since it began.", "s"),
     ]
 
 
-def _newest(title: str, description: str, paths: dict[str, str], field: str, unit: str = "none") -> stat.Panel:
+def _newest(field: str, title: str, description: str, unit: str = "none") -> stat.Panel:
     return (
         stat.Panel()
         .title(title)
@@ -106,14 +97,14 @@ def _newest(title: str, description: str, paths: dict[str, str], field: str, uni
         .span(QUARTER)
         .height(4)
         .graph_mode(shared.BigValueGraphMode.NONE)
-        .reduce_options(common.ReduceDataOptions().calcs(["first"]).fields(field))
+        .reduce_options(common.ReduceDataOptions().calcs(["first"]).fields(f"/^{field}$/"))
         .with_target(StreamQuery("xrevrange", 2))  # the newest one may be the end event
-        .transformations([_extracted({"type": "type", **paths}), _only_sightings()])
+        .transformations(_sightings_with({field: field}))
     )
 
 
 def _scores() -> trend.Panel:
-    paths = {f"smoothed.{emotion}": emotion for emotion in EMOTION_COLOURS}
+    scores = {f"smoothed.{emotion}": emotion for emotion in EMOTION_COLOURS}
     panel = (
         trend.Panel()
         .title("Displayed expression")
@@ -133,7 +124,7 @@ def _scores() -> trend.Panel:
         .legend(common.VizLegendOptions().show_legend(True).display_mode(shared.LegendDisplayMode.LIST))
         .tooltip(common.VizTooltipOptions().mode(shared.TooltipDisplayMode.MULTI))
         .with_target(StreamQuery("xrange", MAX_EVENTS))
-        .transformations([_extracted({"type": "type", "t": "t", **paths}), _only_sightings(), _without("type")])
+        .transformations([*_sightings_with({"t": "t", **scores}), _without_type()])
     )
     for emotion, value in EMOTION_COLOURS.items():
         panel.override_by_name(emotion, colour(value))
@@ -156,17 +147,21 @@ def _affect() -> timeseries.Panel:
         .show_points(shared.VisibilityMode.NEVER)
         .legend(common.VizLegendOptions().show_legend(True).display_mode(shared.LegendDisplayMode.LIST))
         .with_target(StreamQuery("xrange", MAX_EVENTS))
-        .transformations(
-            [
-                _extracted({"type": "type", "valence": "valence", "arousal": "arousal"}),
-                _only_sightings(),
-                _without("type"),
-            ]
-        )
+        .transformations([*_sightings_with({"valence": "valence", "arousal": "arousal"}), _without_type()])
     )
 
 
 def _sightings() -> table.Panel:
+    columns = {
+        "t": "t",
+        "frame": "frame",
+        "emotion": "emotion",
+        "reason": "not readable",
+        "models.mobilenetv2": "mobilenetv2",
+        "models.resnet50v2": "resnet50v2",
+        "models.inceptionv3": "inceptionv3",
+        "detection": "detection",
+    }
     return (
         table.Panel()
         .title("Newest events")
@@ -178,45 +173,29 @@ def _sightings() -> table.Panel:
         .span(HALF)
         .height(9)
         .with_target(StreamQuery("xrevrange", 50))
-        .transformations(
-            [
-                _extracted(
-                    {
-                        "type": "type",
-                        "t": "t",
-                        "frame": "frame",
-                        "emotion": "emotion",
-                        "reason": "not readable",
-                        "models.mobilenetv2": "mobilenetv2",
-                        "models.resnet50v2": "resnet50v2",
-                        "models.inceptionv3": "inceptionv3",
-                        "detection": "detection",
-                    }
-                ),
-                _only_sightings(),
-                _without("type"),
-            ]
-        )
+        .transformations([*_sightings_with(columns), _without_type()])
     )
 
 
-def _extracted(paths: dict[str, str]) -> DataTransformerConfig:
-    """Extract columns from the field `event`: path in its JSON -> column. Keeps only these and the time."""
-    options = {
+def _sightings_with(columns: dict[str, str]) -> list[DataTransformerConfig]:
+    """Extract `columns` (path in the JSON of the field `event` -> name), `type` and the time, and nothing else.
+
+    The end event, which has no scores, is left out.
+    """
+    paths = {"type": "type", **columns}
+    extracted = {
         "source": "event",
         "format": "json",
         "jsonPaths": [{"path": path, "alias": alias} for path, alias in paths.items()],
         "replace": True,
         "keepTime": True,
     }
-    return DataTransformerConfig("extractFields", options=options)
+    sighting = {"fieldName": "type", "config": {"id": "equal", "options": {"value": "emotion"}}}
+    return [
+        DataTransformerConfig("extractFields", options=extracted),
+        DataTransformerConfig("filterByValue", options={"filters": [sighting], "type": "include", "match": "all"}),
+    ]
 
 
-def _only_sightings() -> DataTransformerConfig:
-    """Leave out the end event, which has no scores."""
-    wanted = {"fieldName": "type", "config": {"id": "equal", "options": {"value": "emotion"}}}
-    return DataTransformerConfig("filterByValue", options={"filters": [wanted], "type": "include", "match": "all"})
-
-
-def _without(field: str) -> DataTransformerConfig:
-    return DataTransformerConfig("organize", options={"excludeByName": {field: True}})
+def _without_type() -> DataTransformerConfig:
+    return DataTransformerConfig("organize", options={"excludeByName": {"type": True}})

@@ -36,6 +36,10 @@ class Place:
         """`address` is the path of a folder, or s3://BUCKET/PREFIX?OPTION=VALUE; ValueError if it is neither."""
         if not address:
             raise ValueError("the archive has no name; give a folder, or s3://BUCKET/PREFIX")
+        try:
+            address.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"archive {address!r}: its name is not text in UTF-8; choose another one") from None
         self.address = address
         self._folder: Path | None = None
         self.shown = without_credentials(address) if "://" in address else address

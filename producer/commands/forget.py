@@ -20,27 +20,31 @@ def forget(lecture: LectureArgument, redis: RedisOption = None, archive: Archive
     """Erase everything that is stored of a lecture, also in the archive."""
     with connected_cells(redis, archive=archive) as cells:
         client = cells.client_of(lecture)
-        if archive is None:
-            with suppress(redis_py.ResponseError):  # a stranger's key of another type
-                if client.hexists(LectureKeys(lecture).info, "archived"):
-                    raise ArchiveUnusable(
-                        f"lecture {lecture!r} is also in an archive; name it with --archive or LECTUREPULSE_ARCHIVE, "
-                        "so that it is erased there too"
-                    )
+        archived = False
+        with suppress(redis_py.ResponseError):  # a stranger's key of another type
+            archived = bool(client.hexists(LectureKeys(lecture).info, "archived"))
+        if archived and archive is None:
+            raise ArchiveUnusable(
+                f"lecture {lecture!r} is also in an archive; name it with --archive or LECTUREPULSE_ARCHIVE, so that "
+                "it is erased there too"
+            )
         unknown: LectureUnknown | None = None
         try:
             forget_lecture(client, lecture)
         except LectureUnknown as failure:
             unknown = failure
         try:
-            archived = archive is not None and archive.erase(lecture)
+            erased = archive is not None and archive.erase(lecture)
         except ArchiveUnusable as failure:
             if unknown is not None:
                 raise
             say(f"{failure}; lecture {lecture} is erased in Redis, but not there: forget it again", LogLevel.ERROR)
             raise typer.Exit(1) from None
-        if unknown is not None and not archived:
+        if unknown is not None and not erased:
             raise unknown
     if redis is None:
         erase_from_logs(lecture)
     typer.echo(f"forgot lecture {lecture}")
+    if archived and not erased and archive is not None:
+        say(f"lecture {lecture} was archived, but not in {archive.shown}; forget it in its archive too", LogLevel.ERROR)
+        raise typer.Exit(1)

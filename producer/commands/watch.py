@@ -17,12 +17,11 @@ from producer.commands.arguments import (
 from producer.commands.connecting import connected
 from producer.listening import workers_listen
 from producer.reading.analysis.losses import Kept, loss_line
-from producer.reading.analysis.names import Names
 from producer.reading.follow import follow
 from producer.reading.lectures import Store, losses_at_end, read_lecture
 from producer.reading.roster import names_in
 from producer.saying import say
-from producer.terminal.outputs import JsonLines, PlainLines
+from producer.terminal.outputs import JsonLines, Output, PlainLines
 from worker.contract.command_line import LogFormat, LogFormatOption, LogLevel, LogLevelOption
 
 
@@ -45,11 +44,13 @@ def watch(
         names = names_in(store, lecture, roster) if roster is not None else None
         kept = Kept()
         class_only = read_lecture(store, lecture).info.class_only  # raises before anything is drawn
-        waiting = _Waiting(store, lecture)
+        output: Output = JsonLines(names) if json else PlainLines(names, class_only)
         if not json and sys.stdout.isatty():
-            _watch_live(store, lecture, participant, from_start, names, waiting, kept)
-        else:
-            output = JsonLines(names) if json else PlainLines(names, class_only)
+            from producer.terminal.live_table import LiveTable  # late: rich is slow to load
+
+            output = LiveTable(lecture, lambda: read_lecture(store, lecture), names, whole=participant is None)
+        waiting = _Waiting(store, lecture, output)
+        with output:
             for event in follow(store, lecture, participant, from_start, while_waiting=waiting):
                 waiting.calls = 0
                 kept.add(event)
@@ -57,29 +58,6 @@ def watch(
         losses = losses_at_end(store, lecture, kept) if from_start else []
     if losses := [each for each in losses if participant in (None, each.participant)]:
         say(f"lecture {lecture}: {loss_line(losses)}")
-
-
-def _watch_live(
-    store: Store,
-    lecture: str,
-    participant: str | None,
-    from_start: bool,
-    names: Names | None,
-    waiting: "_Waiting",
-    kept: Kept,
-) -> None:
-    """Follow a lecture as a table that moves."""
-    from producer.terminal.live_table import LiveTable  # late: rich is slow to load
-
-    def while_waiting() -> None:
-        waiting()
-        table.tick()
-
-    with LiveTable(lecture, lambda: read_lecture(store, lecture), names, whole=participant is None) as table:
-        for event in follow(store, lecture, participant, from_start, while_waiting=while_waiting):
-            waiting.calls = 0
-            kept.add(event)
-            table.show(event)
 
 
 class _Waiting:
@@ -91,9 +69,10 @@ class _Waiting:
     # A feed renews its heartbeat every 10 s, and a worker that loads its models is not listed yet.
     QUIET_CALLS = 15
 
-    def __init__(self, store: Store, lecture: str) -> None:
+    def __init__(self, store: Store, lecture: str, output: Output) -> None:
         self._store = store
         self._lecture = lecture
+        self._output = output
         self.calls = 0
 
     def __call__(self) -> None:
@@ -103,3 +82,4 @@ class _Waiting:
             assert isinstance(self._store, redis_py.Redis), "nobody waits for events of the archive"
             if not found.fed and (found.abandoned or not workers_listen(self._store)):
                 say(f"no producer feeds lecture {self._lecture}, and no worker works on it; waiting (Ctrl-C ends that)")
+        self._output.tick()

@@ -7,7 +7,6 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 import worker.contract
 from producer.embedded.folder import data_folder, last_line
@@ -57,9 +56,7 @@ class Workers:
         self._writing.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stop(STOP_S if kind is None else HURRIED_STOP_S)
 
     @property

@@ -1,10 +1,10 @@
 """A feed that runs in a thread of its own."""
 
 import threading
-from types import TracebackType
 
 from producer.feeding.fed_lecture import FramesLost
-from producer.feeding.feed import Feed, FrameSource
+from producer.feeding.feed import Feed
+from producer.feeding.sources.source import Source
 
 # Seconds to wait for a feed that stops. It needs one poll of Redis, or more if Redis does not answer.
 STOP_S = 10.0
@@ -16,7 +16,7 @@ HURRIED_STOP_S = 1.0
 class BackgroundFeed:
     """Runs the feed inside this context. At its end `stop` is set, and the feed stops."""
 
-    def __init__(self, feed: Feed, source: FrameSource, stop: threading.Event) -> None:
+    def __init__(self, feed: Feed, source: Source, stop: threading.Event) -> None:
         self._feed = feed
         self._source = source
         self._stop = stop
@@ -26,9 +26,7 @@ class BackgroundFeed:
         self._start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stop.set()
         self._thread.join(HURRIED_STOP_S if kind is SystemExit else STOP_S)
 

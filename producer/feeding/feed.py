@@ -3,7 +3,7 @@
 import math
 import threading
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 import redis
 
@@ -12,6 +12,7 @@ from producer.feeding.fed_lecture import POLL_S, FedLecture, FramesLost, pauses
 from producer.feeding.packing import packed
 from producer.feeding.resuming import Interrupted
 from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.sources.source import Source
 from producer.feeding.starting import NewLecture
 from producer.metrics.counters import (
     BYTES_FED,
@@ -40,21 +41,6 @@ class FeedProgress(NamedTuple):
     frames: int = 0
     t: float = 0.0
     dropped: int = 0
-
-
-class FrameSource(Protocol):
-    """The part of `producer.feeding.sources.source.Source` that a feed reads.
-
-    A recording gives its frames from number `first` on, and again if it is asked again.
-    """
-
-    @property
-    def live(self) -> bool: ...
-
-    @property
-    def shortfall(self) -> str | None: ...
-
-    def frames(self, stop: threading.Event, first: int | None = None) -> Iterator[SampledFrame]: ...
 
 
 class Feed:
@@ -97,7 +83,7 @@ class Feed:
         feed._set_progress()
         return feed
 
-    def run(self, source: FrameSource, stop: threading.Event) -> None:
+    def run(self, source: Source, stop: threading.Event) -> None:
         """Feed all of `source`, then finish the lecture: done, failed if the source fell short, or stopped.
 
         A recording waits for room. A live source does not: if there is no room, its oldest chunks are dropped and
@@ -176,7 +162,7 @@ class Feed:
         """Keep the heartbeat while `run` waits for its source. Any thread may call it, often."""
         self._lecture.beat()
 
-    def _feed(self, source: FrameSource, stop: threading.Event) -> None:
+    def _feed(self, source: Source, stop: threading.Event) -> None:
         if source.live:
             self._feed_live(source, stop)
         else:
@@ -188,7 +174,7 @@ class Feed:
         else:
             self.finish("done")
 
-    def _feed_recording(self, source: FrameSource, stop: threading.Event) -> None:
+    def _feed_recording(self, source: Source, stop: threading.Event) -> None:
         frames = source.frames(stop, self.progress.frames)
         for chunk in packed(self._renewing(frames), self._width, self._height, self._choices.ignored):
             if stop.is_set() or not self.wait_for_room(chunk.size, stop):
@@ -200,7 +186,7 @@ class Feed:
             self._lecture.renew()
             yield frame
 
-    def _feed_live(self, source: FrameSource, stop: threading.Event) -> None:
+    def _feed_live(self, source: Source, stop: threading.Event) -> None:
         """A second thread reads the source, because a live source never waits. This thread writes to Redis."""
         enough = threading.Event()
         backlog = Backlog(self._fps, self._width, self._height, self._max_bytes, self._choices.ignored)

@@ -4,7 +4,6 @@ import math
 import threading
 import time
 from queue import SimpleQueue
-from types import TracebackType
 
 from producer.notifying.sending import Sender
 from producer.notifying.webhook import Webhook
@@ -54,9 +53,7 @@ class Notifier:
         self._searching.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._events.put(None)
         try:
             if kind is None:
@@ -69,10 +66,10 @@ class Notifier:
         self._events.put(event)
 
     def check(self) -> None:
-        """Say once of each outage that messages are not taken."""
+        """Say once of each outage that messages are not taken, and once that the receiver wants no more."""
         trouble = self._sender.trouble
         if trouble is not None and not self._said:
-            say(f"--webhook {self._webhook.shown}: {trouble}; trying again")
+            say(f"--webhook {self._webhook.shown}: {trouble}{'' if self._sender.gone else '; trying again'}")
         self._said = trouble is not None
 
     def _wait(self) -> None:
@@ -87,8 +84,10 @@ class Notifier:
             if waited > SAY_AFTER_S and not said:
                 said = True
                 say(f"--webhook {self._webhook.shown}: waiting until it takes the last messages (Ctrl-C ends that)")
-        if self._sender.waiting or self._sender.gone:
-            trouble = self._sender.trouble or "it does not answer"
+        searching = self._searching.is_alive()
+        if searching or self._sender.gone or not self._sender.flush(0):
+            slow = "the search for moments took too long" if searching else None
+            trouble = slow or self._sender.trouble or "it does not answer"
             say(f"--webhook {self._webhook.shown}: {trouble}; the last messages were not taken")
 
     def _search_all(self) -> None:

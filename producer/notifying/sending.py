@@ -38,19 +38,13 @@ class Sender:
         self._webhook = webhook
         self._due: list[tuple[float, int, _Message]] = []  # a heap
         self._count = 0
-        self._sending = 0
+        self._sending = False
         self.gone = self._closed = False
         self._changed = threading.Condition()
         # A proxy of the environment is used for https only: it would see the messages to this machine.
         proxies = [] if webhook.url.startswith("https:") else [urllib.request.ProxyHandler({})]
         self._opener = urllib.request.build_opener(_NoRedirect, _Http, _Https, *proxies)
         threading.Thread(target=self._run, name="webhook", daemon=True).start()
-
-    @property
-    def waiting(self) -> int:
-        """The number of messages that were not taken yet."""
-        with self._changed:
-            return len(self._due) + self._sending
 
     def send(self, kind: str, data: dict[str, Any]) -> None:
         """Send a message of this type, as soon as possible. Returns at once."""
@@ -80,7 +74,7 @@ class Sender:
         while (message := self._next()) is not None:
             trouble = self._attempt(message)
             with self._changed:
-                self.trouble, self._sending = trouble, 0
+                self.trouble, self._sending = trouble, False
                 if self.gone:
                     self._due.clear()
                 if trouble is not None:
@@ -94,7 +88,7 @@ class Sender:
             while not self._closed:
                 pause = self._due[0][0] - time.monotonic() if self._due else None
                 if pause is not None and pause <= 0:
-                    self._sending = 1
+                    self._sending = True
                     return heapq.heappop(self._due)[2]
                 self._changed.wait(pause)
             return None

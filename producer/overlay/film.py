@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from typing import IO, cast
 
@@ -12,6 +13,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from producer.feeding.decoding.recorded_video import WITH_BREAKS
+from producer.feeding.decoding.timing import PictureClock, StampedPicture, seconds
 from producer.overlay.drawing import Picture
 
 CODEC = "libx264" if "libx264" in av.codecs_available else "mpeg4"
@@ -75,13 +78,28 @@ class Film:
 
 
 def _copied(sound: InputContainer, source: AudioStream, target: AudioStream) -> Iterator[Packet[AudioStream]]:
-    """The packets of the sound, with times from the start of the file."""
-    start = Fraction(sound.start_time or 0, av.time_base)
-    for packet in sound.demux(source):
-        if packet.dts is None or packet.time_base is None:
-            continue
-        shift = round(start / packet.time_base)
-        packet.dts -= shift
-        packet.pts = None if packet.pts is None else packet.pts - shift
+    """The packets of the sound, with times from the start of the file.
+
+    Wrong stamps and a clock that restarts change as little as with pictures. Sound that cannot be read ends there.
+    """
+    unit = Fraction(source.time_base or 1)
+    start = round(Fraction(sound.start_time or 0, av.time_base) / unit)
+    clock = PictureClock(None, sound.format.name in WITH_BREAKS)
+    first = last = 0
+    for n, timed in enumerate(clock.timed(_stamped(sound, source, unit))):
+        packet = timed.picture
+        if n == 0:
+            first = (packet.dts or 0) - start
+            last = first - 1
+        last = packet.dts = packet.pts = max(first + round(timed.t / unit), last + 1)  # a format needs growing times
         packet.stream = target
         yield packet
+
+
+def _stamped(
+    sound: InputContainer, source: AudioStream, unit: Fraction
+) -> Iterator[StampedPicture[Packet[AudioStream]]]:
+    with suppress(av.FFmpegError):
+        for packet in sound.demux(source):
+            if packet.dts is not None:
+                yield StampedPicture(seconds(packet.dts, unit), seconds(packet.duration or 0, unit), packet)

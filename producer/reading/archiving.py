@@ -1,6 +1,6 @@
 """Moves a lecture that is over from Redis to the archive: writes its file, reads it back, and trims its streams."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import redis
@@ -30,6 +30,13 @@ class LectureRunning(Exception):
         super().__init__(f"lecture {lecture!r} is not over, so it cannot be archived yet")
 
 
+class RedisFull(Exception):
+    """A Redis that is so full that it cannot be noted there that a lecture is archived."""
+
+    def __init__(self, lecture: str) -> None:
+        super().__init__(f"Redis is full, so no stream of {lecture!r} is trimmed; raise maxmemory, or forget lectures")
+
+
 ARCHIVING_FAILURES = (
     ArchiveUnusable,
     ArchiveDamaged,
@@ -37,6 +44,7 @@ ARCHIVING_FAILURES = (
     LectureRunning,
     LectureUnknown,
     LectureUnreadable,
+    RedisFull,
 )
 """Why a lecture cannot be archived. It stays in Redis as it was."""
 
@@ -50,7 +58,8 @@ def archive_lecture(client: redis.Redis, archive: Archive, name: str) -> None:
     """Write the lecture `name` to the archive, in place of an older one, and trim its streams.
 
     Nothing is lost if this fails: the streams are trimmed only when all rows were read back. Raises LectureRunning,
-    LectureUnknown, LectureUnreadable, LectureForgotten, ArchiveUnusable, ArchiveDamaged and redis.RedisError.
+    LectureUnknown, LectureUnreadable, LectureForgotten, RedisFull, ArchiveUnusable, ArchiveDamaged and
+    redis.RedisError.
     """
     keys = LectureKeys(name)
     info = read_lecture(client, name).info
@@ -68,20 +77,23 @@ def archive_lecture(client: redis.Redis, archive: Archive, name: str) -> None:
         raise ArchiveUnusable(f"the archive {archive.shown} did not keep what was written of lecture {name!r}")
 
     def mark(pipe: Pipeline) -> None:
-        status, ended = pipe.hmget(keys.info, "status", "ended")
-        if status is None:
+        status, started, ended = pipe.hmget(keys.info, "status", "started", "ended")
+        if started != fields.get(b"started"):  # also if another lecture has the id by now
             archive.erase(name)
             raise LectureForgotten(name)
         pipe.multi()
         if status != b"running" and ended == fields.get(b"ended"):  # otherwise it was resumed, and is archived later
             pipe.hset(keys.info, "archived", ended or 0)
 
-    client.transaction(mark, keys.info)  # under WATCH: `forget` may erase the lecture at this moment
+    _change(client, keys, mark)  # under WATCH: `forget` may erase the lecture at this moment
     trim(client, name)
 
 
 def trim(client: redis.Redis, name: str) -> None:
-    """Let the streams of an archived lecture expire after ARCHIVED_S, unless the lecture can still be resumed."""
+    """Let the streams of an archived lecture expire after ARCHIVED_S, unless it was resumed or still can be.
+
+    Raises RedisFull.
+    """
     keys = LectureKeys(name)
     streams = [keys.class_, *map(keys.participant, participants(client, name))]
     with client.pipeline(transaction=False) as together:
@@ -91,13 +103,22 @@ def trim(client: redis.Redis, name: str) -> None:
     late = [each for each, ttl in zip(streams, lifetimes, strict=True) if ttl == -1 or ttl > ARCHIVED_S]
 
     def expire(pipe: Pipeline) -> None:
-        resumed = pipe.hget(keys.info, "status") == b"running" or pipe.exists(keys.state)
+        status, ended, archived = pipe.hmget(keys.info, "status", "ended", "archived")
+        resumed = status == b"running" or archived != ended or pipe.exists(keys.state)
         pipe.multi()
         for stream in () if resumed else late:
             pipe.expire(stream, ARCHIVED_S)
 
     if late:
-        client.transaction(expire, keys.info, keys.state)
+        _change(client, keys, expire)
+
+
+def _change(client: redis.Redis, keys: LectureKeys, change: Callable[[Pipeline], None]) -> None:
+    """Run a transaction under WATCH of the lecture's hash and state. Raises RedisFull."""
+    try:
+        client.transaction(change, keys.info, keys.state)
+    except redis.OutOfMemoryError:  # a full Redis refuses every transaction
+        raise RedisFull(keys.lecture) from None
 
 
 def _rows(client: redis.Redis, keys: LectureKeys, participants: list[str]) -> Iterator[Row]:

@@ -86,19 +86,21 @@ def list_lectures(client: redis.Redis) -> list[Lecture]:
 def all_lectures(cells: Cells) -> tuple[list[Lecture], list[Missing]]:
     """The lectures of all cells that answer and of the archive, the oldest first, and why others are missing.
 
-    A lecture that is in both is that of its cell. Raises CellDown if no cell answers.
+    A lecture that is in both is that of its cell. An id that is used in two cells is there twice. Raises CellDown if no
+    cell answers.
     """
     found, down = cells.each(list_lectures)
-    lectures = {each.id: each for each in chain(*found)}
+    lectures = list(chain(*found))
     missing: list[Missing] = [*down]
     if cells.archive is not None:
         try:
             archived, damaged = cells.archive.lectures()
-            lectures = {each.id: read_lecture(each, each.id) for each in archived} | lectures
+            known = {each.id for each in lectures}
+            lectures += [read_lecture(each, each.id) for each in archived if each.id not in known]
             missing += damaged
         except ArchiveUnusable as failure:
             missing.append(failure)
-    return sorted(lectures.values(), key=_age), missing
+    return sorted(lectures, key=_age), missing
 
 
 def read_lecture(store: Store, name: str) -> Lecture:

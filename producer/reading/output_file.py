@@ -1,11 +1,11 @@
 """The file that a command writes: complete or absent, never overwritten, or standard output."""
 
-import os
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from tempfile import TemporaryFile, gettempdir
 from typing import IO, NamedTuple
 
@@ -63,12 +63,13 @@ def complete_or_absent(path: Path) -> Iterator[IO[bytes]]:
             where = f"cannot write the whole output to {gettempdir()} first: {failure.strerror or failure}"
             raise ExportRefused(f"{where}; set TMPDIR to another folder, or name a file") from None
         return
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{token_hex(4)}.partial")  # containers share process numbers
     try:
         file = partial.open("xb")
         try:
             with file:
                 yield file
+            check_absent(path)  # again: another command may have been faster
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)

@@ -209,7 +209,10 @@ class Site:
     def _events(self, request: Request) -> Response:
         keys, participant = self._keys(request), request.path_params.get("participant")
         started = self._lecture(keys).info.started
-        channel = self._channel_of(keys, participant)
+        store = store_of(self._cells, keys.lecture)
+        if participant is not None:
+            _check_participant(store, keys, participant)
+        channel = Channel(store, keys, participant)
         live = EVENT_STREAM in request.headers.get("accept", "")
         last = request.headers.get("last-event-id") if live else None
         # Both are checked, also where they are not used.
@@ -262,13 +265,6 @@ class Site:
             return read_lecture(store_of(self._cells, keys.lecture), keys.lecture)
         except ValueError:  # a stranger's hash under the name of a lecture
             raise LectureUnknown(keys.lecture) from None
-
-    def _channel_of(self, keys: LectureKeys, participant: str | None) -> Channel:
-        """The channel of a participant of the lecture, or of the class."""
-        store = store_of(self._cells, keys.lecture)
-        if participant is not None:
-            _check_participant(store, keys, participant)
-        return Channel(store, keys, participant)
 
     def _file(self, name: str, status: int = 200) -> Response:
         if name not in self._files:

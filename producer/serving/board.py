@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 import msgspec
 import numpy as np
-from msgspec import Struct
 
 from producer.presentation.thresholds import away_after_s
 from producer.reading.analysis.chapters import SlideTimes
@@ -20,6 +19,7 @@ from producer.reading.analysis.moments import grown_enough, moments
 from producer.reading.analysis.names import Names, Roster
 from producer.reading.analysis.places import Place, PlacesBuilder
 from producer.reading.analysis.sentences import Sentence, sentences
+from producer.reading.analysis.timeline import ParticipantTimeline
 from producer.reading.analysis.timeline_builder import TimelineBuilder
 from producer.reading.lectures import Lecture
 from producer.serving.patch import (
@@ -51,7 +51,7 @@ class Board:
 
     def __init__(self, lecture: str, roster: Roster | None = None) -> None:
         self._lecture = lecture
-        self._roster = roster
+        self._roster = roster or Roster()
         self._standing = Standing()
         self._clear(fps=1.0)
 
@@ -70,10 +70,10 @@ class Board:
         self._sentences: list[Sentence] = []
         self._searched_s = -math.inf
         self._over = self._searched_over = False
-        self._names = Names(self._roster) if self._roster is not None else None
+        self._names = Names(self._roster)
         self._read = 0
         self._now: NewestFrame | None = None
-        self._latest: dict[str, _Latest] = {}
+        self._latest: dict[str, EmotionEvent] = {}
         self._kept = Kept()
         self._slides = SlideTimes()
         self._chapters: list[Chapter] = []
@@ -151,9 +151,9 @@ class Board:
                 means = (event.scores, event.valence, event.arousal)
                 self._now = NewestFrame(event.frame, event.t, event.faces, read, *means)
         else:
-            if self._names is not None:
-                self._names.add(event)
-            self._latest[event.participant] = _later(self._latest.get(event.participant), event)
+            self._names.add(event)
+            if event.frame >= self._latest.get(event.participant, event).frame:
+                self._latest[event.participant] = event
 
     def refresh(self) -> None:
         """Bring the timeline up to date with all events that were added, and note its changes."""
@@ -162,7 +162,7 @@ class Board:
         self._stale = False
         self._revision += 1
         self._places = self._places_builder.places()
-        self._left_out = self._names.left_out(self._latest) if self._names is not None else {}
+        self._left_out = self._names.left_out(self._latest)
         timeline = self._builder.timeline(without=self._left_out)
         if timeline.bin_s != self._timeline.bin_s:
             self._joined = self._revision
@@ -224,7 +224,7 @@ class Board:
             length=self._timeline.bins,
             now=self._class_now(),
             bins=self._class_bins(after),
-            participants=[*(self._participant(each.id, after) for each in self._timeline.everybody), *self._lost()],
+            participants=[*(self._participant(each, after) for each in self._timeline.everybody), *self._lost()],
             moments=self._moments,
             sentences=[each.parts for each in self._sentences],
             parts=self._parts if self._parted > after else None,
@@ -263,19 +263,18 @@ class Board:
             bins.append(ClassBin(bin, int(frames), _number(faces) or 0.0, _number(read) or 0.0, *means))
         return bins
 
-    def _participant(self, participant: str, after: int) -> ParticipantPatch:
-        latest = self._latest[participant]
-        last = latest.event
+    def _participant(self, participant: ParticipantTimeline, after: int) -> ParticipantPatch:
+        id, last = participant.id, self._latest[participant.id]
         bins = [
             ParticipantBin(bin, int(frames), None if shown < 0 else int(shown), round(strength, 4))
-            for bin, (frames, shown, strength) in self._rows[participant].newer(after)
+            for bin, (frames, shown, strength) in self._rows[id].newer(after)
         ]
         return ParticipantPatch(
-            id=participant,
-            name=self._name(participant),
-            frames=latest.frames,
-            unread=latest.unread,
-            first=latest.first,
+            id=id,
+            name=self._names.of(id),
+            frames=participant.frames,
+            unread=participant.unreadable.total(),
+            first=participant.first,
             last=last.t,
             emotion=last.emotion,
             reason=last.reason or "",
@@ -283,9 +282,9 @@ class Board:
             valence=last.valence,
             arousal=last.arousal,
             bins=bins,
-            missing=self._missing.get(participant, ""),
-            map=self._places[participant].map(self._size) if participant in self._places else None,
-            left_out=self._left_out.get(participant, ""),
+            missing=self._missing.get(id, ""),
+            map=self._places[id].map(self._size) if id in self._places else None,
+            left_out=self._left_out.get(id, ""),
         )
 
     def _class_now(self) -> NewestFrame | None:
@@ -293,8 +292,8 @@ class Board:
         now = self._now
         if now is None or not self._left_out:
             return now
-        newest = {each: latest.event for each, latest in self._latest.items() if each not in self._left_out}
-        faces = [event for event in newest.values() if event.frame == now.frame]
+        counted = [event for each, event in self._latest.items() if each not in self._left_out]
+        faces = [event for event in counted if event.frame == now.frame]
         read = [event for event in faces if event.scores]
         if not read:
             return NewestFrame(now.frame, now.t, len(faces), 0, None, None, None)
@@ -305,30 +304,10 @@ class Board:
     def _lost(self) -> list[ParticipantPatch]:
         """The participants of whom no event is left."""
         return [
-            ParticipantPatch(each, self._name(each), 0, 0, 0.0, 0.0, None, "", 0.0, None, None, [], missing)
+            ParticipantPatch(each, self._names.of(each), 0, 0, 0.0, 0.0, None, "", 0.0, None, None, [], missing)
             for each, missing in self._missing.items()
             if each is not None and each not in self._latest
         ]
-
-    def _name(self, participant: str) -> str | None:
-        return self._names.of(participant) if self._names is not None else None
-
-
-class _Latest(Struct, frozen=True):
-    """A participant's newest event, their number of frames and of unreadable ones, and the time of their first."""
-
-    event: EmotionEvent
-    frames: int
-    unread: int
-    first: float
-
-
-def _later(before: _Latest | None, event: EmotionEvent) -> _Latest:
-    unread = int(event.emotion is None)
-    if before is None:
-        return _Latest(event, 1, unread, event.t)
-    newest = event if event.frame >= before.event.frame else before.event
-    return _Latest(newest, before.frames + 1, before.unread + unread, min(before.first, event.t))
 
 
 def _number(value: float) -> float | None:

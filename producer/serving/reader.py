@@ -81,8 +81,8 @@ class Reader:
         self._read = 0
         self._refreshed = -math.inf
         self._news = asyncio.Event()
-        self._announced = self._patched = self.board.edition
-        self._patches: dict[str | None, bytes] = {}
+        self._announced = self.board.edition
+        self._patches: dict[tuple[str, str | None], bytes] = {}
 
     async def run(self) -> None:
         """Poll the lecture for ever."""
@@ -111,12 +111,11 @@ class Reader:
     def patch(self, since: str | None) -> tuple[str, bytes]:
         """The newest edition, and the JSON of its changes since the edition `since`."""
         edition = self.board.edition
-        if edition != self._patched or len(self._patches) >= MAX_PATCHES:
-            self._patched = edition
-            self._patches.clear()
-        if since not in self._patches:
-            self._patches[since] = encode(self.board.patch(since))
-        return edition, self._patches[since]
+        if (edition, since) not in self._patches:
+            if len(self._patches) >= MAX_PATCHES:
+                self._patches.clear()
+            self._patches[edition, since] = encode(self.board.patch(since))
+        return edition, self._patches[edition, since]
 
     def wake(self) -> None:
         """Wake all that wait in `news`."""

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from producer.embedded.folder import EmbeddedError, data_folder, private_folder
@@ -18,19 +18,16 @@ from producer.embedded.folder import EmbeddedError, data_folder, private_folder
 def scratch_folder() -> Iterator[Path]:
     """An empty folder that exists during this context."""
     parent = _parent()
-    with _locked(parent):  # so that no other server removes the new folder before it is locked
-        for left in parent.iterdir():
-            # It belongs to a running server, has gone already, or is a file.
-            with suppress(OSError), _locked(left, fcntl.LOCK_NB):
-                shutil.rmtree(left, ignore_errors=True)
-        own = Path(tempfile.mkdtemp(dir=parent))
-        lock = _locked(own)
-        lock.__enter__()
-    try:
+    with ExitStack() as at_end:
+        with _locked(parent):  # so that no other server removes the new folder before it is locked
+            for left in parent.iterdir():
+                # It belongs to a running server, has gone already, or is a file.
+                with suppress(OSError), _locked(left, fcntl.LOCK_NB):
+                    shutil.rmtree(left, ignore_errors=True)
+            own = Path(tempfile.mkdtemp(dir=parent))
+            at_end.enter_context(_locked(own))
+        at_end.callback(shutil.rmtree, own, ignore_errors=True)
         yield own
-    finally:
-        shutil.rmtree(own, ignore_errors=True)
-        lock.__exit__(None, None, None)
 
 
 def _parent() -> Path:

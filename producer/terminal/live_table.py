@@ -14,9 +14,10 @@ from rich.text import Text
 from producer.presentation.clock import clock
 from producer.presentation.palette import COLOURS, STACK
 from producer.presentation.thresholds import SHADES, away_after_s
-from producer.reading.analysis.names import Names, natural_order
+from producer.reading.analysis.names import Names, Roster, natural_order
 from producer.reading.analysis.summary import displayed, ledger_line
 from producer.reading.lectures import Lecture, LectureUnknown
+from producer.terminal.outputs import Output
 from worker.contract.messages import EMOTIONS, ClassEvent, EmotionEvent, EndEvent, Event, Scores, SlideEvent
 
 # Seconds between two draws. A terminal over a slow line must keep up.
@@ -48,8 +49,8 @@ MIN_CLASS_SHARE = 0.05
 LETTERS = dict(zip(EMOTIONS, "ADFHSUN", strict=True))
 
 
-class LiveTable:
-    """A context manager that shows events, of a `whole` lecture or of one participant. `read` gives the lecture."""
+class LiveTable(Output):
+    """Shows the events of a `whole` lecture, or of one participant, as a table that moves. `read` gives the lecture."""
 
     def __init__(
         self, lecture: str, read: Callable[[], Lecture], names: Names | None = None, whole: bool = True
@@ -85,7 +86,7 @@ class LiveTable:
             self.tick()
 
     def tick(self) -> None:
-        """Draw if it is time to. Call it while no event comes, too."""
+        """Draw if it is time to."""
         now = time.monotonic()
         if now - self._polled >= POLL_S:
             self._polled = now
@@ -109,7 +110,7 @@ class Screen:
         self.standing: Lecture | None = None
         self._colours = colours
         self._lecture = lecture
-        self._names = names
+        self._names = names or Names(Roster())
         self._first = math.inf
         self._t = 0.0
         self._class: ClassEvent | None = None
@@ -126,8 +127,7 @@ class Screen:
         if isinstance(event, ClassEvent):
             self._class = event
             return
-        if self._names is not None:
-            self._names.add(event)
+        self._names.add(event)
         self._participants.setdefault(event.participant, _History(event)).add(event)
 
     def render(self, width: int, height: int) -> RenderableType:
@@ -199,7 +199,7 @@ class Screen:
         return unseen if unseen > away_after_s(fps) else 0.0
 
     def _label(self, participant: str) -> str:
-        name = self._names.of(participant) if self._names is not None else None
+        name = self._names.of(participant)
         return participant if name is None else f"{name} ({participant})"
 
     def _blocks(self, history: "_History", count: int) -> Text:

@@ -9,7 +9,7 @@ import typer
 
 from producer.presentation.clock import clock
 from producer.reading.analysis.losses import Loss
-from producer.reading.analysis.names import Names, RosterRefused, encode_named
+from producer.reading.analysis.names import Names, Roster, RosterRefused, encode_named
 from producer.reading.analysis.summary import Summary, displayed, ledger_line
 from producer.saying import say
 from producer.terminal.progress import ProgressBar, StatusLine
@@ -24,11 +24,14 @@ class Output:
     def __enter__(self) -> object:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         pass
 
     def show(self, event: Event) -> None:
         raise NotImplementedError
+
+    def tick(self) -> None:
+        """Call it while no event comes, too: what is displayed may depend on the time."""
 
     def conclude(self, end: EndEvent, losses: Sequence[Loss] = ()) -> None:
         """Show the result, after the display has stopped. `losses` are the channels with missing events."""
@@ -51,15 +54,13 @@ class PlainLines(Output):
     """One line for each participant's event (with `class_only`, for each class event), and one for the end."""
 
     def __init__(self, names: Names | None = None, class_only: bool = False) -> None:
-        self._names = names
+        self._names = names or Names(Roster())
         self._class_only = class_only
 
     def show(self, event: Event) -> None:
         if isinstance(event, EmotionEvent):
-            participant = [event.participant]
-            if self._names is not None:
-                self._names.add(event)
-                participant += filter(None, [self._names.of(event.participant)])
+            self._names.add(event)
+            participant = filter(None, [event.participant, self._names.of(event.participant)])
             typer.echo("  ".join([clock(event.t), *participant, *displayed(event)]))
         elif isinstance(event, ClassEvent) and self._class_only:
             scores = sorted((event.scores or {}).items(), key=lambda score: -score[1])[:3]
@@ -73,7 +74,8 @@ class PlainLines(Output):
 class Overview(Output):
     """Progress on standard error. At the end, on standard output, a table of the participants and what to do next.
 
-    If nobody was seen, it repeats `notice`, which may say why: another of several videos was read.
+    If nobody was seen, it repeats `notice`, which may say why: another of several videos was read. If it is `quiet`,
+    there is no table, because the output is a log, from which `forget` could not erase people.
     """
 
     def __init__(
@@ -84,10 +86,12 @@ class Overview(Output):
         names: Names | None = None,
         class_only: bool = False,
         notice: str | None = None,
+        quiet: bool = False,
     ) -> None:
         self._lecture = lecture
         self._class_only = class_only
         self._notice = notice
+        self._quiet = quiet
         self._redis_option = f" --redis {redis}" if redis else ""
         self._progress = progress
         self._summary = Summary()
@@ -108,6 +112,16 @@ class Overview(Output):
             self._progress.advance(event)
 
     def conclude(self, end: EndEvent, losses: Sequence[Loss] = ()) -> None:
+        if not self._quiet:
+            self._show_people(losses)
+        typer.echo(ledger_line(end.ledger))
+        self._check_names(losses)
+        program, redis = _program(), self._redis_option
+        typer.echo(f"next:  {program} report {self._lecture} -o {self._lecture}.html{redis}")
+        typer.echo(f"       {program} watch {self._lecture} --from-start{redis}")
+        typer.echo(f"       {program} export {self._lecture} -o {self._lecture}.csv{redis}")
+
+    def _show_people(self, losses: Sequence[Loss]) -> None:
         from rich.console import Console  # late: rich is slow to load
 
         from producer.terminal.tables import participants_table
@@ -120,12 +134,6 @@ class Overview(Output):
             typer.echo("nobody was seen")
         if self._notice and not self._summary.anybody:
             typer.echo(self._notice)
-        typer.echo(ledger_line(end.ledger))
-        self._check_names(losses)
-        program, redis = _program(), self._redis_option
-        typer.echo(f"next:  {program} report {self._lecture} -o {self._lecture}.html{redis}")
-        typer.echo(f"       {program} watch {self._lecture} --from-start{redis}")
-        typer.echo(f"       {program} export {self._lecture} -o {self._lecture}.csv{redis}")
 
     def _check_names(self, losses: Sequence[Loss]) -> None:
         """Say if the roster does not fit the lecture. The stored results are complete all the same."""

@@ -26,6 +26,7 @@ import redis
 from producer.feeding.feed import Feed
 from producer.feeding.sources.frame import SampledFrame
 from producer.feeding.sources.opening import open_source
+from producer.feeding.sources.source import Source
 from producer.feeding.starting import NewLecture
 from producer.reading.lectures import forget
 from tests.benchmarks.ruler import CORES, FPS, Result, Terms, conclude, warm_workers
@@ -114,7 +115,7 @@ def _lecture_after_lecture(
     raise AssertionError("numbers do not end")
 
 
-class Loop:
+class Loop(Source):
     """A recording that is repeated until it has given `count` frames."""
 
     live = False
@@ -129,6 +130,9 @@ class Loop:
             if stop.is_set() or number == self._count:
                 return
             yield SampledFrame(number, number / FPS, slide.jpeg)
+
+    def close(self) -> None:
+        pass
 
 
 def _slides() -> list[SampledFrame]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-expect.set_options(timeout=30_000)  # for slow machines; on others nothing waits this long
+expect.set_options(timeout=60_000)  # for slow machines; on others nothing waits this long
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +24,11 @@ def browser() -> Iterator[Browser]:
 def errors() -> list[str]:
     """The errors and warnings of the browser, for a page that was given to `record_errors`."""
     return []
+
+
+def charts_drawn(page: Page) -> None:
+    """Wait until the browser has drawn what it knows, at its present size."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def record_errors(page: Page, errors: list[str]) -> None:

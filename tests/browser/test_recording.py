@@ -71,18 +71,23 @@ def page(browser: Browser, files: Path, errors: list[str]) -> Iterator[Page]:
         record_errors(page, errors)
         page.goto((files / "r.html").as_uri())
         expect(page.locator(".track")).to_have_count(2)
-        expect(page.locator("[data-recording]")).to_be_visible()
         yield page
 
 
 def opened(page: Page, file: Path) -> None:
     """Open a recording. The page's policy forbids Playwright to wait for a function."""
+    expect(page.locator("[data-recording]")).to_be_visible()  # from now on the page takes files
     page.locator("[data-open]").set_input_files(file)
     eventually(lambda: video(page, "video.readyState >= 2"))
 
 
 def at(page: Page, seconds: float, slack: float = 1.0) -> None:
     eventually(lambda: not video(page, "video.seeking") and abs(video(page, "video.currentTime") - seconds) <= slack)
+
+
+def playing(page: Page) -> float:
+    """Where the line is that follows the recording, as a part of the strips. It comes shortly after the recording."""
+    return float(page.locator(".strips").evaluate("element => element.style.getPropertyValue('--playing')") or 0)
 
 
 def video(page: Page, expression: str) -> Any:
@@ -100,8 +105,7 @@ def test_clicks_on_chart_strip_and_moment_and_the_keyboard_seek_in_the_recording
     assert box is not None
     strip.click(position={"x": box["width"] / 2, "y": 5})
     at(page, 30)
-    playing = page.locator(".strips").evaluate("element => Number(element.style.getPropertyValue('--playing'))")
-    assert playing == pytest.approx(0.5, abs=0.02)
+    eventually(lambda: playing(page) == pytest.approx(0.5, abs=0.02))
     chart = page.locator("[data-chart=shares] svg")
     place = chart.bounding_box()
     assert place is not None
@@ -181,6 +185,7 @@ def test_notes_are_written_at_times_saved_as_webvtt_and_loaded_again(
         "00:00:20.000 --> 00:00:25.000\na &lt;i&gt;joke&lt;/i&gt; &amp; laughter\n"
     )
     page.reload()
+    expect(page.locator("[data-recording]")).to_be_visible()
     expect(page.locator("[data-note-list] li")).to_have_count(0)  # the page keeps nothing
     page.locator("[data-notes-load]").set_input_files(saved)
     expect(page.locator("[data-note-list] span")).to_have_text(["begins", "a <i>joke</i> & laughter"])

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from producer.presentation.palette import STACK
 from producer.reading.analysis.names import Roster
 from producer.reading.report.writing import report
-from tests.browser.conftest import record_errors
+from tests.browser.conftest import charts_drawn, record_errors
 from tests.producer.reading.scripted import scripted_events, write_scripted
 from worker.contract.connection import connect
 
@@ -60,7 +60,7 @@ def test_it_opens_without_a_network_and_errors_and_without_scripts_it_has_tables
 ) -> None:
     expect(page).to_have_title("Lecture l \N{EN DASH} LecturePulse report")
     for chart in ("shares", "affect", "faces"):
-        assert page.locator(f"[data-chart={chart}] svg path").count() > 0
+        expect(page.locator(f"[data-chart={chart}] svg .mark-area path")).not_to_have_count(0)
     expect(page.get_by_text("If scripts may not run")).to_have_count(0)
     expect(page.get_by_role("slider", name=f"{NAME} (p01)")).to_be_visible()
     expect(page.locator("img")).to_have_count(0)  # markup in a name stays text
@@ -190,6 +190,7 @@ def test_nothing_is_wider_than_the_window(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     expect(page.locator("[data-chart=shares] svg")).not_to_have_attribute("width", "1")
     page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+    charts_drawn(page)
     for part in ("[data-chart=shares] svg", ".track >> nth=0", ".time-bar"):
         box = page.locator(part).bounding_box()
         assert box is not None

@@ -43,7 +43,7 @@ class Prometheus:
 
     def ask(self, what: str, **given: object) -> dict[str, Any]:
         """The answer's data; urllib.error.HTTPError if the query is invalid."""
-        with urllib.request.urlopen(f"{self._api}{what}?{urllib.parse.urlencode(given)}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self._api}{what}?{urllib.parse.urlencode(given)}", timeout=60) as answer:
             return dict(json.load(answer)["data"])
 
     def answers(self) -> bool:

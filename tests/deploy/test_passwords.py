@@ -69,6 +69,19 @@ def test_recordings_have_a_folder_that_the_container_s_user_owns(written: Path) 
     assert _value(written.parent / ".env", "LECTUREPULSE_GROUP") == str(archive.st_gid)
 
 
+def test_new_passwords_keep_your_lines_of_env_and_redis_can_read_its_file_under_any_umask(
+    written: Path, tmp_path: Path
+) -> None:
+    deploy = shutil.copytree(written.parent, tmp_path / "deploy")
+    yours = "LECTUREPULSE_ARCHIVE=s3://lectures/all\nAWS_ACCESS_KEY_ID=key\n"
+    before = (deploy / ".env").read_text()
+    (deploy / ".env").write_text(yours + before)
+    shutil.rmtree(deploy / "secrets")
+    assert _run(tmp_path, umask=0o077).returncode == 0
+    assert (deploy / ".env").read_text() == before + yours
+    assert (deploy / "secrets" / "users.acl").stat().st_mode & 0o004
+
+
 def test_passwords_differ_and_redis_gets_only_their_digests(written: Path) -> None:
     passwords = [
         _value(written / f"{user}.env", "REDIS_URL").split(":")[2].split("@")[0] for user in ("worker", "producer")
@@ -120,10 +133,9 @@ def test_grafana_can_send_the_queries_of_its_dashboard_and_read_no_pixels(writte
                 grafana.execute_command(*forbidden)
 
 
-def _run(root: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "deploy/passwords.py"], cwd=root, capture_output=True, text=True, check=False, timeout=30
-    )
+def _run(root: Path, umask: int = -1) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "deploy/passwords.py"]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=30, umask=umask)
 
 
 def _value(file: Path, name: str) -> str:

@@ -9,6 +9,7 @@ from msgspec import structs
 
 from producer.feeding.feed import Feed
 from producer.feeding.sources.frame import SampledFrame
+from producer.feeding.sources.source import Source
 from producer.feeding.starting import NewLecture
 from tests.lectures import events_of, ledger_of
 from tests.processes import eventually
@@ -21,7 +22,7 @@ SIZE = 640, 360
 NEVER = threading.Event()
 
 
-class Slides:
+class Slides(Source):
     """A recording with the frames `first` to `count` - 1. `at` is called with the number of each."""
 
     live = False
@@ -38,8 +39,11 @@ class Slides:
             self._at(number)
             yield SampledFrame(number, number / FPS, number.to_bytes(2, "big") * 50)
 
+    def close(self) -> None:
+        pass
 
-class Camera:
+
+class Camera(Source):
     """A live source: it does not wait until its frames are read."""
 
     live = True
@@ -54,6 +58,9 @@ class Camera:
                 return
             self.taken = number + 1
             yield SampledFrame(number, number / FPS, bytes(1000))
+
+    def close(self) -> None:
+        pass
 
 
 def feed_camera_through(client: redis.Redis, trouble: Callable[[], object], end_trouble: Callable[[], object]) -> None:

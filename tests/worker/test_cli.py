@@ -23,7 +23,8 @@ def test_the_help_shows_what_an_option_takes() -> None:
     [
         ([], "Missing command; see `worker --help`"),
         (["run", "--redis"], "Option '--redis' requires an argument; see `worker --help`"),
-        (["run", "--redis", "redis://h", "--ensemble", "half"], "; see `worker run --help`"),
+        (["run", "--redis", "redis://h", "--ensemble", "half"], "'half' is not one of 'full', 'adaptive'; see"),
+        (["run", "--processes", "0"], "'--processes': Input should be greater than or equal to 1, not '0'"),
         (["run", "--redis", "redis://127.0.0.1:1"], "cannot reach Redis at redis://127.0.0.1:1"),
         (["run", "--redis", "redis://127.0.0.1:1", "--models", "/nowhere"], "/nowhere/manifest.json: No such file"),
         (["run", "--redis", "redis://h/lectures"], "its path is not the number of a database; write /0"),

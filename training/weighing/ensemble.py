@@ -135,8 +135,12 @@ class _Pooled:
         """The pictures of each set, [n] each."""
         return [self.of_set == i for i in range(self.of_set.max() + 1)]
 
+    def right(self, scores: Probabilities) -> npt.NDArray[np.bool_]:
+        """Whether the most likely emotion of each picture is its label, [n]."""
+        return np.asarray(scores.argmax(axis=1) == self.labels)
+
     def accuracy(self, scores: Probabilities) -> float:
-        return float((scores.argmax(axis=1) == self.labels) @ self.shares)
+        return float(self.right(scores) @ self.shares)
 
 
 def fit_ensemble(
@@ -278,9 +282,9 @@ def _adaptive(manifest: Manifest, models: Path, pooled: _Pooled, faces: Sequence
         adaptive = msgspec.structs.replace(adaptive, temperature=temperature, threshold=1.0)
         alone, _ = first_model_scores(pooled.by_model[FIRST], manifest, adaptive, sides)
         right = {
-            "first": _right(alone, pooled),
-            "escalated": _right(adaptive_predictions(pooled.predictions, manifest, adaptive).scores, pooled),
-            "full": _right(ensemble_scores(pooled.by_model, manifest, sides), pooled),
+            "first": pooled.right(alone),
+            "escalated": pooled.right(adaptive_predictions(pooled.predictions, manifest, adaptive).scores),
+            "full": pooled.right(ensemble_scores(pooled.by_model, manifest, sides)),
         }
         adaptive = msgspec.structs.replace(adaptive, threshold=_threshold(alone.max(axis=1), right, pooled))
         answered = np.flatnonzero(~adaptive_predictions(pooled.predictions, manifest, adaptive).escalated)
@@ -290,7 +294,7 @@ def _adaptive(manifest: Manifest, models: Path, pooled: _Pooled, faces: Sequence
     full_accuracy = float(right["full"] @ pooled.shares)
     served = adaptive_predictions(pooled.predictions, manifest, adaptive)
     of_sets = _lost(manifest, adaptive, pooled)
-    accuracy = float(_right(served.scores, pooled) @ pooled.shares)
+    accuracy = pooled.accuracy(served.scores)
     adaptive = msgspec.structs.replace(adaptive, default=max(of_sets) <= MAX_LOSS)
     with_threshold = msgspec.structs.replace(manifest, adaptive=adaptive)
     figures = {
@@ -308,15 +312,9 @@ def _adaptive(manifest: Manifest, models: Path, pooled: _Pooled, faces: Sequence
 
 def _lost(manifest: Manifest, adaptive: Adaptive, pooled: _Pooled) -> list[float]:
     """The accuracy that the adaptive ensemble loses on each validation set."""
-    full = _right(ensemble_scores(pooled.by_model, manifest, pooled.predictions.sides), pooled)
-    lost: npt.NDArray[np.float64] = full.astype(float) - _right(
-        adaptive_predictions(pooled.predictions, manifest, adaptive).scores, pooled
-    )
-    return [float(lost[rows].mean()) for rows in pooled.sets]
-
-
-def _right(scores: Probabilities, pooled: _Pooled) -> npt.NDArray[np.bool_]:
-    return np.asarray(scores.argmax(axis=1) == pooled.labels)
+    full = pooled.right(ensemble_scores(pooled.by_model, manifest, pooled.predictions.sides)).astype(float)
+    served = pooled.right(adaptive_predictions(pooled.predictions, manifest, adaptive).scores)
+    return [float((full - served)[rows].mean()) for rows in pooled.sets]
 
 
 def _second(manifest: Manifest) -> Second | None:

@@ -62,8 +62,18 @@ def run(app: typer.Typer, program: str) -> int:
         return 1
     except _UsageError as wrong:
         command = wrong.ctx.command_path if wrong.ctx else program
-        print_error(program, f"{wrong.format_message().rstrip('.')}; see `{command} --help`")
+        print_error(program, f"{_explained(wrong)}; see `{command} --help`")
         return 2
+
+
+def _explained(wrong: Any) -> str:
+    """The message of a usage error, with the refused value: those of pydantic, which typer uses, do not name it."""
+    message: str = wrong.format_message().rstrip(".").replace("Value error, ", "")
+    if hasattr(wrong.__cause__, "errors"):
+        given = repr(wrong.__cause__.errors()[0]["input"])
+        if given not in message:
+            message += f", not {given}"
+    return message
 
 
 def print_error(program: str, message: object, level: LogLevel = LogLevel.ERROR, **more: str) -> None:

@@ -56,6 +56,10 @@ def as_hash(fields: LectureFields) -> Mapping[Any, Any]:
     return cast(Mapping[Any, Any], fields)
 
 
+Time = Annotated[float, Meta(ge=0, le=2**37)]
+"""Seconds since 1970, up to the year 6325: later ones are no dates everywhere."""
+
+
 class LectureInfo(Struct, frozen=True):
     """The hash, read. `started` and `ended` are seconds since 1970; sizes in pixels."""
 
@@ -64,8 +68,8 @@ class LectureInfo(Struct, frozen=True):
     fps: Annotated[float, Meta(gt=0)]
     width: int
     height: int
-    started: float
-    ended: float | None = None
+    started: Time
+    ended: Time | None = None
     reason: str | None = None
     retention: int = 0
     class_only: bool = False

@@ -44,7 +44,8 @@ Seconds = Annotated[float, Meta(ge=0, le=2**40)]
 GroupSize = Annotated[int, Meta(ge=1, le=MAX_PARTICIPANTS)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Degrees = Annotated[int, Meta(ge=-180, le=180)]
-PixelBox = tuple[int, int, int, int]
+Pixel = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+PixelBox = tuple[Pixel, Pixel, Pixel, Pixel]
 """x, y, width, height in pixels of the source frame."""
 
 
@@ -221,7 +222,7 @@ class EmotionEvent(Struct, frozen=True, tag_field="type", tag="emotion", gc=Fals
     lecture: str
     participant: str
     frame: NonNegative
-    t: float
+    t: Seconds
     box: PixelBox
     detection: Probability
     emotion: str | None
@@ -249,7 +250,7 @@ class ClassEvent(Struct, frozen=True, tag_field="type", tag="class", gc=False):
 
     lecture: str
     frame: NonNegative
-    t: float
+    t: Seconds
     faces: NonNegative
     scores: Scores | None
     valence: float | None
@@ -271,7 +272,7 @@ class SlideEvent(Struct, frozen=True, tag_field="type", tag="slide"):
 
     lecture: str
     frame: NonNegative
-    t: float
+    t: Seconds
     slide: Annotated[int, Meta(ge=1, le=2**53)]
     v: Literal[1] = 1
 

@@ -58,11 +58,6 @@ class Folded:
     failed: Counter[FailureReason] = field(default_factory=Counter)
     ending: Ending | None = None
 
-    @property
-    def class_(self) -> list[ClassEvent]:
-        """The events of the class, without the slides."""
-        return [event for event in self.class_channel if isinstance(event, ClassEvent)]
-
 
 def fold(lecture: str, state: LectureState, outcomes: list[Outcome], frames: list[int]) -> Folded:
     """Fold the outcomes of consecutive chunks into a lecture; `frames` is the number of frames of each chunk.

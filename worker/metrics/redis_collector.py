@@ -1,5 +1,6 @@
 """Gauges read from Redis at a scrape: the queue, the memory, and the progress of running lectures."""
 
+import math
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -30,8 +31,10 @@ MAX_IDS = 5000
 RECENT_S = 10.0
 """Seconds of media time that a lecture's gauges cover."""
 
-# Events that are read per lecture to cover RECENT_S. At 2 frames per second 20 are enough.
-MAX_RECENT_EVENTS = 50
+# Events that are read per lecture beside those of the frames in RECENT_S: one more frame, and slides. The limit is for
+# a stranger's fps; ours is at most 60.
+OTHER_EVENTS = 5
+MAX_RECENT_EVENTS = 60 * int(RECENT_S) + OTHER_EVENTS
 
 # Scrapes within this time get the same answer, so that many scrapes do not load Redis.
 CACHE_S = 1.0
@@ -134,8 +137,9 @@ def _lecture_samples(
 ) -> Iterator[tuple[str, str, dict[str, str], float]]:
     """Lecture, name, further labels and value of each sample."""
     with client.pipeline(transaction=False) as pipe:
-        for keys, _ in running:
-            pipe.xrevrange(keys.class_, count=MAX_RECENT_EVENTS)
+        for keys, info in running:
+            count = min(RECENT_S * info.fps + OTHER_EVENTS, MAX_RECENT_EVENTS)
+            pipe.xrevrange(keys.class_, count=math.ceil(count))
             pipe.hvals(keys.participants)
         answers = pipe.execute(raise_on_error=False)
     for (keys, info), entries, spans in zip(running, answers[::2], answers[1::2], strict=True):

@@ -146,8 +146,6 @@ def load_manifest(folder: Path, mode: EnsembleMode | None = None) -> Manifest:
     _check(manifest, path)
     if mode == "adaptive" and manifest.adaptive is None:
         raise ManifestError(f"{path}: no threshold for the adaptive ensemble; fit one with `training ensemble`")
-    for model in manifest.models:
-        _check_file(folder / model.file, model.sha256)
     return msgspec.structs.replace(manifest, digest=hashlib.sha256(written).hexdigest()[:_DIGEST_DIGITS])
 
 
@@ -158,8 +156,6 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     """
     path = folder / MANIFEST
     _check(manifest, path)
-    for model in manifest.models:
-        _check_file(folder / model.file, model.sha256)
     text = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(manifest, digest="")), indent=2)
     unfinished = path.with_suffix(".unfinished")
     try:
@@ -190,11 +186,12 @@ def _check(manifest: Manifest, path: Path) -> None:
         raise ManifestError(f"{path}: two models have the same name among {names}; rename one")
     if not any(model.weight for model in manifest.models):
         raise ManifestError(f"{path}: every model has weight 0; give one a weight above 0")
+    if manifest.adaptive is not None:
+        _check_adaptive(manifest.adaptive, names, path)
     for model in manifest.models:
         if Path(model.file).name != model.file:
             raise ManifestError(f"{path}: file {model.file!r} is not beside the manifest; give a name without folder")
-    if manifest.adaptive is not None:
-        _check_adaptive(manifest.adaptive, names, path)
+        _check_file(path.with_name(model.file), model.sha256)
 
 
 def _check_adaptive(adaptive: Adaptive, names: list[str], path: Path) -> None:

@@ -9,7 +9,7 @@ from av.container import InputContainer
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
-from producer.feeding.decoding.container import Unreadable
+from producer.feeding.decoding.container import Unreadable, discard_all_but
 
 # Chapter pictures, and videos that accompany another one, such as sign language. A player shows neither first.
 PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
@@ -103,7 +103,12 @@ def choose_in(
         return container, Choice()  # `video_in` says why
     videos = [_described(stream, stream.index in singles) for stream in streams]
     choice = choose(videos, wanted, longest_side if renditions else None)
-    _select(container, streams[choice.place], renditions)
+    chosen = streams[choice.place]
+    chosen.discard = Discard.none
+    if renditions:
+        # The sound is fetched too, because a recording lasts until its sound ends. In a file all streams are read for
+        # the same reason; that costs nothing.
+        discard_all_but(chosen, container.streams.best("audio", chosen))
     return container, choice
 
 
@@ -206,17 +211,3 @@ def _size(video: Video) -> str:
 def _plain(name: str) -> str:
     """A name from a file, without control characters, and not too long for a line."""
     return "".join(each if each.isprintable() else "?" for each in name[:NAME_CHARACTERS])
-
-
-def _select(container: InputContainer, chosen: VideoStream, renditions: bool) -> None:
-    """Select the chosen video for `video_in`, and fetch no other rendition.
-
-    The sound of the rendition is fetched too, because a recording lasts until its sound ends. In a file all streams are
-    read for the same reason; that costs nothing.
-    """
-    chosen.discard = Discard.none
-    if renditions:
-        sound = container.streams.best("audio", chosen)
-        for stream in container.streams:
-            if stream is not chosen and stream is not sound:
-                stream.discard = Discard.all

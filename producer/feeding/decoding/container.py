@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import av
 from av.container import InputContainer
-from av.stream import Discard, Disposition
+from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from producer.feeding.decoding.wire import StreamTarget
@@ -124,10 +124,10 @@ def video_in(container: InputContainer) -> VideoStream:
     return stream
 
 
-def discard_all_but(stream: VideoStream) -> None:
+def discard_all_but(stream: VideoStream, sound: Stream | None = None) -> None:
     """Fetch no other stream. An HLS stream offers the same pictures in several sizes, and sound."""
     for other in stream.container.streams:
-        if other.index != stream.index:
+        if other is not stream and other is not sound:
             other.discard = Discard.all
 
 

@@ -43,8 +43,8 @@ class JpegEncoder:
 
     def _displayed(self, picture: av.VideoFrame) -> tuple[Orientation, tuple[int, int]]:
         """The orientation of a picture and its size as displayed."""
-        matrix = _display_matrix(picture)
-        orientation = Orientation() if matrix is None else orientation_of(matrix)
+        matrix = cast(Any, picture.side_data).get(Type.DISPLAYMATRIX)  # PyAV's stub lacks the method
+        orientation = Orientation() if matrix is None else orientation_of(bytes(matrix))
         width, height = displayed_size(picture.width, picture.height, self._pixel_aspect())
         return orientation, ((height, width) if orientation.transposed else (width, height))
 
@@ -66,11 +66,6 @@ def _scaled(picture: av.VideoFrame, width: int, height: int) -> cv2.typing.MatLi
         pixels = picture.reformat(width, height, "bgra", interpolation=method).to_ndarray()
         return cv2.multiply(pixels[..., :3], cv2.merge([pixels[..., 3]] * 3), scale=1 / 255)
     return picture.reformat(width, height, "bgr24", interpolation=method).to_ndarray()
-
-
-def _display_matrix(picture: av.VideoFrame) -> bytes | None:
-    matrix = cast(Any, picture.side_data).get(Type.DISPLAYMATRIX)  # PyAV's stub lacks the method
-    return None if matrix is None else bytes(matrix)
 
 
 _FLIPS = {(True, False): 1, (False, True): 0, (True, True): -1}

@@ -142,7 +142,8 @@ class RecordedVideo:
 
         The last picture is held until the sound ends. Raises Unreadable if no picture can be decoded.
         """
-        usual = self._usual_step()
+        rate = self.stream.average_rate
+        usual = float(1 / rate) if rate and not self._still else 0.0  # the distance of two pictures, 0 if unknown
         declared = self.duration if self._declared.is_certain else None
         if declared is not None and declared > MAX_RECORDING_S:
             longest = clock(MAX_RECORDING_S)
@@ -186,11 +187,6 @@ class RecordedVideo:
         if self._damage.lost_at_the_end and clearly_before(reached, self._stored.video_end):
             return f"nothing after {clock(reached)} can be decoded; the file is damaged"
         return None
-
-    def _usual_step(self) -> float:
-        """The usual distance of two pictures, 0 if it is unknown."""
-        rate = self.stream.average_rate
-        return float(1 / rate) if rate and not self._still else 0.0
 
     def _decoded(self, usual: float) -> Iterator[StampedPicture[av.VideoFrame]]:
         """The pictures as they come from the decoder."""

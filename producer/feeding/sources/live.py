@@ -71,8 +71,8 @@ class LiveSource(Source):
     """An opened stream or camera. It reconnects when it is cut off or stalls.
 
     `width` and `height` are those of the first picture. `shortfall` is None if the source was stopped or has ended.
-    `trouble` says why there is no connection; it is None while there is one. `reconnects` counts the connections after
-    the first. Any thread may read `trouble` and `reconnects`.
+    `trouble` says why there is no connection; it is None while there is one. `last_trouble` says why the last one was
+    lost, and stays. `reconnects` counts the connections after the first. Any thread may read these three.
     """
 
     live = True
@@ -93,6 +93,7 @@ class LiveSource(Source):
         self.width = opened.width
         self.height = opened.height
         self.trouble: str | None = None
+        self.last_trouble = ""
         self.reconnects = 0
         # Seconds of time.monotonic().
         self._first_came: float | None = None
@@ -123,6 +124,7 @@ class LiveSource(Source):
         with _set_after(self._end.seconds_left(), stop):
             while True:
                 yield from self._connection(stop)
+                self.last_trouble = self.trouble or ""
                 if stop.is_set() or not self._reconnected(stop):
                     return
 

@@ -3,7 +3,6 @@
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 from typing import ClassVar, TypeVar
 
 from producer.feeding.sources.address import SourceLabel
@@ -48,7 +47,5 @@ class Source(ABC):
     def __enter__(self: This) -> This:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -131,10 +131,10 @@ def as_a_whole(timeline: Timeline) -> Sentence:
     shares = [] if mean is None else sorted(zip(EMOTIONS, mean.tolist(), strict=True), key=lambda each: -each[1])
     named = [f"{emotion} ({share:.0%})" for emotion, share in shares[:MAX_NAMED] if share >= MIN_SHARE]
     if not named or shares[0][1] < PREVAILING:
-        largest = f": the largest shares are {_listed(named)}" if len(named) > 1 else ""
+        largest = f": the largest shares are {listed(named)}" if len(named) > 1 else ""
         return Sentence((f"On the whole, no expression prevailed{largest}.",))
     who = "the person" if len(timeline.participants) == 1 else "the class"
-    then = f", then {_listed(named[1:])}" if named[1:] else ""
+    then = f", then {listed(named[1:])}" if named[1:] else ""
     return Sentence((f"On the whole, {who} displayed mostly {named[0]}{then}.",))
 
 
@@ -201,9 +201,10 @@ def _what(moment: Moment) -> str:
     least = NAMED_SHARE * max(map(abs, moment.emotions.values()))
     rose = [emotion for emotion, change in moment.emotions.items() if change >= least]
     if rose:
-        return f"more {_listed(rose)}"
-    return f"less {_listed([emotion for emotion, change in moment.emotions.items() if change <= -least])}"
+        return f"more {listed(rose)}"
+    return f"less {listed([emotion for emotion, change in moment.emotions.items() if change <= -least])}"
 
 
-def _listed(words: Sequence[str]) -> str:
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence lists them: `anger, fear and sadness`."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -48,13 +48,13 @@ class SeriesSums:
         self._slack = frame_s * 1e-3
         self._sums = np.zeros((1, _COLUMNS, 0), np.float32)  # the class first, then the participants
 
-    def add(self, rows: npt.NDArray[np.float64], first: int) -> None:
-        """Add `rows` of: seconds, number of the participant, and the columns. `first` is 0 for the class, else 1."""
+    def add(self, rows: npt.NDArray[np.float64]) -> None:
+        """Add `rows` of: seconds, 0 for the class or the number of a participant (from 1 on), and the columns."""
         steps = self._steps_of(rows[:, 0])
         while steps.max() >= MAX_STEPS:
             self._join()
             steps = self._steps_of(rows[:, 0])
-        who = rows[:, 1].astype(int) + first
+        who = rows[:, 1].astype(int)
         self._grow(int(who.max()) + 1, int(steps.max()) + 1)
         columns = np.arange(_COLUMNS)
         np.add.at(self._sums, (who[:, None], columns, steps[:, None]), rows[:, 2 : 2 + _COLUMNS].astype(np.float32))
@@ -65,8 +65,8 @@ class SeriesSums:
         If they are not `everybody`, the class is made of them alone.
         """
         steps = int(np.ceil((seconds - self._slack) / self.step_s)) if seconds > 0 else 0
-        self._grow(max(people, default=-1) + 2, steps)
-        sums = self._sums[[0, *(number + 1 for number in people)], :, :steps]
+        self._grow(max(people, default=0) + 1, steps)
+        sums = self._sums[[0, *people], :, :steps]
         if not everybody:
             sums[0, _FACES:] = sums[1:, _FACES:].sum(axis=0)
         frames, read, own = sums[0, _FRAMES], sums[0, 2], sums[1:, 2]

@@ -23,6 +23,13 @@ class ParticipantSummary:
     def frames(self) -> int:
         return self.emotions.total() + self.unreadable.total()
 
+    def add(self, sighting: EmotionEvent) -> None:
+        self.last = max(self.last, sighting.t)
+        if sighting.emotion is not None:
+            self.emotions[sighting.emotion] += 1
+        else:
+            self.unreadable[sighting.reason or "unknown"] += 1
+
 
 class Summary:
     """Sums up the events of a lecture. Its size grows with the participants, not with the frames."""
@@ -42,9 +49,7 @@ class Summary:
                 self._class_frames += 1
             self._hidden |= event.hidden is True
         if isinstance(event, EmotionEvent):
-            seen = self.participants.setdefault(event.participant, ParticipantSummary(event.t, event.t))
-            seen.last = event.t
-            count_displayed(event, seen.emotions, seen.unreadable)
+            self.participants.setdefault(event.participant, ParticipantSummary(event.t, event.t)).add(event)
 
     @property
     def anybody(self) -> bool:
@@ -59,14 +64,6 @@ class Summary:
             return "no face could be read" if self._faces else "nobody was seen"
         means = [(emotion, total / self._class_frames) for emotion, total in self._class.most_common()]
         return "class: " + ", ".join(f"{emotion} {mean:.0%}" for emotion, mean in means if mean > MIN_SHARE)
-
-
-def count_displayed(event: EmotionEvent, emotions: Counter[str], unreadable: Counter[str]) -> None:
-    """Count a sighting by the emotion displayed, or by the reason why it cannot be read."""
-    if event.emotion is not None:
-        emotions[event.emotion] += 1
-    else:
-        unreadable[event.reason or "unknown"] += 1
 
 
 def displayed(event: EmotionEvent) -> list[str]:

@@ -7,7 +7,7 @@ steps are joined. So the same code follows a lecture that is still running.
 import math
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import itemgetter
 
 import numpy as np
@@ -20,7 +20,7 @@ from producer.reading.analysis.names import natural_order
 from producer.reading.analysis.own_usual import OwnUsual
 from producer.reading.analysis.presence import class_presence, presence
 from producer.reading.analysis.series import SeriesSums
-from producer.reading.analysis.summary import count_displayed
+from producer.reading.analysis.summary import ParticipantSummary
 from producer.reading.analysis.timeline import (
     CONFIDENCE_LEVEL,
     MIN_FOR_MARGIN,
@@ -63,10 +63,8 @@ class TimelineBuilder:
             self._bin_s = _longer(self._bin_s)
         self._last_t = -1.0
         self._most_faces = self._empty = 0
-        self._class = np.zeros((1, MAX_BINS, _COLUMNS))
-        self._class_rows: list[tuple[float, ...]] = []
-        self._people = np.zeros((0, MAX_BINS, _COLUMNS))
-        self._people_rows: list[tuple[float, ...]] = []
+        self._sums = np.zeros((1, MAX_BINS, _COLUMNS))  # the class first, then the participants
+        self._rows: list[tuple[float, ...]] = []  # seconds, row in the sums, and the columns
         self._seen: dict[str, _Seen] = {}
         self._versions: Counter[str] = Counter()
         self._series = SeriesSums(self._frame_s)
@@ -83,6 +81,8 @@ class TimelineBuilder:
             self._add_sighting(event)
         else:
             self._add_class(event)
+        if len(self._rows) >= BATCH:
+            self._sum_up()
 
     @property
     def participants(self) -> list[str]:
@@ -99,8 +99,8 @@ class TimelineBuilder:
         bins = int(self._bin_of(np.array([self._last_t]))[0]) + 1 if self._last_t >= 0 else 0
         people = sorted(self._seen.items(), key=lambda item: natural_order(item[0]))
         counted = [(name, seen) for name, seen in people if name not in without]
-        own = self._people[[seen.index for _, seen in counted], :bins]
-        class_ = self._class[0, :bins]
+        own = self._sums[[seen.row for _, seen in counted], :bins]
+        class_ = self._sums[0, :bins]
         most_faces, empty = self._most_faces, self._empty
         if len(counted) < len(people):
             class_ = np.column_stack([class_[:, _COUNT], own[..., _FACES:].sum(axis=0)])
@@ -125,7 +125,7 @@ class TimelineBuilder:
             versions=Counter(self._versions),
             series=self._series.series(
                 self._last_t + self._frame_s if bins else 0.0,
-                [seen.index for _, seen in counted],
+                [seen.row for _, seen in counted],
                 everybody=len(counted) == len(people),
             ),
             presence=presence(class_[:, _COUNT], *(own[..., each] for each in columns))
@@ -144,50 +144,43 @@ class TimelineBuilder:
         scores = event.scores or {}
         row = (event.t, 0, 1, event.faces, read, *(read * scores.get(emotion, 0.0) for emotion in EMOTIONS))
         poses = (0, 0) if event.turned_away is UNSET else (event.faces - event.turned_away, event.turned_away)
-        self._class_rows.append((*row, read * (event.valence or 0.0), read * (event.arousal or 0.0), *poses, hidden))
-        if len(self._class_rows) >= BATCH:
-            self._sum_up()
+        self._rows.append((*row, read * (event.valence or 0.0), read * (event.arousal or 0.0), *poses, hidden))
 
     def _add_sighting(self, event: EmotionEvent) -> None:
         seen = self._seen.get(event.participant)
         if seen is None:
-            seen = self._seen[event.participant] = _Seen(len(self._seen), event.t, event.t)
-        seen.add(event, self._away_after_s)
+            seen = self._seen[event.participant] = _Seen(event.t, event.t, row=1 + len(self._seen))
+        seen.add_with_gap(event, self._away_after_s)
         read, scores = 0.0, _NO_SCORES
         if event.scores is not None:
             read, scores = 1.0, _in_order(event.scores)
             self._predictions[event.emotion or "", tuple(event.models.items())] += 1
         poses = (0, 0) if event.pose is UNSET else (0, 1) if event.pose.turned_away else (1, 0)
-        row = (event.t, seen.index, 1, 1, read, *scores, event.valence or 0.0, event.arousal or 0.0, *poses, 0.0)
-        self._people_rows.append(row)
-        if len(self._people_rows) >= BATCH:
-            self._sum_up()
+        affect = (event.valence or 0.0, event.arousal or 0.0)
+        self._rows.append((event.t, seen.row, 1, 1, read, *scores, *affect, *poses, 0.0))
 
     def _sum_up(self) -> None:
         while self._last_t >= MAX_BINS * self._bin_s - self._slack:
             longer = _longer(self._bin_s)
-            self._class = _joined(self._class, round(longer / self._bin_s))
-            self._people = _joined(self._people, round(longer / self._bin_s))
+            self._sums = _joined(self._sums, round(longer / self._bin_s))
             self._bin_s = longer
-        if len(self._seen) > len(self._people):
+        if len(self._seen) >= len(self._sums):
             more = np.zeros((max(8, len(self._seen)), MAX_BINS, _COLUMNS))
-            self._people = np.concatenate([self._people, more])
-        for first, sums, rows in ((0, self._class, self._class_rows), (1, self._people, self._people_rows)):
-            if rows:
-                table = np.array(rows)
-                if first:
-                    self._sum_up_scores(table)
-                self._series.add(table, first)
-                _add_rows(sums, table[:, 1].astype(int) * MAX_BINS + self._bin_of(table[:, 0]), table[:, 2:])
-                rows.clear()
+            self._sums = np.concatenate([self._sums, more])
+        if self._rows:
+            rows = np.array(self._rows)
+            self._rows.clear()
+            self._sum_up_scores(rows)
+            self._series.add(rows)
+            _add_rows(self._sums, rows[:, 1].astype(int) * MAX_BINS + self._bin_of(rows[:, 0]), rows[:, 2:])
 
-    def _sum_up_scores(self, sightings: Array) -> None:
+    def _sum_up_scores(self, rows: Array) -> None:
         """Count the scores of those who could be read, for certainty and for everybody's usual."""
-        read = sightings[sightings[:, 2 + _READ] > 0]
+        read = rows[(rows[:, 1] > 0) & (rows[:, 2 + _READ] > 0)]
         scores = read[:, 2:][:, _SCORES]
         self._confidence += float(scores.max(axis=1, initial=0).sum())
         for participant, seen in self._seen.items():
-            of_them = scores[read[:, 1] == seen.index]
+            of_them = scores[read[:, 1] == seen.row]
             if len(of_them):
                 self._own.add_scores(participant, of_them)
 
@@ -200,10 +193,10 @@ class TimelineBuilder:
         return np.maximum((t + self._slack) // self._bin_s, 0).astype(np.int64)
 
     def _participant(self, name: str, seen: "_Seen", bins: int) -> ParticipantTimeline:
-        sums = self._people[seen.index, :bins]
+        sums = self._sums[seen.row, :bins]
         return ParticipantTimeline(
             id=name,
-            frames=seen.emotions.total() + seen.unreadable.total(),
+            frames=seen.frames,
             first=seen.first,
             last=seen.last,
             gaps=seen.gaps,
@@ -232,27 +225,21 @@ class TimelineBuilder:
         return Certainty(sightings, confidence, predicted, agreed, compared, unanimous)
 
 
-@dataclass
-class _Seen:
-    """When a participant was seen and away, and what they displayed. `index` is their row in the sums."""
+@dataclass(kw_only=True)
+class _Seen(ParticipantSummary):
+    """When a participant was seen and away, and what they displayed. `row` is their row in the sums."""
 
-    index: int
-    first: float
-    last: float
-    emotions: Counter[str] = field(default_factory=Counter)
-    unreadable: Counter[str] = field(default_factory=Counter)
+    row: int
     gaps: int = 0
     longest_gap: tuple[float, float] | None = None
 
-    def add(self, event: EmotionEvent, away_after_s: float) -> None:
+    def add_with_gap(self, event: EmotionEvent, away_after_s: float) -> None:
         away = event.t - self.last
         if away > away_after_s:
             self.gaps += 1
             if self.longest_gap is None or away > self.longest_gap[1]:
                 self.longest_gap = (self.last, away)
-        if event.t > self.last:
-            self.last = event.t
-        count_displayed(event, self.emotions, self.unreadable)
+        self.add(event)
 
 
 def _longer(bin_s: float) -> float:
@@ -260,7 +247,7 @@ def _longer(bin_s: float) -> float:
 
 
 def _add_rows(sums: Array, steps: npt.NDArray[np.int64], rows: Array) -> None:
-    """Add each of `rows` [n, columns] to the step of `sums` [people, bins, columns] with this number, of all people's.
+    """Add each of `rows` [n, columns] to the step of `sums` [n, bins, columns] with this number, counted over all rows.
 
     The same as `np.add.at`, which is several times slower.
     """

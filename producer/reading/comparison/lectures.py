@@ -1,5 +1,6 @@
 """The lectures of a comparison: what each of them displayed, and which pairs can be compared."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -92,7 +93,9 @@ def _with_differences(chosen: Sequence[tuple[Compared, Compared, str | None]]) -
 
 def _person(lecture: str, participant: str, names: Mapping[str, str]) -> str:
     """A key for the person: the same in two lectures only if the rosters give the same name."""
-    return f"={names[participant]}" if participant in names else f"{lecture}/{participant}"
+    name = names.get(participant)
+    # NFC, because ü may be written as one character or as two.
+    return f"={unicodedata.normalize('NFC', name)}" if name is not None else f"{lecture}/{participant}"
 
 
 def _chapters(summed: SummedUp) -> dict[str, Steps]:

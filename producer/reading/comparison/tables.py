@@ -50,7 +50,7 @@ def lecture_rows(lectures: Sequence[Compared]) -> list[dict[str, Any]]:
         {
             "id": each.id,
             "started": date(each.lecture.info.started),
-            "length": clock(each.timeline.seconds - (each.lecture.info.begin or 0)),
+            "length": clock(max(0, each.timeline.seconds - (each.lecture.info.begin or 0))),
             "people": NOTHING if each.lecture.info.class_only else str(len(each.whole.people)),
             "shares": _shares(each.whole),
         }

@@ -6,6 +6,7 @@ import numpy as np
 
 from producer.reading.analysis.comparison import Difference
 from producer.reading.analysis.losses import loss_line
+from producer.reading.analysis.sentences import listed
 from producer.reading.comparison.lectures import Compared, Pair, reason
 from worker.contract.messages import EMOTIONS
 
@@ -34,7 +35,7 @@ def sentence(pair: Pair) -> str:
     people = f"{counts[0]} people against {counts[1]}{_in_both(pair)}."
     changes = _changes(pair.difference)
     if changes:
-        return f"{other} displayed {_listed(changes)} than {one}. {people}"
+        return f"{other} displayed {listed(changes)} than {one}. {people}"
     if pair.difference.certain.any():
         return f"The differences between {other} and {one} are smaller than one point. {people}"
     return f"No difference between {other} and {one} can be concluded: all intervals include zero. {people}"
@@ -78,10 +79,6 @@ def _changes(difference: Difference) -> list[str]:
             interval = f"{first}{f'{near:.0f}' if near >= 0.5 else f'{near:.1f}'} to {far:.0f}"
             words.append(f"{size} point{'s' if size != 1 else ''} {more} {EMOTIONS[n]} ({interval})")
     return words
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _in_both(pair: Pair) -> str:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from io import TextIOWrapper
 from itertools import islice
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
@@ -52,7 +53,9 @@ def write_xlsx(events: Iterable[Event | Loss], rows: Rows, file: IO[bytes]) -> N
 
     # Text is written as text, never as a formula, a link or a number. Rows go to the disk at once.
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
-    with TemporaryDirectory(prefix="lecturepulse-export-") as folder:
+    # They take some 900 bytes each, twice: beside the file, because a container's /tmp is in memory and small.
+    beside = Path(file.name).parent if isinstance(file.name, str) else None
+    with TemporaryDirectory(prefix=".lecturepulse-export-", dir=beside) as folder:
         book = Workbook(file, {**options, "nan_inf_to_errors": True, "tmpdir": folder})
         columns = {kind: list(rows.columns(kind)) for kind in rows.kinds}
         sheets = {kind: book.add_worksheet(SHEETS[kind]) for kind in rows.kinds}

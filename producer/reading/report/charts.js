@@ -38,15 +38,9 @@ Object.assign(LecturePulse, (() => {
       const name = place.dataset.chart;
       const { view } = await vegaEmbed(place, structuredClone(specs[name]), options);
       views[name] = view;
-      const point = (event) => {
+      readAt(place, (event) => {
         const x = event.clientX - place.getBoundingClientRect().left - view.origin()[0];
-        go(Math.floor(view.scale("x").invert(x) / shown.step));
-      };
-      place.addEventListener("pointermove", point);
-      place.addEventListener("pointerdown", point);
-      place.addEventListener("click", (event) => {
-        const x = event.clientX - place.getBoundingClientRect().left - view.origin()[0];
-        chosen(view.scale("x").invert(x));
+        return view.scale("x").invert(x);
       });
     }
     const slider = one("[data-time]");
@@ -67,12 +61,21 @@ Object.assign(LecturePulse, (() => {
     });
   }
 
+  // Let the reader choose times on an element. `timeOf` is the time in seconds below the pointer of an event.
+  function readAt(element, timeOf) {
+    const point = (event) => go(Math.floor(timeOf(event) / shown.step));
+    element.addEventListener("pointermove", point);
+    element.addEventListener("pointerdown", point);
+    element.addEventListener("click", (event) => chosen(timeOf(event)));
+  }
+
   function show(data) {
     shown = data;
-    rows = new Map(shown.class.filter((row) => "step" in row).map((row) => [row.step, row]));
-    faces = new Map(shown.faces.filter((row) => "step" in row).map((row) => [row.step, row]));
-    margins = new Map(shown.margins.filter((row) => "step" in row).map((row) => [row.step, row]));
-    presence = new Map(shown.presence.filter((row) => "step" in row).map((row) => [row.step, row]));
+    const byStep = (list) => new Map(list.filter((row) => "step" in row).map((row) => [row.step, row]));
+    rows = byStep(shown.class);
+    faces = byStep(shown.faces);
+    margins = byStep(shown.margins);
+    presence = byStep(shown.presence);
     for (const view of Object.values(views)) {
       for (const [name, value] of Object.entries(shown.parameters)) view.signal(name, value);
       for (const name of ["class", "faces", "unread", "margins", "presence", "moments"]) if (holds(view, name)) view.data(name, shown[name]);
@@ -99,31 +102,16 @@ Object.assign(LecturePulse, (() => {
   // Show the values at `at` in every chart and strip.
   function update() {
     if (at !== null) at = Math.min(at, shown.steps - 1);
-    const row = rows.get(at);
     const time = at === null ? null : at * shown.step;
     for (const view of Object.values(views)) {
       view.data("cursor", at === null ? [] : [{ t: Math.min(time + shown.step / 2, shown.seconds) }]).runAsync();
     }
-    for (const cell of all("[data-share]")) {
-      const lane = shown.emotions.indexOf(cell.dataset.share);
-      const share = at === null ? overall(`y${lane + 1}`) - overall(`y${lane}`) : row ? row[`y${lane + 1}`] - row[`y${lane}`] : NaN;
-      cell.textContent = Number.isNaN(share) ? "–" : `${Math.round(share)}%`;
-    }
-    for (const cell of all("[data-affect]")) {
-      const name = cell.dataset.affect;
-      const value = at === null ? overall(name) : row ? row[name] : NaN;
-      cell.textContent = Number.isNaN(value) ? "–" : signed(value);
-    }
-    for (const cell of all("[data-faces]")) {
-      const name = cell.dataset.faces, here = faces.get(at);
-      const value = at === null ? meanFaces(name) : here ? here[name] : NaN;
-      cell.textContent = Number.isNaN(value) ? "–" : value.toFixed(1);
-    }
-    for (const cell of all("[data-presence]")) {
-      const n = Number(cell.dataset.presence), here = presence.get(at);
-      const share = at === null ? meanPresence(n) : here ? here[`y${n + 1}`] - here[`y${n}`] : NaN;
-      cell.textContent = Number.isNaN(share) ? "–" : `${Math.round(share)}%`;
-    }
+    const readable = (row) => row.read * row.frames;
+    const percent = (share) => `${Math.round(share)}%`;
+    write("share", rows, (row, emotion) => area(row, shown.emotions.indexOf(emotion)), readable, percent);
+    write("affect", rows, (row, name) => row[name], readable, signed);
+    write("faces", faces, (row, name) => row[name], (row) => row.frames, (count) => count.toFixed(1), shown.frames);
+    write("presence", presence, (row, n) => area(row, Number(n)), (row) => row.people, percent);
     for (const place of all("[data-when]")) place.textContent = at === null ? "whole lecture" : `at ${clock(time)}`;
     const words = at === null ? "" : wordsAt(at);
     const slider = one("[data-time]");
@@ -143,6 +131,22 @@ Object.assign(LecturePulse, (() => {
     }
   }
 
+  // Write the value at `at`, or the mean over the lecture, into every element with `data-NAME`. `read` takes the value
+  // for what the element names out of a row, `weight` says how much the row counts, and `total` how much all count.
+  function write(name, rows, read, weight, format, total = sum(rows, weight)) {
+    const here = rows.get(at);
+    for (const cell of all(`[data-${name}]`)) {
+      const value = (row) => read(row, cell.dataset[name]);
+      const number = at === null ? sum(rows, (row) => value(row) * weight(row)) / total : here ? value(here) : NaN;
+      cell.textContent = Number.isNaN(number) ? "–" : format(number);
+    }
+  }
+
+  const sum = (rows, value) => [...rows.values()].reduce((total, row) => total + value(row), 0);
+
+  // The share of area number `n` of a stacked chart, in percent.
+  const area = (row, n) => row[`y${n + 1}`] - row[`y${n}`];
+
   function wordsAt(step) {
     const row = rows.get(step);
     const here = faces.get(step);
@@ -151,36 +155,11 @@ Object.assign(LecturePulse, (() => {
     const unread = here.faces > here.read ? `, ${rounded(here.faces - here.read)} not readable` : "";
     const count = `${rounded(here.faces)} ${here.faces === 1 ? "face" : "faces"}${unread}`;
     if (!row) return here.read > 0 ? `${count}, ${shown.few}` : count;
-    const shares = shown.emotions.map((emotion, n) => [emotion, row[`y${n + 1}`] - row[`y${n}`]]);
+    const shares = shown.emotions.map((emotion, n) => [emotion, area(row, n)]);
     const strongest = shares.sort((a, b) => b[1] - a[1]).slice(0, 2).map(([emotion, share]) => `${emotion} ${Math.round(share)}%`);
     const margin = margins.get(step);
     const interval = margin ? ` (${signed(margin.valence_low)} to ${signed(margin.valence_high)})` : "";
     return `${strongest.join(", ")} · ${count} · valence ${signed(row.valence)}${interval}`;
-  }
-
-  // The mean of a column over the lecture, weighted by readable faces.
-  function overall(column) {
-    let sum = 0, weight = 0;
-    for (const row of rows.values()) {
-      sum += row[column] * row.read * row.frames;
-      weight += row.read * row.frames;
-    }
-    return sum / weight;
-  }
-
-  // The share of people and frames in place `n` of PRESENCE, in percent.
-  function meanPresence(n) {
-    let sum = 0, weight = 0;
-    for (const row of presence.values()) {
-      sum += (row[`y${n + 1}`] - row[`y${n}`]) * row.people;
-      weight += row.people;
-    }
-    return sum / weight;
-  }
-
-  // The mean number of faces in a frame; `column` is "faces" or "read".
-  function meanFaces(column) {
-    return [...faces.values()].reduce((sum, row) => sum + row[column] * row.frames, 0) / shown.frames;
   }
 
   // A sheet of paper is narrower than most windows. Charts drawn for its width keep readable labels. They show the
@@ -279,15 +258,9 @@ Object.assign(LecturePulse, (() => {
       event.preventDefault();
       go(at === null && steps[event.key] === 1 ? 0 : (at ?? 0) + steps[event.key]);
     });
-    const point = (event) => {
+    readAt(made.track, (event) => {
       const box = made.track.getBoundingClientRect();
-      go(Math.floor(((event.clientX - box.left) / box.width) * shown.steps));
-    };
-    made.track.addEventListener("pointermove", point);
-    made.track.addEventListener("pointerdown", point);
-    made.track.addEventListener("click", (event) => {
-      const box = made.track.getBoundingClientRect();
-      chosen(((event.clientX - box.left) / box.width) * shown.steps * shown.step);
+      return ((event.clientX - box.left) / box.width) * shown.steps * shown.step;
     });
     return made;
   }

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.streams import free_port
+
 KEY, SECRET = "AKIAEXAMPLE", "keep-me-out-of-logs"
 
 
@@ -18,7 +20,7 @@ class Store:
     """A server with one bucket, `bucket`. It keeps what it has while it is stopped."""
 
     def __init__(self) -> None:
-        self._port = 0
+        self._port = free_port()
         self.start()
 
     def start(self) -> None:
@@ -27,7 +29,6 @@ class Store:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._server = ThreadedMotoServer("127.0.0.1", self._port, verbose=False)
         self._server.start()
-        self._port = self._server.get_host_and_port()[1]
 
     def stop(self) -> None:
         self._server.stop()

@@ -1,10 +1,12 @@
 """From Redis to the archive and back: every command reads a lecture as before, and nothing is lost on the way."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
 import redis
+from msgspec import structs
 
 from producer import follow, lectures
 from producer.archive.archive import Archive
@@ -21,18 +23,18 @@ from tests.producer.archive.s3 import SECRET, Store
 from tests.producer.committing import committing
 from tests.producer.reading.writing import begin, commit, end, frame_events, write
 from worker.contract.keys import LectureKeys
-from worker.contract.lifetimes import ARCHIVED_S
-from worker.contract.messages import Event
+from worker.contract.lifetimes import ARCHIVED_S, RETENTION_S
+from worker.contract.messages import Event, encode
 
 PRESENT = [{"p01"}, {"p01", "p02"}, set[str](), {"p02", "p03"}] * 20
 
 
-def over(client: redis.Redis, lecture: str = "l", retention: int = 9999) -> list[Event]:
+def over(client: redis.Redis, lecture: str = "l") -> list[Event]:
     """A lecture that is over, as workers leave it."""
     events = write(client, lecture, PRESENT)
-    client.hset(LectureKeys(lecture).info, mapping={"ended": 1090.5, "retention": retention, "feed": "x"})
+    client.hset(LectureKeys(lecture).info, mapping={"ended": 1090.5, "retention": RETENTION_S, "feed": "x"})
     for key in client.scan_iter(f"lecture:{{{lecture}}}*"):
-        client.expire(key, retention)
+        client.expire(key, RETENTION_S)
     return events
 
 
@@ -93,20 +95,56 @@ def test_a_lecture_that_can_be_resumed_keeps_its_streams(client: redis.Redis, fo
     assert client.ttl(keys.class_) <= ARCHIVED_S
 
 
+@pytest.mark.parametrize("again", [False, True])
 def test_a_lecture_that_is_forgotten_meanwhile_does_not_stay_in_the_archive(
-    client: redis.Redis, folder: Path, monkeypatch: pytest.MonkeyPatch
+    client: redis.Redis, folder: Path, monkeypatch: pytest.MonkeyPatch, again: bool
 ) -> None:
     over(client)
     digest = ArchivedLecture.digest
 
     def forgotten(lecture: ArchivedLecture) -> bytes:
         client.flushall()
+        if again:
+            begin(client, "l", started=5000)
         return digest(lecture)
 
     monkeypatch.setattr(ArchivedLecture, "digest", forgotten)
     with pytest.raises(LectureForgotten):
         archive_lecture(client, Archive(str(folder)), "l")
     assert list(folder.iterdir()) == []
+
+
+def test_a_lecture_that_is_resumed_and_ends_meanwhile_keeps_its_streams(
+    client: redis.Redis, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over(client)
+    digest = ArchivedLecture.digest
+
+    def resumed(lecture: ArchivedLecture) -> bytes:
+        client.hset(LectureKeys("l").info, "ended", 2000)
+        return digest(lecture)
+
+    monkeypatch.setattr(ArchivedLecture, "digest", resumed)
+    archive_lecture(client, Archive(str(folder)), "l")
+    assert client.ttl(LectureKeys("l").class_) > ARCHIVED_S
+
+
+def test_a_full_redis_trims_nothing_and_says_so(client: redis.Redis, redis_url: str, folder: Path) -> None:
+    events = over(client)
+    over(client, "m")
+    options = ("--redis", redis_url, "--archive", folder)
+    client.config_set("maxmemory", 1)
+    try:
+        code, out, err = called("archive", *options)
+    finally:
+        client.config_set("maxmemory", 0)
+    assert (code, out, len(err.splitlines())) == (1, "", 2)
+    assert "Redis is full, so no stream of 'l' is trimmed; raise maxmemory, or forget lectures" in err
+    assert client.ttl(LectureKeys("l").class_) > ARCHIVED_S
+    assert called("archive", *options)[:2] == (0, "archived lecture l\narchived lecture m\n")
+    found = Archive(str(folder)).lecture("l")
+    assert found is not None
+    assert list(found.events()) == events
 
 
 def test_an_archive_that_keeps_something_else_trims_nothing(
@@ -236,6 +274,19 @@ def test_a_damaged_file_is_one_line(redis_url: str, client: redis.Redis, folder:
     assert (code, "\nk " in out, len(err.splitlines())) == (1, True, 1)
 
 
+def test_a_stranger_s_event_that_fits_into_no_file_stops_only_its_lecture(
+    redis_url: str, client: redis.Redis, folder: Path
+) -> None:
+    over(client, "k")
+    over(client, "l")
+    (strange,) = frame_events("k", 5000, ["p01"])[:1]
+    strange = structs.replace(strange, box=(10**30, 0, 1, 1))
+    client.xadd(LectureKeys("k").participant("p01"), {"event": encode(strange)})
+    code, out, err = called("archive", "--redis", redis_url, "--archive", folder)
+    assert (code, out, len(err.splitlines())) == (1, "archived lecture l\n", 1)
+    assert "lecture 'k' cannot be read: lecture:{k}:participant:p01 has an entry" in err
+
+
 def test_forget_says_what_it_cannot_erase(redis_url: str, client: redis.Redis, folder: Path) -> None:
     over(client)
     archive_lecture(client, Archive(str(folder)), "l")
@@ -248,15 +299,28 @@ def test_forget_says_what_it_cannot_erase(redis_url: str, client: redis.Redis, f
     assert (client.keys(), list(folder.iterdir())) == ([], [])
 
 
-def test_what_is_over_its_retention_time_is_not_read_and_erased(
-    redis_url: str, client: redis.Redis, folder: Path
+def test_forget_says_if_the_lecture_is_in_another_archive(
+    redis_url: str, client: redis.Redis, folder: Path, tmp_path: Path
 ) -> None:
-    over(client, retention=1)
+    over(client)
+    archive_lecture(client, Archive(str(folder)), "l")
+    (other := tmp_path / "other").mkdir()
+    code, out, err = called("forget", "l", "--redis", redis_url, "--archive", other)
+    assert (code, out, client.keys()) == (1, "forgot lecture l\n", [])
+    assert f"lecture l was archived, but not in {other}; forget it in its archive too" in err
+    assert called("forget", "l", "--redis", redis_url, "--archive", folder)[0] == 0
+    assert list(folder.iterdir()) == []
+
+
+def test_what_is_over_its_retention_time_is_not_read_and_erased(
+    redis_url: str, client: redis.Redis, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over(client)
     archive_lecture(client, Archive(str(folder)), "l")
     client.flushall()
+    monkeypatch.setattr(time, "time", lambda now=time.time: now() + RETENTION_S + 1)
     options = ("--redis", redis_url, "--archive", str(folder))
-    while called("list", *options)[1] != "no lectures\n":
-        pass
+    assert called("list", *options) == (0, "no lectures\n", "")
     assert called("summary", "l", *options)[0] == 2
     assert called("archive", *options) == (0, "erased lecture l: its retention time is over\n", "")
     assert list(folder.iterdir()) == []

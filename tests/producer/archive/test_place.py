@@ -86,6 +86,7 @@ def test_a_bad_folder_is_named(tmp_path: Path) -> None:
         ),
         ("s3://", "archive s3:// has no bucket"),
         ("", "the archive has no name"),
+        (os.fsdecode(b"/srv/Vorlesungen-f\xfcr-Anna"), "its name is not text in UTF-8"),
     ],
 )
 def test_an_address_that_can_be_none_is_refused(address: str, said: str) -> None:

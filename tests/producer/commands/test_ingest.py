@@ -16,7 +16,7 @@ from producer.cells.connections import one_cell
 from producer.feeding.feed import MAX_BYTES
 from producer.feeding.sources.opening import open_source
 from tests.processes import eventually, json_lines, ran, started
-from tests.producer.committing import committing, work_on
+from tests.producer.committing import committing, register, work_on
 from tests.producer.feeding.films import as_matroska, cut, damage_bits, film
 from tests.producer.reading.writing import begin
 from worker.contract.connection import connect
@@ -46,6 +46,16 @@ def test_ingest_ends_with_a_table_and_names_a_second_lecture_of_the_same_file(re
     assert "60 frames sampled: 60 published" in out
     assert f"producer watch Vorlesung-Uber-7-2 --from-start --redis {redis_url}" in out
     assert "60/60 frames" in err
+
+
+def test_the_log_of_an_ingest_has_nothing_about_people(redis_url: str, video: Path) -> None:
+    with committing(redis_url):
+        words = ["--redis", redis_url, "--participant", "ada", "--log-format", "json"]
+        code, out, err = ran("ingest", video, *words)
+    assert (code, err) == (0, "")
+    assert "60 frames sampled: 60 published" in out
+    assert "ada" not in out
+    assert "happiness" not in out
 
 
 def test_damaged_pictures_are_reported_in_one_line_and_exit_code_1(redis_url: str, tmp_path: Path) -> None:
@@ -130,11 +140,19 @@ def heeded(number: signal.Signals) -> Iterator[None]:
     ],
 )
 def test_a_signal_stops_feeding_and_what_was_fed_is_committed(
-    redis_url: str, video: Path, names: list[str], number: signal.Signals, code: int, frames: int, at: str
+    client: redis.Redis,
+    redis_url: str,
+    video: Path,
+    names: list[str],
+    number: signal.Signals,
+    code: int,
+    frames: int,
+    at: str,
 ) -> None:
     # There is no room for a second chunk until the first is committed, which happens only after the signal.
     words = ["ingest", *([f"{name}={video}" for name in names] or [str(video)]), "--redis", redis_url, "--max-bytes", 1]
-    with connect(redis_url) as client, heeded(number), started(*words, "--lecture", "l", "--json") as process:
+    register(client)
+    with heeded(number), started(*words, "--lecture", "l", "--json") as process:
         eventually(lambda: client.hlen(LectureKeys("l").in_flight))
         process.send_signal(number)
         eventually(lambda: client.hlen(LectureKeys("l").in_flight) == 2)
@@ -151,9 +169,9 @@ def test_a_signal_stops_feeding_and_what_was_fed_is_committed(
     ]
 
 
-def test_a_second_ctrl_c_exits_at_once(redis_url: str, video: Path) -> None:
-    words = ["ingest", video, "--redis", redis_url, "--lecture", "l", "--json"]
-    with connect(redis_url) as client, started(*words) as process:
+def test_a_second_ctrl_c_exits_at_once(client: redis.Redis, redis_url: str, video: Path) -> None:
+    register(client)
+    with started("ingest", video, "--redis", redis_url, "--lecture", "l", "--json") as process:
         eventually(lambda: client.hlen(LectureKeys("l").in_flight))
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
@@ -166,10 +184,10 @@ def test_a_second_ctrl_c_exits_at_once(redis_url: str, video: Path) -> None:
     )
 
 
-def test_ingest_stops_quietly_when_its_output_is_closed(redis_url: str, video: Path) -> None:
+def test_ingest_stops_quietly_when_its_output_is_closed(client: redis.Redis, redis_url: str, video: Path) -> None:
     keys = LectureKeys("l")
-    words = ["ingest", video, "--redis", redis_url, "--lecture", "l", "--json", "--max-bytes", 1]
-    with connect(redis_url) as client, started(*words) as process:
+    register(client)
+    with started("ingest", video, "--redis", redis_url, "--lecture", "l", "--json", "--max-bytes", 1) as process:
         assert process.stdout is not None
         process.stdout.close()
         eventually(lambda: client.hlen(keys.in_flight))
@@ -194,6 +212,7 @@ def test_a_redis_that_dies_is_one_line_and_exit_code_1(
         connect(url) as client,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
     ):
+        register(client)
         eventually(lambda: client.hlen(LectureKeys("l").in_flight))
         server.kill()
         out, err = process.communicate(timeout=60)
@@ -205,6 +224,7 @@ def test_a_lecture_that_is_forgotten_while_it_is_ingested_is_one_line_and_exit_c
     client: redis.Redis, redis_url: str, video: Path
 ) -> None:
     keys = LectureKeys("l")
+    register(client)
     with started("ingest", video, "--redis", redis_url, "--lecture", "l", "--json", "--max-bytes", 1) as process:
         eventually(lambda: client.hlen(keys.in_flight))
         client.delete(keys.info)

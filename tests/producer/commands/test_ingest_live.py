@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from tests.lectures import ledger_of
-from tests.processes import called, children, eventually, json_lines, ran, started
+from tests.processes import called, children, eventually, json_lines, ran, runs, started
 from tests.producer.committing import committing
 from tests.producer.feeding.films import film
 from tests.scraping import listening_hosts, scrape
@@ -148,11 +148,12 @@ def test_a_password_of_a_source_appears_nowhere(client: redis.Redis, redis_url: 
 def test_ctrl_c_ends_the_wait_for_a_sender(redis_url: str) -> None:
     with started("ingest", f"udp://127.0.0.1:{free_port()}", "--redis", redis_url) as process:
         eventually(lambda: children(process.pid))
+        decoders = children(process.pid)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err
-    assert not children(process.pid)
+    eventually(lambda: not any(map(runs, decoders)))
 
 
 # The end of a live lecture that nobody has to stop.
@@ -162,7 +163,7 @@ def test_ctrl_c_ends_the_wait_for_a_sender(redis_url: str) -> None:
 def test_a_live_lecture_ends_as_done_after_a_time_or_at_a_time(client: redis.Redis, redis_url: str, end: str) -> None:
     with committing(redis_url), served_stream("mpegts") as url:
         # Some seconds for the start of the program on a busy machine; with fewer, the lecture has fewer frames.
-        when = "2" if end == "--duration" else (datetime.now() + timedelta(seconds=20)).isoformat()
+        when = "2" if end == "--duration" else (datetime.now().astimezone() + timedelta(seconds=20)).isoformat()
         code, out, err = ran("ingest", url, "--redis", redis_url, "--lecture", "l", "--json", end, when)
     assert (code, err) == (0, "")
     last = json_lines(out)[-1]
@@ -173,7 +174,8 @@ def test_a_live_lecture_ends_as_done_after_a_time_or_at_a_time(client: redis.Red
 def test_a_push_whose_end_is_normal_is_done_with_exit_code_0(client: redis.Redis, redis_url: str) -> None:
     port = free_port()
     url = f"rtmp://127.0.0.1:{port}/live/s3cretKEY"
-    words = [f"{url}?listen=1", "--redis", redis_url, "--lecture", "l", "--give-up", GIVE_UP_S, "--log-format", "json"]
+    words = [f"{url}?listen=1", "--redis", redis_url, "--lecture", "l", "--log-format", "json"]
+    words += ["--give-up", str(2 * GIVE_UP_S)]  # in this time the sender has to start
     metrics = free_port()
     with committing(redis_url), started("ingest", *words, "--end-is-done", "--metrics-port", metrics) as process:
         eventually(lambda: listening_hosts(port))

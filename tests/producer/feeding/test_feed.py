@@ -19,6 +19,7 @@ from producer.feeding.feed import LIVE_IN_FLIGHT_S, MAX_BYTES, Feed, FeedProgres
 from producer.feeding.packing import packed
 from producer.feeding.sources.frame import SampledFrame
 from producer.feeding.sources.opening import open_source
+from producer.feeding.sources.source import Source
 from producer.feeding.starting import LectureExists, NewLecture
 from producer.presentation.clock import clock
 from tests.lectures import ledger_of
@@ -34,7 +35,7 @@ KEYS = LectureKeys("l1")
 NEVER = threading.Event()
 
 
-class Frames:
+class Frames(Source):
     """A source of `count` frames of `size` bytes at 2 frames per second. `at` has events to set before a frame."""
 
     live = False
@@ -50,6 +51,9 @@ class Frames:
             if stop.is_set():
                 return
             yield SampledFrame(number, number / 2, bytes(self.size))
+
+    def close(self) -> None:
+        pass
 
 
 def started(client: redis.Redis, max_bytes: int = MAX_BYTES, participant: str | None = None) -> Feed:

@@ -1,6 +1,6 @@
 """Webhooks: signed, sent again until they are taken, each moment once, and never in the way of the lecture."""
 
-import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tests.producer.feeding.films import film
 from tests.producer.notifying.receiver import DRIP, DROP, HANG, KEY, SECRET, Receiver, receiving
 from tests.producer.reading.simulated import Episode, Script, events, played, simulated_timeline
 from tests.producer.serving.server import serving
+from tests.streams import free_port
 from worker.contract.messages import EndEvent, Ledger
 
 LECTURE = Script(9, 900, episodes=[Episode(300, 420, ("happiness",)), Episode(600, 720, ("anger", "sadness"))])
@@ -60,8 +61,7 @@ def test_a_message_is_sent_again_with_its_id_until_it_is_taken() -> None:
 
 
 def test_a_receiver_that_comes_later_gets_everything_and_one_that_is_gone_no_more() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
     sender = Sender(Webhook(f"http://127.0.0.1:{port}/", KEY))
     sender.send("a", {"n": 1})
     sender.send("a", {"n": 2})
@@ -90,7 +90,8 @@ def test_a_receiver_that_answers_byte_by_byte_does_not_hold_the_messages_up(
         sender = Sender(hook(receiver))
         sender.send("a", {"n": 1})
         assert sender.flush(60)
-        assert (len(receiver.seen), receiver.of("a")) == (2, [{"n": 1}])
+        assert len(receiver.seen) > 1  # two, or more on a machine that is too busy to answer in time
+        assert receiver.of("a")[0] == {"n": 1}
         sender.close()
 
 
@@ -139,7 +140,7 @@ def test_a_resumed_lecture_does_not_send_what_it_sent_before(receiver: Receiver)
     with Notifier(hook(receiver), LECTURE.fps, Stop(), known_s=500.0) as notifier:
         for event in events(played(LECTURE, 2)):
             notifier.add(event)
-        eventually(lambda: notifier._events.empty())
+        eventually(lambda: receiver.of(MOMENT))
         notifier.add(END)
     assert all(each["moment"]["to"] > 500 for each in receiver.of(MOMENT))
     assert len(receiver.of(ENDED)[0]["moments"]) >= 2
@@ -149,13 +150,39 @@ def test_a_receiver_that_never_answers_delays_the_end_only_for_a_while(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(notifier, "LAST_S", 0.5)
-    monkeypatch.setattr(notifier, "SAY_AFTER_S", 0.1)
+    monkeypatch.setattr(notifier, "SAY_AFTER_S", -1.0)
     with receiving(HANG) as receiver, Notifier(hook(receiver), 2.0, Stop()) as notifying:
         notifying.add(END)
+        eventually(lambda: receiver.seen)
     waiting, lost = capsys.readouterr().err.splitlines()
     assert "waiting until it takes the last messages" in waiting
     assert "it does not answer; the last messages were not taken" in lost
     assert "geheim" not in waiting + lost
+
+
+def test_a_search_that_takes_too_long_is_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], receiver: Receiver
+) -> None:
+    waited = threading.Event()
+    monkeypatch.setattr(notifier, "LAST_S", 0.5)
+    monkeypatch.setattr(Notifier, "_found", lambda *_, **__: waited.wait() and [])
+    with Notifier(hook(receiver), 2.0, Stop()) as notifying:
+        notifying.add(END)
+    waited.set()
+    (lost,) = capsys.readouterr().err.splitlines()
+    assert "the search for moments took too long; the last messages were not taken" in lost
+
+
+def test_nothing_is_tried_again_with_a_receiver_that_wants_no_more(capsys: pytest.CaptureFixture[str]) -> None:
+    with receiving(410) as receiver, Notifier(hook(receiver), 2.0, Stop()) as notifying:
+        notifying.add(END)
+        eventually(lambda: notifying._sender.gone)
+        eventually(lambda: notifying._sender.trouble)
+        notifying.check()
+        notifying.check()
+    said, last = capsys.readouterr().err.splitlines()
+    assert said.endswith("it answers with status 410: it wants no more messages")
+    assert last.endswith("it wants no more messages; the last messages were not taken")
 
 
 def test_an_ingest_notifies_a_receiver_that_fails_at_first(

@@ -158,6 +158,18 @@ def test_a_damaged_recording_is_drawn_to_its_end_and_the_missing_part_is_named(
     assert 20 <= len(pictures(tmp_path / "o.mp4")) < 40
 
 
+def test_the_sound_of_joined_recordings_is_joined(lecture: redis.Redis, redis_url: str, tmp_path: Path) -> None:
+    half = film(tmp_path / "half.ts", pictures=20, fps=5, size=SIZE, sound_s=4)
+    joined, made = tmp_path / "joined.ts", tmp_path / "o.mp4"
+    joined.write_bytes(half.read_bytes() * 2)  # its clock restarts
+    lecture.hset(LectureKeys("l").info, "expected", SECONDS)  # 4 s at 2 frames per second, as the file declares
+    assert called("overlay", joined, "l", "-o", made, "--redis", redis_url) == (0, "", "")
+    with av.open(str(half)) as before, av.open(str(made)) as after:
+        sound, twice = ([each for each in container.demux(audio=0) if each.size] for container in (before, after))
+        assert len(twice) == 2 * len(sound)
+        assert 7.5 < twice[-1].dts * twice[-1].time_base < 8.5
+
+
 def test_a_box_stays_until_the_next_frame_and_no_longer() -> None:
     sightings = Sightings([event for frame in events() for event in frame], None, 2.0)
     assert sightings.participants == {"p01", "p02"}

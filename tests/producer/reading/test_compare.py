@@ -1,6 +1,7 @@
 """The page that compares lectures: what it says, and when it says that nothing can be concluded."""
 
 import json
+import unicodedata
 from collections.abc import Sequence
 from html import unescape
 from pathlib import Path
@@ -88,11 +89,12 @@ def test_people_with_the_same_name_are_the_same_and_rosters_belong_to_compared_l
 ) -> None:
     write_lecture(client, "a", 6, SOBER)
     write_lecture(client, "b", 6, MERRY)
-    names = ", ".join(f"p{n:02d}: Person {n}" for n in range(1, 6))
-    roster = tmp_path / "r.yaml"
+    names = ", ".join(f"p{n:02d}: Jürgen {n}" for n in range(1, 6))
+    roster, other = tmp_path / "r.yaml", tmp_path / "of a Mac.yaml"
     roster.write_text(f"participants: {{{names}}}")
+    other.write_text(unicodedata.normalize("NFD", roster.read_text()))
     at = ["--redis", redis_url]
-    rosters = ["--roster", f"a={roster}", "--roster", f"b={roster}"]
+    rosters = ["--roster", f"a={roster}", "--roster", f"b={other}"]
     assert "6 people against 6, 5 of them in both." in page_of(redis_url, "a", "b", *rosters)
     roster.write_text(f"participants: {{{names}, p08: Eve, p09: Max}}")
     write_lecture(client, "c", 8, SOBER)
@@ -115,8 +117,9 @@ def test_lectures_of_other_models_or_with_lost_events_are_marked(client: redis.R
 
 def test_a_lecture_without_frames_is_there_and_nothing_is_said_about_it(client: redis.Redis, redis_url: str) -> None:
     write_lecture(client, "a", 6, SOBER)
-    begin(client, "b")
+    client.hset(begin(client, "b").info, "begin", 600)
     page = page_of(redis_url, "a", "b")
+    assert "<td>0:00:00</td>" in page
     assert "Nothing can be concluded about b and a: no face could be read in b." in page
     assert "Lecture b is not over; it is shown up to now." in page
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tempfile
 import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
@@ -19,7 +20,7 @@ from producer.reading.formats import tables
 from producer.reading.formats.rows import COLUMNS
 from producer.reading.formats.tables import plain_text
 from producer.reading.lectures import LectureUnknown
-from producer.reading.output_file import ExportRefused
+from producer.reading.output_file import ExportRefused, complete_or_absent
 from tests.producer.reading.scripted import mean_valence, scores_of, scripted_events, write_scripted
 from tests.producer.reading.writing import begin, class_, commit, emotion, end, frame_events, write
 from worker.contract.keys import LectureKeys
@@ -107,6 +108,15 @@ def test_an_excel_file_holds_text_and_numbers_and_no_formula(client: redis.Redis
     heading, *rows = sheet(tmp_path / "e.xlsx")
     assert [dict(zip(heading, row, strict=True)) for row in rows] == expected
     assert sorted(path.name for path in tmp_path.iterdir()) == ["e.parquet", "e.xlsx"]
+
+
+def test_an_excel_file_needs_no_room_in_the_system_s_temporary_folder(
+    client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(client, "l", PRESENCE)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "full"))
+    assert export(client, "l", tmp_path / "e.xlsx").over
+    assert [path.name for path in tmp_path.iterdir()] == ["e.xlsx"]
 
 
 @pytest.mark.parametrize("counted", [True, False])
@@ -198,6 +208,17 @@ def test_an_export_that_fails_leaves_no_file(client: redis.Redis, tmp_path: Path
     with pytest.raises(LectureUnknown):
         export(client, "k", tmp_path / f"e{suffix}")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_commands_that_write_one_file_at_a_time_the_first_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "e.csv"
+    slow = complete_or_absent(path)
+    slow.__enter__().write(b"slow")
+    with complete_or_absent(path) as fast:  # in the same process, as in a container with the same number
+        fast.write(b"fast")
+    with pytest.raises(ExportRefused, match="exists already"):
+        slow.__exit__(None, None, None)
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("e.csv", b"fast")]
 
 
 def test_rows_of_the_class_are_those_of_its_events(client: redis.Redis, tmp_path: Path) -> None:

@@ -3,7 +3,17 @@
 import pytest
 import redis
 
-from producer.reading.lectures import LectureFed, LectureUnknown, forget, list_lectures, participants, read_lecture
+from producer.cells.connections import Cells
+from producer.cells.naming import read_cells
+from producer.reading.lectures import (
+    LectureFed,
+    LectureUnknown,
+    all_lectures,
+    forget,
+    list_lectures,
+    participants,
+    read_lecture,
+)
 from tests.producer.reading.writing import begin, commit, frame_events, write
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import InFlight, encode
@@ -24,10 +34,23 @@ def test_lectures_are_listed_by_start_time_with_ledger_and_participants(client: 
     commit(client, "early", frame_events("early", 0, ["p01", "p02"]))
     client.set("lecture:{other}:class", b"no lecture of its own")
     client.hset("lecture:{foreign}", "some", "thing")
+    begin(client, "in-the-year-30-million", started=1e15)
     client.set("lecture:{text}", "thing")
     first, second = list_lectures(client)
     assert (first.id, second.id) == ("early", "late")
     assert (first.participants, first.ledger.published, first.ledger.balances) == (2, 1, True)
+
+
+def test_an_id_that_is_used_in_two_cells_is_listed_twice(client: redis.Redis, redis_url: str) -> None:
+    other = f"{redis_url}?db=1"
+    with redis.Redis.from_url(other) as another:
+        begin(client, "l", started=3000)
+        begin(another, "l", started=2000)
+    cells = Cells(read_cells(f"{redis_url} {other}"), lambda cell: redis.Redis.from_url(cell.url))
+    found, missing = all_lectures(cells)
+    cells.close()
+    assert [(each.id, each.info.started) for each in found] == [("l", 2000), ("l", 3000)]
+    assert missing == []
 
 
 def test_a_running_lecture_without_feeder_and_chunks_in_flight_is_abandoned(client: redis.Redis) -> None:

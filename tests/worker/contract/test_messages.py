@@ -107,8 +107,15 @@ def test_a_hash_that_is_not_a_chunk_is_refused(fields: dict[bytes, bytes]) -> No
         Chunk.from_hash(fields)
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b'{"type": "joke"}', b'{"type": "end", "v": 2}', b'{"type": "class"}'])
-def test_an_event_of_another_version_or_type_is_refused(data: bytes) -> None:
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b"", b"[]", b'{"type": "joke"}', b'{"type": "end", "v": 2}', b'{"type": "class"}'),
+        OLDER_EVENT.replace('"t":0.5', '"t":1e300'),
+        OLDER_EVENT.replace('"box":[1,', '"box":[99999999999999999999,'),
+    ],
+)
+def test_an_event_of_another_version_or_type_or_beyond_all_limits_is_refused(data: bytes | str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # any of msgspec's, which are ValueErrors
         decode_event(data)
 

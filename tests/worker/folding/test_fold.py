@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from msgspec import UNSET, structs
 
 from tests.worker.outcomes import SAD, outcomes
-from worker.contract.messages import FrameStamp, Pose, encode
-from worker.folding.fold import LectureState, fold, usuals
+from worker.contract.messages import ClassEvent, FrameStamp, Pose, encode
+from worker.folding.fold import Folded, LectureState, fold, usuals
 from worker.outcome import DESCRIPTOR_BYTES, FaceObservation, FrameObservation, Outcome
 
 FACE = FaceObservation((50.0, 50.0, 90.0, 90.0), 0.95, SAD, {"m": "sadness"}, bytes(DESCRIPTOR_BYTES))
@@ -20,11 +20,15 @@ def pictures(number: int, *participants: str) -> list[FrameObservation]:
     return [FrameObservation(FrameStamp(number, number / 2, one, (640, 360)), [FACE]) for one in participants]
 
 
+def class_events(folded: Folded) -> list[ClassEvent]:
+    return [event for event in folded.class_channel if isinstance(event, ClassEvent)]
+
+
 def test_with_class_only_nothing_is_published_about_a_person() -> None:
     folded = fold("l", LectureState(class_only=True), outcomes(count=2), [2, 2, 0])
     assert folded.emotions == []
     assert folded.state.spans == {}
-    assert [event.faces for event in folded.class_] == [2, 2, 2, 2]
+    assert [event.faces for event in class_events(folded)] == [2, 2, 2, 2]
 
 
 def test_scores_are_published_in_the_contracts_order_with_valence_and_arousal() -> None:
@@ -50,9 +54,9 @@ def test_a_face_that_cannot_be_read_is_a_sighting_without_an_expression_and_not_
     assert b'"readable":false,"reason":"small"' in encode(unread[0])
     assert b'"readable":true' in encode(read)
     assert b"reason" not in encode(read)
-    assert [(event.faces, event.unreadable) for event in folded.class_] == [(2, 1), (2, 1), (1, 1)]
-    assert folded.class_[0].scores == read.scores
-    assert (folded.class_[2].scores, folded.class_[2].valence) == (None, None)
+    assert [(event.faces, event.unreadable) for event in class_events(folded)] == [(2, 1), (2, 1), (1, 1)]
+    assert class_events(folded)[0].scores == read.scores
+    assert (class_events(folded)[2].scores, class_events(folded)[2].valence) == (None, None)
     assert folded.state.spans[unread[0].participant].frames == 3, "it counts as seen"
 
 
@@ -63,7 +67,7 @@ def test_every_face_has_its_pose_and_the_class_counts_those_that_are_turned_away
     )
     older = FrameObservation(FrameStamp(1, 0.5), [FACE, away])  # FACE comes from a worker from before the pose
     folded = fold("l", LectureState(), [Outcome([FrameObservation(FrameStamp(0, 0.0), [facing, away]), older])], [2])
-    assert [event.turned_away for event in folded.class_] == [1, UNSET]
+    assert [event.turned_away for event in class_events(folded)] == [1, UNSET]
     assert {event.pose for event in folded.emotions} == {Pose(-30, 4, 0), Pose(56, 0, 3), UNSET}
     assert b'"readable":false,"reason":"turned","pose":{"yaw":56,"pitch":0,"roll":3}' in encode(folded.emotions[1])
     outcome = Outcome([older])
@@ -86,7 +90,7 @@ def test_after_a_face_could_not_be_read_the_average_goes_on_from_the_last_that_c
 def test_several_recordings_of_one_lecture_are_one_class_and_each_has_its_participant() -> None:
     frames = [*pictures(0, "alice", "bob"), *pictures(1, "alice", "bob"), *pictures(2, "alice")]
     folded = fold("l", LectureState(), [Outcome(frames[:2]), Outcome(frames[2:])], [1, 2])
-    assert [(event.frame, event.faces) for event in folded.class_] == [(0, 2), (1, 2), (2, 1)]
+    assert [(event.frame, event.faces) for event in class_events(folded)] == [(0, 2), (1, 2), (2, 1)]
     both = [(who, frame) for frame in (0, 1) for who in ("alice", "bob")]
     assert [(event.participant, event.frame) for event in folded.emotions] == [*both, ("alice", 2)]
     assert folded.published == 3
@@ -95,7 +99,7 @@ def test_several_recordings_of_one_lecture_are_one_class_and_each_has_its_partic
 def test_one_bad_picture_of_several_recordings_fails_the_frame_but_no_other_participant() -> None:
     frames = [*pictures(0, "alice", "bob"), *pictures(1, "bob"), *pictures(3, "alice", "bob")]
     folded = fold("l", LectureState(), [Outcome(frames, {1: "error", 2: "error"})], [4])
-    assert [(event.frame, event.faces) for event in folded.class_] == [(0, 2), (3, 2)]
+    assert [(event.frame, event.faces) for event in class_events(folded)] == [(0, 2), (3, 2)]
     assert [event.frame for event in folded.emotions if event.participant == "bob"] == [0, 1, 3]
     assert [event.frame for event in folded.emotions if event.participant == "alice"] == [0, 3]
     assert (folded.published, dict(folded.failed)) == (2, {"error": 2})
@@ -113,7 +117,7 @@ def test_the_ledger_counts_every_frame_once(kinds: list[str], chunks: int) -> No
     ]
     folded = fold("l", LectureState(), folded_outcomes, [len(part) for part in parts])
     assert folded.published + folded.failed.total() == len(kinds)
-    assert np.all([kinds[event.frame] == "whole" for event in folded.class_])
+    assert np.all([kinds[event.frame] == "whole" for event in class_events(folded)])
 
 
 def test_an_outcome_with_the_descriptors_of_an_older_version_does_not_fit() -> None:

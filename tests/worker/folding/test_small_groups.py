@@ -191,7 +191,8 @@ def test_class_events_of_small_groups_say_that_they_are_hidden() -> None:
         state = msgspec.json.decode(msgspec.json.encode(state), type=LectureState)  # as between chunks
         observed = FrameObservation(FrameStamp(number, number / FPS), frame)
         folded = fold("l", state, [Outcome([observed])], [1])
-        state, events = folded.state, [*events, *folded.class_]
+        state = folded.state
+        events += [event for event in folded.class_channel if isinstance(event, ClassEvent)]
     assert [event.hidden for event in events] == [True] * 16 + [UNSET] * 4 + [True] * 4 + [UNSET] * 3
     assert [event.scores is None for event in events] == [True] * 16 + [False] * 4 + [True] * 7
     assert [event.valence is None for event in events] == [event.scores is None for event in events]

@@ -110,6 +110,17 @@ def test_a_running_lecture_shows_the_present_class(client: redis.Redis, redis_ur
     check_with_promtool(found.text)
 
 
+@pytest.mark.parametrize("fps", [0.05, 1, 25])
+def test_the_present_is_ten_seconds_at_every_rate(client: redis.Redis, redis_url: str, fps: float) -> None:
+    keys = lecture(client, "l")
+    client.hset(keys.info, "fps", fps)
+    for frame in range(10 * round(max(fps, 1)) + 1):  # the first half sad, the second merry
+        scores = SAD if frame / fps < 5 else HALF_HAPPY
+        client.xadd(keys.class_, {"event": encode(ClassEvent("l", frame, frame / fps, 2, scores, 0.4, 0.2, "v"))})
+    share = scraped(redis_url).value("lecture_emotion_share", lecture="l", emotion="sadness")
+    assert share == pytest.approx(0 if fps < 1 else 0.5, abs=0.05)
+
+
 def test_a_lecture_that_has_ended_is_not_shown(client: redis.Redis, redis_url: str) -> None:
     for name in ("running", "done", "forgotten"):
         publish(client, lecture(client, name), 0, 2, HALF_HAPPY)
