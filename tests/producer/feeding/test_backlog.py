@@ -1,5 +1,7 @@
 """Frames of a live source that wait for room, and those that are dropped."""
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,7 +45,7 @@ def test_at_two_frames_a_second_no_frame_waits_for_another() -> None:
 
 def test_many_frames_a_second_share_a_chunk_but_none_waits_long(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr("producer.feeding.backlog.time.monotonic", lambda: now)
+    monkeypatch.setattr("producer.feeding.backlog.time", SimpleNamespace(monotonic=lambda: now))
     backlog = Backlog(25, 640, 360, PLENTY)
     backlog.put(frame(0, 0.0))
     assert not backlog.wait(0)
