@@ -93,4 +93,5 @@ def test_while_redis_is_away_a_second_ctrl_c_exits_at_once(lecture_video: Path) 
         eventually(ends_by_ctrl_c)
         code, _, said = finished(ingest)
     assert code == 130
-    assert said[-1].startswith("producer: exiting at once; ")
+    # Not always the last line: a slow machine may say after this that Redis does not answer.
+    assert any(line.startswith("producer: exiting at once; ") for line in said)
