@@ -1,6 +1,7 @@
 """Privacy: no pixels are kept, nothing after `forget` or the retention time, nothing per person with --class-only."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,7 +109,11 @@ def test_with_class_only_nothing_is_kept_about_a_person(home: Path, tmp_path: Pa
     assert "participant" not in (tmp_path / "class.jsonl").read_text()
 
 
-def test_a_forgotten_lecture_is_in_no_key_and_no_file(home: Path) -> None:
+def test_a_forgotten_lecture_is_in_no_key_and_no_file(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = shutil.copytree(home, tmp_path / "copy")  # for the other tests the lecture stays
+    monkeypatch.setenv("XDG_DATA_HOME", str(home))
     folder = data_folder()
     with (folder / "worker.log").open("a") as log:
         log.write(f"a line about {NAME} and\none about {NAME}-2, which is another\nchunk of {NAME}-17 failed\n")
