@@ -48,6 +48,12 @@ def opened(url: str, fps: float = 2, give_up_s: float = 60) -> Iterator[LiveSour
         yield source
 
 
+def in_decoders(monkeypatch: pytest.MonkeyPatch, **constants: float) -> None:
+    """Decoders from now on have these constants of `decoding.container`."""
+    change = f"from producer.feeding.decoding import container; vars(container).update({constants}); "
+    monkeypatch.setattr(decoder_process, "CHILD", decoder_process.CHILD.replace("from", change + "from", 1))
+
+
 def lists(playlist: Path, segment: str) -> bool:
     """Whether an HLS playlist has this segment. A segment's file exists some time before."""
     return playlist.exists() and segment in playlist.read_text()
@@ -74,7 +80,9 @@ def check_undisturbed(frames: list[SampledFrame]) -> None:
 
 
 @pytest.mark.parametrize("listens", ["publisher", "producer"])
-def test_a_tcp_stream_is_read_if_either_side_listens(listens: str) -> None:
+def test_a_tcp_stream_is_read_if_either_side_listens(listens: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_decoders(monkeypatch, OPEN_S=60.0)  # a sender that starts slowly finds nobody between two attempts
+    monkeypatch.setattr(opening, "STREAM_OPENING_S", 60.0)
     port = free_port()
     url = f"tcp://127.0.0.1:{port}"
     ours, theirs = (url, url + "?listen=1") if listens == "publisher" else (url + "?listen=1", url)
@@ -146,8 +154,7 @@ def test_an_hls_stream_with_a_completed_playlist_ends_without_a_shortfall(tmp_pa
 def test_old_segments_of_an_hls_stream_are_not_read_again_after_a_reconnect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    impatient = "from producer.feeding.decoding import container; container.READ_S = 2.0; "
-    monkeypatch.setattr(decoder_process, "CHILD", decoder_process.CHILD.replace("from", impatient + "from", 1))
+    in_decoders(monkeypatch, READ_S=2.0)
     monkeypatch.setattr(live, "FIRST_PAUSE_S", 0.05)
     tried, answers = LiveSource._tried, []
 
@@ -236,8 +243,7 @@ def test_a_closed_port_is_one_clear_line_without_the_password(protocol: str) -> 
 def test_a_silent_server_gets_a_request_of_its_protocol_and_times_out(
     protocol: str, hello: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    impatient = "from producer.feeding.decoding import container; container.OPEN_S = 1.0; "
-    monkeypatch.setattr(decoder_process, "CHILD", decoder_process.CHILD.replace("from", impatient + "from", 1))
+    in_decoders(monkeypatch, OPEN_S=1.0)
     with silent_server() as (port, heard):
         with pytest.raises(SourceError, match="nothing came within 1 s") as refused:
             open_source(f"{protocol}://me:SECRET@127.0.0.1:{port}/a/b?key=SECRET", 2)
