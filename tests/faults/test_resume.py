@@ -12,6 +12,7 @@ from msgspec import structs
 
 from producer.feeding.fed_lecture import LectureGone
 from producer.feeding.feed import Feed
+from producer.feeding.packing import packed
 from producer.feeding.resuming import LectureNotResumable, read_interrupted
 from producer.feeding.starting import NewLecture
 from tests.conftest import running_redis
@@ -92,6 +93,18 @@ def test_only_one_producer_can_resume_a_lecture_and_the_one_that_slept_stops(cli
     with pytest.raises(LectureGone, match="fed by another producer"):
         slept.run(Slides(40), NEVER)
     assert ledger_of(client, KEYS).sampled == 0
+
+
+def test_a_feed_that_slept_within_a_push_does_not_delete_the_pixels_of_the_one_that_resumed_its_lecture(
+    client: redis.Redis,
+) -> None:
+    slept, chunk = begin(client, "l"), next(packed(Slides(20).frames(NEVER), *SIZE))
+    client.delete(KEYS.feeder)
+    Feed.resume(client, "l", read_interrupted(client, "l")).push(chunk)
+    with pytest.raises(LectureGone, match="fed by another producer"):
+        slept.push(chunk)
+    work_on(client, KEYS)
+    assert ledger_of(client, KEYS).published == 16
 
 
 def test_a_feed_whose_lecture_was_ended_stops_with_advice(client: redis.Redis) -> None:
