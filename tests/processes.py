@@ -1,6 +1,8 @@
 """Real processes in tests: programs, workers, and waiting for their effects."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -86,12 +88,38 @@ def worker_pids(client: redis.Redis) -> set[int]:
     return {int(pid) for key in client.smembers("rq:workers") if (pid := client.hget(key, "pid"))}
 
 
+def state(pid: int) -> str:
+    """The state of the process as a letter of /proc: T if it stands still, Z if it is a zombie; empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):  # before or while it is read
+        return ""
+
+
 def runs(pid: int) -> bool:
     """Whether the process exists and is not a zombie."""
+    return state(pid) not in ("", "Z")
+
+
+@contextmanager
+def suspended(*pids: int) -> Iterator[None]:
+    """Within, these processes stand still."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+        eventually(lambda: all(state(pid) == "T" for pid in pids))
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def workers_suspended(client: redis.Redis) -> Iterator[None]:
+    """Within, all worker processes stand still. At least one is registered before."""
+    eventually(lambda: worker_pids(client))
+    with suspended(*worker_pids(client)):
+        yield
 
 
 def children(pid: int) -> list[int]:

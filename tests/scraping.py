@@ -69,7 +69,7 @@ def serves(port: int) -> bool:
     """Whether metrics are served at this port."""
     try:
         scrape(port)
-    except urllib.error.URLError:
+    except OSError:  # refused, or closed before the answer
         return False
     return True
 

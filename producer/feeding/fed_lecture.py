@@ -238,7 +238,9 @@ class FedLecture:
                 self._store_pixels(number, chunk)
                 self._client.transaction(account, self.keys.info)
         except (LectureGone, FramesLost, redis.OutOfMemoryError):
-            self._client.delete(self.keys.chunk(number))
+            # A chunk in flight is that of another feed, which has resumed the lecture.
+            if not self._client.hexists(self.keys.in_flight, str(number)):
+                self._client.delete(self.keys.chunk(number))
             raise
 
     def _store_pixels(self, number: int, chunk: Chunk) -> None:

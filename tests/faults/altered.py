@@ -2,8 +2,9 @@
 
 ALTERED is JSON. "set" has constants by their full names, with new values. "faults" has names of functions of
 `worker.job`, each with a list of faults for the first processes that return from it: "kill" (SIGKILL), "stop"
-(SIGSTOP), "hold" (wait for the file `go`), "hang" (sleep without end), "hang without signals" (the same, and no
-exception arrives), or "go on" (none). "folder" is where the processes record which faults have happened.
+(SIGSTOP), "lose the supervisor" (kill it, and wait until this process has to stop), "hang" (sleep without end), "hang
+without signals" (the same, and no exception arrives), or "go on" (none). "folder" is where the processes record which
+faults have happened.
 
 Worker processes are spawned, and a spawned process imports the main module of its parent: this one.
 """
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 ALTERED = "ALTERED"
@@ -53,26 +55,39 @@ def _with_faults(function: Callable[..., Any], name: str, faults: list[str], fol
             except FileExistsError:
                 continue
             (folder / f"{name}.{number}.pid").write_text(str(os.getpid()))
-            _cause(fault, folder)
+            _cause(fault)
             break
         return answer
 
     return faulty
 
 
-def _cause(fault: str, folder: Path) -> None:
+def _cause(fault: str) -> None:
     if fault == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif fault == "stop":
         os.kill(os.getpid(), signal.SIGSTOP)
-    elif fault == "hold":
-        while not (folder / "go").exists():
-            time.sleep(0.02)
+    elif fault == "lose the supervisor":
+        _lose_the_supervisor()
     elif fault == "hang without signals":
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
         time.sleep(1000)
     elif fault == "hang":
         time.sleep(1000)
+
+
+def _lose_the_supervisor() -> None:
+    stop: Any = signal.getsignal(signal.SIGTERM)
+    asked: list[int] = []
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop(number, frame)
+        asked.append(number)
+
+    signal.signal(signal.SIGTERM, on_signal)
+    os.kill(os.getppid(), signal.SIGKILL)
+    while not asked:
+        time.sleep(0.02)
 
 
 if ALTERED in os.environ:

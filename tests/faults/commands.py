@@ -4,28 +4,24 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
 import redis
 
 from tests.faults.slides import as_printed, in_order, published
-from tests.processes import eventually
+from tests.processes import eventually, workers_suspended
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import Event, decode_event
-
-# Seconds without an answer after which a connection counts as broken. No command waits for more than one second.
-SHORT_ANSWER_S = 2.0
 
 
 @contextmanager
 def producing(*words: object, **constants: float) -> Iterator[subprocess.Popen[str]]:
     """`producer WORDS`, with these constants of `worker.contract.connection` and `worker.contract.lifetimes`."""
-    given = {"ANSWER_TIMEOUT_S": SHORT_ANSWER_S, **constants}
     code = (
         "from worker.contract import connection, lifetimes\n"
-        f"for module in (connection, lifetimes): vars(module).update({given})\n"
+        f"for module in (connection, lifetimes): vars(module).update({constants})\n"
     )
     command = [sys.executable, "-c", code + "from producer.cli import main; main()", *map(str, words)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -52,20 +48,31 @@ def check_ingest_and_watch(
     video: Path,
     faults: Mapping[int, Callable[[], object]],
     expected: dict[str, list[Event]],
+    **constants: float,
 ) -> None:
     """Ingest and watch a lecture with `faults` after these numbers of frames: all events are published as `expected`,
-    and both commands print them once."""
+    and both commands print them once. There is a worker; `constants` are those of `producing`."""
     keys = LectureKeys("l")
-    with producing("ingest", video, "--redis", url, "--lecture", "l", "--json", "--max-bytes", 1) as ingest:
-        eventually(lambda: client.exists(keys.info))
-        with producing("watch", "l", "--from-start", "--json", "--redis", url) as watch:
-            for frames, fault in faults.items():
-                eventually(partial(_has_published, client, keys, frames))
-                fault()
-            ingested, watched = finished(ingest), finished(watch)
+    there = "--redis", url
+    with ExitStack() as running:
+        with workers_suspended(client):  # nothing is published until both follow the lecture
+            words = ["ingest", video, "--lecture", "l", "--json", "--max-bytes", 1, *there]
+            ingest = running.enter_context(producing(*words, **constants))
+            eventually(lambda: client.exists(keys.info))
+            watch = running.enter_context(producing("watch", "l", "--from-start", "--json", *there, **constants))
+            eventually(lambda: followers(client) == 2)
+        for frames, fault in faults.items():
+            eventually(partial(_has_published, client, keys, frames))
+            fault()
+        ingested, watched = finished(ingest), finished(watch)
     assert published(client, "l") == expected
     for code, events, _ in (ingested, watched):
         assert (code, in_order(events)) == (0, as_printed(expected))
+
+
+def followers(client: redis.Redis) -> int:
+    """The number of programs that wait for a lecture's next event. Each of them has one connection that is blocked."""
+    return sum(each["cmd"] == "xread" and "b" in each["flags"] for each in client.client_list())
 
 
 def _has_published(client: redis.Redis, keys: LectureKeys, frames: int) -> bool:

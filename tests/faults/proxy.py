@@ -26,6 +26,8 @@ class Proxy:
         self._loses: int | None = None
         self._for_good = self._dead = False
         self._cuts = False
+        self.connections = 0
+        """The number of connections that were accepted."""
         self.answers = 0
         """The number of times that data came from Redis."""
         threading.Thread(target=self._accept, daemon=True).start()
@@ -77,6 +79,7 @@ class Proxy:
                 near, _ = self._listening.accept()
             except OSError:
                 return
+            self.connections += 1
             far = socket.socket(socket.AF_UNIX)
             try:
                 if self._dead:

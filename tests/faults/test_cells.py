@@ -100,6 +100,10 @@ def test_an_id_that_is_made_of_the_name_is_taken_in_all_cells(three: Three, tmp_
     assert list(follow("Week-7"))
 
 
+def answer(address: str) -> httpx.Response:
+    return httpx.get(address, timeout=60)  # by default 5 s, which is short for a slow machine
+
+
 def test_pages_of_a_killed_cell_say_so_and_those_of_the_others_go_on(three: Three) -> None:
     running = {name: three.lecture_in(name) for name in NAMES}
     over = {name: three.lecture_in(name, "over") for name in NAMES}
@@ -110,22 +114,22 @@ def test_pages_of_a_killed_cell_say_so_and_those_of_the_others_go_on(three: Thre
     with serving(three.text) as site, ExitStack() as stack:
         streams = {name: stack.enter_context(listening(f"{site}lectures/{running[name]}/stream")) for name in NAMES}
         pages = {name: Page().until(streams[name], caught_up=True) for name in NAMES}
-        listed = httpx.get(f"{site}api/lectures").json()
+        listed = answer(f"{site}api/lectures").json()
         assert {each["id"] for each in listed["lectures"]} == {*running.values(), *over.values()}
         assert "down" not in listed
         kill(three.servers["c"])
         pages["c"].until(streams["c"], connected=False)
         commit(three.clients["a"], running["a"], frame_events(running["a"], 1, ["p01"]))
         pages["a"].until(streams["a"], connected=True, read=2)
-        listed = httpx.get(f"{site}api/lectures").json()
+        listed = answer(f"{site}api/lectures").json()
         assert listed["down"] == ["c"]
         assert {each["id"] for each in listed["lectures"]} == {
             id for name in "ab" for id in (running[name], over[name])
         }
-        assert httpx.get(f"{site}lectures/{over['b']}").status_code == 200
-        answer = httpx.get(f"{site}api/lectures/{over['c']}")
-        assert (answer.status_code, answer.json()["error"].startswith("cell c: ")) == (503, True)
-        page = httpx.get(f"{site}lectures/{over['c']}")
+        assert answer(f"{site}lectures/{over['b']}").status_code == 200
+        lost = answer(f"{site}api/lectures/{over['c']}")
+        assert (lost.status_code, lost.json()["error"].startswith("cell c: ")) == (503, True)
+        page = answer(f"{site}lectures/{over['c']}")
         assert (page.status_code, page.headers["content-type"]) == (503, "text/html; charset=utf-8")
 
 

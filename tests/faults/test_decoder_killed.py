@@ -9,7 +9,7 @@ import redis
 from tests.faults.commands import finished, producing
 from tests.faults.slides import published
 from tests.processes import children, eventually
-from tests.producer.committing import committing
+from tests.producer.committing import committing, register
 from tests.producer.feeding.conftest import is_decoder
 from worker.contract.keys import LectureKeys
 
@@ -26,6 +26,7 @@ def test_a_lecture_whose_decoder_is_killed_has_the_same_events(
     words = ["ingest", lecture_video, "--redis", redis_url, "--json", "--max-bytes", 1]
     with committing(redis_url), producing(*words, "--lecture", "whole") as ingest:
         assert finished(ingest)[0] == 0
+    register(client)
     with producing(*words, "--lecture", "l") as ingest:
         eventually(lambda: decoders(ingest.pid))
         os.kill(decoders(ingest.pid)[0], signal.SIGKILL)  # while it is opened

@@ -68,8 +68,8 @@ def test_a_feed_waits_while_redis_is_full_says_so_once_and_loses_nothing(
     fed.start()
     try:
         eventually(lambda: said)
-        client.expire(KEYS.feeder, 5)
-        eventually(lambda: client.ttl(KEYS.feeder) > 5)  # the heartbeat is renewed even now
+        client.expire(KEYS.feeder, FEEDER_TTL_S // 2)
+        eventually(lambda: client.ttl(KEYS.feeder) > FEEDER_TTL_S // 2)  # the heartbeat is renewed even now
         assert feed.progress.frames == 16
         assert [(each.id, each.ledger.in_flight) for each in list_lectures(client)][-1] == ("l", 16)
         assert participants(client, "l") == {}

@@ -227,7 +227,7 @@ def test_frames_of_a_live_source_that_redis_has_lost_are_dropped_and_counted(
             eventually(lambda: b'{"frames":0,"size":0}' in client.hvals(KEYS.in_flight))
         server.lose_since()
         eventually(lambda: fed(0) and ledger_of(client, KEYS).reasons.get("dropped:redis_lost"))
-        eventually(partial(fed, 0 if finished else feed.progress.frames + feed.progress.dropped + 20))
+        eventually(partial(fed, 0 if finished else feed.progress.frames + 20))
         stop.set()
         eventually(lambda: fed(0) and client.hget(KEYS.info, "status") == b"stopped")
         ledger = ledger_of(client, KEYS)
@@ -245,4 +245,4 @@ def test_commands_print_every_event_once_although_redis_loses_published_ones(
     with durable_redis() as server, workers(server.url, 1), connect(server.url, RetryWhileAway(60)) as client:
         faults: dict[int, Callable[[], object]] = {1: server.remember, 17: server.lose_since}
         check_ingest_and_watch(client, server.url, lecture_video, faults, published_undisturbed)
-        assert not client.sismember(RUNNING, "l")
+        eventually(lambda: not client.sismember(RUNNING, "l"))  # a worker removes it after the end is published

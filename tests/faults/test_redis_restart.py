@@ -6,12 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.faults.commands import check_ingest_and_watch, finished, producing
+from tests.faults.commands import check_ingest_and_watch, finished, followers, producing
 from tests.faults.durable import durable_redis
 from tests.faults.slides import NEVER, Slides, begin, feed_camera_through, published, undisturbed
 from tests.lectures import ledger_of
 from tests.processes import eventually, workers
-from tests.producer.committing import work_on
+from tests.producer.committing import register, work_on
 from worker.contract.connection import RetryWhileAway, connect
 from worker.contract.keys import LectureKeys
 from worker.contract.messages import Event
@@ -35,13 +35,18 @@ def test_after_restarts_every_event_is_published_once(
 def test_a_feed_continues_after_a_restart_at_any_frame() -> None:
     with durable_redis() as server, connect(server.url, RetryWhileAway(30)) as client:
         expected = undisturbed(client, 40)
+        starts: list[threading.Timer] = []
 
         def restart(number: int) -> None:
             if number in (0, 20, 39):
+                for start in starts:
+                    start.join()
                 server.kill()
-                threading.Timer(0.1, server.start).start()
+                starts.append(threading.Timer(0.1, server.start))
+                starts[-1].start()
 
         begin(client, "l").run(Slides(40, at=restart), NEVER)
+        starts[-1].join()
         work_on(client, KEYS)
         assert published(client, "l") == expected
         assert ledger_of(client, KEYS).balances
@@ -58,9 +63,10 @@ def test_a_redis_that_stays_away_is_reported_and_ends_all_commands_in_time(lectu
         connect(server.url) as client,
         producing("ingest", lecture_video, "--redis", server.url, "--lecture", "l", OUTAGE_S=6) as ingest,
     ):
+        register(client)
         eventually(lambda: client.hlen(KEYS.in_flight))
         with producing("watch", "l", "--redis", server.url, OUTAGE_S=6) as watch:
-            eventually(lambda: [each["cmd"] for each in client.client_list()].count("xread") == 2)
+            eventually(lambda: followers(client) == 2)
             server.kill()
             for process in (watch, ingest):
                 _, err = process.communicate(timeout=60)
@@ -87,4 +93,5 @@ def test_while_redis_is_away_a_second_ctrl_c_exits_at_once(lecture_video: Path) 
         eventually(ends_by_ctrl_c)
         code, _, said = finished(ingest)
     assert code == 130
-    assert said[-1].startswith("producer: exiting at once; ")
+    # Not always the last line: a slow machine may say after this that Redis does not answer.
+    assert any(line.startswith("producer: exiting at once; ") for line in said)

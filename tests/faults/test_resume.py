@@ -1,10 +1,8 @@
 """A producer that is stopped or killed, and another one that resumes its lecture."""
 
-import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from msgspec import structs
 
 from producer.feeding.fed_lecture import LectureGone
 from producer.feeding.feed import Feed
+from producer.feeding.packing import packed
 from producer.feeding.resuming import LectureNotResumable, read_interrupted
 from producer.feeding.starting import NewLecture
 from tests.conftest import running_redis
@@ -21,11 +20,12 @@ from tests.faults.commands import finished, producing
 from tests.faults.slides import NEVER, SIZE, Slides, as_printed, begin, in_order, published, undisturbed
 from tests.gallery import render_gallery
 from tests.lectures import ledger_of
-from tests.processes import called, eventually, worker_pids, workers
+from tests.processes import called, eventually, workers, workers_suspended
 from tests.producer.committing import committing, work_on
 from tests.producer.feeding.films import film
 from worker.contract.connection import connect
 from worker.contract.keys import LectureKeys
+from worker.contract.lifetimes import FEEDER_TTL_S
 from worker.contract.messages import EndEvent, Event, LectureChoices
 
 KEYS = LectureKeys("l")
@@ -37,13 +37,14 @@ def test_a_lecture_resumed_twice_has_the_same_events(
     with running_redis() as (url, _), connect(url) as client, workers(url, 1):
         words = ["ingest", lecture_video, "--redis", url, "--lecture", "l", "--json"]
         # While the worker stands still, one of three chunks is fed. So the lecture never ends before the signal.
-        with worker_stopped(client), producing(*words, "--max-bytes", 1) as ingest:
+        with workers_suspended(client), producing(*words, "--max-bytes", 1) as ingest:
             eventually(lambda: client.hlen(KEYS.in_flight))
             ingest.kill()
         eventually(lambda: client.xlen(KEYS.class_) >= 16)
         client.delete(KEYS.feeder)  # otherwise the heartbeat of the killed producer lasts for half a minute
-        with producing(*words, "--max-bytes", 1, "--resume") as ingest:
-            with worker_stopped(client):
+        with ExitStack() as running:
+            with workers_suspended(client):
+                ingest = running.enter_context(producing(*words, "--max-bytes", 1, "--resume"))
                 assert ingest.stdout is not None
                 ingest.stdout.readline()  # from now on it handles signals
                 eventually(lambda: client.hlen(KEYS.in_flight))
@@ -59,20 +60,6 @@ def test_a_lecture_resumed_twice_has_the_same_events(
         assert published(client, "l") == published_undisturbed
         assert in_order(events) == as_printed(published_undisturbed)
         assert ledger_of(client, KEYS).balances
-
-
-@contextmanager
-def worker_stopped(client: redis.Redis) -> Iterator[None]:
-    """Within, the worker processes stand still."""
-    eventually(lambda: worker_pids(client))
-    pids = worker_pids(client)
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("count", [1, 16, 17, 40])
@@ -106,6 +93,18 @@ def test_only_one_producer_can_resume_a_lecture_and_the_one_that_slept_stops(cli
     with pytest.raises(LectureGone, match="fed by another producer"):
         slept.run(Slides(40), NEVER)
     assert ledger_of(client, KEYS).sampled == 0
+
+
+def test_a_feed_that_slept_within_a_push_does_not_delete_the_pixels_of_the_one_that_resumed_its_lecture(
+    client: redis.Redis,
+) -> None:
+    slept, chunk = begin(client, "l"), next(packed(Slides(20).frames(NEVER), *SIZE))
+    client.delete(KEYS.feeder)
+    Feed.resume(client, "l", read_interrupted(client, "l")).push(chunk)
+    with pytest.raises(LectureGone, match="fed by another producer"):
+        slept.push(chunk)
+    work_on(client, KEYS)
+    assert ledger_of(client, KEYS).published == 16
 
 
 def test_a_feed_whose_lecture_was_ended_stops_with_advice(client: redis.Redis) -> None:
@@ -287,7 +286,7 @@ def test_a_resume_that_is_not_possible_is_one_line_and_exit_code_2(
     code, said = resumed(redis_url, short, "--lecture", "l")
     assert code == 2
     assert "the state of lecture l is gone, it is kept for a day; run `producer forget l` and ingest" in said[0]
-    client.set(KEYS.feeder, 1, ex=20)
+    client.set(KEYS.feeder, 1, ex=FEEDER_TTL_S)
     code, said = resumed(redis_url, short, "--lecture", "l")
     assert code == 2
     assert "lecture l is being fed; stop its producer first (if it was killed, try again in " in said[0]

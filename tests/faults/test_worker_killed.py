@@ -16,7 +16,7 @@ from tests.conftest import running_redis
 from tests.faults.altered import environment, happened
 from tests.gallery import gallery_pages
 from tests.lectures import await_end, chunks_of, events_of, feed_lecture, ledger_of
-from tests.processes import eventually, runs, worker_pids, workers
+from tests.processes import eventually, runs, state, worker_pids, workers
 from tests.undisturbed import chunks
 from worker.contract.connection import connect
 from worker.contract.jobs import MAX_JOB_RETRIES, job_id
@@ -44,6 +44,19 @@ def altered(
 def pid_of(folder: Path, event: str) -> int:
     eventually(lambda: (folder / f"{event}.pid").exists() and (folder / f"{event}.pid").read_text())
     return int((folder / f"{event}.pid").read_text())
+
+
+def suspended_pid(folder: Path, event: str) -> int:
+    """As `pid_of`, of a process that this fault has stopped: it stands still when this returns."""
+    pid = pid_of(folder, event)
+    eventually(lambda: state(pid) == "T")
+    return pid
+
+
+def expire_leases(client: redis.Redis) -> None:
+    """Delete all leases, as Redis does when their time is over."""
+    for lease in client.scan_iter("rq:execution:*"):
+        client.delete(lease)
 
 
 def has_died(folder: Path, times: int) -> bool:
@@ -88,7 +101,7 @@ def test_the_jobs_of_a_machine_that_dies_are_done_by_another_one(
     client: redis.Redis, redis_url: str, expected: dict[str, list[Event]], tmp_path: Path
 ) -> None:
     keys = feed_lecture(client, "l", chunks())
-    with altered(redis_url, 2, tmp_path, {"_observed": ["hold", "hold"]}, SHORT_LEASE) as machine:
+    with altered(redis_url, 2, tmp_path, {"_observed": ["hang", "hang"]}, SHORT_LEASE) as machine:
         eventually(lambda: len(happened(tmp_path)) == 2)
         kill_machine(machine, client)
     assert ledger_of(client, keys).in_flight == 12, "nothing was committed"
@@ -104,17 +117,19 @@ def test_a_worker_suspended_for_longer_than_its_lease_publishes_nothing_twice_an
     """Another worker commits its chunk, and dies in the job of the next one."""
     late, other = tmp_path / "late", tmp_path / "other"
     keys = feed_lecture(client, "l", chunks())
-    with altered(redis_url, 1, late, {"_observed": ["stop"]}, SHORT_LEASE):
-        stopped = pid_of(late, "_observed.0")
+    with altered(redis_url, 1, late, {"_observed": ["stop"]}):
+        stopped = suspended_pid(late, "_observed.0")
+        expire_leases(client)
         eventually(lambda: frame_queue(client).get_job_ids()[0] == job_id("l", 0))
-        with altered(redis_url, 1, other, {"_observed": ["go on", "hold"]}, SHORT_LEASE) as supervisor:
-            holding = pid_of(other, "_observed.1")
+        with altered(redis_url, 1, other, {"_observed": ["go on", "hang"]}) as supervisor:
+            hanging = pid_of(other, "_observed.1")
             assert ledger_of(client, keys).published == 3
             os.kill(stopped, signal.SIGCONT)
             eventually(lambda: client.exists(keys.outcome(3)))
             assert ledger_of(client, keys).published == 3, "the second chunk's turn comes first"
             supervisor.kill()
-            os.kill(holding, signal.SIGKILL)
+            os.kill(hanging, signal.SIGKILL)
+        expire_leases(client)
         await_end(client, keys)
         eventually(lambda: nothing_left_of_jobs(client))
         assert runs(stopped)
@@ -129,7 +144,7 @@ def test_a_worker_suspended_while_its_lecture_is_forgotten_publishes_nothing_in_
         client, "l", [taken(1.0, chunk) for chunk in chunks_of(list(gallery_pages(1, 12, size=(640, 360))), 3)]
     )
     with altered(redis_url, 1, tmp_path, {"_observed": ["stop"]}):
-        stopped = pid_of(tmp_path, "_observed.0")
+        stopped = suspended_pid(tmp_path, "_observed.0")
         forget(client, "l")
         keys = feed_lecture(client, "l", [taken(2.0, chunk) for chunk in chunks()])
         os.kill(stopped, signal.SIGCONT)
@@ -162,12 +177,10 @@ def test_a_worker_whose_supervisor_is_killed_finishes_its_job_and_ends(
     client: redis.Redis, redis_url: str, tmp_path: Path
 ) -> None:
     keys = feed_lecture(client, "l", chunks())
-    with altered(redis_url, 1, tmp_path, {"_fetch": ["hold"]}) as supervisor:
+    with altered(redis_url, 1, tmp_path, {"_fetch": ["lose the supervisor"]}) as supervisor:
         orphan = pid_of(tmp_path, "_fetch.0")
-        supervisor.kill()
-        supervisor.wait()
-        (tmp_path / "go").touch()
         eventually(lambda: not runs(orphan))
+        assert supervisor.wait() == -signal.SIGKILL
     assert ledger_of(client, keys).published == 3
     assert frame_queue(client).count == len(chunks()) - 1
 

@@ -60,11 +60,13 @@ def guarded_redis() -> Iterator[Guarded]:
         settings += ["--tls-ca-cert-file", f"{folder}/ca.pem", "--aclfile", f"{folder}/users.acl"]
         settings += ["--unixsocket", f"{folder}/redis.sock", "--appendonly", "yes", "--enable-debug-command", "local"]
         with subprocess.Popen([server, *settings], stdout=subprocess.DEVNULL) as running:
-            admin = redis.Redis(unix_socket_path=f"{folder}/redis.sock", username="admin", password="admin")
-            eventually(lambda: answers(admin))
-            yield Guarded({user: url(user, port, folder / "ca.pem") for user in USERS}, admin, port, folder / "ca.pem")
-            admin.close()
-            running.terminate()
+            try:
+                with redis.Redis(unix_socket_path=f"{folder}/redis.sock", username="admin", password="admin") as admin:
+                    eventually(lambda: answers(admin))
+                    urls = {user: url(user, port, folder / "ca.pem") for user in USERS}
+                    yield Guarded(urls, admin, port, folder / "ca.pem")
+            finally:
+                running.terminate()
 
 
 def url(user: str, port: int, ca: Path) -> str:

@@ -31,7 +31,7 @@ from worker.running.admission import JobRefused, check_call
 from worker.running.process import chunk_worker
 
 QUEUE_KEY = f"rq:queue:{QUEUE}"
-KEYS_OF_RQ = re.compile(rb"rq:(queues|workers|workers:frames|worker:[a-z0-9-]+|clean_registries:frames)")
+KEYS_OF_RQ = re.compile(rb"rq:(queues|workers|workers:frames|worker:[^:]+|clean_registries:frames)")
 PAGES = list(gallery_pages(2, 6, fps=2, size=(640, 360)))
 
 NUMBERS = itertools.count()
@@ -127,7 +127,8 @@ def other_keys(client: redis.Redis) -> set[bytes]:
 def work(client: redis.Redis, jobs: int) -> None:
     """Process this many jobs here. A timer stops it if there are fewer, because RQ disables pytest's timeout."""
     worker = chunk_worker(client, "w")
-    timer = threading.Timer(30, worker._shutdown)
+    timer = threading.Timer(150, worker._shutdown)
+    timer.daemon = True
     timer.start()
     worker.work(max_jobs=jobs, logging_level="CRITICAL")
     timer.cancel()

@@ -135,7 +135,7 @@ def connect(url: str, retry: Retry | None = None, writing: bool = False) -> redi
         # Redis that still loads its files. The pool waits and retries for longer.
         with pool(url, _for_a_moment(redis.ConnectionError), CONNECT_TIMEOUT_S) as probe:
             info = _info(probe)
-        client = pool(url, retry or _for_a_moment(redis.ConnectionError, redis.TimeoutError))
+        client = pool(url, retry or _for_a_moment(redis.ConnectionError, redis.TimeoutError), ANSWER_TIMEOUT_S)
     except ValueError as wrong:
         why = UNREADABLE_URL if shown.endswith("...") else wrong  # the unreadable part may belong to a password
         raise RedisUnusable(f"--redis {shown}: {why}") from None

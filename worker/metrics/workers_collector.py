@@ -9,6 +9,7 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client.metrics_core import Metric
@@ -45,10 +46,11 @@ def merge_dead(pid: int) -> None:
     with _files:
         for path in Path(os.environ[METRICS_FOLDER]).glob(f"*_{pid}.*.db"):
             kind = path.name.partition("_")[0]
-            if kind == "gauge":  # the state of a process, and a dead one has none
-                path.unlink()
-            else:
-                _move(path, path.with_name(f"{kind}_{DEAD}.db"))
+            with suppress(FileNotFoundError):  # something removes the files at this moment
+                if kind == "gauge":  # the state of a process, and a dead one has none
+                    path.unlink()
+                else:
+                    _move(path, path.with_name(f"{kind}_{DEAD}.db"))
 
 
 def _move(path: Path, dead: Path) -> None:

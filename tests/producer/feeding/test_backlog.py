@@ -1,12 +1,14 @@
 """Frames of a live source that wait for room, and those that are dropped."""
 
+from types import SimpleNamespace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.feeding.backlog import BACKLOG_S, LIVE_CHUNK_S, Backlog
+from producer.feeding.backlog import BACKLOG_S, LINGER_S, LIVE_CHUNK_S, Backlog
 from producer.feeding.packing import PACKED_BYTES, PACKED_PICTURES
 from producer.feeding.sources.frame import SampledFrame
-from tests.processes import eventually
 from worker.contract.messages import Chunk
 
 PLENTY = 2**30
@@ -41,7 +43,9 @@ def test_at_two_frames_a_second_no_frame_waits_for_another() -> None:
     assert not backlog.wait(0)
 
 
-def test_many_frames_a_second_share_a_chunk_but_none_waits_long() -> None:
+def test_many_frames_a_second_share_a_chunk_but_none_waits_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("producer.feeding.backlog.time", SimpleNamespace(monotonic=lambda: now))
     backlog = Backlog(25, 640, 360, PLENTY)
     backlog.put(frame(0, 0.0))
     assert not backlog.wait(0)
@@ -50,7 +54,9 @@ def test_many_frames_a_second_share_a_chunk_but_none_waits_long() -> None:
     assert backlog.wait(0)
     assert numbers(taken(backlog)) == list(range(7))
     backlog.put(frame(7, 7 / 25))
-    eventually(lambda: backlog.wait(0))  # the stream stalls, and the frame does not wait any longer
+    assert not backlog.wait(0)
+    now += LINGER_S
+    assert backlog.wait(0), "the stream stalls, and the frame does not wait any longer"
 
 
 def test_chunks_of_one_second_wait_and_the_oldest_are_dropped_whole_if_they_are_too_many_or_too_old() -> None:

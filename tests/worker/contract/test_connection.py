@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import redis
@@ -16,10 +17,10 @@ from worker.contract.connection import RedisUnusable, RetryWhileAway, connect, p
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses between retries. The clock advances by these pauses only."""
+    """The pauses between retries. The clock advances by these pauses only, and only here: other threads may sleep."""
     made: list[float] = []
-    monkeypatch.setattr("worker.contract.connection.time.monotonic", lambda: sum(made))
-    monkeypatch.setattr("worker.contract.connection.time.sleep", made.append)
+    clock = SimpleNamespace(monotonic=lambda: sum(made), sleep=made.append)
+    monkeypatch.setattr("worker.contract.connection.time", clock)
     return made
 
 

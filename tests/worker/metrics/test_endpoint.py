@@ -22,7 +22,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from tests.faults.altered import environment
 from tests.gallery import gallery_pages
 from tests.lectures import await_end, begin_lecture, chunks_of, push_chunk
-from tests.processes import eventually, worker_pids, workers
+from tests.processes import eventually, suspended, worker_pids, workers
 from tests.scraping import Scrape, check_with_promtool, get, listening_hosts, scrape, serves
 from tests.streams import free_port
 from worker.contract.environment import EMBEDDED, METRICS_FOLDER
@@ -192,12 +192,12 @@ def test_without_processes_or_redis_health_is_503_and_metrics_are_still_served(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(METRICS_FOLDER, str(tmp_path))
-    monkeypatch.setattr(redis_collector, "REDIS_AWAY_S", 0.1)
     processes, port = [1], free_port()
     with exposed("127.0.0.1", port, redis_url, lambda: len(processes)):
         assert get(port, "/healthz") == (200, "ok\n")
         processes.clear()
         assert get(port, "/healthz") == (503, "no worker process runs\n")
+    monkeypatch.setattr(redis_collector, "REDIS_AWAY_S", 0.1)
     with exposed("127.0.0.1", port, f"redis://me:SECRET@127.0.0.1:{free_port()}", lambda: 1):
         eventually(lambda: get(port, "/healthz") == (503, "Redis does not answer\n"))
         assert scrape(port).value("redis_up") == 0
@@ -260,10 +260,11 @@ def test_counting_goes_on_when_a_clean_up_removes_the_files(
     (named / "counter_1.db").write_bytes(b"of another program")
     monkeypatch.setenv(METRICS_FOLDER, str(named))
     port = free_port()
-    with workers(redis_url, 1, "--metrics-port", str(port)):
+    with workers(redis_url, 1, "--metrics-port", str(port)) as supervisor:
         eventually(lambda: len(worker_pids(client)) == 1)
         (folder,) = named.glob("lecturepulse-metrics-*")
-        shutil.rmtree(folder)
+        with suspended(supervisor.pid):  # or it makes new files while the old ones are removed
+            shutil.rmtree(folder)
         eventually(lambda: scrape(port).value("worker_processes") == 1)
 
         keys = begin_lecture(client, "l")  # counted by the process whose files were removed
@@ -272,8 +273,9 @@ def test_counting_goes_on_when_a_clean_up_removes_the_files(
         await_end(client, keys)
         eventually(lambda: scrape(port).value("frames_published_total") == 3)
 
-        os.kill(worker_pids(client).pop(), signal.SIGKILL)
-        shutil.rmtree(folder)
+        with suspended(supervisor.pid):
+            os.kill(worker_pids(client).pop(), signal.SIGKILL)
+            shutil.rmtree(folder)
         eventually(lambda: scrape(port).value("worker_restarts_total") == 1)
         eventually(lambda: scrape(port).value("worker_processes") == 1)
     assert list(named.iterdir()) == [named / "counter_1.db"]

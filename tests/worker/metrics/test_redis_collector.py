@@ -1,7 +1,5 @@
 """The gauges that a supervisor reads from Redis at a scrape."""
 
-import os
-import signal
 import threading
 import time
 
@@ -11,6 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from tests.conftest import running_redis
 from tests.lectures import begin_lecture, feed_chunk
+from tests.processes import eventually, suspended
 from tests.scraping import Scrape, check_with_promtool
 from tests.streams import free_port, silent_server
 from worker.contract.connection import connect
@@ -189,13 +188,12 @@ def test_a_redis_that_stands_still_or_is_gone_is_reported_at_the_next_scrape() -
             return Scrape(generate_latest(registry).decode())
 
         assert found().value("lectures_running") == 1
-        os.kill(server.pid, signal.SIGSTOP)
-        stalled = found()
-        assert stalled.value("redis_up") == 0
-        assert stalled.value("lectures_running") is None
-        assert collector.answers(), "the last answer is recent"
-        os.kill(server.pid, signal.SIGCONT)
-        assert found().value("redis_up") == 1
+        with suspended(server.pid):
+            stalled = found()
+            assert stalled.value("redis_up") == 0
+            assert stalled.value("lectures_running") is None
+            assert collector.answers(), "the last answer is recent"
+        eventually(lambda: found().value("redis_up") == 1)
         server.kill()
         server.wait()
         assert found().value("redis_up") == 0
@@ -215,6 +213,7 @@ def test_concurrent_scrapes_read_redis_once(monkeypatch: pytest.MonkeyPatch) -> 
         assert len(set(answers)) == 1
         assert Scrape(answers[0]).value("redis_up") == 0
         assert "SECRET" not in answers[0]
+        eventually(lambda: received)
         assert len(received) == 1
 
 

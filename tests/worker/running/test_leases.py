@@ -2,6 +2,7 @@
 
 import time
 import zlib
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -213,7 +214,7 @@ def test_a_job_that_was_lost_while_it_was_dequeued_is_requeued(
     sweep.run()
     assert queue.count == 0
     later = time.monotonic() + STRANDED_S + 1
-    monkeypatch.setattr("worker.running.sweep.time.monotonic", lambda: later)
+    monkeypatch.setattr("worker.running.sweep.time", SimpleNamespace(monotonic=lambda: later))
     sweep.run()
     assert queue.get_job_ids() == ["l-0"]
     assert client.llen(queue.intermediate_queue_key) == 0

@@ -24,6 +24,7 @@ from producer.feeding.sources.opening import open_source
 from producer.feeding.sources.recording import Recording
 from tests.processes import eventually
 from tests.producer.feeding.films import cut, film, number_of, pixels
+from tests.producer.feeding.sources.test_videos import counted
 from tests.scraping import listening_hosts
 from tests.streams import Publisher, free_port, rtsp_server, served_folder, served_stream, silent_server
 
@@ -45,6 +46,12 @@ def opened(url: str, fps: float = 2, give_up_s: float = 60) -> Iterator[LiveSour
     eventually(there_is_a_sender)
     with found[0] as source:
         yield source
+
+
+def in_decoders(monkeypatch: pytest.MonkeyPatch, **constants: float) -> None:
+    """Decoders from now on have these constants of `decoding.container`."""
+    change = f"from producer.feeding.decoding import container; vars(container).update({constants}); "
+    monkeypatch.setattr(decoder_process, "CHILD", decoder_process.CHILD.replace("from", change + "from", 1))
 
 
 def lists(playlist: Path, segment: str) -> bool:
@@ -73,7 +80,9 @@ def check_undisturbed(frames: list[SampledFrame]) -> None:
 
 
 @pytest.mark.parametrize("listens", ["publisher", "producer"])
-def test_a_tcp_stream_is_read_if_either_side_listens(listens: str) -> None:
+def test_a_tcp_stream_is_read_if_either_side_listens(listens: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_decoders(monkeypatch, OPEN_S=60.0)  # a sender that starts slowly finds nobody between two attempts
+    monkeypatch.setattr(opening, "STREAM_OPENING_S", 60.0)
     port = free_port()
     url = f"tcp://127.0.0.1:{port}"
     ours, theirs = (url, url + "?listen=1") if listens == "publisher" else (url + "?listen=1", url)
@@ -120,12 +129,12 @@ def test_a_stream_of_any_protocol_is_live(stream: str) -> None:
 
 def test_an_hls_stream_is_read_from_its_newest_segment(tmp_path: Path) -> None:
     playlist = Publisher(tmp_path / "live.m3u8", "hls", hls_time=1, hls_list_size=4, hls_flags="delete_segments")
-    with served_folder(tmp_path) as url, playlist:
+    with counted(tmp_path) as (url, asked), playlist:
         eventually(lambda: lists(tmp_path / "live.m3u8", "live2.ts"))
         with opened(f"{url}/live.m3u8") as found:
             frames = first(6, found)
     check_undisturbed(frames)
-    assert number_of(frames[0].jpeg) >= 50
+    assert {"live0.ts", "live1.ts"}.isdisjoint(asked)
 
 
 def test_an_hls_stream_with_a_completed_playlist_ends_without_a_shortfall(tmp_path: Path) -> None:
@@ -145,8 +154,7 @@ def test_an_hls_stream_with_a_completed_playlist_ends_without_a_shortfall(tmp_pa
 def test_old_segments_of_an_hls_stream_are_not_read_again_after_a_reconnect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    impatient = "from producer.feeding.decoding import container; container.READ_S = 2.0; "
-    monkeypatch.setattr(decoder_process, "CHILD", decoder_process.CHILD.replace("from", impatient + "from", 1))
+    in_decoders(monkeypatch, READ_S=2.0)
     monkeypatch.setattr(live, "FIRST_PAUSE_S", 0.05)
     tried, answers = LiveSource._tried, []
 
@@ -235,10 +243,11 @@ def test_a_closed_port_is_one_clear_line_without_the_password(protocol: str) -> 
 def test_a_silent_server_gets_a_request_of_its_protocol_and_times_out(
     protocol: str, hello: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    impatient = "from producer.feeding.decoding import container; container.OPEN_S = 0.5; "
-    monkeypatch.setattr(decoder_process, "CHILD", decoder_process.CHILD.replace("from", impatient + "from", 1))
-    with silent_server() as (port, heard), pytest.raises(SourceError, match=r"nothing came within 0.5 s") as refused:
-        open_source(f"{protocol}://me:SECRET@127.0.0.1:{port}/a/b?key=SECRET", 2)
+    in_decoders(monkeypatch, OPEN_S=1.0)
+    with silent_server() as (port, heard):
+        with pytest.raises(SourceError, match="nothing came within 1 s") as refused:
+            open_source(f"{protocol}://me:SECRET@127.0.0.1:{port}/a/b?key=SECRET", 2)
+        eventually(lambda: heard)
     assert heard[0].startswith(hello)
     assert "SECRET" not in str(refused.value)
 
@@ -264,21 +273,28 @@ def test_after_a_reconnect_time_continues_by_the_wall_clock_and_a_larger_picture
     monkeypatch.setattr(live, "FIRST_PAUSE_S", 0.05)
     url = f"tcp://127.0.0.1:{free_port()}"
     larger = Publisher(f"{url}?listen=1", "mpegts", size=(640, 360))
+    before_again: list[float] = []
+
+    def publish_again() -> None:
+        before_again.append(time.monotonic())
+        larger.__enter__()
+
     with Publisher(f"{url}?listen=1", "mpegts") as publisher, opened(url) as found:
         frames = found.frames(NEVER)
-        read = [next(frames) for _ in range(4)]
+        before_first = time.monotonic()
+        read = [next(frames)]
+        after_first = time.monotonic()
+        read += [next(frames) for _ in range(3)]
         publisher.cut()
-        begun = time.monotonic()
-        threading.Timer(1.0, larger.__enter__).start()
+        threading.Timer(1.0, publish_again).start()
         while found.reconnects == 0:
             read.append(next(frames))
-        silence = time.monotonic() - begun
+        after_again = time.monotonic()
         after = [next(frames) for _ in range(3)]
         larger.cut()
     check([*read, *after])
-    gap = read[-1].t - read[-2].t
-    assert gap >= 1.0
-    assert gap <= silence + 1.0, "the first second of media came at once"
+    ahead = read[-2].t + 0.5  # the stream's own clock may be ahead of the wall clock, and time never decreases
+    assert before_again[0] - after_first - 0.001 <= read[-1].t <= max(after_again - before_first, ahead) + 0.001
     assert number_of(read[-1].jpeg) < 25, "the publisher restarted"
     assert (found.width, found.height) == (320, 240)
     assert pixels(read[-1].jpeg).shape == (360, 640, 3)
@@ -295,7 +311,7 @@ def test_a_decoder_that_stalls_or_crashes_is_replaced(sent: signal.Signals, monk
         while found.reconnects == 0:
             read.append(next(frames))
         check(read)
-        assert sent == signal.SIGSEGV or read[-1].t - read[-2].t >= 1.0
+        assert sent == signal.SIGSEGV or read[-1].t >= 1.0
 
 
 @pytest.mark.parametrize(
