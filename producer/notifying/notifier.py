@@ -5,7 +5,7 @@ import threading
 import time
 from queue import SimpleQueue
 
-from producer.notifying.sending import Sender
+from producer.notifying.sending import UNWANTED, Sender
 from producer.notifying.webhook import Webhook
 from producer.reading.analysis.moment import Moment
 from producer.reading.analysis.moments import grown_enough, moments
@@ -46,7 +46,7 @@ class Notifier:
         self._names = Names(roster or Roster())
         self._seconds, self._searched_s, self._known_s = 0.0, -math.inf, known_s
         self._reported: list[Moment] = []
-        self._said = False
+        self._said: str | None = None
         self._searching = threading.Thread(target=self._search_all, name="moments", daemon=True)
 
     def __enter__(self) -> "Notifier":
@@ -68,9 +68,10 @@ class Notifier:
     def check(self) -> None:
         """Say once of each outage that messages are not taken, and once that the receiver wants no more."""
         trouble = self._sender.trouble
-        if trouble is not None and not self._said:
-            say(f"--webhook {self._webhook.shown}: {trouble}{'' if self._sender.gone else '; trying again'}")
-        self._said = trouble is not None
+        ended = trouble == UNWANTED and self._said != UNWANTED
+        if ended or (trouble is not None and self._said is None):
+            say(f"--webhook {self._webhook.shown}: {trouble}{'' if ended else '; trying again'}")
+        self._said = trouble
 
     def _wait(self) -> None:
         begun, stopped = time.monotonic(), self._stop.signal

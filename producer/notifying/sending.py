@@ -26,6 +26,9 @@ LONGEST_PAUSE_S = 60.0
 GONE = 410
 """The status with which a receiver says that it wants no more messages."""
 
+UNWANTED = f"it answers with status {GONE}: it wants no more messages"
+"""The last `trouble` of a Sender."""
+
 
 class Sender:
     """Sends messages until it is closed. A message that is not taken is sent again with the same id.
@@ -39,12 +42,16 @@ class Sender:
         self._due: list[tuple[float, int, _Message]] = []  # a heap
         self._count = 0
         self._sending = False
-        self.gone = self._closed = False
+        self._closed = False
         self._changed = threading.Condition()
         # A proxy of the environment is used for https only: it would see the messages to this machine.
         proxies = [] if webhook.url.startswith("https:") else [urllib.request.ProxyHandler({})]
         self._opener = urllib.request.build_opener(_NoRedirect, _Http, _Https, *proxies)
         threading.Thread(target=self._run, name="webhook", daemon=True).start()
+
+    @property
+    def gone(self) -> bool:
+        return self.trouble == UNWANTED
 
     def send(self, kind: str, data: dict[str, Any]) -> None:
         """Send a message of this type, as soon as possible. Returns at once."""
@@ -102,10 +109,7 @@ class Sender:
                 return None
         except urllib.error.HTTPError as answer:
             answer.close()
-            self.gone = answer.code == GONE
-            if self.gone:
-                return f"it answers with status {GONE}: it wants no more messages"
-            return f"it answers with status {answer.code}"
+            return UNWANTED if answer.code == GONE else f"it answers with status {answer.code}"
         except urllib.error.URLError as failure:
             return str(failure.reason)
         except Exception as failure:  # whatever it is, the message is sent again

@@ -13,6 +13,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from producer.feeding.decoding.container import video_in
 from producer.feeding.decoding.recorded_video import WITH_BREAKS
 from producer.feeding.decoding.timing import PictureClock, StampedPicture, seconds
 from producer.overlay.drawing import Picture
@@ -86,7 +87,7 @@ def _copied(sound: InputContainer, source: AudioStream, target: AudioStream) -> 
     start = round(Fraction(sound.start_time or 0, av.time_base) / unit)
     clock = PictureClock(None, sound.format.name in WITH_BREAKS)
     first = last = 0
-    for n, timed in enumerate(clock.timed(_stamped(sound, source, unit))):
+    for n, timed in enumerate(clock.timed(_stamped(sound, source, clock))):
         packet = timed.picture
         if n == 0:
             first = (packet.dts or 0) - start
@@ -97,9 +98,17 @@ def _copied(sound: InputContainer, source: AudioStream, target: AudioStream) -> 
 
 
 def _stamped(
-    sound: InputContainer, source: AudioStream, unit: Fraction
+    sound: InputContainer, source: AudioStream, clock: PictureClock
 ) -> Iterator[StampedPicture[Packet[AudioStream]]]:
+    """The packets of the sound with their stamps. Pictures keep the `clock` from taking missing sound for a restart."""
+    video, pictures_s = video_in(sound), 0.0
     with suppress(av.FFmpegError):
-        for packet in sound.demux(source):
-            if packet.dts is not None:
-                yield StampedPicture(seconds(packet.dts, unit), seconds(packet.duration or 0, unit), packet)
+        for packet in sound.demux(source, video):
+            unit = packet.time_base or Fraction(1)
+            duration = seconds(packet.duration or 0, unit)
+            if packet.stream is video:
+                pictures_s += duration
+            elif packet.dts is not None:
+                clock.sound_end = max(clock.sound_end, clock.end + pictures_s)
+                pictures_s = 0.0
+                yield StampedPicture(seconds(packet.dts, unit), duration, cast("Packet[AudioStream]", packet))

@@ -75,7 +75,7 @@ class Overview(Output):
     """Progress on standard error. At the end, on standard output, a table of the participants and what to do next.
 
     If nobody was seen, it repeats `notice`, which may say why: another of several videos was read. If it is `quiet`,
-    there is no table, because the output is a log, from which `forget` could not erase people.
+    there is no table and nothing about the roster, because `forget` could not erase people from a log.
     """
 
     def __init__(
@@ -114,8 +114,8 @@ class Overview(Output):
     def conclude(self, end: EndEvent, losses: Sequence[Loss] = ()) -> None:
         if not self._quiet:
             self._show_people(losses)
+            self._check_names(losses)
         typer.echo(ledger_line(end.ledger))
-        self._check_names(losses)
         program, redis = _program(), self._redis_option
         typer.echo(f"next:  {program} report {self._lecture} -o {self._lecture}.html{redis}")
         typer.echo(f"       {program} watch {self._lecture} --from-start{redis}")

@@ -57,7 +57,7 @@ def as_hash(fields: LectureFields) -> Mapping[Any, Any]:
 
 
 Time = Annotated[float, Meta(ge=0, le=2**37)]
-"""Seconds since 1970, up to the year 6325: later ones are no dates everywhere."""
+"""Seconds since 1970, up to the year 6325, because Python has no dates after 9999."""
 
 
 class LectureInfo(Struct, frozen=True):

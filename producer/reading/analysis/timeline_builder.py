@@ -247,9 +247,9 @@ def _longer(bin_s: float) -> float:
 
 
 def _add_rows(sums: Array, steps: npt.NDArray[np.int64], rows: Array) -> None:
-    """Add each of `rows` [n, columns] to the step of `sums` [n, bins, columns] with this number, counted over all rows.
+    """Add each of `rows` [n, columns] to the step of `sums` [1 + people, bins, columns] with this number.
 
-    The same as `np.add.at`, which is several times slower.
+    The steps are numbered through all of `sums`. The same as `np.add.at`, which is several times slower.
     """
     order = np.argsort(steps, kind="stable")
     different, first = np.unique(steps[order], return_index=True)

@@ -53,7 +53,7 @@ def write_xlsx(events: Iterable[Event | Loss], rows: Rows, file: IO[bytes]) -> N
 
     # Text is written as text, never as a formula, a link or a number. Rows go to the disk at once.
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
-    # They take some 900 bytes each, twice: beside the file, because a container's /tmp is in memory and small.
+    # Until the file is complete, a row takes about 1.8 kB in the folder: too much for a container's /tmp in memory.
     beside = Path(file.name).parent if isinstance(file.name, str) else None
     with TemporaryDirectory(prefix=".lecturepulse-export-", dir=beside) as folder:
         book = Workbook(file, {**options, "nan_inf_to_errors": True, "tmpdir": folder})

@@ -48,9 +48,11 @@ def test_ingest_ends_with_a_table_and_names_a_second_lecture_of_the_same_file(re
     assert "60/60 frames" in err
 
 
-def test_the_log_of_an_ingest_has_nothing_about_people(redis_url: str, video: Path) -> None:
+def test_the_log_of_an_ingest_has_nothing_about_people(redis_url: str, video: Path, tmp_path: Path) -> None:
+    roster = tmp_path / "roster.json"
+    roster.write_text('{"participants": {"p07": "Grace"}}')
     with committing(redis_url):
-        words = ["--redis", redis_url, "--participant", "ada", "--log-format", "json"]
+        words = ["--redis", redis_url, "--participant", "ada", "--roster", roster, "--log-format", "json"]
         code, out, err = ran("ingest", video, *words)
     assert (code, err) == (0, "")
     assert "60 frames sampled: 60 published" in out

@@ -175,12 +175,14 @@ def test_a_search_that_takes_too_long_is_reported(
 
 def test_nothing_is_tried_again_with_a_receiver_that_wants_no_more(capsys: pytest.CaptureFixture[str]) -> None:
     with receiving(410) as receiver, Notifier(hook(receiver), 2.0, Stop()) as notifying:
+        notifying._sender.trouble = "it answers with status 500"
+        notifying.check()
         notifying.add(END)
         eventually(lambda: notifying._sender.gone)
-        eventually(lambda: notifying._sender.trouble)
         notifying.check()
         notifying.check()
-    said, last = capsys.readouterr().err.splitlines()
+    outage, said, last = capsys.readouterr().err.splitlines()
+    assert outage.endswith("it answers with status 500; trying again")
     assert said.endswith("it answers with status 410: it wants no more messages")
     assert last.endswith("it wants no more messages; the last messages were not taken")
 

@@ -170,6 +170,20 @@ def test_the_sound_of_joined_recordings_is_joined(lecture: redis.Redis, redis_ur
         assert 7.5 < twice[-1].dts * twice[-1].time_base < 8.5
 
 
+def test_sound_that_is_missing_for_long_is_missing_in_the_film_too(
+    lecture: redis.Redis, redis_url: str, tmp_path: Path
+) -> None:
+    whole = film(tmp_path / "l.mp4", pictures=80, fps=5, size=SIZE, sound_s=16)
+    recording, made = tmp_path / "l.ts", tmp_path / "o.mp4"
+    copied(whole, recording, lambda each: each.stream.type == "video" or not 2 < each.dts * each.time_base < 14)
+    lecture.hset(LectureKeys("l").info, "expected", 32)  # 16 s at 2 frames per second
+    assert called("overlay", recording, "l", "-o", made, "--redis", redis_url) == (0, "", "")
+    with av.open(str(made)) as after:
+        times = [float(each.dts * each.time_base) for each in after.demux(audio=0) if each.size]
+    assert 15.5 < times[-1] < 16.5
+    assert not [each for each in times if 2.5 < each < 13.5]
+
+
 def test_a_box_stays_until_the_next_frame_and_no_longer() -> None:
     sightings = Sightings([event for frame in events() for event in frame], None, 2.0)
     assert sightings.participants == {"p01", "p02"}
