@@ -22,7 +22,7 @@ from worker.contract.keys import (
     lecture_of_info_key,
 )
 from worker.contract.lecture_hash import LectureInfo, ledger_from_hashes
-from worker.contract.messages import Ledger, ParticipantSpan
+from worker.contract.messages import Ledger, ParticipantSpan, decode
 from worker.contract.queue import QUEUE_KEY, REGISTRIES, discard_job
 
 Store = redis.Redis | ArchivedLecture
@@ -138,8 +138,7 @@ def participants(store: Store, name: str) -> dict[str, ParticipantSpan]:
         raise LectureUnknown(name)
     try:
         return {
-            checked_id(key.decode(), "participant id"): msgspec.json.decode(spans[key], type=ParticipantSpan)
-            for key in sorted(spans)
+            checked_id(key.decode(), "participant id"): decode(spans[key], ParticipantSpan) for key in sorted(spans)
         }
     except ValueError as wrong:
         raise LectureUnreadable(name, f"{keys.participants} holds something else than participants ({wrong})") from None

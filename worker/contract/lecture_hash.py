@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from worker.contract.chapters import Chapters
-from worker.contract.messages import InFlight, Ledger, PixelBox, Status
+from worker.contract.messages import InFlight, Ledger, PixelBox, Status, decode
 from worker.contract.reasons import PREFIXES
 
 
@@ -92,7 +92,7 @@ class LectureInfo(Struct, frozen=True):
         """The lecture from its Redis hash; ValueError if the fields are not those of a lecture."""
         values: dict[str, Any] = {k.decode(): v.decode() for k, v in fields.items()}
         for name in {"chapters", "ignored"} & values.keys():
-            values[name] = msgspec.json.decode(values[name])
+            values[name] = decode(fields[name.encode()], list[Any])
         return msgspec.convert(values, cls, strict=False)
 
 
@@ -101,6 +101,6 @@ def ledger_from_hashes(info: dict[bytes, bytes], in_flight: dict[bytes, bytes]) 
     fields = {k.decode(): v for k, v in info.items()}
     return Ledger(
         **{name: int(fields.get(name, 0)) for name in ("sampled", "published", "dropped", "failed")},
-        in_flight=sum(msgspec.json.decode(value, type=InFlight).frames for value in in_flight.values()),
+        in_flight=sum(decode(value, InFlight).frames for value in in_flight.values()),
         reasons={name: int(value) for name, value in fields.items() if name.startswith(PREFIXES)},
     )

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, cast
 
-import msgspec
 import redis
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -17,7 +16,7 @@ from redis.retry import Retry
 from worker.contract.connection import pool
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lecture_hash import LectureInfo
-from worker.contract.messages import EMOTIONS, ClassEvent, InFlight, ParticipantSpan
+from worker.contract.messages import EMOTIONS, ClassEvent, InFlight, ParticipantSpan, decode
 from worker.contract.queue import QUEUE_KEY, rq_key
 from worker.contract.streams import entry_event
 from worker.metrics.counters import PREFIX
@@ -193,7 +192,7 @@ def _running(fields: Any) -> LectureInfo | None:
 
 def _decoded(values: Any, kind: type[Any]) -> list[Any]:
     try:
-        return [msgspec.json.decode(value, type=kind) for value in values]
+        return [decode(value, kind) for value in values]
     except (ValueError, TypeError):
         return []
 
