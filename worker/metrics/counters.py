@@ -27,8 +27,6 @@ RefusalReason = Literal["unreadable", "function", "arguments", "unknown_lecture"
 A job that is `not_in_flight` may be one of ours that was in the queue twice.
 """
 
-REFUSALS: tuple[RefusalReason, ...] = get_args(RefusalReason)
-
 FRAMES_PUBLISHED = Counter("frames_published", "Frames whose result was committed.", namespace=PREFIX)
 FRAMES_DAMAGED = Counter("frames_damaged", "Committed frames with a damaged picture.", namespace=PREFIX)
 FRAMES_FAILED = Counter("frames_failed", "Frames committed as failed.", ["reason"], namespace=PREFIX)
@@ -124,7 +122,7 @@ for _step in STEPS:
 for _reason in FAILURES:
     FRAMES_FAILED.labels(_reason)
     JOB_RETRIES.labels(_reason)
-for _refusal in REFUSALS:
+for _refusal in get_args(RefusalReason):
     JOBS_REFUSED.labels(_refusal)
 for _unreadable in UNREADABLE:
     FACES_UNREADABLE.labels(_unreadable)
