@@ -127,10 +127,10 @@ def _class_rows(timeline: Timeline) -> Iterator[dict[str, Any]]:
 
 def _face_rows(timeline: Timeline) -> Iterator[dict[str, Any]]:
     for step, place in _runs(timeline.faces > 0, timeline):
-        counts = {"faces": timeline.faces, "read": timeline.readable}
         yield {
             **place,
-            **{name: round(float(values[step]), 2) for name, values in counts.items()},
+            "faces": round(float(timeline.faces[step]), 2),
+            "read": round(float(timeline.readable[step]), 2),
             "frames": int(timeline.frames[step]),
         }
 
