@@ -11,7 +11,6 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from msgspec import structs
 from PIL.JpegImagePlugin import JpegImageFile
 
 from worker.contract.limits import MAX_FACES
@@ -106,11 +105,11 @@ class Perception:
         """
         step_s: dict[Step, float] = {}
         scales = [Scales(picture) for picture in pictures]
+        sizes = [stamp.size or source_size for stamp in stamps]
         with _timed(step_s, "faces"):
             detected = self._detect(stamps, scales)
             ignored = [
-                [_scaled(box, stamp.size or source_size, picture) for box in regions]
-                for stamp, picture in zip(stamps, pictures, strict=True)
+                [_scaled(box, size, picture) for box in regions] for size, picture in zip(sizes, pictures, strict=True)
             ]
             detected = [
                 [face for face in faces if not any(_holds(box, face.box) for box in boxes)]
@@ -137,16 +136,17 @@ class Perception:
             for key, (scaled, face) in first.items():
                 appearance = descriptor(scaled, face.box)
                 readings[key] = (*read.get(key, (None, {})), appearance, reasons[key], face.pose)
-        sizes = [stamp.size or source_size for stamp in stamps]
-        frames = [
-            FrameObservation(stamp, [_observation(picture, size, face, readings[id(face)]) for face in faces])
-            for stamp, size, picture, faces in zip(stamps, sizes, pictures, detected, strict=True)
-        ]
         with _timed(step_s, "slides"):
-            for i, (picture, faces) in enumerate(zip(pictures, detected, strict=True)):
-                if frames[i].stamp.participant is None:  # a recording of one of several people shows no slides
-                    slide = slide_descriptor(picture, [face.box for face in faces], ignored[i])
-                    frames[i] = structs.replace(frames[i], slide=slide)
+            slides = [
+                slide_descriptor(picture, [face.box for face in faces], boxes)
+                if stamp.participant is None  # a recording of one of several people shows no slides
+                else None
+                for stamp, picture, faces, boxes in zip(stamps, pictures, detected, ignored, strict=True)
+            ]
+        frames = [
+            FrameObservation(stamp, [_observation(picture, size, face, readings[id(face)]) for face in faces], slide)
+            for stamp, size, picture, faces, slide in zip(stamps, sizes, pictures, detected, slides, strict=True)
+        ]
         escalated = int(predictions.escalated.sum())
         unreadable = Counter(reason for faces in detected for face in faces if (reason := reasons[id(face)]))
         shown = sum(map(len, detected))
