@@ -97,9 +97,7 @@ def page(content: Content, links: Sequence[Link] = ()) -> str:
         thinned=boxes.every if boxes else 1,
         several=several,
         recording_data=_json(recording_data(content.lecture, timeline.seconds, boxes, content.names)),
-        chart_data=_json(
-            chart_data(timeline, content.moments, content.names, content.places, content.size, content.few)
-        ),
+        chart_data=_json(chart_data(content)),
         style=Markup(style),  # a file of ours  # nosec B704
         scripts=[Markup(script) for script in scripts],  # files of ours  # nosec B704
         policy=policy(scripts, style),
