@@ -1,5 +1,6 @@
 """The lectures in Redis and in the archive: list them, read one, list its participants, forget one."""
 
+from contextlib import suppress
 from itertools import chain
 from typing import Any, cast
 
@@ -76,10 +77,8 @@ def list_lectures(client: redis.Redis) -> list[Lecture]:
     found = {lecture_of_info_key(key.decode()) for key in client.scan_iter(LECTURES, count=SCAN_STEP, _type="HASH")}
     lectures = []
     for name in filter(None, found):
-        try:
+        with suppress(LectureUnknown, ValueError):  # forgotten since the scan, or a stranger's hash
             lectures.append(read_lecture(client, name))
-        except (LectureUnknown, ValueError):
-            continue  # forgotten since the scan, or a stranger's hash under the name of a lecture
     return sorted(lectures, key=_age)
 
 

@@ -4,6 +4,7 @@ import math
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from statistics import fmean
 from typing import Any, cast
@@ -175,10 +176,8 @@ def _values(
 def _keys_of(ids: list[bytes]) -> list[LectureKeys]:
     keys = []
     for each in ids:
-        try:
+        with suppress(ValueError):  # a stranger's id
             keys.append(LectureKeys(each.decode()))
-        except ValueError:
-            continue  # a stranger's id
     return keys
 
 
@@ -204,12 +203,9 @@ def _recent(entries: Any) -> tuple[list[ClassEvent], float | None]:
         return [], None
     recent = []
     for _, fields in entries:
-        try:
-            event = entry_event(fields)
-        except ValueError:
-            continue
-        if isinstance(event, ClassEvent):
-            recent.append(event)
+        with suppress(ValueError):  # a stranger's entry
+            if isinstance(event := entry_event(fields), ClassEvent):
+                recent.append(event)
     return recent, int(cast(bytes, entries[0][0]).partition(b"-")[0]) / 1000
 
 
