@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from worker.contract.chapters import Chapters
-from worker.contract.messages import InFlight, Ledger, PixelBox, Status, decode
+from worker.contract.messages import InFlight, Ledger, NonNegative, PixelBox, PixelCount, Status, decode
 from worker.contract.reasons import PREFIXES
 
 
@@ -66,8 +66,8 @@ class LectureInfo(Struct, frozen=True):
     source: str
     status: Status
     fps: Annotated[float, Meta(gt=0)]
-    width: int
-    height: int
+    width: PixelCount
+    height: PixelCount
     started: Time
     ended: Time | None = None
     reason: str | None = None
@@ -75,11 +75,11 @@ class LectureInfo(Struct, frozen=True):
     class_only: bool = False
     course: str | None = None
     live: bool = False
-    expected: int | None = None
-    sampled: int = 0
-    published: int = 0
-    dropped: int = 0
-    failed: int = 0
+    expected: NonNegative | None = None
+    sampled: NonNegative = 0
+    published: NonNegative = 0
+    dropped: NonNegative = 0
+    failed: NonNegative = 0
     chapters: Chapters = []
     min_group: int = 1
     begin: float | None = None

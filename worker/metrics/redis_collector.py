@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
-from statistics import fmean
 from typing import Any, cast
 
 import redis
@@ -164,13 +163,13 @@ def _values(
     yield "faces", {}, newest.faces
     yield "faces_unreadable", {}, newest.unreadable
     if spans:
-        yield "coverage", {}, fmean(span.last >= newest.t - RECENT_S for span in spans)
+        yield "coverage", {}, _mean(span.last >= newest.t - RECENT_S for span in spans)
     shown = [event for event in recent if event.scores and newest.t - event.t <= RECENT_S]
     for emotion in EMOTIONS if shown else ():
-        share = fmean(event.scores.get(emotion, 0.0) for event in shown if event.scores)
+        share = _mean(event.scores.get(emotion, 0.0) for event in shown if event.scores)
         yield "emotion_share", {"emotion": emotion}, share
     for name in ("valence", "arousal") if shown else ():
-        yield name, {}, fmean(getattr(event, name) or 0.0 for event in shown)
+        yield name, {}, _mean(getattr(event, name) or 0.0 for event in shown)
 
 
 def _keys_of(ids: list[bytes]) -> list[LectureKeys]:
@@ -215,6 +214,11 @@ def _age(created: Any, now: float) -> float:
         return max(0.0, now - datetime.fromisoformat(created.decode().replace("Z", "+00:00")).timestamp())
     except (ValueError, AttributeError):
         return 0.0
+
+
+def _mean(values: Iterable[float]) -> float:
+    some = list(values)
+    return sum(some) / len(some)  # not fmean, which raises OverflowError for a stranger's 1e308
 
 
 def _redis_up(up: bool) -> Metric:
