@@ -74,9 +74,9 @@ class Lecture(msgspec.Struct, frozen=True):
 
 def list_lectures(client: redis.Redis) -> list[Lecture]:
     """All lectures of one Redis, the oldest first."""
-    found = {lecture_of_info_key(key.decode()) for key in client.scan_iter(LECTURES, count=SCAN_STEP, _type="HASH")}
+    keys = set(client.scan_iter(LECTURES, count=SCAN_STEP, _type="HASH"))
     lectures = []
-    for name in filter(None, found):
+    for name in filter(None, (lecture_of_info_key(key.decode(errors="replace")) for key in keys)):
         with suppress(LectureUnknown, ValueError):  # forgotten since the scan, or a stranger's hash
             lectures.append(read_lecture(client, name))
     return sorted(lectures, key=_age)
