@@ -154,7 +154,7 @@ def _observed(chunk: Chunk, one_by_one: bool) -> Outcome:
         return Outcome(ending=chunk.head.ending)
     chunk, raising = _without_raising(chunk) if one_by_one else (chunk, {})
     seen = perception().observe(chunk)
-    count_observed(seen.faces, seen.unreadable, seen.escalated, seen.step_s, seen.inference_s)
+    count_observed(seen.frames, seen.escalated, seen.step_s, seen.inference_s)
     version = perception().model_version
     return Outcome(seen.frames, seen.failed | raising, model_version=version, taken=chunk.head.taken)
 

@@ -13,6 +13,7 @@ from prometheus_client.context_managers import Timer
 from worker.contract.messages import UNREADABLE
 from worker.contract.reasons import FAILURES, FailureReason
 from worker.metrics.files import count_in_files
+from worker.outcome import FrameObservation
 
 count_in_files()
 
@@ -82,16 +83,14 @@ def timed(step: str) -> Timer:
 
 
 def count_observed(
-    faces: int,
-    unreadable: Mapping[Any, int],
-    escalated: int,
-    step_s: Mapping[Any, float],
-    inference_s: Mapping[str, float],
+    frames: Iterable[FrameObservation], escalated: int, step_s: Mapping[Any, float], inference_s: Mapping[str, float]
 ) -> None:
-    """Count what perception returned for one chunk. `unreadable` counts faces by reason; times are in seconds."""
-    FACES.inc(faces)
-    for reason, count in unreadable.items():
-        FACES_UNREADABLE.labels(reason).inc(count)
+    """Count what perception returned for one chunk; times are in seconds."""
+    faces = [face for frame in frames for face in frame.faces]
+    FACES.inc(len(faces))
+    for face in faces:
+        if face.unreadable is not None:
+            FACES_UNREADABLE.labels(face.unreadable).inc()
     ESCALATIONS.inc(escalated)
     for step, seconds in step_s.items():
         STEP_SECONDS.labels(step).observe(seconds)

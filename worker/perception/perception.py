@@ -1,7 +1,6 @@
 """From the JPEGs of a chunk to observations: decode, detect faces, predict the emotions they display, describe them."""
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -52,15 +51,13 @@ class Observations:
     """The observations of a chunk, with counts and durations for the caller to record.
 
     `frames` has one element per picture that could be decoded, in order; `failed` maps the other frames' numbers to the
-    reasons. `faces` is the number of faces, `unreadable` counts those that cannot be read, by reason. `escalated` is
-    the number of faces about which the adaptive ensemble asked more than its first model; an unchanged face counts
-    once. `step_s` has the seconds of each step, `inference_s` the seconds of each model that predicted a face.
+    reasons. `escalated` is the number of faces about which the adaptive ensemble asked more than its first model; an
+    unchanged face counts once. `step_s` has the seconds of each step, `inference_s` the seconds of each model that
+    predicted a face.
     """
 
     frames: list[FrameObservation]
     failed: dict[int, FailureReason]
-    faces: int
-    unreadable: Counter[Unreadable]
     escalated: int
     step_s: dict[Step, float]
     inference_s: dict[str, float]
@@ -147,10 +144,7 @@ class Perception:
             FrameObservation(stamp, [_observation(picture, size, face, readings[id(face)]) for face in faces], slide)
             for stamp, size, picture, faces, slide in zip(stamps, sizes, pictures, detected, slides, strict=True)
         ]
-        escalated = int(predictions.escalated.sum())
-        unreadable = Counter(reason for faces in detected for face in faces if (reason := reasons[id(face)]))
-        shown = sum(map(len, detected))
-        return Observations(frames, {}, shown, unreadable, escalated, step_s, predictions.inference_s)
+        return Observations(frames, {}, int(predictions.escalated.sum()), step_s, predictions.inference_s)
 
     def _detect(self, stamps: list[FrameStamp], pictures: list[Scales]) -> list[list[Detection]]:
         """The faces of each picture in reading order.
