@@ -306,7 +306,7 @@ def encode(message: Struct) -> bytes:
     return msgspec.json.encode(message)
 
 
-def decode(data: bytes, kind: type[T]) -> T:
+def decode(data: bytes | str, kind: type[T]) -> T:
     """A value of this type from its JSON; ValueError if it is none, or is nested too deeply."""
     try:
         return msgspec.json.decode(data, type=kind)
