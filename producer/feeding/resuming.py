@@ -178,10 +178,9 @@ def _ends_of(client: redis.Redis, keys: LectureKeys) -> list[tuple[str, bytes]]:
     """The lecture's end events: stream, and position of the event in it."""
     participants: Any = client.hkeys(keys.participants)
     found = []
-    for stream in (keys.class_, *(keys.participant(each.decode()) for each in participants)):
-        entries: Any = client.xrevrange(stream, count=1)
-        for position, fields in entries:
-            with suppress(ValueError):  # no event, so no end
-                if isinstance(entry_event(fields), EndEvent):
-                    found.append((stream, position))
+    for participant in (None, *participants):
+        with suppress(ValueError):  # a stranger's participant, or no event and so no end
+            stream = keys.class_ if participant is None else keys.participant(participant.decode())
+            entries: Any = client.xrevrange(stream, count=1)
+            found += [(stream, position) for position, fields in entries if isinstance(entry_event(fields), EndEvent)]
     return found
