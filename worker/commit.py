@@ -9,7 +9,6 @@ from collections import Counter
 from itertools import takewhile
 from typing import cast
 
-import msgspec
 import redis
 import structlog
 from msgspec import structs
@@ -18,7 +17,7 @@ from redis.client import Pipeline
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lecture_hash import ledger_from_hashes
 from worker.contract.limits import MAX_PARTICIPANTS
-from worker.contract.messages import EndEvent, Ending, InFlight, Ledger, ParticipantSpan, encode
+from worker.contract.messages import EndEvent, Ending, InFlight, Ledger, ParticipantSpan, decode, encode
 from worker.contract.reasons import DAMAGED, OTHER_MODELS, PREFIXES, failed
 from worker.contract.streams import ABANDONED, end_lecture, publish
 from worker.folding.fold import Folded, LectureState, accounts_for, fold, usuals
@@ -56,7 +55,7 @@ def end_abandoned(client: redis.Redis, lecture: str) -> bool:
         info, stored = _hash(pipe, keys.info), cast(bytes | None, pipe.get(keys.state))
         if info.get(b"status") != b"running" or stored is None or pipe.exists(keys.in_flight, keys.feeder):
             return False
-        state = msgspec.json.decode(stored, type=LectureState)
+        state = decode(stored, LectureState)
         ledger, now = ledger_from_hashes(info, {}), _now(pipe)
         pipe.multi()
         _end(pipe, keys, Ending("stopped", ABANDONED), state, ledger, now)
@@ -93,11 +92,11 @@ def _commit_some(client: redis.Redis, keys: LectureKeys) -> bool:
         stored = pipe.get(keys.state)
         if stored is None:
             return False
-        state = msgspec.json.decode(stored, type=LectureState)
+        state = decode(stored, LectureState)
         numbers = range(state.next_chunk, state.next_chunk + CHUNKS_AT_ONCE)
         in_flight = _hash(pipe, keys.in_flight)
         fed = list(takewhile(lambda n: str(n).encode() in in_flight, numbers))
-        frames = [msgspec.json.decode(in_flight[str(n).encode()], type=InFlight).frames for n in fed]
+        frames = [decode(in_flight[str(n).encode()], InFlight).frames for n in fed]
         stored_outcomes = cast(list[bytes | None], pipe.mget([keys.outcome(n) for n in fed])) if fed else []
         outcomes = _consecutive(stored_outcomes, frames)
         if not outcomes:
@@ -156,7 +155,7 @@ def _consecutive(stored: list[bytes | None], frames: list[int]) -> list[Outcome]
 def _outcome(stored: bytes, frames: int) -> Outcome:
     """The stored outcome of a chunk of `frames` frames; a failure if no worker of ours can have written it."""
     try:
-        outcome = msgspec.json.decode(stored, type=Outcome)
+        outcome = decode(stored, Outcome)
     except ValueError:
         return Outcome(failure="foreign")
     return outcome if accounts_for(outcome, frames) else Outcome(failure="foreign")

@@ -10,7 +10,6 @@ from random import choice
 from types import TracebackType
 from typing import cast
 
-import msgspec
 import redis
 import structlog
 from msgspec import structs
@@ -24,7 +23,7 @@ from worker.contract.connection import foreign_values_skipped
 from worker.contract.jobs import JOB, JOB_TIMEOUT_S, job_id
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lifetimes import RETENTION_S
-from worker.contract.messages import Chunk, LectureProgress, encode
+from worker.contract.messages import Chunk, LectureProgress, decode, encode
 from worker.contract.reasons import FailureReason
 from worker.metrics.counters import JOB_RETRIES, JOB_SECONDS, JOBS_REFUSED, count_observed, timed
 from worker.outcome import Outcome
@@ -129,7 +128,7 @@ def _is_uncommitted(client: redis.Redis, keys: LectureKeys, number: int) -> bool
         pipe.hexists(keys.in_flight, str(number))
         pipe.get(keys.state)
         fed, state = pipe.execute()
-    return bool(fed and state) and number >= msgspec.json.decode(state, type=LectureProgress).next_chunk
+    return bool(fed and state) and number >= decode(state, LectureProgress).next_chunk
 
 
 def _process_chunk(client: redis.Redis, keys: LectureKeys, number: int, seconds: int, one_by_one: bool) -> None:
@@ -155,7 +154,7 @@ def _observed(chunk: Chunk, one_by_one: bool) -> Outcome:
         return Outcome(ending=chunk.head.ending)
     chunk, raising = _without_raising(chunk) if one_by_one else (chunk, {})
     seen = perception().observe(chunk)
-    count_observed(seen.faces, seen.unreadable, seen.escalated, seen.step_s, seen.inference_s)
+    count_observed(seen.frames, seen.escalated, seen.step_s, seen.inference_s)
     version = perception().model_version
     return Outcome(seen.frames, seen.failed | raising, model_version=version, taken=chunk.head.taken)
 

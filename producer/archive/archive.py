@@ -38,13 +38,9 @@ class Archive:
             return found if found.expires > time.time() else None
 
     def lectures(self) -> tuple[list[ArchivedLecture], list[ArchiveDamaged]]:
-        """All lectures, and what is wrong with damaged files. Raises ArchiveUnusable.
-
-        Only files that are new or have changed are read again.
-        """
+        """All lectures, and what is wrong with damaged files. Raises ArchiveUnusable."""
         with self._not_often():
-            self._read_heads()
-        heads = [head for _, head in self._known.values()]
+            heads = self._heads()
         now = time.time()
         return (
             [each for each in heads if isinstance(each, ArchivedLecture) and each.expires > now],
@@ -57,9 +53,7 @@ class Archive:
 
     def erase_expired(self) -> list[str]:
         """Erase the lectures whose retention is over; their ids. Raises ArchiveUnusable."""
-        self._read_heads()
-        now = time.time()
-        heads = [each for _, each in self._known.values()]
+        heads, now = self._heads(), time.time()
         over = [each.id for each in heads if isinstance(each, ArchivedLecture) and each.expires <= now]
         return [name for name in over if self.erase(name)]
 
@@ -74,13 +68,15 @@ class Archive:
             self._failure = (time.monotonic() + RESTING_S, failure) if failure.away else None
             raise
 
-    def _read_heads(self) -> None:
+    def _heads(self) -> list[ArchivedLecture | ArchiveDamaged]:
+        """All lectures, and what is wrong with damaged files. Only files that are new or have changed are read."""
         files = self.place.files()
         before = {name: known for name, known in self._known.items() if files.get(name) == known[0]}
         new = [name for name in files if name not in before]
         with ThreadPoolExecutor(READERS) as readers:
             heads = dict(zip(new, readers.map(self._head, new), strict=True))
         self._known = {name: before[name] if name in before else (files[name], heads[name]) for name in files}
+        return [head for _, head in self._known.values()]
 
     def _head(self, name: str) -> ArchivedLecture | ArchiveDamaged:
         try:

@@ -15,7 +15,7 @@ from producer.archive.place import Place, refused
 from producer.archive.table import GROUP_ROWS, HEAD, Head, Row, schema, table
 from worker.contract.lecture_hash import LectureInfo, ledger_from_hashes
 from worker.contract.limits import MAX_PARTICIPANTS, MAX_STREAM_EVENTS
-from worker.contract.messages import EmotionEvent, EndEvent, Event, Ledger, ParticipantSpan, decode_event
+from worker.contract.messages import EmotionEvent, EndEvent, Event, Ledger, ParticipantSpan, decode, decode_event
 
 # Limits of a file, against damaged and hostile ones. The head of 1,000 participants has 70 kB, and a row group that
 # we write has about 6 MB in memory.
@@ -113,7 +113,7 @@ def read(place: Place, lecture: str) -> ArchivedLecture:
     with opened(place, lecture) as file:
         stored = (file.schema_arrow.metadata or {}).get(HEAD, b"")
         try:
-            head = msgspec.json.decode(stored, type=Head)
+            head = decode(stored, Head)
             fields = {name.encode(): value.encode() for name, value in head.hash.items()}
             info, ledger = LectureInfo.from_hash(fields), ledger_from_hashes(fields, {})
         except ValueError as wrong:

@@ -120,11 +120,11 @@ class Place:
 
     def erase(self, lecture: str) -> bool:
         """Delete a lecture's file, and what killed programs left of it; whether there was a file."""
-        for partial in self._folder.glob(f".{lecture}.*.partial") if self._folder is not None else ():
-            partial.unlink(missing_ok=True)
-        if not self.has(lecture):
-            return False
         with self.explained():
+            for partial in self._folder.glob(f".{lecture}.*.partial") if self._folder is not None else ():
+                partial.unlink(missing_ok=True)
+            if not self.has(lecture):
+                return False
             system, root = self._opened
             system.delete_file(_path(root, lecture))
         return True

@@ -8,7 +8,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 import redis
-from msgspec import Struct, json, structs
+from msgspec import Struct, structs
 from redis.client import Pipeline
 
 from producer.feeding.resuming import Interrupted, LectureNotResumable, continue_from, read_stored, take_over
@@ -19,7 +19,7 @@ from worker.contract.connection import room_for_feeding
 from worker.contract.keys import RUNNING, LectureKeys, checked_id
 from worker.contract.lecture_hash import LectureFields, as_hash
 from worker.contract.lifetimes import FEEDER_TTL_S, FRAMES_TTL_S
-from worker.contract.messages import Chunk, InFlight, encode
+from worker.contract.messages import Chunk, InFlight, decode, encode
 from worker.contract.queue import enqueue_chunk, frame_queue
 from worker.contract.reasons import DropReason
 from worker.contract.reasons import dropped as dropped_for
@@ -173,7 +173,7 @@ class FedLecture:
             token == self._token and (int(chunks), int(sampled)) != (self.fed.chunks, self.fed.sampled)
         ):
             raise FramesLost
-        chunks = {int(number): json.decode(value, type=InFlight) for number, value in stored.items()}
+        chunks = {int(number): decode(value, InFlight) for number, value in stored.items()}
         IN_FLIGHT_BYTES.set(sum(chunk.size for chunk in chunks.values()))
         return chunks
 

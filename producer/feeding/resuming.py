@@ -1,17 +1,18 @@
 """A lecture whose feeding was interrupted: what is needed to resume it, and the transaction that takes it over."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 import redis
-from msgspec import Struct, json
+from msgspec import Struct
 from redis.client import Pipeline
 
 from producer.feeding.starting import NewLecture
 from worker.contract.keys import NO_SUCH_KEY, LectureKeys
 from worker.contract.lecture_hash import LectureFields, LectureInfo, as_hash
 from worker.contract.lifetimes import FEEDER_TTL_S
-from worker.contract.messages import EndEvent, InFlight, LectureChoices, LectureProgress, PixelBox, Status
+from worker.contract.messages import EndEvent, InFlight, LectureChoices, LectureProgress, PixelBox, Status, decode
 from worker.contract.streams import entry_event
 
 
@@ -109,7 +110,7 @@ def read_stored(client: redis.Redis, lecture: str, fields: dict[bytes, bytes]) -
             f"the state of lecture {lecture} is gone, it is kept for a day; run `producer forget {lecture}` and ingest "
             "the recording from the start"
         )
-    progress = json.decode(stored, type=LectureProgress)
+    progress = decode(stored, LectureProgress)
     in_flight = _in_flight(client, keys)
     following = progress.next_chunk
     while following in in_flight and in_flight[following].frames and _is_there(client, keys, following):
@@ -165,7 +166,7 @@ def continue_from(pipe: Pipeline, lecture: str, stored: Interrupted, fields: Lec
 
 def _in_flight(client: redis.Redis, keys: LectureKeys) -> dict[int, InFlight]:
     stored = cast(dict[bytes, bytes], client.hgetall(keys.in_flight))
-    return {int(number): json.decode(chunk, type=InFlight) for number, chunk in stored.items()}
+    return {int(number): decode(chunk, InFlight) for number, chunk in stored.items()}
 
 
 def _is_there(client: redis.Redis, keys: LectureKeys, number: int) -> bool:
@@ -177,14 +178,9 @@ def _ends_of(client: redis.Redis, keys: LectureKeys) -> list[tuple[str, bytes]]:
     """The lecture's end events: stream, and position of the event in it."""
     participants: Any = client.hkeys(keys.participants)
     found = []
-    for stream in (keys.class_, *(keys.participant(each.decode()) for each in participants)):
-        entries: Any = client.xrevrange(stream, count=1)
-        found += [(stream, position) for position, fields in entries if _is_end(fields)]
+    for participant in (None, *participants):
+        with suppress(ValueError):  # a stranger's participant, or no event and so no end
+            stream = keys.class_ if participant is None else keys.participant(participant.decode())
+            entries: Any = client.xrevrange(stream, count=1)
+            found += [(stream, position) for position, fields in entries if isinstance(entry_event(fields), EndEvent)]
     return found
-
-
-def _is_end(fields: dict[bytes, bytes]) -> bool:
-    try:
-        return isinstance(entry_event(fields), EndEvent)
-    except ValueError:
-        return False

@@ -102,18 +102,15 @@ class Notifier:
                 }
                 self._sender.send(ENDED, {**data, "moments": [_item(each) for each in self._found(over=True)]})
                 return
-            self._take(event)
+            self._builder.add(event)
+            self._names.add(event)
+            if isinstance(event, ClassEvent):
+                self._seconds = max(self._seconds, event.t)
             if not self._events.empty():
                 continue
             for moment in self._found(over=False):
                 if self._is_new(moment):
                     self._sender.send(MOMENT, {"lecture": event.lecture, "moment": _item(moment)})
-
-    def _take(self, event: Event) -> None:
-        self._builder.add(event)
-        self._names.add(event)
-        if isinstance(event, ClassEvent):
-            self._seconds = max(self._seconds, event.t)
 
     def _found(self, over: bool) -> list[Moment]:
         """The moments of the lecture up to now, as the live page shows them; none if it is too early to search again.

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -116,11 +117,11 @@ class Sender:
             return str(failure) or type(failure).__name__
 
 
+@dataclass
 class _Message:
-    def __init__(self, id: str, body: bytes) -> None:
-        self.id = id
-        self.body = body
-        self.attempts = 0
+    id: str
+    body: bytes
+    attempts: int = 0
 
 
 class _Punctual(http.client.HTTPConnection):

@@ -1,6 +1,5 @@
 """Chooses where a lecture is read: in its Redis if all of its events are there, otherwise in the archive."""
 
-import re
 from typing import Any
 
 import redis
@@ -10,7 +9,7 @@ from producer.cells.connections import Cells
 from producer.reading.lectures import Store
 from producer.reading.merging import known_participants
 from producer.saying import say
-from worker.contract.keys import ID, LectureKeys
+from worker.contract.keys import LectureKeys
 
 
 def store_of(cells: Cells, lecture: str) -> Store:
@@ -46,6 +45,5 @@ def store_of(cells: Cells, lecture: str) -> Store:
 
 def has_streams(client: redis.Redis, keys: LectureKeys) -> bool:
     """Whether Redis has the stream of the class and of each participant."""
-    known = [name for name in known_participants(client, keys) if re.fullmatch(ID, name)]  # others are a stranger's
-    streams = [keys.class_, *map(keys.participant, known)]
+    streams = [keys.class_, *map(keys.participant, known_participants(client, keys))]
     return bool(client.exists(*streams) == len(streams))

@@ -1,5 +1,6 @@
 """The lectures in Redis and in the archive: list them, read one, list its participants, forget one."""
 
+from contextlib import suppress
 from itertools import chain
 from typing import Any, cast
 
@@ -22,7 +23,7 @@ from worker.contract.keys import (
     lecture_of_info_key,
 )
 from worker.contract.lecture_hash import LectureInfo, ledger_from_hashes
-from worker.contract.messages import Ledger, ParticipantSpan
+from worker.contract.messages import Ledger, ParticipantSpan, decode
 from worker.contract.queue import QUEUE_KEY, REGISTRIES, discard_job
 
 Store = redis.Redis | ArchivedLecture
@@ -73,13 +74,11 @@ class Lecture(msgspec.Struct, frozen=True):
 
 def list_lectures(client: redis.Redis) -> list[Lecture]:
     """All lectures of one Redis, the oldest first."""
-    found = {lecture_of_info_key(key.decode()) for key in client.scan_iter(LECTURES, count=SCAN_STEP, _type="HASH")}
+    keys = set(client.scan_iter(LECTURES, count=SCAN_STEP, _type="HASH"))
     lectures = []
-    for name in filter(None, found):
-        try:
+    for name in filter(None, (lecture_of_info_key(key.decode(errors="replace")) for key in keys)):
+        with suppress(LectureUnknown, ValueError):  # forgotten since the scan, or a stranger's hash
             lectures.append(read_lecture(client, name))
-        except (LectureUnknown, ValueError):
-            continue  # forgotten since the scan, or a stranger's hash under the name of a lecture
     return sorted(lectures, key=_age)
 
 
@@ -138,8 +137,7 @@ def participants(store: Store, name: str) -> dict[str, ParticipantSpan]:
         raise LectureUnknown(name)
     try:
         return {
-            checked_id(key.decode(), "participant id"): msgspec.json.decode(spans[key], type=ParticipantSpan)
-            for key in sorted(spans)
+            checked_id(key.decode(), "participant id"): decode(spans[key], ParticipantSpan) for key in sorted(spans)
         }
     except ValueError as wrong:
         raise LectureUnreadable(name, f"{keys.participants} holds something else than participants ({wrong})") from None

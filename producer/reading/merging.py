@@ -1,5 +1,6 @@
 """The streams of a lecture: one of them, or all merged into one, in the order of frames."""
 
+import re
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -8,7 +9,7 @@ from typing import Any
 
 import redis
 
-from worker.contract.keys import LectureKeys
+from worker.contract.keys import ID, LectureKeys
 from worker.contract.messages import EmotionEvent, EndEvent, Event, SlideEvent
 from worker.contract.streams import entry_event
 
@@ -206,6 +207,6 @@ def _event(key: str, position: bytes, fields: Mapping[bytes, bytes]) -> Event:
 
 
 def known_participants(client: redis.Redis, keys: LectureKeys) -> list[str]:
-    """The ids of all participants, sorted."""
+    """The ids of all participants, sorted. A field that cannot be an id is a stranger's."""
     known: Any = client.hkeys(keys.participants)
-    return sorted(key.decode() for key in known)
+    return sorted(name for key in known if re.fullmatch(ID, name := key.decode(errors="replace")))

@@ -115,12 +115,8 @@ def _check(roster: Roster) -> None:
         name = person.name
         if name is None or not person.named:
             continue  # not filled in yet
-        if len(name) > MAX_NAME_LENGTH or _unprintable(name):
+        if len(name) > MAX_NAME_LENGTH or any(unicodedata.category(each) in UNPRINTABLE for each in name):
             raise ValueError(f"name {name[:80]!r} is not 1 to {MAX_NAME_LENGTH} printable characters")
         if name in found:
             raise ValueError(f"name {name!r} is there twice; make them different")
         found.add(name)
-
-
-def _unprintable(name: str) -> bool:
-    return any(unicodedata.category(character) in UNPRINTABLE for character in name)

@@ -1,7 +1,5 @@
 """A roster to fill in: the participants of a lecture, each with the times and the place where they were seen."""
 
-from collections.abc import Iterator
-
 from producer.presentation.clock import clock
 from producer.reading.analysis.names import RosterRefused, natural_order
 from producer.reading.analysis.places import PlacesBuilder
@@ -29,15 +27,13 @@ def roster_form(store: Store, lecture: str) -> str:
     for event in replay(store, lecture):
         places.add(event)
     where = places.places()
-
-    def lines() -> Iterator[str]:
-        for participant in sorted(spans, key=natural_order):
-            span = spans[participant]
-            share = f"{min(span.frames / max(found.ledger.published, 1), 1):.0%} of the frames"
-            line = f'  {participant}: ""  # {clock(span.first)} to {clock(span.last)}, {share}'
-            if participant in where:
-                tile, words = where[participant]
-                line += f", {words}, tile: [{', '.join(f'{each:.0f}' for each in tile)}]"
-            yield line + "\n"
-
-    return HEAD.format(lecture=lecture, width=found.info.width, height=found.info.height) + "".join(lines())
+    form = HEAD.format(lecture=lecture, width=found.info.width, height=found.info.height)
+    for participant in sorted(spans, key=natural_order):
+        span = spans[participant]
+        share = f"{min(span.frames / max(found.ledger.published, 1), 1):.0%} of the frames"
+        form += f'  {participant}: ""  # {clock(span.first)} to {clock(span.last)}, {share}'
+        if participant in where:
+            tile, words = where[participant]
+            form += f", {words}, tile: [{', '.join(f'{each:.0f}' for each in tile)}]"
+        form += "\n"
+    return form

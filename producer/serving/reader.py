@@ -25,7 +25,7 @@ from producer.serving.entries import START, entries_behind
 from worker.contract.connection import RedisUnusable
 from worker.contract.keys import LectureKeys, checked_id
 from worker.contract.limits import MAX_PARTICIPANTS
-from worker.contract.messages import ClassEvent, Event, ParticipantSpan, encode
+from worker.contract.messages import ClassEvent, Event, ParticipantSpan, decode, encode
 
 # Seconds between two polls: of a running lecture, of one that is over or not there yet, and while Redis does not
 # answer. Pages get changes at most every RUNNING_S, because people cannot read faster.
@@ -179,7 +179,7 @@ class Reader:
         for participant in sorted(stored)[:MAX_PARTICIPANTS]:
             with suppress(ValueError):
                 name = checked_id(participant.decode(), "participant id")
-                spans[name] = msgspec.json.decode(stored[participant], type=ParticipantSpan)
+                spans[name] = decode(stored[participant], ParticipantSpan)
         return spans
 
 

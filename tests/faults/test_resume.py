@@ -214,6 +214,7 @@ def test_a_lecture_with_failed_frames_whose_source_fell_short_is_resumed_and_sta
     source.shortfall = "the file was cut off"
     begin(client, "l").run(source, NEVER)
     work_on(client, KEYS, fail=True)
+    client.hset(KEYS.participants, "no{such}", "a stranger's")
     interrupted = read_interrupted(client, "l")
     assert interrupted.frames == 20
     Feed.resume(client, "l", interrupted).run(Slides(40, first=20), NEVER)

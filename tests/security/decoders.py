@@ -3,13 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from worker.contract.credentials import without_credentials
 from worker.contract.jobs import chunk_of_job_id
 from worker.contract.keys import LectureKeys, checked_id, lecture_of_info_key
 from worker.contract.lecture_hash import LectureInfo, ledger_from_hashes
-from worker.contract.messages import Chunk, ChunkHead, InFlight, LectureChoices, ParticipantSpan, decode_event
+from worker.contract.messages import Chunk, ChunkHead, InFlight, LectureChoices, ParticipantSpan, decode, decode_event
 from worker.folding.fold import LectureState
 from worker.outcome import Outcome
 from worker.running.admission import JobRefused, check_call
@@ -21,7 +19,7 @@ DECODERS: dict[str, list[Callable[[Any], object]]] = {
         decode_event,
         check_call,
         chunk_of_job_id,
-        *(lambda data, kind=kind: msgspec.json.decode(data, type=kind) for kind in JSON_TYPES),
+        *(lambda data, kind=kind: decode(data, kind) for kind in JSON_TYPES),
     ],
     "text": [
         lambda text: checked_id(text, "id"),
@@ -37,8 +35,8 @@ def decode_all(data: bytes) -> None:
     """Read `data` with all decoders. Raises any exception that is not a refusal."""
     fields = {b"head": data, b"0": data, b"source": data, b"sampled": data, b"failed:x": data}
     for given, decoders in ((data, "bytes"), (data.decode(errors="replace"), "text"), (fields, "hash")):
-        for decode in DECODERS[decoders]:
+        for read in DECODERS[decoders]:
             try:
-                decode(given)
+                read(given)
             except (ValueError, JobRefused):
                 continue

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.security.decoders import DECODERS, decode_all
+from worker.contract.lecture_hash import LectureInfo
 from worker.contract.messages import (
     ChunkHead,
     ClassEvent,
@@ -54,6 +56,14 @@ def test_a_message_with_a_replaced_field_is_a_message_or_refused(message: msgspe
     name = data.draw(st.sampled_from(sorted(built)))
     built[name] = data.draw(JSON)
     decode_all(msgspec.json.encode(built))
+
+
+def test_a_value_that_is_nested_deeply_is_refused() -> None:
+    deep = b"[" * 100_000
+    for data in (deep, *(encode(message)[:-1] + b',"unknown":' + deep for message in MESSAGES)):
+        decode_all(data)
+    with pytest.raises(ValueError, match="recursion"):
+        LectureInfo.from_hash({b"chapters": deep})
 
 
 @given(st.sampled_from(MESSAGES), st.integers(0, 400), st.integers(0, 255))

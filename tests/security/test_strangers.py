@@ -258,7 +258,9 @@ def test_a_value_of_another_type_in_a_key_of_ours_is_removed(client: redis.Redis
     assert not client.exists(key)
 
 
-@pytest.mark.parametrize("foreign", [b"", b"[]", b'{"next_chunk": "seven"}', b'{"next_chunk": -1}', b"\xff"])
+@pytest.mark.parametrize(
+    "foreign", [b"", b"[]", b'{"next_chunk": "seven"}', b'{"next_chunk": -1}', b"\xff", b'{"deep": ' + b"[" * 100_000]
+)
 def test_a_strangers_state_stops_only_its_lecture(client: redis.Redis, foreign: bytes) -> None:
     before = refused("foreign_state")
     keys = feed_ending(client, "l")

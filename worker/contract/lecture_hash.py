@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from worker.contract.chapters import Chapters
-from worker.contract.messages import InFlight, Ledger, PixelBox, Status
+from worker.contract.messages import InFlight, Ledger, NonNegative, PixelBox, PixelCount, Status, decode
 from worker.contract.reasons import PREFIXES
 
 
@@ -66,8 +66,8 @@ class LectureInfo(Struct, frozen=True):
     source: str
     status: Status
     fps: Annotated[float, Meta(gt=0)]
-    width: int
-    height: int
+    width: PixelCount
+    height: PixelCount
     started: Time
     ended: Time | None = None
     reason: str | None = None
@@ -75,11 +75,11 @@ class LectureInfo(Struct, frozen=True):
     class_only: bool = False
     course: str | None = None
     live: bool = False
-    expected: int | None = None
-    sampled: int = 0
-    published: int = 0
-    dropped: int = 0
-    failed: int = 0
+    expected: NonNegative | None = None
+    sampled: NonNegative = 0
+    published: NonNegative = 0
+    dropped: NonNegative = 0
+    failed: NonNegative = 0
     chapters: Chapters = []
     min_group: int = 1
     begin: float | None = None
@@ -92,7 +92,7 @@ class LectureInfo(Struct, frozen=True):
         """The lecture from its Redis hash; ValueError if the fields are not those of a lecture."""
         values: dict[str, Any] = {k.decode(): v.decode() for k, v in fields.items()}
         for name in {"chapters", "ignored"} & values.keys():
-            values[name] = msgspec.json.decode(values[name])
+            values[name] = decode(fields[name.encode()], list[Any])
         return msgspec.convert(values, cls, strict=False)
 
 
@@ -101,6 +101,6 @@ def ledger_from_hashes(info: dict[bytes, bytes], in_flight: dict[bytes, bytes]) 
     fields = {k.decode(): v for k, v in info.items()}
     return Ledger(
         **{name: int(fields.get(name, 0)) for name in ("sampled", "published", "dropped", "failed")},
-        in_flight=sum(msgspec.json.decode(value, type=InFlight).frames for value in in_flight.values()),
+        in_flight=sum(decode(value, InFlight).frames for value in in_flight.values()),
         reasons={name: int(value) for name, value in fields.items() if name.startswith(PREFIXES)},
     )

@@ -3,7 +3,7 @@
 A reader ignores fields that it does not know, and refuses values of a wrong type.
 """
 
-from typing import Annotated, Literal, cast, get_args
+from typing import Annotated, Literal, TypeVar, cast, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -137,7 +137,7 @@ class Chunk(Struct, frozen=True):
     def from_hash(cls, fields: dict[bytes, bytes]) -> "Chunk":
         """The chunk from its Redis hash; ValueError if the fields are not those of a chunk, or it is too large."""
         try:
-            head = msgspec.json.decode(fields[b"head"], type=ChunkHead)
+            head = decode(fields[b"head"], ChunkHead)
             jpegs = [fields[str(i).encode()] for i in range(len(head.frames))]
         except KeyError as missing:
             raise ValueError(f"the chunk lacks its field {missing}") from None
@@ -298,12 +298,25 @@ Event = EmotionEvent | ClassEvent | SlideEvent | EndEvent
 # Made once: `msgspec.json.decode(type=Event)` examines the type at every call, which takes three quarters of its time.
 _EVENTS = msgspec.json.Decoder(Event)
 
+T = TypeVar("T")
+
 
 def encode(message: Struct) -> bytes:
     """The JSON form of a message."""
     return msgspec.json.encode(message)
 
 
+def decode(data: bytes | str, kind: type[T]) -> T:
+    """A value of this type from its JSON; ValueError if it is none, or is nested too deeply."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except RecursionError as deep:
+        raise ValueError(str(deep)) from None
+
+
 def decode_event(data: bytes | str) -> Event:
-    """An event from its JSON; msgspec.ValidationError (a ValueError) if it is not an event of version 1."""
-    return cast(Event, _EVENTS.decode(data))
+    """An event from its JSON; ValueError if it is not an event of version 1, or is nested too deeply."""
+    try:
+        return cast(Event, _EVENTS.decode(data))
+    except RecursionError as deep:
+        raise ValueError(str(deep)) from None

@@ -9,10 +9,6 @@ OLDEST_REDIS = (6, 2)
 use is older; the newest of it is SCAN with TYPE (6.0). Valkey, KeyDB and Dragonfly answer with the version of Redis
 that they are compatible with."""
 
-SENTINEL = "is a Sentinel, which holds no data; give the address of its master"
-
-CLUSTER = "runs in cluster mode, where RQ's queue does not work; give a single Redis (docs/decisions.md says why)"
-
 
 def unusable(info: Mapping[str, Any], writing: bool) -> str | None:
     """The end of a message that begins with the server's address: why it cannot be used, and what to do; or None.
@@ -21,7 +17,7 @@ def unusable(info: Mapping[str, Any], writing: bool) -> str | None:
     server must be able to hold a new lecture: it is a master and never evicts keys. Reading needs neither.
     """
     if info.get("redis_mode") == "sentinel":
-        return SENTINEL
+        return "is a Sentinel, which holds no data; give the address of its master"
     oldest = ".".join(map(str, OLDEST_REDIS))
     version = str(info.get("redis_version", ""))
     numbers = re.match(r"(\d+)\.(\d+)", version)
@@ -30,7 +26,7 @@ def unusable(info: Mapping[str, Any], writing: bool) -> str | None:
     if tuple(map(int, numbers.groups())) < OLDEST_REDIS:
         return f"is {version}; LecturePulse needs {oldest} or newer"
     if info.get("redis_mode") == "cluster" or str(info.get("cluster_enabled", 0)) == "1":
-        return CLUSTER
+        return "runs in cluster mode, where RQ's queue does not work; give a single Redis (docs/decisions.md says why)"
     if not writing:
         return None
     if info.get("role") in ("slave", "replica"):

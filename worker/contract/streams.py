@@ -43,7 +43,7 @@ def entry_body(fields: Mapping[bytes, bytes]) -> bytes:
 
 def entry_event(fields: Mapping[bytes, bytes]) -> Event:
     """The event in a stream entry; ValueError if it holds none of version 1."""
-    return decode_event(fields.get(_FIELD, b""))
+    return decode_event(entry_body(fields))
 
 
 def end_lecture(

@@ -4,7 +4,7 @@ A median needs all values. So the scores are counted in bins, 672 bytes for each
 inside its bin. Worker and producer count alike, so an end event and a report give the same median.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +22,10 @@ Counts = npt.NDArray[np.uint32]
 """How many scores of each emotion lie in each bin, [7, bins]."""
 
 
-def counted(before: bytes, scores: Iterable[Sequence[float]] | npt.NDArray[np.float64]) -> bytes:
-    """The counts `before` (empty for none) and those of more `scores`, each in the order of EMOTIONS."""
+def counted(before: bytes, scores: npt.ArrayLike) -> bytes:
+    """The counts `before` (empty for none) and those of more `scores`, [n, 7] in the order of EMOTIONS; n may be 0."""
     counts = _counts(before)
-    values = np.array(scores if isinstance(scores, np.ndarray) else list(scores), float).reshape(-1, len(EMOTIONS))
+    values = np.asarray(scores, float).reshape(-1, len(EMOTIONS))
     bins = np.searchsorted(_EDGES[1:-1], values, side="right") + _BINS * np.arange(len(EMOTIONS))
     counts += np.bincount(bins.ravel(), minlength=counts.size).astype(np.uint32).reshape(counts.shape)
     return counts.astype("<u4").tobytes()

@@ -114,11 +114,9 @@ def usuals(state: LectureState) -> dict[str | None, Scores]:
 
     If small groups stay hidden, it is the mean of the group that counts for the class, and missing without one.
     """
-    own: dict[str | None, Scores] = {}
-    for who, counts in state.scores.items():
-        found = usual(counts)
-        if found is not None:
-            own[who] = found
+    own: dict[str | None, Scores] = {
+        who: found for who, counts in state.scores.items() if (found := usual(counts)) is not None
+    }
     of_class = mean_of([each for who, each in own.items() if state.min_group <= 1 or who in state.group.members])
     return own if of_class is None else {**own, None: of_class}
 

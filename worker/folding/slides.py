@@ -125,7 +125,8 @@ def advance_slides(
     place = _place(uncovered > REMEMBERED)
     if place is None:
         return structs.replace(state, begun=None, appeared=None, onset=None), []
-    still = ~_widened(_bits(_cells(state.moved)) >= MOVING)
+    times_moved = np.unpackbits(_cells(state.moved)[..., np.newaxis], axis=-1).sum(axis=-1)
+    still = ~_widened(times_moved >= MOVING)
     counts = place & still & (_cells(state.outlasted) < TEMPLATE) & (_cells(state.restless) < RESTLESS)
     begun = state.begun
     if begun is None:
@@ -134,7 +135,7 @@ def advance_slides(
         if state.onset is None and quiet is not None:
             state = _absorbed(state, values, still, place, quiet)
         return structs.replace(state, onset=None), []
-    onset = state.onset or Onset(frame, t, _bytes(uncovered <= REMEMBERED))
+    onset = state.onset or Onset(frame, t, (uncovered <= REMEMBERED).astype(np.uint8).tobytes())
     state = structs.replace(state, onset=onset)
     if quiet is None:
         return state, []
@@ -272,11 +273,3 @@ def _widened(mask: Mask) -> Mask:
     padded = np.pad(mask, NEAR)
     rows = np.any([padded[n : n + SLIDE_ROWS] for n in range(2 * NEAR + 1)], axis=0)
     return np.asarray(np.any([rows[:, n : n + SLIDE_COLUMNS] for n in range(2 * NEAR + 1)], axis=0))
-
-
-def _bytes(mask: Mask) -> bytes:
-    return mask.astype(np.uint8).tobytes()
-
-
-def _bits(history: Cells) -> Cells:
-    return np.asarray(np.unpackbits(history[..., np.newaxis], axis=-1).sum(axis=-1, dtype=np.uint8))

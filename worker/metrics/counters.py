@@ -13,6 +13,7 @@ from prometheus_client.context_managers import Timer
 from worker.contract.messages import UNREADABLE
 from worker.contract.reasons import FAILURES, FailureReason
 from worker.metrics.files import count_in_files
+from worker.outcome import FrameObservation
 
 count_in_files()
 
@@ -26,8 +27,6 @@ RefusalReason = Literal["unreadable", "function", "arguments", "unknown_lecture"
 
 A job that is `not_in_flight` may be one of ours that was in the queue twice.
 """
-
-REFUSALS: tuple[RefusalReason, ...] = get_args(RefusalReason)
 
 FRAMES_PUBLISHED = Counter("frames_published", "Frames whose result was committed.", namespace=PREFIX)
 FRAMES_DAMAGED = Counter("frames_damaged", "Committed frames with a damaged picture.", namespace=PREFIX)
@@ -84,16 +83,14 @@ def timed(step: str) -> Timer:
 
 
 def count_observed(
-    faces: int,
-    unreadable: Mapping[Any, int],
-    escalated: int,
-    step_s: Mapping[Any, float],
-    inference_s: Mapping[str, float],
+    frames: Iterable[FrameObservation], escalated: int, step_s: Mapping[Any, float], inference_s: Mapping[str, float]
 ) -> None:
-    """Count what perception returned for one chunk. `unreadable` counts faces by reason; times are in seconds."""
-    FACES.inc(faces)
-    for reason, count in unreadable.items():
-        FACES_UNREADABLE.labels(reason).inc(count)
+    """Count what perception returned for one chunk; times are in seconds."""
+    faces = [face for frame in frames for face in frame.faces]
+    FACES.inc(len(faces))
+    for face in faces:
+        if face.unreadable is not None:
+            FACES_UNREADABLE.labels(face.unreadable).inc()
     ESCALATIONS.inc(escalated)
     for step, seconds in step_s.items():
         STEP_SECONDS.labels(step).observe(seconds)
@@ -124,7 +121,7 @@ for _step in STEPS:
 for _reason in FAILURES:
     FRAMES_FAILED.labels(_reason)
     JOB_RETRIES.labels(_reason)
-for _refusal in REFUSALS:
+for _refusal in get_args(RefusalReason):
     JOBS_REFUSED.labels(_refusal)
 for _unreadable in UNREADABLE:
     FACES_UNREADABLE.labels(_unreadable)

@@ -4,10 +4,10 @@ import math
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, cast
 
-import msgspec
 import redis
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -17,7 +17,7 @@ from redis.retry import Retry
 from worker.contract.connection import pool
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lecture_hash import LectureInfo
-from worker.contract.messages import EMOTIONS, ClassEvent, InFlight, ParticipantSpan
+from worker.contract.messages import EMOTIONS, ClassEvent, InFlight, ParticipantSpan, decode
 from worker.contract.queue import QUEUE_KEY, rq_key
 from worker.contract.streams import entry_event
 from worker.metrics.counters import PREFIX
@@ -175,10 +175,8 @@ def _values(
 def _keys_of(ids: list[bytes]) -> list[LectureKeys]:
     keys = []
     for each in ids:
-        try:
+        with suppress(ValueError):  # a stranger's id
             keys.append(LectureKeys(each.decode()))
-        except ValueError:
-            continue  # a stranger's id
     return keys
 
 
@@ -193,7 +191,7 @@ def _running(fields: Any) -> LectureInfo | None:
 
 def _decoded(values: Any, kind: type[Any]) -> list[Any]:
     try:
-        return [msgspec.json.decode(value, type=kind) for value in values]
+        return [decode(value, kind) for value in values]
     except (ValueError, TypeError):
         return []
 
@@ -204,12 +202,9 @@ def _recent(entries: Any) -> tuple[list[ClassEvent], float | None]:
         return [], None
     recent = []
     for _, fields in entries:
-        try:
-            event = entry_event(fields)
-        except ValueError:
-            continue
-        if isinstance(event, ClassEvent):
-            recent.append(event)
+        with suppress(ValueError):  # a stranger's entry
+            if isinstance(event := entry_event(fields), ClassEvent):
+                recent.append(event)
     return recent, int(cast(bytes, entries[0][0]).partition(b"-")[0]) / 1000
 
 
@@ -223,7 +218,7 @@ def _age(created: Any, now: float) -> float:
 
 def _mean(values: Iterable[float]) -> float:
     some = list(values)
-    return sum(some) / len(some)
+    return sum(some) / len(some)  # not fmean, which raises OverflowError for a stranger's 1e308
 
 
 def _redis_up(up: bool) -> Metric:

@@ -1,7 +1,6 @@
 """From the JPEGs of a chunk to observations: decode, detect faces, predict the emotions they display, describe them."""
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +10,6 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from msgspec import structs
 from PIL.JpegImagePlugin import JpegImageFile
 
 from worker.contract.limits import MAX_FACES
@@ -53,15 +51,13 @@ class Observations:
     """The observations of a chunk, with counts and durations for the caller to record.
 
     `frames` has one element per picture that could be decoded, in order; `failed` maps the other frames' numbers to the
-    reasons. `faces` is the number of faces, `unreadable` counts those that cannot be read, by reason. `escalated` is
-    the number of faces about which the adaptive ensemble asked more than its first model; an unchanged face counts
-    once. `step_s` has the seconds of each step, `inference_s` the seconds of each model that predicted a face.
+    reasons. `escalated` is the number of faces about which the adaptive ensemble asked more than its first model; an
+    unchanged face counts once. `step_s` has the seconds of each step, `inference_s` the seconds of each model that
+    predicted a face.
     """
 
     frames: list[FrameObservation]
     failed: dict[int, FailureReason]
-    faces: int
-    unreadable: Counter[Unreadable]
     escalated: int
     step_s: dict[Step, float]
     inference_s: dict[str, float]
@@ -106,11 +102,11 @@ class Perception:
         """
         step_s: dict[Step, float] = {}
         scales = [Scales(picture) for picture in pictures]
+        sizes = [stamp.size or source_size for stamp in stamps]
         with _timed(step_s, "faces"):
             detected = self._detect(stamps, scales)
             ignored = [
-                [_scaled(box, stamp.size or source_size, picture) for box in regions]
-                for stamp, picture in zip(stamps, pictures, strict=True)
+                [_scaled(box, size, picture) for box in regions] for size, picture in zip(sizes, pictures, strict=True)
             ]
             detected = [
                 [face for face in faces if not any(_holds(box, face.box) for box in boxes)]
@@ -137,20 +133,18 @@ class Perception:
             for key, (scaled, face) in first.items():
                 appearance = descriptor(scaled, face.box)
                 readings[key] = (*read.get(key, (None, {})), appearance, reasons[key], face.pose)
-        sizes = [stamp.size or source_size for stamp in stamps]
-        frames = [
-            FrameObservation(stamp, [_observation(picture, size, face, readings[id(face)]) for face in faces])
-            for stamp, size, picture, faces in zip(stamps, sizes, pictures, detected, strict=True)
-        ]
         with _timed(step_s, "slides"):
-            for i, (picture, faces) in enumerate(zip(pictures, detected, strict=True)):
-                if frames[i].stamp.participant is None:  # a recording of one of several people shows no slides
-                    slide = slide_descriptor(picture, [face.box for face in faces], ignored[i])
-                    frames[i] = structs.replace(frames[i], slide=slide)
-        escalated = int(predictions.escalated.sum())
-        unreadable = Counter(reason for faces in detected for face in faces if (reason := reasons[id(face)]))
-        shown = sum(map(len, detected))
-        return Observations(frames, {}, shown, unreadable, escalated, step_s, predictions.inference_s)
+            slides = [
+                slide_descriptor(picture, [face.box for face in faces], boxes)
+                if stamp.participant is None  # a recording of one of several people shows no slides
+                else None
+                for stamp, picture, faces, boxes in zip(stamps, pictures, detected, ignored, strict=True)
+            ]
+        frames = [
+            FrameObservation(stamp, [_observation(picture, size, face, readings[id(face)]) for face in faces], slide)
+            for stamp, size, picture, faces, slide in zip(stamps, sizes, pictures, detected, slides, strict=True)
+        ]
+        return Observations(frames, {}, int(predictions.escalated.sum()), step_s, predictions.inference_s)
 
     def _detect(self, stamps: list[FrameStamp], pictures: list[Scales]) -> list[list[Detection]]:
         """The faces of each picture in reading order.

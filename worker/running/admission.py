@@ -21,6 +21,7 @@ from worker.contract.connection import foreign_values_skipped
 from worker.contract.jobs import FAILED_JOB_TTL_S, JOB, JOB_TIMEOUT_S, MAX_JOB_RETRIES, QUEUE, chunk_of_job_id, job_id
 from worker.contract.keys import LectureKeys
 from worker.contract.limits import MAX_CHUNKS
+from worker.contract.messages import decode
 from worker.contract.queue import discard_job, enqueue_chunk, frame_queue
 from worker.metrics.counters import JOBS_REFUSED, RefusalReason
 
@@ -130,8 +131,8 @@ _ID = re.compile(rb"[A-Za-z0-9_-]{1,128}")
 def check_call(data: bytes) -> tuple[str, int]:
     """The lecture and the chunk's number in the stored call of a job. Raises JobRefused."""
     try:
-        call = msgspec.json.decode(_decompressed(data), type=tuple[str, Any, list[Any], Any])
-    except (ValueError, RecursionError):
+        call = decode(_decompressed(data), tuple[str, Any, list[Any], Any])
+    except ValueError:
         raise JobRefused("unreadable") from None
     function, instance, arguments, named = call
     if function != JOB or instance is not None:

@@ -11,7 +11,6 @@ from typing import NamedTuple, cast
 
 import redis
 import structlog
-from msgspec import json
 from rq import Queue
 
 from worker.commit import end_abandoned, has_outcome, remove_from_running
@@ -19,7 +18,7 @@ from worker.contract.connection import foreign_values_skipped
 from worker.contract.jobs import job_id
 from worker.contract.keys import RUNNING, LectureKeys
 from worker.contract.lifetimes import ABANDONED_S, FEEDER_TTL_S
-from worker.contract.messages import LectureProgress
+from worker.contract.messages import LectureProgress, decode
 from worker.contract.queue import enqueue_chunk, frame_queue
 
 log = structlog.get_logger()
@@ -67,7 +66,7 @@ class LectureRepair:
         if status != b"running" or state is None:
             remove_from_running(self._client, name)
             return None
-        next_chunk = json.decode(state, type=LectureProgress).next_chunk
+        next_chunk = decode(state, LectureProgress).next_chunk
         in_flight = [int(number) for number in fields]
         if stale := [number for number in in_flight if number < next_chunk]:
             # The producer got no answer when it stored the chunk, and stored it again after the commit.

@@ -165,9 +165,6 @@ class ChunkWorker(SimpleWorker):
     def subscribe(self) -> None:
         """Do not listen for commands in Redis: that needs a connection, and a stranger could send them."""
 
-    def clean_group_registries(self) -> None:
-        """Do nothing: our jobs have no groups, and a stranger's are not read."""
-
     def procline(self, message: str) -> None:
         """Do not change the process title: RQ would show values from Redis there."""
 

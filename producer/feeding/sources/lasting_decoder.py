@@ -36,7 +36,7 @@ class LastingDecoder:
     frame. Meanwhile it is `in_gap`, and its samples are damaged.
     """
 
-    def __init__(self, target: Target, fps: float, first: int = 0) -> None:
+    def __init__(self, target: Target, fps: float, first: int) -> None:
         self._target = target
         self._fps = fps
         self._next = first

@@ -175,9 +175,8 @@ class LiveSource(Source):
             if stop.wait(max(0.0, min(pause, self._until_given_up()))) or self._closed:
                 return False
             if self._until_given_up() <= 0:
-                if self._end.is_done:
-                    return False
-                self.shortfall = f"given up after {self._give_up_s:g} s without a picture: {self.trouble}"
+                if not self._end.is_done:
+                    self.shortfall = f"given up after {self._give_up_s:g} s without a picture: {self.trouble}"
                 return False
             answer = self._tried(stop)
             if isinstance(answer, Opened):

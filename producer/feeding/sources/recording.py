@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from producer.feeding.decoding.sampling import Sample
 from producer.feeding.decoding.wire import DecodingFailed, Ended, Opened, Sampled
 from producer.feeding.sources.address import SourceLabel
-from producer.feeding.sources.excerpt import WHOLE, Excerpt
+from producer.feeding.sources.excerpt import Excerpt
 from producer.feeding.sources.frame import SampledFrame
 from producer.feeding.sources.lasting_decoder import DecoderFailed, LastingDecoder
 from producer.feeding.sources.source import Source
@@ -30,13 +30,7 @@ class Recording(Source):
     """From when to when the file has pictures, if it declares its length."""
 
     def __init__(
-        self,
-        label: SourceLabel,
-        decoder: LastingDecoder,
-        opened: Opened,
-        fps: float,
-        first: int = 0,
-        excerpt: Excerpt = WHOLE,
+        self, label: SourceLabel, decoder: LastingDecoder, opened: Opened, fps: float, first: int, excerpt: Excerpt
     ) -> None:
         """`decoder` begins with sample `first` of the excerpt. If none of it is in the file, `expected` is 0."""
         self.label = label

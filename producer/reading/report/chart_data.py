@@ -1,7 +1,7 @@
 """The data of a report's charts, in the form that charts.js takes."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,9 @@ import numpy.typing as npt
 from producer.presentation.clock import clock
 from producer.presentation.palette import STACK, STACKED
 from producer.reading.analysis.moment import Moment
-from producer.reading.analysis.places import Place
 from producer.reading.analysis.presence import presence_shares
 from producer.reading.analysis.timeline import Array, Timeline, places_in_stack
+from producer.reading.report.content import Content
 
 # Seconds between two marks of a time axis. The smallest that gives at most MAX_TICKS marks is used.
 TICK_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
@@ -29,27 +29,18 @@ CLEARANCE = 0.05
 NEAR = 0.08
 
 
-def chart_data(
-    timeline: Timeline,
-    moments: list[Moment],
-    names: Mapping[str, str],
-    places: Mapping[str, Place] | None = None,
-    size: tuple[int, int] = (1, 1),
-    few: str = "",
-) -> dict[str, Any]:
-    """The data of all charts and strips, for JSON; `names` is participant id -> name.
-
-    `places` are those of the participants in the lecture's picture, and `size` is the size of that. `few` says which
-    groups are hidden.
+def chart_data(content: Content) -> dict[str, Any]:
+    """The data of all charts and strips, for JSON.
 
     `class` has a row for every step with readable faces: `y0` to `y7` are the borders of the stacked shares, in
     percent from bottom to top. `faces` has a row for every step with faces, `unread` for those in which no face
-    could be read or their scores are hidden (because of `few` people), and `margins` for those with enough
+    could be read or their scores are hidden (`few` says of whom), and `margins` for those with enough
     participants. `presence` has the borders `y0` to `y3` of the shares of PRESENCE. One more row closes each run
     of steps.
     `strips` have two numbers for every step: `shown` is the emotion displayed most (its index in `emotions`, -1 where
     the participant was not seen, -2 where the face could not be read), `strength` its share in percent.
     """
+    timeline, places = content.timeline, content.places
     return {
         "emotions": STACK,
         "step": timeline.bin_s,
@@ -60,19 +51,19 @@ def chart_data(
         "parameters": _parameters(timeline),
         "class": list(_class_rows(timeline)),
         "faces": list(_face_rows(timeline)),
-        "few": f"{few}, hidden",
+        "few": f"{content.few}, hidden",
         "unread": [place for _, place in _runs((timeline.read == 0) & (timeline.faces > 0), timeline)],
         "margins": list(_margin_rows(timeline)),
         "presence": list(_presence_rows(timeline)),
         "analysed": (timeline.frames > 0).astype(int).tolist(),
-        "moments": list(_moment_rows(moments, timeline.seconds)),
+        "moments": list(_moment_rows(content.moments, timeline.seconds)),
         "strips": [
             {
                 "id": each.id,
-                "name": names.get(each.id),
+                "name": content.names.get(each.id),
                 "shown": places_in_stack(each.shown).tolist(),
                 "strength": np.round(100 * each.strength).astype(int).tolist(),
-                "place": places[each.id].map(size) if places and each.id in places else None,
+                "place": places[each.id].map(content.size) if each.id in places else None,
             }
             for each in timeline.everybody
         ],
@@ -127,10 +118,10 @@ def _class_rows(timeline: Timeline) -> Iterator[dict[str, Any]]:
 
 def _face_rows(timeline: Timeline) -> Iterator[dict[str, Any]]:
     for step, place in _runs(timeline.faces > 0, timeline):
-        counts = {"faces": timeline.faces, "read": timeline.readable}
         yield {
             **place,
-            **{name: round(float(values[step]), 2) for name, values in counts.items()},
+            "faces": round(float(timeline.faces[step]), 2),
+            "read": round(float(timeline.readable[step]), 2),
             "frames": int(timeline.frames[step]),
         }
 

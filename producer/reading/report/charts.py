@@ -96,21 +96,15 @@ def _stacked(data: str, fills: Sequence[Mapping[str, Any]], marks: Sequence[int]
 
 
 def _faces() -> tuple[Any, ...]:
-    # All faces, and on top of them those that could be read.
-    areas = [
-        _of("faces").mark_area(interpolate="step-after", fill="var(--soft)", fillOpacity=opacity, clip=True)
-        for opacity in (0.2, 0.4)
-    ]
     scale = alt.Scale(domain=[0, alt.ExprRef("faces")], nice=False)
     axis = alt.Axis(tickCount=3, format="d", labelExpr="datum.value == floor(datum.value) ? datum.label : ''")
-    return (
-        6,
-        90,
-        *(
-            area.encode(x=_time(), y=alt.Y(f"{column}:Q", scale=scale, axis=axis, stack=None), detail="run:N")
-            for area, column in zip(areas, ("faces", "read"), strict=True)
-        ),
-    )
+    areas = [
+        _of("faces")
+        .mark_area(interpolate="step-after", fill="var(--soft)", fillOpacity=opacity, clip=True)
+        .encode(x=_time(), y=alt.Y(f"{column}:Q", scale=scale, axis=axis, stack=None), detail="run:N")
+        for column, opacity in (("faces", 0.2), ("read", 0.4))  # all faces, and on top those that could be read
+    ]
+    return 6, 90, *areas
 
 
 def _of(data: str) -> Any:  # altair's marks and encodings have no types

@@ -41,13 +41,13 @@ class Link(NamedTuple):
     address: str
 
 
-def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links: Sequence[Link] = ()) -> str:
-    """The whole page, which needs no other file. `specs` and `library` are those of `shipped`."""
+def page(content: Content, links: Sequence[Link] = ()) -> str:
+    """The whole page, which needs no other file. In `vega` is what draws the charts in a browser (`bundling`)."""
     environment = Environment(
         loader=PackageLoader("producer.reading.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     ours = "".join(map(_text, ("charts.js", "notes.js", "recording.js")))
-    scripts = [_checked(each) for each in (library, shared_script() + ours, _text("report.js"))]
+    scripts = [_checked(each) for each in (_text("vega/vega.js"), shared_script() + ours, _text("report.js"))]
     style = shared_style() + _text("report.css") + _text("recording.css")
     timeline, boxes = content.timeline, content.boxes
     several = boxes is not None and several_recordings(content.lecture.info.source, boxes.participants)
@@ -92,14 +92,12 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links
         tested_words=content.tested and words.model_tests(content.tested),
         caution=CAUTION,
         ledger=tables.ledger(content.lecture),
-        specs=_json(specs),
+        specs=_json(msgspec.json.decode(_text("vega/specs.json"))),
         few=content.few,
         thinned=boxes.every if boxes else 1,
         several=several,
         recording_data=_json(recording_data(content.lecture, timeline.seconds, boxes, content.names)),
-        chart_data=_json(
-            chart_data(timeline, content.moments, content.names, content.places, content.size, content.few)
-        ),
+        chart_data=_json(chart_data(content)),
         style=Markup(style),  # a file of ours  # nosec B704
         scripts=[Markup(script) for script in scripts],  # files of ours  # nosec B704
         policy=policy(scripts, style),
@@ -107,7 +105,7 @@ def page(content: Content, specs: dict[str, dict[str, Any]], library: str, links
 
 
 def _text(name: str) -> str:
-    """The text of a file beside this one."""
+    """The text of a file in this folder."""
     return (files("producer.reading.report") / name).read_text(encoding="utf-8")
 
 

@@ -34,11 +34,9 @@ NOTHING = "\N{EN DASH}"
 def shares(timeline: Timeline) -> dict[str, str]:
     """Emotion -> its mean share over the lecture, a dash if no face could be read."""
     mean = timeline.mean_scores
-    return (
-        dict.fromkeys(STACK, NOTHING)
-        if mean is None
-        else {emotion: f"{mean[EMOTIONS.index(emotion)]:.0%}" for emotion in STACK}
-    )
+    if mean is None:
+        return dict.fromkeys(STACK, NOTHING)
+    return {emotion: f"{mean[EMOTIONS.index(emotion)]:.0%}" for emotion in STACK}
 
 
 def class_rows(timeline: Timeline) -> list[dict[str, Any]]:

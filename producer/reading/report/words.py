@@ -181,7 +181,7 @@ def certainty(content: Content) -> list[str]:
     """How large the shares were, how often the networks agreed, and whether the models are known."""
     timeline = content.timeline
     known = timeline.certainty
-    versions = ", ".join(f"{version or 'unknown'}" for version, _ in timeline.versions.most_common())
+    versions = ", ".join(version or "unknown" for version, _ in timeline.versions.most_common())
     words = [] if timeline.bins or content.class_lost else ["No frame was analysed, so the models predicted nothing."]
     if known.sightings:
         words.append(

@@ -13,7 +13,6 @@ from producer.reading.output_file import Written, check_page_path, complete_or_a
 from producer.reading.report.content import Content
 from producer.reading.report.model_tests import shipped_model_tests
 from producer.reading.report.page import Link, page
-from producer.reading.report.shipped import library, specs
 from producer.reading.summing_up import summed_up
 from producer.saying import say
 from worker.contract.chapters import Chapter
@@ -37,7 +36,7 @@ def report(
     check_page_path(path)
     with complete_or_absent(path) as file:
         content = _content(store, lecture, roster, class_only, chapters)
-        file.write(page(content, specs(), library(), links).encode())
+        file.write(page(content, links).encode())
     return Written(content.lecture.info.status != "running", content.losses)
 
 

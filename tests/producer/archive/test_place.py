@@ -48,6 +48,9 @@ def test_erasing_removes_what_a_killed_program_left(folder: Path) -> None:
     (folder / ".g9x.17.partial").write_text("another lecture's")
     assert not Place(str(folder)).erase("g9")
     assert [path.name for path in folder.iterdir()] == [".g9x.17.partial"]
+    (folder / ".g9.18.partial").mkdir()
+    with pytest.raises(ArchiveUnusable, match="cannot use the archive"):
+        Place(str(folder)).erase("g9")
 
 
 def test_a_folder_may_be_relative_and_stays_the_same_for_a_child_elsewhere(

@@ -141,6 +141,12 @@ def test_a_long_replay_reads_page_by_page(client: redis.Redis, monkeypatch: pyte
     assert sum(ahead) >= 200
 
 
+def test_participants_that_a_stranger_wrote_do_not_keep_others_from_being_read(client: redis.Redis) -> None:
+    published = write(client, "l", [{"p01"}])
+    client.hset(LectureKeys("l").participants, mapping={"no{such}": "1", b"\xff": "1"})
+    assert list(follow(client, "l")) == published
+
+
 def test_slides_come_after_later_frames_once_and_do_not_hide_them(client: redis.Redis) -> None:
     """A slide's event has the frame of the change, and comes after the class events of later frames."""
     keys = begin(client, "l")

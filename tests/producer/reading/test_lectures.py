@@ -35,6 +35,8 @@ def test_lectures_are_listed_by_start_time_with_ledger_and_participants(client: 
     client.set("lecture:{other}:class", b"no lecture of its own")
     client.hset("lecture:{foreign}", "some", "thing")
     begin(client, "in-the-year-30-million", started=1e15)
+    client.hset(begin(client, "deep").info, "chapters", b"[" * 100_000)
+    client.hset(b"lecture:{\xff}", "some", "thing")
     client.set("lecture:{text}", "thing")
     first, second = list_lectures(client)
     assert (first.id, second.id) == ("early", "late")

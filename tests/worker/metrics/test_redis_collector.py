@@ -166,6 +166,9 @@ def test_values_that_strangers_write_to_redis_do_not_reach_the_metrics(client: r
     client.set(broken.class_, "no stream")
     client.set(broken.participants, "no hash")
     client.hset(broken.in_flight, mapping={"0": "no JSON"})
+    client.hset(lecture(client, "endless").info, "sampled", "9" * 400)
+    for frame in range(2):
+        publish(client, lecture(client, "huge"), frame, 1, dict.fromkeys(EMOTIONS, 1e308))
     client.rpush("rq:queue:frames", "no job", b"\xff")
     client.set("rq:job:no job", "no hash")
     publish(client, lecture(client, "mixed"), 0, 1, SAD)
@@ -174,8 +177,8 @@ def test_values_that_strangers_write_to_redis_do_not_reach_the_metrics(client: r
     found = scraped(redis_url)
     assert found.value("redis_up") == 1
     assert found.value("queue_chunks") == 2
-    assert found.by("lecture", "lecture_participants") == {"ours": 0, "broken": 0, "mixed": 0}
-    assert found.by("lecture", "lecture_faces") == {"ours": 2, "mixed": 1}
+    assert found.by("lecture", "lecture_participants") == {"ours": 0, "broken": 0, "huge": 0, "mixed": 0}
+    assert found.by("lecture", "lecture_faces") == {"ours": 2, "huge": 1, "mixed": 1}
 
 
 def test_a_redis_that_stands_still_or_is_gone_is_reported_at_the_next_scrape() -> None:

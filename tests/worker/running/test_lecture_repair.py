@@ -90,7 +90,8 @@ def test_lectures_of_strangers_do_not_keep_another_from_being_stopped(
     client.set("lecture:{a}", "no hash")
     strange = begin_lecture(client, "b")
     client.set(strange.state, b'{"next_chunk": 0, "rosters": 7}')
-    client.sadd(RUNNING, "a", "b", b"\xff")
+    client.set(begin_lecture(client, "c").state, b'{"deep": ' + b"[" * 100_000)
+    client.sadd(RUNNING, "a", "b", "c", b"\xff")
     wait(repair, clock, ABANDONED_S)
     assert info_of(client, keys).status == "stopped"
     assert client.smembers(RUNNING) == set()
