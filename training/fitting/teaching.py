@@ -7,6 +7,7 @@ learns it learns the same for all views (Beyer et al., Knowledge Distillation: A
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,8 @@ import numpy.typing as npt
 
 from training.datasets import Dataset, DatasetError, left_out
 from training.fitting.distillation import ORIGIN, read_soft_targets
-from training.measuring.framing import AS_SERVED, Framing, reframed
+from training.measuring.crops import pictures_with_crops
+from training.measuring.framing import AS_SERVED, Framing
 from training.recipe import RunError, in_one_line
 from training.run import FIXED, network_file, read_recipe, read_standardization
 from training.whole_file import write_whole
@@ -114,30 +116,17 @@ def teach(teacher: Teacher, datasets: Sequence[Dataset], name: str, out: Path) -
     pictures. Raises DatasetError if no picture can be used or one has no origin, and RunError if `out` cannot be
     written or has other pictures.
     """
+    for dataset in datasets:
+        if any(picture.origin is None for picture in dataset.pictures):
+            raise DatasetError(f"{dataset.name}: its pictures have no origin; use one that `training prepare` made")
     origins: list[str] = []
     rows: list[Probabilities] = []
-    block: list[Image] = []
-
-    def predict_block() -> None:
-        if block:
-            views = [[reframed(picture, view) for picture in block] for view in VIEWS]
-            mirrored = [[np.ascontiguousarray(picture[:, ::-1]) for picture in pictures] for pictures in views]
-            rows.append(np.mean([teacher.predict(pictures) for pictures in (*views, *mirrored)], axis=0))
-            block.clear()
-
-    for dataset in datasets:
-        for picture in dataset.pictures:
-            if picture.origin is None:
-                raise DatasetError(f"{dataset.name}: its pictures have no origin; use one that `training prepare` made")
-            image = picture.pixels()
-            if image is None:
-                dataset.skipped["unreadable"] += 1
-                continue
-            origins.append(picture.origin)
-            block.append(image)
-            if len(block) == BATCH:
-                predict_block()
-    predict_block()
+    pictures = chain.from_iterable(pictures_with_crops(dataset, VIEWS) for dataset in datasets)
+    while block := list(islice(pictures, BATCH)):
+        origins += [str(picture.origin) for picture, _ in block]
+        views = list(zip(*(crops for _, crops in block), strict=True))
+        mirrored = [[np.ascontiguousarray(crop[:, ::-1]) for crop in crops] for crops in views]
+        rows.append(np.mean([teacher.predict(crops) for crops in (*views, *mirrored)], axis=0))
     if not origins:
         skipped = ", ".join(f"{dataset.name}{left_out(dataset.skipped)}" for dataset in datasets)
         raise DatasetError(f"{skipped}: none of its pictures can be used")
