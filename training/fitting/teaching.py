@@ -19,6 +19,7 @@ from training.datasets import Dataset, DatasetError, left_out
 from training.fitting.distillation import ORIGIN, read_soft_targets
 from training.measuring.crops import pictures_with_crops
 from training.measuring.framing import AS_SERVED, Framing
+from training.networks.saved import load_network
 from training.recipe import RunError, in_one_line
 from training.run import FIXED, network_file, read_recipe, read_standardization
 from training.whole_file import write_whole
@@ -88,10 +89,10 @@ def load_teacher(
         size, colour = size or recipe.size, colour or recipe.colour
         mean, std = mean or (standardization.mean,), std or standardization.std
     try:
-        network = keras.models.load_model(file, compile=False)
+        network = load_network(file)
         _, height, width, channels = network.input.shape
         _, outputs = network.output.shape
-    except (OSError, ValueError, TypeError, AttributeError) as failure:
+    except (ValueError, TypeError, AttributeError) as failure:
         raise RunError(
             f"{model}: no network that takes pictures ({in_one_line(failure)}); name a .keras file"
         ) from None
