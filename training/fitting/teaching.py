@@ -36,16 +36,18 @@ BATCH = 64
 
 
 @dataclass(frozen=True)
-class TeacherInput:
-    """Pixels of 0 to 255 of a picture with `size` rows and columns become (pixels - mean) / std.
+class Teacher:
+    """A network with seven outputs in the order of EMOTIONS. They are probabilities or logits.
 
-    `mean` has one value, or one for each channel in the order of `colour`.
+    It takes pictures of `size` rows and columns, whose pixels of 0 to 255 become (pixels - mean) / std. `mean` has one
+    value, or one for each channel in the order of `colour`.
     """
 
+    network: keras.Model
     size: int
     colour: TeacherColour
-    mean: tuple[float, ...] = (127.5,)
-    std: float = 127.5
+    mean: tuple[float, ...] = (FIXED.mean,)
+    std: float = FIXED.std
 
     def batch(self, pictures: Sequence[Image]) -> npt.NDArray[np.float32]:
         """The pictures as the network takes them, [n, size, size, channels]."""
@@ -55,17 +57,9 @@ class TeacherInput:
             pixels = pixels[..., ::-1]
         return (pixels - np.asarray(self.mean, np.float32)) / np.float32(self.std)
 
-
-@dataclass(frozen=True)
-class Teacher:
-    """A network with seven outputs, in the order of EMOTIONS, and what it takes."""
-
-    network: keras.Model
-    takes: TeacherInput
-
     def predict(self, pictures: Sequence[Image]) -> Probabilities:
-        """The probabilities of the pictures, [n, 7]; the network may give them, or logits."""
-        given = np.asarray(self.network.predict_on_batch(self.takes.batch(pictures)), np.float32)
+        """The probabilities of the pictures, [n, 7]."""
+        given = np.asarray(self.network.predict_on_batch(self.batch(pictures)), np.float32)
         are_probabilities = (given >= 0).all() and np.allclose(given.sum(axis=1), 1, atol=1e-3)
         return given if are_probabilities else softmax(given)
 
@@ -107,7 +101,7 @@ def load_teacher(
     means = mean or (FIXED.mean,)
     if len(means) not in (1, 1 if chosen == "grey" else 3):
         raise RunError(f"--mean has {len(means)} values; give one, or one for each channel")
-    return Teacher(network, TeacherInput(side, chosen, means, std or FIXED.std))
+    return Teacher(network, side, chosen, means, std or FIXED.std)
 
 
 def teach(teacher: Teacher, datasets: Sequence[Dataset], name: str, out: Path) -> int:
