@@ -109,8 +109,10 @@ def teach(teacher: Teacher, datasets: Sequence[Dataset], name: str, out: Path) -
 
     If `out` has soft targets for the same pictures already, the array is added to them. Returns the number of
     pictures. Raises DatasetError if no picture can be used or one has no origin, and RunError if `out` cannot be
-    written or has other pictures.
+    written or has other pictures, or if no array can have this name.
     """
+    if name in (ORIGIN, "file"):  # NumPy's function that writes the arrays takes the second one for itself
+        raise RunError(f"--name {name}: no name for a teacher in a file of soft targets; say another --name")
     for dataset in datasets:
         if any(picture.origin is None for picture in dataset.pictures):
             raise DatasetError(f"{dataset.name}: its pictures have no origin; use one that `training prepare` made")

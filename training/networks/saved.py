@@ -11,7 +11,5 @@ def load_network(file: Path) -> keras.Model:
     """The network in a file of Keras, not compiled; ValueError, in one line, if Keras cannot load it."""
     try:
         return keras.models.load_model(file, compile=False)
-    except (
-        Exception
-    ) as failure:  # of many types: for damaged files, other zip archives, layers that Keras does not know
+    except Exception as failure:  # of many types: a damaged file, another archive, a layer unknown to Keras
         raise ValueError(in_one_line(failure)) from None

@@ -123,6 +123,8 @@ def test_a_teacher_that_cannot_teach_is_refused_in_one_line(prepared: Path, tmp_
         ((network, prepared, "--mean", "1,2"), "--mean has 2 values"),
         ((network, prepared, "--mean", "dark"), "--mean dark: not numbers"),
         ((network, unprepared), "its pictures have no origin"),
+        ((network, prepared, "--name", "origin"), "--name origin: no name for a teacher"),
+        ((network, prepared, "--name", "file"), "--name file: no name for a teacher"),
     ]:
         assert complaint in refusal("teach", *words, *out)
     np.savez(out[1], origin=["other"], them=np.eye(7)[:1])
