@@ -103,8 +103,8 @@ def _starting_weights(phase: Phase, model: ModelName, data: Path, run: Path) -> 
     """The starting weights of the fit in `run` if it has begun; else those of ImageNet, from `data` or downloaded."""
     if (run / RECIPE).is_file():
         return read_recipe(run).weights
-    if file := find_weights(data, model):
-        return str(file)
+    if weights := find_weights(data, model):
+        return weights
     with tensorflow_silenced():
         from training.networks.architectures import NETWORKS
         from training.networks.imagenet import load_imagenet

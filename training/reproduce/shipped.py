@@ -79,9 +79,11 @@ def reproduce_shipped(
     train.pictures[:] = [
         replace(p, weight=p.weight * emphasis.get(spelled(p.source or ""), 1.0)) for p in train.pictures
     ]
-    teaching = shortened(_complete(TEACHING, data), epochs)
+    teaching, *recipes = (
+        replace(shortened(recipe, epochs), weights=find_weights(data, recipe.model)) for recipe in (TEACHING, *RECIPES)
+    )
     teacher = None if teaching.weights is None else str(run / TEACHER)
-    recipes = [replace(shortened(_complete(recipe, data), epochs), teacher=teacher) for recipe in RECIPES]
+    recipes = [replace(recipe, teacher=teacher) for recipe in recipes]
     if teacher is not None:
         recipes = [teaching, *recipes]
     _report_hours(recipes, len(train.pictures), run, report)
@@ -97,12 +99,6 @@ def reproduce_shipped(
             report(f"  training {shlex.join(command)}")
         return 0
     return _convert(commands, run, report)
-
-
-def _complete(recipe: Recipe, data: Path) -> Recipe:
-    """The recipe with its starting weights in `data`."""
-    weights = find_weights(data, recipe.model)
-    return replace(recipe, weights=None if weights is None else str(weights))
 
 
 def _report_hours(recipes: Sequence[Recipe], pictures: int, run: Path, report: Report) -> None:

@@ -50,10 +50,10 @@ def find_votes(data: Path) -> Path | None:
     return next((data / name for name in VOTES if (data / name).is_file()), None)
 
 
-def find_weights(data: Path, model: str) -> Path | None:
-    """The starting weights of `model` in DATA/weights: folded kernels if possible, or another .npz; or None."""
+def find_weights(data: Path, model: str) -> str | None:
+    """The file of starting weights of `model` in DATA/weights: folded kernels if possible, or another .npz; or None."""
     files = sorted((data / "weights").glob(f"*{model}*.npz"), key=lambda file: ("folded" not in file.name, file.name))
-    return next(iter(files), None)
+    return str(files[0]) if files else None
 
 
 def fit_once(recipe: Recipe, train: Dataset, validation: Dataset, run: Path) -> None:
