@@ -22,11 +22,11 @@ from training.reproduce.steps import (
     find_weights,
     fit_once,
     limited,
-    measured_seconds,
     shortened,
     spelled,
 )
 from training.run import network_file
+from training.silence import tensorflow_silenced
 from training.whole_file import write_whole
 from worker.perception.manifest import Form, file_sha256
 
@@ -107,7 +107,9 @@ def _report_hours(recipes: Sequence[Recipe], pictures: int, run: Path, report: R
     for recipe in recipes:
         left = epochs_left(run / recipe.model, recipe)
         if left:
-            seconds = measured_seconds(recipe, None if recipe.teacher is None else TEACHING)
+            with tensorflow_silenced():
+                from training.fitting.timing import seconds_per_picture
+            seconds = seconds_per_picture(recipe, None if recipe.teacher is None else TEACHING)
             hours = left * pictures * seconds / 3600
             total += hours
             report(f"{recipe.model}: {left} epochs of {pictures} pictures, {1000 * seconds:.1f} ms each: {hours:.1f} h")

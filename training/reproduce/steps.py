@@ -87,16 +87,6 @@ def epochs_made(run: Path) -> int:
     return max(0, len(history.read_text(encoding="utf-8").splitlines()) - 1) if history.is_file() else 0  # no heading
 
 
-def measured_seconds(recipe: Recipe, teaching: Recipe | None) -> float:
-    """The seconds that a training picture takes on this machine, from a few steps.
-
-    `teaching` is the recipe of the teacher.
-    """
-    with tensorflow_silenced():
-        from training.fitting.timing import seconds_per_picture
-    return seconds_per_picture(recipe, teaching)
-
-
 def shortened(recipe: Recipe, epochs: int | None) -> Recipe:
     """The recipe with at most `epochs` epochs; None changes nothing."""
     return recipe if epochs is None else replace(recipe, epochs=min(recipe.epochs, epochs))
