@@ -159,12 +159,8 @@ def _layer(fused: str, operators: Iterable[str]) -> str | None:
     A name joins the fused operators: `net_1/relu_1/Relu;net_1/conv_1/convolution`. The converter appends `_1` to each
     part.
     """
-    for part in fused.split(";"):
-        for operator in operators:
-            if part.endswith(f"/{operator}"):
-                scope = part.removesuffix(f"/{operator}").rsplit("/", 1)[-1]
-                return re.sub(r"_\d+$", "", scope)
-    return None
+    found = re.search(rf"([^/;]+?)(_\d+)?/({'|'.join(operators)})(;|$)", fused)
+    return found[1] if found else None
 
 
 def _ranked(names: Iterable[str]) -> dict[str, tuple[str, int]]:
