@@ -184,10 +184,11 @@ def test_affectnet_as_published(tmp_path: Path, header: bool) -> None:
     assert [r.reason for r in removed] == ["contempt", "none", "uncertain", "not a face", "unreadable"]
 
 
-def test_a_broken_list_of_affectnet_is_refused_with_the_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("row", ["1/x.jpg,10,20", "/data/1/x.jpg,10,20,30,40,1.0;2.0,0,0.1,-0.2"])
+def test_a_broken_list_of_affectnet_is_refused_with_the_line(tmp_path: Path, row: str) -> None:
     root = affectnet(tmp_path / "AffectNet")
     with (root / "training.csv").open("a") as file:
-        file.write("1/x.jpg,10,20\n")
+        file.write(f"{row}\n")
     with pytest.raises(DatasetError, match=r"training\.csv, line 14: not subDirectory_filePath"):
         read_source(root)
 

@@ -59,7 +59,8 @@ def _rows(table: Path) -> Iterator[dict[str, str]]:
             for line, fields in enumerate(csv.reader(file), start=1):
                 if fields[:1] == [_COLUMNS[0]]:
                     continue
-                if len(fields) != len(_COLUMNS) or fields[6].strip() not in _EXPRESSIONS:
+                is_row = len(fields) == len(_COLUMNS) and fields[6].strip() in _EXPRESSIONS
+                if not is_row or Path(fields[0]).is_absolute():
                     raise DatasetError(f"{table}, line {line}: not {', '.join(_COLUMNS)}; unpack it anew")
                 yield dict(zip(_COLUMNS, fields, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as failure:
