@@ -308,7 +308,7 @@ def _adaptive(manifest: Manifest, models: Path, pooled: _Pooled, faces: Sequence
 
 def _lost(full: npt.NDArray[np.bool_], served: Predictions, pooled: _Pooled) -> list[float]:
     """The accuracy that the adaptive ensemble loses on each set; `full` [n] says where the full one is right."""
-    lost = full.astype(float) - pooled.right(served.scores)
+    lost: npt.NDArray[np.float64] = full.astype(float) - pooled.right(served.scores)
     return [float(lost[rows].mean()) for rows in pooled.sets]
 
 
