@@ -3,6 +3,7 @@
 import platform
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,13 +25,14 @@ def provenance(manifest: str | None = None, packages: Sequence[str] = PACKAGES) 
     not in a repository. `dirty` says whether the code differs from the commit; None if that is unknown.
     """
     commit, dirty = commit_of(Path(__file__).parent)
+    flags = (_cpuinfo("flags") or _cpuinfo("Features")).split()
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": commit,
         "dirty": dirty,
         "host": platform.node(),
         "cpu": _cpuinfo("model name") or platform.processor() or platform.machine(),
-        "instructions": _instructions(),
+        "instructions": [name for name in INSTRUCTIONS if name in flags],
         "cores": usable_cores(),
         "versions": {"python": platform.python_version(), **_versions(packages)},
         **({} if manifest is None else {"manifest": manifest}),
@@ -59,12 +61,6 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return run.stdout.strip()
 
 
-def _instructions() -> list[str]:
-    """The instruction sets of this processor that decide the speed of a network; empty if unknown."""
-    flags = (_cpuinfo("flags") or _cpuinfo("Features")).split()
-    return [name for name in INSTRUCTIONS if name in flags]
-
-
 def _cpuinfo(field: str) -> str:
     """A field of the first processor in /proc/cpuinfo; "" if there is none."""
     try:
@@ -77,8 +73,6 @@ def _cpuinfo(field: str) -> str:
 def _versions(packages: Sequence[str]) -> dict[str, str]:
     found = {}
     for package in packages:
-        try:
+        with suppress(PackageNotFoundError):
             found[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return found

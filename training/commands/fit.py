@@ -113,9 +113,11 @@ def fit(
 ) -> None:
     """Fit a network on labelled face pictures."""
     with errors_in_one_line("training fit"):
+        if size < (least := SMALLEST_SIDE[model]):
+            raise RunError(f"--size {size}: {model} takes pictures of at least {least} pixels; ask for more")
         recipe = Recipe(
             model=model,
-            size=_size(size, model),
+            size=size,
             colour=colour,
             epochs=epochs,
             batch=batch,
@@ -159,12 +161,6 @@ def fit(
             from training.fitting.fit import fit as fit_network
         file = fit_network(recipe, train_faces, validation_faces, out, for_teacher)
         typer.echo(f"fitted network: {file}; next: training quantize {out} DATA... --validation DATA")
-
-
-def _size(size: int, model: ModelName) -> int:
-    if size < SMALLEST_SIDE[model]:
-        raise RunError(f"--size {size}: {model} takes pictures of at least {SMALLEST_SIDE[model]} pixels; ask for more")
-    return size
 
 
 def _weights(weights: str) -> str | None:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from training.datasets import Dataset, FaceArrays, load_faces
 from training.provenance import short_path
-from training.recipe import TEACHER, Recipe, RunError, in_one_line
+from training.recipe import TEACHER, Recipe, RunError
 from training.run import Standardization, network_file, read_recipe, read_standardization
 from training.silence import tensorflow_silenced
 from training.whole_file import write_whole
@@ -76,13 +76,14 @@ def representative_set(faces: FaceArrays, standardization: Standardization) -> n
 def _converted(file: Path, representative: npt.NDArray[np.float32]) -> Iterator[tuple[Form, bytes]]:
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the only one that TFLite's converter reads
     with tensorflow_silenced():
-        import keras
         import tensorflow as tf
 
+        from training.networks.saved import load_network
+
         try:
-            network = keras.models.load_model(file, compile=False)
-        except (OSError, ValueError) as failure:
-            raise RunError(f"{file}: not a network that Keras can load ({in_one_line(failure)}); fit it anew") from None
+            network = load_network(file)
+        except ValueError as failure:
+            raise RunError(f"{file}: not a network that Keras can load ({failure}); fit it anew") from None
     for form in FORMS:
         converter = tf.lite.TFLiteConverter.from_keras_model(network)
         if form != "float32":

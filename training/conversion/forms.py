@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -45,7 +46,8 @@ def measure_forms(models: Sequence[Model], work: Path, validation: Dataset) -> d
     """Run every form in `work` through the worker's interpreter, on the same pictures."""
     predictions, labels = predict_dataset(Ensemble(_manifest(models), work), validation)
     reference = predictions.by_model[REFERENCE].argmax(axis=1)
-    images = [image for picture in validation.pictures[:TIMED_FACES] if (image := picture.pixels()) is not None]
+    readable = (image for picture in validation.pictures if (image := picture.pixels()) is not None)
+    images = list(islice(readable, TIMED_FACES))
     metrics = {}
     for model in models:
         probabilities = predictions.by_model[model.name]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from training.datasets.dataset import Dataset, DatasetError, LabelledPicture, left_out
+from training.datasets.dataset import Dataset, DatasetError, left_out
 from worker.contract.messages import EMOTIONS
 from worker.perception.preprocessing import CHANNELS, Colour, Image, network_pixels
 
@@ -55,11 +55,14 @@ def load_faces(datasets: Sequence[Dataset], size: int, colour: Colour, without: 
         names = ", ".join(dataset.name for dataset in datasets)
         skipped = sum((dataset.skipped for dataset in datasets), Counter[str]())
         raise DatasetError(f"{names}: none of its pictures can be used{left_out(skipped)}")
+    one_hot = np.eye(len(EMOTIONS))
     return FaceArrays(
         pixels=np.concatenate(pixels).reshape(len(pixels), size, size, CHANNELS[colour]),
         labels=np.asarray([picture.label for picture in used], np.int64),
         digests=digests,
-        votes=np.stack([_votes(picture) for picture in used]),
+        votes=np.asarray(
+            [one_hot[picture.label] if picture.votes is None else picture.votes for picture in used], np.float32
+        ),
         weights=np.asarray([picture.weight for picture in used], np.float32),
         origins=[picture.origin for picture in used],
     )
@@ -68,8 +71,3 @@ def load_faces(datasets: Sequence[Dataset], size: int, colour: Colour, without: 
 def pixel_digest(image: Image) -> bytes:
     """A digest that is equal for pictures of the same shape and pixels, and for no others."""
     return hashlib.blake2b(repr(image.shape).encode() + image.tobytes(), digest_size=16).digest()
-
-
-def _votes(picture: LabelledPicture) -> npt.NDArray[np.float32]:
-    one_hot = np.eye(len(EMOTIONS))[picture.label]
-    return np.asarray(one_hot if picture.votes is None else picture.votes, np.float32)

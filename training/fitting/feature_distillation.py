@@ -17,6 +17,7 @@ from keras import ops
 
 from training.fitting.distillation import DISTILLED_SHARE
 from training.networks.augmentation import Augment
+from training.networks.saved import load_network
 from training.recipe import Recipe, RunError, in_one_line
 from training.run import Standardization, network_file, read_recipe, read_standardization
 
@@ -54,9 +55,9 @@ def read_teacher(recipe: Recipe, pixels: npt.NDArray[np.uint8] | None) -> Featur
         return None
     run = Path(recipe.teacher)
     try:
-        network = keras.models.load_model(network_file(run, read_recipe(run).model), compile=False)
+        network = load_network(network_file(run, read_recipe(run).model))
         network.get_layer(FEATURES)
-    except (OSError, ValueError) as failure:
+    except ValueError as failure:
         raise RunError(f"--teacher {run}: cannot teach ({in_one_line(failure)}); fit it anew") from None
     return FeatureTeacher(network, read_standardization(run), pixels)
 

@@ -8,6 +8,7 @@ import numpy as np
 from training.datasets import FaceArrays
 from training.networks.imagenet import load_folded, load_imagenet
 from training.networks.quantized_weights import load_quantized
+from training.networks.saved import load_network
 from training.recipe import IMAGENET, RunError, in_one_line
 from training.run import Standardization, network_file, read_recipe
 
@@ -35,6 +36,6 @@ def load_starting_weights(
             load(network, path, standardization.applied(train.pixels[chosen]))
         else:
             file = network_file(path, read_recipe(path).model) if path.is_dir() else path
-            network.set_weights(keras.models.load_model(file, compile=False).get_weights())
+            network.set_weights(load_network(file).get_weights())
     except (OSError, ValueError) as failure:
         raise RunError(f"--weights {path}: no starting weights for {network.name} ({in_one_line(failure)})") from None

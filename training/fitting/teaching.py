@@ -7,6 +7,7 @@ learns it learns the same for all views (Beyer et al., Knowledge Distillation: A
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,9 @@ import numpy.typing as npt
 
 from training.datasets import Dataset, DatasetError, left_out
 from training.fitting.distillation import ORIGIN, read_soft_targets
-from training.measuring.framing import AS_SERVED, Framing, reframed
+from training.measuring.crops import pictures_with_crops
+from training.measuring.framing import AS_SERVED, Framing
+from training.networks.saved import load_network
 from training.recipe import RunError, in_one_line
 from training.run import FIXED, network_file, read_recipe, read_standardization
 from training.whole_file import write_whole
@@ -33,16 +36,18 @@ BATCH = 64
 
 
 @dataclass(frozen=True)
-class TeacherInput:
-    """Pixels of 0 to 255 of a picture with `size` rows and columns become (pixels - mean) / std.
+class Teacher:
+    """A network with seven outputs in the order of EMOTIONS. They are probabilities or logits.
 
-    `mean` has one value, or one for each channel in the order of `colour`.
+    It takes pictures of `size` rows and columns, whose pixels of 0 to 255 become (pixels - mean) / std. `mean` has one
+    value, or one for each channel in the order of `colour`.
     """
 
+    network: keras.Model
     size: int
     colour: TeacherColour
-    mean: tuple[float, ...] = (127.5,)
-    std: float = 127.5
+    mean: tuple[float, ...] = (FIXED.mean,)
+    std: float = FIXED.std
 
     def batch(self, pictures: Sequence[Image]) -> npt.NDArray[np.float32]:
         """The pictures as the network takes them, [n, size, size, channels]."""
@@ -52,17 +57,9 @@ class TeacherInput:
             pixels = pixels[..., ::-1]
         return (pixels - np.asarray(self.mean, np.float32)) / np.float32(self.std)
 
-
-@dataclass(frozen=True)
-class Teacher:
-    """A network with seven outputs, in the order of EMOTIONS, and what it takes."""
-
-    network: keras.Model
-    takes: TeacherInput
-
     def predict(self, pictures: Sequence[Image]) -> Probabilities:
-        """The probabilities of the pictures, [n, 7]; the network may give them, or logits."""
-        given = np.asarray(self.network.predict_on_batch(self.takes.batch(pictures)), np.float32)
+        """The probabilities of the pictures, [n, 7]."""
+        given = np.asarray(self.network.predict_on_batch(self.batch(pictures)), np.float32)
         are_probabilities = (given >= 0).all() and np.allclose(given.sum(axis=1), 1, atol=1e-3)
         return given if are_probabilities else softmax(given)
 
@@ -86,10 +83,10 @@ def load_teacher(
         size, colour = size or recipe.size, colour or recipe.colour
         mean, std = mean or (standardization.mean,), std or standardization.std
     try:
-        network = keras.models.load_model(file, compile=False)
+        network = load_network(file)
         _, height, width, channels = network.input.shape
         _, outputs = network.output.shape
-    except (OSError, ValueError, TypeError, AttributeError) as failure:
+    except (ValueError, TypeError, AttributeError) as failure:
         raise RunError(
             f"{model}: no network that takes pictures ({in_one_line(failure)}); name a .keras file"
         ) from None
@@ -104,7 +101,7 @@ def load_teacher(
     means = mean or (FIXED.mean,)
     if len(means) not in (1, 1 if chosen == "grey" else 3):
         raise RunError(f"--mean has {len(means)} values; give one, or one for each channel")
-    return Teacher(network, TeacherInput(side, chosen, means, std or FIXED.std))
+    return Teacher(network, side, chosen, means, std or FIXED.std)
 
 
 def teach(teacher: Teacher, datasets: Sequence[Dataset], name: str, out: Path) -> int:
@@ -112,32 +109,21 @@ def teach(teacher: Teacher, datasets: Sequence[Dataset], name: str, out: Path) -
 
     If `out` has soft targets for the same pictures already, the array is added to them. Returns the number of
     pictures. Raises DatasetError if no picture can be used or one has no origin, and RunError if `out` cannot be
-    written or has other pictures.
+    written or has other pictures, or if no array can have this name.
     """
+    if name in (ORIGIN, "file"):  # NumPy's function that writes the arrays takes the second one for itself
+        raise RunError(f"--name {name}: no name for a teacher in a file of soft targets; say another --name")
+    for dataset in datasets:
+        if any(picture.origin is None for picture in dataset.pictures):
+            raise DatasetError(f"{dataset.name}: its pictures have no origin; use one that `training prepare` made")
     origins: list[str] = []
     rows: list[Probabilities] = []
-    block: list[Image] = []
-
-    def predict_block() -> None:
-        if block:
-            views = [[reframed(picture, view) for picture in block] for view in VIEWS]
-            mirrored = [[np.ascontiguousarray(picture[:, ::-1]) for picture in pictures] for pictures in views]
-            rows.append(np.mean([teacher.predict(pictures) for pictures in (*views, *mirrored)], axis=0))
-            block.clear()
-
-    for dataset in datasets:
-        for picture in dataset.pictures:
-            if picture.origin is None:
-                raise DatasetError(f"{dataset.name}: its pictures have no origin; use one that `training prepare` made")
-            image = picture.pixels()
-            if image is None:
-                dataset.skipped["unreadable"] += 1
-                continue
-            origins.append(picture.origin)
-            block.append(image)
-            if len(block) == BATCH:
-                predict_block()
-    predict_block()
+    pictures = chain.from_iterable(pictures_with_crops(dataset, VIEWS) for dataset in datasets)
+    while block := list(islice(pictures, BATCH)):
+        origins += [str(picture.origin) for picture, _ in block]
+        views = list(zip(*(crops for _, crops in block), strict=True))
+        mirrored = [[np.ascontiguousarray(crop[:, ::-1]) for crop in crops] for crops in views]
+        rows.append(np.mean([teacher.predict(crops) for crops in (*views, *mirrored)], axis=0))
     if not origins:
         skipped = ", ".join(f"{dataset.name}{left_out(dataset.skipped)}" for dataset in datasets)
         raise DatasetError(f"{skipped}: none of its pictures can be used")

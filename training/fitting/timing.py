@@ -1,7 +1,7 @@
 """How long a fit takes on this machine: a few steps, measured before it begins."""
 
-import time
 from dataclasses import replace
+from timeit import repeat
 
 import keras
 import numpy as np
@@ -39,10 +39,6 @@ def seconds_per_picture(recipe: Recipe, teaching: Recipe | None) -> float:
     network = build_network(recipe)
     choose_tuned(network, recipe.tune)
     trained = compiled_for_training(network, recipe, FIXED, batches, teacher)
-    times = []
-    for _ in range(WARM_UP_STEPS + TIMED_STEPS):
-        begun = time.monotonic()
-        trained.train_on_batch(*batches[0])
-        times.append(time.monotonic() - begun)
+    times = repeat(lambda: trained.train_on_batch(*batches[0]), number=1, repeat=WARM_UP_STEPS + TIMED_STEPS)
     keras.utils.clear_session()
     return float(np.median(times[WARM_UP_STEPS:])) / n

@@ -7,12 +7,11 @@ pictures where persons are not known (Efron and Tibshirani, An Introduction to t
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from training.datasets import Dataset, DatasetError, LabelledPicture, left_out
 from training.datasets.labels import kdef_view
@@ -86,26 +85,18 @@ def audited_groups(
     scores: Probabilities, labels: Labels, persons: list[str | None], traits: list[dict[str, str]]
 ) -> Iterator[Group]:
     """The group of all n pictures, then one for each value of each trait. `traits` has one value of each kind."""
-    everything = np.arange(len(labels))
-    yield _group("all", "", everything, scores, labels, persons)
+    yield _group("all", "", scores, labels, persons)
     for kind in dict.fromkeys(kind for of_picture in traits for kind in of_picture):
         of_picture = np.asarray([one.get(kind, "") for one in traits])
         for value in sorted(set(of_picture) - {""}, key=_order):
-            yield _group(kind, str(value), everything[of_picture == value], scores, labels, persons)
+            chosen = of_picture == value
+            yield _group(kind, str(value), scores[chosen], labels[chosen], list(compress(persons, chosen)))
 
 
-def _group(
-    kind: str,
-    value: str,
-    rows: npt.NDArray[np.int64],
-    scores: Probabilities,
-    labels: Labels,
-    persons: list[str | None],
-) -> Group:
-    scores, labels = scores[rows], labels[rows]
-    names = [persons[i] for i in rows]
-    known = all(name is not None for name in names)
-    units = np.unique(names, return_inverse=True)[1] if known else np.arange(len(rows))
+def _group(kind: str, value: str, scores: Probabilities, labels: Labels, persons: list[str | None]) -> Group:
+    names = [person for person in persons if person is not None]
+    known = len(names) == len(persons)
+    units = np.unique(names, return_inverse=True)[1] if known else np.arange(len(persons))
     generator = np.random.default_rng(SEED)
     members = [np.flatnonzero(units == unit) for unit in range(units.max() + 1)]
     right = scores.argmax(axis=1) == labels
@@ -117,7 +108,7 @@ def _group(
     return Group(
         kind,
         value,
-        n=len(rows),
+        n=len(labels),
         persons=len(members) if known else None,
         accuracy=float(right.mean()),
         accuracy_interval=(float(low[0]), float(high[0])),

@@ -52,10 +52,10 @@ def evaluate(
     predicted, labels = predict_framings(ensemble, dataset, [AS_SERVED, *framings], detect, without)
     as_served, *others = ({**one.by_model, ENSEMBLE: one.scores} for one in predicted)
     evaluation = compare(dataset, labels, as_served, predicted[0], ensemble.manifest)
-    changes = {}
-    for framing, other in zip(framings, others, strict=True):
-        differences = {name: accuracy(other[name], labels) - m.accuracy for name, m in evaluation.metrics.items()}
-        changes[framing.name] = differences
+    changes = {
+        framing.name: {name: accuracy(other[name], labels) - m.accuracy for name, m in evaluation.metrics.items()}
+        for framing, other in zip(framings, others, strict=True)
+    }
     return replace(evaluation, framing=changes or None)
 
 

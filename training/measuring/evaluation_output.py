@@ -7,7 +7,6 @@ from rich.table import Column, Table
 
 from training.datasets import left_out
 from training.measuring.evaluation import ENSEMBLE, Evaluation
-from training.measuring.metrics import Metrics
 from worker.contract.messages import EMOTIONS
 
 
@@ -49,8 +48,10 @@ def metrics_table(evaluation: Evaluation, first: str, recalls: bool, role: str =
     rows = dict(evaluation.metrics)
     if evaluation.adaptive is not None:
         rows[f"adaptive ({evaluation.escalated:.0%} escalated)"] = evaluation.adaptive
-    for name, metrics in rows.items():
-        table.add_row(name, *_cells(metrics, recalls))
+    for name, m in rows.items():
+        figures = [f"{value:.4f}" for value in (m.accuracy, m.macro_recall, m.ece, m.nll)]
+        shown = m.recall.values() if recalls else ()
+        table.add_row(name, *figures, *("-" if recall is None else f"{recall:.2f}" for recall in shown))
     return table
 
 
@@ -63,9 +64,3 @@ def framing_table(evaluation: Evaluation) -> Table | None:
     for name in evaluation.metrics:
         table.add_row(name, *(f"{100 * differences[name]:+.1f}" for differences in evaluation.framing.values()))
     return table
-
-
-def _cells(metrics: Metrics, recalls: bool) -> list[str]:
-    cells = [f"{value:.4f}" for value in (metrics.accuracy, metrics.macro_recall, metrics.ece, metrics.nll)]
-    shown = metrics.recall.values() if recalls else ()
-    return [*cells, *("-" if recall is None else f"{recall:.2f}" for recall in shown)]

@@ -3,6 +3,7 @@
 from collections.abc import Container, Sequence
 from itertools import islice
 from time import process_time
+from timeit import repeat
 
 import numpy as np
 
@@ -61,11 +62,7 @@ def adaptive_predictions(predictions: Predictions, manifest: Manifest, adaptive:
 
 def ms_per_face(ensemble: Ensemble, faces: Sequence[Image]) -> float:
     """Processor time in milliseconds, preprocessing included; the best of several runs."""
-    best = float("inf")
-    for _ in range(TIMED_RUNS):
-        started = process_time()
-        ensemble.predict(faces)
-        best = min(best, process_time() - started)
+    best = min(repeat(lambda: ensemble.predict(faces), timer=process_time, number=1, repeat=TIMED_RUNS))
     return best * 1000 / len(faces)
 
 

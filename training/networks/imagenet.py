@@ -60,8 +60,8 @@ def copy_base(base: keras.Model, network: keras.Model) -> None:
             weight.assign(_for_channels_of(weight, array))
 
 
-def load_folded(network: keras.Model, path: Path, sample: npt.NDArray[np.float32]) -> int:
-    """Load the kernels of `path` and give the batch norms their statistics; returns the number of loaded kernels.
+def load_folded(network: keras.Model, path: Path, sample: npt.NDArray[np.float32]) -> None:
+    """Load the kernels of `path` and give the batch norms their statistics.
 
     `path` is an .npz of `LAYER/kernel` and `LAYER/bias` arrays. A layer with a bias of its own takes the bias;
     otherwise the batch norm after the layer does. A ResNet50V2 block normalizes its input first, a folded block does
@@ -73,13 +73,13 @@ def load_folded(network: keras.Model, path: Path, sample: npt.NDArray[np.float32
     """
     arrays = read_npz(path)
     names = _inception_names(network) if network.name == "inceptionv3" else {}
+    named = [(names.get(layer.name, layer.name), layer) for layer in network.layers]
+    given = [(name, layer) for name, layer in named if f"{name}/kernel" in arrays]
+    if not given:
+        raise ValueError(f"{path.name}: no layer of {network.name} in it; is it the file for another network?")
     norms = norm_of_tensor(network)
-    loaded = 0
     folded: list[Affine] = []
-    for layer in network.layers:
-        name = names.get(layer.name, layer.name)
-        if f"{name}/kernel" not in arrays:
-            continue
+    for name, layer in given:
         wanted = layer.weights[0].shape
         if f"{name}/bias" not in arrays:
             raise ValueError(f"{path.name}: {name} has a kernel and no bias")
@@ -90,21 +90,16 @@ def load_folded(network: keras.Model, path: Path, sample: npt.NDArray[np.float32
         if kernel.shape != tuple(wanted):
             raise ValueError(f"{path.name}: {name} has shape {kernel.shape}, the network wants {tuple(wanted)}")
         layer.weights[0].assign(kernel)
-        loaded += 1
         if len(layer.weights) > 1:
             layer.weights[1].assign(bias)
         else:
             folded.append(Affine(norms[id(layer.output)], np.ones_like(bias), bias))
-    if not loaded:
-        raise ValueError(f"{path.name}: no layer of {network.name} in it; is it the file for another network?")
-
     for layer in network.layers:
         block = str(layer.name).removesuffix(_PREACTIVATION)
         if block != layer.name and f"{block}_1_conv/kernel" in arrays:
             zeros = np.zeros(layer.beta.shape, np.float32)
             folded.append(Affine(layer, np.ones_like(zeros), zeros))
     give_statistics(network, folded, sample)
-    return loaded
 
 
 def _for_standardized_rgb(

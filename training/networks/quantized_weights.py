@@ -52,11 +52,11 @@ class QuantizedWeights:
     shifts: dict[str, Array] = field(default_factory=dict)
 
 
-def load_quantized(network: keras.Model, path: Path, sample: Array) -> int:
+def load_quantized(network: keras.Model, path: Path, sample: Array) -> None:
     """Load the weights of the .tflite at `path`, and give every batch norm the statistics of `sample`.
 
-    `sample` is standardized pixels, [n, size, size, channels], that run through the network once. Returns the number of
-    loaded kernels. Raises OSError if the file cannot be read and ValueError if it is not a .tflite of the same network.
+    `sample` is standardized pixels, [n, size, size, channels], that run through the network once. Raises OSError if the
+    file cannot be read and ValueError if it is not a .tflite of the same network.
     """
     weights = read_quantized(path)
     layers = [layer for layer in network.layers if isinstance(layer, _LAYERS_WITH_KERNEL)]
@@ -83,7 +83,6 @@ def load_quantized(network: keras.Model, path: Path, sample: Array) -> int:
         else:
             bias_of[norm_of[id(layer.output)].name] = bias
     give_statistics(network, list(_norms(network, weights, bias_of)), sample)
-    return len(layers)
 
 
 def read_quantized(path: Path) -> QuantizedWeights:
@@ -160,12 +159,8 @@ def _layer(fused: str, operators: Iterable[str]) -> str | None:
     A name joins the fused operators: `net_1/relu_1/Relu;net_1/conv_1/convolution`. The converter appends `_1` to each
     part.
     """
-    for part in fused.split(";"):
-        for operator in operators:
-            if part.endswith(f"/{operator}"):
-                scope = part.removesuffix(f"/{operator}").rsplit("/", 1)[-1]
-                return re.sub(r"_\d+$", "", scope)
-    return None
+    found = re.search(rf"([^/;]+?)(_\d+)?/({'|'.join(operators)})(;|$)", fused)
+    return found[1] if found else None
 
 
 def _ranked(names: Iterable[str]) -> dict[str, tuple[str, int]]:

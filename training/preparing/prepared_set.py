@@ -70,14 +70,13 @@ def write_set(
 
     `settings` and `fingerprint` are compared when the set is prepared again.
     """
-    for split in SPLITS:
+    used = [split for split in SPLITS if any(face.record.split == split for face in faces)]
+    for split in used:
         of_split = [face for face in faces if face.record.split == split]
-        if of_split:
-            _write_split(folder / split, of_split, weights if split == "train" else {})
+        _write_split(folder / split, of_split, weights if split == "train" else {})
     _write_removed(folder / REMOVED, removed)
     labels = Counter((face.record.split, face.record.emotion) for face in faces)
     origins = Counter((face.record.source, face.record.split) for face in faces)
-    used = [split for split in SPLITS if any(split == of_label for of_label, _ in labels)]
     summary = _Summary(
         version=_VERSION,
         settings=settings,

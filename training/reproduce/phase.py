@@ -1,5 +1,6 @@
 """A training of the study, with those of its sets that are available: prepare, fit, fine-tune and measure."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from training.datasets import Dataset, LabelledPicture, read_dataset
@@ -73,19 +74,12 @@ def _prepared(phase: Phase, found: dict[str, Path], test: Path | None, run: Path
     tests = () if test is None else (test,)
     kdef, others = found.get("kdef"), tuple(path for name, path in found.items() if name != "kdef")
     report(f"preparing {', '.join(map(str, (*found.values(), *tests)))}")
-    if kdef is None:
-        settings = Preparation(others, test=tests, detector=phase.detector, cap=CAP)
-    else:
+    settings = Preparation(others, test=tests, detector=phase.detector, cap=CAP)
+    if kdef is not None:
         alone = run / "kdef"
         prepare(Preparation((kdef,), validation_share=KDEF_VALIDATION, detector=phase.detector), alone)
-        settings = Preparation(
-            (*others, alone / "train"),
-            validation=(alone / "validation",),
-            test=tests,
-            validation_share=0.0,
-            detector=phase.detector,
-            cap=CAP,
-        )
+        with_kdef = (*others, alone / "train")
+        settings = replace(settings, sources=with_kdef, validation=(alone / "validation",), validation_share=0.0)
     made = prepare(settings, run / "set").folder
     splits = {name: read_dataset(made / name) for name in ("train", "validation")}
     if kdef is not None:  # only its frontal pictures (5)
@@ -103,8 +97,8 @@ def _starting_weights(phase: Phase, model: ModelName, data: Path, run: Path) -> 
     """The starting weights of the fit in `run` if it has begun; else those of ImageNet, from `data` or downloaded."""
     if (run / RECIPE).is_file():
         return read_recipe(run).weights
-    if file := find_weights(data, model):
-        return str(file)
+    if weights := find_weights(data, model):
+        return weights
     with tensorflow_silenced():
         from training.networks.architectures import NETWORKS
         from training.networks.imagenet import load_imagenet

@@ -22,11 +22,11 @@ from training.reproduce.steps import (
     find_weights,
     fit_once,
     limited,
-    measured_seconds,
     shortened,
     spelled,
 )
 from training.run import network_file
+from training.silence import tensorflow_silenced
 from training.whole_file import write_whole
 from worker.perception.manifest import Form, file_sha256
 
@@ -79,9 +79,11 @@ def reproduce_shipped(
     train.pictures[:] = [
         replace(p, weight=p.weight * emphasis.get(spelled(p.source or ""), 1.0)) for p in train.pictures
     ]
-    teaching = shortened(_complete(TEACHING, data), epochs)
+    teaching, *recipes = (
+        replace(shortened(recipe, epochs), weights=find_weights(data, recipe.model)) for recipe in (TEACHING, *RECIPES)
+    )
     teacher = None if teaching.weights is None else str(run / TEACHER)
-    recipes = [replace(shortened(_complete(recipe, data), epochs), teacher=teacher) for recipe in RECIPES]
+    recipes = [replace(recipe, teacher=teacher) for recipe in recipes]
     if teacher is not None:
         recipes = [teaching, *recipes]
     _report_hours(recipes, len(train.pictures), run, report)
@@ -99,19 +101,15 @@ def reproduce_shipped(
     return _convert(commands, run, report)
 
 
-def _complete(recipe: Recipe, data: Path) -> Recipe:
-    """The recipe with its starting weights in `data`."""
-    weights = find_weights(data, recipe.model)
-    return replace(recipe, weights=None if weights is None else str(weights))
-
-
 def _report_hours(recipes: Sequence[Recipe], pictures: int, run: Path, report: Report) -> None:
     """Report how many hours the fits that are not finished take on this machine."""
     total = 0.0
     for recipe in recipes:
         left = epochs_left(run / recipe.model, recipe)
         if left:
-            seconds = measured_seconds(recipe, None if recipe.teacher is None else TEACHING)
+            with tensorflow_silenced():
+                from training.fitting.timing import seconds_per_picture
+            seconds = seconds_per_picture(recipe, None if recipe.teacher is None else TEACHING)
             hours = left * pictures * seconds / 3600
             total += hours
             report(f"{recipe.model}: {left} epochs of {pictures} pictures, {1000 * seconds:.1f} ms each: {hours:.1f} h")

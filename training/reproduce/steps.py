@@ -50,10 +50,10 @@ def find_votes(data: Path) -> Path | None:
     return next((data / name for name in VOTES if (data / name).is_file()), None)
 
 
-def find_weights(data: Path, model: str) -> Path | None:
-    """The starting weights of `model` in DATA/weights: folded kernels if possible, or another .npz; or None."""
+def find_weights(data: Path, model: str) -> str | None:
+    """The file of starting weights of `model` in DATA/weights: folded kernels if possible, or another .npz; or None."""
     files = sorted((data / "weights").glob(f"*{model}*.npz"), key=lambda file: ("folded" not in file.name, file.name))
-    return next(iter(files), None)
+    return str(files[0]) if files else None
 
 
 def fit_once(recipe: Recipe, train: Dataset, validation: Dataset, run: Path) -> None:
@@ -85,16 +85,6 @@ def epochs_made(run: Path) -> int:
     """The number of epochs that the fit in the folder `run` has made."""
     history = run / HISTORY
     return max(0, len(history.read_text(encoding="utf-8").splitlines()) - 1) if history.is_file() else 0  # no heading
-
-
-def measured_seconds(recipe: Recipe, teaching: Recipe | None) -> float:
-    """The seconds that a training picture takes on this machine, from a few steps.
-
-    `teaching` is the recipe of the teacher.
-    """
-    with tensorflow_silenced():
-        from training.fitting.timing import seconds_per_picture
-    return seconds_per_picture(recipe, teaching)
 
 
 def shortened(recipe: Recipe, epochs: int | None) -> Recipe:

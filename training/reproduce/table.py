@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from training.measuring.metrics import Metrics
 from training.provenance import PACKAGES, provenance
@@ -37,7 +36,10 @@ def write_table(
 
     `pictures` is the number of pictures of each split, and `differences` are those from the study, as sentences.
     """
-    origin = _provenance()
+    import keras
+
+    # Networks before quantization have no manifest, but a backend.
+    origin = {**provenance(packages=(*PACKAGES, *_FIT_PACKAGES)), "backend": keras.backend.backend()}
     content = {"phase": phase, "pictures": pictures, "rows": rows, "differences": differences}
     write_json(run / "table.json", {**content, "note": NOTE, "provenance": origin})
     counts = ", ".join(f"{count:,} for {split}" for split, count in pictures.items())
@@ -78,10 +80,3 @@ def _line(row: Row) -> str:
         str(row.epochs),
     ]
     return f"| {' | '.join(cells)} |"
-
-
-def _provenance() -> dict[str, Any]:
-    """The provenance of networks before quantization: they have no manifest, but a backend."""
-    import keras
-
-    return {**provenance(packages=(*PACKAGES, *_FIT_PACKAGES)), "backend": keras.backend.backend()}

@@ -118,22 +118,17 @@ class _Predicted:
 class _Pooled:
     """The predictions for all validation pictures. All sets have the same total share; all shares sum to one.
 
-    `of_set` [n] is the number of the set of each picture.
+    `sets` are the pictures of each set, [n] each.
     """
 
     predictions: Predictions
     labels: Labels
     shares: Shares
-    of_set: npt.NDArray[np.int64]
+    sets: list[npt.NDArray[np.bool_]]
 
     @property
     def by_model(self) -> dict[str, Probabilities]:
         return self.predictions.by_model
-
-    @property
-    def sets(self) -> list[npt.NDArray[np.bool_]]:
-        """The pictures of each set, [n] each."""
-        return [self.of_set == i for i in range(self.of_set.max() + 1)]
 
     def right(self, scores: Probabilities) -> npt.NDArray[np.bool_]:
         """Whether the most likely emotion of each picture is its label, [n]."""
@@ -205,11 +200,12 @@ def _check_manual(manual: Mapping[str, float], names: Sequence[str]) -> None:
 
 
 def _pooled(predicted: Sequence[_Predicted]) -> _Pooled:
+    of_set = np.concatenate([np.full(len(one.labels), i) for i, one in enumerate(predicted)])
     return _Pooled(
         joined([one.predictions for one in predicted]),
         np.concatenate([one.labels for one in predicted]),
         np.concatenate([np.full(len(one.labels), 1 / len(one.labels) / len(predicted)) for one in predicted]),
-        np.concatenate([np.full(len(one.labels), i) for i, one in enumerate(predicted)]),
+        [of_set == i for i in range(len(predicted))],
     )
 
 
@@ -272,8 +268,9 @@ def _ensemble_entry(chosen: str, weighings: Mapping[str, Weighing], validation: 
 def _adaptive(manifest: Manifest, models: Path, pooled: _Pooled, faces: Sequence[Image]) -> Adaptive:
     """The manifest's entry on the adaptive ensemble: its threshold and its metrics. `faces` are for timing."""
     sides = pooled.predictions.sides
+    full = pooled.right(ensemble_scores(pooled.by_model, manifest, sides))
     adaptive = Adaptive(FIRST, 1.0, 1.0, second=_second(manifest))
-    if max(_lost(manifest, adaptive, pooled)) > MAX_LOSS:
+    if max(_lost(full, adaptive_predictions(pooled.predictions, manifest, adaptive), pooled)) > MAX_LOSS:
         adaptive = msgspec.structs.replace(adaptive, second=None)
     answered = np.arange(len(pooled.labels))
     # The threshold depends on the temperature, and the temperature on the pictures above the threshold.
@@ -284,17 +281,16 @@ def _adaptive(manifest: Manifest, models: Path, pooled: _Pooled, faces: Sequence
         right = {
             "first": pooled.right(alone),
             "escalated": pooled.right(adaptive_predictions(pooled.predictions, manifest, adaptive).scores),
-            "full": pooled.right(ensemble_scores(pooled.by_model, manifest, sides)),
+            "full": full,
         }
         adaptive = msgspec.structs.replace(adaptive, threshold=_threshold(alone.max(axis=1), right, pooled))
         answered = np.flatnonzero(~adaptive_predictions(pooled.predictions, manifest, adaptive).escalated)
         if len(answered) < MIN_FITTED:
             break
     adaptive = _with_later_temperatures(manifest, adaptive, pooled)
-    full_accuracy = float(right["full"] @ pooled.shares)
     served = adaptive_predictions(pooled.predictions, manifest, adaptive)
-    of_sets = _lost(manifest, adaptive, pooled)
-    accuracy = pooled.accuracy(served.scores)
+    of_sets = _lost(full, served, pooled)
+    accuracy, full_accuracy = pooled.accuracy(served.scores), float(full @ pooled.shares)
     adaptive = msgspec.structs.replace(adaptive, default=max(of_sets) <= MAX_LOSS)
     with_threshold = msgspec.structs.replace(manifest, adaptive=adaptive)
     figures = {
@@ -310,11 +306,10 @@ def _adaptive(manifest: Manifest, models: Path, pooled: _Pooled, faces: Sequence
     return msgspec.structs.replace(adaptive, figures=figures)
 
 
-def _lost(manifest: Manifest, adaptive: Adaptive, pooled: _Pooled) -> list[float]:
-    """The accuracy that the adaptive ensemble loses on each validation set."""
-    full = pooled.right(ensemble_scores(pooled.by_model, manifest, pooled.predictions.sides)).astype(float)
-    served = pooled.right(adaptive_predictions(pooled.predictions, manifest, adaptive).scores)
-    return [float((full - served)[rows].mean()) for rows in pooled.sets]
+def _lost(full: npt.NDArray[np.bool_], served: Predictions, pooled: _Pooled) -> list[float]:
+    """The accuracy that the adaptive ensemble loses on each set; `full` [n] says where the full one is right."""
+    lost: npt.NDArray[np.float64] = full.astype(float) - pooled.right(served.scores)
+    return [float(lost[rows].mean()) for rows in pooled.sets]
 
 
 def _second(manifest: Manifest) -> Second | None:

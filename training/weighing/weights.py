@@ -99,17 +99,16 @@ def fit_temperature(
     probabilities: Probabilities,
     labels: Labels,
     shares: Shares | None = None,
-    factors: npt.NDArray[np.float64] | None = None,
+    factors: npt.NDArray[np.float64] | float = 1.0,
 ) -> float:
     """The temperature with which the calibrated probabilities [n, 7] make the labels [n] most likely.
 
     A picture counts by its share, [n]; without `shares` all count the same. `factors` [n] multiply the temperature of
     each picture. Guo et al., On Calibration of Modern Neural Networks, 2017, section 4.2.
     """
-    of_picture = np.ones(len(labels)) if factors is None else factors
 
     def nll(log_temperature: float) -> float:
-        calibrated = calibrate(probabilities, float(np.exp(log_temperature)) * of_picture)
+        calibrated = calibrate(probabilities, float(np.exp(log_temperature)) * factors)
         return negative_log_likelihood(calibrated, labels, shares)
 
     return float(np.exp(minimize_scalar(nll, bounds=np.log(TEMPERATURES), method="bounded").x))

@@ -12,7 +12,7 @@ from tests.training.command_line import refusal
 from tests.training.drawn_faces import write_faces
 from tests.worker.perception.linear_network import write_linear_models
 from training.conversion.convert import representative_set
-from training.conversion.forms import FormMetrics, excessive_loss, install, measure_forms
+from training.conversion.forms import TIMED_FACES, FormMetrics, excessive_loss, install, measure_forms
 from training.datasets import Dataset, FaceArrays, read_dataset
 from training.measuring.metrics import negative_log_likelihood
 from training.recipe import Recipe, RunError
@@ -92,6 +92,13 @@ def test_float32_agrees_with_itself_and_each_form_has_its_own_metrics(tmp_path: 
     assert measured["int8"].agreement < 1
     assert measured["int8"].size == (tmp_path / "work" / "int8.tflite").stat().st_size
     assert measured["int8"].ms_per_face > 0
+
+
+def test_the_time_is_measured_on_readable_pictures(tmp_path: Path, validation: Dataset) -> None:
+    for i in range(TIMED_FACES):
+        (tmp_path / "validation" / "anger" / f"!{i}.png").write_text("not a picture")  # before all others
+    measured = measure_forms(made(tmp_path / "work"), tmp_path / "work", read_dataset(tmp_path / "validation"))
+    assert measured["float32"].ms_per_face > 0
 
 
 def test_installing_keeps_the_other_networks_and_removes_the_old_file(tmp_path: Path, validation: Dataset) -> None:

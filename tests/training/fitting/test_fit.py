@@ -273,6 +273,9 @@ def test_starting_weights_that_do_not_fit_are_refused_and_leave_no_run(data: Pat
     for content in (b"", whole[: len(whole) // 2]):
         weights.write_bytes(content)
         assert "no starting weights for mobilenetv2" in refusal(*fit_arguments(data, run, "--weights", str(weights)))
+    archive = tmp_path / "other.keras"
+    archive.write_bytes(whole)
+    assert "no item named 'config.json'" in refusal(*fit_arguments(data, run, "--weights", str(archive)))
     assert not run.exists()
 
 

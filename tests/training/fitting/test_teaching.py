@@ -17,7 +17,7 @@ from tests.training.tiny_network import finished_run
 from training.datasets import load_faces, read_dataset
 from training.fitting.distillation import DISTILLED_SHARE, distilled_targets, read_soft_targets
 from training.fitting.predict import predict
-from training.fitting.teaching import VIEWS, TeacherInput
+from training.fitting.teaching import VIEWS, Teacher
 from training.measuring.framing import reframed
 from training.recipe import Recipe
 from worker.contract.messages import EMOTIONS
@@ -102,10 +102,10 @@ def test_the_order_of_colours_and_the_scale_of_the_pixels_are_the_teachers(
 
 def test_the_input_of_a_teacher_is_scaled_and_normalized_for_each_channel() -> None:
     picture = np.full((30, 20, 3), (10, 20, 30), np.uint8)
-    takes = TeacherInput(8, "bgr", (1.0, 2.0, 3.0), 2.0)
-    assert takes.batch([picture, picture]).shape == (2, 8, 8, 3)
-    assert takes.batch([picture])[0, 0, 0].tolist() == [4.5, 9.0, 13.5]
-    assert TeacherInput(8, "rgb").batch([picture])[0, 0, 0] == pytest.approx((np.array([30, 20, 10]) - 127.5) / 127.5)
+    teacher = Teacher(None, 8, "bgr", (1.0, 2.0, 3.0), 2.0)
+    assert teacher.batch([picture, picture]).shape == (2, 8, 8, 3)
+    assert teacher.batch([picture])[0, 0, 0].tolist() == [4.5, 9.0, 13.5]
+    assert Teacher(None, 8, "rgb").batch([picture])[0, 0, 0] == pytest.approx((np.array([30, 20, 10]) - 127.5) / 127.5)
 
 
 def test_a_teacher_that_cannot_teach_is_refused_in_one_line(prepared: Path, tmp_path: Path) -> None:
@@ -123,6 +123,8 @@ def test_a_teacher_that_cannot_teach_is_refused_in_one_line(prepared: Path, tmp_
         ((network, prepared, "--mean", "1,2"), "--mean has 2 values"),
         ((network, prepared, "--mean", "dark"), "--mean dark: not numbers"),
         ((network, unprepared), "its pictures have no origin"),
+        ((network, prepared, "--name", "origin"), "--name origin: no name for a teacher"),
+        ((network, prepared, "--name", "file"), "--name file: no name for a teacher"),
     ]:
         assert complaint in refusal("teach", *words, *out)
     np.savez(out[1], origin=["other"], them=np.eye(7)[:1])

@@ -47,7 +47,7 @@ def test_folded_kernels_give_a_network_the_function_of_the_folded_one(tmp_path: 
     grey = network(channels=1, folded=False)
 
     sample = random.uniform(-1, 1, (40, 12, 12, 1)).astype(np.float32)
-    assert load_folded(grey, tmp_path / "folded.npz", sample) == 2
+    load_folded(grey, tmp_path / "folded.npz", sample)
 
     faces = random.uniform(-1, 1, (5, 12, 12, 1)).astype(np.float32)
     expected = folded.predict(np.repeat(faces, 3, axis=-1), verbose=0)
@@ -107,7 +107,7 @@ def test_a_block_that_normalizes_first_starts_with_a_norm_that_is_the_identity(t
     grey = network(channels=1, folded=False)
 
     sample = random.uniform(-1, 1, (40, 12, 12, 1)).astype(np.float32)
-    assert load_folded(grey, tmp_path / "folded.npz", sample) == 4
+    load_folded(grey, tmp_path / "folded.npz", sample)
     assert not np.allclose(grey.get_layer("block1_preact_bn").moving_mean, 0)
     assert np.allclose(grey.get_layer("block2_preact_bn").moving_mean, 0), "its block is not in the file"
 

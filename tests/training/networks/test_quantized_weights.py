@@ -91,7 +91,7 @@ def test_a_network_has_the_function_of_the_file_it_was_loaded_from(
     sample = random.uniform(-1, 1, (64, 16, 16, 1)).astype(np.float32)
     file = converted(fitted(make, random), form, sample, tmp_path / "network.tflite")
     loaded = make()  # its layers without a name have other numbers than in the file
-    assert load_quantized(loaded, file, sample) == sum("kernel" in layer_weights(layer) for layer in loaded.layers)
+    load_quantized(loaded, file, sample)
 
     (predicted,) = TFLiteModel(file, batch=len(sample))(sample)
     rounding = {"float32": 1e-4, "float16": 0.01, "dynamic": 0.05, "int8": 0.1}[form]
@@ -99,10 +99,6 @@ def test_a_network_has_the_function_of_the_file_it_was_loaded_from(
     for layer in loaded.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             assert not np.allclose(layer.moving_variance, 1), "it has the statistics of the sample"
-
-
-def layer_weights(layer: Any) -> set[str]:
-    return {variable.name for variable in layer.weights}
 
 
 @pytest.fixture(scope="module")

@@ -146,6 +146,14 @@ def test_ckplus_as_published_gives_the_peak_and_the_neutral_first_frame(tmp_path
     assert [(Path(r.origin).stem, r.reason) for r in removed] == [("S011_001_00000003", "contempt")]
 
 
+@pytest.mark.parametrize("code", ["-1.0", "8", "inf", "surprise"])
+def test_a_broken_label_of_ckplus_is_refused(tmp_path: Path, code: str) -> None:
+    put(tmp_path / "cohn-kanade-images" / "S010" / "002" / "S010_002_00000014.png")
+    write_csv(tmp_path / "Emotion" / "S010" / "002" / "S010_002_00000014_emotion.txt", code)
+    with pytest.raises(DatasetError, match=r"_emotion\.txt: not a number from 0 to 7"):
+        read_source(tmp_path)
+
+
 AFFECTNET = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal"
 
 
@@ -176,10 +184,11 @@ def test_affectnet_as_published(tmp_path: Path, header: bool) -> None:
     assert [r.reason for r in removed] == ["contempt", "none", "uncertain", "not a face", "unreadable"]
 
 
-def test_a_broken_list_of_affectnet_is_refused_with_the_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("row", ["1/x.jpg,10,20", "/data/1/x.jpg,10,20,30,40,1.0;2.0,0,0.1,-0.2"])
+def test_a_broken_list_of_affectnet_is_refused_with_the_line(tmp_path: Path, row: str) -> None:
     root = affectnet(tmp_path / "AffectNet")
     with (root / "training.csv").open("a") as file:
-        file.write("1/x.jpg,10,20\n")
+        file.write(f"{row}\n")
     with pytest.raises(DatasetError, match=r"training\.csv, line 14: not subDirectory_filePath"):
         read_source(root)
 
@@ -203,7 +212,8 @@ def test_a_source_without_face_data_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no such file"):
         layout_of(tmp_path / "nowhere")
     (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
-    for source in (tmp_path, tmp_path / "notes.csv"):
+    (tmp_path / "dump.csv").write_text("one line without commas " * 10_000)
+    for source in (tmp_path, tmp_path / "notes.csv", tmp_path / "dump.csv"):
         with pytest.raises(DatasetError, match="no face data in a known layout; the layouts are a prepared set"):
             layout_of(source)
 

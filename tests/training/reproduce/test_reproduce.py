@@ -276,7 +276,7 @@ def test_kdef_weighs_more_whatever_the_case_of_its_folder(
 
     monkeypatch.setattr(shipped, "RECIPES", ONE_RECIPE)
     monkeypatch.setattr(shipped, "find_spec", lambda _: None)
-    monkeypatch.setattr(shipped, "measured_seconds", lambda *_: 0.0)
+    monkeypatch.setattr("training.fitting.timing.seconds_per_picture", lambda *_: 0.0)
     monkeypatch.setattr(shipped, "fit_once", fit_nothing)
     done = reproduce(data, tmp_path / "run", "--recipe", "shipped", "--limit", "100")
     assert done.exit_code == 0, done.output

@@ -9,7 +9,6 @@ names.
 import csv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from training.datasets import DatasetError
 from training.preparing.record import Record, Removal, Split, origin
@@ -20,43 +19,34 @@ _COLUMNS = (
     *("subDirectory_filePath", "face_x", "face_y", "face_width", "face_height"),
     *("facial_landmarks", "expression", "valence", "arousal"),
 )
-_EXPRESSIONS = (
+_NUMBERED = (
     *("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger"),
     *("contempt", "none", "uncertain", "not a face"),
 )
+_EXPRESSIONS = {str(number): expression for number, expression in enumerate(_NUMBERED)}
 
-
-class _Part(NamedTuple):
-    """A folder of pictures, its csv, and its split."""
-
-    images: str
-    csv: str
-    split: Split
-
-
-_PARTS = (
-    _Part("Manually_Annotated_Images", "training.csv", "train"),
-    _Part("Manually_Annotated_Images", "validation.csv", "validation"),
-    _Part("Automatically_Annotated_Images", "automatically_annotated.csv", "train"),
+# A folder of pictures, its csv, and its split.
+_PARTS: tuple[tuple[str, str, Split], ...] = (
+    ("Manually_Annotated_Images", "training.csv", "train"),
+    ("Manually_Annotated_Images", "validation.csv", "validation"),
+    ("Automatically_Annotated_Images", "automatically_annotated.csv", "train"),
 )
 
 
 def recognises(source: Path) -> bool:
     """A folder with one of the folders of pictures; `read` checks for the csv."""
-    return any(_find(source, part.images) for part in _PARTS)
+    return any(_find(source, images) for images, _, _ in _PARTS)
 
 
 def read(source: Path) -> Iterator[Record | Removal]:
     """The labelled faces; DatasetError if there is no csv, or one is broken."""
-    found = False
-    for part in _PARTS:
-        images, table = _find(source, part.images), _find(source, part.csv)
+    parts = [(_find(source, images), _find(source, table), split) for images, table, split in _PARTS]
+    if not any(images and table for images, table, _ in parts):
+        raise DatasetError(f"{source}: pictures of AffectNet, but no training.csv; unpack the lists there")
+    for images, table, split in parts:
         if images and table:
-            found = True
             for row in _rows(table):
-                yield _picture(row, images, part.split, source)
-    if not found:
-        raise DatasetError(f"{source}: pictures of AffectNet, but no {_PARTS[0].csv}; unpack the lists there")
+                yield _picture(row, images, split, source)
 
 
 def _find(source: Path, name: str) -> Path | None:
@@ -69,20 +59,17 @@ def _rows(table: Path) -> Iterator[dict[str, str]]:
             for line, fields in enumerate(csv.reader(file), start=1):
                 if fields[:1] == [_COLUMNS[0]]:
                     continue
-                if len(fields) != len(_COLUMNS) or not _is_expression(fields[6]):
+                is_row = len(fields) == len(_COLUMNS) and fields[6].strip() in _EXPRESSIONS
+                if not is_row or Path(fields[0]).is_absolute():
                     raise DatasetError(f"{table}, line {line}: not {', '.join(_COLUMNS)}; unpack it anew")
                 yield dict(zip(_COLUMNS, fields, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as failure:
         raise DatasetError(f"{table}: {failure}; unpack it anew") from None
 
 
-def _is_expression(code: str) -> bool:
-    return code.strip().isdecimal() and int(code) < len(_EXPRESSIONS)
-
-
 def _picture(row: dict[str, str], images: Path, split: Split, source: Path) -> Record | Removal:
     path = images / row["subDirectory_filePath"]
-    expression = _EXPRESSIONS[int(row["expression"])]
+    expression = _EXPRESSIONS[row["expression"].strip()]
     record = Record("affectnet", origin(path, source), path, expression, split=split, whole=True, face=_box(row))
     if expression not in EMOTIONS:
         return record.removed(expression)

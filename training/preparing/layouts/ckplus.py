@@ -14,7 +14,8 @@ from training.preparing.record import Record, Removal, origin
 
 _IMAGES = "cohn-kanade-images"
 _LABELS = ("Emotion", "Emotion_labels", "Emotion_labels/Emotion")  # as the published zip unpacks
-_EMOTIONS = ("neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
+_NUMBERED = ("neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
+_EMOTIONS: dict[float, str] = dict(enumerate(_NUMBERED))
 
 
 def recognises(source: Path) -> bool:
@@ -28,9 +29,10 @@ def read(source: Path) -> Iterator[Record | Removal]:
     if not labels:
         raise DatasetError(f"{source}: {_IMAGES}, but no Emotion/S*/*/*_emotion.txt; unpack CK+'s Emotion_labels there")
     for path in labels:
-        peak = _frames(source, path) / f"{path.stem.removesuffix('_emotion')}.png"
-        frames = {peak: _emotion(path), **_first(peak)}
-        for frame, displayed in frames.items():
+        sequence = source.joinpath(_IMAGES, *path.parts[-3:-1])
+        peak = sequence / f"{path.stem.removesuffix('_emotion')}.png"
+        first = min(sequence.glob("S*_*_*.png"), default=peak)
+        for frame, displayed in {first: "neutral", peak: _emotion(path)}.items():
             record = Record("ckplus", origin(frame, source), frame, displayed, ckplus_person(frame.stem), whole=True)
             if displayed in CONTEMPT:
                 yield record.removed("contempt")
@@ -40,19 +42,8 @@ def read(source: Path) -> Iterator[Record | Removal]:
                 yield record
 
 
-def _frames(source: Path, label: Path) -> Path:
-    """The folder of the sequence that a label belongs to."""
-    subject, sequence = label.parts[-3:-1]
-    return source / _IMAGES / subject / sequence
-
-
-def _first(peak: Path) -> dict[Path, str]:
-    frames = sorted(peak.parent.glob("S*_*_*.png"))
-    return {frames[0]: "neutral"} if frames and frames[0] != peak else {}
-
-
 def _emotion(path: Path) -> str:
     try:
-        return _EMOTIONS[int(float(path.read_text(encoding="utf-8")))]
-    except (OSError, ValueError, IndexError):
+        return _EMOTIONS[float(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, KeyError):
         raise DatasetError(f"{path}: not a number from 0 to {len(_EMOTIONS) - 1}; unpack it anew") from None

@@ -26,7 +26,10 @@ def recognises(source: Path) -> bool:
     if source.suffix.lower() != ".csv":
         return False
     with source.open(newline="", encoding="utf-8", errors="replace") as file:
-        return {"emotion", "pixels"} <= set(_columns(next(csv.reader(file), [])))
+        try:
+            return {"emotion", "pixels"} <= set(_columns(next(csv.reader(file), [])))
+        except csv.Error:  # a field without end: some other file
+            return False
 
 
 def read(source: Path) -> Iterator[Record | Removal]:

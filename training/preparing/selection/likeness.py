@@ -29,8 +29,6 @@ SAME_PICTURE = 0.95  # correlation
 _ROWS_AT_ONCE = 512
 _PAIRS_AT_ONCE = 4096
 
-_ONES = np.array([bin(i).count("1") for i in range(1 << 16)], np.uint8)
-
 
 @dataclass(frozen=True)
 class Likeness:
@@ -63,21 +61,17 @@ def alike_pairs(of: Sequence[Likeness]) -> npt.NDArray[np.int64]:
 
 def _candidates(hashes: npt.NDArray[np.uint64]) -> Iterator[npt.NDArray[np.int64]]:
     """Pairs [n, 2] that have a band in common and differ in at most MAX_BITS; a pair may come more than once."""
+    # As rows of 1 and -1, two hashes that differ in k of 64 bits have the product 64 - 2 k.
+    signs = np.where(np.unpackbits(hashes.view(np.uint8).reshape(-1, 8), axis=1), 1, -1).astype(np.float32)
     for shift in range(0, FREQUENCIES**2 - 1, BAND_BITS):
         band = (hashes >> np.uint64(shift)) & np.uint64((1 << BAND_BITS) - 1)
         order = np.argsort(band, kind="stable")
         for bucket in np.split(order, np.flatnonzero(np.diff(band[order])) + 1):
             for start in range(0, len(bucket), _ROWS_AT_ONCE):
                 some, rest = bucket[start : start + _ROWS_AT_ONCE], bucket[start:]
-                near = _different_bits(hashes[some, np.newaxis], hashes[np.newaxis, rest]) <= MAX_BITS
+                near = signs[some] @ signs[rest].T >= 64 - 2 * MAX_BITS
                 pairs = np.stack([some[near.nonzero()[0]], rest[near.nonzero()[1]]], axis=1)
                 yield pairs[pairs[:, 0] < pairs[:, 1]]
-
-
-def _different_bits(a: npt.NDArray[np.uint64], b: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
-    different = a ^ b
-    words = [_ONES[(different >> np.uint64(shift)) & np.uint64(0xFFFF)] for shift in (0, 16, 32, 48)]
-    return np.asarray(sum(words), np.uint8)
 
 
 def _same_picture(smalls: Image, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
