@@ -46,6 +46,8 @@ def reproduce(
     with errors_in_one_line("training reproduce"):
         if (phase is None) == (recipe is None):
             raise RunError("one training at a time; say either --phase 1, 2 or 3, or --recipe shipped")
+        if phase is not None and models is not None:
+            raise RunError(f"--models {models} is for --recipe shipped; leave it out")
         from training.reproduce import reproduce_phase, reproduce_shipped
 
         if phase is not None:

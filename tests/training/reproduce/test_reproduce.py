@@ -198,6 +198,11 @@ def test_none_and_two_trainings_at_a_time_are_refused(tmp_path: Path, choice: li
     assert line == "one training at a time; say either --phase 1, 2 or 3, or --recipe shipped"
 
 
+def test_a_folder_for_the_shipped_models_is_refused_with_a_training_of_the_study(tmp_path: Path) -> None:
+    words = ("--data", tmp_path, "--out", tmp_path / "run", "--phase", "1", "--models", tmp_path)
+    assert refusal("reproduce", *words) == f"--models {tmp_path} is for --recipe shipped; leave it out"
+
+
 def test_a_share_is_drawn_from_every_emotion_and_does_not_depend_on_the_order() -> None:
     pictures = [LabelledPicture(Path(f"{i}.png"), label) for i, label in enumerate([0] * 100 + [1] * 11 + [6])]
     half = drawn(Dataset("d", pictures), 0.5)
