@@ -9,7 +9,7 @@ from importlib import import_module
 
 from tests.benchmarks.ruler import Skipped, conclude, terms_of
 
-NAMES = ("arithmetic", "steps", "scale_out", "adaptive", "feed", "latency", "report", "peer", "ten_thousand")
+NAMES = ("arithmetic", "steps", "scale_out", "adaptive", "cost", "feed", "latency", "report", "peer", "ten_thousand")
 
 terms = terms_of(__doc__)
 failed = False
